@@ -1,0 +1,29 @@
+# find_package first; else a release pinned by hash.
+include(FetchContent)
+set(BILENS_FETCHED "" CACHE INTERNAL "Dependencies that were fetched rather than found")
+
+macro(bilens_dependency name url hash)
+  find_package(${name} QUIET)
+  if(${name}_FOUND)
+    message(STATUS "${name}: found ${${name}_VERSION}")
+  else()
+    message(STATUS "${name}: fetching ${url}")
+    FetchContent_Declare(${name} URL ${url} URL_HASH SHA256=${hash} DOWNLOAD_EXTRACT_TIMESTAMP ON SYSTEM)
+    FetchContent_MakeAvailable(${name})
+    list(APPEND BILENS_FETCHED ${name})
+  endif()
+endmacro()
+
+set(SPDLOG_BUILD_PIC ON)
+bilens_dependency(nlohmann_json https://github.com/nlohmann/json/releases/download/v3.11.3/json.tar.xz
+  d6c65aca6b1ed68e7a182f4757257b107ae403032760ed6ef121c9d55e81757d)
+bilens_dependency(spdlog https://github.com/gabime/spdlog/archive/refs/tags/v1.14.1.tar.gz
+  1586508029a7d0670dfcb2d97575dcdc242d3868a259742b69f100801ab4e16b)
+bilens_dependency(cxxopts https://github.com/jarro2783/cxxopts/archive/refs/tags/v3.2.0.tar.gz
+  9f43fa972532e5df6c5fd5ad0f5bac606cdec541ccaf1732463d8070bbb7f03b)
+find_package(ZLIB REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+if(BUILD_TESTING OR NOT DEFINED BUILD_TESTING)
+  bilens_dependency(Catch2 https://github.com/catchorg/Catch2/archive/refs/tags/v3.4.0.zip
+    cd175f5b7e62c29558d4c17d2b94325ee0ab6d0bf1a4b3d61bc8dbcc688ea3c2)
+endif()

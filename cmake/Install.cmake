@@ -1,0 +1,20 @@
+# `cmake --install`: headers, libraries, the program, and a package that find_package(bilens) finds. Offered when every
+# dependency was found rather than fetched, because an exported target must be findable again.
+if(BILENS_FETCHED)
+  message(STATUS "install: not offered, fetched dependencies: ${BILENS_FETCHED}")
+  return()
+endif()
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+set(package ${CMAKE_INSTALL_LIBDIR}/cmake/bilens)
+
+install(TARGETS ${BILENS_STAGES} bilens_all bilens_options bilens_torch EXPORT bilens)
+install(TARGETS bilens_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+set_target_properties(bilens_program PROPERTIES INSTALL_RPATH ${BILENS_TORCH_ROOT}/lib)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/bilens DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(EXPORT bilens NAMESPACE bilens:: FILE bilens-targets.cmake DESTINATION ${package})
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/bilens-config.cmake.in
+  ${PROJECT_BINARY_DIR}/bilens-config.cmake INSTALL_DESTINATION ${package})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/bilens-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/bilens-config.cmake ${PROJECT_BINARY_DIR}/bilens-config-version.cmake
+  DESTINATION ${package})

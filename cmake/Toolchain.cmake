@@ -1,0 +1,31 @@
+# Compiler cache, warnings and sanitizers, the same for every target of the project.
+
+find_program(BILENS_CCACHE ccache)
+if(BILENS_CCACHE)
+  # Precompiled headers are cached only when ccache may ignore their time stamps.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${BILENS_CCACHE})
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${BILENS_CCACHE})
+endif()
+
+add_library(bilens_options INTERFACE)
+target_compile_features(bilens_options INTERFACE cxx_std_20)
+target_compile_options(bilens_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # False alarms on std::string concatenation (GCC bug 105651, fixed in 13).
+  target_compile_options(bilens_options INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict;-Wno-stringop-overflow;-Wno-array-bounds>)
+endif()
+if(BILENS_CCACHE AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  target_compile_options(bilens_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)
+endif()
+if(BILENS_WERROR)
+  target_compile_options(bilens_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
+endif()
+if(BILENS_SANITIZE)
+  set(flags -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1)
+  target_compile_options(bilens_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:${flags}>)
+  # libtorch was built without sanitizers: type information of its classes is not comparable.
+  target_compile_options(bilens_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fno-sanitize=vptr>)
+  target_link_options(bilens_options INTERFACE -fsanitize=address,undefined)
+endif()
