@@ -1,0 +1,209 @@
+#pragma once
+
+#include <functional>
+#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bilens/core/json.h"
+
+namespace bilens {
+
+/// The interval that a number must lie in.
+struct Range {
+  double minimum = -std::numeric_limits<double>::infinity();
+  double maximum = std::numeric_limits<double>::infinity();
+  bool exclusive_minimum = false;
+};
+inline Range at_least(double minimum) { return {minimum}; }
+inline Range more_than(double minimum) { return {minimum, std::numeric_limits<double>::infinity(), true}; }
+inline Range between(double minimum, double maximum) { return {minimum, maximum}; }
+
+/// What one config key says of itself, as JSON Schema: type, range, meaning, unit.
+Json number_schema(const std::string& meaning, const Range& range, const std::string& unit);
+Json integer_schema(const std::string& meaning, const Range& range, const std::string& unit);
+Json typed_schema(const std::string& type, const std::string& meaning);
+Json choice_schema(const std::string& meaning, const std::vector<std::string>& choices);
+
+/// Checks a value against a schema: type, enum, minimum, exclusiveMinimum, maximum, anyOf, array items. Each
+/// violation is added to `problems`; true when there was none.
+bool check_value(const Json& value, const Json& schema, const std::string& where,
+                 std::vector<Problem>& problems);
+
+/// The keys of `object` that are not among `names`, each with the nearest known one.
+void check_keys(const Json& object, const std::vector<std::string>& names, const std::string& where,
+                std::vector<Problem>& problems);
+
+/// "where.key", or "where: key" below a file name.
+std::string key_path(const std::string& where, const std::string& key);
+
+/// The table of a config struct's keys, which stands beside the struct: parsing, the JSON Schema, the
+/// resolved config and the documentation all come from it. Defaults are those of a default-constructed C.
+template <class C>
+class FieldTable {
+ public:
+  explicit FieldTable(std::string meaning) : meaning_(std::move(meaning)) {}
+
+  FieldTable& number(const std::string& name, double C::*member, const std::string& meaning, Range range = {},
+                     const std::string& unit = "") {
+    return plain(name, member, number_schema(meaning, range, unit));
+  }
+  FieldTable& integer(const std::string& name, int64_t C::*member, const std::string& meaning,
+                      Range range = {}, const std::string& unit = "") {
+    return plain(name, member, integer_schema(meaning, range, unit));
+  }
+  FieldTable& flag(const std::string& name, bool C::*member, const std::string& meaning) {
+    return plain(name, member, typed_schema("boolean", meaning));
+  }
+  FieldTable& text(const std::string& name, std::string C::*member, const std::string& meaning) {
+    return plain(name, member, typed_schema("string", meaning));
+  }
+  /// A JSON value of its own schema, kept as it is (unions such as a number or "all").
+  FieldTable& json(const std::string& name, Json C::*member, const Json& schema) {
+    return plain(name, member, schema);
+  }
+
+  /// null stands for "not given".
+  FieldTable& optional_number(const std::string& name, std::optional<double> C::*member,
+                              const std::string& meaning, Range range = {}, const std::string& unit = "") {
+    Json schema = number_schema(meaning, range, unit);
+    schema["type"] = Json::array({"number", "null"});
+    return add(
+        {name, schema,
+         [member](C& config, const Json& value) {
+           config.*member = value.is_null() ? std::nullopt : std::optional<double>(value.get<double>());
+         },
+         [member](const C& config) { return config.*member ? Json(*(config.*member)) : Json(nullptr); },
+         nullptr});
+  }
+
+  template <class E>
+  FieldTable& choice(const std::string& name, E C::*member, const std::string& meaning,
+                     const std::vector<std::pair<std::string, E>>& choices) {
+    std::vector<std::string> names;
+    for (const auto& choice : choices) names.push_back(choice.first);
+    return add({name, choice_schema(meaning, names),
+                [member, choices](C& config, const Json& value) {
+                  for (const auto& [text, chosen] : choices) {
+                    if (text == value.get<std::string>()) config.*member = chosen;
+                  }
+                },
+                [member, choices](const C& config) {
+                  for (const auto& [text, chosen] : choices) {
+                    if (chosen == config.*member) return Json(text);
+                  }
+                  return Json(nullptr);
+                },
+                nullptr});
+  }
+
+  template <class N>
+  FieldTable& nested(const std::string& name, N C::*member, const FieldTable<N>& table) {
+    return add({name, table.schema(), [](C&, const Json&) {},
+                [member, table](const C& config) { return table.dump(config.*member); },
+                [member, table](C& config, const Json& value, const std::string& where,
+                                std::vector<Problem>& problems) {
+                  config.*member = table.parse(value, where, problems);
+                }});
+  }
+
+  /// The keys of another table of the same struct.
+  FieldTable& all_of(const FieldTable& other) {
+    fields_.insert(fields_.end(), other.fields_.begin(), other.fields_.end());
+    return *this;
+  }
+
+  /// The last key added has no default: it must be given.
+  FieldTable& required() {
+    required_.push_back(fields_.back().name);
+    return *this;
+  }
+
+  /// Keys that are missing keep their defaults. Every violation is added to `problems`.
+  C parse(const Json& object, const std::string& where, std::vector<Problem>& problems) const {
+    C config;
+    if (!object.is_object()) {
+      problems.push_back({where, "an object", describe(object), ""});
+      return config;
+    }
+    check_keys(object, names(), where, problems);
+    for (const auto& name : required_) {
+      if (!object.contains(name))
+        problems.push_back({key_path(where, name), "a value", "none", "Add this key."});
+    }
+    for (const auto& field : fields_) {
+      if (!object.contains(field.name)) continue;
+      const Json& value = object.at(field.name);
+      const std::string path = key_path(where, field.name);
+      if (field.read_nested) {
+        field.read_nested(config, value, path, problems);
+      } else if (check_value(value, field.schema, path, problems)) {
+        field.read(config, value);
+      }
+    }
+    return config;
+  }
+
+  /// As parse, but throws all problems at once.
+  C parse_or_throw(const Json& object, const std::string& where, ExitCode code) const {
+    std::vector<Problem> problems;
+    C config = parse(object, where, problems);
+    if (!problems.empty()) throw Error(code, problems);
+    return config;
+  }
+
+  Json dump(const C& config) const {
+    Json object = Json::object();
+    for (const auto& field : fields_) object[field.name] = field.write(config);
+    return object;
+  }
+
+  Json schema() const {
+    Json properties = Json::object();
+    const Json defaults = dump(C{});
+    for (const auto& field : fields_) {
+      properties[field.name] = field.schema;
+      if (!field.read_nested) properties[field.name]["default"] = defaults.at(field.name);
+    }
+    for (const auto& name : required_) properties[name].erase("default");
+    Json schema = {{"type", "object"}, {"description", meaning_}, {"properties", properties}};
+    if (!required_.empty()) schema["required"] = required_;
+    schema["additionalProperties"] = false;
+    return schema;
+  }
+
+  std::vector<std::string> names() const {
+    std::vector<std::string> names;
+    for (const auto& field : fields_) names.push_back(field.name);
+    return names;
+  }
+
+ private:
+  struct Field {
+    std::string name;
+    Json schema;
+    std::function<void(C&, const Json&)> read;
+    std::function<Json(const C&)> write;
+    std::function<void(C&, const Json&, const std::string&, std::vector<Problem>&)> read_nested;
+  };
+
+  template <class T>
+  FieldTable& plain(const std::string& name, T C::*member, const Json& schema) {
+    return add({name, schema,
+                [member](C& config, const Json& value) { config.*member = value.template get<T>(); },
+                [member](const C& config) { return Json(config.*member); }, nullptr});
+  }
+
+  FieldTable& add(Field field) {
+    fields_.push_back(std::move(field));
+    return *this;
+  }
+
+  std::string meaning_;
+  std::vector<Field> fields_;
+  std::vector<std::string> required_;
+};
+
+}  // namespace bilens

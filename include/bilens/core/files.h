@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+
+#include "bilens/core/error.h"
+
+namespace bilens {
+
+/// Reads a regular file whole. @throws Error(code) when it is missing, not a regular file or above
+/// `max_bytes`.
+std::string read_text(const std::filesystem::path& path, size_t max_bytes, ExitCode code);
+
+/// A file that appears whole or not at all: written beside its place, synced and renamed by commit().
+/// Without commit() nothing stays behind.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::filesystem::path path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  /// Appends. @throws Error: disk full is kExhausted, else kFailure.
+  void write(const void* data, size_t bytes);
+  void write(const std::string& text) { write(text.data(), text.size()); }
+  void commit();
+
+ private:
+  std::filesystem::path path_, temporary_;
+  int descriptor_ = -1;
+};
+
+void write_text(const std::filesystem::path& path, const std::string& text);
+
+/// A directory that appears whole or not at all: fill path(), then commit() puts it in its place.
+class AtomicDirectory {
+ public:
+  explicit AtomicDirectory(std::filesystem::path path);
+  ~AtomicDirectory();
+  AtomicDirectory(const AtomicDirectory&) = delete;
+  AtomicDirectory& operator=(const AtomicDirectory&) = delete;
+
+  const std::filesystem::path& path() const { return temporary_; }
+  /// Moves the directory to its place; one that stood there is replaced.
+  void commit();
+
+ private:
+  std::filesystem::path path_, temporary_;
+};
+
+/// Keeps a directory to one process: a second one gets an error instead of a mixture of two runs. The lock
+/// goes with the process, however that ends.
+class DirectoryLock {
+ public:
+  /// Creates the directory where it is missing. @throws Error(kFailure) when it is in use or cannot be
+  /// written.
+  explicit DirectoryLock(const std::filesystem::path& directory);
+  ~DirectoryLock();
+  DirectoryLock(const DirectoryLock&) = delete;
+  DirectoryLock& operator=(const DirectoryLock&) = delete;
+
+ private:
+  int descriptor_ = -1;
+};
+
+/// Whether nothing but our own lock and leftovers of interrupted writes is in the directory (or it is
+/// missing).
+bool is_empty_directory(const std::filesystem::path& directory);
+
+}  // namespace bilens

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+namespace bilens {
+
+/// Bytes of main memory that can be taken without swapping (MemAvailable of Linux, or the control group's
+/// limit where that is smaller).
+int64_t available_memory();
+
+/// The largest resident size that this process has had so far, in bytes (VmHWM).
+int64_t peak_memory();
+
+/// Bytes free for us on the disk that holds `path` or its nearest existing parent.
+int64_t free_disk(std::filesystem::path path);
+
+}  // namespace bilens

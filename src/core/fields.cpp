@@ -1,0 +1,143 @@
+#include "bilens/core/fields.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace bilens {
+
+namespace {
+
+Json ranged(const std::string& type, const std::string& meaning, const Range& range,
+            const std::string& unit) {
+  Json schema = typed_schema(type, meaning);
+  if (std::isfinite(range.minimum))
+    schema[range.exclusive_minimum ? "exclusiveMinimum" : "minimum"] = range.minimum;
+  if (std::isfinite(range.maximum)) schema["maximum"] = range.maximum;
+  if (!unit.empty()) schema["unit"] = unit;
+  return schema;
+}
+
+bool has_type(const Json& value, const std::string& type) {
+  if (type == "integer") return value.is_number_integer();
+  if (type == "number") return value.is_number();
+  if (type == "string") return value.is_string();
+  if (type == "boolean") return value.is_boolean();
+  if (type == "array") return value.is_array();
+  if (type == "object") return value.is_object();
+  return type == "null" && value.is_null();
+}
+
+std::vector<std::string> types_of(const Json& schema) {
+  if (!schema.contains("type")) return {};
+  if (schema.at("type").is_string()) return {schema.at("type").get<std::string>()};
+  return schema.at("type").get<std::vector<std::string>>();
+}
+
+std::string with_article(const std::string& type) {
+  if (type == "null") return type;
+  return (type.find_first_of("aeiou") == 0 ? "an " : "a ") + type;
+}
+
+std::string print(double value) {
+  char buffer[32];
+  std::snprintf(buffer, sizeof buffer, "%g", value);
+  return buffer;
+}
+
+/// What a schema allows, in words: "an integer, at least 1".
+std::string expectation(const Json& schema) {
+  std::vector<std::string> parts;
+  if (schema.contains("anyOf")) {
+    for (const auto& option : schema.at("anyOf")) parts.push_back(expectation(option));
+    return join(parts, " or ");
+  }
+  if (schema.contains("enum")) {
+    for (const auto& value : schema.at("enum")) parts.push_back(value.dump());
+    return (parts.size() > 1 ? "one of " : "") + join(parts);
+  }
+  for (const auto& type : types_of(schema)) parts.push_back(with_article(type));
+  std::string text = join(parts, " or ");
+  if (schema.contains("minimum")) text += ", at least " + print(schema.at("minimum"));
+  if (schema.contains("exclusiveMinimum")) text += ", more than " + print(schema.at("exclusiveMinimum"));
+  if (schema.contains("maximum")) text += ", at most " + print(schema.at("maximum"));
+  return text;
+}
+
+bool fits(const Json& value, const Json& schema) {
+  if (schema.contains("anyOf")) {
+    const auto& options = schema.at("anyOf");
+    return std::any_of(options.begin(), options.end(),
+                       [&](const Json& option) { return fits(value, option); });
+  }
+  if (schema.contains("enum")) {
+    const auto& allowed = schema.at("enum");
+    return std::find(allowed.begin(), allowed.end(), value) != allowed.end();
+  }
+  const auto types = types_of(schema);
+  if (!types.empty() && std::none_of(types.begin(), types.end(),
+                                     [&](const std::string& type) { return has_type(value, type); })) {
+    return false;
+  }
+  if (value.is_number()) {
+    const auto number = value.get<double>();
+    if (!std::isfinite(number)) return false;
+    if (value.is_number_unsigned() && value.get<uint64_t>() > uint64_t{INT64_MAX}) return false;
+    if (schema.contains("minimum") && number < schema.at("minimum").get<double>()) return false;
+    if (schema.contains("exclusiveMinimum") && number <= schema.at("exclusiveMinimum").get<double>())
+      return false;
+    if (schema.contains("maximum") && number > schema.at("maximum").get<double>()) return false;
+  }
+  if (value.is_array() && schema.contains("items")) {
+    return std::all_of(value.begin(), value.end(),
+                       [&](const Json& item) { return fits(item, schema.at("items")); });
+  }
+  return true;
+}
+
+}  // namespace
+
+Json typed_schema(const std::string& type, const std::string& meaning) {
+  return {{"type", type}, {"description", meaning}};
+}
+
+Json number_schema(const std::string& meaning, const Range& range, const std::string& unit) {
+  return ranged("number", meaning, range, unit);
+}
+
+Json integer_schema(const std::string& meaning, const Range& range, const std::string& unit) {
+  return ranged("integer", meaning, range, unit);
+}
+
+Json choice_schema(const std::string& meaning, const std::vector<std::string>& choices) {
+  return {{"enum", choices}, {"description", meaning}};
+}
+
+bool check_value(const Json& value, const Json& schema, const std::string& where,
+                 std::vector<Problem>& problems) {
+  if (fits(value, schema)) return true;
+  std::string fix;
+  if (value.is_string() && schema.contains("enum")) {
+    const auto near = nearest(value.get<std::string>(), schema.at("enum").get<std::vector<std::string>>());
+    if (!near.empty()) fix = "Did you mean \"" + near + "\"?";
+  }
+  problems.push_back({where, expectation(schema), describe(value), fix});
+  return false;
+}
+
+void check_keys(const Json& object, const std::vector<std::string>& names, const std::string& where,
+                std::vector<Problem>& problems) {
+  for (const auto& item : object.items()) {
+    if (std::find(names.begin(), names.end(), item.key()) != names.end()) continue;
+    const auto near = nearest(item.key(), names);
+    problems.push_back({key_path(where, item.key()), "a known key (" + join(names) + ")",
+                        "\"" + item.key() + "\"", near.empty() ? "" : "Did you mean \"" + near + "\"?"});
+  }
+}
+
+std::string key_path(const std::string& where, const std::string& key) {
+  if (where.empty()) return key;
+  const bool below_file = where.find(':') == std::string::npos;
+  return where + (below_file ? ": " : ".") + key;
+}
+
+}  // namespace bilens

@@ -1,0 +1,98 @@
+#include "bilens/core/progress.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "bilens/core/log.h"
+
+namespace bilens {
+
+namespace {
+
+constexpr int kBarWidth = 24;
+
+double seconds_since(std::chrono::steady_clock::time_point then) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
+}
+
+std::string print(const char* format, double value) {
+  char buffer[64];
+  std::snprintf(buffer, sizeof buffer, format, value);
+  return buffer;
+}
+
+}  // namespace
+
+Progress::Progress(std::string label, int64_t total, std::string unit, int64_t done)
+    : label_(std::move(label)),
+      unit_(std::move(unit)),
+      total_(total),
+      start_(done),
+      done_(done),
+      begin_(std::chrono::steady_clock::now()),
+      shown_(begin_),
+      interval_seconds_(stderr_is_terminal() ? 0.1 : 10.0) {}
+
+Progress::~Progress() { set_status_line(""); }
+
+void Progress::advance(int64_t units, const std::string& note) {
+  done_ += units;
+  if (!note.empty()) note_ = note;
+  if (verbosity() == Verbosity::kQuiet || seconds_since(shown_) < interval_seconds_) return;
+  shown_ = std::chrono::steady_clock::now();
+  show();
+}
+
+double Progress::rate() const {
+  const double elapsed = seconds_since(begin_);
+  return elapsed > 0 ? static_cast<double>(done_ - start_) / elapsed : 0.0;
+}
+
+void Progress::show() {
+  const double fraction = total_ > 0 ? static_cast<double>(done_) / static_cast<double>(total_) : 1.0;
+  std::string line = label_ + " ";
+  if (stderr_is_terminal()) {
+    const int filled = static_cast<int>(std::lround(std::clamp(fraction, 0.0, 1.0) * kBarWidth));
+    line += "[" + std::string(filled, '#') + std::string(kBarWidth - filled, '.') + "] ";
+  }
+  line += print("%3.0f%%", 100 * fraction) + "  " + format_number(rate()) + " " + unit_ + "/s";
+  if (!note_.empty()) line += "  " + note_;
+  if (rate() > 0) line += "  " + format_duration(static_cast<double>(total_ - done_) / rate()) + " left";
+  if (stderr_is_terminal()) {
+    set_status_line(line);
+  } else {
+    log_info(line);
+  }
+}
+
+std::string format_duration(double seconds) {
+  if (seconds < 60) return print(seconds < 10 ? "%.1f s" : "%.0f s", seconds);
+  const auto whole = static_cast<int64_t>(seconds);
+  char buffer[64];
+  if (whole < 3600) {
+    std::snprintf(buffer, sizeof buffer, "%d min %02d s", static_cast<int>(whole / 60),
+                  static_cast<int>(whole % 60));
+  } else {
+    std::snprintf(buffer, sizeof buffer, "%lld h %02d min", static_cast<long long>(whole / 3600),
+                  static_cast<int>(whole / 60 % 60));
+  }
+  return buffer;
+}
+
+std::string format_number(double value) {
+  if (!std::isfinite(value)) return "-";
+  if (std::abs(value) < 100) return print("%.3g", value);
+  std::string digits = print("%.0f", std::abs(value));
+  for (auto at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(at, ",");
+  return (value < 0 ? "-" : "") + digits;
+}
+
+std::string format_bytes(double bytes) {
+  const char* units[] = {"B", "kB", "MB", "GB", "TB"};
+  int unit = 0;
+  for (; bytes >= 1000 && unit < 4; ++unit) bytes /= 1000;
+  return print(unit == 0 || bytes >= 100 ? "%.0f " : "%.1f ", bytes) + units[unit];
+}
+
+}  // namespace bilens
