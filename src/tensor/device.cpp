@@ -1,0 +1,67 @@
+#include "bilens/tensor/device.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include "bilens/core/error.h"
+#include "bilens/core/version.h"
+
+namespace bilens {
+
+at::Device choose_device(const std::string& name) {
+  const bool available = build_info().cuda && at::hasCUDA();
+  if (name == "cpu") return at::kCPU;
+  if (name == "auto") return available ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+  int64_t index = 0;
+  const bool numbered = name.rfind("cuda:", 0) == 0 && name.size() > 5 && name.size() < 9 &&
+                        name.find_first_not_of("0123456789", 5) == std::string::npos;
+  if (name != "cuda" && !numbered) {
+    throw Error(ExitCode::kUsage, {"--device", "auto, cpu, cuda or cuda:N", "\"" + name + "\"", ""});
+  }
+  if (numbered) index = std::stoll(name.substr(5));
+  if (!available) {
+    throw Error(ExitCode::kUsage,
+                {"--device " + name, "an NVIDIA GPU",
+                 build_info().cuda ? "none on this machine" : "a bilens that was built without CUDA",
+                 build_info().cuda ? "Use --device cpu, or check the driver with nvidia-smi."
+                                   : "Use --device cpu, or build with BILENS_CUDA=ON."});
+  }
+  const auto count = static_cast<int64_t>(at::detail::getCUDAHooks().deviceCount());
+  if (index >= count) {
+    throw Error(ExitCode::kUsage,
+                {"--device " + name, "a GPU below " + std::to_string(count), std::to_string(index), ""});
+  }
+  return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
+}
+
+void set_threads(int64_t count) {
+  if (count > 0) at::set_num_threads(static_cast<int>(count));
+}
+
+std::string describe_device(at::Device device) {
+  if (device.is_cpu()) return "cpu, " + std::to_string(at::get_num_threads()) + " threads";
+  return device.str();
+}
+
+at::ScalarType parse_dtype(const std::string& name) {
+  if (name == "float32") return at::kFloat;
+  if (name == "float64") return at::kDouble;
+  throw Error(ExitCode::kUsage, {"dtype", "float32 or float64", "\"" + name + "\"", ""});
+}
+
+std::string dtype_name(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kFloat: return "float32";
+    case at::kDouble: return "float64";
+    case at::kHalf: return "float16";
+    case at::kBFloat16: return "bfloat16";
+    default: return c10::toString(dtype);
+  }
+}
+
+double machine_epsilon(at::ScalarType dtype) {
+  return dtype == at::kDouble ? std::numeric_limits<double>::epsilon()
+                              : std::numeric_limits<float>::epsilon();
+}
+
+}  // namespace bilens
