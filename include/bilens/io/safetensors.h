@@ -1,0 +1,54 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bilens/core/json.h"
+
+namespace bilens {
+
+struct TensorInfo {
+  at::ScalarType dtype;
+  std::vector<int64_t> shape;
+  size_t begin, end;  // bytes in the file
+
+  int64_t elements() const;
+};
+
+/// A safetensors file, mapped, not read: a tensor costs nothing until it is used. Every claim of the header
+/// is checked against the file when it is opened. Format: https://github.com/huggingface/safetensors (8-byte
+/// little-endian header size, JSON header, data).
+class SafetensorsFile {
+ public:
+  /// @throws Error(kBadInput) that names the byte offset or the tensor.
+  explicit SafetensorsFile(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return path_; }
+  const std::map<std::string, TensorInfo>& tensors() const { return tensors_; }
+  const Json& metadata() const { return metadata_; }
+
+  /// A view of the mapped file, to be read only; it keeps the mapping alive. @throws Error(kBadInput) when
+  /// absent.
+  at::Tensor tensor(const std::string& name) const;
+
+ private:
+  std::filesystem::path path_;
+  std::shared_ptr<const char> data_;
+  std::map<std::string, TensorInfo> tensors_;
+  Json metadata_ = Json::object();
+};
+
+using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+
+/// Writes the tensors whole or not at all, ordered as the reference writer does (wide dtypes first, then by
+/// name), so that equal contents are equal files. `metadata`: an object of strings.
+void write_safetensors(const std::filesystem::path& path, NamedTensors tensors,
+                       const Json& metadata = Json::object());
+
+}  // namespace bilens

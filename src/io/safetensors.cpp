@@ -1,0 +1,230 @@
+#include "bilens/io/safetensors.h"
+
+#include <ATen/ATen.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "bilens/core/files.h"
+#include "bilens/tensor/shape.h"
+
+namespace bilens {
+
+namespace {
+
+constexpr uint64_t kMaxHeader = 100'000'000;  // the reference reader's limit
+
+/// In the order of the reference writer's enumeration, which is the order of tensors in a file it wrote
+/// (widest first).
+const std::vector<std::pair<std::string, at::ScalarType>>& dtypes() {
+  static const std::vector<std::pair<std::string, at::ScalarType>> table = {{"U64", at::kUInt64},
+                                                                            {"I64", at::kLong},
+                                                                            {"F64", at::kDouble},
+                                                                            {"F32", at::kFloat},
+                                                                            {"U32", at::kUInt32},
+                                                                            {"I32", at::kInt},
+                                                                            {"BF16", at::kBFloat16},
+                                                                            {"F16", at::kHalf},
+                                                                            {"U16", at::kUInt16},
+                                                                            {"I16", at::kShort},
+                                                                            {"F8_E4M3", at::kFloat8_e4m3fn},
+                                                                            {"F8_E5M2", at::kFloat8_e5m2},
+                                                                            {"I8", at::kChar},
+                                                                            {"U8", at::kByte},
+                                                                            {"BOOL", at::kBool}};
+  return table;
+}
+
+size_t dtype_rank(at::ScalarType dtype) {
+  for (size_t i = 0; i < dtypes().size(); ++i) {
+    if (dtypes()[i].second == dtype) return i;
+  }
+  throw std::logic_error(std::string("safetensors has no dtype ") + c10::toString(dtype));
+}
+
+Error bad(const std::string& where, const std::string& expected, const std::string& found,
+          const std::string& fix = "The file is damaged: obtain or write it again.") {
+  return Error(ExitCode::kBadInput, {where, expected, found, fix});
+}
+
+/// Maps a whole file; the mapping goes with the last tensor that uses it.
+std::shared_ptr<const char> map_file(const std::filesystem::path& path, size_t& size) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) throw system_error(path.string(), "read the file", ExitCode::kBadInput);
+  struct stat status = {};
+  const bool regular = fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
+  size = regular ? static_cast<size_t>(status.st_size) : 0;
+  void* mapping = size > 0 ? mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0) : MAP_FAILED;
+  close(descriptor);
+  if (!regular) throw bad(path.string(), "a file", "something else", "Check the path.");
+  if (size < 8)
+    throw bad(path.string(), "a safetensors file of at least 8 bytes", std::to_string(size) + " bytes");
+  if (mapping == MAP_FAILED) throw system_error(path.string(), "map the file", ExitCode::kBadInput);
+  return {static_cast<const char*>(mapping),
+          [size](const char* data) { munmap(const_cast<char*>(data), size); }};
+}
+
+/// Files that stand where weights should be when a download went wrong.
+void refuse_impostors(const std::filesystem::path& path, const std::string& start) {
+  if (start.rfind("version ", 0) == 0) {
+    throw bad(path.string(), "weights", "a Git-LFS pointer",
+              "Fetch the real file, for example with `git lfs pull`.");
+  }
+  if (start.rfind("<!", 0) == 0 || start.rfind("<html", 0) == 0) {
+    throw bad(path.string(), "weights", "an HTML page",
+              "The download returned an error page: obtain the file again.");
+  }
+  if (start.rfind("PK\x03\x04", 0) == 0) {
+    throw bad(path.string(), "a safetensors file", "a zip archive (a PyTorch .pt or .bin?)",
+              "Save it with safetensors.torch.save_file.");
+  }
+}
+
+TensorInfo read_entry(const std::string& where, const Json& entry) {
+  if (!entry.is_object() || !entry.contains("dtype") || !entry.contains("shape") ||
+      !entry.contains("data_offsets")) {
+    throw bad(where, "dtype, shape and data_offsets", describe(entry));
+  }
+  const Json& dtype = entry.at("dtype");
+  const auto known = std::find_if(dtypes().begin(), dtypes().end(),
+                                  [&](const auto& row) { return dtype.is_string() && row.first == dtype; });
+  if (known == dtypes().end())
+    throw bad(where, "a known dtype", describe(dtype), "This dtype is not supported.");
+
+  const auto natural_numbers = [](const Json& list) {
+    return list.is_array() &&
+           std::all_of(list.begin(), list.end(), [](const Json& x) { return x.is_number_unsigned(); });
+  };
+  const Json& offsets = entry.at("data_offsets");
+  if (!natural_numbers(entry.at("shape")))
+    throw bad(where, "a shape of non-negative integers", entry.at("shape").dump());
+  if (!natural_numbers(offsets) || offsets.size() != 2) throw bad(where, "two data_offsets", offsets.dump());
+
+  TensorInfo info{known->second, {}, offsets[0].get<size_t>(), offsets[1].get<size_t>()};
+  if (info.begin > info.end) throw bad(where, "data_offsets that do not decrease", offsets.dump());
+  size_t bytes = c10::elementSize(info.dtype);
+  for (const auto& size : entry.at("shape")) {
+    if (size.get<uint64_t>() > uint64_t{INT64_MAX} ||
+        __builtin_mul_overflow(bytes, size.get<size_t>(), &bytes)) {
+      throw bad(where, "a shape that fits into memory", entry.at("shape").dump());
+    }
+    info.shape.push_back(size.get<int64_t>());
+  }
+  if (bytes != info.end - info.begin) {
+    throw bad(where, std::to_string(bytes) + " bytes for dtype and shape " + describe_shape(info.shape),
+              "a span of " + std::to_string(info.end - info.begin));
+  }
+  return info;
+}
+
+/// The tensors must tile the data section: no gap, no overlap, nothing behind.
+void check_tiling(const std::string& path, const std::map<std::string, TensorInfo>& tensors,
+                  size_t data_bytes) {
+  std::vector<std::pair<const std::string*, const TensorInfo*>> by_offset;
+  for (const auto& [name, info] : tensors) by_offset.emplace_back(&name, &info);
+  std::sort(by_offset.begin(), by_offset.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.second->begin, a.second->end) < std::pair(b.second->begin, b.second->end);
+  });
+  size_t next = 0;
+  for (const auto& [name, info] : by_offset) {
+    if (info->begin != next) {
+      throw bad(path + ": " + *name, "data at offset " + std::to_string(next) + " (no gap, no overlap)",
+                "offset " + std::to_string(info->begin));
+    }
+    next = info->end;
+  }
+  if (next != data_bytes) {
+    throw bad(path, std::to_string(next) + " bytes of data", std::to_string(data_bytes),
+              next > data_bytes ? "The file is truncated: obtain or write it again."
+                                : "There are bytes behind the last tensor: obtain or write it again.");
+  }
+}
+
+}  // namespace
+
+int64_t TensorInfo::elements() const {
+  int64_t count = 1;
+  for (const int64_t size : shape) count *= size;
+  return count;
+}
+
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path) {
+  size_t size = 0;
+  const auto mapping = map_file(path, size);
+  refuse_impostors(path, std::string(mapping.get(), std::min<size_t>(size, 16)));
+  uint64_t header_bytes = 0;
+  std::memcpy(&header_bytes, mapping.get(), 8);
+  if (header_bytes < 2 || header_bytes > std::min<uint64_t>(kMaxHeader, size - 8)) {
+    throw bad(path.string() + " at byte 0",
+              "a header of 2 to " + std::to_string(std::min<uint64_t>(kMaxHeader, size - 8)) + " bytes",
+              std::to_string(header_bytes));
+  }
+  const std::string text(mapping.get() + 8, header_bytes);
+  if (text[0] != '{')
+    throw bad(path.string() + " at byte 8", "a header that starts with {", "another character");
+  const Json header = parse_json(text, path.string() + " (header)", ExitCode::kBadInput);
+  for (const auto& [name, entry] : header.items()) {
+    if (name == "__metadata__") {
+      metadata_ = entry;
+    } else {
+      tensors_.emplace(name, read_entry(path.string() + ": " + name, entry));
+    }
+  }
+  check_tiling(path.string(), tensors_, size - 8 - header_bytes);
+  data_ = std::shared_ptr<const char>(mapping, mapping.get() + 8 + header_bytes);
+}
+
+at::Tensor SafetensorsFile::tensor(const std::string& name) const {
+  const auto found = tensors_.find(name);
+  if (found == tensors_.end()) {
+    std::vector<std::string> names;
+    for (const auto& item : tensors_) names.push_back(item.first);
+    const auto near = nearest(name, names);
+    throw Error(ExitCode::kBadInput, {path_.string(), "a tensor named " + name, "none",
+                                      near.empty() ? "" : "Did you mean " + near + "?"});
+  }
+  const TensorInfo& info = found->second;
+  if (info.elements() == 0) return at::empty(info.shape, at::dtype(info.dtype));
+  char* start = const_cast<char*>(data_.get()) + info.begin;
+  const auto view = at::from_blob(
+      start, info.shape, [keep = data_](void*) {}, at::dtype(info.dtype));
+  const bool aligned = reinterpret_cast<uintptr_t>(start) % c10::elementSize(info.dtype) == 0;
+  if (aligned) return view;
+  auto copy = at::empty(info.shape, at::dtype(info.dtype));
+  std::memcpy(copy.mutable_data_ptr(), start, info.end - info.begin);
+  return copy;
+}
+
+void write_safetensors(const std::filesystem::path& path, NamedTensors tensors, const Json& metadata) {
+  std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) {
+    return std::pair(dtype_rank(a.second.scalar_type()), a.first) <
+           std::pair(dtype_rank(b.second.scalar_type()), b.first);
+  });
+  Json header = Json::object();
+  if (!metadata.empty()) header["__metadata__"] = metadata;
+  size_t offset = 0;
+  for (const auto& [name, tensor] : tensors) {
+    const size_t end = offset + tensor.numel() * tensor.element_size();
+    header[name] = {{"dtype", dtypes()[dtype_rank(tensor.scalar_type())].first},
+                    {"shape", tensor.sizes().vec()},
+                    {"data_offsets", {offset, end}}};
+    offset = end;
+  }
+  std::string text = header.dump();
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  const uint64_t header_bytes = text.size();
+  AtomicFile file(path);
+  file.write(&header_bytes, 8);
+  file.write(text);
+  for (const auto& [name, tensor] : tensors) {
+    const auto dense = tensor.detach().cpu().contiguous();
+    file.write(dense.const_data_ptr(), dense.numel() * dense.element_size());
+  }
+  file.commit();
+}
+
+}  // namespace bilens
