@@ -1,0 +1,122 @@
+#include "bilens/data/image_dataset.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <filesystem>
+#include <sstream>
+
+#include "bilens/io/idx.h"
+#include "bilens/tensor/random.h"
+#include "bilens/tensor/shape.h"
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// FOLDER/NAME or FOLDER/NAME.gz
+fs::path plain_or_gzip(const fs::path& folder, const std::string& name) {
+  const fs::path plain = folder / name;
+  return fs::exists(plain) ? plain : fs::path(plain.string() + ".gz");
+}
+
+ImageSplit read_split(const fs::path& images, const fs::path& labels) {
+  ImageSplit split{read_idx(images, 3), read_idx(labels, 1).to(at::kLong)};
+  if (split.images.size(0) != split.labels.size(0)) {
+    throw Error(ExitCode::kBadInput,
+                {labels.string(), std::to_string(split.images.size(0)) + " labels, one for each image",
+                 std::to_string(split.labels.size(0)), "Images and labels must belong together."});
+  }
+  if (split.size() == 0)
+    throw Error(ExitCode::kBadInput, {images.string(), "at least one image", "none", ""});
+  return split;
+}
+
+ImageDataset read_folder(const ImageDataConfig& config) {
+  const fs::path folder = config.path.empty() ? fs::path("data") / config.dataset : fs::path(config.path);
+  if (!fs::is_directory(folder)) {
+    throw Error(
+        ExitCode::kBadInput,
+        {folder.string(), "a folder with train-images-idx3-ubyte[.gz] and its companions", "nothing there",
+         config.dataset == "mnist-5k"
+             ? "Run from the project's folder, or give data.path."
+             : "Run scripts/get_data.sh " + config.dataset + ", or give data.path."});
+  }
+  ImageDataset data;
+  data.train = read_split(plain_or_gzip(folder, "train-images-idx3-ubyte"),
+                          plain_or_gzip(folder, "train-labels-idx1-ubyte"));
+  data.test = read_split(plain_or_gzip(folder, "t10k-images-idx3-ubyte"),
+                         plain_or_gzip(folder, "t10k-labels-idx1-ubyte"));
+  return data;
+}
+
+ImageDataset read_pairs(const std::string& paths) {
+  std::vector<std::string> files;
+  std::istringstream stream(paths);
+  for (std::string file; std::getline(stream, file, ',');) files.push_back(file);
+  if (files.size() != 2 && files.size() != 4) {
+    throw Error(ExitCode::kUsage,
+                {"data.path", "IMAGES,LABELS or IMAGES,LABELS,TEST_IMAGES,TEST_LABELS for dataset \"idx\"",
+                 "\"" + paths + "\"", ""});
+  }
+  ImageDataset data;
+  data.train = read_split(files[0], files[1]);
+  data.test = files.size() == 4 ? read_split(files[2], files[3]) : data.train;
+  return data;
+}
+
+/// Moves the last share of a fixed random order to the validation split.
+void split_validation(ImageDataset& data, double fraction, uint64_t seed) {
+  const auto count = static_cast<int64_t>(std::llround(fraction * static_cast<double>(data.train.size())));
+  if (count == 0) return;
+  const auto order =
+      at::randperm(data.train.size(), make_generator(at::kCPU, derive_seed(seed, "validation")), at::kLong);
+  const auto take = [&](const at::Tensor& index) {
+    return ImageSplit{data.train.images.index_select(0, index), data.train.labels.index_select(0, index)};
+  };
+  data.validation = take(order.narrow(0, data.train.size() - count, count));
+  data.train = take(order.narrow(0, 0, data.train.size() - count));
+}
+
+}  // namespace
+
+const FieldTable<ImageDataConfig>& ImageDataConfig::fields() {
+  using C = ImageDataConfig;
+  static const FieldTable<C> fields =
+      FieldTable<C>("The images, and how a pixel becomes an input: x = (pixel/255 - pixel_mean) / pixel_std.")
+          .choice("dataset", &C::dataset, "Which images.",
+                  {{"mnist-5k", std::string("mnist-5k")},
+                   {"mnist", std::string("mnist")},
+                   {"fashion-mnist", std::string("fashion-mnist")},
+                   {"idx", std::string("idx")}})
+          .text("path", &C::path,
+                "Folder of the four IDX files (default data/<dataset>); for \"idx\" "
+                "IMAGES,LABELS[,TEST_IMAGES,TEST_LABELS].")
+          .number("validation_fraction", &C::validation_fraction,
+                  "Share of the training images kept for validation.", between(0.0, 0.9))
+          .number("pixel_mean", &C::pixel_mean, "Subtracted from pixel/255.", {}, "pixel/255")
+          .number("pixel_std", &C::pixel_std, "Divides what is left.", more_than(0.0), "pixel/255");
+  return fields;
+}
+
+ImageDataset load_images(const ImageDataConfig& config, uint64_t seed) {
+  ImageDataset data = config.dataset == "idx" ? read_pairs(config.path) : read_folder(config);
+  data.height = data.train.images.size(1);
+  data.width = data.train.images.size(2);
+  require_shape(data.test.images, {-1, data.height, data.width}, "test images of " + config.dataset);
+  data.classes =
+      std::max(data.train.labels.max().item<int64_t>(), data.test.labels.max().item<int64_t>()) + 1;
+  split_validation(data, config.validation_fraction, seed);
+  return data;
+}
+
+at::Tensor to_inputs(const at::Tensor& images, double pixel_mean, double pixel_std, at::Device device) {
+  auto inputs = images.flatten(1).to(device).to(at::kFloat);
+  inputs.mul_(1.0 / (255.0 * pixel_std));
+  if (pixel_mean != 0.0) inputs.sub_(pixel_mean / pixel_std);
+  return inputs;
+}
+
+}  // namespace bilens
