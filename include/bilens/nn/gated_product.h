@@ -1,0 +1,15 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "bilens/nn/gate.h"
+
+namespace bilens {
+
+/// y = f(gate) ⊙ up in one pass, and one pass back: ∂gate = ∂y ⊙ up ⊙ f'(gate), ∂up = ∂y ⊙ f(gate). Saves
+/// only its inputs.
+/// @param gate, up float32 or float64, equal shapes, on the same device
+/// @throws std::invalid_argument when they differ
+at::Tensor gated_product(const at::Tensor& gate, const at::Tensor& up, Gate activation);
+
+}  // namespace bilens
