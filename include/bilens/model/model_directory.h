@@ -1,0 +1,20 @@
+#pragma once
+
+#include <filesystem>
+
+#include "bilens/model/image_classifier.h"
+
+namespace bilens {
+
+/// What config.json says a directory holds: its model_type, e.g. "bilinear_mlp" or "llama".
+/// @throws Error(kBadInput) when there is none.
+std::string read_model_type(const std::filesystem::path& directory);
+
+/// @throws Error(kBadInput): no such model, another type, keys or tensors missing, extra or of another shape.
+ClassifierConfig read_classifier_config(const std::filesystem::path& directory);
+ImageClassifier load_classifier(const std::filesystem::path& directory, at::Device device);
+
+/// Fills a directory with config.json and model.safetensors (float32, the Hugging Face layout).
+void save_classifier(const std::filesystem::path& directory, const ImageClassifier& model);
+
+}  // namespace bilens
