@@ -1,0 +1,67 @@
+#include "bilens/train/checkpoint.h"
+
+#include <algorithm>
+
+#include "bilens/core/files.h"
+#include "bilens/core/log.h"
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+namespace {
+const std::string kPrefix = "step-";
+}  // namespace
+
+const FieldTable<CheckpointConfig>& CheckpointConfig::fields() {
+  using C = CheckpointConfig;
+  static const FieldTable<C> table =
+      FieldTable<C>("When the state of the run is saved, to be continued with --resume.")
+          .integer("every_epochs", &C::every_epochs,
+                   "Epochs between checkpoints; the end of the run is always saved.", at_least(1), "epochs")
+          .integer("keep_last", &C::keep_last, "How many of the newest are kept.", at_least(1),
+                   "checkpoints");
+  return table;
+}
+
+CheckpointStore::CheckpointStore(fs::path folder, int64_t keep_last)
+    : folder_(std::move(folder)), keep_last_(keep_last) {}
+
+std::vector<Checkpoint> CheckpointStore::complete() const {
+  std::vector<Checkpoint> found;
+  if (!fs::is_directory(folder_)) return found;
+  for (const auto& entry : fs::directory_iterator(folder_)) {
+    const std::string name = entry.path().filename().string();
+    const std::string digits = name.rfind(kPrefix, 0) == 0 ? name.substr(kPrefix.size()) : "";
+    if (digits.empty() || digits.size() > 18 || digits.find_first_not_of("0123456789") != std::string::npos)
+      continue;
+    if (fs::exists(entry.path() / "DONE")) {
+      found.push_back({std::stoll(digits), entry.path()});
+    } else {
+      log_warning(entry.path().string() + " is not complete (no DONE file); it is passed over");
+    }
+  }
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.step < b.step; });
+  return found;
+}
+
+std::optional<Checkpoint> CheckpointStore::newest() const {
+  const auto all = complete();
+  return all.empty() ? std::nullopt : std::optional<Checkpoint>(all.back());
+}
+
+void CheckpointStore::save(int64_t step, const std::function<void(const fs::path&)>& fill) {
+  AtomicDirectory directory(folder_ / (kPrefix + std::to_string(step)));
+  fill(directory.path());
+  write_text(directory.path() / "DONE", "");
+  directory.commit();
+  const auto all = complete();
+  for (size_t i = 0; i + static_cast<size_t>(keep_last_) < all.size(); ++i) {
+    std::error_code ignored;
+    // DONE goes first: a removal that is cut short must not leave something that looks whole.
+    fs::remove(all[i].directory / "DONE", ignored);
+    fs::remove_all(all[i].directory, ignored);
+  }
+}
+
+}  // namespace bilens
