@@ -1,0 +1,22 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "bilens/core/json.h"
+
+namespace bilens {
+
+/// The config as the user wrote it: the file (if any), then each "a.b=VALUE" on top. VALUE is JSON where it
+/// parses as JSON, else a string.
+/// @throws Error(kUsage)
+Json load_config(const std::filesystem::path& file, const std::vector<std::string>& settings);
+
+/// "a.b=VALUE" for a value that is known already.
+std::string setting(const std::string& path, const Json& value);
+
+/// What the machine and the program are, for env.json.
+Json describe_environment(const std::string& device);
+
+}  // namespace bilens

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "bilens/data/image_dataset.h"
+
+namespace bilens {
+
+/// "KIND" or "KIND:PATH" of the command line: mnist-5k, mnist:DIR, fashion-mnist:DIR, idx:IMAGES,LABELS.
+/// @throws Error(kUsage)
+ImageDataConfig parse_data_spec(const std::string& spec);
+
+/// The data of a model: what `spec` says, else what the run that made the model trained on (its config.json
+/// beside model/ or above checkpoints/); none when neither is there.
+std::optional<ImageDataConfig> data_of_model(const std::string& spec, const std::filesystem::path& model);
+
+}  // namespace bilens

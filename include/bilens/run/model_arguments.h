@@ -1,0 +1,20 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace bilens {
+
+/// Whether the folder holds a model: a config.json with a model_type, or weights in the Hugging Face layout.
+bool is_model_directory(const std::filesystem::path& path);
+
+/// The models that the arguments stand for, in order: a model directory, a weight file, a run directory (its
+/// model/), a folder of any of these, or a glob over them.
+/// @throws Error(kBadInput) for an argument that stands for none
+std::vector<std::filesystem::path> expand_models(const std::vector<std::string>& arguments);
+
+/// A directory name for each model, unique among them: its path below the common parent, / as __.
+std::vector<std::string> batch_names(const std::vector<std::filesystem::path>& models);
+
+}  // namespace bilens

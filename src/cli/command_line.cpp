@@ -1,0 +1,182 @@
+#include "bilens/cli/command_line.h"
+
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <new>
+
+#include "bilens/core/log.h"
+#include "bilens/core/stop.h"
+#include "bilens/core/version.h"
+#include "bilens/run/evaluate_run.h"
+#include "bilens/run/inspect_run.h"
+#include "bilens/run/train_run.h"
+#include "flags.h"
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+Outcome train(Flags flags) {
+  if (!flags.arguments.empty()) flags.config = flags.arguments.front();
+  TrainRunOptions options;
+  options.config = config_of(flags, "train.seed");
+  options.where = flags.config;
+  const std::string stem = flags.config.empty() ? "train" : fs::path(flags.config).stem().string();
+  options.out = flags.out.empty() ? fs::path("runs") / stem : fs::path(flags.out);
+  options.resume = flags.resume;
+  options.dry_run = flags.dry_run;
+  return run_training(options);
+}
+
+Outcome evaluate(const Flags& flags) {
+  return run_evaluation({flags.arguments, flags.data, flags.device.empty() ? "auto" : flags.device,
+                         std::max<int64_t>(0, flags.threads), flags.dry_run});
+}
+
+Outcome inspect(const Flags& flags) { return run_inspection(flags.arguments.front()); }
+
+Outcome schema(const Flags& flags) {
+  const std::map<std::string, Json> schemas = {{"train", TrainRunConfig::fields().schema()}};
+  const auto found = schemas.find(flags.arguments.front());
+  if (found == schemas.end()) {
+    throw Error(ExitCode::kUsage, {"bilens schema", "a command that has a config: train, decompose",
+                                   "\"" + flags.arguments.front() + "\"", ""});
+  }
+  Json document = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+                   {"title", "bilens " + found->first}};
+  document.update(found->second);
+  Outcome outcome;
+  outcome.results.push_back(document);
+  outcome.text = format_json(document);
+  return outcome;
+}
+
+const std::map<std::string, std::function<Outcome(const Flags&)>>& handlers() {
+  static const std::map<std::string, std::function<Outcome(const Flags&)>> table = {
+      {"train", train}, {"evaluate", evaluate}, {"inspect", inspect}, {"schema", schema}};
+  return table;
+}
+
+Json to_json(const std::string& command, const Outcome& outcome, bool dry_run) {
+  Json failures = Json::array(), problems = Json::array();
+  for (const auto& failure : outcome.failures) {
+    failures.push_back({{"model", failure.model.empty() ? Json(nullptr) : Json(failure.model)},
+                        {"code", static_cast<int>(failure.code)},
+                        {"message", failure.message}});
+  }
+  for (const auto& problem : outcome.problems) {
+    problems.push_back({{"where", problem.where},
+                        {"expected", problem.expected},
+                        {"found", problem.found},
+                        {"fix", problem.fix}});
+  }
+  Json document = {
+      {"command", command}, {"version", version()}, {"results", outcome.results}, {"failures", failures}};
+  if (dry_run) {
+    document["problems"] = problems;
+    document["estimate"] = outcome.estimate;
+  }
+  return document;
+}
+
+void print_outcome(const std::string& command, const Flags& flags, const Outcome& outcome) {
+  if (flags.json) {
+    std::cout << format_json(to_json(command, outcome, flags.dry_run));
+    return;
+  }
+  std::cout << outcome.text;
+  for (const auto& failure : outcome.failures) {
+    if (outcome.failures.size() + outcome.results.size() == 1 || flags.dry_run) log_error(failure.message);
+  }
+  if (flags.dry_run && outcome.estimate.is_object()) std::cout << format_json(outcome.estimate);
+}
+
+/// Every way in which a command can end, as an outcome.
+Outcome guarded(const std::function<Outcome()>& run) {
+  Outcome outcome;
+  const auto failed = [&](ExitCode code, const std::string& message) {
+    outcome.failures.push_back({"", code, message});
+  };
+  try {
+    return run();
+  } catch (const Error& error) {
+    failed(error.code(), error.what());
+    outcome.problems = error.problems();
+  } catch (const Stopped&) {
+    failed(ExitCode::kStopped, "stopped by a signal; what was done is saved, --resume continues it");
+  } catch (const c10::OutOfMemoryError& error) {
+    failed(ExitCode::kExhausted,
+           std::string("the device's memory is exhausted: ") + error.what_without_backtrace());
+  } catch (const std::bad_alloc&) {
+    failed(ExitCode::kExhausted, "memory is exhausted: use a smaller batch, model or memory_limit");
+  } catch (const c10::Error& error) {
+    const std::string text = error.what_without_backtrace();
+    const bool memory = text.find("not enough memory") != std::string::npos;
+    failed(memory ? ExitCode::kExhausted : ExitCode::kFailure,
+           memory ? "memory is exhausted: " + text : text);
+  } catch (const std::exception& error) {
+    failed(ExitCode::kFailure, error.what());
+  }
+  return outcome;
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+  const std::string name = argc > 1 ? argv[1] : "--help";
+  if (name == "--help" || name == "-h" || name == "help") {
+    std::cout << program_help();
+    return static_cast<int>(argc > 1 ? ExitCode::kOk : ExitCode::kUsage);
+  }
+  if (name == "--version") {
+    std::cout << "bilens " << version() << "\n";
+    return 0;
+  }
+  std::vector<std::string> names;
+  const CommandInfo* command = nullptr;
+  for (const auto& info : commands()) {
+    names.push_back(info.name);
+    if (info.name == name) command = &info;
+  }
+  if (command == nullptr) {
+    const auto near = nearest(name, names);
+    log_error("unknown command \"" + name + "\"" + (near.empty() ? "" : "; did you mean " + near + "?") +
+              "\n" + program_help());
+    return static_cast<int>(ExitCode::kUsage);
+  }
+  for (int i = 2; i < argc; ++i) {
+    if (std::string(argv[i]) == "--version")
+      return run_command_line(2, std::array<char*, 2>{argv[0], argv[i]}.data());
+  }
+  Flags flags;
+  // Known before the flags are parsed, so that a usage error is a JSON document too.
+  for (int i = 2; i < argc; ++i) flags.json = flags.json || std::string(argv[i]) == "--json";
+  const Outcome outcome = guarded([&] {
+    flags = parse_flags(*command, argc - 1, argv + 1);
+    if (flags.help) {
+      Outcome help;
+      help.text = command_help(*command);
+      return help;
+    }
+    set_verbosity(flags.quiet ? Verbosity::kQuiet : flags.verbose ? Verbosity::kVerbose : Verbosity::kNormal);
+    install_stop_handler();
+    return handlers().at(name)(flags);
+  });
+  if (flags.help) {
+    std::cout << outcome.text;
+    return 0;
+  }
+  print_outcome(name, flags, outcome);
+  std::cout.flush();
+  return static_cast<int>(outcome.code());
+}
+
+}  // namespace bilens

@@ -1,0 +1,168 @@
+#include "flags.h"
+
+#include <algorithm>
+#include <cxxopts.hpp>
+
+#include "bilens/core/version.h"
+#include "bilens/run/config_file.h"
+
+namespace bilens {
+
+namespace {
+
+constexpr size_t kMany = 1'000'000;
+
+/// The flags that only some commands take.
+void add_flag(cxxopts::Options& options, const std::string& name) {
+  auto add = options.add_options();
+  using cxxopts::value;
+  if (name == "out") add("out", "Where the results go", value<std::string>(), "PATH");
+  if (name == "resume") add("resume", "Continue what was interrupted");
+  if (name == "data")
+    add("data", "mnist-5k, mnist:DIR, fashion-mnist:DIR or idx:IMAGES,LABELS", value<std::string>(), "SPEC");
+  if (name == "config") add("config", "Settings; without it the defaults", value<std::string>(), "FILE");
+  if (name == "minus") add("minus", "Decompose the difference to this model", value<std::string>(), "MODEL");
+  if (name == "input")
+    add("input", "Image to explain: SPLIT:N of the data, or an IDX file:N", value<std::string>(), "IMAGE");
+}
+
+cxxopts::Options make_options(const CommandInfo& command) {
+  cxxopts::Options options("bilens " + command.name, command.description);
+  options.positional_help(command.synopsis).show_positional_help();
+  for (const auto& name : command.flags) add_flag(options, name);
+  using cxxopts::value;
+  options.add_options("Common")("set", "Set one config key; repeatable", value<std::vector<std::string>>(),
+                                "a.b=VALUE")("device", "auto, cpu, cuda or cuda:N", value<std::string>(),
+                                             "NAME")(
+      "threads", "CPU threads; 0: one a core", value<int64_t>(), "N")("seed", "Seed of all random numbers",
+                                                                      value<int64_t>(), "S")(
+      "dry-run", "Check everything, estimate memory, disk and time; do nothing")(
+      "json", "One JSON document on stdout")("quiet", "Warnings and errors only")("verbose", "More detail")(
+      "h,help", "This text")("version", "The version");
+  options.add_options("Hidden")("arguments", "", value<std::vector<std::string>>());
+  options.parse_positional({"arguments"});
+  return options;
+}
+
+/// cxxopts quotes with typographic marks; its message is all we need of it.
+Error usage_error(const CommandInfo& command, const std::string& found) {
+  return Error(ExitCode::kUsage,
+               {"bilens " + command.name, "", found, "See `bilens " + command.name + " --help`."});
+}
+
+}  // namespace
+
+const std::vector<CommandInfo>& commands() {
+  static const std::vector<CommandInfo> table = {
+      {"train",
+       "CONFIG.json",
+       "Train an image classifier",
+       "bilens train configs/mnist.json --set train.epochs=5",
+       {"out", "resume"},
+       0,
+       1},
+      {"evaluate",
+       "MODEL...",
+       "Loss and accuracy on the test images",
+       "bilens evaluate runs/mnist/model --data mnist:data/mnist",
+       {"data"},
+       1,
+       kMany},
+      {"decompose",
+       "MODEL...",
+       "Eigenvectors of every layer, from the weights",
+       "bilens decompose runs/mnist/model --set k=20",
+       {"config", "minus", "data", "out", "resume"},
+       1,
+       kMany},
+      {"explain",
+       "MODEL",
+       "One image's logits as a sum over eigenvectors",
+       "bilens explain runs/mnist/model --input test:7",
+       {"input", "data", "out"},
+       1,
+       1},
+      {"compare",
+       "MODEL MODEL...",
+       "How alike models are: weights, data, outputs",
+       "bilens compare runs/seed1/model runs/seed2/model",
+       {"data"},
+       2,
+       kMany},
+      {"report",
+       "DIR...",
+       "One HTML page about runs and decompositions",
+       "bilens report runs/mnist",
+       {"out"},
+       1,
+       kMany},
+      {"inspect", "FILE|DIR", "Names, shapes, dtypes and sizes", "bilens inspect runs/mnist/model", {}, 1, 1},
+      {"schema", "COMMAND", "JSON Schema of a command's config", "bilens schema train", {}, 1, 1},
+  };
+  return table;
+}
+
+Flags parse_flags(const CommandInfo& command, int argc, char** argv) {
+  auto options = make_options(command);
+  Flags flags;
+  try {
+    const auto parsed = options.parse(argc, argv);
+    const auto text = [&](const char* name, std::string& target) {
+      const auto& names = command.flags;
+      const bool common = std::string(name) == "device";
+      if ((common || std::find(names.begin(), names.end(), name) != names.end()) && parsed.count(name) > 0) {
+        target = parsed[name].as<std::string>();
+      }
+    };
+    text("config", flags.config), text("out", flags.out), text("data", flags.data),
+        text("device", flags.device);
+    text("minus", flags.minus), text("input", flags.input);
+    if (parsed.count("arguments") > 0) flags.arguments = parsed["arguments"].as<std::vector<std::string>>();
+    if (parsed.count("set") > 0) flags.settings = parsed["set"].as<std::vector<std::string>>();
+    if (parsed.count("threads") > 0) flags.threads = parsed["threads"].as<int64_t>();
+    if (parsed.count("seed") > 0) flags.seed = parsed["seed"].as<int64_t>();
+    const auto& names = command.flags;
+    flags.resume =
+        std::find(names.begin(), names.end(), "resume") != names.end() && parsed.count("resume") > 0;
+    flags.dry_run = parsed.count("dry-run") > 0;
+    flags.json = parsed.count("json") > 0;
+    flags.quiet = parsed.count("quiet") > 0;
+    flags.verbose = parsed.count("verbose") > 0;
+    flags.help = parsed.count("help") > 0;
+  } catch (const cxxopts::exceptions::exception& error) {
+    throw usage_error(command, error.what());
+  }
+  if (flags.help) return flags;
+  if (flags.threads < -1 || flags.seed < -1)
+    throw usage_error(command, "a negative number for --threads or --seed");
+  const size_t count = flags.arguments.size();
+  if (count < command.least_arguments) throw usage_error(command, "no " + command.synopsis);
+  if (count > command.most_arguments)
+    throw usage_error(command, "one argument too many: " + flags.arguments[command.most_arguments]);
+  return flags;
+}
+
+std::string command_help(const CommandInfo& command) {
+  return make_options(command).help({"", "Common"}) + "\nExample:\n  " + command.example + "\n";
+}
+
+std::string program_help() {
+  std::string text =
+      std::string("bilens ") + version() + ": bilinear MLPs from training to understanding\n\nUsage:\n";
+  for (const auto& command : commands()) {
+    const std::string call = "  bilens " + command.name + " " + command.synopsis;
+    text += call + std::string(call.size() < 36 ? 36 - call.size() : 1, ' ') + command.description + "\n";
+  }
+  return text +
+         "\n`bilens COMMAND --help` lists a command's flags, `bilens schema COMMAND` its config keys.\n";
+}
+
+Json config_of(const Flags& flags, const std::string& seed_key) {
+  auto settings = flags.settings;
+  if (!flags.device.empty()) settings.push_back(setting("device", flags.device));
+  if (flags.threads >= 0) settings.push_back(setting("threads", flags.threads));
+  if (flags.seed >= 0 && !seed_key.empty()) settings.push_back(setting(seed_key, flags.seed));
+  return load_config(flags.config, settings);
+}
+
+}  // namespace bilens

@@ -1,0 +1,57 @@
+#include "bilens/run/config_file.h"
+
+#include <ATen/Parallel.h>
+
+#include "bilens/core/version.h"
+#include "bilens/tensor/device.h"
+
+namespace bilens {
+
+namespace {
+
+void apply_setting(Json& config, const std::string& text) {
+  const auto equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    throw Error(ExitCode::kUsage, {"--set", "a.b=VALUE", "\"" + text + "\"", ""});
+  }
+  const std::string path = text.substr(0, equals), value = text.substr(equals + 1);
+  Json* target = &config;
+  for (size_t begin = 0; begin <= path.size();) {
+    const size_t dot = std::min(path.find('.', begin), path.size());
+    const std::string key = path.substr(begin, dot - begin);
+    if (key.empty() || !(target->is_object() || target->is_null())) {
+      throw Error(ExitCode::kUsage, {"--set " + path, "the path of a config key, such as train.epochs",
+                                     key.empty() ? "an empty part" : "a value where an object would be", ""});
+    }
+    target = &(*target)[key];
+    begin = dot + 1;
+  }
+  Json parsed = Json::parse(value, nullptr, /*allow_exceptions=*/false);
+  *target = parsed.is_discarded() ? Json(value) : parsed;
+}
+
+}  // namespace
+
+Json load_config(const std::filesystem::path& file, const std::vector<std::string>& settings) {
+  Json config = file.empty() ? Json::object() : read_json(file, ExitCode::kUsage);
+  if (!config.is_object()) throw Error(ExitCode::kUsage, {file.string(), "an object", describe(config), ""});
+  for (const auto& text : settings) apply_setting(config, text);
+  return config;
+}
+
+std::string setting(const std::string& path, const Json& value) { return path + "=" + value.dump(); }
+
+Json describe_environment(const std::string& device) {
+  const auto build = build_info();
+  return {{"format", "bilens-environment"},
+          {"format_version", 1},
+          {"version", build.version},
+          {"compiler", build.compiler},
+          {"build", build.build_type},
+          {"libtorch", build.torch},
+          {"cuda", build.cuda ? Json(build.cuda_toolkit) : Json(nullptr)},
+          {"device", device},
+          {"threads", at::get_num_threads()}};
+}
+
+}  // namespace bilens

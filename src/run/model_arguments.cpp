@@ -1,0 +1,102 @@
+#include "bilens/run/model_arguments.h"
+
+#include <glob.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+
+#include "bilens/core/error.h"
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// The model that a path is by itself; empty where it is none.
+fs::path single_model(const fs::path& path) {
+  if (fs::is_regular_file(path)) return path.extension() == ".safetensors" ? path : fs::path();
+  if (is_model_directory(path)) return path;
+  return is_model_directory(path / "model") ? path / "model" : fs::path();
+}
+
+std::vector<fs::path> models_at(const fs::path& path) {
+  if (const auto model = single_model(path); !model.empty()) return {model};
+  std::vector<fs::path> found;
+  if (!fs::is_directory(path)) return found;
+  for (const auto& entry : fs::directory_iterator(path)) {
+    if (entry.path().filename().string().front() == '.') continue;
+    if (const auto model = single_model(entry.path()); !model.empty()) found.push_back(model);
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::vector<fs::path> matches(const std::string& pattern) {
+  glob_t result = {};
+  std::vector<fs::path> paths;
+  if (glob(pattern.c_str(), 0, nullptr, &result) == 0) {
+    for (size_t i = 0; i < result.gl_pathc; ++i) paths.emplace_back(result.gl_pathv[i]);
+  }
+  globfree(&result);
+  return paths;
+}
+
+}  // namespace
+
+bool is_model_directory(const fs::path& path) {
+  if (!fs::is_directory(path)) return false;
+  if (fs::exists(path / "model.safetensors") || fs::exists(path / "model.safetensors.index.json"))
+    return true;
+  // A model whose weights are missing is still one, to be named as bad; a run's own config.json has no
+  // model_type.
+  std::ifstream config(path / "config.json");
+  const std::string text{std::istreambuf_iterator<char>(config), {}};
+  return text.find("\"model_type\"") != std::string::npos;
+}
+
+std::vector<fs::path> expand_models(const std::vector<std::string>& arguments) {
+  std::vector<fs::path> models;
+  for (const auto& argument : arguments) {
+    const fs::path path =
+        argument.size() > 1 && argument.back() == '/' ? argument.substr(0, argument.size() - 1) : argument;
+    std::vector<fs::path> found;
+    if (fs::exists(path)) {
+      found = models_at(path);
+      // Whoever reads it says best what is wrong with a file that is no model.
+      if (found.empty() && fs::is_regular_file(path)) found.push_back(path);
+    } else {
+      for (const auto& match : matches(argument)) {
+        const auto some = models_at(match);
+        found.insert(found.end(), some.begin(), some.end());
+      }
+    }
+    if (found.empty()) {
+      throw Error(ExitCode::kBadInput,
+                  {argument, "a model directory, a .safetensors file, a folder of models or a glob",
+                   fs::exists(path) ? "a folder without a model" : "nothing there", "Check the path."});
+    }
+    models.insert(models.end(), found.begin(), found.end());
+  }
+  return models;
+}
+
+std::vector<std::string> batch_names(const std::vector<fs::path>& models) {
+  std::vector<std::vector<std::string>> parts;
+  for (const auto& model : models) {
+    parts.emplace_back();
+    for (const auto& part : fs::absolute(model).lexically_normal()) parts.back().push_back(part.string());
+  }
+  size_t common = parts.front().size() - 1;
+  for (const auto& path : parts) {
+    const auto differs = std::mismatch(path.begin(), path.end(), parts.front().begin(), parts.front().end());
+    common = std::min({common, static_cast<size_t>(differs.first - path.begin()), path.size() - 1});
+  }
+  std::vector<std::string> names;
+  for (const auto& path : parts)
+    names.push_back(join({path.begin() + static_cast<long>(common), path.end()}, "__"));
+  return names;
+}
+
+}  // namespace bilens
