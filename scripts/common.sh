@@ -1,0 +1,74 @@
+# Shared by the scripts of this folder; sourced, with the repository root as the working directory.
+# shellcheck shell=bash
+
+# Written by setup.sh: where and for what build/ was configured.
+configured_mark=build/.bilens-setup
+
+say() { echo "$*"; }
+die() {
+  echo "${0##*/}: $*" >&2
+  exit 1
+}
+
+# The usage comment at the top of the script is its help.
+usage() { awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "scripts/${0##*/}"; }
+usage_error() {
+  echo "${0##*/}: $*. See scripts/${0##*/} --help" >&2
+  exit 2
+}
+
+have() { command -v "$1" >/dev/null; }
+
+find_nvcc() { command -v nvcc || { [[ -x /usr/local/cuda/bin/nvcc ]] && echo /usr/local/cuda/bin/nvcc; }; }
+
+# torch_root_of PATH: the folder with LibTorch's include/ and lib/, PATH being that folder or a Python.
+torch_root_of() {
+  local root=$1
+  if [[ ! -d $1 ]]; then
+    have "$1" || die "LibTorch: '$1' is neither a folder nor a Python."
+    root=$("$1" -c "import importlib.util as u; print(u.find_spec('torch').submodule_search_locations[0])" 2>/dev/null) ||
+      die "LibTorch: the Python '$1' has no torch."
+  fi
+  [[ -e $root/include/ATen/ATen.h && -e $root/lib/libtorch_cpu.so ]] ||
+    die "LibTorch: '$root' lacks include/ATen/ATen.h or lib/libtorch_cpu.so."
+  (cd "$root" && pwd)
+}
+
+# --- apt-get ---
+
+# As root, or through sudo where it needs no password or someone can type it.
+can_apt() { have apt-get && { ((EUID == 0)) || { have sudo && { [[ -t 0 ]] || sudo -n true 2>/dev/null; }; }; }; }
+as_root() { if ((EUID == 0)); then "$@"; else sudo "$@"; fi; }
+
+# apt_install PACKAGE...: those that apt knows; says the size before downloading.
+apt_install() {
+  local package known=() megabytes
+  for package; do
+    if apt-cache show "$package" &>/dev/null; then known+=("$package"); fi
+  done
+  ((${#known[@]})) || return 0
+  megabytes=$(apt-get install -y --no-install-recommends --print-uris "${known[@]}" |
+    awk '/^\x27/ {sum += $3} END {printf "%.0f", sum / 1e6 + 0.5}')
+  say "apt-get install ${known[*]}: downloads about $megabytes MB."
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${known[@]}"
+}
+
+# --- build/ ---
+
+# One a core, but at least 2 GB of memory each: a file that includes LibTorch takes that much.
+default_jobs() {
+  local cores gigabytes
+  cores=$(nproc)
+  gigabytes=$(awk '/MemTotal/ {print int($2 / 2097152)}' /proc/meminfo)
+  echo $((gigabytes < 1 ? 1 : gigabytes < cores ? gigabytes : cores))
+}
+
+# Makes build/ where there is none (or it was moved here), else brings it up to date as it was configured.
+ensure_built() {
+  if [[ -e build/build.ninja && $(cat $configured_mark 2>/dev/null || echo "$PWD:") == "$PWD:"* ]]; then
+    say "Build: bringing build/ up to date."
+    PATH=$PWD/.venv/bin:$PATH cmake --build build -j "$(default_jobs)"
+  else
+    scripts/setup.sh
+  fi
+}

@@ -1,0 +1,186 @@
+#!/usr/bin/env bash
+# Obtains MNIST or Fashion-MNIST: four IDX .gz files, each checked by its sha256.
+#
+# Usage: scripts/get_data.sh mnist|fashion-mnist [--from FOLDER_OR_URL] [--to DIR]
+#
+#   --from FOLDER   copy from a local folder (packed .gz files, or the unpacked ones)
+#   --from URL      download from this address only: URL/train-images-idx3-ubyte.gz and so on
+#   --to DIR        where the files go; default data/NAME
+#   --help          show this
+#
+# Without --from: Debian's package dataset-fashion-mnist where it is installed, then the public homes below.
+# A download that broke off is continued, a file that is there already is left alone, a corrupt one is not kept.
+# Exit code: 0 all four files are there, 1 some are not, 2 usage.
+#
+# Environment: BILENS_MNIST_URL, BILENS_FASHION_MNIST_URL replace the public homes (several: separated by blanks);
+# BILENS_DATA_SHA256 replaces the list of checksums, scripts/data.sha256.
+set -euo pipefail
+start=$PWD
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/common.sh
+source scripts/common.sh
+
+# The public homes. None of the three could be reached from where this script was written (no name service to the
+# outside), so they are untried; the checksums are those of the published files.
+mnist_homes="https://ossci-datasets.s3.amazonaws.com/mnist https://storage.googleapis.com/cvdf-datasets/mnist"
+fashion_mnist_homes="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
+debian_folder=/usr/share/datasets/fashion-mnist
+checksums=${BILENS_DATA_SHA256:-scripts/data.sha256}
+
+name='' from='' to=''
+while (($#)); do
+  case $1 in
+    --from | --to)
+      (($# > 1)) || usage_error "$1 needs a value"
+      if [[ $1 == --from ]]; then from=$2; else to=$2; fi
+      shift ;;
+    --help | -h) usage && exit ;;
+    mnist | fashion-mnist) name=$1 ;;
+    *) usage_error "unknown argument '$1'" ;;
+  esac
+  shift
+done
+[[ -n $name ]] || usage_error "name a data set, mnist or fashion-mnist"
+
+from_start() { (cd "$start" && realpath -m -- "$1"); }
+is_url() { [[ $1 =~ ^[a-z]+:// ]]; }
+
+sources=()
+if [[ -n $from ]]; then
+  if is_url "$from"; then sources=("${from%/}"); else sources=("$(from_start "$from")"); fi
+  [[ -d ${sources[0]} ]] || is_url "$from" || die "--from: '$from' is not a folder."
+elif [[ $name == mnist ]]; then
+  read -ra sources <<<"${BILENS_MNIST_URL:-$mnist_homes}"
+else
+  [[ ! -d $debian_folder ]] || sources=("$debian_folder")
+  read -ra homes <<<"${BILENS_FASHION_MNIST_URL:-$fashion_mnist_homes}"
+  sources+=("${homes[@]}")
+fi
+if [[ -n $to ]]; then to=$(from_start "$to"); else to=data/$name; fi
+
+sha_of() { sha256sum <"$1" | cut -d' ' -f1; }
+expected_sha() { awk -v file="$name/$1" '$2 == file {print $1}' "$checksums"; }
+
+# is_right PATH FILE: PATH holds FILE as published, or the same content recompressed.
+is_right() {
+  [[ -f $1 ]] || return 1
+  [[ $(sha_of "$1") == "$(expected_sha "$2")" ]] && return
+  local unpacked
+  unpacked=$(expected_sha "${2%.gz}")
+  [[ -n $unpacked && $(gzip -dc <"$1" 2>/dev/null | sha256sum | cut -d' ' -f1) == "$unpacked" ]]
+}
+
+# accept PART FILE SOURCE: the checked PART becomes FILE, a wrong one is reported and deleted.
+accept() {
+  if is_right "$1" "$2"; then
+    mv -f "$1" "$to/$2"
+    say "  $2: checked, from $3"
+  else
+    say "  $2: corrupt from $3 and deleted; sha256 expected $(expected_sha "$2"), found $(sha_of "$1")"
+    rm -f "$1"
+    return 1
+  fi
+}
+
+copy() { # FILE FOLDER
+  local part=$to/$1.part
+  if [[ -f $2/$1 ]]; then
+    cp "$2/$1" "$part" || return 1
+  elif [[ -f $2/${1%.gz} ]]; then
+    gzip -nc "$2/${1%.gz}" >"$part" || return 1
+  else
+    say "  $1: not in $2"
+    return 1
+  fi
+  accept "$part" "$1" "$2"
+}
+
+declare -A unreachable=()
+
+# Continues PART until it is whole. 0 done, 1 this address has nothing for us.
+fetch() { # FILE HOME
+  local part=$to/$1.part url=$2/$1 code status size attempt
+  say "  $1: downloading from $2"
+  for attempt in 1 2 3 4; do
+    size=$(stat -c %s "$part" 2>/dev/null || echo 0)
+    code=0
+    status=$(curl --fail --location --silent --show-error --continue-at - --connect-timeout 20 --speed-limit 1000 \
+      --speed-time 30 --write-out '%{http_code}' --output "$part" "$url" 2>"$errors") || code=$?
+    if ((code == 0)); then return; fi
+    case $code:$status in
+      *:416 | 33:* | 36:*) # cannot be continued: from the start
+        say "  $1: $url cannot continue what is there; starting anew"
+        rm -f "$part" ;;
+      22:*)
+        say "  $1: $url answered $status"
+        return 1 ;;
+      5:* | 6:* | 7:* | 28:000 | 35:* | 60:*)
+        say "  $1: $2 is unreachable ($(tail -n 1 "$errors"))"
+        unreachable[$2]=yes
+        return 1 ;;
+      23:*) die "cannot write $part ($(tail -n 1 "$errors")). Free some space and run this again." ;;
+      *)
+        say "  $1: broken off at $(stat -c %s "$part" 2>/dev/null || echo 0) bytes ($(tail -n 1 "$errors"))"
+        ((attempt > 2)) && (($(stat -c %s "$part" 2>/dev/null || echo 0) <= size)) && return 1 ;;
+    esac
+  done
+  say "  $1: $url gave up; the part that came is kept for the next run"
+  return 1
+}
+
+download() { # FILE HOME
+  local part=$to/$1.part continued=no
+  [[ -z ${unreachable[$2]:-} ]] || return 1
+  [[ ! -s $part ]] || continued=yes
+  fetch "$1" "$2" || return 1
+  accept "$part" "$1" "$2" && return
+  [[ $continued == yes ]] || return 1
+  say "  $1: the part from an earlier run may be what was wrong; once more from the start"
+  fetch "$1" "$2" && accept "$part" "$1" "$2"
+}
+
+obtain() { # FILE
+  local source
+  [[ -n $(expected_sha "$1") ]] || die "$checksums has no line for $name/$1."
+  if is_right "$to/$1" "$1"; then
+    say "  $1: already there"
+    return
+  fi
+  [[ ! -e $to/$1 ]] || say "  $1: there, but with the wrong content; replacing it"
+  if is_right "$to/$1.part" "$1"; then
+    mv -f "$to/$1.part" "$to/$1"
+    return
+  fi
+  for source in "${sources[@]}"; do
+    if is_url "$source"; then
+      download "$1" "$source" && return
+    else
+      copy "$1" "$source" && return
+    fi
+  done
+  return 1
+}
+
+mkdir -p "$to" || die "cannot make the folder $to."
+[[ -w $to ]] || die "cannot write into $to."
+errors=$(mktemp)
+trap 'rm -f "$errors"' EXIT
+size=$([[ $name == mnist ]] && echo 11.6 || echo 30.9)
+say "$name into $to: 4 files, $size MB."
+if is_url "${sources[-1]}"; then have curl || die "curl is needed for downloading; install it, or use --from FOLDER."; fi
+
+failed=()
+for file in {train,t10k}-{images-idx3,labels-idx1}-ubyte.gz; do
+  obtain "$file" || failed+=("$file")
+done
+if ((${#failed[@]} == 0)); then
+  say "$name: complete in $to."
+  exit
+fi
+echo "$name: ${#failed[@]} of 4 files could not be obtained: ${failed[*]}
+What to do: run this again later (what came is kept), or get the files in another way and run
+  scripts/get_data.sh $name --from FOLDER   or   scripts/get_data.sh $name --from http://A-MIRROR/FOLDER" >&2
+if [[ $name == fashion-mnist ]]; then
+  echo "Debian and Ubuntu have them in a package: sudo apt-get install dataset-fashion-mnist, then run this again." >&2
+fi
+exit 1

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Builds bilens with CUDA into build-gpu and runs the tests and the benchmark that need a GPU. For a machine that has
+# a GPU, the CUDA toolkit and a torch; needs no network and touches neither build/ nor .venv.
+#
+# Usage: scripts/gpu_check.sh [--torch PATH] [--jobs N]
+#
+#   --torch PATH   the LibTorch to use: a folder with include/ and lib/, or a Python whose torch is taken;
+#                  default: python3
+#   --jobs N       compile N files at a time
+#   --help         show this
+set -euo pipefail
+start=$PWD
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/common.sh
+source scripts/common.sh
+
+torch=python3 jobs=$(default_jobs)
+while (($#)); do
+  case $1 in
+    --torch | --jobs)
+      (($# > 1)) || usage_error "$1 needs a value"
+      if [[ $1 == --torch ]]; then torch=$2; else jobs=$2; fi
+      shift ;;
+    --help | -h) usage && exit ;;
+    *) usage_error "unknown argument '$1'" ;;
+  esac
+  shift
+done
+
+# All that is missing at once.
+problems=()
+nvcc=$(find_nvcc) || problems+=("no nvcc on PATH or in /usr/local/cuda/bin: install the CUDA toolkit that fits the torch")
+nvidia-smi -L 2>/dev/null || [[ -e /dev/nvidia0 ]] || problems+=("no NVIDIA GPU: nvidia-smi finds none")
+if torch_root=$(cd "$start" && torch_root_of "$torch" 2>&1); then
+  [[ -e $torch_root/lib/libtorch_cuda.so ]] || problems+=("the LibTorch in $torch_root is a CPU build: name another with --torch")
+else
+  problems+=("${torch_root#*: } Name one with --torch PATH")
+fi
+export PATH=$PATH:$PWD/.venv/bin
+for tool in cmake ctest ninja; do
+  have $tool || problems+=("no $tool on PATH (pip install 'cmake==3.31.*' ninja)")
+done
+if ((${#problems[@]})); then
+  printf 'gpu_check.sh: %s\n' "${problems[@]}" >&2
+  exit 1
+fi
+
+say "LibTorch: $torch_root"
+say "CUDA: $nvcc, $("$nvcc" --version | sed -n 's/.*release \([0-9.]*\).*/\1/p')"
+export CUDACXX=${CUDACXX:-$nvcc} PATH=$PATH:${nvcc%/*}
+cmake --preset cuda -B build-gpu -DBILENS_TORCH="$torch_root" -DCMAKE_CUDA_ARCHITECTURES=native
+cmake --build build-gpu -j "$jobs"
+
+results=build-gpu/gpu_check.log
+ctest --test-dir build-gpu -L gpu --no-tests=error --output-on-failure | tee $results
+if grep -qE '\*+Skipped|Not Run' $results; then
+  die "tests that need a GPU were skipped although there is one."
+fi
+if [[ -x scripts/bench.sh ]]; then
+  scripts/bench.sh --device cuda
+fi

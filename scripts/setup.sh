@@ -1,0 +1,221 @@
+#!/usr/bin/env bash
+# Makes bilens ready to run: system packages, a local environment (.venv) with the build tools and LibTorch, the
+# build. Running it again does only what is missing; after an interruption, run it again.
+#
+# Usage: scripts/setup.sh [--cpu] [--torch PATH] [--bench] [--no-build] [--jobs N]
+#
+#   --cpu          build without CUDA even where nvcc is found
+#   --torch PATH   use this LibTorch instead of downloading one: a folder with include/ and lib/, or a Python
+#                  whose torch is taken; environment variable BILENS_TORCH does the same
+#   --bench        also install what `import torch` and the benchmarks against Python need
+#   --no-build     stop after the packages and the environment
+#   --jobs N       compile N files at a time (default: one a core, at least 2 GB of memory each)
+#   --help         show this
+#
+# Environment: PYTHON names the Python (3.10 or newer) that makes .venv; default python3.
+set -euo pipefail
+start=$PWD
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/common.sh
+source scripts/common.sh
+
+torch=${BILENS_TORCH:-} cpu=no bench=no build=yes jobs=
+while (($#)); do
+  case $1 in
+    --cpu) cpu=yes ;;
+    --bench) bench=yes ;;
+    --no-build) build=no ;;
+    --torch | --jobs)
+      (($# > 1)) || usage_error "$1 needs a value"
+      if [[ $1 == --torch ]]; then torch=$2; else jobs=$2; fi
+      shift ;;
+    --help | -h) usage && exit ;;
+    *) usage_error "unknown argument '$1'" ;;
+  esac
+  shift
+done
+[[ -z $jobs || $jobs =~ ^[1-9][0-9]*$ ]] || usage_error "--jobs needs a number, not '$jobs'"
+
+# --- System packages -------------------------------------------------------------------------------------------
+
+# have_library PACKAGE HEADER: by the package manager where there is Debian's, else by compiling.
+have_library() {
+  if have dpkg-query; then
+    [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed* ]]
+  else
+    echo "#include <$2>" | "${CXX:-g++}" -fsyntax-only -x c++ - 2>/dev/null
+  fi
+}
+
+find_missing_packages() {
+  needed=() helpful=()
+  have "${CXX:-g++}" || needed+=(g++)
+  have_library zlib1g-dev zlib.h || needed+=(zlib1g-dev)
+  have_library libssl-dev openssl/sha.h || needed+=(libssl-dev)
+  [[ -x .venv/bin/python ]] || find_python || needed+=(python3 python3-venv)
+  have git || helpful+=(git)
+  have curl || helpful+=(curl)
+  have ccache || helpful+=(ccache)
+  have_library libspdlog-dev spdlog/spdlog.h || helpful+=(libspdlog-dev)
+  have_library nlohmann-json3-dev nlohmann/json.hpp || helpful+=(nlohmann-json3-dev)
+  have_library libcxxopts-dev cxxopts.hpp || helpful+=(libcxxopts-dev)
+  have_library catch2 catch2/catch.hpp || helpful+=(catch2)
+}
+
+# A Python of a version that has wheels, able to make an environment.
+find_python() {
+  for python in "${PYTHON:-python3}" /usr/bin/python3; do
+    "$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && return
+  done
+  return 1
+}
+
+install_packages() {
+  find_missing_packages
+  if ((${#needed[@]} + ${#helpful[@]} == 0)); then
+    say "System packages: all there."
+    return
+  fi
+  if can_apt; then
+    local all=("${needed[@]}" "${helpful[@]}")
+    say "System packages: ${all[*]} missing; asking apt-get for them."
+    as_root apt-get update -qq || say "apt-get update failed; trying with the package lists at hand."
+    apt_install "${all[@]}" || say "apt-get failed."
+    find_missing_packages
+  fi
+  if ((${#needed[@]})); then
+    die "Missing (Debian's names): ${needed[*]}. Install them, for instance with
+  sudo apt-get install ${needed[*]} ${helpful[*]}
+and run scripts/setup.sh again. (python3 must be 3.10 or newer and able to make environments.)"
+  fi
+  if ((${#helpful[@]})); then
+    say "Not there, and not needed: ${helpful[*]} (Debian's names). CMake fetches the libraries among them;" \
+      "ccache makes rebuilding faster, curl downloads data sets."
+  fi
+}
+
+# --- LibTorch and the local environment ------------------------------------------------------------------------
+
+# Sets preset (cpu or cuda), lists (the requirement files to install) and, for a named LibTorch, torch_root.
+choose() {
+  local nvcc release
+  preset=cpu torch_root=
+  if [[ $cpu == yes ]]; then
+    say "CUDA: off (--cpu)."
+  elif ! nvcc=$(find_nvcc); then
+    say "CUDA: off, no nvcc on PATH or in /usr/local/cuda/bin."
+  else
+    preset=cuda
+    release=$("$nvcc" --version | sed -n 's/.*release \([0-9.]*\).*/\1/p')
+    if [[ -z $torch && $release != 13.* ]]; then
+      preset=cpu
+      say "CUDA: off, $nvcc is release $release and the torch wheel needs 13; name a fitting LibTorch with --torch."
+    fi
+  fi
+  lists=(base)
+  if [[ -n $torch ]]; then
+    torch_root=$(cd "$start" && torch_root_of "$torch")
+    if [[ $preset == cuda && ! -e $torch_root/lib/libtorch_cuda.so ]]; then
+      preset=cpu
+      say "CUDA: off, $torch_root has no libtorch_cuda.so."
+    fi
+    say "LibTorch: $torch_root, as named."
+  else
+    lists+=(torch-cpu)
+    [[ $preset == cuda ]] && lists+=(torch-cuda)
+  fi
+  [[ $preset == cuda ]] && say "CUDA: on, $nvcc ($release)."
+  if [[ $bench == yes ]]; then
+    [[ -z $torch ]] || die "--bench installs the torch wheel; leave out --torch and BILENS_TORCH."
+    lists=(base torch-cpu torch-cuda bench)
+  fi
+}
+
+make_environment() {
+  # A moved environment has the old path in its programs.
+  if [[ -e .venv ]] && { ! .venv/bin/python -m pip --version &>/dev/null || [[ -e $moved_mark && $(<$moved_mark) != "$PWD" ]]; }; then
+    [[ -e .venv/pyvenv.cfg || -z $(ls -A .venv) ]] || die ".venv is there but is no Python environment: move it away."
+    say "Environment: .venv is broken or was moved; making it anew."
+    find_python || die "No Python 3.10 or newer that can make environments; install python3 python3-venv."
+    "$python" -m venv --clear .venv
+  elif [[ ! -e .venv ]]; then
+    find_python || die "No Python 3.10 or newer that can make environments; install python3 python3-venv."
+    say "Environment: making .venv with $("$python" --version) ($(command -v "$python"))."
+    "$python" -m venv .venv
+  fi
+  echo "$PWD" >$moved_mark
+}
+
+# What an interrupted pip leaves: packages without their list of files, and renamed old ones.
+remove_half_installed() {
+  find .venv/lib/python*/site-packages -maxdepth 1 \
+    \( -name '~*' -o -name '*.dist-info' ! -exec test -e '{}/RECORD' \; \) -exec rm -rf {} +
+}
+
+# Lines of a requirement file whose pin is not installed.
+missing_pins() {
+  local installed line
+  installed=$(.venv/bin/python -m pip list --format=freeze --disable-pip-version-check)
+  while read -r line; do
+    [[ $line == [a-zA-Z]* ]] && ! grep -qixF "${line%% *}" <<<"$installed" && echo "$line"
+  done <"$1"
+  return 0
+}
+
+install_requirements() {
+  local list file sum pending=() megabytes disk free
+  moved_mark=.venv/bilens-path
+  for list in "${lists[@]}"; do
+    sum=$(sha256sum <"scripts/requirements/$list.txt")
+    [[ $(cat ".venv/bilens-$list.sum" 2>/dev/null) == "$sum" && $(cat $moved_mark 2>/dev/null) == "$PWD" ]] || pending+=("$list")
+  done
+  if ((${#pending[@]} == 0)); then
+    say "Environment: .venv has ${lists[*]}."
+    return
+  fi
+  make_environment
+  remove_half_installed
+  read -r megabytes disk < <(
+    for list in "${pending[@]}"; do missing_pins "scripts/requirements/$list.txt"; done |
+      awk '{download += $(NF - 1); disk += $NF} END {print download + 0, disk + 0}')
+  free=$(df -Pm .venv | awk 'END {print $4}')
+  say "Environment: ${pending[*]} to install into .venv; downloads about $megabytes MB from PyPI, takes $disk MB on disk."
+  ((free > disk)) || die "Only $free MB free in $PWD; $disk MB are needed."
+  export PIP_DEFAULT_TIMEOUT=${PIP_DEFAULT_TIMEOUT:-60} PIP_DISABLE_PIP_VERSION_CHECK=1
+  for list in "${pending[@]}"; do
+    file=scripts/requirements/$list.txt
+    .venv/bin/python -m pip install --no-deps -r "$file" ||
+      die "pip could not install $file. Run scripts/setup.sh again: it goes on from here. Without access to PyPI, name
+a LibTorch you have with --torch PATH (cmake 3.26 or newer, ninja, numpy and safetensors are still needed)."
+    sha256sum <"$file" >".venv/bilens-$list.sum"
+  done
+}
+
+# --- Build -----------------------------------------------------------------------------------------------------
+
+configure_and_build() {
+  local nvcc choice
+  export PATH=$PWD/.venv/bin:$PATH
+  if [[ $preset == cuda ]]; then
+    nvcc=$(find_nvcc)
+    export CUDACXX=${CUDACXX:-$nvcc} PATH=$PATH:${nvcc%/*}
+  fi
+  choice="preset $preset, LibTorch ${torch_root:-in .venv}"
+  if [[ -e build/build.ninja && $(cat $configured_mark 2>/dev/null) == "$PWD: $choice" ]]; then
+    say "Configure: done before ($choice)."
+  else
+    say "Configure: $choice."
+    rm -f $configured_mark
+    cmake --preset "$preset" --fresh -DBILENS_TORCH="$torch_root"
+    echo "$PWD: $choice" >$configured_mark
+  fi
+  jobs=${jobs:-$(default_jobs)}
+  say "Build: ninja with $jobs jobs."
+  cmake --build build -j "$jobs"
+  say "Ready: build/bilens ($choice)."
+}
+
+install_packages
+choose
+install_requirements
+[[ $build == no ]] || configure_and_build
