@@ -1,0 +1,87 @@
+#include "bilens/analysis/bilinear_layer.h"
+
+#include <ATen/ATen.h>
+
+#include "bilens/core/error.h"
+#include "bilens/tensor/shape.h"
+
+namespace bilens {
+
+namespace {
+
+at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const auto y = x.matmul(weight.t());
+  return bias.defined() ? y + bias : y;
+}
+
+/// P, or the identity written out.
+at::Tensor dense_down(const BilinearLayer& layer) {
+  return layer.down.defined() ? layer.down : at::eye(layer.d_hidden(), layer.gate.options());
+}
+
+}  // namespace
+
+BilinearLayer BilinearLayer::to(at::ScalarType dtype, at::Device device) const {
+  const auto move = [&](const at::Tensor& tensor) {
+    return tensor.defined() ? tensor.to(device, dtype) : tensor;
+  };
+  return {move(gate), move(up), move(down), move(gate_bias), move(up_bias), move(down_bias), residual};
+}
+
+at::Tensor BilinearLayer::forward(const at::Tensor& x) const {
+  const auto hidden = project(x, gate, gate_bias) * project(x, up, up_bias);
+  auto y = down.defined() ? hidden.matmul(down.t()) : hidden;
+  if (down_bias.defined()) y = y + down_bias;
+  return residual ? y + x : y;
+}
+
+void check_layer(const BilinearLayer& layer, const std::string& name) {
+  require_shape(layer.gate, {-1, -1}, name + ": gate");
+  require_shape(layer.up, layer.gate.sizes(), name + ": up");
+  if (layer.down.defined()) require_shape(layer.down, {-1, layer.d_hidden()}, name + ": down");
+  if (layer.gate_bias.defined()) require_shape(layer.gate_bias, {layer.d_hidden()}, name + ": gate bias");
+  if (layer.up_bias.defined()) require_shape(layer.up_bias, {layer.d_hidden()}, name + ": up bias");
+  if (layer.down_bias.defined()) require_shape(layer.down_bias, {layer.d_out()}, name + ": down bias");
+  if (layer.gate.numel() == 0) {
+    throw Error(ExitCode::kBadInput,
+                {name + ": gate", "at least one row and column", describe_shape(layer.gate.sizes()), ""});
+  }
+  if (layer.residual && layer.d_in() != layer.d_out()) {
+    throw Error(ExitCode::kBadInput,
+                {name, "equal input and output width, because of the residual",
+                 std::to_string(layer.d_in()) + " and " + std::to_string(layer.d_out()), ""});
+  }
+  for (const auto* tensor :
+       {&layer.gate, &layer.up, &layer.down, &layer.gate_bias, &layer.up_bias, &layer.down_bias}) {
+    if (tensor->defined()) require_finite(*tensor, name);
+  }
+}
+
+BilinearLayer fold_input(const BilinearLayer& layer, const at::Tensor& embed) {
+  BilinearLayer folded = layer;
+  folded.gate = layer.gate.mm(embed);
+  folded.up = layer.up.mm(embed);
+  folded.residual = false;
+  return folded;
+}
+
+BilinearLayer subtract(const BilinearLayer& a, const BilinearLayer& b) {
+  if (a.d_in() != b.d_in() || a.d_out() != b.d_out()) {
+    throw Error(ExitCode::kBadInput,
+                {"--minus", "layers with the same input and output widths",
+                 std::to_string(a.d_in()) + " to " + std::to_string(a.d_out()) + " and " +
+                     std::to_string(b.d_in()) + " to " + std::to_string(b.d_out()),
+                 ""});
+  }
+  if (a.gate_bias.defined() || b.gate_bias.defined() || a.up_bias.defined() || b.up_bias.defined()) {
+    throw Error(ExitCode::kBadInput, {"--minus", "layers without biases", "biases",
+                                      "Their difference has parts of its own; this is not supported yet."});
+  }
+  BilinearLayer difference;
+  difference.gate = at::cat({a.gate, b.gate});
+  difference.up = at::cat({a.up, b.up});
+  difference.down = at::cat({dense_down(a), -dense_down(b)}, 1);
+  return difference;
+}
+
+}  // namespace bilens
