@@ -1,0 +1,45 @@
+#pragma once
+
+#include <vector>
+
+#include "bilens/analysis/similarity.h"
+#include "bilens/data/image_dataset.h"
+#include "bilens/model/image_classifier.h"
+
+namespace bilens {
+
+/// One figure of likeness between two models with what it must be held against.
+struct Likeness {
+  double same_class = 0;        // mean over classes of the cosine between a class and itself
+  double other_class = 0;       // the null: mean over pairs of different classes
+  double best_wrong_class = 0;  // mean over classes of the largest cosine with a wrong class
+  double untrained = 0;         // same_class against a model of the same shape with fresh weights
+  std::vector<double> per_class;
+};
+
+/// Two classifiers side by side. "weights": cosine of the interaction matrices over the pixels (counts pixels
+/// that never vary); "data": correlation of the logits for Gaussian inputs with the data's mean and
+/// covariance; "outputs": correlation of the logits on real images; "eigenvectors": mean |cosine| of the top
+/// eigenvectors, matched one to one.
+struct Comparison {
+  Likeness weights, data, outputs, eigenvectors;
+};
+
+/// What a comparison needs of a model: its logits as quadratic forms of the pixels.
+struct ComparedModel {
+  QuadraticForms forms;     // centred classes
+  at::Tensor logits;        // centred, float64 [N, classes]
+  at::Tensor eigenvectors;  // [classes, k, d], of largest |λ|
+};
+
+/// @throws Error(kBadInput) for a classifier of several layers or with a gate: its logits are no quadratic
+/// form, and internal layers of two models do not share a space
+ComparedModel prepare_comparison(const ImageClassifier& model, const ImageSplit& split);
+
+/// A model of the same shape with fresh weights, the null of a comparison.
+ImageClassifier untrained_like(const ImageClassifier& model, uint64_t seed);
+
+Comparison compare(const ComparedModel& a, const ComparedModel& b, const ComparedModel& untrained,
+                   const InputDistribution& x);
+
+}  // namespace bilens

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "bilens/analysis/decomposition.h"
+#include "bilens/model/image_classifier.h"
+
+namespace bilens {
+
+/// One eigenvector's part of a logit: contribution = λ p², p = v·x.
+struct ExplanationTerm {
+  int64_t layer = 0, index = 0;
+  double eigenvalue = 0, projection = 0, contribution = 0;
+};
+
+/// A class's logit as a sum: direct + linear + Σ terms.
+struct LogitExplanation {
+  double logit = 0;                    // of the model, float32 as it runs
+  double direct = 0;                   // u·Ex, with a residual
+  double linear = 0;                   // biases: Σ over layers of l·h + c
+  std::vector<ExplanationTerm> terms;  // all, by falling |contribution|
+
+  double sum() const;
+};
+
+struct Explanation {
+  at::Tensor image;  // uint8 [height, width]
+  int64_t prediction = 0;
+  std::vector<LogitExplanation> classes;
+};
+
+/// Splits the logits of one image over all eigenvectors of all layers that reach the head linearly, exactly.
+/// @param layers decompositions of these layers' MLPs alone (no residual), in all eigenpairs, float64, not
+/// centred
+/// @param image uint8 [height, width]
+Explanation explain_image(ImageClassifier& model, const std::vector<LayerDecomposition>& layers,
+                          const at::Tensor& image);
+
+/// explanation.json and explanation.safetensors: the sums, the terms with the largest |contribution| of each
+/// class, and their eigenvectors (docs/formats.md).
+void write_explanation(const std::filesystem::path& directory, const Explanation& explanation,
+                       const std::vector<LayerDecomposition>& layers, const Json& source);
+
+/// The terms that are written out for each class.
+constexpr int64_t kExplanationTerms = 12;
+
+Json to_json(const Explanation& explanation);
+
+}  // namespace bilens

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <vector>
+
+#include "bilens/study/layer_data.h"
+
+namespace bilens {
+
+/// How good the classifier is when its last layer keeps only the top k eigenvectors a class.
+struct TruncationCurve {
+  int64_t layer = 0;
+  std::vector<int64_t> k;
+  std::vector<double> accuracy, loss;
+};
+
+/// Logits Σ_{i≤k} λ_i (v_i·x)² + l·x + c for k = 0, 1, 2, … (every k up to 64, then in steps of an eighth).
+/// @param labels int64 [N]
+TruncationCurve truncate(const LayerDecomposition& layer, const LayerData& data, const at::Tensor& labels);
+
+/// How far the values rebuilt from all stored eigenpairs are from the model's own.
+struct Exactness {
+  int64_t layer = 0;
+  double relative_error = 0;  // ‖T̂ − T‖_F / ‖T‖_F
+  double max_error = 0;       // largest |T̂ − T|
+};
+
+Exactness measure_exactness(const LayerDecomposition& layer, const LayerData& data);
+
+}  // namespace bilens

@@ -1,0 +1,154 @@
+#include "bilens/study/comparison.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "bilens/analysis/eigen.h"
+#include "bilens/analysis/interaction.h"
+#include "bilens/train/evaluate.h"
+
+namespace bilens {
+
+namespace {
+
+constexpr int64_t kTop = 5;  // eigenvectors a class that are matched
+
+/// The assignment of rows to columns of a square matrix with the largest sum (Kuhn–Munkres with potentials,
+/// O(k³)).
+/// @return the largest sum
+double best_assignment(const at::Tensor& gains) {
+  const auto k = gains.size(0);
+  const auto cost = gains.neg().contiguous();
+  const auto c = cost.accessor<double, 2>();
+  std::vector<double> row_potential(k + 1, 0.0), column_potential(k + 1, 0.0);
+  std::vector<int64_t> row_of(k + 1, 0), previous(k + 1, 0);
+  for (int64_t row = 1; row <= k; ++row) {
+    std::vector<double> slack(k + 1, std::numeric_limits<double>::infinity());
+    std::vector<bool> used(k + 1, false);
+    row_of[0] = row;
+    int64_t column = 0;
+    do {
+      used[column] = true;
+      double delta = std::numeric_limits<double>::infinity();
+      int64_t next = 0;
+      for (int64_t j = 1; j <= k; ++j) {
+        if (used[j]) continue;
+        const double reduced =
+            c[row_of[column] - 1][j - 1] - row_potential[row_of[column]] - column_potential[j];
+        if (reduced < slack[j]) slack[j] = reduced, previous[j] = column;
+        if (slack[j] < delta) delta = slack[j], next = j;
+      }
+      for (int64_t j = 0; j <= k; ++j) {
+        if (used[j])
+          row_potential[row_of[j]] += delta, column_potential[j] -= delta;
+        else
+          slack[j] -= delta;
+      }
+      column = next;
+    } while (row_of[column] != 0);
+    for (; column != 0; column = previous[column]) row_of[column] = row_of[previous[column]];
+  }
+  return column_potential[0];
+}
+
+/// |cosine| of the top eigenvectors of every pair of classes, matched one to one: [n, n'].
+at::Tensor matched_eigenvectors(const at::Tensor& a, const at::Tensor& b) {
+  auto means = at::empty({a.size(0), b.size(0)}, at::kDouble);
+  const int64_t k = std::min(a.size(1), b.size(1));
+  for (int64_t i = 0; i < a.size(0); ++i) {
+    for (int64_t j = 0; j < b.size(0); ++j) {
+      const auto cosines = a[i].narrow(0, 0, k).mm(b[j].narrow(0, 0, k).t()).abs();
+      means[i][j] = best_assignment(cosines) / static_cast<double>(k);
+    }
+  }
+  return means;
+}
+
+Likeness summarize(const at::Tensor& cosines, const at::Tensor& with_untrained) {
+  Likeness likeness;
+  const int64_t n = cosines.size(0);
+  const auto diagonal = cosines.diagonal().contiguous();
+  likeness.per_class.assign(diagonal.const_data_ptr<double>(), diagonal.const_data_ptr<double>() + n);
+  likeness.same_class = diagonal.mean().item<double>();
+  likeness.untrained = with_untrained.diagonal().mean().item<double>();
+  if (n > 1) {
+    likeness.other_class = (cosines.sum() - diagonal.sum()).item<double>() / static_cast<double>(n * (n - 1));
+    const auto wrong = cosines.masked_fill(at::eye(n, cosines.options()).to(at::kBool), -2.0);
+    likeness.best_wrong_class = wrong.amax(1).mean().item<double>();
+  }
+  return likeness;
+}
+
+at::Tensor output_correlations(const at::Tensor& a, const at::Tensor& b) {
+  const auto x = a - a.mean(0), y = b - b.mean(0);
+  return normalize_products(x.t().mm(y), x.t().mm(x), y.t().mm(y));
+}
+
+at::Tensor weight_cosines(const QuadraticForms& a, const QuadraticForms& b) {
+  return normalize_products(weight_products(a, b), weight_products(a, a), weight_products(b, b));
+}
+
+at::Tensor data_correlations(const QuadraticForms& a, const QuadraticForms& b, const InputDistribution& x) {
+  return normalize_products(data_covariances(a, b, x), data_covariances(a, a, x), data_covariances(b, b, x));
+}
+
+}  // namespace
+
+ComparedModel prepare_comparison(const ImageClassifier& model, const ImageSplit& split) {
+  const at::NoGradGuard no_grad;
+  const auto& c = model->config;
+  if (c.n_layers != 1 || c.gate != Gate::kNone) {
+    throw Error(ExitCode::kBadInput,
+                {"model", "a classifier of one bilinear layer",
+                 std::to_string(c.n_layers) + " layers" + (c.gate == Gate::kNone ? "" : " with a gate"),
+                 "Inner layers of two models have spaces of their own and cannot be compared."});
+  }
+  const auto stored = [](const torch::nn::Linear& linear) {
+    return linear ? linear->weight.detach().to(at::kCPU, at::kDouble) : at::Tensor();
+  };
+  const auto bias = [](const torch::nn::Linear& linear) {
+    return linear && linear->bias.defined() ? linear->bias.detach().to(at::kCPU, at::kDouble) : at::Tensor();
+  };
+  auto& mlp = *model->mlps.front();
+  const BilinearLayer layer{stored(mlp.gate_proj),
+                            stored(mlp.up_proj),
+                            stored(mlp.down_proj),
+                            bias(mlp.gate_proj),
+                            bias(mlp.up_proj),
+                            bias(mlp.down_proj),
+                            c.residual};
+  const auto embed = stored(model->embed), head = stored(model->head);
+  const auto u = head - head.mean(0, true);
+  ComparedModel compared;
+  BilinearLayer folded = fold_input(layer, embed);
+  folded.gate_bias = folded.up_bias = folded.down_bias = at::Tensor();
+  compared.forms = {folded, u, InteractionOperator(layer, u).linear().mm(embed)};
+  ImageClassifier shared = model;
+  const auto logits = compute_logits(shared, split).to(at::kDouble);
+  compared.logits = logits - logits.mean(1, true);
+  EigenConfig eigen;
+  eigen.k = kTop;
+  eigen.dtype = at::kDouble;
+  eigen.energy = false;
+  compared.eigenvectors = solve_dense(layer, embed, u, at::kCPU, eigen).eigenvectors;
+  return compared;
+}
+
+ImageClassifier untrained_like(const ImageClassifier& model, uint64_t seed) {
+  at::manual_seed(seed);
+  return ImageClassifier(model->config);
+}
+
+Comparison compare(const ComparedModel& a, const ComparedModel& b, const ComparedModel& untrained,
+                   const InputDistribution& x) {
+  return {summarize(weight_cosines(a.forms, b.forms), weight_cosines(a.forms, untrained.forms)),
+          summarize(data_correlations(a.forms, b.forms, x), data_correlations(a.forms, untrained.forms, x)),
+          summarize(output_correlations(a.logits, b.logits), output_correlations(a.logits, untrained.logits)),
+          summarize(matched_eigenvectors(a.eigenvectors, b.eigenvectors),
+                    matched_eigenvectors(a.eigenvectors, untrained.eigenvectors))};
+}
+
+}  // namespace bilens

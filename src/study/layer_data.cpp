@@ -1,0 +1,57 @@
+#include "bilens/study/layer_data.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include "bilens/tensor/shape.h"
+
+namespace bilens {
+
+namespace {
+
+/// The same function in float64.
+ImageClassifier in_double(const ImageClassifier& model) {
+  const at::NoGradGuard no_grad;
+  ImageClassifier copy(model->config);
+  copy->to(at::kDouble);
+  const auto source = model->named_parameters();
+  for (auto& item : copy->named_parameters()) item.value().copy_(source[item.key()]);
+  return copy;
+}
+
+}  // namespace
+
+LayerData compute_layer_data(const ImageClassifier& model, const ImageSplit& split,
+                             const LayerDecomposition& layer) {
+  const at::NoGradGuard no_grad;
+  const auto& c = model->config;
+  if (layer.layer < 0 || layer.layer >= c.n_layers) {
+    throw Error(ExitCode::kBadInput, {"layer " + std::to_string(layer.layer),
+                                      "a layer of the model (0 to " + std::to_string(c.n_layers - 1) + ")",
+                                      "none", "The decomposition is of another model."});
+  }
+  auto exact = in_double(model);
+  const auto pixels = to_inputs(split.images, c.pixel_mean, c.pixel_std, at::kCPU).to(at::kDouble);
+  const auto states = exact->hidden_states(pixels);
+  const auto& h = states[layer.layer];
+  auto y = exact->mlps[layer.layer](h);
+  if (c.residual) y = y + h;
+  LayerData data;
+  data.inputs = layer.input_space == "input" ? pixels : h;
+  data.targets = layer.directions.defined() ? y.matmul(layer.directions.to(at::kDouble).t()) : y;
+  require_shape(data.inputs, {-1, layer.d_in}, "inputs of layer " + std::to_string(layer.layer));
+  require_shape(data.targets, {-1, layer.pairs.size()}, "outputs of layer " + std::to_string(layer.layer));
+  return data;
+}
+
+at::Tensor contributions(const LayerDecomposition& layer, int64_t direction, const at::Tensor& inputs) {
+  const auto projections = inputs.matmul(layer.pairs.eigenvectors[direction].to(at::kDouble).t());
+  return projections.square() * layer.pairs.eigenvalues[direction];
+}
+
+at::Tensor linear_part(const LayerDecomposition& layer, int64_t direction, const at::Tensor& inputs) {
+  if (!layer.linear.defined()) return at::zeros({inputs.size(0)}, inputs.options());
+  return inputs.mv(layer.linear[direction]) + layer.constant[direction];
+}
+
+}  // namespace bilens

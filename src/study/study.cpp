@@ -1,0 +1,95 @@
+#include "bilens/study/study.h"
+
+#include <ATen/ATen.h>
+
+#include "bilens/core/files.h"
+#include "bilens/io/safetensors.h"
+
+namespace bilens {
+
+namespace {
+
+Json rows(const at::Tensor& matrix) {
+  Json list = Json::array();
+  for (int64_t i = 0; i < matrix.size(0); ++i) {
+    const auto row = matrix[i].contiguous();
+    list.push_back(
+        std::vector<double>(row.const_data_ptr<double>(), row.const_data_ptr<double>() + row.numel()));
+  }
+  return list;
+}
+
+Json to_json(const Study& study) {
+  Json json = {{"format", "bilens-study"},
+               {"format_version", 1},
+               {"data", study.data},
+               {"evaluation",
+                {{"examples", study.evaluation.examples},
+                 {"loss", study.evaluation.loss},
+                 {"accuracy", study.evaluation.accuracy}}},
+               {"truncation", Json::array()},
+               {"exactness", Json::array()},
+               {"layers", Json::array()}};
+  for (const auto& curve : study.truncation) {
+    json["truncation"].push_back(
+        {{"layer", curve.layer}, {"k", curve.k}, {"accuracy", curve.accuracy}, {"loss", curve.loss}});
+  }
+  for (const auto& e : study.exactness) {
+    json["exactness"].push_back(
+        {{"layer", e.layer}, {"relative_error", e.relative_error}, {"max_error", e.max_error}});
+  }
+  for (const auto& i : study.importance) {
+    json["layers"].push_back({{"layer", i.layer},
+                              {"mean_contribution", rows(i.mean_contribution)},
+                              {"std_contribution", rows(i.std_contribution)},
+                              {"data_r2", rows(i.data_r2)},
+                              {"linear_share", rows(i.linear_share.unsqueeze(0))[0]}});
+  }
+  return json;
+}
+
+}  // namespace
+
+Study make_study(ImageClassifier& model, const ImageSplit& split, const Decomposition& decomposition,
+                 const StudyConfig& config) {
+  Study study;
+  study.evaluation = evaluate_classifier(model, split);
+  for (const auto& layer : decomposition.layers) {
+    const auto data = compute_layer_data(model, split, layer);
+    const bool gives_logits = layer.output_is == "logits" && layer.layer + 1 == model->config.n_layers;
+    if (config.truncation && gives_logits) study.truncation.push_back(truncate(layer, data, split.labels));
+    if (config.exactness) study.exactness.push_back(measure_exactness(layer, data));
+    if (config.importance) study.importance.push_back(measure_importance(layer, data, config.examples));
+  }
+  return study;
+}
+
+void write_study(const std::filesystem::path& directory, const Study& study, const ImageSplit& split) {
+  NamedTensors tensors;
+  std::vector<at::Tensor> named;
+  for (const auto& i : study.importance) {
+    named.push_back(i.positive_examples.flatten());
+    named.push_back(i.negative_examples.flatten());
+  }
+  if (!named.empty()) {
+    // Only the images that an example names are kept, each once; `place` maps a row of the split to its place
+    // among them.
+    const auto kept = std::get<0>(at::_unique2(at::cat(named)));
+    auto place = at::zeros({split.size()}, at::kInt);
+    place.index_put_({kept}, at::arange(kept.numel(), at::kInt));
+    tensors.emplace_back("images", split.images.index_select(0, kept));
+    tensors.emplace_back("labels", split.labels.index_select(0, kept));
+    for (const auto& i : study.importance) {
+      const std::string prefix = "layer_" + std::to_string(i.layer) + ".";
+      tensors.emplace_back(prefix + "examples.positive", place.take(i.positive_examples));
+      tensors.emplace_back(prefix + "examples.negative", place.take(i.negative_examples));
+      tensors.emplace_back(prefix + "projections.positive", i.positive_projections);
+      tensors.emplace_back(prefix + "projections.negative", i.negative_projections);
+    }
+  }
+  write_safetensors(directory / "study.safetensors", tensors,
+                    {{"format", "bilens-study"}, {"format_version", "1"}});
+  write_text(directory / "study.json", format_json(to_json(study)));
+}
+
+}  // namespace bilens
