@@ -13,7 +13,11 @@
 #include "bilens/core/log.h"
 #include "bilens/core/stop.h"
 #include "bilens/core/version.h"
+#include "bilens/report/report.h"
+#include "bilens/run/compare_run.h"
+#include "bilens/run/decompose_run.h"
 #include "bilens/run/evaluate_run.h"
+#include "bilens/run/explain_run.h"
 #include "bilens/run/inspect_run.h"
 #include "bilens/run/train_run.h"
 #include "flags.h"
@@ -36,15 +40,55 @@ Outcome train(Flags flags) {
   return run_training(options);
 }
 
-Outcome evaluate(const Flags& flags) {
-  return run_evaluation({flags.arguments, flags.data, flags.device.empty() ? "auto" : flags.device,
-                         std::max<int64_t>(0, flags.threads), flags.dry_run});
+EvaluateRunOptions evaluation_options(const Flags& flags) {
+  return {flags.arguments, flags.data, flags.device.empty() ? "auto" : flags.device,
+          std::max<int64_t>(0, flags.threads), flags.dry_run};
+}
+
+Outcome evaluate(const Flags& flags) { return run_evaluation(evaluation_options(flags)); }
+
+Outcome compare(const Flags& flags) { return run_comparison(evaluation_options(flags)); }
+
+Outcome explain(const Flags& flags) {
+  return run_explanation({flags.arguments.front(), flags.input, flags.data, flags.out,
+                          flags.device.empty() ? "auto" : flags.device, std::max<int64_t>(0, flags.threads),
+                          flags.dry_run});
+}
+
+Outcome decompose(const Flags& flags) {
+  DecomposeRunOptions options;
+  options.models = flags.arguments;
+  options.config = config_of(flags, "");
+  // Only random directions draw random numbers.
+  const Json directions = options.config.value("directions", Json());
+  if (flags.seed >= 0 && directions.is_object() && directions.value("kind", Json()) == "random") {
+    options.config["directions"]["seed"] = flags.seed;
+  }
+  options.where = flags.config;
+  options.minus = flags.minus;
+  options.data = flags.data;
+  options.out = flags.out;
+  options.resume = flags.resume;
+  options.dry_run = flags.dry_run;
+  return run_decomposition(options);
+}
+
+Outcome report(const Flags& flags) {
+  const std::vector<fs::path> directories(flags.arguments.begin(), flags.arguments.end());
+  const fs::path out = flags.out.empty() ? directories.front() / "report.html" : fs::path(flags.out);
+  const auto summary = write_report(directories, out);
+  Outcome outcome;
+  outcome.results.push_back(
+      {{"out", summary.file.string()}, {"bytes", summary.bytes}, {"models", summary.models}});
+  outcome.text = summary.file.string() + "\n";
+  return outcome;
 }
 
 Outcome inspect(const Flags& flags) { return run_inspection(flags.arguments.front()); }
 
 Outcome schema(const Flags& flags) {
-  const std::map<std::string, Json> schemas = {{"train", TrainRunConfig::fields().schema()}};
+  const std::map<std::string, Json> schemas = {{"train", TrainRunConfig::fields().schema()},
+                                               {"decompose", DecomposeRunConfig::fields().schema()}};
   const auto found = schemas.find(flags.arguments.front());
   if (found == schemas.end()) {
     throw Error(ExitCode::kUsage, {"bilens schema", "a command that has a config: train, decompose",
@@ -61,7 +105,8 @@ Outcome schema(const Flags& flags) {
 
 const std::map<std::string, std::function<Outcome(const Flags&)>>& handlers() {
   static const std::map<std::string, std::function<Outcome(const Flags&)>> table = {
-      {"train", train}, {"evaluate", evaluate}, {"inspect", inspect}, {"schema", schema}};
+      {"train", train},     {"evaluate", evaluate}, {"decompose", decompose}, {"report", report},
+      {"compare", compare}, {"explain", explain},   {"inspect", inspect},     {"schema", schema}};
   return table;
 }
 

@@ -195,6 +195,8 @@ Outcome run_training(const TrainRunOptions& options) {
   const DirectoryLock lock(options.out);
   check_out(options.out, options.resume);
   if (options.resume) check_same_run(options.out, config);
+  remove_leftovers(options.out);
+  remove_leftovers(options.out / "checkpoints");
   // The model is written last: where it is, the run is finished.
   const fs::path model_folder = options.out / "model";
   if (fs::exists(model_folder)) return finished_before(model_folder, data, device);

@@ -1,0 +1,50 @@
+#pragma once
+
+#include "bilens/analysis/eigen.h"
+#include "bilens/run/layer_source.h"
+
+namespace bilens {
+
+/// The whole config of `bilens decompose`.
+struct DecomposeRunConfig {
+  Json layers = "all";
+  Json directions = {{"kind", "outputs"}};
+  std::string method = "eigen";
+  Json k = 10;
+  std::string input_space = "input";
+  bool fold_norm = true;
+  std::string dtype = "float32";
+  std::optional<double> tolerance;
+  std::string center = "mean";
+  std::string energy = "auto";
+  Json memory_limit = "auto";
+  WeightMap weights;
+  Json data;
+  Json analyses = {"truncation", "exactness", "importance"};
+  std::string device = "auto";
+  int64_t threads = 0;
+
+  static const FieldTable<DecomposeRunConfig>& fields();
+
+  /// Contradictions that the table cannot see, such as keys that a kind of directions does not have.
+  void check(std::vector<Problem>& problems) const;
+
+  bool wants_layer(int64_t number) const;
+  int64_t k_for(int64_t dimension) const;
+  /// Bytes for the matrices of one chunk; "auto" is a quarter of what is free.
+  int64_t memory_bytes() const;
+};
+
+/// Output directions of one layer.
+struct Directions {
+  at::Tensor u;  // [n, d_out] float64; undefined: the identity
+  std::string kind, output_is = "hidden", center = "none";
+  std::optional<double> mean_share;  // n‖Q̄‖² / Σ‖Q_u‖² before centring
+};
+
+/// The head's rows, centred when asked for, where the layer reaches it linearly; else every output axis; or
+/// what the config's `directions` name. "eigenvectors" is resolved by the caller, who has the other layer.
+/// @throws Error(kUsage, kBadInput)
+Directions choose_directions(const DecomposeRunConfig& config, const SourceLayer& source);
+
+}  // namespace bilens

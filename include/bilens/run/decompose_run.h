@@ -1,0 +1,19 @@
+#pragma once
+
+#include "bilens/run/decompose_config.h"
+#include "bilens/run/outcome.h"
+
+namespace bilens {
+
+struct DecomposeRunOptions {
+  std::vector<std::string> models;
+  Json config;  // as the user wrote it
+  std::string where;
+  std::string minus, data, out;  // "": not given
+  bool resume = false, dry_run = false;
+};
+
+/// Decomposes every layer of every model: the files of docs/formats.md, with the studies where there is data.
+Outcome run_decomposition(const DecomposeRunOptions& options);
+
+}  // namespace bilens

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bilens/analysis/bilinear_layer.h"
+#include "bilens/model/image_classifier.h"
+
+namespace bilens {
+
+/// Names of the tensors of one layer in a file with foreign names (expressions of io/weight_names.h).
+struct WeightMap {
+  std::string gate, up, down;
+
+  bool given() const { return !gate.empty() || !up.empty() || !down.empty(); }
+  static const FieldTable<WeightMap>& fields();
+};
+
+/// A layer to be decomposed, as stored, on the CPU.
+struct SourceLayer {
+  int64_t number = 0;
+  BilinearLayer layer;
+  at::Tensor embed;  // E, when the layer's input is E x of an image; else undefined
+  at::Tensor head;   // H, when the layer's output reaches the logits linearly; else undefined
+};
+
+/// The bilinear layers of a model, whatever its format.
+struct LayerSource {
+  std::filesystem::path path;
+  std::string sha256;
+  std::optional<ClassifierConfig> classifier;  // of an image classifier's directory
+  std::vector<SourceLayer> layers;
+};
+
+/// Reads a model directory or a .safetensors file: an image classifier by its config.json, else every
+/// gate_proj/up_proj(/down_proj) found, else what `weights` names. With `fold_norm` the gain of an RMSNorm in
+/// front of an MLP goes into W and V, and its input is the normed one before the gain.
+/// @throws Error(kBadInput): no such layers, a gate that is not bilinear, shapes that do not fit
+LayerSource load_layers(const std::filesystem::path& path, const WeightMap& weights, bool fold_norm);
+
+}  // namespace bilens

@@ -1,0 +1,193 @@
+#include "bilens/run/decompose_config.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "bilens/analysis/interaction.h"
+#include "bilens/core/memory.h"
+#include "bilens/data/image_dataset.h"
+#include "bilens/io/weights.h"
+#include "bilens/tensor/random.h"
+#include "bilens/tensor/shape.h"
+
+namespace bilens {
+
+namespace {
+
+Json any_of(const std::string& meaning, std::vector<Json> options) {
+  return {{"description", meaning}, {"anyOf", std::move(options)}};
+}
+
+const Json kNatural = {{"type", "integer"}, {"minimum", 0}};
+const Json kPositive = {{"type", "integer"}, {"minimum", 1}};
+
+/// The keys beside "kind" that each kind of directions has, all of them required.
+const std::vector<std::pair<std::string, std::vector<std::pair<std::string, Json>>>>& direction_kinds() {
+  static const std::vector<std::pair<std::string, std::vector<std::pair<std::string, Json>>>> kinds = {
+      {"outputs", {}},
+      {"axes", {}},
+      {"random", {{"count", kPositive}, {"seed", kNatural}}},
+      {"file", {{"path", {{"type", "string"}}}, {"tensor", {{"type", "string"}}}}},
+      {"eigenvectors",
+       {{"layer", kNatural},
+        {"direction", kNatural},
+        {"indices", {{"type", "array"}, {"items", kNatural}}}}}};
+  return kinds;
+}
+
+Json directions_schema() {
+  std::vector<Json> options;
+  for (const auto& [kind, keys] : direction_kinds()) {
+    Json properties = {{"kind", {{"enum", {kind}}}}};
+    Json required = {"kind"};
+    for (const auto& [key, schema] : keys) {
+      properties[key] = schema;
+      required.push_back(key);
+    }
+    options.push_back({{"type", "object"},
+                       {"properties", properties},
+                       {"required", required},
+                       {"additionalProperties", false}});
+  }
+  return any_of(
+      "Output directions: \"outputs\" (the head's rows where the layer reaches the head linearly, else every "
+      "axis), "
+      "\"axes\", \"random\", \"file\" (rows of a safetensors tensor), \"eigenvectors\" (of another layer, "
+      "top-down).",
+      options);
+}
+
+at::Tensor directions_from_file(const Json& spec, int64_t d_out) {
+  const Weights file(spec.at("path").get<std::string>());
+  const auto tensor = file.tensor(spec.at("tensor").get<std::string>());
+  require_shape(tensor, {-1, d_out}, file.path().string() + ": " + spec.at("tensor").get<std::string>());
+  require_finite(tensor, file.path().string());
+  return tensor.to(at::kDouble);
+}
+
+/// n‖Q̄‖² / Σ‖Q_u‖², the share of the energy that is common to all directions and changes no probability.
+double mean_energy_share(const SourceLayer& source, const at::Tensor& head) {
+  BilinearLayer layer = source.layer.to(at::kDouble, at::kCPU);
+  if (source.embed.defined()) layer = fold_input(layer, source.embed.to(at::kDouble));
+  const auto gram = interaction_gram(layer, layer);
+  const auto s = layer.down.defined() ? head.mm(layer.down) : head;
+  const auto mean = s.mean(0, true);
+  const double all = (s.mm(gram) * s).sum().item<double>(),
+               common = (mean.mm(gram) * mean).sum().item<double>();
+  return all > 0 ? static_cast<double>(s.size(0)) * common / all : 0.0;
+}
+
+}  // namespace
+
+const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
+  using C = DecomposeRunConfig;
+  const auto words = [](std::initializer_list<const char*> list) {
+    std::vector<std::pair<std::string, std::string>> pairs;
+    for (const char* word : list) pairs.emplace_back(word, word);
+    return pairs;
+  };
+  static const FieldTable<C> table =
+      FieldTable<C>("Config of `bilens decompose`.")
+          .json("layers", &C::layers,
+                any_of("Which layers.", {{{"enum", {"all"}}}, {{"type", "array"}, {"items", kNatural}}}))
+          .json("directions", &C::directions, directions_schema())
+          .choice("method", &C::method, "Eigenvectors of each direction's interaction matrix.",
+                  words({"eigen"}))
+          .json("k", &C::k,
+                any_of("Eigenpairs a direction, by falling |lambda|; clipped to the dimension.",
+                       {kPositive, {{"enum", {"all"}}}}))
+          .choice("input_space", &C::input_space,
+                  "\"input\": of an image classifier's first layer, over the pixels; \"model\": over the "
+                  "MLP's own input.",
+                  words({"input", "model"}))
+          .flag("fold_norm", &C::fold_norm, "Folds an RMSNorm's gain into the layer behind it.")
+          .choice("dtype", &C::dtype, "What is computed in.", words({"float32", "float64"}))
+          .optional_number("tolerance", &C::tolerance,
+                           "Largest residual of a converged direction; null: 5e-6 or 1e-10 by dtype.",
+                           more_than(0.0), "spectral norms")
+          .choice(
+              "center", &C::center,
+              "Subtracts the mean of the head's rows: what is common to all classes changes no probability.",
+              words({"mean", "none"}))
+          .choice("energy", &C::energy, "Whether to state the share of the Frobenius norm.",
+                  words({"auto", "exact", "off"}))
+          .json("memory_limit", &C::memory_limit,
+                any_of("Bytes for the matrices in work; \"auto\": a quarter of what is free.",
+                       {{{"type", "integer"}, {"minimum", 1 << 20}}, {{"enum", {"auto"}}}}))
+          .nested("weights", &C::weights, WeightMap::fields())
+          .json(
+              "data", &C::data,
+              any_of(
+                  "Images for the analyses, as in a training config; null: those the model was trained for.",
+                  {{{"type", "null"}}, {{"type", "object"}}}))
+          .json("analyses", &C::analyses,
+                {{"type", "array"},
+                 {"items", {{"enum", {"truncation", "exactness", "importance"}}}},
+                 {"description", "Studies of the model with its decomposition, on the test images."}})
+          .text("device", &C::device, "auto, cpu, cuda or cuda:N.")
+          .integer("threads", &C::threads, "CPU threads; 0: one a core.", between(0, 4096), "threads");
+  return table;
+}
+
+void DecomposeRunConfig::check(std::vector<Problem>& problems) const {
+  if (!directions.is_object() || !directions.contains("kind") || !directions.at("kind").is_string()) {
+    problems.push_back({"directions", "an object with a kind", describe(directions), ""});
+    return;
+  }
+  std::vector<std::string> kinds;
+  for (const auto& [kind, keys] : direction_kinds()) {
+    kinds.push_back(kind);
+    if (directions.at("kind") != kind) continue;
+    std::vector<std::string> names = {"kind"};
+    for (const auto& [key, schema] : keys) {
+      names.push_back(key);
+      if (!directions.contains(key)) {
+        problems.push_back({"directions." + key, "a value, because kind is \"" + kind + "\"", "none", ""});
+      } else {
+        check_value(directions.at(key), schema, "directions." + key, problems);
+      }
+    }
+    check_keys(directions, names, "directions", problems);
+    return;
+  }
+  check_value(directions.at("kind"), choice_schema("", kinds), "directions.kind", problems);
+}
+
+bool DecomposeRunConfig::wants_layer(int64_t number) const {
+  return layers.is_string() || std::find(layers.begin(), layers.end(), Json(number)) != layers.end();
+}
+
+int64_t DecomposeRunConfig::k_for(int64_t dimension) const {
+  return k.is_string() ? dimension : std::min(k.get<int64_t>(), dimension);
+}
+
+int64_t DecomposeRunConfig::memory_bytes() const {
+  return memory_limit.is_string() ? available_memory() / 4 : memory_limit.get<int64_t>();
+}
+
+Directions choose_directions(const DecomposeRunConfig& config, const SourceLayer& source) {
+  const auto kind = config.directions.at("kind").get<std::string>();
+  const int64_t d_out = source.layer.d_out();
+  Directions chosen;
+  chosen.kind = kind;
+  if (kind == "outputs" && source.head.defined()) {
+    const auto head = source.head.to(at::kDouble);
+    chosen.output_is = "logits";
+    chosen.center = config.center;
+    chosen.u = config.center == "mean" ? head - head.mean(0, true) : head;
+    if (config.center == "mean") chosen.mean_share = mean_energy_share(source, head);
+  } else if (kind == "outputs" || kind == "axes") {
+    chosen.kind = "axes";
+  } else if (kind == "random") {
+    const auto count = config.directions.at("count").get<int64_t>();
+    const auto seed = derive_seed(config.directions.at("seed").get<uint64_t>(), "directions");
+    const auto u = at::randn({count, d_out}, make_generator(at::kCPU, seed), at::dtype(at::kDouble));
+    chosen.u = u / u.norm(2, {1}, true);
+  } else if (kind == "file") {
+    chosen.u = directions_from_file(config.directions, d_out);
+  }
+  return chosen;
+}
+
+}  // namespace bilens

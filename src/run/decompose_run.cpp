@@ -1,0 +1,210 @@
+#include "bilens/run/decompose_run.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <map>
+
+#include "bilens/analysis/decomposition.h"
+#include "bilens/core/files.h"
+#include "bilens/core/log.h"
+#include "bilens/core/memory.h"
+#include "bilens/core/progress.h"
+#include "bilens/core/version.h"
+#include "bilens/model/model_directory.h"
+#include "bilens/run/batch.h"
+#include "bilens/run/data_spec.h"
+#include "bilens/run/decomposer.h"
+#include "bilens/run/model_arguments.h"
+#include "bilens/study/study.h"
+#include "bilens/tensor/device.h"
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+DecomposeRunConfig parse(const DecomposeRunOptions& options) {
+  std::vector<Problem> problems;
+  auto config = DecomposeRunConfig::fields().parse(options.config, options.where, problems);
+  if (problems.empty()) config.check(problems);
+  if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
+  return config;
+}
+
+/// Layer by layer, a − b in the place of a.
+void subtract_layers(LayerSource& source, const LayerSource& other) {
+  for (auto& layer : source.layers) {
+    const auto match = std::find_if(other.layers.begin(), other.layers.end(),
+                                    [&](const auto& o) { return o.number == layer.number; });
+    if (match == other.layers.end()) {
+      throw Error(ExitCode::kBadInput, {other.path.string(), "layer " + std::to_string(layer.number), "none",
+                                        "--minus needs the same layers."});
+    }
+    const auto same = [](const at::Tensor& a, const at::Tensor& b) {
+      return a.defined() == b.defined() && (!a.defined() || (a.sizes() == b.sizes() && a.equal(b)));
+    };
+    if (!same(layer.embed, match->embed) || (!same(layer.head, match->head))) {
+      throw Error(ExitCode::kBadInput,
+                  {other.path.string(), "the same embedding and head as " + source.path.string(), "others",
+                   "The difference of two layers needs one input and one output space."});
+    }
+    layer.layer = subtract(layer.layer, match->layer);
+  }
+}
+
+fs::path default_out(const fs::path& model) {
+  return fs::is_directory(model) ? model / "decomposition"
+                                 : model.parent_path() / (model.stem().string() + ".decomposition");
+}
+
+/// The images that the model was made for, if any analysis wants them.
+std::optional<ImageDataConfig> study_data(const DecomposeRunConfig& config, const std::string& spec,
+                                          const LayerSource& source) {
+  if (!source.classifier || config.analyses.empty()) return std::nullopt;
+  if (config.data.is_object())
+    return ImageDataConfig::fields().parse_or_throw(config.data, "data", ExitCode::kUsage);
+  return data_of_model(spec, source.path);
+}
+
+StudyConfig study_config(const Json& analyses) {
+  const auto wanted = [&](const char* name) {
+    return std::find(analyses.begin(), analyses.end(), Json(name)) != analyses.end();
+  };
+  return {wanted("truncation"), wanted("exactness"), wanted("importance"), StudyConfig{}.examples};
+}
+
+void study_model(const LayerSource& source, const Decomposition& decomposition,
+                 const ImageDataConfig& data_config, const DecomposeRunConfig& config, const fs::path& out) {
+  const auto data = load_images(data_config, 0);
+  auto model = load_classifier(source.path, at::kCPU);
+  auto study = make_study(model, data.test, decomposition, study_config(config.analyses));
+  study.data = {{"dataset", data_config.dataset}, {"split", "test"}, {"examples", data.test.size()}};
+  write_study(out, study, data.test);
+}
+
+Json summarize(const fs::path& model, const fs::path& out, const Decomposition& decomposition,
+               double seconds) {
+  Json layers = Json::array();
+  for (const auto& layer : decomposition.layers) {
+    layers.push_back({{"layer", layer.layer},
+                      {"directions", layer.pairs.size()},
+                      {"k", layer.pairs.k()},
+                      {"converged", layer.pairs.converged.sum().item<int64_t>()},
+                      {"worst_residual", layer.pairs.residuals.max().item<double>()}});
+  }
+  return {{"model", model.string()}, {"out", out.string()}, {"layers", layers}, {"seconds", seconds}};
+}
+
+std::string in_words(const Json& result) {
+  std::string text;
+  for (const auto& layer : result.at("layers")) {
+    char line[160];
+    std::snprintf(line, sizeof line,
+                  "layer %lld: %lld directions, top %lld, %lld converged, worst residual %.1e\n",
+                  layer.at("layer").get<long long>(), layer.at("directions").get<long long>(),
+                  layer.at("k").get<long long>(), layer.at("converged").get<long long>(),
+                  layer.at("worst_residual").get<double>());
+    text += line;
+  }
+  return text + format_duration(result.at("seconds").get<double>()) + "  " +
+         result.at("out").get<std::string>() + "\n";
+}
+
+/// One model: decomposition.json is written last, after the study, so that it stands for the whole.
+Json decompose_model(const fs::path& path, const fs::path& out, const DecomposeRunConfig& config,
+                     const DecomposeRunOptions& options) {
+  const auto begin = std::chrono::steady_clock::now();
+  auto source = load_layers(path, config.weights, config.fold_norm);
+  if (!options.minus.empty())
+    subtract_layers(source, load_layers(options.minus, config.weights, config.fold_norm));
+  const DirectoryLock lock(out);
+  if (!options.resume && !is_empty_directory(out)) {
+    throw Error(ExitCode::kUsage,
+                {out.string(), "an empty or new folder", "files in it",
+                 "Keep what is finished with --resume, or name another folder with --out."});
+  }
+  Decomposition decomposition;
+  const Decomposer decomposer(source, config);
+  for (const auto& layer : source.layers) {
+    if (config.wants_layer(layer.number)) decomposition.layers.push_back(decomposer.solve(layer));
+  }
+  if (decomposition.layers.empty()) {
+    throw Error(ExitCode::kUsage, {"layers", "numbers below " + std::to_string(source.layers.size()),
+                                   config.layers.dump(), ""});
+  }
+  const auto data = options.minus.empty() ? study_data(config, options.data, source) : std::nullopt;
+  if (data) study_model(source, decomposition, *data, config, out);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  decomposition.info = {{"version", version()},
+                        {"model", path.string()},
+                        {"model_sha256", source.sha256},
+                        {"minus", options.minus.empty() ? Json(nullptr) : Json(options.minus)},
+                        {"model_type", source.classifier ? Json(source.classifier->type) : Json(nullptr)},
+                        {"image_shape", source.classifier ? source.classifier->image_shape : Json(nullptr)},
+                        {"config", DecomposeRunConfig::fields().dump(config)},
+                        {"device", describe_device(choose_device(config.device))},
+                        {"seconds", seconds}};
+  write_decomposition(out, decomposition);
+  return summarize(path, out, decomposition, seconds);
+}
+
+/// Memory and disk for the largest model, from its weights' shapes.
+void add_estimate(Outcome& outcome, const LayerSource& source, const DecomposeRunConfig& config) {
+  int64_t memory = 0, disk = 0;
+  const auto dtype = parse_dtype(config.dtype);
+  const auto width = static_cast<int64_t>(c10::elementSize(dtype));
+  for (const auto& layer : source.layers) {
+    const bool fold = layer.embed.defined() && config.input_space == "input";
+    const int64_t d = fold ? layer.embed.size(1) : layer.layer.d_in();
+    const auto directions = choose_directions(config, layer);
+    const int64_t n = directions.u.defined() ? directions.u.size(0) : layer.layer.d_out();
+    const int64_t k = config.k_for(d), rank = fold ? std::min(d, layer.embed.size(0)) : d;
+    const int64_t each = dense_bytes_per_direction(layer.layer.d_hidden(), rank, dtype);
+    const int64_t result = n * k * d * width;
+    memory = std::max(memory, std::min(n * each, std::max(each, config.memory_bytes())) + 4 * result);
+    disk += result + n * k * 40;
+  }
+  outcome.estimate["memory_bytes"] =
+      std::max(outcome.estimate.value("memory_bytes", int64_t{0}), peak_memory() + memory);
+  outcome.estimate["disk_bytes"] = outcome.estimate.value("disk_bytes", int64_t{0}) + disk;
+  outcome.estimate["seconds"] = nullptr;
+}
+
+}  // namespace
+
+Outcome run_decomposition(const DecomposeRunOptions& options) {
+  const auto config = parse(options);
+  set_threads(config.threads);
+  choose_device(config.device);
+  const auto models = expand_models(options.models);
+  const auto names = batch_names(models);
+  std::map<fs::path, fs::path> outs;
+  for (size_t i = 0; i < models.size(); ++i) {
+    outs[models[i]] = options.out.empty()  ? default_out(models[i])
+                      : models.size() == 1 ? fs::path(options.out)
+                                           : fs::path(options.out) / names[i];
+  }
+  Outcome outcome;
+  for_each_model(models, outcome, [&](const fs::path& path) {
+    if (options.dry_run)
+      return add_estimate(outcome, load_layers(path, config.weights, config.fold_norm), config);
+    if (options.resume && fs::exists(outs[path] / kDecompositionFile)) {
+      log_info(outs[path].string() + " is finished");
+      outcome.results.push_back({{"model", path.string()}, {"out", outs[path].string()}, {"skipped", true}});
+      return;
+    }
+    outcome.results.push_back(decompose_model(path, outs[path], config, options));
+    outcome.text += in_words(outcome.results.back());
+  });
+  for (const auto& failure : outcome.failures) {
+    if (options.dry_run)
+      outcome.problems.push_back({failure.model, "a model that can be decomposed", failure.message, ""});
+  }
+  return outcome;
+}
+
+}  // namespace bilens

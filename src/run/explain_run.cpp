@@ -1,0 +1,136 @@
+#include "bilens/run/explain_run.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+
+#include "bilens/core/files.h"
+#include "bilens/core/memory.h"
+#include "bilens/io/idx.h"
+#include "bilens/model/model_directory.h"
+#include "bilens/run/data_spec.h"
+#include "bilens/run/decomposer.h"
+#include "bilens/run/model_arguments.h"
+#include "bilens/study/explanation.h"
+#include "bilens/tensor/device.h"
+#include "bilens/tensor/shape.h"
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Input {
+  at::Tensor image;  // uint8 [height, width]
+  Json label;        // null when it is not known
+};
+
+/// "test:7", "train:7" or "FILE:7".
+Input read_input(const ExplainRunOptions& options, const fs::path& model, const ClassifierConfig& config) {
+  const auto colon = options.input.rfind(':');
+  const std::string number = colon == std::string::npos ? "" : options.input.substr(colon + 1);
+  if (number.empty() || number.size() > 9 || number.find_first_not_of("0123456789") != std::string::npos) {
+    throw Error(ExitCode::kUsage,
+                {"--input", "test:N, train:N or IDX_FILE:N", "\"" + options.input + "\"", ""});
+  }
+  const std::string where = options.input.substr(0, colon);
+  const int64_t n = std::stoll(number);
+  ImageSplit split;
+  if (where == "test" || where == "train") {
+    const auto data_config = data_of_model(options.data, model);
+    if (!data_config)
+      throw Error(ExitCode::kUsage, {"--input " + options.input, "data",
+                                     "no --data, and no run beside the model", "Give --data."});
+    const auto data = load_images(*data_config, 0);
+    split = where == "test" ? data.test : data.train;
+  } else {
+    split.images = read_idx(where, 3);
+  }
+  if (n >= split.images.size(0)) {
+    throw Error(ExitCode::kUsage, {"--input " + options.input,
+                                   "a number below " + std::to_string(split.images.size(0)), number, ""});
+  }
+  const auto shape = config.image_shape.get<std::vector<int64_t>>();
+  require_shape(split.images[n], shape, "--input " + options.input);
+  return {split.images[n].contiguous(),
+          split.labels.defined() ? Json(split.labels[n].item<int64_t>()) : Json(nullptr)};
+}
+
+/// All eigenpairs of the MLPs alone, so that nothing is counted twice: the residual path is a term of its
+/// own.
+std::vector<LayerDecomposition> decompose_fully(const fs::path& path, const std::string& device) {
+  DecomposeRunConfig config;
+  config.k = "all";
+  config.dtype = "float64";
+  config.center = "none";
+  config.energy = "off";
+  config.device = device;
+  auto source = load_layers(path, config.weights, config.fold_norm);
+  std::vector<LayerDecomposition> layers;
+  const Decomposer decomposer(source, config);
+  for (auto layer : source.layers) {
+    layer.layer.residual = false;
+    if (layer.head.defined()) layers.push_back(decomposer.solve(layer));
+  }
+  return layers;
+}
+
+std::string in_words(const Explanation& explanation, const Json& label) {
+  char line[160];
+  std::string text =
+      "predicted " + std::to_string(explanation.prediction) +
+      (label.is_null() ? "" : ", label " + label.dump()) + "\n" +
+      "class    logit      sum   direct   linear   largest contributions (layer/index: value)\n";
+  for (size_t u = 0; u < explanation.classes.size(); ++u) {
+    const auto& e = explanation.classes[u];
+    std::snprintf(line, sizeof line, "%5zu %8.3f %8.3f %8.3f %8.3f  ", u, e.logit, e.sum(), e.direct,
+                  e.linear);
+    text += line;
+    for (size_t i = 0; i < e.terms.size() && i < 4; ++i) {
+      std::snprintf(line, sizeof line, " %lld/%lld: %+.3f", static_cast<long long>(e.terms[i].layer),
+                    static_cast<long long>(e.terms[i].index), e.terms[i].contribution);
+      text += line;
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+Outcome run_explanation(const ExplainRunOptions& options) {
+  const auto path = expand_models({options.model}).front();
+  set_threads(options.threads);
+  auto model = load_classifier(path, at::kCPU);
+  const auto input = read_input(options, path, model->config);
+  Outcome outcome;
+  if (options.dry_run) {
+    const auto d = model->config.d_input;
+    outcome.estimate = {{"memory_bytes", peak_memory() + 8 * model->config.d_output * d * d * 3},
+                        {"disk_bytes", 1 << 20},
+                        {"seconds", nullptr}};
+    return outcome;
+  }
+  const auto layers = decompose_fully(path, options.device);
+  const auto explanation = explain_image(model, layers, input.image);
+  const Json source = {{"model", path.string()},
+                       {"input", options.input},
+                       {"label", input.label},
+                       {"image_shape", model->config.image_shape},
+                       {"input_space", layers.front().input_space}};
+  Json result = source;
+  result.update(to_json(explanation));
+  outcome.results.push_back(result);
+  outcome.text = in_words(explanation, input.label);
+  if (!options.out.empty()) {
+    const DirectoryLock lock(options.out);
+    write_explanation(options.out, explanation, layers, source);
+    outcome.text += options.out + "\n";
+  }
+  return outcome;
+}
+
+}  // namespace bilens

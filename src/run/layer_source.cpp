@@ -1,0 +1,141 @@
+#include "bilens/run/layer_source.h"
+
+#include <ATen/ATen.h>
+
+#include "bilens/core/log.h"
+#include "bilens/io/weight_names.h"
+#include "bilens/model/model_directory.h"
+#include "bilens/tensor/shape.h"
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+Error not_bilinear(const fs::path& path, const std::string& gate) {
+  return Error(ExitCode::kBadInput,
+               {path.string(), "a bilinear gate (\"none\" or hidden_act \"linear\")", "\"" + gate + "\"",
+                "Only bilinear layers have interaction matrices: train with gate \"none\", or convert the "
+                "model first."});
+}
+
+at::Tensor optional_tensor(const Weights& weights, const std::string& expression) {
+  return expression.empty() ? at::Tensor() : read_expression(weights, expression);
+}
+
+BilinearLayer read_layer(const Weights& weights, const MlpNames& names, bool fold_norm) {
+  BilinearLayer layer;
+  layer.gate = read_expression(weights, names.gate);
+  layer.up = read_expression(weights, names.up);
+  layer.down = optional_tensor(weights, names.down);
+  layer.gate_bias = optional_tensor(weights, names.gate_bias);
+  layer.up_bias = optional_tensor(weights, names.up_bias);
+  layer.down_bias = optional_tensor(weights, names.down_bias);
+  if (fold_norm && !names.norm.empty()) {
+    const auto gain = weights.tensor(names.norm);
+    require_shape(gain, {layer.gate.size(1)}, weights.path().string() + ": " + names.norm);
+    layer.gate = layer.gate.to(at::kFloat) * gain.to(at::kFloat);
+    layer.up = layer.up.to(at::kFloat) * gain.to(at::kFloat);
+  }
+  return layer;
+}
+
+std::vector<SourceLayer> classifier_layers(const Weights& weights, const ClassifierConfig& config) {
+  std::vector<SourceLayer> layers;
+  const auto embed = weights.tensor("embed.weight"), head = weights.tensor("head.weight");
+  require_shape(embed, {config.d_model, config.d_input}, weights.path().string() + ": embed.weight");
+  require_shape(head, {config.d_output, config.d_model}, weights.path().string() + ": head.weight");
+  for (const auto& names : find_mlps(weights)) {
+    SourceLayer source{names.layer, read_layer(weights, names, false), {}, {}};
+    source.layer.residual = config.residual;
+    require_shape(source.layer.gate, {config.d_hidden, config.d_model},
+                  weights.path().string() + ": " + names.gate);
+    if (names.layer == 0) source.embed = embed;
+    if (config.residual || names.layer + 1 == config.n_layers) source.head = head;
+    layers.push_back(source);
+  }
+  if (static_cast<int64_t>(layers.size()) != config.n_layers) {
+    throw Error(ExitCode::kBadInput,
+                {weights.path().string(), std::to_string(config.n_layers) + " layers, as config.json says",
+                 std::to_string(layers.size()), "config.json and the weights do not belong together."});
+  }
+  return layers;
+}
+
+MlpNames mapped(const WeightMap& map) {
+  if (map.gate.empty() || map.up.empty()) {
+    throw Error(ExitCode::kUsage,
+                {"weights", "at least gate and up", map.gate.empty() ? "no gate" : "no up", ""});
+  }
+  if (map.gate == map.up) {
+    throw Error(ExitCode::kUsage,
+                {"weights", "different matrices for gate and up", "\"" + map.gate + "\" twice",
+                 "A packed tensor is cut by rows: \"NAME[0:512]\" and \"NAME[512:1024]\"."});
+  }
+  MlpNames names;
+  names.gate = map.gate;
+  names.up = map.up;
+  names.down = map.down;
+  return names;
+}
+
+/// The gate that config.json names, for directories in the Hugging Face layout.
+void refuse_gated(const fs::path& path) {
+  const fs::path file = path / "config.json";
+  if (!fs::is_regular_file(file)) {
+    log_info(path.string() + ": no config.json says what the gate is; it is taken to be bilinear");
+    return;
+  }
+  const Json config = read_json(file, ExitCode::kBadInput);
+  const Json act = config.is_object() ? config.value("hidden_act", Json()) : Json();
+  if (act.is_string() && act != "linear") throw not_bilinear(path, act.get<std::string>());
+}
+
+}  // namespace
+
+const FieldTable<WeightMap>& WeightMap::fields() {
+  using C = WeightMap;
+  static const FieldTable<C> table =
+      FieldTable<C>(
+          "Tensors of one layer under foreign names; a name may slice rows and transpose: \"w[0:512].T\".")
+          .text("gate", &C::gate, "W [d_hidden, d_in].")
+          .text("up", &C::up, "V [d_hidden, d_in].")
+          .text("down", &C::down, "P [d_out, d_hidden]; empty: the identity.");
+  return table;
+}
+
+LayerSource load_layers(const fs::path& path, const WeightMap& map, bool fold_norm) {
+  const Weights weights(path);
+  LayerSource source;
+  source.path = path;
+  source.sha256 = weights.sha256();
+  const bool has_config = fs::is_regular_file(path / "config.json");
+  if (map.given()) {
+    source.layers.push_back({0, read_layer(weights, mapped(map), fold_norm), {}, {}});
+  } else if (has_config && read_model_type(path) == "bilinear_mlp") {
+    source.classifier = read_classifier_config(path);
+    if (source.classifier->gate != Gate::kNone) {
+      for (const auto& [name, gate] : gate_names()) {
+        if (gate == source.classifier->gate) throw not_bilinear(path, name);
+      }
+    }
+    source.layers = classifier_layers(weights, *source.classifier);
+  } else {
+    refuse_gated(path);
+    for (const auto& names : find_mlps(weights)) {
+      source.layers.push_back({names.layer, read_layer(weights, names, fold_norm), {}, {}});
+    }
+  }
+  if (source.layers.empty()) {
+    throw Error(
+        ExitCode::kBadInput,
+        {path.string(), "tensors named ...gate_proj.weight and ...up_proj.weight", "none",
+         "Name the tensors in the config: \"weights\": {\"gate\": ..., \"up\": ..., \"down\": ...}."});
+  }
+  for (const auto& layer : source.layers)
+    check_layer(layer.layer, path.string() + ": layer " + std::to_string(layer.number));
+  return source;
+}
+
+}  // namespace bilens
