@@ -1,0 +1,49 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bilens/core/json.h"
+
+namespace bilens::report {
+
+/// Reads an object of a finished file; what is missing or of another type is an Error(kBadInput) that names
+/// the place.
+class CheckedJson {
+ public:
+  /// @param where names the object in messages, e.g. "decomposition.json: layers[0]"
+  CheckedJson(const Json& object, std::string where);
+
+  bool has(const std::string& key) const;  // present and not null
+  std::string text(const std::string& key) const;
+  std::string text_or_empty(const std::string& key) const;  // null stands for ""
+  int64_t size(const std::string& key) const;               // a natural number
+  bool flag(const std::string& key) const;
+  /// NaN for null, which stands for a number that is not finite.
+  double number(const std::string& key) const;
+  std::vector<double> numbers(const std::string& key) const;
+  /// A list of `rows` lists of `columns` numbers.
+  std::vector<std::vector<double>> matrix(const std::string& key, int64_t rows, int64_t columns) const;
+  /// A list of objects.
+  std::vector<CheckedJson> objects(const std::string& key) const;
+  CheckedJson object(const std::string& key) const;
+
+  /// @throws Error(kBadInput) unless "format" and "format_version" are these.
+  void require_format(const std::string& format, int64_t version) const;
+
+  const Json& json() const { return *object_; }
+  const std::string& where() const { return where_; }
+
+ private:
+  const Json& at(const std::string& key) const;
+  [[noreturn]] void fail(const std::string& key, const std::string& expected, const Json& found) const;
+
+  const Json* object_;
+  std::string where_;
+};
+
+/// Six significant digits, so that pages stay small; null when it is not finite.
+Json short_number(double value);
+Json short_numbers(const std::vector<double>& values);
+
+}  // namespace bilens::report

@@ -1,0 +1,56 @@
+#include "decomposition_data.h"
+
+#include "bilens/io/safetensors.h"
+#include "checked_json.h"
+#include "layer_data.h"
+
+namespace bilens::report {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// The file of a layer, which lies in the directory itself: a name with folders in it is refused.
+fs::path layer_file(const fs::path& directory, const CheckedJson& entry) {
+  const fs::path name = entry.text("file");
+  if (name.has_parent_path() || name.filename() == ".." || name.empty()) {
+    throw Error(ExitCode::kBadInput,
+                {entry.where() + ".file", "the name of a file beside it", name.string(), ""});
+  }
+  return directory / name;
+}
+
+/// [height, width], or null.
+Json image_shape(const CheckedJson& decomposition) {
+  if (!decomposition.has("image_shape")) return nullptr;
+  const auto shape = decomposition.numbers("image_shape");
+  const bool valid = shape.size() == 2 && shape[0] >= 1 && shape[1] >= 1;
+  return valid ? short_numbers(shape) : Json();
+}
+
+}  // namespace
+
+Json decomposition_data(const fs::path& directory, const Study* study, const Detail& detail,
+                        ImagePool& images) {
+  const fs::path file = directory / "decomposition.json";
+  const Json json = read_json(file, ExitCode::kBadInput);
+  const CheckedJson decomposition(json, file.string());
+  decomposition.require_format("bilens-decomposition", 1);
+  Json layers = Json::array();
+  for (const auto& entry : decomposition.objects("layers")) {
+    const SafetensorsFile tensors(layer_file(directory, entry));
+    layers.push_back(layer_data(entry, tensors, study, detail, images));
+  }
+  return {{"directory", directory.string()},
+          {"version", decomposition.text_or_empty("version")},
+          {"model", decomposition.text_or_empty("model")},
+          {"model_sha256", decomposition.text_or_empty("model_sha256")},
+          {"model_type", decomposition.text_or_empty("model_type")},
+          {"image_shape", image_shape(decomposition)},
+          {"config", json.value("config", Json())},
+          {"device", decomposition.text_or_empty("device")},
+          {"seconds", decomposition.has("seconds") ? short_number(decomposition.number("seconds")) : Json()},
+          {"layers", layers}};
+}
+
+}  // namespace bilens::report
