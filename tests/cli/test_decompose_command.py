@@ -1,0 +1,248 @@
+"""`bilens decompose`, `explain` and `compare` as a user calls them, held against numpy."""
+import json
+import pathlib
+import shutil
+import tempfile
+import unittest
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+import bilens_cli
+from classifiers import hidden_states, logits, test_labels, test_pixels, write_model
+
+
+def run(*arguments, expect=0):
+    """Runs with --json; the one document on stdout, after checking the exit code."""
+    result = bilens_cli.run(*arguments, "--json")
+    assert result.returncode == expect, f"exit {result.returncode}: {result.stderr}"
+    return json.loads(result.stdout)
+
+
+class Command(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.model, self.out = self.folder / "model", self.folder / "out"
+
+    def decompose(self, *arguments, expect=0, model=None):
+        return run("decompose", model or self.model, "--out", self.out, *arguments, expect=expect)
+
+    def layer(self, number=0):
+        return load_file(self.out / f"layer_{number}.safetensors")
+
+
+class Studies(Command):
+    def test_numbers_agree_with_numpy(self):
+        config, w = write_model(self.model, d_model=32, d_hidden=32, bias=True)
+        self.decompose("--data", "mnist-5k", "--set", "k=6")
+        study = json.loads((self.out / "study.json").read_text())
+        layer, x, labels = self.layer(), test_pixels() / 255.0, test_labels()
+        true = logits(config, w, x)
+        true -= true.mean(1, keepdims=True)
+        self.assertAlmostEqual(study["evaluation"]["accuracy"], (true.argmax(1) == labels).mean())
+        p = np.einsum("nd,ukd->nuk", x, layer["eigenvectors"].astype(float))
+        terms = layer["eigenvalues"] * p**2
+        linear = x @ layer["linear"].T + layer["constant"]
+        (curve,) = study["truncation"]
+        self.assertEqual(curve["k"], list(range(7)))
+        for k, accuracy, loss in zip(curve["k"], curve["accuracy"], curve["loss"]):
+            partial = terms[:, :, :k].sum(2) + linear
+            self.assertAlmostEqual(accuracy, (partial.argmax(1) == labels).mean(), delta=1e-12)
+            log_norm = np.log(np.exp(partial - partial.max(1, keepdims=True)).sum(1)) + partial.max(1)
+            self.assertAlmostEqual(loss, (log_norm - partial[range(1000), labels]).mean(), delta=1e-7 * abs(loss))  # inputs are float32
+        (importance,) = study["layers"]
+        np.testing.assert_allclose(importance["mean_contribution"], terms.mean(0), rtol=1e-9)
+        np.testing.assert_allclose(importance["std_contribution"], terms.std(0), rtol=1e-9)
+        error = true[:, :, None] - linear[:, :, None] - terms.cumsum(2)
+        np.testing.assert_allclose(importance["data_r2"], 1 - (error**2).mean(0) / true.var(0)[:, None], rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(importance["linear_share"], linear.var(0) / true.var(0), rtol=1e-6)
+        (exact,) = study["exactness"]
+        self.assertAlmostEqual(exact["relative_error"] / (np.linalg.norm(error[:, :, -1]) / np.linalg.norm(true)), 1, delta=1e-5)
+
+        shown = load_file(self.out / "study.safetensors")
+        for sign, best in (("positive", p.max(0)), ("negative", p.min(0))):
+            rows, values = shown[f"layer_0.examples.{sign}"], shown[f"layer_0.projections.{sign}"]
+            np.testing.assert_allclose(values[:, :, 0], best, rtol=1e-9)
+            again = np.einsum("ukep,ukp->uke", shown["images"].reshape(-1, 784)[rows] / 255.0, layer["eigenvectors"].astype(float))
+            np.testing.assert_allclose(again, values, rtol=1e-6)
+
+    def test_with_all_eigenvectors_nothing_is_lost(self):
+        write_model(self.model, n_layers=2, residual=True, d_model=24, d_hidden=24)
+        self.decompose("--data", "mnist-5k", "--set", "k=all", "--set", "dtype=float64")
+        study = json.loads((self.out / "study.json").read_text())
+        self.assertEqual([e["layer"] for e in study["exactness"]], [0, 1])
+        for exact in study["exactness"]:
+            self.assertLess(exact["relative_error"], 1e-10)
+        self.assertEqual(study["truncation"][0]["accuracy"][-1], study["evaluation"]["accuracy"])
+
+    def test_top_down(self):
+        """Eigenvectors of layer 1 as output directions of layer 0: the composition is the deep model's own."""
+        config, w = write_model(self.model, n_layers=2, d_model=16, d_hidden=16)
+        self.decompose("--set", "analyses=[]", "--set", "dtype=float64", "--set", "layers=[1]", "--set", "k=3")
+        above = self.layer(1)
+        shutil.rmtree(self.out)
+        self.decompose("--set", "analyses=[]", "--set", "dtype=float64", "--set", "layers=[0]", "--set", "k=all",
+                       "--set", 'directions={"kind": "eigenvectors", "layer": 1, "direction": 4, "indices": [0, 2]}')
+        below = self.layer(0)
+        np.testing.assert_allclose(below["directions"], above["eigenvectors"][4][[0, 2]], atol=1e-12)
+        x = test_pixels()[::50] / 255.0
+        projections = hidden_states(config, w, x)[1] @ above["eigenvectors"][4][[0, 2]].T
+        rebuilt = np.stack([((x @ v.T) ** 2) @ lam for lam, v in zip(below["eigenvalues"], below["eigenvectors"])], 1)
+        np.testing.assert_allclose(rebuilt, projections, rtol=1e-9, atol=1e-9 * abs(projections).max())
+
+
+class Explain(Command):
+    def test_sum_is_the_logit(self):
+        shapes = (dict(), dict(bias=True), dict(n_layers=3, residual=True, bias=True, down_proj=True, d_hidden=40), dict(n_layers=2))
+        for shape in shapes:
+            with self.subTest(**shape):
+                shutil.rmtree(self.model, ignore_errors=True)
+                config, w = write_model(self.model, d_model=20, **{"d_hidden": 20, **shape})
+                (result,) = run("explain", self.model, "--input", "test:123", "--data", "mnist-5k", "--out", self.folder / "why")["results"]
+                true = logits(config, w, test_pixels()[123:124] / 255.0)[0]
+                self.assertEqual(result["prediction"], true.argmax())
+                self.assertEqual(result["label"], test_labels()[123])
+                for entry, value in zip(result["classes"], true):
+                    self.assertLess(abs(entry["sum"] - value), 1e-4 * abs(true).max())
+                    parts = entry["direct"] + entry["linear"] + entry["other_terms"] + sum(t["contribution"] for t in entry["terms"])
+                    self.assertAlmostEqual(parts, entry["sum"], delta=1e-9 * abs(true).max())
+                    for term in entry["terms"]:
+                        self.assertAlmostEqual(term["contribution"], term["eigenvalue"] * term["projection"] ** 2, delta=1e-9 * abs(true).max())
+                saved = load_file(self.folder / "why" / "explanation.safetensors")
+                np.testing.assert_array_equal(saved["image"].ravel(), test_pixels()[123])
+                self.assertEqual("class_3.term_0" in saved, True)
+
+    def test_bad_input(self):
+        write_model(self.model, d_model=8, d_hidden=8)
+        for value, words in (("test:1000", "below 1000"), ("test", "test:N"), ("test:-1", "test:N"), ("nowhere:0", "nothing there")):
+            result = bilens_cli.run("explain", self.model, "--input", value, "--data", "mnist-5k")
+            self.assertIn(result.returncode, (2, 3))
+            self.assertIn(words, result.stderr)
+
+
+class Compare(Command):
+    def test_likeness_and_nulls(self):
+        write_model(self.folder / "a", d_model=24, d_hidden=24)
+        write_model(self.folder / "b", d_model=32, d_hidden=32, seed=5)
+        shutil.copytree(self.folder / "a", self.folder / "c")
+        results = run("compare", self.folder / "a", self.folder / "b", self.folder / "c", "--data", "mnist-5k")["results"]
+        self.assertEqual(len(results), 3)
+        same = next(r for r in results if r["models"] == [str(self.folder / "a"), str(self.folder / "c")])
+        for figure in ("weights", "data", "outputs", "eigenvectors"):
+            self.assertAlmostEqual(same[figure]["same_class"], 1, delta=1e-9)
+            self.assertLess(same[figure]["best_wrong_class"], 0.999)
+            different = results[0][figure]
+            self.assertLess(different["same_class"], 0.5 if figure != "outputs" else 0.9)
+
+    def test_deep_models_are_refused(self):
+        write_model(self.folder / "a", n_layers=2, d_model=8, d_hidden=8)
+        write_model(self.folder / "b", n_layers=2, d_model=8, d_hidden=8)
+        result = bilens_cli.run("compare", self.folder / "a", self.folder / "b", "--data", "mnist-5k")
+        self.assertEqual(result.returncode, 3)
+        self.assertIn("one bilinear layer", result.stderr)
+
+
+class Sources(Command):
+    def test_any_safetensors_file(self):
+        rng = np.random.default_rng(0)
+        w, v, p = (rng.standard_normal(shape).astype(np.float32) for shape in ((12, 7), (12, 7), (5, 12)))
+        names = dict(zip(("model.layers.3.mlp.gate_proj.weight", "model.layers.3.mlp.up_proj.weight", "model.layers.3.mlp.down_proj.weight"), (w, v, p)))
+        save_file(names, self.folder / "model.safetensors")
+        packed = {"blocks.0.weight": np.concatenate([w, v]), "out": np.ascontiguousarray(p.T)}
+        save_file(packed, self.folder / "packed.safetensors")
+        self.decompose("--set", "k=all", "--set", "dtype=float64", model=self.folder / "model.safetensors")
+        found = self.layer(3)
+        shutil.rmtree(self.out)
+        self.decompose("--set", "k=all", "--set", "dtype=float64", "--set", "weights.gate=blocks.0.weight[0:12]",
+                       "--set", "weights.up=blocks.0.weight[12:24]", "--set", "weights.down=out.T", model=self.folder / "packed.safetensors")
+        np.testing.assert_array_equal(self.layer(0)["eigenvalues"], found["eigenvalues"])
+        q = np.einsum("mh,hi,hj->mij", p.astype(float), w.astype(float), v.astype(float))
+        q = (q + q.transpose(0, 2, 1)) / 2
+        spectrum = np.linalg.eigvalsh(q)
+        order = np.argsort(-abs(spectrum), 1)
+        np.testing.assert_allclose(found["eigenvalues"], np.take_along_axis(spectrum, order, 1), atol=1e-12)
+
+    def test_directions(self):
+        _, w = write_model(self.model, d_model=12, d_hidden=12)
+        save_file({"mine": np.eye(12, dtype=np.float32)[:3]}, self.folder / "u.safetensors")
+        spec = json.dumps({"kind": "file", "path": str(self.folder / "u.safetensors"), "tensor": "mine"})
+        self.decompose("--set", f"directions={spec}", "--set", "analyses=[]")
+        np.testing.assert_array_equal(self.layer()["directions"], np.eye(12)[:3])
+        shutil.rmtree(self.out)
+        self.decompose("--set", 'directions={"kind": "random", "count": 4, "seed": 3}', "--set", "analyses=[]")
+        random = self.layer()["directions"]
+        np.testing.assert_allclose(np.linalg.norm(random, axis=1), 1, rtol=1e-6)
+        self.assertEqual(len(random), 4)
+        shutil.rmtree(self.out)
+        document = self.decompose("--set", f"directions={spec}", "--set", "directions.tensor=yours", expect=3)
+        self.assertIn("yours", document["failures"][0]["message"])
+        for bad in ('{"kind": "outptus"}', '{"kind": "random"}', '{"kind": "axes", "count": 3}', '"axes"'):
+            self.decompose("--set", f"directions={bad}", expect=2)
+
+    def test_difference_of_two_models(self):
+        _, a = write_model(self.model, d_model=12, d_hidden=12)
+        shutil.copytree(self.model, self.folder / "other")
+        tensors = load_file(self.model / "model.safetensors")
+        tensors["layers.0.mlp.gate_proj.weight"] = tensors["layers.0.mlp.gate_proj.weight"] + np.float32(0.5)
+        save_file(tensors, self.folder / "other" / "model.safetensors")
+        self.decompose("--minus", self.folder / "other", "--set", "k=all", "--set", "dtype=float64", "--set", "input_space=model", "--set", "center=none")
+        layer, up = self.layer(), a["layers.0.mlp.up_proj.weight"]
+        q = np.einsum("uh,i,hj->uij", -0.5 * a["head.weight"], np.ones(12), up)
+        q = (q + q.transpose(0, 2, 1)) / 2
+        spectrum = np.linalg.eigvalsh(q)
+        np.testing.assert_allclose(np.sort(layer["eigenvalues"]), np.sort(spectrum), atol=1e-6)
+
+    def test_a_gate_is_refused_with_what_to_do(self):
+        config, _ = write_model(self.model, d_model=8, d_hidden=8)
+        (self.model / "config.json").write_text(json.dumps({**config, "gate": "silu"}))
+        document = self.decompose(expect=3)
+        self.assertIn("train with gate", document["failures"][0]["message"])
+        self.assertFalse((self.out / "decomposition.json").exists())
+
+    def test_nan_weights_are_bad_and_zero_weights_are_fine(self):
+        write_model(self.model, d_model=8, d_hidden=8)
+        tensors = load_file(self.model / "model.safetensors")
+        name = "layers.0.mlp.up_proj.weight"
+        tensors[name][1, 2] = np.nan
+        save_file(tensors, self.model / "model.safetensors")
+        self.assertIn("NaN", self.decompose(expect=3)["failures"][0]["message"])
+        tensors[name][:] = 0
+        save_file(tensors, self.model / "model.safetensors")
+        self.decompose("--data", "mnist-5k")
+        self.assertEqual(abs(self.layer()["eigenvalues"]).max(), 0)
+        np.testing.assert_array_equal(self.layer()["weight_energy"], 1)
+
+
+class Batch(Command):
+    def test_a_hundred_models_with_three_bad_ones(self):
+        write_model(self.folder / "models" / "m00", d_model=4, d_hidden=4)
+        for i in range(1, 100):
+            shutil.copytree(self.folder / "models" / "m00", self.folder / "models" / f"m{i:02d}")
+        (self.folder / "models" / "m10" / "model.safetensors").write_bytes(b"\0" * 100)
+        (self.folder / "models" / "m20" / "model.safetensors").unlink()
+        (self.folder / "models" / "m30" / "config.json").write_text("{")
+        document = self.decompose("--set", "analyses=[]", "--set", "k=2", model=self.folder / "models", expect=3)
+        self.assertEqual(len(document["results"]), 97)
+        self.assertEqual([pathlib.Path(f["model"]).name for f in document["failures"]], ["m10", "m20", "m30"])
+        self.assertEqual(len(list(self.out.glob("*/decomposition.json"))), 97)
+        again = self.decompose("--resume", "--set", "analyses=[]", "--set", "k=2", model=self.folder / "models", expect=3)
+        self.assertTrue(all(result.get("skipped") for result in again["results"]))
+
+    def test_out_is_not_overwritten(self):
+        write_model(self.model, d_model=4, d_hidden=4)
+        self.decompose("--set", "analyses=[]")
+        before = (self.out / "decomposition.json").read_bytes()
+        self.assertIn("--resume", self.decompose("--set", "analyses=[]", expect=2)["failures"][0]["message"])
+        self.assertEqual((self.out / "decomposition.json").read_bytes(), before)
+
+    def test_dry_run_estimates_and_does_nothing(self):
+        write_model(self.model, d_model=64, d_hidden=64)
+        document = self.decompose("--dry-run")
+        self.assertGreater(document["estimate"]["memory_bytes"], 10**8)
+        self.assertEqual(document["problems"], [])
+        self.assertFalse(self.out.exists())
+
+
+if __name__ == "__main__":
+    unittest.main()
