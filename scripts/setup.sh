@@ -2,12 +2,13 @@
 # Makes bilens ready to run: system packages, a local environment (.venv) with the build tools and LibTorch, the
 # build. Running it again does only what is missing; after an interruption, run it again.
 #
-# Usage: scripts/setup.sh [--cpu] [--torch PATH] [--bench] [--no-build] [--jobs N]
+# Usage: scripts/setup.sh [--cpu] [--torch PATH] [--bench] [--browser] [--no-build] [--jobs N]
 #
 #   --cpu          build without CUDA even where nvcc is found
 #   --torch PATH   use this LibTorch instead of downloading one: a folder with include/ and lib/, or a Python
 #                  whose torch is taken; environment variable BILENS_TORCH does the same
 #   --bench        also install what `import torch` and the benchmarks against Python need
+#   --browser      also install headless Chromium (by apt-get) and what the tests of the report drive it with
 #   --no-build     stop after the packages and the environment
 #   --jobs N       compile N files at a time (default: one a core, at least 2 GB of memory each)
 #   --help         show this
@@ -19,11 +20,12 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/common.sh
 source scripts/common.sh
 
-torch=${BILENS_TORCH:-} cpu=no bench=no build=yes jobs=
+torch=${BILENS_TORCH:-} cpu=no bench=no browser=no build=yes jobs=
 while (($#)); do
   case $1 in
     --cpu) cpu=yes ;;
     --bench) bench=yes ;;
+    --browser) browser=yes ;;
     --no-build) build=no ;;
     --torch | --jobs)
       (($# > 1)) || usage_error "$1 needs a value"
@@ -60,6 +62,7 @@ find_missing_packages() {
   have_library nlohmann-json3-dev nlohmann/json.hpp || helpful+=(nlohmann-json3-dev)
   have_library libcxxopts-dev cxxopts.hpp || helpful+=(libcxxopts-dev)
   have_library catch2 catch2/catch.hpp || helpful+=(catch2)
+  if [[ $browser == yes ]] && ! have chromedriver; then helpful+=(chromium chromium-driver); fi
 }
 
 # A Python of a version that has wheels, able to make an environment.
@@ -129,6 +132,7 @@ choose() {
     [[ -z $torch ]] || die "--bench installs the torch wheel; leave out --torch and BILENS_TORCH."
     lists=(base torch-cpu torch-cuda bench)
   fi
+  if [[ $browser == yes ]]; then lists+=(browser); fi
 }
 
 make_environment() {
