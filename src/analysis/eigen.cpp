@@ -230,6 +230,7 @@ void solve_chunk(const Reduced& reduced, int64_t first, int64_t count, const Eig
   if (reduced.basis.defined()) top = at::matmul(reduced.basis, top);
   if (k > known)
     top = at::cat({top, reduced.complement.narrow(1, 0, k - known).expand({count, d, k - known})}, 2);
+  top = top / top.norm(2, {1}, true);
   const auto rows = orient(top.mT().contiguous()).to(config.dtype);
   result.eigenvectors.narrow(0, first, count).copy_(rows);
 
@@ -288,13 +289,17 @@ void judge(EigenPairs& result, const EigenConfig& config) {
 
 }  // namespace
 
-int64_t dense_bytes_per_direction(int64_t d_hidden, int64_t dimension, at::ScalarType dtype) {
-  // s ⊙ V, Wᵀ(s ⊙ V), Q, the vectors, LAPACK's workspace of two matrices, and the check's products.
-  return (d_hidden * dimension + 7 * dimension * dimension) * static_cast<int64_t>(c10::elementSize(dtype));
+int64_t dense_bytes_per_direction(int64_t d_hidden, int64_t rank, int64_t d_in, int64_t k,
+                                  at::ScalarType dtype) {
+  // s ⊙ V, Wᵀ(s ⊙ V), Q, the vectors, LAPACK's workspace of two matrices; then, in float64, the k vectors and
+  // their images under W, V and Q.
+  const int64_t solve = (d_hidden * rank + 7 * rank * rank) * static_cast<int64_t>(c10::elementSize(dtype));
+  return solve + k * 8 * (5 * d_in + 2 * d_hidden);
 }
 
 EigenPairs solve_dense(const BilinearLayer& layer, const at::Tensor& embed, const at::Tensor& directions,
                        at::Device device, const EigenConfig& config) {
+  Stopwatch watch;
   check_layer(layer, "layer");
   const int64_t d = embed.defined() ? embed.size(1) : layer.d_in();
   const int64_t k = std::min(config.k, d);
@@ -302,8 +307,9 @@ EigenPairs solve_dense(const BilinearLayer& layer, const at::Tensor& embed, cons
   const auto reduced = reduce(layer, embed, directions, device, config.dtype, k > rank);
   const int64_t n = reduced.scales.size(0);
   auto result = make_result(n, k, d, config);
+  result.seconds_form = watch.lap();
   const int64_t chunk = std::clamp<int64_t>(
-      config.memory_limit / dense_bytes_per_direction(layer.d_hidden(), rank, config.dtype), 1, n);
+      config.memory_limit / dense_bytes_per_direction(layer.d_hidden(), rank, d, k, config.dtype), 1, n);
   Progress progress("decompose", n, "directions");
   for (int64_t first = 0; first < n; first += chunk) {
     if (stop_requested()) throw Stopped{};
@@ -311,8 +317,10 @@ EigenPairs solve_dense(const BilinearLayer& layer, const at::Tensor& embed, cons
     solve_chunk(reduced, first, count, config, result);
     progress.advance(count);
   }
+  watch.lap();
   sort_rows(result, machine_epsilon(config.dtype));
   judge(result, config);
+  result.seconds_check += watch.lap();
   return result;
 }
 

@@ -152,24 +152,38 @@ Json decompose_model(const fs::path& path, const fs::path& out, const DecomposeR
   return summarize(path, out, decomposition, seconds);
 }
 
-/// Memory and disk for the largest model, from its weights' shapes.
-void add_estimate(Outcome& outcome, const LayerSource& source, const DecomposeRunConfig& config) {
+constexpr int64_t kLibraryWorkspace = int64_t{60} << 20;  // of the matrix library, seen on 2 threads
+
+/// Bytes of the studies: inputs in float64 and half as much again for hidden states; terms, their sums and
+/// errors.
+int64_t study_bytes(const std::optional<ImageDataConfig>& data, int64_t d, int64_t k) {
+  if (!data) return 0;
+  const int64_t images = load_images(*data, 0).test.size();
+  return images * 8 * (d + d / 2 + 5 * k);
+}
+
+/// Memory and disk for the largest model. The weights are loaded already and in the process's peak.
+void add_estimate(Outcome& outcome, const LayerSource& source, const DecomposeRunConfig& config,
+                  const std::string& data_spec) {
+  if (outcome.estimate.is_null()) outcome.estimate = Json::object();
   int64_t memory = 0, disk = 0;
   const auto dtype = parse_dtype(config.dtype);
   const auto width = static_cast<int64_t>(c10::elementSize(dtype));
+  const auto data = study_data(config, data_spec, source);
   for (const auto& layer : source.layers) {
     const bool fold = layer.embed.defined() && config.input_space == "input";
     const int64_t d = fold ? layer.embed.size(1) : layer.layer.d_in();
     const auto directions = choose_directions(config, layer);
     const int64_t n = directions.u.defined() ? directions.u.size(0) : layer.layer.d_out();
     const int64_t k = config.k_for(d), rank = fold ? std::min(d, layer.embed.size(0)) : d;
-    const int64_t each = dense_bytes_per_direction(layer.layer.d_hidden(), rank, dtype);
+    const int64_t each = dense_bytes_per_direction(layer.layer.d_hidden(), rank, d, k, dtype);
+    const int64_t chunk = std::clamp<int64_t>(config.memory_bytes() / each, 1, n);
     const int64_t result = n * k * d * width;
-    memory = std::max(memory, std::min(n * each, std::max(each, config.memory_bytes())) + 4 * result);
+    memory = std::max({memory, chunk * each + result, study_bytes(data, d, k) + result});
     disk += result + n * k * 40;
   }
-  outcome.estimate["memory_bytes"] =
-      std::max(outcome.estimate.value("memory_bytes", int64_t{0}), peak_memory() + memory);
+  outcome.estimate["memory_bytes"] = std::max(outcome.estimate.value("memory_bytes", int64_t{0}),
+                                              peak_memory() + kLibraryWorkspace + memory);
   outcome.estimate["disk_bytes"] = outcome.estimate.value("disk_bytes", int64_t{0}) + disk;
   outcome.estimate["seconds"] = nullptr;
 }
@@ -190,8 +204,9 @@ Outcome run_decomposition(const DecomposeRunOptions& options) {
   }
   Outcome outcome;
   for_each_model(models, outcome, [&](const fs::path& path) {
-    if (options.dry_run)
-      return add_estimate(outcome, load_layers(path, config.weights, config.fold_norm), config);
+    if (options.dry_run) {
+      return add_estimate(outcome, load_layers(path, config.weights, config.fold_norm), config, options.data);
+    }
     if (options.resume && fs::exists(outs[path] / kDecompositionFile)) {
       log_info(outs[path].string() + " is finished");
       outcome.results.push_back({{"model", path.string()}, {"out", outs[path].string()}, {"skipped", true}});

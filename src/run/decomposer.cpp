@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "bilens/analysis/interaction.h"
+#include "bilens/core/log.h"
 #include "bilens/tensor/device.h"
 
 namespace bilens {
@@ -47,6 +48,10 @@ LayerDecomposition Decomposer::solve(const SourceLayer& source, const Directions
   result.center = directions.center;
   result.mean_energy_share = directions.mean_share;
   if (directions.u.defined()) result.directions = directions.u.to(parse_dtype(config_.dtype));
+  if (config_.k.is_number() && config_.k.get<int64_t>() > result.d_in) {
+    log_info("layer " + std::to_string(source.number) + ": k = " + config_.k.dump() +
+             " is clipped to the dimension, " + std::to_string(result.d_in));
+  }
   result.pairs = solve_dense(source.layer, embed, directions.u, device_, eigen_config(config_, result.d_in));
   if (source.layer.has_linear()) {
     const InteractionOperator form(source.layer.to(at::kDouble, at::kCPU), directions.u);

@@ -50,7 +50,8 @@ struct EigenPairs {
 EigenPairs solve_dense(const BilinearLayer& layer, const at::Tensor& embed, const at::Tensor& directions,
                        at::Device device, const EigenConfig& config);
 
-/// Bytes that one direction takes while it is solved.
-int64_t dense_bytes_per_direction(int64_t d_hidden, int64_t dimension, at::ScalarType dtype);
+/// Bytes that one direction takes while it is solved and checked; `rank` is the size of the solved problem.
+int64_t dense_bytes_per_direction(int64_t d_hidden, int64_t rank, int64_t d_in, int64_t k,
+                                  at::ScalarType dtype);
 
 }  // namespace bilens
