@@ -29,8 +29,10 @@ ImageSplit read_split(const fs::path& images, const fs::path& labels) {
                 {labels.string(), std::to_string(split.images.size(0)) + " labels, one for each image",
                  std::to_string(split.labels.size(0)), "Images and labels must belong together."});
   }
-  if (split.size() == 0)
-    throw Error(ExitCode::kBadInput, {images.string(), "at least one image", "none", ""});
+  if (split.images.numel() == 0) {
+    throw Error(ExitCode::kBadInput, {images.string(), "at least one image of at least one pixel",
+                                      "shape " + describe_shape(split.images.sizes()), ""});
+  }
   return split;
 }
 
@@ -112,10 +114,12 @@ ImageDataset load_images(const ImageDataConfig& config, uint64_t seed) {
   return data;
 }
 
-at::Tensor to_inputs(const at::Tensor& images, double pixel_mean, double pixel_std, at::Device device) {
-  auto inputs = images.flatten(1).to(device).to(at::kFloat);
-  inputs.mul_(1.0 / (255.0 * pixel_std));
-  if (pixel_mean != 0.0) inputs.sub_(pixel_mean / pixel_std);
+at::Tensor to_inputs(const at::Tensor& images, double pixel_mean, double pixel_std, at::Device device,
+                     at::ScalarType dtype) {
+  auto inputs = images.flatten(1).to(device).to(dtype);
+  inputs.div_(255.0);
+  if (pixel_mean != 0.0) inputs.sub_(pixel_mean);
+  if (pixel_std != 1.0) inputs.div_(pixel_std);
   return inputs;
 }
 

@@ -70,7 +70,7 @@ Outcome run_comparison(const EvaluateRunOptions& options) {
   }
   const auto& c = models.front()->config;
   const auto gaussian =
-      fit_gaussian(to_inputs(data.train.images, c.pixel_mean, c.pixel_std, at::kCPU).to(at::kDouble));
+      fit_gaussian(to_inputs(data.train.images, c.pixel_mean, c.pixel_std, at::kCPU, at::kDouble));
   std::vector<ComparedModel> compared;
   for (const auto& model : models) compared.push_back(prepare_comparison(model, data.test));
   outcome.text = "                 same  other class  best wrong class  untrained\n";

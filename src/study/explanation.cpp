@@ -66,7 +66,7 @@ Explanation explain_image(ImageClassifier& model, const std::vector<LayerDecompo
   const auto logits = compute_logits(model, single)[0];
   explanation.prediction = logits.argmax().item<int64_t>();
   const auto& c = model->config;
-  const auto pixels = to_inputs(single.images, c.pixel_mean, c.pixel_std, at::kCPU).to(at::kDouble)[0];
+  const auto pixels = to_inputs(single.images, c.pixel_mean, c.pixel_std, at::kCPU, at::kDouble)[0];
   const auto embedded = model->embed->weight.detach().cpu().to(at::kDouble).mv(pixels);
   const auto direct = model->head->weight.detach().cpu().to(at::kDouble).mv(embedded);
   explanation.classes.resize(logits.numel());

@@ -31,7 +31,7 @@ LayerData compute_layer_data(const ImageClassifier& model, const ImageSplit& spl
                                       "none", "The decomposition is of another model."});
   }
   auto exact = in_double(model);
-  const auto pixels = to_inputs(split.images, c.pixel_mean, c.pixel_std, at::kCPU).to(at::kDouble);
+  const auto pixels = to_inputs(split.images, c.pixel_mean, c.pixel_std, at::kCPU, at::kDouble);
   const auto states = exact->hidden_states(pixels);
   const auto& h = states[layer.layer];
   auto y = exact->mlps[layer.layer](h);

@@ -39,7 +39,9 @@ struct ImageDataset {
 /// @throws Error(kBadInput): missing, damaged, or counts and sizes that disagree.
 ImageDataset load_images(const ImageDataConfig& config, uint64_t seed);
 
-/// uint8 [n, height, width] -> float32 [n, height·width] on `device`, normalised as the config says.
-at::Tensor to_inputs(const at::Tensor& images, double pixel_mean, double pixel_std, at::Device device);
+/// uint8 [n, height, width] -> [n, height·width] on `device`, x = (pixel/255 − pixel_mean) / pixel_std in
+/// that order.
+at::Tensor to_inputs(const at::Tensor& images, double pixel_mean, double pixel_std, at::Device device,
+                     at::ScalarType dtype = at::kFloat);
 
 }  // namespace bilens
