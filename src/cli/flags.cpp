@@ -1,6 +1,9 @@
 #include "flags.h"
 
 #include <algorithm>
+
+// Values and paths may hold commas.
+#define CXXOPTS_VECTOR_DELIMITER '\0'
 #include <cxxopts.hpp>
 
 #include "bilens/core/version.h"
@@ -77,8 +80,8 @@ const std::vector<CommandInfo>& commands() {
        kMany},
       {"explain",
        "MODEL",
-       "One image's logits as a sum over eigenvectors",
-       "bilens explain runs/mnist/model --input test:7",
+       "One image's logits as a sum over eigenvectors; with --out also as a page",
+       "bilens explain runs/mnist/model --input test:7 --out why",
        {"input", "data", "out"},
        1,
        1},
