@@ -3,7 +3,6 @@
 #include <optional>
 #include <string>
 
-#include "bilens/core/files.h"
 #include "bilens/core/version.h"
 #include "model_data.h"
 #include "page.h"
@@ -36,7 +35,7 @@ std::optional<std::string> page_data(const std::vector<report::Source>& sources,
 
 }  // namespace
 
-ReportSummary write_report(const std::vector<fs::path>& directories, const fs::path& out) {
+Report make_report(const std::vector<fs::path>& directories) {
   if (directories.empty()) {
     throw Error(ExitCode::kUsage,
                 {"report", "at least one directory", "none", "Name a run or decomposition directory."});
@@ -45,12 +44,10 @@ ReportSummary write_report(const std::vector<fs::path>& directories, const fs::p
   for (const auto& detail : kDetails) {
     const auto data = page_data(sources, detail, report::kMaxPageBytes);
     if (!data) continue;
-    const std::string page = report::render_page("report", report::kReport, *data);
-    if (page.size() > report::kMaxPageBytes) continue;
-    write_text(out, page);
-    return {out, static_cast<int64_t>(page.size()), static_cast<int64_t>(sources.size())};
+    std::string page = report::render_page("report", report::kReport, *data);
+    if (page.size() <= report::kMaxPageBytes) return {std::move(page), static_cast<int64_t>(sources.size())};
   }
-  throw Error(ExitCode::kFailure, {out.string(), "models that fit on a page of 20 MB",
+  throw Error(ExitCode::kFailure, {"report", "models that fit on a page of 20 MB",
                                    std::to_string(sources.size()) + " models", "Write several reports."});
 }
 
