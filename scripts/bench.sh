@@ -2,7 +2,7 @@
 # Measures bilens beside what a user would write in Python, in one run: interleaved, the same threads, the median of
 # five. Prints the ratios and writes them, with the machine, into docs/benchmarks.md.
 #
-# Usage: scripts/bench.sh train [--data DIR] [--rounds N] [--device cpu|cuda]
+# Usage: scripts/bench.sh train [--data DIR] [--rounds N]
 #
 #   train        training speed (width 256; width 512 with noise) and decomposition of the trained classifier
 #   --data DIR   full MNIST (default: data/mnist, else ../shared/data/mnist)

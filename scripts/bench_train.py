@@ -28,9 +28,9 @@ def peer(data, width, noise, epochs):
     return result["images_per_s"], result["decompose_s"]
 
 
-def bilens(data, width, noise, epochs, device):
+def bilens(program, data, width, noise, epochs, device):
     def call(*arguments):
-        command = [ROOT / "build/bilens", *arguments, "--json", "--quiet", "--threads", "2", "--device", device]
+        command = [program, *arguments, "--json", "--quiet", "--threads", "2", "--device", device]
         return json.loads(subprocess.run([str(a) for a in command], capture_output=True, text=True, check=True).stdout)["results"][0]
 
     with tempfile.TemporaryDirectory() as folder:
@@ -43,22 +43,32 @@ def bilens(data, width, noise, epochs, device):
         return train["images_per_second"], sum(layer["seconds"].values())
 
 
+def bilens_alone(options):
+    for name, (width, noise, epochs) in CASES.items():
+        runs = [bilens(options.bilens, options.data, width, noise, epochs, options.device) for _ in range(options.rounds)]
+        speed, decompose = (statistics.median(values) for values in zip(*runs))
+        print(f"{name}, {options.device}: {speed:,.0f} images/s, decomposition {1e3 * decompose:.0f} ms (median of {options.rounds})")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     default = ROOT / "data/mnist"
     parser.add_argument("--data", type=pathlib.Path, default=default if default.exists() else ROOT.parent / "shared/data/mnist")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", default="cpu", help="on another device than the CPU, bilens is timed alone")
+    parser.add_argument("--bilens", type=pathlib.Path, default=ROOT / "build/bilens")
     options = parser.parse_args()
     if not options.data.is_dir():
         sys.exit(f"{options.data}: no MNIST there. Run scripts/get_data.sh mnist, or name its folder with --data.")
 
+    if options.device != "cpu":
+        return bilens_alone(options)
     rows = []
     for name, (width, noise, epochs) in CASES.items():
         ours, theirs = [], []
         for round_number in range(options.rounds):
             theirs.append(peer(options.data, width, noise, epochs))
-            ours.append(bilens(options.data, width, noise, epochs, options.device))
+            ours.append(bilens(options.bilens, options.data, width, noise, epochs, options.device))
             print(f"{name}, round {round_number + 1}: bilens {ours[-1][0]:,.0f} images/s, PyTorch {theirs[-1][0]:,.0f};"
                   f" decomposition {1e3 * ours[-1][1]:.0f} ms, {1e3 * theirs[-1][1]:.0f} ms", flush=True)
         speed, decompose = zip(*ours)

@@ -56,6 +56,10 @@ ctest --test-dir build-gpu -L gpu --no-tests=error --output-on-failure | tee $re
 if grep -qE '\*+Skipped|Not Run' $results; then
   die "tests that need a GPU were skipped although there is one."
 fi
-if [[ -x scripts/bench.sh ]]; then
-  scripts/bench.sh --device cuda
+data=${BILENS_TEST_DATA:-../shared/data}/mnist
+[[ -d data/mnist ]] && data=data/mnist
+if [[ -d $data ]]; then
+  python3 scripts/bench_train.py --bilens build-gpu/bilens --device cuda --data "$data"
+else
+  say "No MNIST in data/mnist: the benchmark is left out."
 fi
