@@ -1,8 +1,11 @@
-# src/report/page.{html,css,js} as strings in bilens_report: assets.cpp is made by this same file, run as a script
-# whenever one of them changes.
+# src/report/{page,report,explanation}.{html,css,js} as strings in bilens_report: assets.cpp is made by this same file,
+# run as a script whenever one of them changes.
+set(names page report explanation)
 if(CMAKE_SCRIPT_MODE_FILE)
-  foreach(name html css js)
-    file(READ ${SOURCE}/page.${name} ${name})
+  foreach(name IN LISTS names)
+    foreach(kind html css js)
+      file(READ ${SOURCE}/${name}.${kind} ${name}_${kind})
+    endforeach()
   endforeach()
   configure_file(${SOURCE}/assets.cpp.in ${OUTPUT} @ONLY)
   return()
@@ -10,9 +13,13 @@ endif()
 
 set(source ${PROJECT_SOURCE_DIR}/src/report)
 set(output ${PROJECT_BINARY_DIR}/assets.cpp)
+set(parts ${source}/assets.cpp.in)
+foreach(name IN LISTS names)
+  list(APPEND parts ${source}/${name}.html ${source}/${name}.css ${source}/${name}.js)
+endforeach()
 add_custom_command(OUTPUT ${output}
   COMMAND ${CMAKE_COMMAND} -DSOURCE=${source} -DOUTPUT=${output} -P ${CMAKE_CURRENT_LIST_FILE}
-  DEPENDS ${source}/page.html ${source}/page.css ${source}/page.js ${source}/assets.cpp.in ${CMAKE_CURRENT_LIST_FILE}
-  COMMENT "Embedding the report page" VERBATIM)
+  DEPENDS ${parts} ${CMAKE_CURRENT_LIST_FILE}
+  COMMENT "Embedding the pages" VERBATIM)
 set_source_files_properties(${output} PROPERTIES INCLUDE_DIRECTORIES ${source})
 target_sources(bilens_report PRIVATE ${output})

@@ -10,6 +10,7 @@
 #include "bilens/core/memory.h"
 #include "bilens/io/idx.h"
 #include "bilens/model/model_directory.h"
+#include "bilens/report/explanation_page.h"
 #include "bilens/run/data_spec.h"
 #include "bilens/run/decomposer.h"
 #include "bilens/run/model_arguments.h"
@@ -120,16 +121,20 @@ Outcome run_explanation(const ExplainRunOptions& options) {
                        {"input", options.input},
                        {"label", input.label},
                        {"image_shape", model->config.image_shape},
+                       {"pixel_mean", model->config.pixel_mean},
+                       {"pixel_std", model->config.pixel_std},
                        {"input_space", layers.front().input_space}};
   Json result = source;
   result.update(to_json(explanation));
-  outcome.results.push_back(result);
   outcome.text = in_words(explanation, input.label);
   if (!options.out.empty()) {
     const DirectoryLock lock(options.out);
     write_explanation(options.out, explanation, layers, source);
-    outcome.text += options.out + "\n";
+    const auto page = write_explanation_page(options.out);
+    result["page"] = page.string();
+    outcome.text += "\nThe same as a picture: " + page.string() + "\n";
   }
+  outcome.results.push_back(result);
   return outcome;
 }
 
