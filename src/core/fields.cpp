@@ -136,8 +136,10 @@ void check_keys(const Json& object, const std::vector<std::string>& names, const
 
 std::string key_path(const std::string& where, const std::string& key) {
   if (where.empty()) return key;
-  const bool below_file = where.find(':') == std::string::npos;
-  return where + (below_file ? ": " : ".") + key;
+  const bool below_key = where.find(": ") != std::string::npos;
+  const bool source =
+      where.find('/') != std::string::npos || where.ends_with(".json") || where.starts_with("--");
+  return where + (source && !below_key ? ": " : ".") + key;
 }
 
 }  // namespace bilens

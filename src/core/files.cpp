@@ -45,6 +45,21 @@ void delay_for_tests() {
   if (delay != nullptr) std::this_thread::sleep_for(std::chrono::milliseconds(std::atoi(delay)));
 }
 
+/// Renames a folder; one that stands at `to` ends up at `from`. A folder cannot be renamed over a full one:
+/// the two change places in one step, or, on file systems that cannot do this, in three.
+bool put_in_place(const fs::path& from, const fs::path& to) {
+  if (!fs::exists(to)) return rename(from.c_str(), to.c_str()) == 0;
+  if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0) return true;
+  if (errno != EINVAL && errno != ENOSYS) return false;
+  const std::string aside = from.string() + "-old";
+  if (rename(to.c_str(), aside.c_str()) != 0) return false;
+  if (rename(from.c_str(), to.c_str()) == 0) return rename(aside.c_str(), from.c_str()) == 0;
+  const int error = errno;
+  rename(aside.c_str(), to.c_str());
+  errno = error;
+  return false;
+}
+
 void make_directories(const fs::path& directory) {
   std::error_code error;
   fs::create_directories(directory, error);
@@ -133,17 +148,11 @@ AtomicDirectory::~AtomicDirectory() {
 
 void AtomicDirectory::commit() {
   sync_directory(temporary_);
-  // A folder cannot be renamed over a full one: the old one steps aside first, and goes last.
-  const fs::path old = temporary_.string() + "-old";
-  std::error_code error;
-  if (fs::exists(path_)) fs::rename(path_, old, error);
-  if (!error) fs::rename(temporary_, path_, error);
-  if (error) {
-    errno = error.value();
+  if (!put_in_place(temporary_, path_))
     throw system_error(path_.string(), "put the folder in its place", ExitCode::kFailure);
-  }
   sync_directory(parent_of(path_));
-  fs::remove_all(old, error);
+  std::error_code ignored;
+  fs::remove_all(temporary_, ignored);  // the old one, if any
 }
 
 DirectoryLock::DirectoryLock(const fs::path& directory) {
@@ -160,6 +169,16 @@ DirectoryLock::DirectoryLock(const fs::path& directory) {
 }
 
 DirectoryLock::~DirectoryLock() { close(descriptor_); }
+
+void remove_leftovers(const fs::path& directory) {
+  if (!fs::is_directory(directory)) return;
+  std::vector<fs::path> leftovers;
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    if (entry.path().filename().string().rfind(kTemporary, 0) == 0) leftovers.push_back(entry.path());
+  }
+  std::error_code ignored;
+  for (const auto& path : leftovers) fs::remove_all(path, ignored);
+}
 
 bool is_empty_directory(const fs::path& directory) {
   if (!fs::exists(directory)) return true;

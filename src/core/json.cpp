@@ -1,5 +1,7 @@
 #include "bilens/core/json.h"
 
+#include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "bilens/core/files.h"
@@ -14,8 +16,8 @@ constexpr size_t kMaxBytes = size_t{64} << 20;
 /// Builds the value while refusing what plain parsers let pass: duplicate keys and endless nesting.
 class StrictBuilder : public nlohmann::json_sax<Json> {
  public:
-  StrictBuilder(Json& root, std::string where, ExitCode code)
-      : root_(root), where_(std::move(where)), code_(code) {}
+  StrictBuilder(Json& root, const std::string& text, std::string where, ExitCode code)
+      : root_(root), text_(text), where_(std::move(where)), code_(code) {}
 
   bool null() override { return put(nullptr); }
   bool boolean(bool value) override { return put(value); }
@@ -39,16 +41,28 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
     return true;
   }
 
-  bool parse_error(size_t, const std::string& token, const nlohmann::detail::exception& error) override {
+  bool parse_error(size_t position, const std::string& token,
+                   const nlohmann::detail::exception& error) override {
+    // "[json.exception.parse_error.101] parse error at line 1, column 0: ...": of this only what follows; the
+    // column is wrong there when a number ends its line.
     std::string text = error.what();
-    // "[json.exception.parse_error.101] parse error at line 1, column 2: ..." without its internal name.
-    if (const auto end = text.find("] "); end != std::string::npos) text = text.substr(end + 2);
+    if (const auto end = text.find(": "); end != std::string::npos) text = text.substr(end + 2);
+    text = "at " + line_and_column(position) + ": " + text;
     const bool overflow = dynamic_cast<const Json::out_of_range*>(&error) != nullptr;
     throw Error(code_, {where_, overflow ? "numbers that a double can hold" : "valid JSON",
                         overflow ? token.substr(0, 40) : text, "Correct the file there."});
   }
 
  private:
+  /// Where the parser stands after `position` bytes.
+  std::string line_and_column(size_t position) const {
+    const std::string before = text_.substr(0, std::min(position, text_.size()));
+    const std::string inside = before.substr(0, before.empty() ? 0 : before.size() - 1);
+    const auto line = 1 + std::count(inside.begin(), inside.end(), '\n');
+    const auto start = inside.rfind('\n') == std::string::npos ? 0 : inside.rfind('\n') + 1;
+    return "line " + std::to_string(line) + ", column " + std::to_string(before.size() - start);
+  }
+
   template <class Value>
   bool put(Value&& value) {
     add(Json(std::forward<Value>(value)));
@@ -65,7 +79,10 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
       parent.push_back(std::move(value));
       return &parent.back();
     }
-    return &(parent[key_] = std::move(value));
+    // Appended without a search for the key, which is new: an object of many keys would take quadratic time.
+    auto& members = static_cast<Json::object_t::Container&>(parent.get_ref<Json::object_t&>());
+    members.emplace_back(key_, std::move(value));
+    return &members.back().second;
   }
 
   bool open(Json container) {
@@ -84,6 +101,7 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
   }
 
   Json& root_;
+  const std::string& text_;
   std::string where_;
   ExitCode code_;
   std::vector<Json*> stack_;
@@ -111,7 +129,7 @@ Json parse_json(const std::string& text, const std::string& where, ExitCode code
     throw Error(code, {where, "a JSON document", "nothing (the file is empty)", ""});
   }
   Json root;
-  StrictBuilder builder(root, where, code);
+  StrictBuilder builder(root, text, where, code);
   Json::sax_parse(text, &builder);
   return root;
 }

@@ -42,7 +42,7 @@ class AtomicDirectory {
   AtomicDirectory& operator=(const AtomicDirectory&) = delete;
 
   const std::filesystem::path& path() const { return temporary_; }
-  /// Moves the directory to its place; one that stood there is replaced.
+  /// Moves the directory to its place in one step; one that stood there is replaced.
   void commit();
 
  private:
@@ -63,6 +63,9 @@ class DirectoryLock {
  private:
   int descriptor_ = -1;
 };
+
+/// Removes what interrupted writes left in a directory. Only under its lock: another process may be writing.
+void remove_leftovers(const std::filesystem::path& directory);
 
 /// Whether nothing but our own lock and leftovers of interrupted writes is in the directory (or it is
 /// missing).
