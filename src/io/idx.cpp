@@ -13,6 +13,7 @@ namespace bilens {
 namespace {
 
 constexpr int64_t kMaxBytes = int64_t{16} << 30;
+constexpr int64_t kMaxRatio = 1032;  // deflate packs no better: a small file cannot hold much
 
 Error bad(const std::filesystem::path& path, const std::string& expected, const std::string& found,
           const std::string& fix = "Obtain the file again, for example with scripts/get_data.sh.") {
@@ -23,8 +24,10 @@ Error bad(const std::filesystem::path& path, const std::string& expected, const 
 class Reader {
  public:
   explicit Reader(std::filesystem::path path) : path_(std::move(path)) {
-    if (!std::filesystem::is_regular_file(path_))
-      throw bad(path_, "an IDX file", "nothing there", "Check the path.");
+    if (!std::filesystem::is_regular_file(path_)) {
+      throw bad(path_, "an IDX file", std::filesystem::is_directory(path_) ? "a folder" : "nothing there",
+                "Check the path.");
+    }
     file_ = gzopen(path_.c_str(), "rb");
     if (file_ == nullptr) throw system_error(path_.string(), "read the file", ExitCode::kBadInput);
     gzbuffer(file_, 1 << 18);
@@ -84,6 +87,8 @@ at::Tensor read_idx(const std::filesystem::path& path, int64_t dimensions) {
       throw bad(path, "at most 16 GiB of data", "sizes " + describe_shape(shape));
     }
   }
+  if (bytes / kMaxRatio > static_cast<int64_t>(std::filesystem::file_size(path)))
+    throw bad(path, "sizes that a file this small can hold", "sizes " + describe_shape(shape));
   auto values = at::empty(shape, at::kByte);
   const int64_t got = reader.read(values.mutable_data_ptr(), bytes);
   if (got < bytes)

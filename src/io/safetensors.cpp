@@ -121,6 +121,13 @@ TensorInfo read_entry(const std::string& where, const Json& entry) {
   return info;
 }
 
+Json read_metadata(const std::string& where, const Json& entry) {
+  const bool strings = entry.is_object() && std::all_of(entry.begin(), entry.end(),
+                                                        [](const Json& value) { return value.is_string(); });
+  if (!strings) throw bad(where, "an object of strings", describe(entry));
+  return entry;
+}
+
 /// The tensors must tile the data section: no gap, no overlap, nothing behind.
 void check_tiling(const std::string& path, const std::map<std::string, TensorInfo>& tensors,
                   size_t data_bytes) {
@@ -155,10 +162,10 @@ int64_t TensorInfo::elements() const {
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path) {
   size_t size = 0;
   const auto mapping = map_file(path, size);
-  refuse_impostors(path, std::string(mapping.get(), std::min<size_t>(size, 16)));
   uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, mapping.get(), 8);
   if (header_bytes < 2 || header_bytes > std::min<uint64_t>(kMaxHeader, size - 8)) {
+    refuse_impostors(path, std::string(mapping.get(), std::min<size_t>(size, 16)));
     throw bad(path.string() + " at byte 0",
               "a header of 2 to " + std::to_string(std::min<uint64_t>(kMaxHeader, size - 8)) + " bytes",
               std::to_string(header_bytes));
@@ -169,7 +176,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
   const Json header = parse_json(text, path.string() + " (header)", ExitCode::kBadInput);
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__") {
-      metadata_ = entry;
+      metadata_ = read_metadata(path.string() + ": " + name, entry);
     } else {
       tensors_.emplace(name, read_entry(path.string() + ": " + name, entry));
     }
