@@ -1,5 +1,8 @@
 #include "bilens/model/image_classifier.h"
 
+#include <functional>
+#include <numeric>
+
 namespace bilens {
 
 namespace {
@@ -66,18 +69,34 @@ void ClassifierConfig::check(const std::string& where, std::vector<Problem>& pro
                         "d_model (" + std::to_string(d_model) + "), because down_proj is false",
                         std::to_string(d_hidden), "Make them equal, or set down_proj to true."});
   }
-  int64_t pixels = 1;
-  for (const auto& size : image_shape) pixels *= size.get<int64_t>();
-  if (image_shape.size() != 2 || pixels != d_input) {
+  if (image_shape.size() != 2 || image_shape[0].get<int64_t>() * image_shape[1].get<int64_t>() != d_input) {
     problems.push_back({key_path(where, "image_shape"),
                         "height and width with product " + std::to_string(d_input), image_shape.dump(), ""});
   }
 }
 
+std::vector<std::pair<std::string, std::vector<int64_t>>> ClassifierConfig::parameter_shapes() const {
+  std::vector<std::pair<std::string, std::vector<int64_t>>> shapes = {{"embed.weight", {d_model, d_input}}};
+  const auto projection = [&](const std::string& name, int64_t out, int64_t in) {
+    shapes.push_back({name + ".weight", {out, in}});
+    if (bias) shapes.push_back({name + ".bias", {out}});
+  };
+  for (int64_t i = 0; i < n_layers; ++i) {
+    const std::string mlp = "layers." + std::to_string(i) + ".mlp.";
+    projection(mlp + "gate_proj", d_hidden, d_model);
+    projection(mlp + "up_proj", d_hidden, d_model);
+    if (down_proj) projection(mlp + "down_proj", d_model, d_hidden);
+  }
+  shapes.push_back({"head.weight", {d_output, d_model}});
+  return shapes;
+}
+
 int64_t ClassifierConfig::parameter_count() const {
-  int64_t mlp = 2 * (d_model + bias) * d_hidden;
-  if (down_proj) mlp += (d_hidden + bias) * d_model;
-  return d_input * d_model + n_layers * mlp + d_model * d_output;
+  int64_t count = 0;
+  for (const auto& [name, shape] : parameter_shapes()) {
+    count += std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+  }
+  return count;
 }
 
 ImageClassifierImpl::ImageClassifierImpl(const ClassifierConfig& c) : config(c) {

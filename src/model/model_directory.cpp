@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <set>
+
 #include "bilens/core/files.h"
 #include "bilens/io/weights.h"
 #include "bilens/tensor/shape.h"
@@ -56,30 +58,38 @@ ClassifierConfig read_classifier_config(const fs::path& directory) {
   return config;
 }
 
+namespace {
+
+/// Compares names and shapes from the header alone, before a module is built: a config that claims giant
+/// sizes must not make us allocate them.
+void check_tensors(const Weights& weights, const ClassifierConfig& config) {
+  std::set<std::string> known;
+  for (const auto& [name, shape] : config.parameter_shapes()) {
+    known.insert(name);
+    const std::string where = weights.path().string() + ": " + name;
+    const auto found = weights.tensors().find(name);
+    if (found == weights.tensors().end()) weights.tensor(name);  // throws, with a suggestion
+    if (found->second.shape != shape) {
+      throw Error(ExitCode::kBadInput, {where, "shape " + describe_shape(shape) + " by config.json",
+                                        "shape " + describe_shape(found->second.shape), ""});
+    }
+  }
+  for (const auto& [name, info] : weights.tensors()) {
+    if (known.count(name) != 0) continue;
+    throw Error(ExitCode::kBadInput, {weights.path().string(), "only the tensors of its config.json",
+                                      "also " + name, "config.json and the weights do not belong together."});
+  }
+}
+
+}  // namespace
+
 ImageClassifier load_classifier(const fs::path& directory, at::Device device) {
   const auto config = read_classifier_config(directory);
   const Weights weights(directory);
-  // Shapes are compared before the module is built: a config that claims giant sizes must not make us
-  // allocate them.
-  const auto embed = weights.tensor("embed.weight");
-  require_shape(embed, {config.d_model, config.d_input}, weights.path().string() + ": embed.weight");
-
+  check_tensors(weights, config);
   const at::NoGradGuard no_grad;
   ImageClassifier model(config);
-  std::vector<std::string> known;
-  for (auto& item : model->named_parameters()) {
-    const auto stored = weights.tensor(item.key());
-    require_shape(stored, item.value().sizes(), weights.path().string() + ": " + item.key());
-    item.value().copy_(stored);
-    known.push_back(item.key());
-  }
-  for (const auto& [name, info] : weights.tensors()) {
-    if (std::find(known.begin(), known.end(), name) == known.end()) {
-      throw Error(ExitCode::kBadInput,
-                  {weights.path().string(), "only the tensors of its config.json", "also " + name,
-                   "config.json and the weights do not belong together."});
-    }
-  }
+  for (auto& item : model->named_parameters()) item.value().copy_(weights.tensor(item.key()));
   model->to(device);
   model->eval();
   return model;

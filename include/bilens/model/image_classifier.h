@@ -32,6 +32,8 @@ struct ClassifierConfig {
 
   /// Contradictions between keys.
   void check(const std::string& where, std::vector<Problem>& problems) const;
+  /// Name and shape of every parameter.
+  std::vector<std::pair<std::string, std::vector<int64_t>>> parameter_shapes() const;
   /// Number of parameters.
   int64_t parameter_count() const;
 };
