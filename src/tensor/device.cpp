@@ -39,7 +39,8 @@ void set_threads(int64_t count) {
 }
 
 std::string describe_device(at::Device device) {
-  if (device.is_cpu()) return "cpu, " + std::to_string(at::get_num_threads()) + " threads";
+  const int threads = at::get_num_threads();
+  if (device.is_cpu()) return "cpu, " + std::to_string(threads) + (threads == 1 ? " thread" : " threads");
   return device.str();
 }
 

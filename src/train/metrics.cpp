@@ -12,9 +12,9 @@ std::string kept_lines(const std::filesystem::path& path, int64_t last_step) {
   std::string kept;
   for (std::string line; std::getline(stream, line);) {
     const Json record = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!record.is_object() || record.value("step", last_step + 1) > last_step ||
-        record.value("split", "") == "test")
-      continue;
+    if (!record.is_object()) continue;
+    const Json step = record.value("step", Json());
+    if (!step.is_number_integer() || step > last_step || record.value("split", Json()) == "test") continue;
     kept += line + "\n";
   }
   return kept;

@@ -245,15 +245,14 @@ void ImageTrainer::save() {
 void ImageTrainer::load(const Checkpoint& checkpoint) {
   const fs::path file = checkpoint.directory / "trainer.json";
   const Json state = read_json(file, ExitCode::kBadInput);
-  if (!state.is_object() || state.value("format", "") != "bilens-checkpoint" ||
-      state.value("format_version", 0) != kCheckpointVersion) {
+  if (!state.is_object() || state.value("format", Json()) != "bilens-checkpoint" ||
+      state.value("format_version", Json()) != kCheckpointVersion) {
     throw Error(ExitCode::kBadInput,
                 {file.string(), "format bilens-checkpoint, version " + std::to_string(kCheckpointVersion),
                  describe(state.is_object() ? state.value("format_version", Json()) : state),
                  "It was written by another bilens: continue with that version, or start anew."});
   }
-  if (state.value("step", int64_t{-1}) != checkpoint.step ||
-      state.value("total_steps", int64_t{-1}) != total_) {
+  if (state.value("step", Json()) != checkpoint.step || state.value("total_steps", Json()) != total_) {
     throw Error(
         ExitCode::kBadInput,
         {file.string(), "step " + std::to_string(checkpoint.step) + " of " + std::to_string(total_),
@@ -269,9 +268,13 @@ void ImageTrainer::load(const Checkpoint& checkpoint) {
   }
   optimizer_.load_state(SafetensorsFile(checkpoint.directory / "optimizer.safetensors"));
   step_ = checkpoint.step;
-  skipped_ = state.value("skipped_steps", int64_t{0});
-  skipped_in_a_row_ = state.value("skipped_in_a_row", int64_t{0});
-  last_loss_ = state.value("last_loss", Json()).is_number() ? state.at("last_loss").get<double>() : 0.0;
+  const auto number = [&](const char* key) {
+    const Json value = state.value(key, Json());
+    return value.is_number() ? value.get<double>() : 0.0;
+  };
+  skipped_ = static_cast<int64_t>(number("skipped_steps"));
+  skipped_in_a_row_ = static_cast<int64_t>(number("skipped_in_a_row"));
+  last_loss_ = number("last_loss");
   log_info("continuing at step " + std::to_string(step_) + " of " + std::to_string(total_) + " from " +
            checkpoint.directory.string());
 }
