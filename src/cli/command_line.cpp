@@ -10,7 +10,9 @@
 #include <map>
 #include <new>
 
+#include "bilens/core/files.h"
 #include "bilens/core/log.h"
+#include "bilens/core/memory.h"
 #include "bilens/core/stop.h"
 #include "bilens/core/version.h"
 #include "bilens/report/report.h"
@@ -76,11 +78,15 @@ Outcome decompose(const Flags& flags) {
 Outcome report(const Flags& flags) {
   const std::vector<fs::path> directories(flags.arguments.begin(), flags.arguments.end());
   const fs::path out = flags.out.empty() ? directories.front() / "report.html" : fs::path(flags.out);
-  const auto summary = write_report(directories, out);
+  const auto made = make_report(directories);
   Outcome outcome;
-  outcome.results.push_back(
-      {{"out", summary.file.string()}, {"bytes", summary.bytes}, {"models", summary.models}});
-  outcome.text = summary.file.string() + "\n";
+  if (flags.dry_run) {
+    outcome.estimate = {{"memory_bytes", peak_memory()}, {"disk_bytes", made.page.size()}, {"seconds", 0}};
+    return outcome;
+  }
+  write_text(out, made.page);
+  outcome.results.push_back({{"out", out.string()}, {"bytes", made.page.size()}, {"models", made.models}});
+  outcome.text = out.string() + "\n";
   return outcome;
 }
 
@@ -164,7 +170,7 @@ Outcome guarded(const std::function<Outcome()>& run) {
     failed(ExitCode::kExhausted, "memory is exhausted: use a smaller batch, model or memory_limit");
   } catch (const c10::Error& error) {
     const std::string text = error.what_without_backtrace();
-    const bool memory = text.find("not enough memory") != std::string::npos;
+    const bool memory = text.find("allocate memory") != std::string::npos;  // DefaultCPUAllocator
     failed(memory ? ExitCode::kExhausted : ExitCode::kFailure,
            memory ? "memory is exhausted: " + text : text);
   } catch (const std::exception& error) {

@@ -1,3 +1,11 @@
+#include <cstdlib>
+#include <iostream>
+
 #include "bilens/cli/command_line.h"
 
-int main(int argc, char** argv) { return bilens::run_command_line(argc, argv); }
+int main(int argc, char** argv) {
+  const int code = bilens::run_command_line(argc, argv);
+  std::cout.flush();
+  // Without LibTorch's static destructors, which cost every command 0.3 s and 100 MB.
+  std::quick_exit(code);
+}

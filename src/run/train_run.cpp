@@ -136,11 +136,12 @@ void check_resources(const Json& estimate, const fs::path& out) {
 Outcome dry_run(const TrainRunOptions& options) {
   Outcome outcome;
   TrainRunConfig config;
+  collect_problems(outcome, [&] { check_out(options.out, options.resume); });
+  const size_t before = outcome.problems.size();
   collect_problems(outcome, [&] { config = parse(options); });
-  if (!outcome.problems.empty()) return outcome;
+  if (outcome.problems.size() > before) return outcome;  // the rest would be checked against defaults
   ImageDataset data;
   collect_problems(outcome, [&] { choose_device(config.device); });
-  collect_problems(outcome, [&] { check_out(options.out, options.resume); });
   collect_problems(outcome,
                    [&] { data = load_images(config.data, static_cast<uint64_t>(config.train.seed)); });
   if (data.train.size() == 0) return outcome;
@@ -175,6 +176,7 @@ const FieldTable<TrainRunConfig>& TrainRunConfig::fields() {
   using C = TrainRunConfig;
   static const FieldTable<C> table =
       FieldTable<C>("Config of `bilens train`: an image classifier from scratch.")
+          .integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
           .nested("model", &C::model, ClassifierConfig::architecture_fields())
           .nested("data", &C::data, ImageDataConfig::fields())
           .nested("train", &C::train, TrainConfig::fields())

@@ -11,6 +11,7 @@ namespace bilens {
 
 /// The whole config of `bilens train`.
 struct TrainRunConfig {
+  int64_t format_version = 1;
   ClassifierConfig model;
   ImageDataConfig data;
   TrainConfig train;
