@@ -1,0 +1,180 @@
+#include "bilens/core/files.h"
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "caught.h"
+#include "temporary_folder.h"
+
+namespace bilens {
+namespace {
+
+using test::caught;
+using test::contains;
+using test::names_in;
+using test::read_file;
+using Names = std::set<std::string>;
+
+/// Exit status of `action` in a process of its own.
+template <class Action>
+int in_child(const Action& action) {
+  const pid_t child = fork();
+  if (child == 0) _exit(action());
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST_CASE("a file appears with commit and not before") {
+  const test::TemporaryFolder folder;
+  const auto path = folder / "sub/a.txt";
+  {
+    AtomicFile file(path);
+    file.write("one ");
+    file.write("two");
+    CHECK_FALSE(std::filesystem::exists(path));
+    file.commit();
+  }
+  CHECK(read_file(path) == "one two");
+  CHECK(names_in(folder / "sub") == Names{"a.txt"});
+}
+
+TEST_CASE("a file that is not committed leaves the old one and nothing else") {
+  const test::TemporaryFolder folder;
+  const auto path = folder / "a.txt";
+  write_text(path, "old");
+  {
+    AtomicFile file(path);
+    file.write("new");
+    CHECK(read_file(path) == "old");
+  }
+  CHECK(read_file(path) == "old");
+  CHECK(names_in(folder.path()) == Names{"a.txt"});
+  write_text(path, "n");
+  CHECK(read_file(path) == "n");
+}
+
+TEST_CASE("a failed write is an error, leaves the old file, and tells a full disk from the rest") {
+  const test::TemporaryFolder folder;
+  const auto path = folder / "a.txt";
+  write_text(path, "old");
+  // A child with a limit of 1 MB a file stands for a full disk.
+  const int code = in_child([&] {
+    signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit = {1'000'000, 1'000'000};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    try {
+      write_text(path, std::string(3'000'000, 'x'));
+    } catch (const Error& error) {
+      return static_cast<int>(error.code());
+    }
+    return 99;
+  });
+  CHECK(code == static_cast<int>(ExitCode::kExhausted));
+  CHECK(read_file(path) == "old");
+  CHECK(names_in(folder.path()) == Names{"a.txt"});
+
+  const auto error = caught([&] { write_text(path / "below a file", "x"); });
+  CHECK(error.code() == ExitCode::kFailure);
+  CHECK(contains(error.what(), "a.txt"));
+}
+
+TEST_CASE("a directory appears whole with commit, replaces the old one, and leaves nothing without") {
+  const test::TemporaryFolder folder;
+  const auto path = folder / "model";
+  {
+    AtomicDirectory directory(path);
+    test::write_file(directory.path() / "a", "1");
+    CHECK_FALSE(std::filesystem::exists(path));
+    directory.commit();
+  }
+  CHECK(names_in(path) == Names{"a"});
+  {
+    AtomicDirectory directory(path.string() + "/");  // names the same folder
+    test::write_file(directory.path() / "b", "2");
+    CHECK(names_in(path) == Names{"a"});
+    directory.commit();
+  }
+  CHECK(names_in(path) == Names{"b"});
+  {
+    AtomicDirectory directory(path);
+    test::write_file(directory.path() / "c", "3");
+  }
+  CHECK(names_in(path) == Names{"b"});
+  CHECK(names_in(folder.path()) == Names{"model"});
+}
+
+TEST_CASE("a folder is locked to one process, and free again when that ends") {
+  const test::TemporaryFolder folder;
+  const auto in_use = [&] {
+    try {
+      const DirectoryLock second(folder.path());
+    } catch (const Error& error) {
+      return contains(error.what(), "another bilens") ? static_cast<int>(error.code()) : 98;
+    }
+    return 0;
+  };
+  {
+    const DirectoryLock lock(folder.path());
+    CHECK(in_child(in_use) == static_cast<int>(ExitCode::kFailure));
+    CHECK(in_use() == static_cast<int>(ExitCode::kFailure));
+  }
+  CHECK(in_child(in_use) == 0);
+  // A killed process leaves no lock behind.
+  in_child([&] {
+    const DirectoryLock lock(folder.path());
+    raise(SIGKILL);
+    return 0;
+  });
+  CHECK(in_use() == 0);
+}
+
+TEST_CASE("a lock makes the folder where it is missing and refuses one that cannot be made") {
+  const test::TemporaryFolder folder;
+  { const DirectoryLock lock(folder / "a/b"); }
+  CHECK(std::filesystem::is_directory(folder / "a/b"));
+  write_text(folder / "file", "");
+  CHECK(caught([&] { DirectoryLock lock(folder / "file/run"); }).code() == ExitCode::kFailure);
+  CHECK(caught([&] { DirectoryLock lock("/proc/bilens"); }).code() == ExitCode::kFailure);
+}
+
+TEST_CASE("a folder counts as empty with nothing but our own lock and leftovers") {
+  const test::TemporaryFolder folder;
+  CHECK(is_empty_directory(folder / "missing"));
+  CHECK(is_empty_directory(folder.path()));
+  const DirectoryLock lock(folder.path());
+  test::write_file(folder / ".partial-1-model", "");
+  CHECK(is_empty_directory(folder.path()));
+  test::write_file(folder / "a", "");
+  CHECK_FALSE(is_empty_directory(folder.path()));
+  CHECK_FALSE(is_empty_directory(folder / "a"));
+}
+
+TEST_CASE("leftovers of interrupted writes are removed, and nothing else") {
+  const test::TemporaryFolder folder;
+  test::write_file(folder / ".partial-77-step-3/model.safetensors", "half");
+  test::write_file(folder / ".partial-77-config.json", "{");
+  test::write_file(folder / "partial-7", "");
+  test::write_file(folder / "step-2/DONE", "");
+  remove_leftovers(folder.path());
+  CHECK(names_in(folder.path()) == Names{"partial-7", "step-2"});
+  CHECK_NOTHROW(remove_leftovers(folder / "missing"));
+}
+
+TEST_CASE("read_text refuses what is missing, no regular file, or too large") {
+  const test::TemporaryFolder folder;
+  write_text(folder / "a", "12345");
+  CHECK(read_text(folder / "a", 5, ExitCode::kUsage) == "12345");
+  CHECK(contains(caught([&] { read_text(folder / "a", 4, ExitCode::kUsage); }).what(),
+                 "at most 4 B, found 5 B"));
+  CHECK(caught([&] { read_text(folder / "b", 4, ExitCode::kBadInput); }).code() == ExitCode::kBadInput);
+  CHECK(contains(caught([&] { read_text("/dev/zero", 4, ExitCode::kUsage); }).what(), "something else"));
+  std::filesystem::create_symlink(folder / "a", folder / "link");
+  CHECK(read_text(folder / "link", 5, ExitCode::kUsage) == "12345");
+}
+
+}  // namespace
+}  // namespace bilens

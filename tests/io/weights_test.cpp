@@ -1,0 +1,117 @@
+#include "bilens/io/weights.h"
+
+#include <ATen/ATen.h>
+
+#include "bilens/core/sha256.h"
+#include "caught.h"
+#include "temporary_folder.h"
+
+namespace bilens {
+namespace {
+
+using test::caught;
+using test::contains;
+
+/// A model in two shards: a in the first, b and c in the second.
+void write_shards(const test::TemporaryFolder& folder, const std::string& first = "model-1.safetensors") {
+  write_safetensors(folder / "model-1.safetensors", {{"a", at::ones({2})}});
+  write_safetensors(folder / "model-2.safetensors", {{"b", at::zeros({3})}, {"c", at::ones({1})}});
+  const Json index = {
+      {"metadata", {{"total_size", 24}}},
+      {"weight_map", {{"a", first}, {"b", "model-2.safetensors"}, {"c", "model-2.safetensors"}}}};
+  test::write_file(folder / "model.safetensors.index.json", format_json(index));
+}
+
+std::string refusal(const std::filesystem::path& path) {
+  const auto error = caught([&] { Weights weights(path); });
+  CHECK(error.code() == ExitCode::kBadInput);
+  return error.what();
+}
+
+TEST_CASE("a file, a model directory and shards are read alike") {
+  const test::TemporaryFolder folder;
+  write_shards(folder);
+  const Weights shards(folder.path());
+  CHECK(shards.files().size() == 2);
+  CHECK(shards.tensors().size() == 3);
+  CHECK(at::equal(shards.tensor("a"), at::ones({2})));
+  CHECK(at::equal(shards.tensor("b"), at::zeros({3})));
+  CHECK(shards.contains("c"));
+  CHECK_FALSE(shards.contains("d"));
+  CHECK(Weights(folder / "model-1.safetensors").tensors().size() == 1);
+  // model.safetensors goes before the index.
+  write_safetensors(folder / "model.safetensors", {{"whole", at::ones({1})}});
+  CHECK(Weights(folder.path()).contains("whole"));
+  CHECK(contains(caught([&] { shards.tensor("x"); }).what(), "expected a tensor named x, found none"));
+}
+
+TEST_CASE("the hash of several files is that of their sha256sum listing") {
+  const test::TemporaryFolder folder;
+  write_shards(folder);
+  std::string listing;
+  for (const char* name : {"model-1.safetensors", "model-2.safetensors"})
+    listing += sha256_of_file(folder / name) + "  " + name + "\n";
+  Sha256 hash;
+  hash.update(listing.data(), listing.size());
+  CHECK(Weights(folder.path()).sha256() == hash.hex());
+  CHECK(Weights(folder / "model-1.safetensors").sha256() == sha256_of_file(folder / "model-1.safetensors"));
+}
+
+TEST_CASE("a missing shard is named") {
+  const test::TemporaryFolder folder;
+  write_shards(folder);
+  std::filesystem::remove(folder / "model-2.safetensors");
+  CHECK(contains(refusal(folder.path()), "model-2.safetensors"));
+}
+
+TEST_CASE("a tensor that is not in the shard of the index is named") {
+  const test::TemporaryFolder folder;
+  write_shards(folder, "model-2.safetensors");
+  CHECK(contains(refusal(folder.path()), "a: expected in model-2.safetensors"));
+  write_shards(folder);
+  write_safetensors(folder / "model-1.safetensors", {{"other", at::ones({2})}});
+  CHECK(contains(refusal(folder.path()),
+                 "a: expected in model-1.safetensors as the index says, found in no shard"));
+}
+
+TEST_CASE("an extra tensor and one that is in two shards are named") {
+  const test::TemporaryFolder folder;
+  write_shards(folder);
+  write_safetensors(folder / "model-1.safetensors", {{"a", at::ones({2})}, {"extra", at::ones({2})}});
+  CHECK(contains(refusal(folder.path()), "extra: expected listed in the index"));
+  write_safetensors(folder / "model-1.safetensors", {{"a", at::ones({2})}, {"b", at::ones({2})}});
+  CHECK(contains(refusal(folder.path()), "it is in two shards"));
+}
+
+TEST_CASE("an index that points outside its folder is refused") {
+  const test::TemporaryFolder folder;
+  for (const char* name : {"../x.safetensors", "/etc/passwd", "..", ".", "", "sub/x.safetensors", "..\\x"}) {
+    CAPTURE(name);
+    write_shards(folder, name);
+    CHECK(contains(refusal(folder.path()), "weight_map.a: expected a plain file name"));
+  }
+}
+
+TEST_CASE("an index of another form and a folder without weights are refused") {
+  const test::TemporaryFolder folder;
+  CHECK(contains(refusal(folder.path()), "model.safetensors or model.safetensors.index.json, found neither"));
+  CHECK(contains(refusal(folder / "none"), "nothing there"));
+  for (const char* text : {"[]", "{}", "{\"weight_map\": []}"}) {
+    test::write_file(folder / "model.safetensors.index.json", text);
+    CHECK(contains(refusal(folder.path()), "weight_map"));
+  }
+  test::write_file(folder / "model.safetensors.index.json", "{\"weight_map\": {\"a\": 1}}");
+  CHECK(contains(refusal(folder.path()), "weight_map.a"));
+}
+
+TEST_CASE("a linked shard is followed, as hub caches need it") {
+  const test::TemporaryFolder folder;
+  write_shards(folder);
+  std::filesystem::create_directory(folder / "blobs");
+  std::filesystem::rename(folder / "model-1.safetensors", folder / "blobs/0123");
+  std::filesystem::create_symlink("blobs/0123", folder / "model-1.safetensors");
+  CHECK(Weights(folder.path()).contains("a"));
+}
+
+}  // namespace
+}  // namespace bilens

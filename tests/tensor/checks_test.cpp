@@ -1,0 +1,100 @@
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <limits>
+
+#include "bilens/tensor/device.h"
+#include "bilens/tensor/shape.h"
+#include "caught.h"
+#include "gpu.h"
+
+namespace bilens {
+namespace {
+
+using test::caught;
+using test::contains;
+
+TEST_CASE("a shape reads as its sizes") {
+  CHECK(describe_shape({}) == "[]");
+  CHECK(describe_shape({2, 3}) == "[2, 3]");
+  CHECK(describe_shape({-1, 3}) == "[any, 3]");
+}
+
+TEST_CASE("require_shape names the tensor, what was expected and what was found") {
+  const auto tensor = at::zeros({2, 3});
+  CHECK_NOTHROW(require_shape(tensor, {2, 3}, "w"));
+  CHECK_NOTHROW(require_shape(tensor, {-1, 3}, "w"));
+  const auto error = caught([&] { require_shape(tensor, {3, 2}, "head.weight"); });
+  CHECK(error.code() == ExitCode::kBadInput);
+  CHECK(std::string(error.what()) == "head.weight: expected shape [3, 2], found shape [2, 3]");
+  CHECK_THROWS_AS(require_shape(tensor, {2, 3, 1}, "w"), Error);
+  CHECK_THROWS_AS(require_shape(tensor, {2}, "w"), Error);
+  CHECK_THROWS_AS(require_shape(tensor, {-1, 4}, "w"), Error);
+}
+
+TEST_CASE("require_finite refuses one NaN or infinity among many numbers") {
+  for (const auto dtype : {at::kFloat, at::kDouble}) {
+    auto tensor = at::full({100, 7}, std::numeric_limits<float>::max(), at::dtype(dtype));
+    CHECK_NOTHROW(require_finite(tensor, "w"));
+    for (const double bad : {NAN, INFINITY, -INFINITY}) {
+      auto damaged = tensor.clone();
+      damaged[99][6] = bad;
+      const auto error = caught([&] { require_finite(damaged, "layers.0.w"); });
+      CHECK(error.code() == ExitCode::kBadInput);
+      CHECK(contains(error.what(), "layers.0.w: expected finite numbers"));
+    }
+  }
+  CHECK_NOTHROW(require_finite(at::zeros({0}), "w"));
+}
+
+TEST_CASE("the CPU is always there, and other names are refused") {
+  CHECK(choose_device("cpu") == at::Device(at::kCPU));
+  for (const char* name :
+       {"gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1000000", "CPU", "", "cpu:0", "cuda0"}) {
+    CAPTURE(name);
+    const auto error = caught([&] { choose_device(name); });
+    CHECK(error.code() == ExitCode::kUsage);
+    CHECK(contains(error.what(), "auto, cpu, cuda or cuda:N"));
+  }
+}
+
+TEST_CASE("without a GPU auto is the CPU and cuda is an error that says what to do") {
+  if (at::hasCUDA()) return;  // [gpu] below
+  CHECK(choose_device("auto").is_cpu());
+  for (const char* name : {"cuda", "cuda:0", "cuda:7"}) {
+    const auto error = caught([&] { choose_device(name); });
+    CHECK(error.code() == ExitCode::kUsage);
+    CHECK(contains(error.what(), "Use --device cpu"));
+  }
+}
+
+TEST_CASE("with a GPU auto and cuda are the first one, and a number beyond the last is an error", "[gpu]") {
+  if (!test::have_gpu()) return;
+  CHECK(choose_device("auto") == at::Device(at::kCUDA, 0));
+  CHECK(choose_device("cuda") == at::Device(at::kCUDA, 0));
+  CHECK(caught([] { choose_device("cuda:99"); }).code() == ExitCode::kUsage);
+}
+
+TEST_CASE("dtypes have names, and only two are computed in") {
+  CHECK(parse_dtype("float32") == at::kFloat);
+  CHECK(parse_dtype("float64") == at::kDouble);
+  CHECK(caught([] { parse_dtype("float16"); }).code() == ExitCode::kUsage);
+  CHECK(dtype_name(at::kFloat) == "float32");
+  CHECK(dtype_name(at::kBFloat16) == "bfloat16");
+  CHECK(machine_epsilon(at::kFloat) == std::ldexp(1.0, -23));
+  CHECK(machine_epsilon(at::kDouble) == std::ldexp(1.0, -52));
+}
+
+TEST_CASE("the number of threads is set, and zero keeps it") {
+  const int before = at::get_num_threads();
+  set_threads(0);
+  CHECK(at::get_num_threads() == before);
+  set_threads(1);
+  CHECK(describe_device(at::kCPU) == "cpu, 1 thread");
+  set_threads(2);
+  CHECK(describe_device(at::kCPU) == "cpu, 2 threads");
+  set_threads(before);
+}
+
+}  // namespace
+}  // namespace bilens

@@ -1,0 +1,175 @@
+#include "bilens/train/adamw.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <cmath>
+
+#include "caught.h"
+#include "temporary_folder.h"
+
+namespace bilens {
+namespace {
+
+using test::contains;
+
+/// The equations of arXiv 1711.05101, algorithm 2, element by element in float64.
+struct Reference {
+  std::vector<double> p, m, v;
+  double decay = 0;
+  int64_t t = 0;
+
+  void step(const std::vector<double>& g, double lr, const AdamWConfig& c) {
+    ++t;
+    for (size_t i = 0; i < p.size(); ++i) {
+      m[i] = c.beta1 * m[i] + (1 - c.beta1) * g[i];
+      v[i] = c.beta2 * v[i] + (1 - c.beta2) * g[i] * g[i];
+      const double m_hat = m[i] / (1 - std::pow(c.beta1, t)), v_hat = v[i] / (1 - std::pow(c.beta2, t));
+      p[i] -= lr * (m_hat / (std::sqrt(v_hat) + c.epsilon) + decay * p[i]);
+    }
+  }
+};
+
+const AdamWConfig kConfig = {0.8, 0.95, 1e-8, 0.3};
+at::Tensor no() { return at::zeros({1}); }
+at::Tensor yes() { return at::ones({1}); }
+
+/// A matrix (which decays) and a vector (which does not).
+NamedTensors parameters() {
+  at::manual_seed(1);
+  return {{"w", at::randn({3, 2}).requires_grad_(true)}, {"b", at::randn({4}).requires_grad_(true)}};
+}
+
+void set_gradients(const NamedTensors& list, uint64_t seed, double scale = 1.0) {
+  at::manual_seed(seed);
+  for (const auto& [name, p] : list) p.mutable_grad() = at::randn(p.sizes()) * scale;
+}
+
+std::vector<double> numbers(const at::Tensor& tensor) {
+  const auto flat = tensor.detach().to(at::kDouble).flatten().contiguous();
+  return {flat.const_data_ptr<double>(), flat.const_data_ptr<double>() + flat.numel()};
+}
+
+at::Tensor state_of(const AdamW& optimizer, const std::string& name) {
+  for (const auto& [key, tensor] : optimizer.state()) {
+    if (key == name) return tensor;
+  }
+  FAIL("no state " << name);
+  return {};
+}
+
+TEST_CASE("the first step by hand: the sign of the gradient times the rate, and decay") {
+  auto w = at::full({1, 1}, 2.0f).requires_grad_(true), b = at::tensor({2.0f}).requires_grad_(true);
+  AdamW optimizer({{"w", w}, {"b", b}}, {0.9, 0.999, 0.0, 0.5});
+  w.mutable_grad() = at::full({1, 1}, 7.0f);
+  b.mutable_grad() = at::tensor({-7.0f});
+  optimizer.step(0.1, no());
+  CHECK(w.item<float>() == Approx(2.0 - 0.1 * (1 + 0.5 * 2.0)).epsilon(4 * 1.2e-7));  // four roundings
+  CHECK(b.item<float>() == Approx(2.0 + 0.1).epsilon(4 * 1.2e-7));
+}
+
+TEST_CASE("ten steps of both groups follow the equations in float64") {
+  const auto list = parameters();
+  AdamW optimizer(list, kConfig);
+  std::vector<Reference> references;
+  for (const auto& [name, p] : list) {
+    const auto zero = std::vector<double>(static_cast<size_t>(p.numel()));
+    references.push_back({numbers(p), zero, zero, name == "w" ? kConfig.weight_decay : 0.0, 0});
+  }
+  for (int step = 0; step < 10; ++step) {
+    set_gradients(list, 100 + step);
+    const double lr = 0.05 / (1 + step);
+    for (size_t i = 0; i < list.size(); ++i) references[i].step(numbers(list[i].second.grad()), lr, kConfig);
+    optimizer.step(lr, no());
+  }
+  for (size_t i = 0; i < list.size(); ++i) {
+    const auto found = numbers(list[i].second);
+    for (size_t j = 0; j < found.size(); ++j) {
+      // Ten updates of at most 0.05 each, each with about ten roundings, and ten roundings of a parameter
+      // below 3.
+      CHECK(std::abs(found[j] - references[i].p[j]) < 1.2e-7 * (10 * 3 + 10 * 10 * 0.05));
+    }
+  }
+  CHECK(state_of(optimizer, "step.w").item<float>() == 10.0f);
+}
+
+TEST_CASE("a skipped step leaves parameters, moments and the count as they were") {
+  const auto list = parameters();
+  AdamW optimizer(list, kConfig);
+  set_gradients(list, 1);
+  optimizer.step(0.1, no());
+  std::vector<at::Tensor> before;
+  for (const auto& [name, p] : list) before.push_back(p.detach().clone());
+  for (const auto& [name, tensor] : optimizer.state()) before.push_back(tensor.clone());
+
+  for (const auto& [name, p] : list) p.mutable_grad() = at::full(p.sizes(), NAN);
+  optimizer.step(0.1, yes());
+  size_t i = 0;
+  for (const auto& [name, p] : list) CHECK(at::equal(p, before[i++]));
+  for (const auto& [name, tensor] : optimizer.state()) CHECK(at::equal(tensor, before[i++]));
+  // And the next one that is not skipped moves on from there.
+  set_gradients(list, 2);
+  optimizer.step(0.1, no());
+  CHECK_FALSE(at::equal(list[0].second, before[0]));
+  CHECK(state_of(optimizer, "step.b").item<float>() == 2.0f);
+}
+
+TEST_CASE("clipping scales all gradients together, and zero only measures") {
+  const auto list =
+      NamedTensors{{"a", at::zeros({2, 1}).requires_grad_(true)}, {"b", at::zeros({1}).requires_grad_(true)}};
+  AdamW optimizer(list, kConfig);
+  const auto set = [&] {
+    list[0].second.mutable_grad() = at::tensor({2.0f, 3.0f}).reshape({2, 1});
+    list[1].second.mutable_grad() = at::tensor({6.0f});  // joint norm 7
+  };
+  set();
+  CHECK(optimizer.clip_gradients(0.0).item<float>() == 7.0f);
+  CHECK(list[1].second.grad().item<float>() == 6.0f);
+  CHECK(optimizer.clip_gradients(10.0).item<float>() == 7.0f);
+  CHECK(list[1].second.grad().item<float>() == 6.0f);
+  CHECK(optimizer.clip_gradients(3.5).item<float>() == 7.0f);
+  // The norm is raised by 1e-6 against division by zero: a relative error of 1.5e-7, and four roundings.
+  CHECK(list[1].second.grad().item<float>() == Approx(3.0).epsilon(1.5e-7 + 4 * 1.2e-7));
+  CHECK(list[0].second.grad()[0].item<float>() == Approx(1.0).epsilon(1.5e-7 + 4 * 1.2e-7));
+  list[1].second.mutable_grad() = at::tensor({INFINITY});
+  CHECK_FALSE(std::isfinite(optimizer.clip_gradients(0.0).item<float>()));
+  optimizer.zero_grad();
+  CHECK_FALSE(list[0].second.grad().defined());
+}
+
+TEST_CASE("an optimizer that loads another's state continues exactly as that one") {
+  const test::TemporaryFolder folder;
+  const auto first = parameters();
+  AdamW one(first, kConfig);
+  for (int step = 0; step < 3; ++step) {
+    set_gradients(first, step);
+    one.step(0.1, no());
+  }
+  write_safetensors(folder / "o", one.state());
+
+  const auto second = parameters();
+  {
+    const at::NoGradGuard no_grad;
+    for (size_t i = 0; i < first.size(); ++i) at::Tensor(second[i].second).copy_(first[i].second);
+  }
+  AdamW two(second, kConfig);
+  two.load_state(SafetensorsFile(folder / "o"));
+  for (int step = 3; step < 6; ++step) {
+    set_gradients(first, step), set_gradients(second, step);
+    one.step(0.1, no()), two.step(0.1, no());
+  }
+  for (size_t i = 0; i < first.size(); ++i) CHECK(at::equal(first[i].second, second[i].second));
+
+  NamedTensors damaged = one.state();
+  damaged[0].second = at::zeros({2, 3});
+  write_safetensors(folder / "d", damaged);
+  const auto error = test::caught([&] { two.load_state(SafetensorsFile(folder / "d")); });
+  CHECK(error.code() == ExitCode::kBadInput);
+  CHECK(contains(error.what(), "exp_avg.w: expected shape [3, 2], found shape [2, 3]"));
+  damaged.erase(damaged.begin());
+  write_safetensors(folder / "m", damaged);
+  CHECK(contains(test::caught([&] { two.load_state(SafetensorsFile(folder / "m")); }).what(), "exp_avg.w"));
+}
+
+}  // namespace
+}  // namespace bilens
