@@ -1,0 +1,134 @@
+"""The direction of dependence: every include against cmake/layers.txt, and the house rules about headers."""
+
+import os
+import pathlib
+import re
+import shutil
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]', re.M)
+SOURCES = {".h", ".cpp", ".cu", ".in"}
+
+
+def read_layers(root):
+    """{stage: the stages it may include, its own and those below what its row names}"""
+    rows = {}
+    for line in (root / "cmake/layers.txt").read_text().splitlines():
+        if match := re.fullmatch(r"([a-z]+): *(.*)", line):
+            rows[match[1]] = match[2].split()
+    allowed = {}
+    for stage, below in rows.items():  # a row names rows above it only
+        allowed[stage] = {stage}.union(*(allowed[b] for b in below))
+    return allowed
+
+
+def source_files(root):
+    for top in ("include/bilens", "src"):
+        for path in sorted((root / top).rglob("*")):
+            if path.is_file() and path.suffix in SOURCES:
+                yield path, path.relative_to(root / top).parts[0]
+
+
+def violations(root):
+    """Everything against the rules, as "path: what"."""
+    allowed, found = read_layers(root), []
+    for path, stage in source_files(root):
+        where = path.relative_to(root)
+        if stage not in allowed:
+            found.append(f"{where}: no stage of layers.txt")
+            continue
+        text = path.read_text()
+        public = where.parts[0] == "include"
+        for include in INCLUDE.findall(text):
+            parts = include.split("/")
+            if parts[0] == "bilens" and (len(parts) < 3 or parts[1] not in allowed[stage]):
+                found.append(f"{where}: includes {include}")
+            elif ".." in parts:
+                found.append(f"{where}: includes {include}, out of its folder")
+            if parts[0] == "spdlog" and str(where) != "src/core/log.cpp":
+                found.append(f"{where}: includes {include}; only src/core/log.cpp may")
+            if stage == "core" and parts[0] in ("torch", "ATen", "c10", "caffe2"):
+                found.append(f"{where}: includes {include}; core has no torch")
+            if public and include == "torch/torch.h":
+                found.append(f"{where}: includes torch/torch.h")
+        if public and re.search(r"^\s*#\s*(if|ifdef|ifndef|elif)\b", text, re.M):
+            found.append(f"{where}: conditional compilation in a public header")
+    for top in ("include/bilens", "src"):
+        folders = {p.name for p in (root / top).iterdir() if p.is_dir()}
+        found += [f"{top}/{name}: in layers.txt, but not there" for name in sorted(set(allowed) - folders)]
+        found += [f"{top}/{name}: not in layers.txt" for name in sorted(folders - set(allowed))]
+    return found
+
+
+class Layering(unittest.TestCase):
+    def test_every_include_follows_the_table(self):
+        files = list(source_files(ROOT))
+        self.assertGreater(len(files), 60)
+        self.assertEqual(violations(ROOT), [])
+
+    def test_the_table_is_the_one_of_the_design(self):
+        allowed = read_layers(ROOT)
+        self.assertEqual(allowed["core"], {"core"})
+        self.assertEqual(allowed["analysis"], {"core", "tensor", "io", "analysis"})
+        self.assertNotIn("model", allowed["report"])
+        self.assertEqual(allowed["cli"], set(allowed))
+
+    def test_tests_have_no_other_stages(self):
+        own = {"support", "cli", "layering", "scripts"}
+        for path in (ROOT / "tests").iterdir():
+            if path.is_dir() and path.name != "__pycache__" and any(path.glob("*.cpp")):
+                self.assertIn(path.name, set(read_layers(ROOT)) | own)
+
+
+class Planted(unittest.TestCase):
+    """Each rule is broken once in a copy, and found."""
+
+    def setUp(self):
+        self.root = pathlib.Path(tempfile.mkdtemp(prefix="bilens-layers-"))
+        self.addCleanup(shutil.rmtree, self.root)
+        for part in ("include", "src", "cmake"):
+            shutil.copytree(ROOT / part, self.root / part)
+
+    def plant(self, path, line):
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with open(file, "a") as stream:
+            stream.write(line + os.linesep)
+        found = [v for v in violations(self.root) if v not in violations(ROOT)]
+        self.assertEqual(len(found), 1, found)
+        self.assertTrue(found[0].startswith(path.rsplit("/planted", 1)[0]), found)
+
+    def test_a_stage_that_looks_up(self):
+        self.plant("src/analysis/planted.cpp", '#include "bilens/model/image_classifier.h"')
+
+    def test_a_stage_that_looks_up_from_a_public_header(self):
+        self.plant("include/bilens/io/idx.h", "#  include <bilens/data/image_dataset.h>")
+
+    def test_a_stage_that_looks_aside(self):
+        self.plant("src/nn/planted.cpp", '#include "bilens/io/weights.h"')
+
+    def test_a_detour(self):
+        self.plant("src/nn/planted.cpp", '#include "../io/weights.h"')
+
+    def test_torch_in_core(self):
+        self.plant("src/core/planted.cpp", "#include <ATen/ATen.h>")
+
+    def test_spdlog_elsewhere(self):
+        self.plant("src/cli/planted.cpp", "#include <spdlog/spdlog.h>")
+
+    def test_the_large_torch_header_in_public(self):
+        self.plant("include/bilens/nn/gate.h", "#include <torch/torch.h>")
+
+    def test_conditions_in_public(self):
+        self.plant("include/bilens/nn/gate.h", "#ifdef BILENS_CUDA")
+
+    def test_a_folder_that_the_table_does_not_know(self):
+        (self.root / "src/extra").mkdir()
+        found = [v for v in violations(self.root) if v not in violations(ROOT)]
+        self.assertEqual(found, ["src/extra: not in layers.txt"])
+
+
+if __name__ == "__main__":
+    unittest.main()
