@@ -26,6 +26,7 @@ foreach(row IN LISTS rows)
   add_library(bilens_${stage} STATIC ${sources})
   add_library(bilens::${stage} ALIAS bilens_${stage})
   list(TRANSFORM below PREPEND bilens_)
+  target_compile_features(bilens_${stage} PUBLIC cxx_std_20)  # LibTorch's headers need it
   target_include_directories(bilens_${stage} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
   target_link_libraries(bilens_${stage} PUBLIC ${below} PRIVATE bilens_options)

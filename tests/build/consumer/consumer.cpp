@@ -8,7 +8,7 @@
 int main() {
   bilens::BilinearLayer layer;
   layer.gate = at::eye(3, at::kDouble);
-  layer.up = at::eye(3, at::kDouble) * 2;
+  layer.up = at::eye(3, at::kDouble).mul(2);
   bilens::EigenConfig config;
   config.k = 1;
   config.dtype = at::kDouble;
