@@ -23,7 +23,7 @@ if(BILENS_WERROR)
   target_compile_options(bilens_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
 endif()
 if(BILENS_SANITIZE)
-  set(flags -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1)
+  set(flags -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_compile_options(bilens_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:${flags}>)
   # The sanitizers' own branches make GCC warn of values that are never read uninitialised (see its manual).
   target_compile_options(bilens_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-maybe-uninitialized>)

@@ -11,8 +11,8 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CASES = {  # name: (width, noise, epochs timed)
-    "width 256": (256, 0.0, 5),
-    "width 512, noise 0.5": (512, 0.5, 3),
+    "width 256": (256, 0.0, 3),
+    "width 512, noise 0.5": (512, 0.5, 1),
 }
 
 

@@ -179,6 +179,12 @@ Outcome guarded(const std::function<Outcome()>& run) {
   return outcome;
 }
 
+Error unknown_command(const std::string& name, const std::vector<std::string>& names) {
+  const auto near = nearest(name, names);
+  return Error(ExitCode::kUsage, {"bilens", "a command (" + join(names) + ")", "\"" + name + "\"",
+                                  near.empty() ? "See `bilens --help`." : "Did you mean " + near + "?"});
+}
+
 }  // namespace
 
 int run_command_line(int argc, char** argv) {
@@ -197,12 +203,6 @@ int run_command_line(int argc, char** argv) {
     names.push_back(info.name);
     if (info.name == name) command = &info;
   }
-  if (command == nullptr) {
-    const auto near = nearest(name, names);
-    log_error("unknown command \"" + name + "\"" + (near.empty() ? "" : "; did you mean " + near + "?") +
-              "\n" + program_help());
-    return static_cast<int>(ExitCode::kUsage);
-  }
   for (int i = 2; i < argc; ++i) {
     if (std::string(argv[i]) == "--version")
       return run_command_line(2, std::array<char*, 2>{argv[0], argv[i]}.data());
@@ -211,6 +211,7 @@ int run_command_line(int argc, char** argv) {
   // Known before the flags are parsed, so that a usage error is a JSON document too.
   for (int i = 2; i < argc; ++i) flags.json = flags.json || std::string(argv[i]) == "--json";
   const Outcome outcome = guarded([&] {
+    if (command == nullptr) throw unknown_command(name, names);
     flags = parse_flags(*command, argc - 1, argv + 1);
     if (flags.help) {
       Outcome help;

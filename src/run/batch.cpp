@@ -25,6 +25,10 @@ void for_each_model(const std::vector<std::filesystem::path>& models, Outcome& o
       fail(model, ExitCode::kExhausted, "the device's memory is exhausted");
     } catch (const std::bad_alloc&) {
       fail(model, ExitCode::kExhausted, "memory is exhausted");
+    } catch (const c10::Error& error) {
+      const std::string text = error.what_without_backtrace();
+      const bool memory = text.find("allocate memory") != std::string::npos;  // DefaultCPUAllocator
+      fail(model, memory ? ExitCode::kExhausted : ExitCode::kFailure, text);
     }
   }
   if (models.size() < 2) return;

@@ -114,6 +114,12 @@ std::string in_words(const Json& result) {
          result.at("out").get<std::string>() + "\n";
 }
 
+void check_out(const fs::path& out, bool resume) {
+  if (resume || is_empty_directory(out)) return;
+  throw Error(ExitCode::kUsage, {out.string(), "an empty or new folder", "files in it",
+                                 "Keep what is finished with --resume, or name another folder with --out."});
+}
+
 /// One model: decomposition.json is written last, after the study, so that it stands for the whole.
 Json decompose_model(const fs::path& path, const fs::path& out, const DecomposeRunConfig& config,
                      const DecomposeRunOptions& options) {
@@ -121,12 +127,9 @@ Json decompose_model(const fs::path& path, const fs::path& out, const DecomposeR
   auto source = load_layers(path, config.weights, config.fold_norm);
   if (!options.minus.empty())
     subtract_layers(source, load_layers(options.minus, config.weights, config.fold_norm));
+  check_out(out, options.resume);  // before anything of ours is put there
   const DirectoryLock lock(out);
-  if (!options.resume && !is_empty_directory(out)) {
-    throw Error(ExitCode::kUsage,
-                {out.string(), "an empty or new folder", "files in it",
-                 "Keep what is finished with --resume, or name another folder with --out."});
-  }
+  check_out(out, options.resume);
   Decomposition decomposition;
   const Decomposer decomposer(source, config);
   for (const auto& layer : source.layers) {
