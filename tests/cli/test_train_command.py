@@ -234,5 +234,6 @@ class CommandLine(TestCase):
         self.check(run(), 2)
 
     def test_an_unknown_command_suggests_one(self):
-        self.check(run("trian"), 2, 'unknown command "trian"', "did you mean train?")
-        self.check(run("xyzzyxyzzy"), 2, "unknown command")
+        self.check(run("trian"), 2, 'found "trian"', "Did you mean train?")
+        self.check(run("xyzzyxyzzy"), 2, 'found "xyzzyxyzzy"', "bilens --help")
+        self.assertEqual(self.document(run("trian", "--json"))["failures"][0]["code"], 2)
