@@ -127,7 +127,6 @@ Json decompose_model(const fs::path& path, const fs::path& out, const DecomposeR
   auto source = load_layers(path, config.weights, config.fold_norm);
   if (!options.minus.empty())
     subtract_layers(source, load_layers(options.minus, config.weights, config.fold_norm));
-  check_out(out, options.resume);  // before anything of ours is put there
   const DirectoryLock lock(out);
   check_out(out, options.resume);
   Decomposition decomposition;

@@ -194,7 +194,6 @@ Outcome run_training(const TrainRunOptions& options) {
   const ImageDataset data = load_images(config.data, static_cast<uint64_t>(config.train.seed));
   complete_model(config, data, options.where);
 
-  check_out(options.out, options.resume);  // before anything of ours is put there
   const DirectoryLock lock(options.out);
   check_out(options.out, options.resume);
   if (options.resume) check_same_run(options.out, config);

@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import time
+import unittest
 
 from bilens_cli import TestCase, files_below, read_metrics, run, start, stop, wait_for
 
@@ -101,6 +102,7 @@ class FullDisk(TestCase):
 
 
 class Memory(TestCase):
+    @unittest.skipIf("BILENS_SANITIZED" in os.environ, "the address sanitizer needs the address space itself")
     def test_a_model_beyond_the_address_space(self):
         data = self.small_data(height=1, width=2)
         config = self.small_config(data, model={"d_model": 2**20, "d_hidden": 2**20})
