@@ -1,11 +1,11 @@
 """`bilens train` from config to model directory on mnist-5k, and the command line around it."""
 
-import unittest
 import gzip
 import json
 import os
 import re
 import subprocess
+import unittest
 
 import numpy
 import safetensors.numpy
