@@ -1,5 +1,10 @@
-# Shared by the scripts of this folder; sourced, with the repository root as the working directory.
+# Shared by the scripts of this folder, which source it first: an error ends the script, and the repository root is the
+# working directory.
 # shellcheck shell=bash
+set -euo pipefail
+# shellcheck disable=SC2034 # used by the scripts
+start=$PWD # what paths on the command line are relative to
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # Written by setup.sh: where and for what build/ was configured.
 configured_mark=build/.bilens-setup
@@ -17,9 +22,31 @@ usage_error() {
   exit 2
 }
 
+# usage_if_asked "$@": where the first argument is --help, that is all the script does.
+usage_if_asked() {
+  if [[ ${1:-} == --help || ${1:-} == -h ]]; then
+    usage
+    exit
+  fi
+}
+
+# value_of "$@", number_of "$@": what stands behind the flag $1.
+value_of() {
+  (($# > 1)) || usage_error "$1 needs a value"
+  printf '%s\n' "$2"
+}
+number_of() {
+  [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || usage_error "$1 needs a number, not '${2:-}'"
+  echo "$2"
+}
+
 have() { command -v "$1" >/dev/null; }
 
 find_nvcc() { command -v nvcc || { [[ -x /usr/local/cuda/bin/nvcc ]] && echo /usr/local/cuda/bin/nvcc; }; }
+# cuda_release NVCC, such as 13.0
+cuda_release() { "$1" --version | sed -n 's/.*release \([0-9.]*\).*/\1/p'; }
+# use_nvcc NVCC: CMake takes this one and finds the tools beside it.
+use_nvcc() { export CUDACXX=${CUDACXX:-$1} PATH=$PATH:${1%/*}; }
 
 # torch_root_of PATH: the folder with LibTorch's include/ and lib/, PATH being that folder or a Python.
 torch_root_of() {

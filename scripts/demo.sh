@@ -6,16 +6,12 @@
 #
 # Running it again continues what was interrupted and repeats nothing that is done; for a fresh start move
 # runs/demo away first.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-# shellcheck source=scripts/common.sh
-source scripts/common.sh
 
-if (($#)); then
-  [[ $1 == --help || $1 == -h ]] || usage_error "unknown argument '$1'"
-  usage
-  exit
-fi
+# shellcheck source=scripts/common.sh
+source "$(dirname "$0")/common.sh"
+
+usage_if_asked "$@"
+(($# == 0)) || usage_error "unknown argument '$1'"
 
 run() {
   printf '\n$ %s\n' "$*"

@@ -7,10 +7,9 @@
 #   --help    show this
 #
 # Needs clang-format 14 (Debian: clang-format), other versions differ in details; CLANG_FORMAT names another program.
-set -euo pipefail
-cd "$(dirname "$0")/.."
+
 # shellcheck source=scripts/common.sh
-source scripts/common.sh
+source "$(dirname "$0")/common.sh"
 
 check=no
 case ${1:-} in

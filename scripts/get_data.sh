@@ -14,11 +14,9 @@
 #
 # Environment: BILENS_MNIST_URL, BILENS_FASHION_MNIST_URL replace the public homes (several: separated by blanks);
 # BILENS_DATA_SHA256 replaces the list of checksums, scripts/data.sha256.
-set -euo pipefail
-start=$PWD
-cd "$(dirname "$0")/.."
+
 # shellcheck source=scripts/common.sh
-source scripts/common.sh
+source "$(dirname "$0")/common.sh"
 
 # The public homes. None of the three could be reached from where this script was written (no name service to the
 # outside), so they are untried; the checksums are those of the published files.
@@ -30,10 +28,8 @@ checksums=${BILENS_DATA_SHA256:-scripts/data.sha256}
 name='' from='' to=''
 while (($#)); do
   case $1 in
-    --from | --to)
-      (($# > 1)) || usage_error "$1 needs a value"
-      if [[ $1 == --from ]]; then from=$2; else to=$2; fi
-      shift ;;
+    --from) from=$(value_of "$@"); shift ;;
+    --to) to=$(value_of "$@"); shift ;;
     --help | -h) usage && exit ;;
     mnist | fashion-mnist) name=$1 ;;
     *) usage_error "unknown argument '$1'" ;;

@@ -8,19 +8,15 @@
 #                  default: python3
 #   --jobs N       compile N files at a time
 #   --help         show this
-set -euo pipefail
-start=$PWD
-cd "$(dirname "$0")/.."
+
 # shellcheck source=scripts/common.sh
-source scripts/common.sh
+source "$(dirname "$0")/common.sh"
 
 torch=python3 jobs=$(default_jobs)
 while (($#)); do
   case $1 in
-    --torch | --jobs)
-      (($# > 1)) || usage_error "$1 needs a value"
-      if [[ $1 == --torch ]]; then torch=$2; else jobs=$2; fi
-      shift ;;
+    --torch) torch=$(value_of "$@"); shift ;;
+    --jobs) jobs=$(number_of "$@"); shift ;;
     --help | -h) usage && exit ;;
     *) usage_error "unknown argument '$1'" ;;
   esac
@@ -46,8 +42,8 @@ if ((${#problems[@]})); then
 fi
 
 say "LibTorch: $torch_root"
-say "CUDA: $nvcc, $("$nvcc" --version | sed -n 's/.*release \([0-9.]*\).*/\1/p')"
-export CUDACXX=${CUDACXX:-$nvcc} PATH=$PATH:${nvcc%/*}
+say "CUDA: $nvcc, $(cuda_release "$nvcc")"
+use_nvcc "$nvcc"
 cmake --preset cuda -B build-gpu -DBILENS_TORCH="$torch_root" -DCMAKE_CUDA_ARCHITECTURES=native
 cmake --build build-gpu -j "$jobs"
 

@@ -14,11 +14,9 @@
 #   --help         show this
 #
 # Environment: PYTHON names the Python (3.10 or newer) that makes .venv; default python3.
-set -euo pipefail
-start=$PWD
-cd "$(dirname "$0")/.."
+
 # shellcheck source=scripts/common.sh
-source scripts/common.sh
+source "$(dirname "$0")/common.sh"
 
 torch=${BILENS_TORCH:-} cpu=no bench=no browser=no build=yes jobs=
 while (($#)); do
@@ -27,16 +25,13 @@ while (($#)); do
     --bench) bench=yes ;;
     --browser) browser=yes ;;
     --no-build) build=no ;;
-    --torch | --jobs)
-      (($# > 1)) || usage_error "$1 needs a value"
-      if [[ $1 == --torch ]]; then torch=$2; else jobs=$2; fi
-      shift ;;
+    --torch) torch=$(value_of "$@"); shift ;;
+    --jobs) jobs=$(number_of "$@"); shift ;;
     --help | -h) usage && exit ;;
     *) usage_error "unknown argument '$1'" ;;
   esac
   shift
 done
-[[ -z $jobs || $jobs =~ ^[1-9][0-9]*$ ]] || usage_error "--jobs needs a number, not '$jobs'"
 
 # --- System packages -------------------------------------------------------------------------------------------
 
@@ -109,7 +104,7 @@ choose() {
     say "CUDA: off, no nvcc on PATH or in /usr/local/cuda/bin."
   else
     preset=cuda
-    release=$("$nvcc" --version | sed -n 's/.*release \([0-9.]*\).*/\1/p')
+    release=$(cuda_release "$nvcc")
     if [[ -z $torch && $release != 13.* ]]; then
       preset=cpu
       say "CUDA: off, $nvcc is release $release and the torch wheel needs 13; name a fitting LibTorch with --torch."
@@ -198,11 +193,10 @@ a LibTorch you have with --torch PATH (cmake 3.26 or newer, ninja, numpy and saf
 # --- Build -----------------------------------------------------------------------------------------------------
 
 configure_and_build() {
-  local nvcc choice
+  local choice
   export PATH=$PWD/.venv/bin:$PATH
   if [[ $preset == cuda ]]; then
-    nvcc=$(find_nvcc)
-    export CUDACXX=${CUDACXX:-$nvcc} PATH=$PATH:${nvcc%/*}
+    use_nvcc "$(find_nvcc)"
   fi
   choice="preset $preset, LibTorch ${torch_root:-in .venv}"
   if [[ -e build/build.ninja && $(cat $configured_mark 2>/dev/null) == "$PWD: $choice" ]]; then

@@ -5,14 +5,10 @@
 #
 # Environment: BILENS_TEST_DATA names the folder with the optional test data (default ../shared/data); tests that
 # need what is not there are skipped and say so, or fail with BILENS_REQUIRE_DATA=1.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-# shellcheck source=scripts/common.sh
-source scripts/common.sh
 
-if [[ ${1:-} == --help || ${1:-} == -h ]]; then
-  usage
-  exit
-fi
+# shellcheck source=scripts/common.sh
+source "$(dirname "$0")/common.sh"
+
+usage_if_asked "$@"
 ensure_built
 PATH=$PWD/.venv/bin:$PATH exec ctest --test-dir build --output-on-failure -j 2 "$@"

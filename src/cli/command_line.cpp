@@ -1,14 +1,10 @@
 #include "bilens/cli/command_line.h"
 
-#include <c10/util/Exception.h>
-
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <functional>
 #include <iostream>
 #include <map>
-#include <new>
 
 #include "bilens/core/files.h"
 #include "bilens/core/log.h"
@@ -20,6 +16,7 @@
 #include "bilens/run/decompose_run.h"
 #include "bilens/run/evaluate_run.h"
 #include "bilens/run/explain_run.h"
+#include "bilens/run/failure.h"
 #include "bilens/run/inspect_run.h"
 #include "bilens/run/train_run.h"
 #include "flags.h"
@@ -44,7 +41,7 @@ Outcome train(Flags flags) {
 
 EvaluateRunOptions evaluation_options(const Flags& flags) {
   return {flags.arguments, flags.data, flags.device.empty() ? "auto" : flags.device,
-          std::max<int64_t>(0, flags.threads), flags.dry_run};
+          flags.threads.value_or(0), flags.dry_run};
 }
 
 Outcome evaluate(const Flags& flags) { return run_evaluation(evaluation_options(flags)); }
@@ -53,7 +50,7 @@ Outcome compare(const Flags& flags) { return run_comparison(evaluation_options(f
 
 Outcome explain(const Flags& flags) {
   return run_explanation({flags.arguments.front(), flags.input, flags.data, flags.out,
-                          flags.device.empty() ? "auto" : flags.device, std::max<int64_t>(0, flags.threads),
+                          flags.device.empty() ? "auto" : flags.device, flags.threads.value_or(0),
                           flags.dry_run});
 }
 
@@ -63,8 +60,8 @@ Outcome decompose(const Flags& flags) {
   options.config = config_of(flags, "");
   // Only random directions draw random numbers.
   const Json directions = options.config.value("directions", Json());
-  if (flags.seed >= 0 && directions.is_object() && directions.value("kind", Json()) == "random") {
-    options.config["directions"]["seed"] = flags.seed;
+  if (flags.seed && directions.is_object() && directions.value("kind", Json()) == "random") {
+    options.config["directions"]["seed"] = *flags.seed;
   }
   options.where = flags.config;
   options.minus = flags.minus;
@@ -153,28 +150,14 @@ void print_outcome(const std::string& command, const Flags& flags, const Outcome
 /// Every way in which a command can end, as an outcome.
 Outcome guarded(const std::function<Outcome()>& run) {
   Outcome outcome;
-  const auto failed = [&](ExitCode code, const std::string& message) {
-    outcome.failures.push_back({"", code, message});
-  };
   try {
     return run();
-  } catch (const Error& error) {
-    failed(error.code(), error.what());
-    outcome.problems = error.problems();
   } catch (const Stopped&) {
-    failed(ExitCode::kStopped, "stopped by a signal; what was done is saved, --resume continues it");
-  } catch (const c10::OutOfMemoryError& error) {
-    failed(ExitCode::kExhausted,
-           std::string("the device's memory is exhausted: ") + error.what_without_backtrace());
-  } catch (const std::bad_alloc&) {
-    failed(ExitCode::kExhausted, "memory is exhausted: use a smaller batch, model or memory_limit");
-  } catch (const c10::Error& error) {
-    const std::string text = error.what_without_backtrace();
-    const bool memory = text.find("allocate memory") != std::string::npos;  // DefaultCPUAllocator
-    failed(memory ? ExitCode::kExhausted : ExitCode::kFailure,
-           memory ? "memory is exhausted: " + text : text);
+    outcome.failures.push_back(
+        {"", ExitCode::kStopped, "stopped by a signal; what was done is saved, --resume continues it"});
   } catch (const std::exception& error) {
-    failed(ExitCode::kFailure, error.what());
+    outcome.failures.push_back(failure_of(error));
+    if (const auto* known = dynamic_cast<const Error*>(&error)) outcome.problems = known->problems();
   }
   return outcome;
 }

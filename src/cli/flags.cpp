@@ -122,8 +122,14 @@ Flags parse_flags(const CommandInfo& command, int argc, char** argv) {
     text("minus", flags.minus), text("input", flags.input);
     if (parsed.count("arguments") > 0) flags.arguments = parsed["arguments"].as<std::vector<std::string>>();
     if (parsed.count("set") > 0) flags.settings = parsed["set"].as<std::vector<std::string>>();
-    if (parsed.count("threads") > 0) flags.threads = parsed["threads"].as<int64_t>();
-    if (parsed.count("seed") > 0) flags.seed = parsed["seed"].as<int64_t>();
+    const auto natural = [&](const char* name, std::optional<int64_t>& target) {
+      if (parsed.count(name) == 0) return;
+      target = parsed[name].as<int64_t>();
+      if (*target >= 0) return;
+      throw Error(ExitCode::kUsage, {std::string("--") + name, "0 or more", std::to_string(*target),
+                                     "Leave it out for the default."});
+    };
+    natural("threads", flags.threads), natural("seed", flags.seed);
     const auto& names = command.flags;
     flags.resume =
         std::find(names.begin(), names.end(), "resume") != names.end() && parsed.count("resume") > 0;
@@ -136,8 +142,6 @@ Flags parse_flags(const CommandInfo& command, int argc, char** argv) {
     throw usage_error(command, error.what());
   }
   if (flags.help) return flags;
-  if (flags.threads < -1 || flags.seed < -1)
-    throw usage_error(command, "a negative number for --threads or --seed");
   const size_t count = flags.arguments.size();
   if (count < command.least_arguments) throw usage_error(command, "no " + command.synopsis);
   if (count > command.most_arguments)
@@ -163,8 +167,8 @@ std::string program_help() {
 Json config_of(const Flags& flags, const std::string& seed_key) {
   auto settings = flags.settings;
   if (!flags.device.empty()) settings.push_back(setting("device", flags.device));
-  if (flags.threads >= 0) settings.push_back(setting("threads", flags.threads));
-  if (flags.seed >= 0 && !seed_key.empty()) settings.push_back(setting(seed_key, flags.seed));
+  if (flags.threads) settings.push_back(setting("threads", *flags.threads));
+  if (flags.seed && !seed_key.empty()) settings.push_back(setting(seed_key, *flags.seed));
   return load_config(flags.config, settings);
 }
 

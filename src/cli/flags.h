@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,8 +13,8 @@ namespace bilens {
 struct Flags {
   std::vector<std::string> arguments;  // positional
   std::vector<std::string> settings;   // --set
-  std::string config, out, data, device, minus, input, prompt;
-  int64_t threads = -1, seed = -1;  // -1: not given
+  std::string config, out, data, device, minus, input;
+  std::optional<int64_t> threads, seed;
   bool resume = false, dry_run = false, json = false, quiet = false, verbose = false, help = false;
 };
 

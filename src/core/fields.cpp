@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "bilens/core/text.h"
+
 namespace bilens {
 
 namespace {
@@ -38,12 +40,6 @@ std::string with_article(const std::string& type) {
   return (type.find_first_of("aeiou") == 0 ? "an " : "a ") + type;
 }
 
-std::string print(double value) {
-  char buffer[32];
-  std::snprintf(buffer, sizeof buffer, "%g", value);
-  return buffer;
-}
-
 /// What a schema allows, in words: "an integer, at least 1".
 std::string expectation(const Json& schema) {
   std::vector<std::string> parts;
@@ -57,9 +53,10 @@ std::string expectation(const Json& schema) {
   }
   for (const auto& type : types_of(schema)) parts.push_back(with_article(type));
   std::string text = join(parts, " or ");
-  if (schema.contains("minimum")) text += ", at least " + print(schema.at("minimum"));
-  if (schema.contains("exclusiveMinimum")) text += ", more than " + print(schema.at("exclusiveMinimum"));
-  if (schema.contains("maximum")) text += ", at most " + print(schema.at("maximum"));
+  if (schema.contains("minimum")) text += format(", at least %g", schema.at("minimum").get<double>());
+  if (schema.contains("exclusiveMinimum"))
+    text += format(", more than %g", schema.at("exclusiveMinimum").get<double>());
+  if (schema.contains("maximum")) text += format(", at most %g", schema.at("maximum").get<double>());
   return text;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,7 +22,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kTemporary = ".partial-";
-constexpr const char* kLock = ".lock";
+constexpr const char* kLock = ".bilens-lock";
 
 fs::path temporary_beside(const fs::path& path) {
   return path.parent_path() / (kTemporary + std::to_string(getpid()) + "-" + path.filename().string());
@@ -58,6 +59,13 @@ bool put_in_place(const fs::path& from, const fs::path& to) {
   rename(aside.c_str(), to.c_str());
   errno = error;
   return false;
+}
+
+/// Whether the open file is the one that has this path.
+bool stands_at(int descriptor, const fs::path& path) {
+  struct stat opened = {}, there = {};
+  return fstat(descriptor, &opened) == 0 && stat(path.c_str(), &there) == 0 &&
+         opened.st_dev == there.st_dev && opened.st_ino == there.st_ino;
 }
 
 void make_directories(const fs::path& directory) {
@@ -128,6 +136,12 @@ void AtomicFile::commit() {
   sync_directory(parent_of(path_));
 }
 
+void put_file_in_place(const fs::path& from, const fs::path& to) {
+  if (rename(from.c_str(), to.c_str()) != 0)
+    throw system_error(to.string(), "write the file", ExitCode::kFailure);
+  sync_directory(parent_of(to));
+}
+
 void write_text(const fs::path& path, const std::string& text) {
   AtomicFile file(path);
   file.write(text);
@@ -155,20 +169,22 @@ void AtomicDirectory::commit() {
   fs::remove_all(temporary_, ignored);  // the old one, if any
 }
 
-DirectoryLock::DirectoryLock(const fs::path& directory) {
+DirectoryLock::DirectoryLock(const fs::path& directory) : file_(directory / kLock) {
   make_directories(directory);
-  const fs::path file = directory / kLock;
-  descriptor_ = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  descriptor_ = open(file_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (descriptor_ < 0) throw system_error(directory.string(), "write in the folder", ExitCode::kFailure);
-  if (flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
-    close(descriptor_);
-    throw Error(ExitCode::kFailure,
-                {directory.string(), "a folder that no other run uses", "another bilens working in it",
-                 "Wait for it, stop it, or name another --out."});
-  }
+  // Its holder may remove the file after we opened it: a lock on a file that is gone holds nobody off.
+  if (flock(descriptor_, LOCK_EX | LOCK_NB) == 0 && stands_at(descriptor_, file_)) return;
+  close(descriptor_);
+  throw Error(ExitCode::kFailure,
+              {directory.string(), "a folder that no other run uses", "another bilens working in it",
+               "Wait for it, stop it, or name another --out."});
 }
 
-DirectoryLock::~DirectoryLock() { close(descriptor_); }
+DirectoryLock::~DirectoryLock() {
+  unlink(file_.c_str());  // while we hold it: nobody else does
+  close(descriptor_);
+}
 
 void remove_leftovers(const fs::path& directory) {
   if (!fs::is_directory(directory)) return;

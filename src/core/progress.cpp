@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "bilens/core/log.h"
+#include "bilens/core/text.h"
 
 namespace bilens {
 
@@ -14,12 +14,6 @@ constexpr int kBarWidth = 24;
 
 double seconds_since(std::chrono::steady_clock::time_point then) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
-}
-
-std::string print(const char* format, double value) {
-  char buffer[64];
-  std::snprintf(buffer, sizeof buffer, format, value);
-  return buffer;
 }
 
 }  // namespace
@@ -56,7 +50,7 @@ void Progress::show() {
     const int filled = static_cast<int>(std::lround(std::clamp(fraction, 0.0, 1.0) * kBarWidth));
     line += "[" + std::string(filled, '#') + std::string(kBarWidth - filled, '.') + "] ";
   }
-  line += print("%3.0f%%", 100 * fraction) + "  " + format_number(rate()) + " " + unit_ + "/s";
+  line += format("%3.0f%%", 100 * fraction) + "  " + format_number(rate()) + " " + unit_ + "/s";
   if (!note_.empty()) line += "  " + note_;
   if (rate() > 0) line += "  " + format_duration(static_cast<double>(total_ - done_) / rate()) + " left";
   if (stderr_is_terminal()) {
@@ -67,23 +61,16 @@ void Progress::show() {
 }
 
 std::string format_duration(double seconds) {
-  if (seconds < 60) return print(seconds < 10 ? "%.1f s" : "%.0f s", seconds);
-  const auto whole = static_cast<int64_t>(seconds);
-  char buffer[64];
-  if (whole < 3600) {
-    std::snprintf(buffer, sizeof buffer, "%d min %02d s", static_cast<int>(whole / 60),
-                  static_cast<int>(whole % 60));
-  } else {
-    std::snprintf(buffer, sizeof buffer, "%lld h %02d min", static_cast<long long>(whole / 3600),
-                  static_cast<int>(whole / 60 % 60));
-  }
-  return buffer;
+  if (seconds < 60) return format(seconds < 10 ? "%.1f s" : "%.0f s", seconds);
+  const auto whole = static_cast<long long>(seconds);
+  if (whole < 3600) return format("%lld min %02lld s", whole / 60, whole % 60);
+  return format("%lld h %02lld min", whole / 3600, whole / 60 % 60);
 }
 
 std::string format_number(double value) {
   if (!std::isfinite(value)) return "-";
-  if (std::abs(value) < 100) return print("%.3g", value);
-  std::string digits = print("%.0f", std::abs(value));
+  if (std::abs(value) < 100) return format("%.3g", value);
+  std::string digits = format("%.0f", std::abs(value));
   for (auto at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(at, ",");
   return (value < 0 ? "-" : "") + digits;
 }
@@ -92,7 +79,7 @@ std::string format_bytes(double bytes) {
   const char* units[] = {"B", "kB", "MB", "GB", "TB"};
   int unit = 0;
   for (; bytes >= 1000 && unit < 4; ++unit) bytes /= 1000;
-  return print(unit == 0 || bytes >= 100 ? "%.0f " : "%.1f ", bytes) + units[unit];
+  return format(unit == 0 || bytes >= 100 ? "%.0f " : "%.1f ", bytes) + units[unit];
 }
 
 }  // namespace bilens

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "bilens/core/files.h"
+#include "bilens/core/text.h"
 #include "bilens/tensor/shape.h"
 
 namespace bilens {
@@ -71,9 +72,8 @@ at::Tensor read_idx(const std::filesystem::path& path, int64_t dimensions) {
   unsigned char magic[4] = {};
   if (reader.read(magic, 4) < 4 || magic[0] != 0 || magic[1] != 0 || magic[2] != 8 ||
       magic[3] != dimensions) {
-    char found[32];
-    std::snprintf(found, sizeof found, "%02x %02x %02x %02x", magic[0], magic[1], magic[2], magic[3]);
-    throw bad(path, "the IDX magic 00 00 08 0" + std::to_string(dimensions), found,
+    throw bad(path, "the IDX magic 00 00 08 0" + std::to_string(dimensions),
+              format("%02x %02x %02x %02x", magic[0], magic[1], magic[2], magic[3]),
               "Check that this is the right file.");
   }
   std::vector<int64_t> shape;

@@ -1,12 +1,12 @@
 #include "checked_json.h"
 
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
 #include <limits>
 #include <utility>
 
 #include "bilens/core/fields.h"
+#include "bilens/core/text.h"
 
 namespace bilens::report {
 
@@ -107,6 +107,12 @@ std::vector<CheckedJson> CheckedJson::objects(const std::string& key) const {
 
 CheckedJson CheckedJson::object(const std::string& key) const { return {at(key), key_path(where_, key)}; }
 
+void CheckedJson::require(const std::string& key, const Json& schema) const {
+  std::vector<Problem> problems;
+  check_value(at(key), schema, key_path(where_, key), problems);
+  if (!problems.empty()) throw Error(ExitCode::kBadInput, problems);
+}
+
 void CheckedJson::require_format(const std::string& format, int64_t version) const {
   if (text("format") == format && size("format_version") == version) return;
   throw Error(ExitCode::kBadInput,
@@ -118,9 +124,7 @@ void CheckedJson::require_format(const std::string& format, int64_t version) con
 Json short_number(double value) {
   if (!std::isfinite(value)) return nullptr;
   if (value == std::trunc(value) && std::abs(value) < 1e15) return static_cast<int64_t>(value);
-  char digits[32];
-  std::snprintf(digits, sizeof digits, "%.6g", value);
-  return std::strtod(digits, nullptr);
+  return std::strtod(format("%.6g", value).c_str(), nullptr);
 }
 
 Json short_numbers(const std::vector<double>& values) {

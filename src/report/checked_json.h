@@ -28,6 +28,8 @@ class CheckedJson {
   std::vector<CheckedJson> objects(const std::string& key) const;
   CheckedJson object(const std::string& key) const;
 
+  /// @throws Error(kBadInput) unless the value fits the schema, see check_value
+  void require(const std::string& key, const Json& schema) const;
   /// @throws Error(kBadInput) unless "format" and "format_version" are these.
   void require_format(const std::string& format, int64_t version) const;
 

@@ -1,7 +1,12 @@
 
 // The explanation: the logits of one image as sums over eigenvectors.
 
-const { classes } = data, pixels = decode(data.image.pixels), shape = [data.image.height, data.image.width];
+/** Numbers that are not finite come as null, which arithmetic would take for 0. */
+const withNaN = (object, ...keys) => ({ ...object, ...Object.fromEntries(keys.map((key) => [key, object[key] ?? NaN])) });
+
+const classes = data.classes.map((c) => ({ ...withNaN(c, "logit", "sum", "direct", "linear", "other"),
+  terms: c.terms.map((term) => withNaN(term, "eigenvalue", "projection", "contribution")) }));
+const pixels = decode(data.image.pixels), shape = [data.image.height, data.image.width];
 const inputs = Float64Array.from(pixels, (value) => (value / 255 - data.pixel_mean) / data.pixel_std);
 const number = (value) => (isNumber(value) ? value : 0);  // what is not finite takes no room in a chart
 const maxRows = 12;
@@ -10,7 +15,7 @@ const maxRows = 12;
 const ranking = classes.map((_, i) => i).sort((a, b) => number(classes[b].logit) - number(classes[a].logit) || a - b);
 
 function probability(c) {
-  const largest = number(classes[ranking[0]].logit), weight = (u) => Math.exp(number(classes[u].logit) - largest);
+  const largest = classes[ranking[0]].logit, weight = (u) => Math.exp(classes[u].logit - largest);
   return weight(c) / classes.reduce((sum, _, u) => sum + weight(u), 0);
 }
 
@@ -21,9 +26,9 @@ function probability(c) {
  * the opposite sign.
  */
 function sumOf(c, against) {
-  const rows = (u, sign) => classes[u].terms.map((term, i) => ({ ...term, from: u, rank: i, sign, adds: sign * number(term.contribution) }));
+  const rows = (u, sign) => classes[u].terms.map((term, i) => ({ ...term, from: u, rank: i, sign, adds: sign * term.contribution }));
   const part = (key) => classes[c][key] - (against === null ? 0 : classes[against][key]);
-  const terms = against === null ? rows(c, 1) : [...rows(c, 1), ...rows(against, -1)].sort((a, b) => Math.abs(b.adds) - Math.abs(a.adds));
+  const terms = against === null ? rows(c, 1) : [...rows(c, 1), ...rows(against, -1)].sort((a, b) => Math.abs(number(b.adds)) - Math.abs(number(a.adds)));
   const shown = terms.slice(0, Math.max(maxRows, classes[c].terms.length)), rest = terms.slice(shown.length);
   return { direct: part("direct"), linear: part("linear"), logit: part("logit"), sum: part("sum"), terms: shown,
     other: rest.reduce((sum, term) => sum + term.adds, part("other")) };
@@ -32,7 +37,7 @@ function sumOf(c, against) {
 /** Each pixel's share of what a term adds: λp v x. Null where the eigenvector's components are no pixels. */
 function meeting(term) {
   if (!term.vector || !term.sees_pixels) return null;
-  const factor = term.sign * number(term.eigenvalue) * number(term.projection) * (term.vector.scale / 127);
+  const factor = term.sign * term.eigenvalue * term.projection * (term.vector.scale / 127);
   return Float64Array.from(decodeSigned(term.vector.values), (step, i) => factor * step * inputs[i]);
 }
 
@@ -140,9 +145,10 @@ function rowsOf(sum, against) {
 
 function check(sum, against) {
   const gap = Math.abs(sum.sum - sum.logit);
-  return element("p", { class: "note check" }, "The rows add up to ", element("b", {}, minus(number(sum.sum).toFixed(6))),
-    against === null ? "; the model itself, in float32, says " : "; the model’s own logits, in float32, differ by ", element("b", {}, minus(number(sum.logit).toFixed(6))), ". The difference is ",
-    element("b", { class: "gap" }, gap === 0 ? "0" : figure(gap, 2)), isNumber(gap) && gap <= 1e-4 * Math.max(1, ...classes.map((c) => Math.abs(number(c.logit)))) ? ": rounding." : ".");
+  if (!isNumber(gap)) return element("p", { class: "note check" }, "Some of these numbers are not finite: there is no sum to check.");
+  return element("p", { class: "note check" }, "The rows add up to ", element("b", {}, minus(sum.sum.toFixed(6))),
+    against === null ? "; the model itself, in float32, says " : "; the model’s own logits, in float32, differ by ", element("b", {}, minus(sum.logit.toFixed(6))), ". The difference is ",
+    element("b", { class: "gap" }, gap === 0 ? "0" : figure(gap, 2)), gap <= 1e-4 * Math.max(1, ...classes.map((c) => Math.abs(number(c.logit)))) ? ": rounding." : ".");
 }
 
 function waterfall(sum, c, against, open) {
@@ -252,7 +258,7 @@ function classTable() {
   const cell = (value, digits = 4) => element("td", { class: "number" }, figure(value, digits));
   const rows = classes.map((c, i) => element("tr", { class: i === data.prediction ? "predicted" : null },
     element("th", { scope: "row" }, element("a", { href: `#class-${i}` }, `Class ${i}`)), cell(c.direct), cell(c.linear),
-    cell(c.terms.reduce((sum, term) => sum + number(term.contribution), 0)), cell(c.other), cell(c.sum, 6), cell(c.logit, 6), cell(Math.abs(c.sum - c.logit), 2)));
+    cell(c.terms.reduce((sum, term) => sum + term.contribution, 0)), cell(c.other), cell(c.sum, 6), cell(c.logit, 6), cell(Math.abs(c.sum - c.logit), 2)));
   const heads = ["Direct", "Linear", "Eigenvectors shown", "All others", "Sum", "Logit, float32", "Difference"];
   return block("classes", 1, "All classes", null, element("div", { class: "panel" }, element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Parts of all logits" },
     element("table", {}, element("thead", {}, element("tr", {}, element("td"), heads.map((head) => element("th", { scope: "col", class: "number" }, head)))), element("tbody", {}, rows)))));

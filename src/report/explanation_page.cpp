@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "bilens/core/fields.h"
 #include "bilens/core/files.h"
 #include "bilens/core/version.h"
 #include "bilens/io/safetensors.h"
@@ -44,14 +45,13 @@ at::Tensor read_image(const SafetensorsFile& file) {
 }
 
 Json term_data(const Files& files, const CheckedJson& term, const std::string& name, bool with_picture) {
-  const auto vector = files.tensors.tensor(name);
-  const std::string where = files.tensors.path().string() + ": " + name;
-  require_shape(vector, {-1}, where);
-  require_finite(vector, where);
   const int64_t layer = term.size("layer");
   // Layer 0 sees the pixels where the embedding is folded into it; deeper layers see the model's own space.
-  const bool sees_pixels =
-      layer == 0 && files.json.text("input_space") == "input" && vector.numel() == files.pixels;
+  const bool sees_pixels = layer == 0 && files.json.text("input_space") == "input";
+  const auto vector = files.tensors.tensor(name).to(at::kDouble);
+  const std::string where = files.tensors.path().string() + ": " + name;
+  require_shape(vector, {sees_pixels ? files.pixels : -1}, where);
+  require_finite(vector, where);
   return {{"layer", layer},
           {"index", term.size("index")},
           {"eigenvalue", term.number("eigenvalue")},
@@ -117,6 +117,9 @@ fs::path write_explanation_page(const fs::path& directory) {
   const Json json = read_json(file, ExitCode::kBadInput);
   const CheckedJson explanation(json, file.string());
   explanation.require_format("bilens-explanation", 1);
+  explanation.require("input_space", choice_schema("", {"input", "model"}));
+  explanation.require("pixel_mean", number_schema("", {}, ""));
+  explanation.require("pixel_std", number_schema("", more_than(0.0), ""));
   const SafetensorsFile tensors(directory / "explanation.safetensors");
   const auto image = read_image(tensors);
   report::ImagePool images;

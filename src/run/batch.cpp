@@ -1,34 +1,20 @@
 #include "bilens/run/batch.h"
 
-#include <c10/util/Exception.h>
-
-#include <new>
-
 #include "bilens/core/log.h"
 #include "bilens/core/stop.h"
+#include "bilens/run/failure.h"
 
 namespace bilens {
 
 void for_each_model(const std::vector<std::filesystem::path>& models, Outcome& outcome,
                     const std::function<void(const std::filesystem::path&)>& work) {
-  const auto fail = [&](const std::filesystem::path& model, ExitCode code, const std::string& message) {
-    outcome.failures.push_back({model.string(), code, message});
-    if (models.size() > 1) log_error(model.string() + ": " + message);
-  };
   for (const auto& model : models) {
     if (stop_requested()) throw Stopped{};
     try {
       work(model);
-    } catch (const Error& error) {
-      fail(model, error.code(), error.what());
-    } catch (const c10::OutOfMemoryError&) {
-      fail(model, ExitCode::kExhausted, "the device's memory is exhausted");
-    } catch (const std::bad_alloc&) {
-      fail(model, ExitCode::kExhausted, "memory is exhausted");
-    } catch (const c10::Error& error) {
-      const std::string text = error.what_without_backtrace();
-      const bool memory = text.find("allocate memory") != std::string::npos;  // DefaultCPUAllocator
-      fail(model, memory ? ExitCode::kExhausted : ExitCode::kFailure, text);
+    } catch (const std::exception& error) {
+      outcome.failures.push_back(failure_of(error, model.string()));
+      if (models.size() > 1) log_error(model.string() + ": " + outcome.failures.back().message);
     }
   }
   if (models.size() < 2) return;

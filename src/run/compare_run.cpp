@@ -2,9 +2,8 @@
 
 #include <ATen/ATen.h>
 
-#include <cstdio>
-
 #include "bilens/core/memory.h"
+#include "bilens/core/text.h"
 #include "bilens/model/model_directory.h"
 #include "bilens/run/data_spec.h"
 #include "bilens/run/model_arguments.h"
@@ -26,10 +25,8 @@ Json to_json(const Likeness& likeness) {
 }
 
 std::string in_words(const char* name, const Likeness& likeness) {
-  char line[128];
-  std::snprintf(line, sizeof line, "  %-13s%8.3f %12.3f %17.3f %10.3f\n", name, likeness.same_class,
-                likeness.other_class, likeness.best_wrong_class, likeness.untrained);
-  return line;
+  return format("  %-13s%8.3f %12.3f %17.3f %10.3f\n", name, likeness.same_class, likeness.other_class,
+                likeness.best_wrong_class, likeness.untrained);
 }
 
 /// All models must speak of the same images. @throws Error(kBadInput)

@@ -1,8 +1,9 @@
 #include "bilens/run/evaluate_run.h"
 
-#include <cstdio>
+#include <cinttypes>
 
 #include "bilens/core/memory.h"
+#include "bilens/core/text.h"
 #include "bilens/model/model_directory.h"
 #include "bilens/run/batch.h"
 #include "bilens/run/data_spec.h"
@@ -53,10 +54,9 @@ Outcome run_evaluation(const EvaluateRunOptions& options) {
                                {"examples", result.examples},
                                {"loss", result.loss},
                                {"accuracy", result.accuracy}});
-    char line[96];
-    std::snprintf(line, sizeof line, "loss %.4f  accuracy %.2f%%  (%lld images)  ", result.loss,
-                  100 * result.accuracy, static_cast<long long>(result.examples));
-    outcome.text += line + path.string() + "\n";
+    outcome.text += format("loss %.4f  accuracy %.2f%%  (%" PRId64 " images)  ", result.loss,
+                           100 * result.accuracy, result.examples) +
+                    path.string() + "\n";
   });
   if (options.dry_run) {
     for (const auto& failure : outcome.failures)

@@ -2,12 +2,12 @@
 
 #include <ATen/ATen.h>
 
-#include <cmath>
-#include <cstdio>
+#include <cinttypes>
 #include <filesystem>
 
 #include "bilens/core/files.h"
 #include "bilens/core/memory.h"
+#include "bilens/core/text.h"
 #include "bilens/io/idx.h"
 #include "bilens/model/model_directory.h"
 #include "bilens/report/explanation_page.h"
@@ -67,7 +67,7 @@ std::vector<LayerDecomposition> decompose_fully(const fs::path& path, const std:
   config.k = "all";
   config.dtype = "float64";
   config.center = "none";
-  config.energy = "off";
+  config.energy = Energy::kOff;
   config.device = device;
   auto source = load_layers(path, config.weights, config.fold_norm);
   std::vector<LayerDecomposition> layers;
@@ -80,20 +80,16 @@ std::vector<LayerDecomposition> decompose_fully(const fs::path& path, const std:
 }
 
 std::string in_words(const Explanation& explanation, const Json& label) {
-  char line[160];
   std::string text =
       "predicted " + std::to_string(explanation.prediction) +
       (label.is_null() ? "" : ", label " + label.dump()) + "\n" +
       "class    logit      sum   direct   linear   largest contributions (layer/index: value)\n";
   for (size_t u = 0; u < explanation.classes.size(); ++u) {
     const auto& e = explanation.classes[u];
-    std::snprintf(line, sizeof line, "%5zu %8.3f %8.3f %8.3f %8.3f  ", u, e.logit, e.sum(), e.direct,
-                  e.linear);
-    text += line;
+    text += format("%5zu %8.3f %8.3f %8.3f %8.3f  ", u, e.logit, e.sum(), e.direct, e.linear);
     for (size_t i = 0; i < e.terms.size() && i < 4; ++i) {
-      std::snprintf(line, sizeof line, " %lld/%lld: %+.3f", static_cast<long long>(e.terms[i].layer),
-                    static_cast<long long>(e.terms[i].index), e.terms[i].contribution);
-      text += line;
+      text += format(" %" PRId64 "/%" PRId64 ": %+.3f", e.terms[i].layer, e.terms[i].index,
+                     e.terms[i].contribution);
     }
     text += "\n";
   }

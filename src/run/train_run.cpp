@@ -9,6 +9,7 @@
 #include "bilens/core/log.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/progress.h"
+#include "bilens/core/text.h"
 #include "bilens/model/model_directory.h"
 #include "bilens/run/config_file.h"
 #include "bilens/tensor/device.h"
@@ -19,12 +20,6 @@ namespace bilens {
 namespace fs = std::filesystem;
 
 namespace {
-
-std::string print(const char* format, double a, double b) {
-  char buffer[96];
-  std::snprintf(buffer, sizeof buffer, format, a, b);
-  return buffer;
-}
 
 TrainRunConfig parse(const TrainRunOptions& options) {
   std::vector<Problem> problems;
@@ -159,8 +154,8 @@ Outcome test_outcome(const fs::path& model, const Evaluation& test) {
                              {"examples", test.examples},
                              {"loss", test.loss},
                              {"accuracy", test.accuracy}});
-  outcome.text =
-      print("test loss %.4f, accuracy %.2f%%", test.loss, 100 * test.accuracy) + "\n" + model.string() + "\n";
+  outcome.text = format("test loss %.4f, accuracy %.2f%%", test.loss, 100 * test.accuracy) + "\n" +
+                 model.string() + "\n";
   return outcome;
 }
 

@@ -132,8 +132,8 @@ ComparedModel prepare_comparison(const ImageClassifier& model, const ImageSplit&
   EigenConfig eigen;
   eigen.k = kTop;
   eigen.dtype = at::kDouble;
-  eigen.energy = false;
-  compared.eigenvectors = solve_dense(layer, embed, u, at::kCPU, eigen).eigenvectors;
+  eigen.energy = Energy::kOff;
+  compared.eigenvectors = solve_eigen({layer, embed, u}, at::kCPU, eigen).eigenvectors;
   return compared;
 }
 

@@ -8,6 +8,7 @@
 #include "bilens/core/files.h"
 #include "bilens/core/log.h"
 #include "bilens/core/stop.h"
+#include "bilens/core/text.h"
 #include "bilens/io/weights.h"
 #include "bilens/model/model_directory.h"
 #include "bilens/tensor/random.h"
@@ -28,12 +29,6 @@ NamedTensors leaves(const ImageClassifier& model) {
   NamedTensors tensors;
   for (const auto& item : model->named_parameters()) tensors.emplace_back(item.key(), item.value());
   return tensors;
-}
-
-std::string print(const char* format, double a, double b) {
-  char buffer[96];
-  std::snprintf(buffer, sizeof buffer, format, a, b);
-  return buffer;
 }
 
 }  // namespace
@@ -163,7 +158,7 @@ void ImageTrainer::flush(Progress& progress) {
     const int64_t images =
         std::min(config_.batch_size, train_.size() - step % per_epoch_ * config_.batch_size);
     last_loss_ = rows[i][0];
-    progress.advance(images, print("loss %.4f  accuracy %.4f", rows[i][0], rows[i][1]));
+    progress.advance(images, format("loss %.4f  accuracy %.4f", rows[i][0], rows[i][1]));
     metrics_->write({{"step", step + 1},
                      {"epoch", static_cast<double>(step + 1) / static_cast<double>(per_epoch_)},
                      {"loss", rows[i][0]},
@@ -199,7 +194,7 @@ void ImageTrainer::end_epoch() {
                      {"loss", result.loss},
                      {"accuracy", result.accuracy}});
     log_info("epoch " + std::to_string(epoch) +
-             print(": validation loss %.4f, accuracy %.4f", result.loss, result.accuracy));
+             format(": validation loss %.4f, accuracy %.4f", result.loss, result.accuracy));
   }
   if (epoch % checkpoint_config_.every_epochs == 0 && step_ < total_) save();
 }

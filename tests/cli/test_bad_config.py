@@ -101,7 +101,10 @@ class BadConfig(TestCase):
         config = self.small_config()
         self.check(self.train(config, "--no-such-flag"), 2, "no-such-flag", "--help")
         self.check(self.train(config, "--threads", "many"), 2, "many")
-        self.check(self.train(config, "--seed", "-5"), 2, "--seed")
+        for flag in ("--seed", "--threads"):
+            for given in ((flag, "-1"), (flag, "-5"), (f"{flag}=-1",)):
+                self.check(self.train(config, *given), 2, f"{flag}: expected 0 or more, found -")
+        self.check(run("decompose", self.folder, "--threads", "-1"), 2, "--threads: expected 0 or more, found -1")
         self.check(self.train(config, "another.json"), 2, "another.json")
         self.check(run("evaluate"), 2, "MODEL")
         document = self.document(self.check(self.train(config, "--no-such-flag", "--json"), 2))

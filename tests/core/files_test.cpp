@@ -1,10 +1,12 @@
 #include "bilens/core/files.h"
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <vector>
 
 #include "caught.h"
 #include "temporary_folder.h"
@@ -123,13 +125,57 @@ TEST_CASE("a folder is locked to one process, and free again when that ends") {
     CHECK(in_use() == static_cast<int>(ExitCode::kFailure));
   }
   CHECK(in_child(in_use) == 0);
-  // A killed process leaves no lock behind.
+  // A killed process leaves no lock behind, only its file, and that until the next one.
   in_child([&] {
     const DirectoryLock lock(folder.path());
     raise(SIGKILL);
     return 0;
   });
   CHECK(in_use() == 0);
+  CHECK(names_in(folder.path()).empty());
+}
+
+TEST_CASE("a lock leaves the folder as it was, and is not taken away by who is refused") {
+  const test::TemporaryFolder folder;
+  test::write_file(folder / "mine.txt", "precious");
+  {
+    const DirectoryLock lock(folder.path());
+    CHECK(names_in(folder.path()) == Names{".bilens-lock", "mine.txt"});
+    CHECK(caught([&] { DirectoryLock second(folder.path()); }).code() == ExitCode::kFailure);
+    CHECK(names_in(folder.path()) == Names{".bilens-lock", "mine.txt"});
+    CHECK(caught([&] { DirectoryLock third(folder.path()); }).code() == ExitCode::kFailure);
+  }
+  CHECK(names_in(folder.path()) == Names{"mine.txt"});
+}
+
+TEST_CASE("no two processes hold a lock at once, although its file comes and goes") {
+  const test::TemporaryFolder folder;
+  const auto inside = folder / "inside";
+  // 0 when the lock was got at least once and never together with another process.
+  const auto contend = [&] {
+    int got = 0;
+    for (int i = 0; i < 5000; ++i) {
+      try {
+        const DirectoryLock lock(folder.path());
+        if (mkdir(inside.c_str(), 0755) != 0) return 2;
+        rmdir(inside.c_str());
+        ++got;
+      } catch (const Error&) {
+      }
+    }
+    return got > 0 ? 0 : 1;
+  };
+  std::vector<pid_t> children;
+  for (int i = 0; i < 4; ++i) {
+    children.push_back(fork());
+    if (children.back() == 0) _exit(contend());
+  }
+  for (const pid_t child : children) {
+    int status = 0;
+    waitpid(child, &status, 0);
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 0);
+  }
 }
 
 TEST_CASE("a lock makes the folder where it is missing and refuses one that cannot be made") {

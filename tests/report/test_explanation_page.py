@@ -1,30 +1,22 @@
 """Opens explanation.html of `bilens explain --out` in headless Chromium and uses it.
 
-The program explains random but complete models; the page is then held against the two files beside it. Browser and skipping: as in test_report_page.py.
+The program explains random but complete models; the page is then held against the two files beside it.
 """
 
 import json
-import os
-import pathlib
 import re
-import shutil
-import subprocess
-import sys
-import tempfile
 import unittest
 
 import numpy as np
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
+from bilens_cli import run
 from classifiers import test_labels, write_model
-from test_report_page import BILENS, HOSTILE, ROOT, run_report, start_browser
+from pages import HOSTILE_NAME, InBrowser, WithFolder, assert_self_contained
 
 
 def explain(model, out, image=7, expect=0):
-    result = subprocess.run([BILENS, "explain", model, "--input", f"test:{image}", "--data", "mnist-5k", "--out", out],
-                            capture_output=True, text=True, cwd=ROOT)
+    result = run("explain", model, "--input", f"test:{image}", "--data", "mnist-5k", "--out", out)
     assert result.returncode == expect, result.stderr
     return result
 
@@ -34,8 +26,8 @@ class Example:
 
     def __init__(self, folder, name, **model):
         self.out = folder / name
-        write_model(folder / HOSTILE.replace("/", "∕") / name, d_model=12, d_hidden=12, **model)
-        self.result = explain(folder / HOSTILE.replace("/", "∕") / name, self.out)
+        write_model(folder / HOSTILE_NAME / name, d_model=12, d_hidden=12, **model)
+        self.result = explain(folder / HOSTILE_NAME / name, self.out)
         self.page = self.out / "explanation.html"
         self.json = json.loads((self.out / "explanation.json").read_text())
         self.tensors = load_file(str(self.out / "explanation.safetensors"))
@@ -47,11 +39,25 @@ class Example:
         return entry["eigenvalue"] * entry["projection"] * self.tensors[f"class_{number}.term_{term}"] * pixels
 
 
-class WithFolder(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = pathlib.Path(tempfile.mkdtemp())
-        cls.addClassCleanup(shutil.rmtree, cls.folder)
+def write_overflowing_model(folder):
+    """A model whose logits are beyond float32."""
+    write_model(folder, d_model=12, d_hidden=12)
+    tensors = load_file(str(folder / "model.safetensors"))
+    tensors["embed.weight"] *= np.float32(1e25)
+    save_file(tensors, str(folder / "model.safetensors"))
+
+
+def without_numbers(page):
+    """The page beside this one that has null for every result, as for what is not finite."""
+    before, data, after = re.fullmatch(r'(.*id="data">)(.*?)(</script>.*)', page.read_text(), re.S).groups()
+    data = json.loads(data)
+    for entry in data["classes"]:
+        entry.update(dict.fromkeys(("logit", "sum", "direct", "linear", "other")))
+        for term in entry["terms"]:
+            term.update(dict.fromkeys(("eigenvalue", "projection", "contribution")))
+    changed = page.with_name("without_numbers.html")
+    changed.write_text(before + json.dumps(data).replace("<", "\\u003c") + after)
+    return changed
 
 
 class ExplanationFiles(WithFolder):
@@ -64,9 +70,7 @@ class ExplanationFiles(WithFolder):
 
     def test_prints_the_path_and_loads_nothing(self):
         self.assertIn(str(self.example.page), self.example.result.stdout)
-        text = self.example.page.read_text()
-        self.assertEqual(re.findall(r"""(?:src|href|url\(|action)\s*[=(]?\s*["']?(?:https?:)?//""", text), [])
-        self.assertEqual(text.count("</script>"), 2)
+        assert_self_contained(self.example.page)
 
     def test_the_pixels_of_a_map_add_up_to_the_contribution(self):
         for number, entry in enumerate(self.example.json["classes"]):
@@ -74,53 +78,38 @@ class ExplanationFiles(WithFolder):
                 self.assertAlmostEqual(self.example.contribution_map(number, i).sum(), term["contribution"], places=4)
 
     def test_report_names_the_page(self):
-        result = run_report(self.example.out)
+        result = run("report", self.example.out)
         self.assertEqual(result.returncode, 3)
         self.assertIn("explanation.html", result.stderr)
+
+    def test_logits_beyond_float32_are_null(self):
+        write_overflowing_model(self.folder / "large")
+        explain(self.folder / "large", self.folder / "overflow")
+        entry = json.loads((self.folder / "overflow" / "explanation.json").read_text())["classes"][0]
+        self.assertIsNone(entry["logit"])
+        self.assertGreater(abs(entry["sum"]), 1e39)
+        self.assertIn('"logit":null', (self.folder / "overflow" / "explanation.html").read_text())
 
     def test_a_place_that_cannot_be_written(self):
         blocked = self.folder / "blocked"
         (blocked / "explanation.html").mkdir(parents=True)
         (blocked / "explanation.html" / "file").write_text("kept")
-        model = self.folder / HOSTILE.replace("/", "∕") / "one"
+        model = self.folder / HOSTILE_NAME / "one"
         self.assertIn("explanation.html", explain(model, blocked, expect=1).stderr)
         self.assertTrue((blocked / "explanation.html" / "file").exists())
 
 
-class ExplanationPage(WithFolder):
+class ExplanationPage(InBrowser):
     """The page in a browser."""
 
     @classmethod
     def setUpClass(cls):
-        cls.driver = start_browser()
-        if isinstance(cls.driver, str):
-            if os.environ.get("BILENS_REQUIRE_BROWSER") == "1":
-                raise AssertionError(cls.driver)
-            raise unittest.SkipTest(cls.driver)
-        cls.addClassCleanup(cls.driver.quit)
         super().setUpClass()
         cls.one = Example(cls.folder, "one", bias=True)
         cls.deep = Example(cls.folder, "deep", n_layers=2, residual=True)
 
     def open(self, fragment="", example=None):
-        self.driver.get("about:blank")
-        self.driver.get((example or self.one).page.as_uri() + fragment)
-
-    def tearDown(self):
-        errors = [entry for entry in self.driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
-        self.assertEqual(errors, [])
-
-    def ask(self, script, *arguments):
-        return self.driver.execute_script("return " + script, *arguments)
-
-    def text(self, selector):
-        return self.ask("document.querySelector(arguments[0]).textContent", selector)
-
-    def texts(self, selector):
-        return self.ask("[...document.querySelectorAll(arguments[0])].map((node) => node.textContent)", selector)
-
-    def click(self, selector):
-        self.driver.execute_script("document.querySelector(arguments[0]).click()", selector)
+        self.visit((example or self.one).page, fragment)
 
     def test_the_head(self):
         self.open()
@@ -135,7 +124,7 @@ class ExplanationPage(WithFolder):
 
     def test_hostile_names_stay_text(self):
         self.open()
-        self.assertIn(HOSTILE.replace("/", "∕"), self.text(".sources"))
+        self.assertIn(HOSTILE_NAME, self.text(".sources"))
         self.assertEqual(self.ask("document.querySelectorAll('script').length"), 2)
 
     def numbers(self, selector):
@@ -195,8 +184,7 @@ class ExplanationPage(WithFolder):
         self.open()
         self.click(".logits button[data-class='4']")
         self.assertIn("class 4", self.text(".list h3"))
-        self.driver.execute_script("const tab = document.querySelector('[role=tab][aria-selected=true]'); tab.focus();"
-                                   "tab.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight', bubbles: true}))")
+        self.press("[role=tab][aria-selected=true]", "ArrowRight")
         self.assertIn("class 5", self.text(".list h3"))
         self.assertEqual(self.ask("document.activeElement.textContent"), "5")
         self.click("button.row[data-term='2']")
@@ -210,22 +198,33 @@ class ExplanationPage(WithFolder):
             self.open(fragment)
             self.assertEqual(self.text(".selected h4"), "All rows together")
 
+    def test_numbers_that_are_not_finite_are_not_shown_as_zero(self):
+        write_overflowing_model(self.folder / "large")
+        explain(self.folder / "large", self.folder / "overflow")
+        for page in (self.folder / "overflow" / "explanation.html", without_numbers(self.one.page)):
+            for fragment in ("", "#class-3", "#class-3/against-5", "#class-3/row-1"):
+                self.visit(page, fragment)
+                self.assertEqual(set(self.texts(".logits .value")), {"–"})
+                self.assertNotIn("probability", self.text(".facts"))
+                self.assertIn("not finite", self.text(".check"))
+                self.assertEqual(set(self.texts("#classes td:nth-last-child(-n+2)")), {"–"})
+        self.assertEqual(set(self.texts(".rows .value")), {"–"})
+        self.assertEqual(set(self.texts("#classes td.number")), {"–"})
+
     def test_dark_differs_from_light(self):
         looks = {}
         for scheme in ("light", "dark"):
-            self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
-            self.open()
-            looks[scheme] = self.ask("[getComputedStyle(document.body).backgroundColor, document.querySelector('.pictures canvas').toDataURL()]")
+            with self.scheme(scheme):
+                self.open()
+                looks[scheme] = self.ask("[getComputedStyle(document.body).backgroundColor, document.querySelector('.pictures canvas').toDataURL()]")
         self.assertNotEqual(looks["light"][0], looks["dark"][0])
         self.assertNotEqual(looks["light"][1], looks["dark"][1])
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
     def test_nothing_overflows_on_a_phone(self):
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True})
-        self.addCleanup(self.driver.execute_cdp_cmd, "Emulation.clearDeviceMetricsOverride", {})
-        for fragment in ("#class-2", "#class-2/against-3/row-1"):
-            self.open(fragment, self.deep)
-            self.assertLessEqual(self.ask("document.documentElement.scrollWidth"), 390)
+        with self.phone():
+            for fragment in ("#class-2", "#class-2/against-3/row-1"):
+                self.open(fragment, self.deep)
+                self.assert_fits_a_phone()
 
 
 if __name__ == "__main__":

@@ -1,31 +1,19 @@
 """Opens a page of `bilens report` in headless Chromium and uses it.
 
-The run, decomposition and study are written here, small and synthetic, as docs/formats.md says. The program is the one
-of the environment variable BILENS (default build/bilens). Without selenium or Chromium the tests that need them are
-skipped with the reason; with BILENS_REQUIRE_BROWSER=1 that is a failure.
+The run, decomposition and study are written here, small and synthetic, as docs/formats.md says.
 """
 
 import hashlib
 import json
-import os
-import pathlib
-import re
-import shutil
-import subprocess
-import tempfile
 import unittest
 
 import numpy as np
 from safetensors.numpy import save_file
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BILENS = os.environ.get("BILENS", str(ROOT / "build" / "bilens"))
-HOSTILE = "<script>alert(1)</script>"
+from bilens_cli import TestCase, run
+from pages import HOSTILE, HOSTILE_NAME, InBrowser, assert_self_contained
+
 SIDE, CLASSES, K, EXAMPLES = 6, 4, 7, 3
-
-
-def run_report(*arguments):
-    return subprocess.run([BILENS, "report", *map(str, arguments)], capture_output=True, text=True)
 
 
 def write_json(path, value):
@@ -111,60 +99,35 @@ def write_example(run):
     write_study(model / "decomposition", random)
 
 
-def start_browser():
-    """A driver, or a string that says why there is none."""
-    try:
-        from selenium import webdriver
-        from selenium.common.exceptions import WebDriverException
-    except ImportError:
-        return "selenium is not installed (pip install selenium)"
-    browser, chromedriver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
-    if not browser or not chromedriver:
-        return "Chromium or its driver is not installed (apt-get install chromium chromium-driver)"
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1300,1000"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    try:
-        return webdriver.Chrome(options=options, service=webdriver.ChromeService(chromedriver))
-    except WebDriverException as error:
-        return f"Chromium does not start: {error.msg}"
-
-
-class ReportFiles(unittest.TestCase):
+class ReportFiles(TestCase):
     """What needs no browser."""
 
     def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp())
-        self.addCleanup(shutil.rmtree, self.folder)
-        self.run_directory = self.folder / HOSTILE.replace("/", "∕")
+        super().setUp()
+        self.run_directory = self.folder / HOSTILE_NAME
         write_example(self.run_directory)
 
     def test_prints_the_path_and_loads_nothing(self):
         out = self.folder / "page.html"
-        result = run_report(self.run_directory, "--out", out)
+        result = run("report", self.run_directory, "--out", out)
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn(str(out), result.stdout)
-        text = out.read_text()
-        self.assertEqual(re.findall(r"""(?:src|href|url\(|action)\s*[=(]?\s*["']?(?:https?:)?//""", text), [])
-        self.assertNotIn(HOSTILE, text)
-        self.assertEqual(text.count("</script>"), 2)
+        assert_self_contained(out)
 
     def test_the_same_input_gives_the_same_page(self):
         pages = [self.folder / name for name in ("a.html", "b.html")]
         for page in pages:
-            run_report(self.run_directory, "--out", page)
+            run("report", self.run_directory, "--out", page)
         self.assertEqual(pages[0].read_bytes(), pages[1].read_bytes())
 
     def test_run_model_and_decomposition_are_all_understood(self):
         model = self.run_directory / "model"
         for directory in (self.run_directory, model, model / "decomposition", self.folder):
-            result = run_report(directory, "--out", self.folder / "page.html")
+            result = run("report", directory, "--out", self.folder / "page.html")
             self.assertEqual(result.returncode, 0, result.stderr)
 
     def assert_refused(self, *mentioned):
-        result = run_report(self.run_directory, "--out", self.folder / "page.html")
+        result = run("report", self.run_directory, "--out", self.folder / "page.html")
         self.assertEqual(result.returncode, 3, result.stderr)
         for text in mentioned:
             self.assertIn(text, result.stderr)
@@ -173,8 +136,8 @@ class ReportFiles(unittest.TestCase):
     def test_nothing_to_report(self):
         empty = self.folder / "empty"
         empty.mkdir()
-        self.assertEqual(run_report(empty, "--out", self.folder / "page.html").returncode, 3)
-        self.assertEqual(run_report(self.folder / "missing", "--out", self.folder / "page.html").returncode, 3)
+        self.assertEqual(run("report", empty, "--out", self.folder / "page.html").returncode, 3)
+        self.assertEqual(run("report", self.folder / "missing", "--out", self.folder / "page.html").returncode, 3)
 
     def test_damaged_metrics(self):
         (self.run_directory / "metrics.jsonl").write_text('{"step": 1, "loss": 1.0}\n{"step": \n')
@@ -206,46 +169,20 @@ class ReportFiles(unittest.TestCase):
         self.assert_refused("layer_0.examples.negative")
 
 
-class ReportPage(unittest.TestCase):
+class ReportPage(InBrowser):
     """The page in a browser."""
 
     @classmethod
     def setUpClass(cls):
-        cls.driver = start_browser()
-        if isinstance(cls.driver, str):
-            if os.environ.get("BILENS_REQUIRE_BROWSER") == "1":
-                raise AssertionError(cls.driver)
-            raise unittest.SkipTest(cls.driver)
-        cls.addClassCleanup(cls.driver.quit)
-        cls.folder = pathlib.Path(tempfile.mkdtemp())
-        cls.addClassCleanup(shutil.rmtree, cls.folder)
-        cls.run_directory = cls.folder / HOSTILE.replace("/", "∕")
+        super().setUpClass()
+        cls.run_directory = cls.folder / HOSTILE_NAME
         write_example(cls.run_directory)
         cls.page = cls.folder / "page.html"
-        result = run_report(cls.run_directory, "--out", cls.page)
+        result = run("report", cls.run_directory, "--out", cls.page)
         assert result.returncode == 0, result.stderr
 
     def open(self, fragment="", page=None):
-        self.driver.get("about:blank")
-        self.driver.get((page or self.page).as_uri() + fragment)
-
-    def tearDown(self):
-        errors = [entry for entry in self.driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
-        self.assertEqual(errors, [])
-
-    def ask(self, script, *arguments):
-        return self.driver.execute_script("return " + script, *arguments)
-
-    def text(self, selector):
-        return self.ask("document.querySelector(arguments[0]).textContent", selector)
-
-    def click(self, selector):
-        self.driver.execute_script("document.querySelector(arguments[0]).click()", selector)
-
-    def press(self, selector, key):
-        self.driver.execute_script(
-            "const node = document.querySelector(arguments[0]); node.focus();"
-            "node.dispatchEvent(new KeyboardEvent('keydown', {key: arguments[1], bubbles: true}))", selector, key)
+        self.visit(page or self.page, fragment)
 
     def test_hostile_names_stay_text(self):
         self.open()
@@ -302,32 +239,30 @@ class ReportPage(unittest.TestCase):
         self.assertIn("Class 0", self.text(".selected h4"))
 
     def test_dark_differs_from_light(self):
-        looks = {}
-        for scheme in ("light", "dark"):
-            self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+        with self.scheme("light"):
             self.open()
-            looks[scheme] = self.look()
-        self.click("#theme")
-        self.assertEqual(self.look(), looks["light"])
-        self.assertNotEqual(looks["light"][0], looks["dark"][0])
-        self.assertNotEqual(looks["light"][1], looks["dark"][1])
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+            light = self.look()
+        with self.scheme("dark"):
+            self.open()
+            for of_light, of_dark in zip(light, self.look()):
+                self.assertNotEqual(of_light, of_dark)
+            self.click("#theme")
+            self.assertEqual(self.look(), light)
 
     def look(self):
         return self.ask("[getComputedStyle(document.body).backgroundColor, document.querySelector('canvas').toDataURL()]")
 
     def test_nothing_overflows_on_a_phone(self):
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True})
-        self.addCleanup(self.driver.execute_cdp_cmd, "Emulation.clearDeviceMetricsOverride", {})
-        self.open()
-        self.assertLessEqual(self.ask("document.documentElement.scrollWidth"), 390)
+        with self.phone():
+            self.open()
+            self.assert_fits_a_phone()
 
     def test_several_models(self):
         other = self.folder / "b"
         if not other.exists():
             write_example(other)
         page = self.folder / "two.html"
-        self.assertEqual(run_report(self.run_directory, other, "--out", page).returncode, 0)
+        self.assertEqual(run("report", self.run_directory, other, "--out", page).returncode, 0)
         self.open(page=page)
         names = "[...document.querySelectorAll('.index tbody tr')].map((row) => row.cells[0].textContent)"
         self.assertEqual(self.ask(names), [self.run_directory.name, "b"])

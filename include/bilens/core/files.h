@@ -31,6 +31,9 @@ class AtomicFile {
   int descriptor_ = -1;
 };
 
+/// Renames a finished, synced file to its place, durably.
+void put_file_in_place(const std::filesystem::path& from, const std::filesystem::path& to);
+
 void write_text(const std::filesystem::path& path, const std::string& text);
 
 /// A directory that appears whole or not at all: fill path(), then commit() puts it in its place.
@@ -50,7 +53,8 @@ class AtomicDirectory {
 };
 
 /// Keeps a directory to one process: a second one gets an error instead of a mixture of two runs. The lock
-/// goes with the process, however that ends.
+/// goes with the process, however that ends; its file goes with this object, so that a command that is
+/// refused leaves the directory as it was.
 class DirectoryLock {
  public:
   /// Creates the directory where it is missing. @throws Error(kFailure) when it is in use or cannot be
@@ -61,6 +65,7 @@ class DirectoryLock {
   DirectoryLock& operator=(const DirectoryLock&) = delete;
 
  private:
+  std::filesystem::path file_;
   int descriptor_ = -1;
 };
 

@@ -1,0 +1,77 @@
+#include "bilens/run/failure.h"
+
+#include <c10/util/Exception.h>
+
+#include <filesystem>
+#include <new>
+
+#include "bilens/core/stop.h"
+#include "bilens/run/batch.h"
+#include "caught.h"
+
+namespace bilens {
+namespace {
+
+using test::contains;
+
+/// The failure of a batch of one model whose work is `action`.
+template <class Action>
+Outcome::Failure failure_in_batch(const Action& action) {
+  Outcome outcome;
+  for_each_model({"m"}, outcome, [&](const std::filesystem::path&) { action(); });
+  REQUIRE(outcome.failures.size() == 1);
+  return outcome.failures.front();
+}
+
+TEST_CASE("memory that ran out is told from all else, whoever noticed it") {
+  const auto main = failure_in_batch([] {
+    TORCH_CHECK(false, "DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.");
+  });
+  CHECK(main.code == ExitCode::kExhausted);
+  CHECK(contains(main.message, "memory is exhausted: use a smaller batch"));
+  CHECK(contains(main.message, "you tried to allocate 8 bytes"));
+
+  const auto device = failure_in_batch([] {
+    throw c10::OutOfMemoryError({__func__, __FILE__, __LINE__},
+                                "CUDA out of memory. Tried to allocate 8 bytes.");
+  });
+  CHECK(device.code == ExitCode::kExhausted);
+  CHECK(contains(device.message, "the device's memory is exhausted"));
+
+  const auto ours = failure_in_batch([] { throw std::bad_alloc(); });
+  CHECK(ours.code == ExitCode::kExhausted);
+  CHECK(contains(ours.message, "memory is exhausted"));
+
+  const auto other = failure_in_batch([] { TORCH_CHECK(false, "sizes differ"); });
+  CHECK(other.code == ExitCode::kFailure);
+  CHECK(contains(other.message, "sizes differ"));
+  CHECK_FALSE(contains(other.message, "C++ CapturedTraceback"));
+}
+
+TEST_CASE("an error keeps its code and its message") {
+  const auto failure = failure_in_batch([] {
+    throw Error(ExitCode::kBadInput, {"a file", "this", "that", "Do it."});
+  });
+  CHECK(failure.code == ExitCode::kBadInput);
+  CHECK(failure.message == "a file: expected this, found that. Do it.");
+  CHECK(failure.model == "m");
+}
+
+TEST_CASE("a batch goes on past every failure but ends with a signal") {
+  Outcome outcome;
+  int calls = 0;
+  for_each_model({"a", "b", "c"}, outcome, [&](const std::filesystem::path& model) {
+    ++calls;
+    if (model == "a") throw std::filesystem::filesystem_error("cannot look", std::error_code());
+    if (model == "b") throw std::bad_alloc();
+  });
+  CHECK(calls == 3);
+  REQUIRE(outcome.failures.size() == 2);
+  CHECK(outcome.code() == ExitCode::kFailure);
+  CHECK(contains(outcome.text, "1 of 3 models done, failed:\n  a\n  b\n"));
+  CHECK_THROWS_AS(for_each_model({"a"}, outcome, [](const std::filesystem::path&) { throw Stopped{}; }),
+                  Stopped);
+}
+
+}  // namespace
+}  // namespace bilens
