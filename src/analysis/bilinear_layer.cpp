@@ -19,13 +19,21 @@ at::Tensor dense_down(const BilinearLayer& layer) {
   return layer.down.defined() ? layer.down : at::eye(layer.d_hidden(), layer.gate.options());
 }
 
+template <class Move>
+BilinearLayer move_layer(const BilinearLayer& layer, const Move& move) {
+  const auto moved = [&](const at::Tensor& tensor) { return tensor.defined() ? move(tensor) : tensor; };
+  return {moved(layer.gate),    moved(layer.up),        moved(layer.down), moved(layer.gate_bias),
+          moved(layer.up_bias), moved(layer.down_bias), layer.residual};
+}
+
 }  // namespace
 
 BilinearLayer BilinearLayer::to(at::ScalarType dtype, at::Device device) const {
-  const auto move = [&](const at::Tensor& tensor) {
-    return tensor.defined() ? tensor.to(device, dtype) : tensor;
-  };
-  return {move(gate), move(up), move(down), move(gate_bias), move(up_bias), move(down_bias), residual};
+  return move_layer(*this, [&](const at::Tensor& tensor) { return tensor.to(device, dtype); });
+}
+
+BilinearLayer BilinearLayer::on(at::Device device) const {
+  return move_layer(*this, [&](const at::Tensor& tensor) { return tensor.to(device); });
 }
 
 at::Tensor BilinearLayer::forward(const at::Tensor& x) const {

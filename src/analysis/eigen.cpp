@@ -1,336 +1,474 @@
 #include "bilens/analysis/eigen.h"
 
 #include <ATen/ATen.h>
-#include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <numeric>
+#include <limits>
+#include <utility>
+#include <vector>
 
-#include "bilens/analysis/interaction.h"
+#include "bilens/analysis/certificate.h"
+#include "bilens/analysis/eigen_plan.h"
+#include "bilens/analysis/lanczos.h"
+#include "bilens/core/error.h"
 #include "bilens/core/log.h"
 #include "bilens/core/progress.h"
 #include "bilens/core/stop.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/random.h"
+#include "dense_eigen.h"
+#include "scaled_problem.h"
+#include "solver_limits.h"
+#include "spectrum.h"
 
 namespace bilens {
 
 namespace {
 
-constexpr double kTieFactor = 50.0;  // eigenvalues closer than this many eps‖Q‖ are not told apart
-
+/// Adds the time since the last lap to a sum. Work on a GPU counts where its result is waited for.
 class Stopwatch {
  public:
-  double lap() {
+  void lap(double& sum) {
     const auto now = std::chrono::steady_clock::now();
-    return std::chrono::duration<double>(now - std::exchange(last_, now)).count();
+    sum += std::chrono::duration<double>(now - std::exchange(last_, now)).count();
   }
 
  private:
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-/// The eigenproblem in the coordinates it is solved in: weights scaled to largest entry 1, input map reduced
-/// by QR.
-struct Reduced {
-  BilinearLayer layer;      // [h, r], run dtype, largest entries 1; down is the identity
-  at::Tensor scales;        // s [n, h], run dtype, largest entry 1
-  at::Tensor units;         // [n] float64: what the eigenvalues of the scaled problem are multiples of
-  at::Tensor basis;         // A [d_in, r], float64, orthonormal columns; undefined: the identity
-  at::Tensor complement;    // [d_in, d_in − r], float64: where all Q vanish
-  BilinearLayer exact;      // [h, d_in], float64, as stored, for checking; down is the identity
-  at::Tensor exact_scales;  // s [n, h], float64
+/// What a solver says of a chunk of c directions, in reduced coordinates.
+struct Candidates {
+  at::Tensor values;   // [c, q] float64, CPU, in the scaled problem's unit: all known eigenvalues
+  at::Tensor vectors;  // [c, k', r] run dtype: those of the `chosen`
+  at::Tensor chosen;   // [c, k'] int64, CPU: which of the values, by falling |λ|
+  at::Tensor columns;  // [c] int32
+  bool whole;          // eigenvalues that are not known are 0
 };
 
-double largest(const at::Tensor& tensor) {
-  const double value = tensor.abs().max().item<double>();
-  return value > 0 ? value : 1.0;
-}
+/// A chunk's eigenpairs over the input, in float64 on the device.
+struct Refined {
+  at::Tensor vectors;    // [c, k, d]
+  at::Tensor values;     // [c, k] CPU
+  at::Tensor residuals;  // [c, k] CPU, norms, not relative
+  at::Tensor beyond;     // [c] CPU: the λ of largest size that a probe saw outside these, or NaN
+};
 
-Reduced reduce(const BilinearLayer& stored, const at::Tensor& embed, const at::Tensor& directions,
-               at::Device device, at::ScalarType dtype, bool need_complement) {
-  const auto layer = stored.to(at::kDouble, device);
-  Reduced reduced;
-  const auto u = directions.defined() ? directions.to(device, at::kDouble)
-                                      : at::eye(layer.d_out(), layer.gate.options());
-  reduced.exact_scales = layer.down.defined() ? u.mm(layer.down) : u;
-  auto gate = layer.gate, up = layer.up;
-  if (embed.defined()) {
-    const auto e = embed.to(device, at::kDouble);
-    const auto [a, r] = at::linalg_qr(e.t(), need_complement ? "complete" : "reduced");
-    const int64_t rank = std::min(e.size(0), e.size(1));
-    reduced.basis = a.narrow(1, 0, rank);
-    if (need_complement) reduced.complement = a.narrow(1, rank, a.size(1) - rank);
-    const auto r_t = r.narrow(0, 0, rank).t();
-    reduced.exact = {gate.mm(e), up.mm(e), {}, {}, {}, {}, false};
-    gate = gate.mm(r_t);
-    up = up.mm(r_t);
-  } else {
-    reduced.exact = {gate, up, {}, {}, {}, {}, false};
+at::Tensor choose(const at::Tensor& values, int64_t k, double eps) {
+  const int64_t c = values.size(0), q = values.size(1), count = std::min(k, q);
+  auto chosen = at::empty({c, count}, at::kLong);
+  for (int64_t i = 0; i < c; ++i) {
+    const Spectrum spectrum{values.const_data_ptr<double>() + i * q, q, q, true};
+    const auto order = order_of(spectrum.values, q, kTieFactor * eps * spectrum.norm());
+    std::copy_n(order.begin(), count, chosen.mutable_data_ptr<int64_t>() + i * count);
   }
-  const double gate_unit = largest(gate), up_unit = largest(up);
-  const auto row_units = std::get<0>(reduced.exact_scales.abs().max(1));
-  const auto safe_units = at::where(row_units > 0, row_units, at::ones_like(row_units));
-  reduced.layer = {(gate / gate_unit).to(dtype), (up / up_unit).to(dtype), {}, {}, {}, {}, false};
-  reduced.scales = (reduced.exact_scales / safe_units.unsqueeze(1)).to(dtype);
-  reduced.units = safe_units * (gate_unit * up_unit);
-  return reduced;
+  return chosen;
 }
 
-/// Order of one spectrum: falling |λ|; within a run of |λ| that are not told apart, positive ones first.
-std::vector<int64_t> order_of(const double* values, int64_t count, double tie) {
-  std::vector<int64_t> order(count);
-  std::iota(order.begin(), order.end(), int64_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int64_t a, int64_t b) { return std::abs(values[a]) > std::abs(values[b]); });
-  for (auto begin = order.begin(); begin != order.end();) {
-    auto end = begin + 1;
-    while (end != order.end() && std::abs(values[*(end - 1)]) - std::abs(values[*end]) <= tie) ++end;
-    std::stable_partition(begin, end, [&](int64_t i) { return values[i] > 0; });
-    begin = end;
-  }
-  return order;
+/// Rows [c, k, ·] of the chosen columns of vectors [c, ·, q].
+at::Tensor take_columns(const at::Tensor& vectors, const at::Tensor& chosen) {
+  const auto index = chosen.to(vectors.device()).unsqueeze(1).expand({-1, vectors.size(1), -1});
+  return vectors.gather(2, index).mT().contiguous();
 }
 
-at::Tensor orient(const at::Tensor& vectors) {
-  const auto at_largest = vectors.abs().argmax(-1, /*keepdim=*/true);
-  const auto sign = vectors.gather(-1, at_largest).sign();
-  return vectors * at::where(sign == 0, at::ones_like(sign), sign);
+Candidates solve_dense(const InteractionOperator& q, int64_t k) {
+  const auto dtype = q.scales().scalar_type();
+  const auto [values, vectors] = checked_eigh(q.form(0, q.count(), dtype));
+  const auto spectra = values.to(at::kCPU, at::kDouble).nan_to_num(0).contiguous();
+  const auto chosen = choose(spectra, k, machine_epsilon(dtype));
+  return {spectra, take_columns(vectors, chosen), chosen, at::full({q.count()}, q.dimension(), at::kInt),
+          true};
 }
 
-/// One library call, whole spectra: values [c, r] ascending, vectors [c, r, r] in columns; NaN where it gave
-/// up.
-std::pair<at::Tensor, at::Tensor> library_eigh(const at::Tensor& matrices) {
-  try {
-    const auto [values, vectors] = at::linalg_eigh(matrices);
-    return {values, vectors};
-  } catch (const c10::LinAlgError&) {
-    const auto nan = std::numeric_limits<double>::quiet_NaN();
-    return {at::full({matrices.size(0), matrices.size(1)}, nan, matrices.options()),
-            at::full_like(matrices, nan)};
-  }
+/// Q = FᵀDF with the p rows of W and V that count in F: by Fᵀ = AR, A times the eigenvectors of RDRᵀ (2p×2p).
+Candidates solve_low_rank(const InteractionOperator& q, int64_t k) {
+  const auto& s = q.scales();
+  const int64_t c = q.count(), r = q.dimension(),
+                p = std::max<int64_t>(s.ne(0).sum(1).max().item<int64_t>(), 1);
+  const auto rows = std::get<1>(s.abs().topk(p, 1));  // [c, p]
+  const auto flat = rows.flatten();
+  const auto pick = [&](const at::Tensor& weight) { return weight.index_select(0, flat).view({c, p, r}); };
+  const auto f = at::cat({pick(q.layer().gate), pick(q.layer().up)}, 1);  // [c, 2p, r]
+  const auto half = s.gather(1, rows).unsqueeze(2) * 0.5;
+  const auto [a, upper] = at::linalg_qr(f.mT(), k > 2 * p ? "complete" : "reduced");
+  const auto triangle = upper.narrow(1, 0, 2 * p);
+  const auto of_gate = triangle.narrow(2, 0, p), of_up = triangle.narrow(2, p, p);
+  const auto one_side = of_gate.matmul(half * of_up.mT());
+  const auto [values, small] = checked_eigh(one_side + one_side.mT());
+  const auto spectra = values.to(at::kCPU, at::kDouble).nan_to_num(0).contiguous();
+  const auto chosen = choose(spectra, k, machine_epsilon(s.scalar_type()));
+  auto vectors = take_columns(small, chosen).matmul(a.narrow(2, 0, 2 * p).mT());
+  if (k > 2 * p) vectors = at::cat({vectors, a.narrow(2, 2 * p, std::min(k, r) - 2 * p).mT()}, 1);
+  return {spectra, vectors, chosen, at::full({c}, 2 * p, at::kInt), true};
 }
 
-/// Whether a library result is one: ‖(QX − XΛ)z‖ and ‖(XᵀX − I)z‖ over √r, small against what the dtype can
-/// do, for a few Gaussian z. A wrong column j shows as |z_j| times its error; that all four z_j are below .01
-/// has a chance of 4e-9. Forming the two matrices instead would cost a third of the eigensolver. [c] bool.
-at::Tensor sound(const at::Tensor& matrices, const at::Tensor& values, const at::Tensor& vectors,
-                 double tolerance) {
-  constexpr int64_t kProbes = 4;
-  const int64_t r = vectors.size(2);
-  const auto z = at::randn({r, kProbes}, make_generator(at::kCPU, derive_seed(0, "soundness")), at::kFloat)
-                     .to(vectors.options());
-  const auto norm = std::get<0>(values.abs().max(1)).clamp_min(std::numeric_limits<float>::min());
-  const auto xz = vectors.matmul(z);
-  const auto residual = matrices.matmul(xz) - vectors.matmul(values.unsqueeze(2) * z);
-  const auto off = vectors.mT().matmul(xz) - z;
-  const auto size = [&](const at::Tensor& error) {
-    return error.norm(2, {1}).amax(1) / std::sqrt(static_cast<double>(r));
+/// The operators for Lanczos: matrix-free, or formed once.
+SymmetricOperators matrix_free(const InteractionOperator& q) {
+  return [q, part = q, last = at::Tensor()](const at::Tensor& x, const at::Tensor& which) mutable {
+    if (!which.is_same(last)) {
+      part = q.select(which);
+      last = which;
+    }
+    return part.apply(x.unsqueeze(1)).squeeze(1);
   };
-  return (size(residual) / norm).le(tolerance).logical_and(size(off).le(tolerance));
 }
 
-/// Solves a chunk, and again in float64 and on the CPU where the library's answer does not check out.
-std::pair<at::Tensor, at::Tensor> checked_eigh(const at::Tensor& matrices) {
-  auto [values, vectors] = library_eigh(matrices);
-  // k·eps with k = 100 + r/4: ample for LAPACK's divide and conquer, and far below any wrong column.
-  const double bound =
-      (100.0 + 0.25 * static_cast<double>(matrices.size(1))) * machine_epsilon(matrices.scalar_type());
-  auto good = sound(matrices, values, vectors, bound);
-  if (good.all().item<bool>()) return {values, vectors};
-  for (const at::Device device : {matrices.device(), at::Device(at::kCPU)}) {
-    const auto bad = good.logical_not().nonzero().squeeze(1);
-    if (bad.numel() == 0) break;
-    log_debug(std::to_string(bad.numel()) + " of " + std::to_string(good.numel()) +
-              " spectra did not check out; solving them in float64 on " + device.str());
-    const auto part = matrices.index_select(0, bad).to(device, at::kDouble);
-    const auto [v, x] = library_eigh(part);
-    values = values.index_copy(0, bad, v.to(values.options()));
-    vectors = vectors.index_copy(0, bad, x.to(vectors.options()));
-    good = good.index_copy(0, bad, sound(part, v, x, bound).to(good.device()));
-  }
-  return {values, vectors};
+SymmetricOperators formed(const at::Tensor& matrices) {
+  return [matrices](const at::Tensor& x, const at::Tensor& which) {
+    auto all = at::zeros({matrices.size(0), x.size(1)}, x.options());
+    all.index_copy_(0, which, x);
+    return at::bmm(matrices, all.unsqueeze(2)).squeeze(2).index_select(0, which);
+  };
 }
 
-/// What the whole spectrum of one direction says about its first k eigenvalues. The r values of the solved
-/// problem are known; the other d − r are 0.
-struct Spectrum {
-  const double* values;  // ascending
-  int64_t r, d;
+at::Tensor random_start(int64_t r, const char* purpose, const at::TensorOptions& options) {
+  return at::randn({r}, make_generator(at::kCPU, derive_seed(0, purpose)), at::dtype(at::kDouble))
+      .to(options);
+}
 
-  double norm() const { return std::max(std::abs(values[0]), std::abs(values[r - 1])); }
-
-  /// (Σ|λ|)²/Σλ², the definition of the authors' code; 0 for Q = 0.
-  double effective_rank() const {
-    double sum = 0, squares = 0;
-    const double unit = norm() > 0 ? norm() : 1.0;
-    for (int64_t i = 0; i < r; ++i) {
-      sum += std::abs(values[i]) / unit;
-      squares += values[i] / unit * (values[i] / unit);
+class ChunkSolver {
+ public:
+  ChunkSolver(const EigenProblem& problem, at::Device device, const EigenConfig& config,
+              const EigenPlan& plan)
+      : config_(config), plan_(plan), scaled_(problem, device, config.dtype), d_(scaled_.dimension()) {
+    k_ = std::min(config.k, d_);
+    Stopwatch watch;
+    unit_traces_ = scaled_.exact(0, 1).unit_traces();
+    watch.lap(prepare_seconds_);
+    if (plan.energy_operations > 0) {
+      auto layer = problem.layer.to(at::kDouble, device);
+      if (problem.embed.defined()) layer = fold_input(layer, problem.embed.to(device, at::kDouble));
+      gram_ = interaction_gram(layer, layer);
+      watch.lap(energy_seconds_);
     }
-    return squares > 0 ? sum * sum / squares : 0.0;
   }
 
-  /// Distance of the i-th to the nearest other eigenvalue.
-  double gap(int64_t i) const {
-    double gap = r < d ? std::abs(values[i]) : std::numeric_limits<double>::infinity();
-    if (i > 0) gap = std::min(gap, values[i] - values[i - 1]);
-    if (i + 1 < r) gap = std::min(gap, values[i + 1] - values[i]);
-    return gap;
+  int64_t count() const { return scaled_.count(); }
+
+  EigenPairs solve(int64_t first, int64_t count) {
+    Stopwatch watch;
+    EigenPairs pairs;
+    pairs.solver = plan_.solver;
+    pairs.seconds.form = std::exchange(prepare_seconds_, 0.0);
+    pairs.seconds.energy = std::exchange(energy_seconds_, 0.0);
+    const auto exact = scaled_.exact(first, count);
+    const auto q = scaled_.scaled(exact.scales());
+    const auto units = scaled_.units(exact.scales()).cpu();
+    at::Tensor matrices;
+    if (plan_.solver == EigenSolver::kFormed) matrices = q.form(0, count, config_.dtype);
+    const SymmetricOperators operators = matrices.defined() ? formed(matrices) : matrix_free(q);
+    watch.lap(pairs.seconds.form);
+    auto found = candidates(q, operators);
+    watch.lap(pairs.seconds.solve);
+    auto refined = refine(exact, over_input(found), !found.whole);
+    watch.lap(pairs.seconds.check);
+    const auto spectra = found.values * units.unsqueeze(1);
+    if (!found.whole && config_.probe && !config_.certify) {
+      probe(exact, operators, at::arange(count, at::kLong), refined, pairs);
+      watch.lap(pairs.seconds.probe);
+    }
+    if (config_.certify) certify(exact, operators, spectra, found.whole, refined, pairs);
+    if (config_.certify) watch.lap(pairs.seconds.certify);
+    write(refined, found, spectra, pairs);
+    pairs.trace = exact.scales().mv(unit_traces_).cpu();
+    add_energy(exact, matrices, units, found, spectra, pairs);
+    watch.lap(pairs.seconds.check);
+    if (plan_.solver == EigenSolver::kLanczos) report_rate(pairs, found);
+    return pairs;
   }
 
-  /// Whether the k-th and the next |λ| are not told apart.
-  bool tie_at(int64_t k, const std::vector<int64_t>& order, double tie) const {
-    if (k >= d) return false;
-    const auto magnitude = [&](int64_t rank) { return rank < r ? std::abs(values[order[rank]]) : 0.0; };
-    return magnitude(k - 1) - magnitude(k) <= tie;
+ private:
+  double lanczos_tolerance() const { return 0.4 * residual_tolerance(config_); }
+
+  Candidates candidates(const InteractionOperator& q, const SymmetricOperators& operators) const {
+    if (plan_.solver == EigenSolver::kDense) return solve_dense(q, k_);
+    if (plan_.solver == EigenSolver::kLowRank) return solve_low_rank(q, k_);
+    LanczosConfig lanczos_config;
+    lanczos_config.wanted = k_;
+    lanczos_config.guards = kGuards;
+    lanczos_config.tolerance = lanczos_tolerance();
+    lanczos_config.basis = plan_.basis;
+    lanczos_config.columns = 12 * plan_.basis;
+    const auto ritz =
+        lanczos(operators, q.count(), random_start(q.dimension(), "lanczos", q.scales().options()), {},
+                lanczos_config);
+    const auto chosen = choose(ritz.values.contiguous(), k_, machine_epsilon(config_.dtype));
+    const auto index = chosen.to(ritz.vectors.device()).unsqueeze(2).expand({-1, -1, q.dimension()});
+    return {ritz.values, ritz.vectors.gather(1, index), chosen, ritz.columns, false};
   }
+
+  /// The candidates' vectors over the input, [c, k, d] float64, with null vectors where k exceeds what is
+  /// known.
+  at::Tensor over_input(const Candidates& found) const {
+    const auto x = scaled_.lift(found.vectors.to(at::kDouble));
+    const int64_t missing = k_ - x.size(1);
+    if (missing <= 0) return x;
+    return at::cat({x, scaled_.null_vectors(missing).unsqueeze(0).expand({x.size(0), missing, d_})}, 1);
+  }
+
+  /// Rayleigh quotients in float64 against the weights as stored; with `mix` after a Rayleigh–Ritz step in
+  /// the span.
+  Refined refine(const InteractionOperator& exact, at::Tensor x, bool mix) const {
+    if (mix) {
+      x = std::get<0>(at::linalg_qr(x.mT())).mT().contiguous();
+    } else {
+      x = x / x.norm(2, {2}, true);
+    }
+    auto qx = exact.apply(x);
+    if (mix) {
+      const auto h = x.matmul(qx.mT());
+      const auto rotation = std::get<1>(at::linalg_eigh((h + h.mT()) * 0.5)).mT();
+      x = rotation.matmul(x);
+      qx = rotation.matmul(qx);
+    }
+    const auto values = (x * qx).sum(2, true);
+    return {x, values.squeeze(2).cpu(), (qx - x * values).norm(2, {2}).cpu(),
+            at::full({x.size(0)}, std::numeric_limits<double>::quiet_NaN(), at::kDouble)};
+  }
+
+  /// Looks for eigenvalues beyond |λ_k| that are missing, by a few Lanczos columns of the deflated operator
+  /// from another random start (a Ritz value is never larger than the largest |λ|, so a hit is one), and
+  /// takes them in.
+  void probe(const InteractionOperator& exact, const SymmetricOperators& operators, at::Tensor which,
+             Refined& refined, EigenPairs& pairs) const {
+    const double margin = 2 * residual_tolerance(config_);
+    const auto units = scaled_.units(exact.scales()).cpu();
+    const auto options = exact.scales().options().dtype(config_.dtype);
+    const int64_t r = scaled_.rank();
+    for (int64_t round = 0; round < k_ && which.numel() > 0 && r > k_; ++round) {
+      const auto device_which = which.to(options.device());
+      const SymmetricOperators part = [&](const at::Tensor& x, const at::Tensor& of) {
+        return operators(x, device_which.index_select(0, of));
+      };
+      const auto locked = scaled_.restrict(refined.vectors.index_select(0, device_which)).to(config_.dtype);
+      LanczosConfig look;
+      look.wanted = 1;
+      look.guards = 0;
+      look.basis = look.columns = std::min(kProbeColumns, r - k_);
+      const auto start = random_start(r, "probe", options);
+      const auto seen = lanczos(part, which.numel(), start, locked, look).values.select(1, 0) *
+                        units.index_select(0, which);
+      const auto sizes = refined.values.index_select(0, which).abs();
+      refined.beyond.index_copy_(0, which, seen);
+      const auto hit = seen.abs().gt(sizes.amin(1) + margin * sizes.amax(1)).nonzero().squeeze(1);
+      if (hit.numel() == 0) return;
+      log_debug("the probe found missing eigenpairs of " + std::to_string(hit.numel()) + " directions");
+      if (round == 0) pairs.repaired += hit.numel();
+      const auto device_hit = hit.to(options.device());
+      LanczosConfig repair;
+      repair.wanted = 2;
+      repair.guards = 1;
+      repair.tolerance = lanczos_tolerance();
+      repair.basis = plan_.basis;
+      repair.columns = 12 * plan_.basis;
+      const SymmetricOperators of_hits = [&](const at::Tensor& x, const at::Tensor& of) {
+        return part(x, device_hit.index_select(0, of));
+      };
+      const auto extra = lanczos(of_hits, hit.numel(), start, locked.index_select(0, device_hit), repair);
+      which = which.index_select(0, hit);
+      merge(exact, which, extra, refined);
+    }
+  }
+
+  /// The k largest out of k known and some further eigenvectors.
+  void merge(const InteractionOperator& exact, const at::Tensor& which, const RitzPairs& extra,
+             Refined& refined) const {
+    const auto device_which = which.to(refined.vectors.device());
+    const auto more = scaled_.lift(extra.vectors.to(at::kDouble));
+    const auto all = refine(exact.select(device_which),
+                            at::cat({refined.vectors.index_select(0, device_which), more}, 1), true);
+    const auto chosen = choose(all.values.contiguous(), k_, machine_epsilon(config_.dtype));
+    const auto rows = chosen.to(more.device()).unsqueeze(2).expand({-1, -1, d_});
+    refined.vectors.index_copy_(0, device_which, all.vectors.gather(1, rows));
+    refined.values.index_copy_(0, which, all.values.gather(1, chosen));
+    refined.residuals.index_copy_(0, which, all.residuals.gather(1, chosen));
+    const auto order = all.values.abs().argsort(/*stable=*/true, 1, /*descending=*/true);
+    refined.beyond.index_copy_(0, which, all.values.gather(1, order).select(1, k_));
+  }
+
+  void certify(const InteractionOperator& exact, const SymmetricOperators& operators,
+               const at::Tensor& spectra, bool whole, Refined& refined, EigenPairs& pairs) const {
+    const Certifier certifier(exact);
+    const int64_t c = exact.count();
+    pairs.certified_bound = at::empty({c}, at::kDouble);
+    const auto prove = [&](int64_t i) {
+      const auto order = std::get<1>(refined.values[i].abs().sort(0, /*descending=*/true));
+      const auto vectors = refined.vectors[i].index_select(0, order.to(refined.vectors.device()));
+      const auto all = spectra[i].contiguous();
+      const Spectrum spectrum{all.const_data_ptr<double>(), all.numel(), d_, whole};
+      const auto ranks = order_of(spectrum.values, spectrum.known, 0);
+      const double known = k_ < spectrum.known ? std::abs(spectrum.values[ranks[k_]]) : 0.0;
+      const double seen = std::abs(refined.beyond[i].item<double>()), next = std::isnan(seen) ? known : seen;
+      pairs.certified_bound[i] = certifier.bound(i, refined.values[i].index_select(0, order), vectors, next);
+    };
+    for (int64_t i = 0; i < c; ++i) {
+      if (stop_requested()) throw Stopped{};
+      prove(i);
+    }
+    const auto unproved = pairs.certified_bound.isnan().nonzero().squeeze(1);
+    if (unproved.numel() == 0 || whole) return;
+    probe(exact, operators, unproved, refined, pairs);
+    for (int64_t j = 0; j < unproved.numel(); ++j) prove(unproved[j].item<int64_t>());
+  }
+
+  /// Orders, orients and rounds the eigenvectors; residuals, gaps, clusters.
+  void write(const Refined& refined, const Candidates& found, const at::Tensor& spectra,
+             EigenPairs& pairs) const {
+    const int64_t c = refined.values.size(0), q = spectra.size(1), known = found.chosen.size(1);
+    const double eps = machine_epsilon(config_.dtype);
+    const auto values = refined.values.contiguous();
+    pairs.vector_error = at::zeros({c, k_}, at::kDouble);
+    pairs.effective_rank = at::zeros({c}, at::kDouble);
+    pairs.cluster = at::zeros({c, k_}, at::kInt);
+    pairs.tie_at_k = at::zeros({c}, at::kByte);
+    pairs.columns = found.columns;
+    auto order = at::empty({c, k_}, at::kLong);
+    auto norms = at::empty({c, 1}, at::kDouble);
+    for (int64_t i = 0; i < c; ++i) {
+      // The k refined ones, then what else is known (a probe may see a guard again).
+      const auto* own = values.const_data_ptr<double>() + i * k_;
+      const auto* all = spectra.const_data_ptr<double>() + i * q;
+      std::vector<double> joined(own, own + k_);
+      std::vector<bool> taken(q, false);
+      for (int64_t j = 0; j < known; ++j) taken[found.chosen[i][j].item<int64_t>()] = true;
+      for (int64_t j = 0; j < q; ++j)
+        if (!taken[j]) joined.push_back(all[j]);
+      if (const double beyond = refined.beyond[i].item<double>(); !std::isnan(beyond))
+        joined.push_back(beyond);
+      const Spectrum spectrum{joined.data(), static_cast<int64_t>(joined.size()), d_, found.whole};
+      const double norm = spectrum.norm(), tie = kTieFactor * eps * norm;
+      const auto ranks = order_of(own, k_, tie);
+      // An eigenvalue is within its residual of the truth: two that are closer than that are not told apart.
+      const double blur = std::max(tie, 2 * refined.residuals[i].max().item<double>());
+      int32_t cluster = 0;
+      for (int64_t j = 0; j < k_; ++j) {
+        order[i][j] = ranks[j];
+        const double gap = spectrum.gap(ranks[j]), residual = refined.residuals[i][ranks[j]].item<double>();
+        pairs.vector_error[i][j] = gap > 0 ? std::min(residual / gap, 1.0) : 1.0;
+        if (j > 0 && std::abs(own[ranks[j]] - own[ranks[j - 1]]) > blur) ++cluster;
+        pairs.cluster[i][j] = cluster;
+      }
+      norms[i][0] = norm > 0 ? norm : 1.0;
+      pairs.effective_rank[i] = spectrum.effective_rank();
+      pairs.tie_at_k[i] =
+          static_cast<int64_t>(spectrum.tie_at(k_, order_of(joined.data(), spectrum.known, tie), blur));
+    }
+    pairs.eigenvalues = values.gather(1, order);
+    const auto rows = order.to(refined.vectors.device()).unsqueeze(2).expand({c, k_, d_});
+    const auto x = orient(refined.vectors.gather(1, rows));
+    const auto rounded = x.to(config_.dtype);
+    // (Q − λ)(v + δ): rounding adds at most 2‖Q‖‖δ‖ to the residual of what is stored.
+    const auto rounding = (rounded.to(at::kDouble) - x).norm(2, {2}).cpu();
+    pairs.eigenvectors = rounded.cpu();
+    pairs.residuals = refined.residuals.gather(1, order) / norms + 2 * rounding;
+    pairs.converged = pairs.residuals.amax(1).le(residual_tolerance(config_)).to(at::kByte);
+  }
+
+  static at::Tensor orient(const at::Tensor& vectors) {
+    const auto sign = vectors.gather(2, vectors.abs().argmax(2, /*keepdim=*/true)).sign();
+    return vectors * at::where(sign == 0, at::ones_like(sign), sign);
+  }
+
+  void add_energy(const InteractionOperator& exact, const at::Tensor& matrices, const at::Tensor& units,
+                  const Candidates& found, const at::Tensor& spectra, EigenPairs& pairs) const {
+    if (!plan_.energy) return;
+    if (gram_.defined()) {
+      pairs.frobenius = (exact.scales().mm(gram_) * exact.scales()).sum(1).clamp_min(0).sqrt().cpu();
+    } else if (found.whole) {
+      pairs.frobenius = spectra.norm(2, {1});
+    } else {
+      pairs.frobenius = matrices.to(at::kDouble).norm(2, {1, 2}).cpu() * units;
+    }
+    const auto total = pairs.frobenius.square().unsqueeze(1);
+    const auto share = pairs.eigenvalues.square().cumsum(1) / total;
+    pairs.weight_energy = at::where(total > 0, share, at::ones_like(share));
+  }
+
+  void report_rate(const EigenPairs& pairs, const Candidates& found) const {
+    const double columns = found.columns.sum().item<double>();
+    const double operations = columns * 8 * static_cast<double>(scaled_.hidden() * scaled_.rank());
+    log_debug("lanczos: " + format_number(columns) + " columns, " + format_number(operations * 1e-9) +
+              " GFLOP of products at " + format_number(operations * 1e-9 / pairs.seconds.solve) +
+              " GFLOP/s, everything else included");
+  }
+
+  const EigenConfig& config_;
+  const EigenPlan& plan_;
+  const ScaledProblem scaled_;
+  int64_t d_, k_ = 0;
+  at::Tensor unit_traces_;  // [h]
+  at::Tensor gram_;         // [h, h], with exact energy of a Lanczos solver
+  double prepare_seconds_ = 0, energy_seconds_ = 0;
 };
 
-EigenPairs make_result(int64_t n, int64_t k, int64_t d, const EigenConfig& config) {
-  const auto real = at::dtype(at::kDouble);
-  EigenPairs result;
-  result.eigenvalues = at::zeros({n, k}, real);
-  result.eigenvectors = at::zeros({n, k, d}, at::dtype(config.dtype));
-  result.residuals = at::zeros({n, k}, real);
-  result.trace = at::zeros({n}, real);
-  if (config.energy) result.frobenius = at::zeros({n}, real);
-  if (config.energy) result.weight_energy = at::zeros({n, k}, real);
-  result.vector_error = at::zeros({n, k}, real);
-  result.effective_rank = at::zeros({n}, real);
-  result.converged = at::zeros({n}, at::kByte);
-  result.columns = at::full({n}, d, at::kInt);
-  result.cluster = at::zeros({n, k}, at::kInt);
-  result.tie_at_k = at::zeros({n}, at::kByte);
-  return result;
-}
-
-/// Solves directions first … first+count−1 and writes their rows.
-void solve_chunk(const Reduced& reduced, int64_t first, int64_t count, const EigenConfig& config,
-                 EigenPairs& result) {
-  Stopwatch watch;
-  const int64_t k = result.k(), d = result.eigenvectors.size(2), r = reduced.layer.d_in();
-  const double eps = machine_epsilon(config.dtype);
-  const InteractionOperator scaled(reduced.layer, reduced.scales.narrow(0, first, count));
-  const auto matrices = scaled.form(0, count);
-  result.seconds_form += watch.lap();
-  const auto [values, vectors] = checked_eigh(matrices);
-  const auto units = reduced.units.narrow(0, first, count);
-  const auto spectra = (values.to(at::kDouble) * units.unsqueeze(1)).cpu().contiguous();
-  result.seconds_solve += watch.lap();
-
-  // The k of largest |λ| out of the r that are known; beyond r all eigenvalues are 0, on the complement of
-  // the basis.
-  const int64_t known = std::min(k, r);
-  auto chosen = at::empty({count, known}, at::kLong);
-  for (int64_t i = 0; i < count; ++i) {
-    const Spectrum spectrum{spectra.const_data_ptr<double>() + i * r, r, d};
-    const double tie = kTieFactor * eps * spectrum.norm();
-    const auto order = order_of(spectrum.values, r, tie);
-    std::copy_n(order.begin(), known, chosen.mutable_data_ptr<int64_t>() + i * known);
-    result.effective_rank[first + i] = spectrum.effective_rank();
-    result.tie_at_k[first + i] = static_cast<int64_t>(spectrum.tie_at(k, order, tie));
-    for (int64_t j = 0; j < known; ++j) result.vector_error[first + i][j] = spectrum.gap(order[j]);
+/// Appends the rows of one chunk.
+void append(EigenPairs& all, const EigenPairs& chunk) {
+  if (!all.eigenvalues.defined()) {
+    all = chunk;
+    return;
   }
-  const auto index = chosen.to(vectors.device()).unsqueeze(1).expand({count, r, known});
-  auto top = vectors.gather(2, index).to(at::kDouble);
-  if (reduced.basis.defined()) top = at::matmul(reduced.basis, top);
-  if (k > known)
-    top = at::cat({top, reduced.complement.narrow(1, 0, k - known).expand({count, d, k - known})}, 2);
-  top = top / top.norm(2, {1}, true);
-  const auto rows = orient(top.mT().contiguous()).to(config.dtype);
-  result.eigenvectors.narrow(0, first, count).copy_(rows);
-
-  // Rayleigh quotients and residuals of the stored vectors against the weights as stored, in float64.
-  const InteractionOperator exact(reduced.exact, reduced.exact_scales.narrow(0, first, count));
-  const auto x = rows.to(at::kDouble).mT().contiguous();
-  const auto qx = exact.apply(x);
-  const auto lambda = (x * qx).sum(1) / (x * x).sum(1);
-  const auto norms = std::get<0>(spectra.abs().max(1));
-  const auto safe = at::where(norms > 0, norms, at::ones_like(norms)).unsqueeze(1);
-  const auto residual = (qx - x * lambda.unsqueeze(1)).norm(2, {1}).cpu() / safe;
-  result.eigenvalues.narrow(0, first, count).copy_(lambda);
-  result.residuals.narrow(0, first, count).copy_(residual);
-  auto gaps = result.vector_error.narrow(0, first, count);
-  gaps.copy_(at::where(gaps > 0, (residual * safe / gaps).clamp_max(1.0), at::ones_like(gaps)));
-  result.trace.narrow(0, first, count).copy_(exact.trace());
-  if (config.energy) {
-    result.frobenius.narrow(0, first, count).copy_(matrices.to(at::kDouble).norm(2, {1, 2}) * units);
+  for (const auto field :
+       {&EigenPairs::eigenvalues, &EigenPairs::eigenvectors, &EigenPairs::residuals, &EigenPairs::trace,
+        &EigenPairs::frobenius, &EigenPairs::weight_energy, &EigenPairs::vector_error,
+        &EigenPairs::effective_rank, &EigenPairs::converged, &EigenPairs::columns, &EigenPairs::cluster,
+        &EigenPairs::tie_at_k, &EigenPairs::certified_bound}) {
+    if ((all.*field).defined()) all.*field = at::cat({all.*field, chunk.*field});
   }
-  result.seconds_check += watch.lap();
-}
-
-/// Rayleigh quotients can change the order of eigenvalues that are not told apart; the rows follow.
-void sort_rows(EigenPairs& result, double eps) {
-  const int64_t n = result.size(), k = result.k();
-  for (int64_t i = 0; i < n; ++i) {
-    const auto values = result.eigenvalues[i].clone();
-    const auto* v = values.const_data_ptr<double>();
-    const double tie = kTieFactor * eps * values.abs().max().item<double>();
-    const auto order = order_of(v, k, tie);
-    if (!std::is_sorted(order.begin(), order.end())) {
-      const auto index = at::tensor(order, at::kLong);
-      for (auto* tensor :
-           {&result.eigenvalues, &result.eigenvectors, &result.residuals, &result.vector_error}) {
-        (*tensor)[i].copy_((*tensor)[i].index_select(0, index));
-      }
-    }
-    int32_t cluster = 0;
-    auto* clusters = result.cluster.mutable_data_ptr<int32_t>() + i * k;
-    for (int64_t j = 0; j < k; ++j) {
-      if (j > 0 && std::abs(v[order[j]] - v[order[j - 1]]) > tie) ++cluster;
-      clusters[j] = cluster;
-    }
-  }
-}
-
-void judge(EigenPairs& result, const EigenConfig& config) {
-  const double tolerance = config.tolerance.value_or(config.dtype == at::kDouble ? 1e-10 : 5e-6);
-  result.converged = std::get<0>(result.residuals.max(1)).le(tolerance).to(at::kByte);
-  if (config.energy) {
-    const auto total = result.frobenius.square().unsqueeze(1);
-    const auto share = result.eigenvalues.square().cumsum(1) / total;
-    result.weight_energy = at::where(total > 0, share, at::ones_like(share));
+  all.repaired += chunk.repaired;
+  for (const auto part :
+       {&EigenPairs::Seconds::form, &EigenPairs::Seconds::solve, &EigenPairs::Seconds::check,
+        &EigenPairs::Seconds::probe, &EigenPairs::Seconds::certify, &EigenPairs::Seconds::energy}) {
+    all.seconds.*part += chunk.seconds.*part;
   }
 }
 
 }  // namespace
 
-int64_t dense_bytes_per_direction(int64_t d_hidden, int64_t rank, int64_t d_in, int64_t k,
-                                  at::ScalarType dtype) {
-  // s ⊙ V, Wᵀ(s ⊙ V), Q, the vectors, LAPACK's workspace of two matrices; then, in float64, the k vectors and
-  // their images under W, V and Q.
-  const int64_t solve = (d_hidden * rank + 7 * rank * rank) * static_cast<int64_t>(c10::elementSize(dtype));
-  return solve + k * 8 * (5 * d_in + 2 * d_hidden);
+const char* solver_name(EigenSolver solver) {
+  switch (solver) {
+    case EigenSolver::kDense: return "dense";
+    case EigenSolver::kLowRank: return "low_rank";
+    case EigenSolver::kLanczos: return "lanczos";
+    case EigenSolver::kFormed: return "formed";
+    default: return "auto";
+  }
 }
 
-EigenPairs solve_dense(const BilinearLayer& layer, const at::Tensor& embed, const at::Tensor& directions,
-                       at::Device device, const EigenConfig& config) {
-  Stopwatch watch;
-  check_layer(layer, "layer");
-  const int64_t d = embed.defined() ? embed.size(1) : layer.d_in();
-  const int64_t k = std::min(config.k, d);
-  const int64_t rank = embed.defined() ? std::min(embed.size(0), embed.size(1)) : d;
-  const auto reduced = reduce(layer, embed, directions, device, config.dtype, k > rank);
-  const int64_t n = reduced.scales.size(0);
-  auto result = make_result(n, k, d, config);
-  result.seconds_form = watch.lap();
-  const int64_t chunk = std::clamp<int64_t>(
-      config.memory_limit / dense_bytes_per_direction(layer.d_hidden(), rank, d, k, config.dtype), 1, n);
-  Progress progress("decompose", n, "directions");
-  for (int64_t first = 0; first < n; first += chunk) {
-    if (stop_requested()) throw Stopped{};
-    const int64_t count = std::min(chunk, n - first);
-    solve_chunk(reduced, first, count, config, result);
-    progress.advance(count);
+EigenSolver solver_from_name(const std::string& name) {
+  for (const auto solver :
+       {EigenSolver::kDense, EigenSolver::kLowRank, EigenSolver::kLanczos, EigenSolver::kFormed}) {
+    if (name == solver_name(solver)) return solver;
   }
-  watch.lap();
-  sort_rows(result, machine_epsilon(config.dtype));
-  judge(result, config);
-  result.seconds_check += watch.lap();
-  return result;
+  throw Error(ExitCode::kBadInput, {"solver", "dense, low_rank, lanczos or formed", "\"" + name + "\"", ""});
+}
+
+double residual_tolerance(const EigenConfig& config) {
+  return config.tolerance.value_or(config.dtype == at::kDouble ? 1e-10 : 5e-6);
+}
+
+void solve_eigen(const EigenProblem& problem, at::Device device, const EigenConfig& config, int64_t first,
+                 const EigenSink& sink) {
+  check_layer(problem.layer, "layer");
+  const auto plan = plan_eigen(eigen_sizes(problem, config.k), device, config);
+  log_debug(plan.describe());
+  ChunkSolver solver(problem, device, config, plan);
+  const int64_t n = solver.count();
+  Progress progress("decompose", n, "directions", first);
+  while (first < n) {
+    if (stop_requested()) throw Stopped{};
+    const int64_t count = std::min(plan.chunk, n - first);
+    sink(first, solver.solve(first, count));
+    progress.advance(count);
+    first += count;
+  }
+}
+
+EigenPairs solve_eigen(const EigenProblem& problem, at::Device device, const EigenConfig& config) {
+  EigenPairs all;
+  solve_eigen(problem, device, config, 0, [&](int64_t, const EigenPairs& chunk) { append(all, chunk); });
+  return all;
 }
 
 }  // namespace bilens

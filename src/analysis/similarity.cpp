@@ -23,8 +23,8 @@ BilinearLayer through(const BilinearLayer& layer, const at::Tensor& map) {
 /// Σ^½(2Qμ + l): [n, d]
 at::Tensor whitened_slopes(const QuadraticForms& forms, const InputDistribution& x) {
   const InteractionOperator q(forms.layer, forms.directions);
-  const auto mean = x.mean.view({1, -1, 1}).expand({q.count(), x.mean.numel(), 1});
-  return (2.0 * q.apply(mean).squeeze(2) + forms.linear).mm(x.root);
+  const auto mean = x.mean.view({1, 1, -1}).expand({q.count(), 1, x.mean.numel()});
+  return (2.0 * q.apply(mean).squeeze(1) + forms.linear).mm(x.root);
 }
 
 }  // namespace

@@ -206,29 +206,45 @@ at::Tensor SafetensorsFile::tensor(const std::string& name) const {
   return copy;
 }
 
-void write_safetensors(const std::filesystem::path& path, NamedTensors tensors, const Json& metadata) {
-  std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) {
-    return std::pair(dtype_rank(a.second.scalar_type()), a.first) <
-           std::pair(dtype_rank(b.second.scalar_type()), b.first);
+size_t TensorSpec::bytes() const {
+  size_t bytes = c10::elementSize(dtype);
+  for (const int64_t size : shape) bytes *= static_cast<size_t>(size);
+  return bytes;
+}
+
+std::string start_safetensors(std::vector<TensorSpec>& specs, const Json& metadata) {
+  std::sort(specs.begin(), specs.end(), [](const auto& a, const auto& b) {
+    return std::pair(dtype_rank(a.dtype), a.name) < std::pair(dtype_rank(b.dtype), b.name);
   });
   Json header = Json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   size_t offset = 0;
-  for (const auto& [name, tensor] : tensors) {
-    const size_t end = offset + tensor.numel() * tensor.element_size();
-    header[name] = {{"dtype", dtypes()[dtype_rank(tensor.scalar_type())].first},
-                    {"shape", tensor.sizes().vec()},
-                    {"data_offsets", {offset, end}}};
+  for (const auto& spec : specs) {
+    const size_t end = offset + spec.bytes();
+    header[spec.name] = {{"dtype", dtypes()[dtype_rank(spec.dtype)].first},
+                         {"shape", spec.shape},
+                         {"data_offsets", {offset, end}}};
     offset = end;
   }
   std::string text = header.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');
   const uint64_t header_bytes = text.size();
-  AtomicFile file(path);
-  file.write(&header_bytes, 8);
-  file.write(text);
+  std::string size(8, '\0');
+  std::memcpy(size.data(), &header_bytes, 8);
+  return size + text;
+}
+
+void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors, const Json& metadata) {
+  std::vector<TensorSpec> specs;
+  std::map<std::string, at::Tensor> by_name;
   for (const auto& [name, tensor] : tensors) {
-    const auto dense = tensor.detach().cpu().contiguous();
+    specs.push_back({name, tensor.scalar_type(), tensor.sizes().vec()});
+    by_name[name] = tensor;
+  }
+  AtomicFile file(path);
+  file.write(start_safetensors(specs, metadata));
+  for (const auto& spec : specs) {
+    const auto dense = by_name.at(spec.name).detach().cpu().contiguous();
     file.write(dense.const_data_ptr(), dense.numel() * dense.element_size());
   }
   file.commit();

@@ -8,6 +8,7 @@
 #include "bilens/core/memory.h"
 #include "bilens/data/image_dataset.h"
 #include "bilens/io/weights.h"
+#include "bilens/tensor/device.h"
 #include "bilens/tensor/random.h"
 #include "bilens/tensor/shape.h"
 
@@ -94,6 +95,15 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
           .json("directions", &C::directions, directions_schema())
           .choice("method", &C::method, "Eigenvectors of each direction's interaction matrix.",
                   words({"eigen"}))
+          .choice("solver", &C::solver,
+                  "How: \"dense\" forms Q, \"low_rank\" reduces directions of few hidden units, \"lanczos\" "
+                  "never "
+                  "forms Q, \"formed\" is Lanczos on Q; \"auto\" the cheapest (see --dry-run).",
+                  std::vector<std::pair<std::string, EigenSolver>>{{"auto", EigenSolver::kAuto},
+                                                                   {"dense", EigenSolver::kDense},
+                                                                   {"low_rank", EigenSolver::kLowRank},
+                                                                   {"lanczos", EigenSolver::kLanczos},
+                                                                   {"formed", EigenSolver::kFormed}})
           .json("k", &C::k,
                 any_of("Eigenpairs a direction, by falling |lambda|; clipped to the dimension.",
                        {kPositive, {{"enum", {"all"}}}}))
@@ -110,8 +120,13 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
               "center", &C::center,
               "Subtracts the mean of the head's rows: what is common to all classes changes no probability.",
               words({"mean", "none"}))
-          .choice("energy", &C::energy, "Whether to state the share of the Frobenius norm.",
-                  words({"auto", "exact", "off"}))
+          .flag("probe", &C::probe, "Looks for eigenpairs that an iterative solver missed, and adds them.")
+          .flag("certify", &C::certify,
+                "Proves a bound on all eigenvalues that are not listed; forms Q in float64.")
+          .choice("energy", &C::energy,
+                  "Whether to state the share of the Frobenius norm; \"auto\": where it is cheap.",
+                  std::vector<std::pair<std::string, Energy>>{
+                      {"auto", Energy::kAuto}, {"exact", Energy::kExact}, {"off", Energy::kOff}})
           .json("memory_limit", &C::memory_limit,
                 any_of("Bytes for the matrices in work; \"auto\": a quarter of what is free.",
                        {{{"type", "integer"}, {"minimum", 1 << 20}}, {{"enum", {"auto"}}}}))
@@ -158,12 +173,17 @@ bool DecomposeRunConfig::wants_layer(int64_t number) const {
   return layers.is_string() || std::find(layers.begin(), layers.end(), Json(number)) != layers.end();
 }
 
-int64_t DecomposeRunConfig::k_for(int64_t dimension) const {
-  return k.is_string() ? dimension : std::min(k.get<int64_t>(), dimension);
-}
-
-int64_t DecomposeRunConfig::memory_bytes() const {
-  return memory_limit.is_string() ? available_memory() / 4 : memory_limit.get<int64_t>();
+EigenConfig DecomposeRunConfig::eigen(int64_t dimension) const {
+  EigenConfig eigen;
+  eigen.k = k.is_string() ? dimension : std::min(k.get<int64_t>(), dimension);
+  eigen.dtype = parse_dtype(dtype);
+  eigen.solver = solver;
+  eigen.tolerance = tolerance;
+  eigen.probe = probe;
+  eigen.certify = certify;
+  eigen.energy = energy;
+  eigen.memory_limit = memory_limit.is_string() ? available_memory() / 4 : memory_limit.get<int64_t>();
+  return eigen;
 }
 
 Directions choose_directions(const DecomposeRunConfig& config, const SourceLayer& source) {

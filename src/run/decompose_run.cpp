@@ -4,14 +4,15 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <map>
 
 #include "bilens/analysis/decomposition.h"
+#include "bilens/analysis/eigen_plan.h"
 #include "bilens/core/files.h"
 #include "bilens/core/log.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/progress.h"
+#include "bilens/core/text.h"
 #include "bilens/core/version.h"
 #include "bilens/model/model_directory.h"
 #include "bilens/run/batch.h"
@@ -54,6 +55,7 @@ void subtract_layers(LayerSource& source, const LayerSource& other) {
     }
     layer.layer = subtract(layer.layer, match->layer);
   }
+  source.minus_sha256 = other.sha256;
 }
 
 fs::path default_out(const fs::path& model) {
@@ -96,19 +98,20 @@ Json summarize(const fs::path& model, const fs::path& out, const Decomposition& 
                       {"converged", layer.pairs.converged.sum().item<int64_t>()},
                       {"worst_residual", layer.pairs.residuals.max().item<double>()}});
   }
-  return {{"model", model.string()}, {"out", out.string()}, {"layers", layers}, {"seconds", seconds}};
+  return {{"model", model.string()},
+          {"out", out.string()},
+          {"layers", layers},
+          {"seconds", seconds},
+          {"peak_memory_bytes", peak_memory()}};
 }
 
 std::string in_words(const Json& result) {
   std::string text;
   for (const auto& layer : result.at("layers")) {
-    char line[160];
-    std::snprintf(line, sizeof line,
-                  "layer %lld: %lld directions, top %lld, %lld converged, worst residual %.1e\n",
-                  layer.at("layer").get<long long>(), layer.at("directions").get<long long>(),
-                  layer.at("k").get<long long>(), layer.at("converged").get<long long>(),
-                  layer.at("worst_residual").get<double>());
-    text += line;
+    text += format("layer %lld: %lld directions, top %lld, %lld converged, worst residual %.1e\n",
+                   layer.at("layer").get<long long>(), layer.at("directions").get<long long>(),
+                   layer.at("k").get<long long>(), layer.at("converged").get<long long>(),
+                   layer.at("worst_residual").get<double>());
   }
   return text + format_duration(result.at("seconds").get<double>()) + "  " +
          result.at("out").get<std::string>() + "\n";
@@ -132,7 +135,7 @@ Json decompose_model(const fs::path& path, const fs::path& out, const DecomposeR
   Decomposition decomposition;
   const Decomposer decomposer(source, config);
   for (const auto& layer : source.layers) {
-    if (config.wants_layer(layer.number)) decomposition.layers.push_back(decomposer.solve(layer));
+    if (config.wants_layer(layer.number)) decomposition.layers.push_back(decomposer.write(layer, out));
   }
   if (decomposition.layers.empty()) {
     throw Error(ExitCode::kUsage, {"layers", "numbers below " + std::to_string(source.layers.size()),
@@ -164,30 +167,37 @@ int64_t study_bytes(const std::optional<ImageDataConfig>& data, int64_t d, int64
   return images * 8 * (d + d / 2 + 5 * k);
 }
 
-/// Memory and disk for the largest model. The weights are loaded already and in the process's peak.
+/// Memory and disk for the largest model, time for all. The weights are loaded already and in the process's
+/// peak.
 void add_estimate(Outcome& outcome, const LayerSource& source, const DecomposeRunConfig& config,
                   const std::string& data_spec) {
-  if (outcome.estimate.is_null()) outcome.estimate = Json::object();
-  int64_t memory = 0, disk = 0;
+  if (outcome.estimate.is_null())
+    outcome.estimate = {{"memory_bytes", 0}, {"disk_bytes", 0}, {"seconds", 0.0}};
+  const auto device = choose_device(config.device);
   const auto dtype = parse_dtype(config.dtype);
-  const auto width = static_cast<int64_t>(c10::elementSize(dtype));
   const auto data = study_data(config, data_spec, source);
+  int64_t memory = 0, disk = 0;
+  double operations = 0;
   for (const auto& layer : source.layers) {
-    const bool fold = layer.embed.defined() && config.input_space == "input";
-    const int64_t d = fold ? layer.embed.size(1) : layer.layer.d_in();
-    const auto directions = choose_directions(config, layer);
-    const int64_t n = directions.u.defined() ? directions.u.size(0) : layer.layer.d_out();
-    const int64_t k = config.k_for(d), rank = fold ? std::min(d, layer.embed.size(0)) : d;
-    const int64_t each = dense_bytes_per_direction(layer.layer.d_hidden(), rank, d, k, dtype);
-    const int64_t chunk = std::clamp<int64_t>(config.memory_bytes() / each, 1, n);
-    const int64_t result = n * k * d * width;
-    memory = std::max({memory, chunk * each + result, study_bytes(data, d, k) + result});
-    disk += result + n * k * 40;
+    if (!config.wants_layer(layer.number)) continue;
+    const auto problem = eigen_problem(layer, choose_directions(config, layer), config);
+    const auto eigen = config.eigen(problem.dimension());
+    const auto sizes = eigen_sizes(problem, eigen.k);
+    const auto plan = plan_eigen(sizes, device, eigen);
+    const int64_t result = sizes.n * sizes.k * sizes.d * static_cast<int64_t>(c10::elementSize(dtype));
+    memory = std::max({memory, plan.bytes + result, study_bytes(data, sizes.d, sizes.k) + result});
+    disk += result + sizes.n * sizes.k * 40;
+    operations += plan.operations;
+    outcome.text +=
+        source.path.string() + ", layer " + std::to_string(layer.number) + ": " + plan.describe() + "\n";
   }
-  outcome.estimate["memory_bytes"] = std::max(outcome.estimate.value("memory_bytes", int64_t{0}),
-                                              peak_memory() + kLibraryWorkspace + memory);
-  outcome.estimate["disk_bytes"] = outcome.estimate.value("disk_bytes", int64_t{0}) + disk;
-  outcome.estimate["seconds"] = nullptr;
+  const auto raise = [&](const char* key, int64_t value) {
+    outcome.estimate[key] = std::max(outcome.estimate[key].get<int64_t>(), value);
+  };
+  raise("memory_bytes", peak_memory() + kLibraryWorkspace + memory);
+  outcome.estimate["disk_bytes"] = outcome.estimate["disk_bytes"].get<int64_t>() + disk;
+  outcome.estimate["seconds"] =
+      outcome.estimate["seconds"].get<double>() + operations / measure_product_rate(dtype, device);
 }
 
 }  // namespace

@@ -3,46 +3,40 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "bilens/analysis/interaction.h"
+#include "bilens/analysis/layer_file.h"
 #include "bilens/core/log.h"
+#include "bilens/core/sha256.h"
 #include "bilens/tensor/device.h"
 
 namespace bilens {
 
-namespace {
-
-EigenConfig eigen_config(const DecomposeRunConfig& config, int64_t dimension) {
-  EigenConfig eigen;
-  eigen.k = config.k_for(dimension);
-  eigen.dtype = parse_dtype(config.dtype);
-  eigen.tolerance = config.tolerance;
-  eigen.energy = config.energy != "off";
-  eigen.memory_limit = config.memory_bytes();
-  return eigen;
+EigenProblem eigen_problem(const SourceLayer& source, const Directions& directions,
+                           const DecomposeRunConfig& config) {
+  return {source.layer, config.input_space == "input" ? source.embed : at::Tensor(), directions.u};
 }
-
-}  // namespace
 
 Decomposer::Decomposer(const LayerSource& source, const DecomposeRunConfig& config)
     : source_(source), config_(config), device_(choose_device(config.device)) {}
 
-LayerDecomposition Decomposer::solve(const SourceLayer& layer) const {
+Directions Decomposer::choose(const SourceLayer& layer) const {
   auto directions = choose_directions(config_, layer);
   if (directions.kind == "eigenvectors") directions.u = from_layer_above(layer);
-  return solve(layer, directions);
+  return directions;
 }
 
-LayerDecomposition Decomposer::solve(const SourceLayer& source, const Directions& directions) const {
-  const bool fold = source.embed.defined() && config_.input_space == "input";
-  const at::Tensor embed = fold ? source.embed : at::Tensor();
+/// All but the eigenpairs.
+LayerDecomposition Decomposer::describe(const SourceLayer& source, const Directions& directions) const {
+  const auto problem = eigen_problem(source, directions, config_);
   LayerDecomposition result;
   result.layer = source.number;
-  result.d_in = fold ? embed.size(1) : source.layer.d_in();
+  result.d_in = problem.dimension();
   result.d_hidden = source.layer.d_hidden();
   result.d_out = source.layer.d_out();
   result.dtype = config_.dtype;
-  result.input_space = fold ? "input" : "model";
+  result.input_space = problem.embed.defined() ? "input" : "model";
   result.directions_kind = directions.kind;
   result.output_is = directions.output_is;
   result.center = directions.center;
@@ -52,13 +46,50 @@ LayerDecomposition Decomposer::solve(const SourceLayer& source, const Directions
     log_info("layer " + std::to_string(source.number) + ": k = " + config_.k.dump() +
              " is clipped to the dimension, " + std::to_string(result.d_in));
   }
-  result.pairs = solve_dense(source.layer, embed, directions.u, device_, eigen_config(config_, result.d_in));
   if (source.layer.has_linear()) {
-    const InteractionOperator form(source.layer.to(at::kDouble, at::kCPU), directions.u);
-    result.linear = fold ? form.linear().mm(embed.to(at::kDouble)) : form.linear();
+    const auto embed = problem.embed.defined() ? problem.embed.to(at::kDouble) : problem.embed;
+    const InteractionOperator form(source.layer.to(at::kDouble, at::kCPU), directions.u, embed);
+    result.linear = form.linear();
     result.constant = form.constant();
   }
   return result;
+}
+
+LayerDecomposition Decomposer::solve(const SourceLayer& source) const {
+  const auto directions = choose(source);
+  auto result = describe(source, directions);
+  result.pairs = solve_eigen(eigen_problem(source, directions, config_), device_, config_.eigen(result.d_in));
+  return result;
+}
+
+LayerDecomposition Decomposer::write(const SourceLayer& source,
+                                     const std::filesystem::path& directory) const {
+  const auto directions = choose(source);
+  auto head = describe(source, directions);
+  const auto eigen = config_.eigen(head.d_in);
+  LayerFile file(directory, std::move(head), identify(source, directions));
+  if (file.done() > 0) {
+    log_info("layer " + std::to_string(source.number) + ": going on after " + std::to_string(file.done()) +
+             " directions");
+  }
+  solve_eigen(eigen_problem(source, directions, config_), device_, eigen, file.done(),
+              [&](int64_t first, const EigenPairs& pairs) { file.write(first, pairs); });
+  return file.finish();
+}
+
+/// What has to be equal for a run to go on with another's files.
+std::string Decomposer::identify(const SourceLayer& layer, const Directions& directions) const {
+  Json config = DecomposeRunConfig::fields().dump(config_);
+  for (const char* free : {"layers", "device", "threads", "memory_limit", "data", "analyses"})
+    config.erase(free);
+  Sha256 hash;
+  const auto add = [&](const std::string& text) { hash.update(text.data(), text.size()); };
+  add(config.dump() + source_.sha256 + source_.minus_sha256 + " layer " + std::to_string(layer.number));
+  if (directions.u.defined()) {
+    const auto dense = directions.u.contiguous();
+    hash.update(dense.const_data_ptr(), dense.nbytes());
+  }
+  return hash.hex();
 }
 
 /// Eigenvectors of another layer, over its own input, as output directions of this one (arXiv 2410.08417,

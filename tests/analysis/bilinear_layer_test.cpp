@@ -19,7 +19,7 @@ TEST_CASE("the interaction matrix of a layer worked out by hand") {
   layer.down = at::tensor({1.0, -1.0}).view({1, 2});
   const InteractionOperator q(layer, {});
   const auto expected = at::tensor({3.0, 2.5, 2.5, -1.0}).view({1, 2, 2});
-  CHECK(q.form(0, 1).equal(expected));
+  CHECK(q.form(0, 1, at::kDouble).equal(expected));
   CHECK(q.trace().item<double>() == 2.0);
   CHECK(q.squared_frobenius().item<double>() == Approx(9 + 2 * 6.25 + 1).epsilon(1e-15));
   const auto x = at::tensor({2.0, -1.0});
@@ -34,11 +34,11 @@ TEST_CASE("fast paths agree with forming the matrix entry by entry") {
     const auto slow = slow_matrices(layer, u);
     // Sums of 13 products of numbers of order one: k·eps with k = 50.
     const double tolerance = 50 * 2.2e-16 * slow.abs().max().item<double>();
-    CHECK((q.form(0, 4) - slow).abs().max().item<double>() < tolerance);
-    CHECK((q.form(1, 2) - slow.narrow(0, 1, 2)).abs().max().item<double>() < tolerance);
-    CHECK(q.form(0, 4).equal(q.form(0, 4).mT()));  // exactly symmetric
-    const auto x = random_tensor({4, 7, 3}, 5);
-    CHECK((q.apply(x) - slow.matmul(x)).abs().max().item<double>() < 10 * tolerance);
+    CHECK((q.form(0, 4, at::kDouble) - slow).abs().max().item<double>() < tolerance);
+    CHECK((q.form(1, 2, at::kDouble) - slow.narrow(0, 1, 2)).abs().max().item<double>() < tolerance);
+    CHECK(q.form(0, 4, at::kDouble).equal(q.form(0, 4, at::kDouble).mT()));  // exactly symmetric
+    const auto x = random_tensor({4, 3, 7}, 5);
+    CHECK((q.apply(x) - x.matmul(slow)).abs().max().item<double>() < 10 * tolerance);
     CHECK((q.trace() - slow.diagonal(0, 1, 2).sum(1)).abs().max().item<double>() < tolerance);
     CHECK((q.squared_frobenius() / slow.square().sum(at::IntArrayRef{1, 2}) - 1).abs().max().item<double>() <
           1e-12);
@@ -53,7 +53,8 @@ TEST_CASE("the form is the layer: x'Qx + l·x + c = u·y, with biases and residu
   layer.residual = true;
   const auto u = random_tensor({3, 6}, 10), x = random_tensor({20, 6}, 11);
   const InteractionOperator q(layer, u);
-  const auto form = at::einsum("ni,uij,nj->nu", {x, q.form(0, 3), x}) + x.mm(q.linear().t()) + q.constant();
+  const auto form =
+      at::einsum("ni,uij,nj->nu", {x, q.form(0, 3, at::kDouble), x}) + x.mm(q.linear().t()) + q.constant();
   const auto expected = layer.forward(x).mm(u.t());
   CHECK((form - expected).abs().max().item<double>() < 1e-12 * expected.abs().max().item<double>());
 }

@@ -22,7 +22,7 @@ EigenConfig config(int64_t k, at::ScalarType dtype = at::kDouble) {
 
 EigenPairs solve(const BilinearLayer& layer, const EigenConfig& eigen, const at::Tensor& u = {},
                  const at::Tensor& embed = {}) {
-  return solve_dense(layer, embed, u, at::kCPU, eigen);
+  return solve_eigen({layer, embed, u}, at::kCPU, eigen);
 }
 
 /// Everything that must hold of any result, whatever the layer. Tolerances: 1e-12 and 1e-5 as MATH states for
@@ -206,7 +206,7 @@ TEST_CASE("results do not depend on chunks, on the order of directions, or on th
 
 TEST_CASE("without energy nothing of it is stated") {
   auto off = config(2);
-  off.energy = false;
+  off.energy = Energy::kOff;
   const auto pairs = solve(random_layer(4, 3, 2, true, 1), off);
   CHECK_FALSE(pairs.frobenius.defined());
   CHECK_FALSE(pairs.weight_energy.defined());

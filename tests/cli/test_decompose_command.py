@@ -232,9 +232,9 @@ class Batch(Command):
     def test_out_is_not_overwritten(self):
         write_model(self.model, d_model=4, d_hidden=4)
         self.decompose("--set", "analyses=[]")
-        before = (self.out / "decomposition.json").read_bytes()
+        before = bilens_cli.files_below(self.out)
         self.assertIn("--resume", self.decompose("--set", "analyses=[]", expect=2)["failures"][0]["message"])
-        self.assertEqual((self.out / "decomposition.json").read_bytes(), before)
+        self.assertEqual(bilens_cli.files_below(self.out), before)
 
     def test_dry_run_estimates_and_does_nothing(self):
         write_model(self.model, d_model=64, d_hidden=64)

@@ -22,6 +22,7 @@ struct BilinearLayer {
   }
 
   BilinearLayer to(at::ScalarType dtype, at::Device device) const;
+  BilinearLayer on(at::Device device) const;  // each tensor in its own dtype
 
   /// y for inputs x [..., d]; the slow, obvious reference.
   at::Tensor forward(const at::Tensor& x) const;

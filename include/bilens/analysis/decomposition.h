@@ -1,30 +1,11 @@
 #pragma once
 
 #include <filesystem>
-#include <optional>
-#include <string>
 #include <vector>
 
-#include "bilens/analysis/eigen.h"
-#include "bilens/core/json.h"
+#include "bilens/analysis/layer_decomposition.h"
 
 namespace bilens {
-
-/// One layer's part of a decomposition: for each direction u the form u·y = xᵀQx + l·x + c, Q by its
-/// eigenpairs.
-struct LayerDecomposition {
-  int64_t layer = 0;
-  int64_t d_in = 0, d_hidden = 0, d_out = 0;
-  std::string dtype = "float32";
-  std::string input_space = "model";  // "input": the embedding is folded in
-  std::string directions_kind = "outputs";
-  std::string output_is = "hidden";  // "logits": the directions are the head's rows
-  std::string center = "none";
-  std::optional<double> mean_energy_share;  // of the mean direction, in Σ‖Q‖² before centring
-  at::Tensor directions;                    // [n, d_out]; undefined: the identity
-  EigenPairs pairs;
-  at::Tensor linear, constant;  // [n, d_in], [n] float64; undefined without biases and residual
-};
 
 /// A decomposition directory (docs/formats.md). decomposition.json is written last: where it is, all is
 /// there.
@@ -35,6 +16,8 @@ struct Decomposition {
 
 constexpr const char* kDecompositionFile = "decomposition.json";
 
+/// Writes decomposition.json over layer files that are there (LayerFile), and removes their records of
+/// progress.
 void write_decomposition(const std::filesystem::path& directory, const Decomposition& decomposition);
 
 /// @throws Error(kBadInput): missing, damaged, of a newer version, or tensors that do not fit the description

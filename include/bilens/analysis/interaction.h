@@ -7,39 +7,66 @@ namespace bilens {
 /// The interaction matrices of one layer for many output directions at once. For a direction u, s = Pᵀu and
 ///   Q_u = ½(Wᵀ diag(s) V + Vᵀ diag(s) W),   u·y = xᵀQ_u x + l·x + c
 /// (arXiv 2410.08417, section 3). Q_u is symmetric and indefinite; it need not be formed to be applied.
+///
+/// With an input map E [d, d_input] everything is over the input: W and V stand for WE and VE, which are not
+/// formed.
 class InteractionOperator {
  public:
-  /// @param layer dtype and device of all that follows
-  /// @param directions U [n, m] of the layer's dtype and device; undefined: the identity, n = m
-  InteractionOperator(BilinearLayer layer, const at::Tensor& directions);
+  /// @param layer kept as it is, of any float dtype
+  /// @param directions U [n, m]; undefined: the identity, n = m. Its dtype is that of s = UP
+  /// @param embed E [d, d_input], or undefined
+  InteractionOperator(BilinearLayer layer, const at::Tensor& directions, at::Tensor embed = {});
+
+  /// The operator of weights that stand as one tensor [W, V] [2, h, d], so that products in their dtype need
+  /// neither conversion nor copy.
+  /// @param scales S [n, h]
+  static InteractionOperator from_stack(const at::Tensor& stacked, const at::Tensor& scales);
+
+  /// Directions `index` [c] int64 of these, in that order; the weights are shared.
+  InteractionOperator select(const at::Tensor& index) const;
 
   int64_t count() const { return scales_.size(0); }
-  int64_t dimension() const { return layer_.d_in(); }
+  int64_t dimension() const { return embed_.defined() ? embed_.size(1) : layer_.d_in(); }
   const BilinearLayer& layer() const { return layer_; }
+  const at::Tensor& embed() const { return embed_; }
+  const at::Tensor& directions() const { return directions_; }
+  const at::Tensor& scales() const { return scales_; }  // S = UP [n, h]
 
-  /// Q_u X for each direction, without forming Q: ½[Wᵀ(s ⊙ VX) + Vᵀ(s ⊙ WX)].
-  /// @param x [n, d, c]
-  /// @return [n, d, c]
+  /// Q_u x for c vectors of each direction, without forming Q: ½[Wᵀ(s ⊙ Vx) + Vᵀ(s ⊙ Wx)] as two matrix
+  /// products over all directions and vectors. Computed in x's dtype; weights of another one are converted a
+  /// tile of hidden units at a time. 8hd operations a vector.
+  /// @param x [n, c, d], vectors in rows
+  /// @return [n, c, d]
   at::Tensor apply(const at::Tensor& x) const;
 
-  /// The matrices of directions first … first+count−1, exactly symmetric: [count, d, d].
-  at::Tensor form(int64_t first, int64_t count) const;
+  /// The matrices of directions first … first+count−1, exactly symmetric: [count, d, d]. 2hd² operations
+  /// each.
+  at::Tensor form(int64_t first, int64_t count, at::ScalarType dtype) const;
 
-  /// tr Q_u = Σ_k s_k (w_k·v_k), exact and without forming Q: [n].
+  /// tr Q_u = Σ_k s_k (w_k·v_k), exact and without forming Q: [n] float64.
   at::Tensor trace() const;
 
-  /// ‖Q_u‖²_F = sᵀGs with G = ½[(WWᵀ)⊙(VVᵀ) + (WVᵀ)⊙(VWᵀ)], h×h, without forming Q: [n].
+  /// The products w_k·v_k of that sum: [h] float64.
+  at::Tensor unit_traces() const;
+
+  /// ‖Q_u‖²_F = sᵀGs with G = ½[(WWᵀ)⊙(VVᵀ) + (WVᵀ)⊙(VWᵀ)], h×h, without forming Q: [n] float64. 4h²d
+  /// operations for all.
   at::Tensor squared_frobenius() const;
 
-  /// l = Wᵀ(s⊙c) + Vᵀ(s⊙b), and u for a residual: [n, d].
+  /// l = Wᵀ(s⊙c) + Vᵀ(s⊙b), and u for a residual, over the input: [n, d].
   at::Tensor linear() const;
   /// c = s·(b⊙c) + u·p: [n].
   at::Tensor constant() const;
 
  private:
+  at::Tensor rows(int64_t first, int64_t count, at::ScalarType dtype) const;
+  int64_t tile_rows(at::ScalarType dtype) const;
+
   BilinearLayer layer_;
+  at::Tensor embed_;
+  at::Tensor stacked_;     // [2, h, d], of which the layer's gate and up are then views
   at::Tensor directions_;  // U [n, m]
-  at::Tensor scales_;      // S = U P [n, h]
+  at::Tensor scales_;      // S = UP [n, h]
 };
 
 /// The matrix G of two layers over one input space, [h_a, h_b]: ⟨Q_a, Q_b⟩_F = s_aᵀ G s_b.

@@ -44,11 +44,24 @@ class SafetensorsFile {
   Json metadata_ = Json::object();
 };
 
+/// What a header says of a tensor that is to be written.
+struct TensorSpec {
+  std::string name;
+  at::ScalarType dtype;
+  std::vector<int64_t> shape;
+
+  size_t bytes() const;
+};
+
+/// The start of a file: size and header, padded to a multiple of 8 bytes. Sorts the specs as the reference
+/// writer does (wide dtypes first, then by name); their data follow in that order, without gaps.
+std::string start_safetensors(std::vector<TensorSpec>& specs, const Json& metadata);
+
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
 /// Writes the tensors whole or not at all, ordered as the reference writer does (wide dtypes first, then by
 /// name), so that equal contents are equal files. `metadata`: an object of strings.
-void write_safetensors(const std::filesystem::path& path, NamedTensors tensors,
+void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
                        const Json& metadata = Json::object());
 
 }  // namespace bilens

@@ -10,13 +10,16 @@ struct DecomposeRunConfig {
   Json layers = "all";
   Json directions = {{"kind", "outputs"}};
   std::string method = "eigen";
+  EigenSolver solver = EigenSolver::kAuto;
   Json k = 10;
   std::string input_space = "input";
   bool fold_norm = true;
   std::string dtype = "float32";
   std::optional<double> tolerance;
   std::string center = "mean";
-  std::string energy = "auto";
+  bool probe = true;
+  bool certify = false;
+  Energy energy = Energy::kAuto;
   Json memory_limit = "auto";
   WeightMap weights;
   Json data;
@@ -30,9 +33,9 @@ struct DecomposeRunConfig {
   void check(std::vector<Problem>& problems) const;
 
   bool wants_layer(int64_t number) const;
-  int64_t k_for(int64_t dimension) const;
-  /// Bytes for the matrices of one chunk; "auto" is a quarter of what is free.
-  int64_t memory_bytes() const;
+  /// What the eigen-solvers take of this, for vectors of a dimension. "auto" memory is a quarter of what is
+  /// free.
+  EigenConfig eigen(int64_t dimension) const;
 };
 
 /// Output directions of one layer.

@@ -5,6 +5,10 @@
 
 namespace bilens {
 
+/// What is solved for a layer: over the input where the config folds its embedding.
+EigenProblem eigen_problem(const SourceLayer& source, const Directions& directions,
+                           const DecomposeRunConfig& config);
+
 /// Solves the layers of one model as a config says; "eigenvectors" directions of one layer need another one
 /// first.
 class Decomposer {
@@ -15,8 +19,14 @@ class Decomposer {
   /// Directions, eigenpairs and linear parts of one layer.
   LayerDecomposition solve(const SourceLayer& layer) const;
 
+  /// The same, written into a decomposition directory as it is found; what an earlier run wrote there is
+  /// kept.
+  LayerDecomposition write(const SourceLayer& layer, const std::filesystem::path& directory) const;
+
  private:
-  LayerDecomposition solve(const SourceLayer& layer, const Directions& directions) const;
+  Directions choose(const SourceLayer& layer) const;
+  LayerDecomposition describe(const SourceLayer& layer, const Directions& directions) const;
+  std::string identify(const SourceLayer& layer, const Directions& directions) const;
   at::Tensor from_layer_above(const SourceLayer& below) const;
 
   const LayerSource& source_;

@@ -30,6 +30,7 @@ struct SourceLayer {
 struct LayerSource {
   std::filesystem::path path;
   std::string sha256;
+  std::string minus_sha256;                    // of the model that was subtracted; "": none
   std::optional<ClassifierConfig> classifier;  // of an image classifier's directory
   std::vector<SourceLayer> layers;
 };

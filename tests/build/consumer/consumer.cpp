@@ -12,6 +12,6 @@ int main() {
   bilens::EigenConfig config;
   config.k = 1;
   config.dtype = at::kDouble;
-  const auto pairs = bilens::solve_dense(layer, {}, {}, at::kCPU, config);
+  const auto pairs = bilens::solve_eigen({layer, {}, {}}, at::kCPU, config);
   std::printf("%g\n", pairs.eigenvalues[0][0].item<double>());
 }

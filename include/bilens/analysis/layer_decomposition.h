@@ -1,0 +1,31 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "bilens/analysis/eigen.h"
+#include "bilens/core/json.h"
+
+namespace bilens {
+
+/// One layer's part of a decomposition: for each direction u the form u·y = xᵀQx + l·x + c, Q by its
+/// eigenpairs.
+struct LayerDecomposition {
+  int64_t layer = 0;
+  int64_t d_in = 0, d_hidden = 0, d_out = 0;
+  std::string dtype = "float32";
+  std::string input_space = "model";  // "input": the embedding is folded in
+  std::string directions_kind = "outputs";
+  std::string output_is = "hidden";  // "logits": the directions are the head's rows
+  std::string center = "none";
+  std::optional<double> mean_energy_share;  // of the mean direction, in Σ‖Q‖² before centring
+  at::Tensor directions;                    // [n, d_out]; undefined: the identity
+  EigenPairs pairs;
+  at::Tensor linear, constant;  // [n, d_in], [n] float64; undefined without biases and residual
+};
+
+/// "form": seconds, ... of the parts of a solution.
+Json seconds_to_json(const EigenPairs::Seconds& seconds);
+EigenPairs::Seconds seconds_from_json(const Json& json);
+
+}  // namespace bilens

@@ -1,0 +1,96 @@
+#include "bilens/analysis/certificate.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace bilens {
+
+namespace {
+
+constexpr double kUnit = 0.5 * std::numeric_limits<double>::epsilon();  // unit roundoff u
+
+/// γ_n = nu/(1 − nu), Higham's bound of n roundings, doubled so that the bound's own rounding is covered too.
+double gamma(double n) { return 2 * n * kUnit / (1 - n * kUnit); }
+
+/// Whether A − cI is positive definite in spite of rounding, A [d, d] symmetric with a positive diagonal;
+/// `error` bounds ‖A − the exact matrix‖. A is used up.
+bool proves_positive(at::Tensor& a, double error) {
+  const auto d = static_cast<double>(a.size(0));
+  const auto diagonal = a.diagonal();
+  const double trace = diagonal.abs().sum().item<double>(), g = gamma(d + 1);
+  diagonal.sub_(g * trace / (1 - g) + error);
+  const auto [factor, info] = at::linalg_cholesky_ex(a, /*upper=*/false, /*check_errors=*/false);
+  return info.item<int>() == 0 && factor.diagonal().isfinite().all().item<bool>();
+}
+
+}  // namespace
+
+Certifier::Certifier(const InteractionOperator& exact) : exact_(exact) {
+  const auto& layer = exact.layer();
+  gate_ = layer.gate.to(at::kDouble);
+  up_ = layer.up.to(at::kDouble);
+  terms_ = layer.d_hidden() + 4;
+  if (layer.down.defined()) terms_ += layer.d_out();  // s = UP
+  if (exact.embed().defined()) {
+    const auto e = exact.embed().to(at::kDouble);
+    gate_size_ = gate_.abs().mm(e.abs());
+    up_size_ = up_.abs().mm(e.abs());
+    gate_ = gate_.mm(e);
+    up_ = up_.mm(e);
+    terms_ += 2 * e.size(0);
+  }
+}
+
+at::Tensor Certifier::form(int64_t index) const {
+  const auto one_side = gate_.t().mm(exact_.scales()[index].to(at::kDouble).unsqueeze(1) * up_);
+  return (one_side + one_side.t()).mul_(0.5);
+}
+
+/// γ·‖N‖₂ with N = ½(|W|ᵀ|s||V| + |V|ᵀ|s||W|) ≥ 0, by ‖N‖₂ ≤ max_i (Ny)_i/y_i for any y > 0
+/// (Collatz–Wielandt), which two steps of the power method make sharp.
+double Certifier::forming_error(int64_t index) const {
+  const auto w = gate_size_.defined() ? gate_size_ : gate_.abs(),
+             v = up_size_.defined() ? up_size_ : up_.abs();
+  const auto& layer = exact_.layer();
+  const auto u = exact_.directions()[index].to(at::kDouble).abs();
+  const auto s = layer.down.defined() ? layer.down.to(at::kDouble).abs().t().mv(u) : u;
+  auto y = at::ones({w.size(1)}, w.options());
+  double bound = 0;
+  for (int step = 0; step < 3; ++step) {
+    const auto image = (w.t().mv(s * v.mv(y)) + v.t().mv(s * w.mv(y))) * 0.5;
+    bound = (image / y).max().item<double>();
+    y = image + image.max() * 1e-3 + std::numeric_limits<double>::min();
+  }
+  return gamma(static_cast<double>(terms_)) * bound * (1 + gamma(2.0 * static_cast<double>(terms_)));
+}
+
+double Certifier::bound(int64_t index, const at::Tensor& eigenvalues, const at::Tensor& eigenvectors,
+                        double next) const {
+  const auto q = form(index);
+  const auto lambda = eigenvalues.to(q.device(), at::kDouble);
+  const auto x = eigenvectors.to(q.device(), at::kDouble);
+  const auto k = static_cast<double>(lambda.size(0));
+  const auto weight = lambda.abs();
+  // The rank-k term is what it is: any X and Θ ≥ 0 serve, but its product is rounded: γ_(k+2)·‖|X|Θ|X|ᵀ‖, of
+  // which Θ's sum times the largest ‖x‖² is a bound.
+  const double rounding = forming_error(index) + gamma(k + 4) * weight.sum().item<double>() *
+                                                     x.square().sum(1).amax().item<double>();
+  const double last = weight[-1].item<double>();
+  const auto below = [&](const at::Tensor& matrix, const at::Tensor& kept, double tau) {
+    const auto rows = x * kept.unsqueeze(1);
+    auto shifted = at::addmm(matrix, rows.t() * weight, rows);
+    shifted.diagonal().add_(tau);
+    return proves_positive(shifted, rounding + 4 * kUnit * tau);
+  };
+  const auto positive = lambda.gt(0).to(at::kDouble), negative = lambda.lt(0).to(at::kDouble);
+  const double slack = std::max({4 * rounding, 1e-9 * weight[0].item<double>(), 1e-280});
+  for (const double tau : {0.5 * (last + std::min(next, last)), last + slack}) {
+    if (below(-q, positive, tau) && below(q, negative, tau)) return tau;
+  }
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
+}  // namespace bilens

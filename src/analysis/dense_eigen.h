@@ -1,0 +1,15 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <utility>
+
+namespace bilens {
+
+/// Whole spectra of symmetric matrices [c, r, r] by the library's batched eigensolver, each result checked:
+/// residual and orthogonality on random vectors; what fails is solved again in float64, then on the CPU.
+/// (A GPU's eigensolver has failed silently on float32 input of low rank.)
+/// @return values [c, r] ascending, vectors [c, r, r] in columns; not finite where nothing gave an answer
+std::pair<at::Tensor, at::Tensor> checked_eigh(const at::Tensor& matrices);
+
+}  // namespace bilens

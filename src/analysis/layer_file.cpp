@@ -1,0 +1,159 @@
+#include "bilens/analysis/layer_file.h"
+
+#include <ATen/ATen.h>
+
+#include <utility>
+#include <vector>
+
+#include "bilens/core/files.h"
+#include "bilens/tensor/device.h"
+#include "bilens/tensor/shape.h"
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// The one list of a layer file's tensors; "L" is LayerDecomposition, const or not.
+template <class L>
+auto tensor_fields(L& layer) {
+  auto& p = layer.pairs;
+  return std::vector<std::pair<const char*, decltype(&layer.linear)>>{{"directions", &layer.directions},
+                                                                      {"eigenvalues", &p.eigenvalues},
+                                                                      {"eigenvectors", &p.eigenvectors},
+                                                                      {"residuals", &p.residuals},
+                                                                      {"trace", &p.trace},
+                                                                      {"frobenius", &p.frobenius},
+                                                                      {"weight_energy", &p.weight_energy},
+                                                                      {"vector_error", &p.vector_error},
+                                                                      {"effective_rank", &p.effective_rank},
+                                                                      {"certified_bound", &p.certified_bound},
+                                                                      {"linear", &layer.linear},
+                                                                      {"constant", &layer.constant},
+                                                                      {"converged", &p.converged},
+                                                                      {"columns", &p.columns},
+                                                                      {"cluster", &p.cluster},
+                                                                      {"tie_at_k", &p.tie_at_k}};
+}
+
+const std::vector<std::pair<const char*, double EigenPairs::Seconds::*>> kSeconds = {
+    {"form", &EigenPairs::Seconds::form},       {"solve", &EigenPairs::Seconds::solve},
+    {"check", &EigenPairs::Seconds::check},     {"probe", &EigenPairs::Seconds::probe},
+    {"certify", &EigenPairs::Seconds::certify}, {"energy", &EigenPairs::Seconds::energy}};
+
+fs::path progress_path(const fs::path& directory, int64_t layer) {
+  return directory / ("layer_" + std::to_string(layer) + ".progress.json");
+}
+
+}  // namespace
+
+Json seconds_to_json(const EigenPairs::Seconds& seconds) {
+  Json json = Json::object();
+  for (const auto& [name, member] : kSeconds) json[name] = seconds.*member;
+  return json;
+}
+
+EigenPairs::Seconds seconds_from_json(const Json& json) {
+  EigenPairs::Seconds seconds;
+  for (const auto& [name, member] : kSeconds) seconds.*member = json.value(name, 0.0);
+  return seconds;
+}
+
+std::string LayerFile::name(int64_t layer) { return "layer_" + std::to_string(layer) + ".safetensors"; }
+
+LayerFile::LayerFile(const fs::path& directory, LayerDecomposition head, std::string run)
+    : directory_(directory),
+      path_(directory / name(head.layer)),
+      progress_(progress_path(directory, head.layer)),
+      head_(std::move(head)),
+      run_(std::move(run)) {
+  if (!fs::exists(progress_)) return;
+  const Json record = read_json(progress_, ExitCode::kBadInput);
+  if (!record.is_object() || record.value("run", "") != run_) {
+    throw Error(ExitCode::kUsage, {progress_.string(), "the beginning of this run", "that of another",
+                                   "Run with the config it was begun with, or name another --out."});
+  }
+  try {
+    done_ = record.at("directions").get<int64_t>();
+    summary_.solver = solver_from_name(record.at("solver").get<std::string>());
+    summary_.repaired = record.at("repaired").get<int64_t>();
+    summary_.seconds = seconds_from_json(record.at("seconds"));
+  } catch (const Json::exception& error) {
+    throw Error(ExitCode::kBadInput,
+                {progress_.string(), "a record of progress", error.what(), "Remove the folder."});
+  }
+  if (!fs::exists(path_)) rows_ = std::make_unique<SafetensorsRows>(path_);
+}
+
+void LayerFile::create(const EigenPairs& pairs) {
+  LayerDecomposition first = head_;
+  first.pairs = pairs;
+  const int64_t n = head_.directions.defined() ? head_.directions.size(0) : head_.d_out;
+  std::vector<TensorSpec> specs;
+  for (const auto& [name, tensor] : tensor_fields(first)) {
+    if (!tensor->defined()) continue;
+    auto shape = tensor->sizes().vec();
+    shape.front() = n;
+    specs.push_back({name, tensor->scalar_type(), shape});
+  }
+  rows_ = std::make_unique<SafetensorsRows>(
+      path_, specs, Json{{"format", "bilens-decomposition-layer"}, {"format_version", "1"}});
+  for (const auto& [name, tensor] : tensor_fields(head_)) {
+    if (tensor->defined()) rows_->write(name, 0, *tensor);
+  }
+}
+
+void LayerFile::write(int64_t first, const EigenPairs& pairs) {
+  if (rows_ == nullptr) create(pairs);
+  LayerDecomposition part;
+  part.pairs = pairs;
+  for (const auto& [name, tensor] : tensor_fields(std::as_const(part))) {
+    if (tensor->defined()) rows_->write(name, first, *tensor);
+  }
+  rows_->sync();
+  done_ = first + pairs.size();
+  summary_.solver = pairs.solver;
+  summary_.repaired += pairs.repaired;
+  for (const auto& [name, member] : kSeconds) summary_.seconds.*member += pairs.seconds.*member;
+  record();
+}
+
+void LayerFile::record() const {
+  write_text(progress_, format_json({{"run", run_},
+                                     {"directions", done_},
+                                     {"solver", solver_name(summary_.solver)},
+                                     {"repaired", summary_.repaired},
+                                     {"seconds", seconds_to_json(summary_.seconds)}}));
+}
+
+LayerDecomposition LayerFile::finish() {
+  if (rows_ != nullptr) rows_->commit();
+  rows_.reset();
+  LayerDecomposition layer = head_;
+  const SafetensorsFile file(path_);
+  const auto& values = file.tensors().at("eigenvalues").shape;
+  read_layer_file(directory_, layer, values[0], values[1]);
+  layer.pairs.solver = summary_.solver;
+  layer.pairs.repaired = summary_.repaired;
+  layer.pairs.seconds = summary_.seconds;
+  return layer;
+}
+
+void read_layer_file(const fs::path& directory, LayerDecomposition& layer, int64_t n, int64_t k) {
+  const SafetensorsFile file(directory / LayerFile::name(layer.layer));
+  for (const auto& [name, tensor] : tensor_fields(layer)) {
+    if (file.tensors().count(name) != 0) *tensor = file.tensor(name);
+  }
+  const std::string where = file.path().string() + ": ";
+  for (const char* name : {"eigenvalues", "residuals"})
+    require_shape(file.tensor(name), {n, k}, where + name);
+  require_shape(file.tensor("eigenvectors"), {n, k, layer.d_in}, where + "eigenvectors");
+  if (layer.linear.defined()) require_shape(layer.linear, {n, layer.d_in}, where + "linear");
+}
+
+void remove_progress(const fs::path& directory, int64_t layer) {
+  fs::remove(progress_path(directory, layer));
+}
+
+}  // namespace bilens

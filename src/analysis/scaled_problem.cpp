@@ -1,0 +1,81 @@
+#include "scaled_problem.h"
+
+#include <ATen/ATen.h>
+
+#include "bilens/tensor/random.h"
+
+namespace bilens {
+
+namespace {
+
+/// tensor / largest |entry|, in the dtype; `unit` takes the factor.
+at::Tensor scale_to_one(const at::Tensor& tensor, at::ScalarType dtype, double& unit) {
+  const double largest = tensor.abs().max().item<double>();
+  if (largest > 0) unit *= largest;
+  const auto wide = tensor.to(at::promote_types(tensor.scalar_type(), dtype));
+  return (largest > 0 ? wide / largest : wide).to(dtype);
+}
+
+at::Tensor row_units(const at::Tensor& scales) {
+  const auto largest = scales.abs().amax(1);
+  return at::where(largest > 0, largest, at::ones_like(largest));
+}
+
+}  // namespace
+
+ScaledProblem::ScaledProblem(const EigenProblem& stored, at::Device device, at::ScalarType dtype)
+    : stored_{stored.layer.on(device), stored.embed.defined() ? stored.embed.to(device) : at::Tensor(),
+              stored.directions.defined() ? stored.directions.to(device, at::kDouble) : at::Tensor()},
+      d_(stored.dimension()),
+      n_(stored.count()) {
+  const auto& layer = stored_.layer;
+  const int64_t h = layer.d_hidden();
+  weights_ = at::empty({2, h, layer.d_in()}, layer.gate.options().dtype(dtype));
+  weights_[0].copy_(scale_to_one(layer.gate, dtype, unit_));
+  weights_[1].copy_(scale_to_one(layer.up, dtype, unit_));
+  if (stored_.embed.defined()) {
+    double embed_unit = 1;
+    const auto [a, r] = at::linalg_qr(scale_to_one(stored_.embed, dtype, embed_unit).t());
+    unit_ *= embed_unit * embed_unit;
+    basis_ = a;
+    weights_ = at::matmul(weights_, r.t());
+  }
+  if (2 * h < weights_.size(2)) {
+    const auto [a, r] = at::linalg_qr(weights_.view({2 * h, -1}).t());
+    basis_ = basis_.defined() ? basis_.mm(a) : a;
+    weights_ = r.t().contiguous().view({2, h, 2 * h});
+  }
+}
+
+InteractionOperator ScaledProblem::exact(int64_t first, int64_t count) const {
+  if (stored_.directions.defined())
+    return {stored_.layer, stored_.directions.narrow(0, first, count), stored_.embed};
+  const auto axes = at::arange(first, first + count, stored_.layer.gate.options().dtype(at::kLong));
+  return {stored_.layer, at::one_hot(axes, stored_.layer.d_out()).to(at::kDouble), stored_.embed};
+}
+
+InteractionOperator ScaledProblem::scaled(const at::Tensor& scales) const {
+  return InteractionOperator::from_stack(
+      weights_, (scales / row_units(scales).unsqueeze(1)).to(weights_.scalar_type()));
+}
+
+at::Tensor ScaledProblem::units(const at::Tensor& scales) const { return row_units(scales) * unit_; }
+
+at::Tensor ScaledProblem::lift(const at::Tensor& vectors) const {
+  return basis_.defined() ? vectors.matmul(basis_.to(vectors.scalar_type()).t()) : vectors;
+}
+
+at::Tensor ScaledProblem::restrict(const at::Tensor& vectors) const {
+  return basis_.defined() ? vectors.matmul(basis_.to(vectors.scalar_type())) : vectors;
+}
+
+at::Tensor ScaledProblem::null_vectors(int64_t count) const {
+  const auto options = weights_.options().dtype(at::kDouble);
+  const auto noise = at::randn({d_, count}, make_generator(at::kCPU, derive_seed(0, "null vectors")),
+                               at::dtype(at::kDouble));
+  const auto known = basis_.to(at::kDouble);
+  const auto all = std::get<0>(at::linalg_qr(at::cat({known, noise.to(options)}, 1)));
+  return all.narrow(1, rank(), count).t();
+}
+
+}  // namespace bilens

@@ -1,0 +1,50 @@
+#pragma once
+
+#include "bilens/analysis/eigen.h"
+#include "bilens/analysis/interaction.h"
+
+namespace bilens {
+
+/// An eigenproblem in the coordinates it is solved in. Weights are scaled to largest entry 1, so that entries
+/// of 1e±30 neither overflow nor vanish. An input map E and a layer of few hidden units are reduced by the
+/// thin QR decomposition [W; V]E = (...)Aᵀ: the eigenvectors over the input are A times those of the small
+/// problem, and everything orthogonal to A has eigenvalue 0.
+class ScaledProblem {
+ public:
+  /// @param dtype what is solved in
+  ScaledProblem(const EigenProblem& stored, at::Device device, at::ScalarType dtype);
+
+  int64_t dimension() const { return d_; }  // of the input
+  int64_t rank() const { return weights_.size(2); }
+  int64_t hidden() const { return weights_.size(1); }
+  int64_t count() const { return n_; }
+
+  /// Directions first …, over the input, as stored: what is computed from it in float64 is exact but for
+  /// rounding.
+  InteractionOperator exact(int64_t first, int64_t count) const;
+
+  /// The scaled and reduced operator of directions with the given S [c, h] float64.
+  InteractionOperator scaled(const at::Tensor& scales) const;
+
+  /// What eigenvalues of the scaled operators are multiples of: [c] float64.
+  at::Tensor units(const at::Tensor& scales) const;
+
+  /// Vectors in reduced coordinates [..., r] over the input: [..., d].
+  at::Tensor lift(const at::Tensor& vectors) const;
+
+  /// The part of vectors over the input [..., d] that lies in the basis, in reduced coordinates: [..., r].
+  at::Tensor restrict(const at::Tensor& vectors) const;
+
+  /// `count` orthonormal vectors on which every Q vanishes, orthogonal to the basis: [count, d]; count ≤ d −
+  /// r.
+  at::Tensor null_vectors(int64_t count) const;
+
+ private:
+  EigenProblem stored_;  // on the device
+  at::Tensor weights_;   // [2, h, r], run dtype
+  at::Tensor basis_;     // A [d, r], run dtype, orthonormal columns; undefined: the identity
+  double unit_ = 1;
+  int64_t d_, n_;
+};
+
+}  // namespace bilens
