@@ -104,14 +104,15 @@ Candidates solve_low_rank(const InteractionOperator& q, int64_t k) {
   return {spectra, vectors, chosen, at::full({c}, 2 * p, at::kInt), true};
 }
 
-/// The operators for Lanczos: matrix-free, or formed once.
-SymmetricOperators matrix_free(const InteractionOperator& q) {
-  return [q, part = q, last = at::Tensor()](const at::Tensor& x, const at::Tensor& which) mutable {
+/// The operators for Lanczos, matrix-free.
+SymmetricOperators matrix_free(const PackedMatrix& stack, const at::Tensor& scales) {
+  return [&stack, scales, part = at::Tensor(), last = at::Tensor()](const at::Tensor& x,
+                                                                    const at::Tensor& which) mutable {
     if (!which.is_same(last)) {
-      part = q.select(which);
+      part = scales.index_select(0, which);
       last = which;
     }
-    return part.apply(x.unsqueeze(1)).squeeze(1);
+    return apply_interaction(stack, part, x.unsqueeze(1)).squeeze(1);
   };
 }
 
@@ -135,6 +136,7 @@ class ChunkSolver {
       : config_(config), plan_(plan), scaled_(problem, device, config.dtype), d_(scaled_.dimension()) {
     k_ = std::min(config.k, d_);
     Stopwatch watch;
+    if (plan.solver == EigenSolver::kLanczos) stack_ = scaled_.take_packed(plan.chunk);
     unit_traces_ = scaled_.exact(0, 1).unit_traces();
     watch.lap(prepare_seconds_);
     if (plan.energy_operations > 0) {
@@ -154,13 +156,18 @@ class ChunkSolver {
     pairs.seconds.form = std::exchange(prepare_seconds_, 0.0);
     pairs.seconds.energy = std::exchange(energy_seconds_, 0.0);
     const auto exact = scaled_.exact(first, count);
-    const auto q = scaled_.scaled(exact.scales());
+    const auto scales = scaled_.scaled(exact.scales());
     const auto units = scaled_.units(exact.scales()).cpu();
+    SymmetricOperators operators;
     at::Tensor matrices;
-    if (plan_.solver == EigenSolver::kFormed) matrices = q.form(0, count, config_.dtype);
-    const SymmetricOperators operators = matrices.defined() ? formed(matrices) : matrix_free(q);
+    if (plan_.solver == EigenSolver::kFormed) {
+      matrices = scaled_.operators(scales).form(0, count, config_.dtype);
+      operators = formed(matrices);
+    } else if (plan_.solver == EigenSolver::kLanczos) {
+      operators = matrix_free(*stack_, scales);
+    }
     watch.lap(pairs.seconds.form);
-    auto found = candidates(q, operators);
+    auto found = candidates(scales, operators);
     watch.lap(pairs.seconds.solve);
     auto refined = refine(exact, over_input(found), !found.whole);
     watch.lap(pairs.seconds.check);
@@ -182,20 +189,19 @@ class ChunkSolver {
  private:
   double lanczos_tolerance() const { return 0.4 * residual_tolerance(config_); }
 
-  Candidates candidates(const InteractionOperator& q, const SymmetricOperators& operators) const {
-    if (plan_.solver == EigenSolver::kDense) return solve_dense(q, k_);
-    if (plan_.solver == EigenSolver::kLowRank) return solve_low_rank(q, k_);
+  Candidates candidates(const at::Tensor& scales, const SymmetricOperators& operators) const {
+    if (plan_.solver == EigenSolver::kDense) return solve_dense(scaled_.operators(scales), k_);
+    if (plan_.solver == EigenSolver::kLowRank) return solve_low_rank(scaled_.operators(scales), k_);
     LanczosConfig lanczos_config;
     lanczos_config.wanted = k_;
     lanczos_config.guards = kGuards;
     lanczos_config.tolerance = lanczos_tolerance();
     lanczos_config.basis = plan_.basis;
     lanczos_config.columns = 12 * plan_.basis;
-    const auto ritz =
-        lanczos(operators, q.count(), random_start(q.dimension(), "lanczos", q.scales().options()), {},
-                lanczos_config);
+    const auto ritz = lanczos(operators, scales.size(0),
+                              random_start(scaled_.rank(), "lanczos", scales.options()), {}, lanczos_config);
     const auto chosen = choose(ritz.values.contiguous(), k_, machine_epsilon(config_.dtype));
-    const auto index = chosen.to(ritz.vectors.device()).unsqueeze(2).expand({-1, -1, q.dimension()});
+    const auto index = chosen.to(ritz.vectors.device()).unsqueeze(2).expand({-1, -1, scaled_.rank()});
     return {ritz.values, ritz.vectors.gather(1, index), chosen, ritz.columns, false};
   }
 
@@ -396,7 +402,8 @@ class ChunkSolver {
 
   const EigenConfig& config_;
   const EigenPlan& plan_;
-  const ScaledProblem scaled_;
+  ScaledProblem scaled_;
+  std::optional<PackedMatrix> stack_;  // [W; V], for Lanczos without forming
   int64_t d_, k_ = 0;
   at::Tensor unit_traces_;  // [h]
   at::Tensor gram_;         // [h, h], with exact energy of a Lanczos solver

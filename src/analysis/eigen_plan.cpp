@@ -119,9 +119,15 @@ EigenPlan plan_eigen(const EigenSizes& sizes, at::Device device, const EigenConf
   EigenPlan plan;
   plan.basis = std::min(sizes.reduced, std::max<int64_t>(kSmallestBasis, 3 * (sizes.k + kGuards)));
   const auto width = static_cast<int64_t>(c10::elementSize(config.dtype));
-  int64_t fixed = 2 * sizes.h * sizes.reduced * width + 4 * kTileBytes;
-  if (config.certify) fixed += 8 * (2 * sizes.h * sizes.d + 5 * sizes.d * sizes.d);
-  const int64_t free = std::max<int64_t>(config.memory_limit - fixed, 0);
+  const auto fixed = [&](EigenSolver solver) {
+    // Lanczos arranges [W; V] anew, twice (PackedMatrix), before it lets go of it.
+    const int64_t copies = solver == EigenSolver::kLanczos ? 3 : 1;
+    return copies * 2 * sizes.h * sizes.reduced * width + 4 * kTileBytes +
+           (config.certify ? 8 * (2 * sizes.h * sizes.d + 5 * sizes.d * sizes.d) : 0);
+  };
+  const auto free = [&](const SolverCost& cost) {
+    return std::max<int64_t>(config.memory_limit - fixed(cost.solver), 0);
+  };
   const Costs costs(sizes, device, config, plan.basis);
   for (const auto solver :
        {EigenSolver::kDense, EigenSolver::kLowRank, EigenSolver::kLanczos, EigenSolver::kFormed}) {
@@ -129,7 +135,7 @@ EigenPlan plan_eigen(const EigenSizes& sizes, at::Device device, const EigenConf
   }
   std::stable_sort(plan.costs.begin(), plan.costs.end(),
                    [](const auto& a, const auto& b) { return a.operations < b.operations; });
-  const auto fits = [&](const SolverCost& cost) { return cost.possible && cost.bytes <= free; };
+  const auto fits = [&](const SolverCost& cost) { return cost.possible && cost.bytes <= free(cost); };
   auto chosen = std::find_if(plan.costs.begin(), plan.costs.end(), fits);
   if (chosen == plan.costs.end()) {
     chosen =
@@ -149,13 +155,13 @@ EigenPlan plan_eigen(const EigenSizes& sizes, at::Device device, const EigenConf
     }
   }
   plan.solver = chosen->solver;
-  plan.chunk =
-      std::clamp<int64_t>(free / std::max<int64_t>(chosen->bytes, 1), 1, std::min(sizes.n, kLargestChunk));
+  plan.chunk = std::clamp<int64_t>(free(*chosen) / std::max<int64_t>(chosen->bytes, 1), 1,
+                                   std::min(sizes.n, kLargestChunk));
   const bool forms = plan.solver == EigenSolver::kDense || plan.solver == EigenSolver::kFormed;
   plan.energy = config.energy == Energy::kExact ||
                 (config.energy == Energy::kAuto &&
                  (forms || plan.solver == EigenSolver::kLowRank || 8 * sizes.n >= sizes.h));
-  plan.bytes = fixed + plan.chunk * chosen->bytes;
+  plan.bytes = fixed(chosen->solver) + plan.chunk * chosen->bytes;
   const auto h = static_cast<double>(sizes.h), d = static_cast<double>(sizes.d),
              n = static_cast<double>(sizes.n);
   plan.energy_operations = plan.energy && plan.solver == EigenSolver::kLanczos ? 2 * 4 * h * h * d : 0;

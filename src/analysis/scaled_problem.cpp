@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <utility>
+
 #include "bilens/tensor/random.h"
 
 namespace bilens {
@@ -27,7 +29,8 @@ ScaledProblem::ScaledProblem(const EigenProblem& stored, at::Device device, at::
     : stored_{stored.layer.on(device), stored.embed.defined() ? stored.embed.to(device) : at::Tensor(),
               stored.directions.defined() ? stored.directions.to(device, at::kDouble) : at::Tensor()},
       d_(stored.dimension()),
-      n_(stored.count()) {
+      n_(stored.count()),
+      dtype_(dtype) {
   const auto& layer = stored_.layer;
   const int64_t h = layer.d_hidden();
   weights_ = at::empty({2, h, layer.d_in()}, layer.gate.options().dtype(dtype));
@@ -45,6 +48,7 @@ ScaledProblem::ScaledProblem(const EigenProblem& stored, at::Device device, at::
     basis_ = basis_.defined() ? basis_.mm(a) : a;
     weights_ = r.t().contiguous().view({2, h, 2 * h});
   }
+  rank_ = weights_.size(2);
 }
 
 InteractionOperator ScaledProblem::exact(int64_t first, int64_t count) const {
@@ -54,9 +58,20 @@ InteractionOperator ScaledProblem::exact(int64_t first, int64_t count) const {
   return {stored_.layer, at::one_hot(axes, stored_.layer.d_out()).to(at::kDouble), stored_.embed};
 }
 
-InteractionOperator ScaledProblem::scaled(const at::Tensor& scales) const {
-  return InteractionOperator::from_stack(
-      weights_, (scales / row_units(scales).unsqueeze(1)).to(weights_.scalar_type()));
+at::Tensor ScaledProblem::scaled(const at::Tensor& scales) const {
+  return (scales / row_units(scales).unsqueeze(1)).to(dtype_);
+}
+
+InteractionOperator ScaledProblem::operators(const at::Tensor& scaled) const {
+  BilinearLayer layer;
+  layer.gate = weights_[0];
+  layer.up = weights_[1];
+  return {std::move(layer), scaled};
+}
+
+PackedMatrix ScaledProblem::take_packed(int64_t rows) {
+  const auto stack = std::exchange(weights_, at::Tensor()).view({2 * hidden(), rank_});
+  return PackedMatrix::pack(stack, rows);
 }
 
 at::Tensor ScaledProblem::units(const at::Tensor& scales) const { return row_units(scales) * unit_; }
@@ -70,7 +85,7 @@ at::Tensor ScaledProblem::restrict(const at::Tensor& vectors) const {
 }
 
 at::Tensor ScaledProblem::null_vectors(int64_t count) const {
-  const auto options = weights_.options().dtype(at::kDouble);
+  const auto options = basis_.options().dtype(at::kDouble);
   const auto noise = at::randn({d_, count}, make_generator(at::kCPU, derive_seed(0, "null vectors")),
                                at::dtype(at::kDouble));
   const auto known = basis_.to(at::kDouble);

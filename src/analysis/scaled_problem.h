@@ -15,16 +15,23 @@ class ScaledProblem {
   ScaledProblem(const EigenProblem& stored, at::Device device, at::ScalarType dtype);
 
   int64_t dimension() const { return d_; }  // of the input
-  int64_t rank() const { return weights_.size(2); }
-  int64_t hidden() const { return weights_.size(1); }
+  int64_t rank() const { return rank_; }
+  int64_t hidden() const { return stored_.layer.d_hidden(); }
   int64_t count() const { return n_; }
 
   /// Directions first …, over the input, as stored: what is computed from it in float64 is exact but for
   /// rounding.
   InteractionOperator exact(int64_t first, int64_t count) const;
 
-  /// The scaled and reduced operator of directions with the given S [c, h] float64.
-  InteractionOperator scaled(const at::Tensor& scales) const;
+  /// S [c, h] float64, its rows scaled to largest entry 1, in the run's dtype.
+  at::Tensor scaled(const at::Tensor& scales) const;
+
+  /// The scaled and reduced operator of directions with such scaled S.
+  InteractionOperator operators(const at::Tensor& scaled) const;
+
+  /// The scaled and reduced [W; V] [2h, r], arranged for products with about `rows` vectors; operators() has
+  /// no weights any more.
+  PackedMatrix take_packed(int64_t rows);
 
   /// What eigenvalues of the scaled operators are multiples of: [c] float64.
   at::Tensor units(const at::Tensor& scales) const;
@@ -41,10 +48,11 @@ class ScaledProblem {
 
  private:
   EigenProblem stored_;  // on the device
-  at::Tensor weights_;   // [2, h, r], run dtype
+  at::Tensor weights_;   // [2, h, r], run dtype; undefined once taken
   at::Tensor basis_;     // A [d, r], run dtype, orthonormal columns; undefined: the identity
   double unit_ = 1;
-  int64_t d_, n_;
+  int64_t d_, n_, rank_;
+  at::ScalarType dtype_;
 };
 
 }  // namespace bilens

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "bilens/analysis/bilinear_layer.h"
+#include "bilens/tensor/packed_matrix.h"
 
 namespace bilens {
 
@@ -16,11 +17,6 @@ class InteractionOperator {
   /// @param directions U [n, m]; undefined: the identity, n = m. Its dtype is that of s = UP
   /// @param embed E [d, d_input], or undefined
   InteractionOperator(BilinearLayer layer, const at::Tensor& directions, at::Tensor embed = {});
-
-  /// The operator of weights that stand as one tensor [W, V] [2, h, d], so that products in their dtype need
-  /// neither conversion nor copy.
-  /// @param scales S [n, h]
-  static InteractionOperator from_stack(const at::Tensor& stacked, const at::Tensor& scales);
 
   /// Directions `index` [c] int64 of these, in that order; the weights are shared.
   InteractionOperator select(const at::Tensor& index) const;
@@ -64,10 +60,17 @@ class InteractionOperator {
 
   BilinearLayer layer_;
   at::Tensor embed_;
-  at::Tensor stacked_;     // [2, h, d], of which the layer's gate and up are then views
   at::Tensor directions_;  // U [n, m]
   at::Tensor scales_;      // S = UP [n, h]
 };
+
+/// ½[Wᵀ(s ⊙ Vx) + Vᵀ(s ⊙ Wx)] for c vectors of each of n directions, as two products with [W; V]: 8hd
+/// operations a vector.
+/// @param stack  [W; V] [2h, d]
+/// @param scales S [n, h]
+/// @param x      [n, c, d], vectors in rows, of the stack's dtype
+/// @return [n, c, d], of any strides
+at::Tensor apply_interaction(const PackedMatrix& stack, const at::Tensor& scales, const at::Tensor& x);
 
 /// The matrix G of two layers over one input space, [h_a, h_b]: ⟨Q_a, Q_b⟩_F = s_aᵀ G s_b.
 at::Tensor interaction_gram(const BilinearLayer& a, const BilinearLayer& b);
