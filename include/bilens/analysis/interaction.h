@@ -49,10 +49,6 @@ class InteractionOperator {
   /// The products w_k·v_k of that sum: [h] float64.
   at::Tensor unit_traces() const;
 
-  /// ‖Q_u‖²_F = sᵀGs with G = ½[(WWᵀ)⊙(VVᵀ) + (WVᵀ)⊙(VWᵀ)], h×h, without forming Q: [n] float64. 4h²d
-  /// operations for all.
-  at::Tensor squared_frobenius() const;
-
   /// l = Wᵀ(s⊙c) + Vᵀ(s⊙b), and u for a residual, over the input: [n, d].
   at::Tensor linear() const;
   /// c = s·(b⊙c) + u·p: [n].
@@ -68,8 +64,5 @@ class InteractionOperator {
   at::Tensor directions_;  // U [n, m]
   at::Tensor scales_;      // S = UP [n, h]
 };
-
-/// The matrix G of two layers over one input space, [h_a, h_b]: ⟨Q_a, Q_b⟩_F = s_aᵀ G s_b.
-at::Tensor interaction_gram(const BilinearLayer& a, const BilinearLayer& b);
 
 }  // namespace bilens
