@@ -25,10 +25,24 @@ int64_t tile_units(int64_t d, int64_t n, int64_t memory_limit) {
   return units;
 }
 
+/// A part of a matrix that is kept from tile to tile: fresh memory would cost as much as filling it.
+class Buffer {
+ public:
+  Buffer(int64_t numbers, const at::TensorOptions& options) : numbers_(at::empty({numbers}, options)) {}
+  at::Tensor matrix(int64_t rows, int64_t columns) const {
+    return numbers_.narrow(0, 0, rows * columns).view({rows, columns});
+  }
+
+ private:
+  at::Tensor numbers_;
+};
+
 /// [W; V] of some hidden units, [2·count, d] float64.
-at::Tensor units_of(const BilinearLayer& layer, int64_t first, int64_t count) {
-  return at::cat(
-      {layer.gate.narrow(0, first, count).to(at::kDouble), layer.up.narrow(0, first, count).to(at::kDouble)});
+at::Tensor units_of(const BilinearLayer& layer, int64_t first, int64_t count, const Buffer& buffer) {
+  auto both = buffer.matrix(2 * count, layer.d_in());
+  both.narrow(0, 0, count).copy_(layer.gate.narrow(0, first, count));
+  both.narrow(0, count, count).copy_(layer.up.narrow(0, first, count));
+  return both;
 }
 
 /// Kᵀ = E_b E_aᵀ [d_b, d_a], or undefined for the identity.
@@ -52,12 +66,15 @@ void for_each_tile(const InteractionOperator& a, const InteractionOperator& b, b
   const int64_t units =
       tile_units(std::max(a.layer().d_in(), b.layer().d_in()), std::max(a.count(), b.count()), memory_limit);
   const auto metric = transposed_metric(a, b);
+  const auto options = a.layer().gate.options().dtype(at::kDouble);
+  const Buffer row_buffer(2 * units * a.layer().d_in(), options), product_buffer(4 * units * units, options),
+      column_buffer(2 * units * b.layer().d_in(), options);
   Progress progress("products of hidden units", symmetric ? rows * (rows + 1) / 2 : rows * columns, "pairs");
   for (int64_t column = 0; column < columns; column += units) {
     GramTile tile;
     tile.column = column;
     tile.columns = std::min(units, columns - column);
-    tile.column_units = units_of(b.layer(), column, tile.columns);
+    tile.column_units = units_of(b.layer(), column, tile.columns, column_buffer);
     const auto images = metric.defined() ? tile.column_units.mm(metric) : tile.column_units;
     const int64_t end = symmetric ? column + tile.columns : rows;
     for (int64_t row = 0; row < end; row += units) {
@@ -65,8 +82,9 @@ void for_each_tile(const InteractionOperator& a, const InteractionOperator& b, b
       const bool on_diagonal = symmetric && row == column;
       tile.row = row;
       tile.rows = std::min(units, end - row);
-      tile.row_units = on_diagonal ? tile.column_units : units_of(a.layer(), row, tile.rows);
-      tile.products = tile.row_units.mm(images.t());
+      tile.row_units = on_diagonal ? tile.column_units : units_of(a.layer(), row, tile.rows, row_buffer);
+      tile.products = product_buffer.matrix(2 * tile.rows, 2 * tile.columns);
+      at::mm_out(tile.products, tile.row_units, images.t());
       tile.ends_column = row + tile.rows == end;
       tile.weight = on_diagonal ? 0.5 : 1.0;
       visit(tile);

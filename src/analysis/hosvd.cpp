@@ -46,15 +46,20 @@ Hosvd from_gram(const at::Tensor& gram, const HosvdConfig& config) {
 at::Tensor sum_of_squares(const InteractionOperator& q, int64_t memory_limit) {
   const auto& layer = q.layer();
   auto sum = at::zeros({layer.d_in(), layer.d_in()}, layer.gate.options().dtype(at::kDouble));
-  at::Tensor y;  // (M̂ ⊙ XXᵀ)X̃ of the tile's columns, [2·columns, d]
+  at::Tensor s, y, weighted;  // S and (M̂ ⊙ XXᵀ)X̃ of the columns; M̂ ⊙ XXᵀ of the tile, its rows of V first
   for_each_tile(q, q, true, memory_limit, [&](GramTile& tile) {
-    if (tile.row == 0) y = at::zeros_like(tile.column_units);
-    const auto m = scales_of(q, tile.row, tile.rows).t().mm(scales_of(q, tile.column, tile.columns));
-    tile.products.view({2, tile.rows, 2, tile.columns}).mul_(m.view({1, tile.rows, 1, tile.columns}));
-    for (const int64_t side : {0, 1}) {
-      y.addmm_(tile.products.narrow(0, side * tile.rows, tile.rows).t(),
-               tile.row_units.narrow(0, (1 - side) * tile.rows, tile.rows), 1, tile.weight);
+    if (tile.row == 0) {
+      s = scales_of(q, tile.column, tile.columns);
+      y = at::zeros_like(tile.column_units);
     }
+    const auto m = scales_of(q, tile.row, tile.rows).t().mm(s).unsqueeze(1);  // [rows, 1, columns]
+    if (!weighted.defined() || weighted.sizes() != tile.products.sizes())
+      weighted = at::empty_like(tile.products);
+    for (const int64_t side : {0, 1}) {
+      auto to = weighted.narrow(0, (1 - side) * tile.rows, tile.rows).view({tile.rows, 2, tile.columns});
+      at::mul_out(to, tile.products.narrow(0, side * tile.rows, tile.rows).view_as(to), m);
+    }
+    y.addmm_(weighted.t(), tile.row_units, 1, tile.weight);
     if (!tile.ends_column) return;
     for (const int64_t side : {0, 1}) {
       sum.addmm_(tile.column_units.narrow(0, (1 - side) * tile.columns, tile.columns).t(),
