@@ -19,6 +19,13 @@ at::Tensor dense_down(const BilinearLayer& layer) {
   return layer.down.defined() ? layer.down : at::eye(layer.d_hidden(), layer.gate.options());
 }
 
+/// Biases of a's hidden units, then of b's; one that is not there is zero.
+at::Tensor join_biases(const at::Tensor& a, int64_t h_a, const at::Tensor& b, int64_t h_b) {
+  if (!a.defined() && !b.defined()) return {};
+  return at::cat(
+      {a.defined() ? a : at::zeros({h_a}, b.options()), b.defined() ? b : at::zeros({h_b}, a.options())});
+}
+
 template <class Move>
 BilinearLayer move_layer(const BilinearLayer& layer, const Move& move) {
   const auto moved = [&](const at::Tensor& tensor) { return tensor.defined() ? move(tensor) : tensor; };
@@ -81,14 +88,23 @@ BilinearLayer subtract(const BilinearLayer& a, const BilinearLayer& b) {
                      std::to_string(b.d_in()) + " to " + std::to_string(b.d_out()),
                  ""});
   }
-  if (a.gate_bias.defined() || b.gate_bias.defined() || a.up_bias.defined() || b.up_bias.defined()) {
-    throw Error(ExitCode::kBadInput, {"--minus", "layers without biases", "biases",
-                                      "Their difference has parts of its own; this is not supported yet."});
+  if (a.residual != b.residual) {
+    throw Error(ExitCode::kBadInput,
+                {"--minus", "a residual in both layers or in none",
+                 std::string("one in the ") + (a.residual ? "first" : "second") + " only",
+                 "Their difference would keep x itself, which no training changed."});
   }
   BilinearLayer difference;
   difference.gate = at::cat({a.gate, b.gate});
   difference.up = at::cat({a.up, b.up});
   difference.down = at::cat({dense_down(a), -dense_down(b)}, 1);
+  difference.gate_bias = join_biases(a.gate_bias, a.d_hidden(), b.gate_bias, b.d_hidden());
+  difference.up_bias = join_biases(a.up_bias, a.d_hidden(), b.up_bias, b.d_hidden());
+  if (b.down_bias.defined()) {
+    difference.down_bias = a.down_bias.defined() ? a.down_bias - b.down_bias : -b.down_bias;
+  } else {
+    difference.down_bias = a.down_bias;
+  }
   return difference;
 }
 

@@ -11,6 +11,7 @@
 
 #include "bilens/analysis/certificate.h"
 #include "bilens/analysis/eigen_plan.h"
+#include "bilens/analysis/gram.h"
 #include "bilens/analysis/lanczos.h"
 #include "bilens/core/error.h"
 #include "bilens/core/log.h"
@@ -19,6 +20,7 @@
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/random.h"
 #include "dense_eigen.h"
+#include "matrix_free.h"
 #include "scaled_problem.h"
 #include "solver_limits.h"
 #include "spectrum.h"
@@ -104,18 +106,6 @@ Candidates solve_low_rank(const InteractionOperator& q, int64_t k) {
   return {spectra, vectors, chosen, at::full({c}, 2 * p, at::kInt), true};
 }
 
-/// The operators for Lanczos, matrix-free.
-SymmetricOperators matrix_free(const PackedMatrix& stack, const at::Tensor& scales) {
-  return [&stack, scales, part = at::Tensor(), last = at::Tensor()](const at::Tensor& x,
-                                                                    const at::Tensor& which) mutable {
-    if (!which.is_same(last)) {
-      part = scales.index_select(0, which);
-      last = which;
-    }
-    return apply_interaction(stack, part, x.unsqueeze(1)).squeeze(1);
-  };
-}
-
 SymmetricOperators formed(const at::Tensor& matrices) {
   return [matrices](const at::Tensor& x, const at::Tensor& which) {
     auto all = at::zeros({matrices.size(0), x.size(1)}, x.options());
@@ -140,9 +130,7 @@ class ChunkSolver {
     unit_traces_ = scaled_.exact(0, 1).unit_traces();
     watch.lap(prepare_seconds_);
     if (plan.energy_operations > 0) {
-      auto layer = problem.layer.to(at::kDouble, device);
-      if (problem.embed.defined()) layer = fold_input(layer, problem.embed.to(device, at::kDouble));
-      gram_ = interaction_gram(layer, layer);
+      squared_frobenius_ = squared_frobenius(problem.on(device), 4 * kTileBytes).cpu();
       watch.lap(energy_seconds_);
     }
   }
@@ -180,7 +168,7 @@ class ChunkSolver {
     if (config_.certify) watch.lap(pairs.seconds.certify);
     write(refined, found, spectra, pairs);
     pairs.trace = exact.scales().mv(unit_traces_).cpu();
-    add_energy(exact, matrices, units, found, spectra, pairs);
+    add_energy(first, matrices, units, found, spectra, pairs);
     watch.lap(pairs.seconds.check);
     if (plan_.solver == EigenSolver::kLanczos) report_rate(pairs, found);
     return pairs;
@@ -377,11 +365,11 @@ class ChunkSolver {
     return vectors * at::where(sign == 0, at::ones_like(sign), sign);
   }
 
-  void add_energy(const InteractionOperator& exact, const at::Tensor& matrices, const at::Tensor& units,
-                  const Candidates& found, const at::Tensor& spectra, EigenPairs& pairs) const {
+  void add_energy(int64_t first, const at::Tensor& matrices, const at::Tensor& units, const Candidates& found,
+                  const at::Tensor& spectra, EigenPairs& pairs) const {
     if (!plan_.energy) return;
-    if (gram_.defined()) {
-      pairs.frobenius = (exact.scales().mm(gram_) * exact.scales()).sum(1).clamp_min(0).sqrt().cpu();
+    if (squared_frobenius_.defined()) {
+      pairs.frobenius = squared_frobenius_.narrow(0, first, spectra.size(0)).sqrt();
     } else if (found.whole) {
       pairs.frobenius = spectra.norm(2, {1});
     } else {
@@ -405,8 +393,8 @@ class ChunkSolver {
   ScaledProblem scaled_;
   std::optional<PackedMatrix> stack_;  // [W; V], for Lanczos without forming
   int64_t d_, k_ = 0;
-  at::Tensor unit_traces_;  // [h]
-  at::Tensor gram_;         // [h, h], with exact energy of a Lanczos solver
+  at::Tensor unit_traces_;        // [h]
+  at::Tensor squared_frobenius_;  // [n] CPU, with exact energy of a Lanczos solver
   double prepare_seconds_ = 0, energy_seconds_ = 0;
 };
 
@@ -432,6 +420,11 @@ void append(EigenPairs& all, const EigenPairs& chunk) {
 }
 
 }  // namespace
+
+EigenProblem EigenProblem::on(at::Device device) const {
+  const auto moved = [&](const at::Tensor& tensor) { return tensor.defined() ? tensor.to(device) : tensor; };
+  return {layer.on(device), moved(embed), moved(directions)};
+}
 
 const char* solver_name(EigenSolver solver) {
   switch (solver) {

@@ -164,7 +164,7 @@ EigenPlan plan_eigen(const EigenSizes& sizes, at::Device device, const EigenConf
   plan.bytes = fixed(chosen->solver) + plan.chunk * chosen->bytes;
   const auto h = static_cast<double>(sizes.h), d = static_cast<double>(sizes.d),
              n = static_cast<double>(sizes.n);
-  plan.energy_operations = plan.energy && plan.solver == EigenSolver::kLanczos ? 2 * 4 * h * h * d : 0;
+  plan.energy_operations = plan.energy && plan.solver == EigenSolver::kLanczos ? 4 * h * h * d : 0;
   plan.operations = n * chosen->operations + plan.energy_operations;
   if (config.certify) plan.operations += n * 2 * (2 * h * d * d + 2 * d * d * d / 3);
   return plan;

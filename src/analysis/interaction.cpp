@@ -12,7 +12,9 @@ InteractionOperator::InteractionOperator(BilinearLayer layer, const at::Tensor& 
     : layer_(std::move(layer)),
       embed_(std::move(embed)),
       directions_(directions.defined() ? directions : at::eye(layer_.d_out(), layer_.gate.options())),
-      scales_(layer_.down.defined() ? directions_.mm(layer_.down.to(directions_.dtype())) : directions_) {}
+      scales_(!layer_.down.defined() ? directions_
+              : directions.defined() ? directions_.mm(layer_.down.to(directions_.dtype()))
+                                     : layer_.down) {}
 
 InteractionOperator InteractionOperator::select(const at::Tensor& index) const {
   InteractionOperator part = *this;
@@ -87,13 +89,6 @@ at::Tensor InteractionOperator::unit_traces() const {
   return products;
 }
 
-at::Tensor InteractionOperator::squared_frobenius() const {
-  auto layer = layer_.to(at::kDouble, layer_.gate.device());
-  if (embed_.defined()) layer = fold_input(layer, embed_.to(at::kDouble));
-  const auto s = scales_.to(at::kDouble);
-  return (s.mm(interaction_gram(layer, layer)) * s).sum(1).clamp_min(0);
-}
-
 at::Tensor InteractionOperator::linear() const {
   auto sum = at::zeros({count(), layer_.d_in()}, layer_.gate.options());
   if (layer_.up_bias.defined()) sum = sum + (scales_ * layer_.up_bias).mm(layer_.gate);
@@ -107,10 +102,6 @@ at::Tensor InteractionOperator::constant() const {
   if (layer_.gate_bias.defined() && layer_.up_bias.defined())
     sum = sum + scales_.mv(layer_.gate_bias * layer_.up_bias);
   return layer_.down_bias.defined() ? sum + directions_.mv(layer_.down_bias) : sum;
-}
-
-at::Tensor interaction_gram(const BilinearLayer& a, const BilinearLayer& b) {
-  return 0.5 * (a.gate.mm(b.gate.t()) * a.up.mm(b.up.t()) + a.gate.mm(b.up.t()) * a.up.mm(b.gate.t()));
 }
 
 }  // namespace bilens

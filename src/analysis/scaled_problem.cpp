@@ -26,11 +26,8 @@ at::Tensor row_units(const at::Tensor& scales) {
 }  // namespace
 
 ScaledProblem::ScaledProblem(const EigenProblem& stored, at::Device device, at::ScalarType dtype)
-    : stored_{stored.layer.on(device), stored.embed.defined() ? stored.embed.to(device) : at::Tensor(),
-              stored.directions.defined() ? stored.directions.to(device, at::kDouble) : at::Tensor()},
-      d_(stored.dimension()),
-      n_(stored.count()),
-      dtype_(dtype) {
+    : stored_(stored.on(device)), d_(stored.dimension()), n_(stored.count()), dtype_(dtype) {
+  if (stored_.directions.defined()) stored_.directions = stored_.directions.to(at::kDouble);
   const auto& layer = stored_.layer;
   const int64_t h = layer.d_hidden();
   weights_ = at::empty({2, h, layer.d_in()}, layer.gate.options().dtype(dtype));

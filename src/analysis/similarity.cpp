@@ -2,22 +2,16 @@
 
 #include <ATen/ATen.h>
 
+#include "bilens/analysis/gram.h"
 #include "bilens/analysis/interaction.h"
 
 namespace bilens {
 
 namespace {
 
-at::Tensor scales(const QuadraticForms& forms) {
-  return forms.layer.down.defined() ? forms.directions.mm(forms.layer.down) : forms.directions;
-}
-
-BilinearLayer through(const BilinearLayer& layer, const at::Tensor& map) {
-  BilinearLayer mapped;
-  mapped.gate = layer.gate.mm(map);
-  mapped.up = layer.up.mm(map);
-  mapped.down = layer.down;
-  return mapped;
+/// xᵀΣ^½QΣ^½x for all directions: tr(QΣQ'Σ) = ⟨Σ^½QΣ^½, Σ^½Q'Σ^½⟩.
+EigenProblem whitened(const QuadraticForms& forms, const InputDistribution& x) {
+  return {forms.layer, x.root, forms.directions};
 }
 
 /// Σ^½(2Qμ + l): [n, d]
@@ -38,20 +32,26 @@ InputDistribution fit_gaussian(const at::Tensor& samples) {
 }
 
 at::Tensor weight_products(const QuadraticForms& a, const QuadraticForms& b) {
-  return scales(a).mm(interaction_gram(a.layer, b.layer)).mm(scales(b).t());
+  return frobenius_products({a.layer, {}, a.directions}, {b.layer, {}, b.directions});
+}
+
+at::Tensor weight_squares(const QuadraticForms& forms) {
+  return squared_frobenius({forms.layer, {}, forms.directions});
 }
 
 at::Tensor data_covariances(const QuadraticForms& a, const QuadraticForms& b, const InputDistribution& x) {
-  // tr(QΣQ'Σ) = ⟨Σ^½QΣ^½, Σ^½Q'Σ^½⟩: the same Gram matrix with W, V → WΣ^½, VΣ^½.
-  const auto gram = interaction_gram(through(a.layer, x.root), through(b.layer, x.root));
-  const auto quadratic = scales(a).mm(gram).mm(scales(b).t());
-  return 2.0 * quadratic + whitened_slopes(a, x).mm(whitened_slopes(b, x).t());
+  return 2.0 * frobenius_products(whitened(a, x), whitened(b, x)) +
+         whitened_slopes(a, x).mm(whitened_slopes(b, x).t());
 }
 
-at::Tensor normalize_products(const at::Tensor& ab, const at::Tensor& aa, const at::Tensor& bb) {
-  const auto norms =
-      aa.diagonal().clamp_min(0).sqrt().unsqueeze(1) * bb.diagonal().clamp_min(0).sqrt().unsqueeze(0);
-  return at::where(norms > 0, ab / norms, at::zeros_like(ab));
+at::Tensor data_variances(const QuadraticForms& forms, const InputDistribution& x) {
+  return 2.0 * squared_frobenius(whitened(forms, x)) + whitened_slopes(forms, x).square().sum(1);
+}
+
+at::Tensor normalize_products(const at::Tensor& products, const at::Tensor& squares_a,
+                              const at::Tensor& squares_b) {
+  const auto norms = squares_a.sqrt().unsqueeze(1) * squares_b.sqrt().unsqueeze(0);
+  return at::where(norms > 0, products / norms, at::zeros_like(products));
 }
 
 }  // namespace bilens

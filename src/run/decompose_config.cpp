@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "bilens/analysis/interaction.h"
+#include "bilens/analysis/gram.h"
 #include "bilens/core/memory.h"
 #include "bilens/data/image_dataset.h"
 #include "bilens/io/weights.h"
@@ -69,14 +69,10 @@ at::Tensor directions_from_file(const Json& spec, int64_t d_out) {
 
 /// n‖Q̄‖² / Σ‖Q_u‖², the share of the energy that is common to all directions and changes no probability.
 double mean_energy_share(const SourceLayer& source, const at::Tensor& head) {
-  BilinearLayer layer = source.layer.to(at::kDouble, at::kCPU);
-  if (source.embed.defined()) layer = fold_input(layer, source.embed.to(at::kDouble));
-  const auto gram = interaction_gram(layer, layer);
-  const auto s = layer.down.defined() ? head.mm(layer.down) : head;
-  const auto mean = s.mean(0, true);
-  const double all = (s.mm(gram) * s).sum().item<double>(),
-               common = (mean.mm(gram) * mean).sum().item<double>();
-  return all > 0 ? static_cast<double>(s.size(0)) * common / all : 0.0;
+  const int64_t n = head.size(0);
+  const auto squares = squared_frobenius({source.layer, source.embed, at::cat({head, head.mean(0, true)})});
+  const double all = squares.narrow(0, 0, n).sum().item<double>(), common = squares[n].item<double>();
+  return all > 0 ? static_cast<double>(n) * common / all : 0.0;
 }
 
 }  // namespace

@@ -84,15 +84,15 @@ Likeness summarize(const at::Tensor& cosines, const at::Tensor& with_untrained) 
 
 at::Tensor output_correlations(const at::Tensor& a, const at::Tensor& b) {
   const auto x = a - a.mean(0), y = b - b.mean(0);
-  return normalize_products(x.t().mm(y), x.t().mm(x), y.t().mm(y));
+  return normalize_products(x.t().mm(y), x.square().sum(0), y.square().sum(0));
 }
 
 at::Tensor weight_cosines(const QuadraticForms& a, const QuadraticForms& b) {
-  return normalize_products(weight_products(a, b), weight_products(a, a), weight_products(b, b));
+  return normalize_products(weight_products(a, b), weight_squares(a), weight_squares(b));
 }
 
 at::Tensor data_correlations(const QuadraticForms& a, const QuadraticForms& b, const InputDistribution& x) {
-  return normalize_products(data_covariances(a, b, x), data_covariances(a, a, x), data_covariances(b, b, x));
+  return normalize_products(data_covariances(a, b, x), data_variances(a, x), data_variances(b, x));
 }
 
 }  // namespace

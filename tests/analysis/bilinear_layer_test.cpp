@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "bilens/analysis/gram.h"
 #include "bilens/analysis/interaction.h"
 #include "bilens/core/error.h"
 #include "catch.h"
@@ -21,7 +22,7 @@ TEST_CASE("the interaction matrix of a layer worked out by hand") {
   const auto expected = at::tensor({3.0, 2.5, 2.5, -1.0}).view({1, 2, 2});
   CHECK(q.form(0, 1, at::kDouble).equal(expected));
   CHECK(q.trace().item<double>() == 2.0);
-  CHECK(q.squared_frobenius().item<double>() == Approx(9 + 2 * 6.25 + 1).epsilon(1e-15));
+  CHECK(squared_frobenius({layer, {}, {}}).item<double>() == Approx(9 + 2 * 6.25 + 1).epsilon(1e-15));
   const auto x = at::tensor({2.0, -1.0});
   CHECK(layer.forward(x).item<double>() == 3 * 4 + 5 * -2 - 1);
 }
@@ -40,8 +41,6 @@ TEST_CASE("fast paths agree with forming the matrix entry by entry") {
     const auto x = random_tensor({4, 3, 7}, 5);
     CHECK((q.apply(x) - x.matmul(slow)).abs().max().item<double>() < 10 * tolerance);
     CHECK((q.trace() - slow.diagonal(0, 1, 2).sum(1)).abs().max().item<double>() < tolerance);
-    CHECK((q.squared_frobenius() / slow.square().sum(at::IntArrayRef{1, 2}) - 1).abs().max().item<double>() <
-          1e-12);
   }
 }
 
@@ -66,6 +65,35 @@ TEST_CASE("the difference of two layers is one layer") {
   CHECK((subtract(a, b).forward(x) - expected).abs().max().item<double>() < 1e-13);
   const auto other = random_layer(5, 7, 3, true, 1);
   CHECK_THROWS_AS(subtract(a, other), Error);
+}
+
+TEST_CASE("the difference of layers with biases, residuals, or no down projection is theirs", "[minus]") {
+  const auto x = random_tensor({20, 6}, 1);
+  const auto biased = [](BilinearLayer layer, int which, uint64_t seed) {
+    if (which & 1) layer.gate_bias = random_tensor({layer.d_hidden()}, seed);
+    if (which & 2) layer.up_bias = random_tensor({layer.d_hidden()}, seed + 1);
+    if (which & 4) layer.down_bias = random_tensor({layer.d_out()}, seed + 2);
+    return layer;
+  };
+  for (const bool residual : {false, true}) {
+    for (int a_biases = 0; a_biases < 8; ++a_biases) {
+      for (int b_biases = 0; b_biases < 8; ++b_biases) {
+        auto a = biased(random_layer(9, 6, 6, true, 1), a_biases, 10);
+        auto b = biased(random_layer(6, 6, 6, false, 2), b_biases, 20);
+        a.residual = b.residual = residual;
+        const auto difference = subtract(a, b);
+        const auto expected = a.forward(x) - b.forward(x);
+        CHECK((difference.forward(x) - expected).abs().max().item<double>() <
+              1e-12 * expected.abs().max().item<double>());
+        CHECK(difference.has_linear() == ((a_biases | b_biases) != 0));
+      }
+    }
+  }
+  auto with = random_layer(9, 6, 6, true, 1);
+  const auto without = with;
+  with.residual = true;
+  CHECK_THROWS_WITH(subtract(with, without), ContainsSubstring("residual") && ContainsSubstring("first"));
+  CHECK_THROWS_WITH(subtract(without, with), ContainsSubstring("residual") && ContainsSubstring("second"));
 }
 
 TEST_CASE("layers that are none are refused by name") {

@@ -23,8 +23,7 @@ TEST_CASE("weight products are Frobenius products of the formed matrices") {
   const auto qa = slow_matrices(a.layer, a.directions), qb = slow_matrices(b.layer, b.directions);
   const auto expected = at::einsum("aij,bij->ab", {qa, qb});
   CHECK((weight_products(a, b) - expected).abs().max().item<double>() < 1e-13);
-  const auto cosines =
-      normalize_products(weight_products(a, a), weight_products(a, a), weight_products(a, a));
+  const auto cosines = normalize_products(weight_products(a, a), weight_squares(a), weight_squares(a));
   CHECK((cosines.diagonal() - 1).abs().max().item<double>() < 1e-14);
 }
 
@@ -42,6 +41,8 @@ TEST_CASE("data covariances are those of samples of the same Gaussian") {
   const auto stated = data_covariances(a, b, fit_gaussian(x));
   const auto scale = (fa.std(0).unsqueeze(1) * fb.std(0).unsqueeze(0));
   CHECK(((stated - sampled) / scale).abs().max().item<double>() < 0.01);
+  const auto own = data_covariances(a, a, fit_gaussian(x)).diagonal();
+  CHECK((data_variances(a, fit_gaussian(x)) / own - 1).abs().max().item<double>() < 1e-12);
   // The quadratic and the linear part both count: leaving one out is far outside.
   auto no_linear = a;
   no_linear.linear = at::zeros_like(a.linear);

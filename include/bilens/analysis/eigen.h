@@ -16,6 +16,8 @@ struct EigenProblem {
 
   int64_t dimension() const { return embed.defined() ? embed.size(1) : layer.d_in(); }
   int64_t count() const { return directions.defined() ? directions.size(0) : layer.d_out(); }
+
+  EigenProblem on(at::Device device) const;  // each tensor in its own dtype
 };
 
 /// How the eigenpairs of Q_u are found. docs/methods.md says when each is best.

@@ -45,10 +45,6 @@ class InteractionOperator {
   /// The products w_k·v_k of that sum: [h] float64.
   at::Tensor unit_traces() const;
 
-  /// ‖Q_u‖²_F = sᵀGs with G = ½[(WWᵀ)⊙(VVᵀ) + (WVᵀ)⊙(VWᵀ)], h×h, without forming Q: [n] float64. 4h²d
-  /// operations for all.
-  at::Tensor squared_frobenius() const;
-
   /// l = Wᵀ(s⊙c) + Vᵀ(s⊙b), and u for a residual, over the input: [n, d].
   at::Tensor linear() const;
   /// c = s·(b⊙c) + u·p: [n].
@@ -71,8 +67,5 @@ class InteractionOperator {
 /// @param x      [n, c, d], vectors in rows, of the stack's dtype
 /// @return [n, c, d], of any strides
 at::Tensor apply_interaction(const PackedMatrix& stack, const at::Tensor& scales, const at::Tensor& x);
-
-/// The matrix G of two layers over one input space, [h_a, h_b]: ⟨Q_a, Q_b⟩_F = s_aᵀ G s_b.
-at::Tensor interaction_gram(const BilinearLayer& a, const BilinearLayer& b);
 
 }  // namespace bilens
