@@ -20,6 +20,7 @@ namespace bilens {
 namespace {
 
 constexpr double kRounding = 1e-15;  // of f
+constexpr int64_t kSettling = 50;    // iterations of a start's wider basis
 
 /// V with what the layer makes of it.
 struct Point {
@@ -78,13 +79,22 @@ Ascent ascend(const BilinearLayer& layer, const at::Tensor& start, const JointCo
   return ascent;
 }
 
-/// Of the eigenbasis of a random mixture Σ_i g_i B_i the k vectors with the largest ‖layer(v)‖.
-at::Tensor start_basis(const BilinearLayer& layer, int64_t k, uint64_t seed) {
+/// The k rows with the largest ‖layer(v)‖.
+at::Tensor largest_rows(const BilinearLayer& layer, const at::Tensor& basis, int64_t k) {
+  return basis.index_select(0, std::get<1>(layer.forward(basis).square().sum(1).topk(k)));
+}
+
+/// From the eigenbasis of a random mixture Σ_i g_i B_i. A mixture mixes what it does not tell apart: so twice
+/// as many vectors settle first.
+at::Tensor start_basis(const BilinearLayer& layer, const JointConfig& config, int64_t k, uint64_t seed) {
   const auto mixture = at::randn({1, layer.d_out()}, make_generator(at::kCPU, seed), at::dtype(at::kDouble));
   const InteractionOperator q(layer, mixture.to(layer.gate.device()));
   const auto basis = checked_eigh(q.form(0, 1, at::kDouble)).second[0].t();
-  const auto sizes = layer.forward(basis).square().sum(1);
-  return basis.index_select(0, std::get<1>(sizes.topk(k)));
+  const int64_t wide = std::min(2 * k, layer.d_in());
+  if (wide == k) return basis;
+  auto brief = config;
+  brief.max_iterations = std::min(kSettling, config.max_iterations);
+  return largest_rows(layer, ascend(layer, largest_rows(layer, basis, wide), brief).point.v, k);
 }
 
 }  // namespace
@@ -98,7 +108,7 @@ JointBasis diagonalize_jointly(const EigenProblem& problem, at::Device device, c
   Progress progress("joint basis", starts, "starts");
   for (int64_t i = 0; i < starts; ++i) {
     const uint64_t seed = derive_seed(config.seed, "joint", static_cast<uint64_t>(i));
-    auto ascent = ascend(layer, start_basis(layer, k, seed), config);
+    auto ascent = ascend(layer, start_basis(layer, config, k, seed), config);
     reached.push_back(ascent.point.value);
     if (i == 0 || ascent.point.value > best.point.value) best = std::move(ascent);
     progress.advance(1);

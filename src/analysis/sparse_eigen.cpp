@@ -245,8 +245,8 @@ std::vector<SparseEigenPairs> solve_sparse_eigen(const EigenProblem& problem, at
   const auto& layer = directed.layer;
   const int64_t n = layer.d_out(), h = layer.d_hidden(), d = layer.d_in();
   const auto path = ascending_path(config, d);
-  // Q three times while it is formed, s ⊙ V, and the starts of both signs.
-  const int64_t bytes = 8 * (3 * d * d + h * d + 16 * config.starts * d);
+  // Q, R and their temporaries, s ⊙ V, and the starts of both signs with their images.
+  const int64_t bytes = 8 * (5 * d * d + h * d + 32 * config.starts * d);
   const int64_t chunk = std::clamp<int64_t>(config.memory_limit / bytes, 1, n);
   std::vector<SparseEigenPairs> all(path.size());
   BilinearLayer weights;

@@ -148,8 +148,8 @@ TEST_CASE("rotations do not depend on the order of directions") {
   const auto turned = rotate_eigenspaces(pairs_of(x.flip(0), theta.flip(0)), at::kCPU, {});
   const auto single = rotate_eigenspaces(pairs_of(x.narrow(0, 3, 1), theta.narrow(0, 3, 1)), at::kCPU, {});
   CHECK((basis.objective - turned.objective.flip(0)).abs().max().item<double>() < 1e-12);
-  CHECK((basis.vectors - turned.vectors.flip(0)).abs().max().item<double>() < 1e-7);
-  CHECK((basis.vectors[3] - single.vectors[0]).abs().max().item<double>() < 1e-7);
+  CHECK((basis.vectors - turned.vectors.flip(0)).abs().max().item<double>() < 1e-5);
+  CHECK((basis.vectors[3] - single.vectors[0]).abs().max().item<double>() < 1e-5);
 }
 
 TEST_CASE("rotations of degenerate spectra") {

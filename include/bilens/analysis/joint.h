@@ -37,7 +37,8 @@ struct JointBasis {
 ///   V ← polar(∇f + cV),
 /// 8hdk + 4nhk operations. f alone is not convex; c is doubled until a step does not lower f, and halved
 /// after each that went well. A start is the eigenbasis of a random mixture of the B_i, which is the answer
-/// when the B_i commute (and one d×d matrix that is formed); of it the k vectors with the largest ‖layer(v)‖.
+/// when the B_i commute (and one d×d matrix that is formed); the 2k vectors with the largest ‖layer(v)‖
+/// settle for some iterations, and k of them go on.
 /// @throws Error(kBadInput) for weights that are not finite; Stopped
 JointBasis diagonalize_jointly(const EigenProblem& problem, at::Device device, const JointConfig& config);
 

@@ -9,9 +9,9 @@
 namespace bilens {
 
 struct RotationConfig {
-  int64_t starts = 8;            // the eigenvectors themselves, and random rotations of them
-  int64_t max_iterations = 500;  // of one start
-  double tolerance = 1e-9;       // of the change of O in an iteration, Frobenius norm over √k
+  int64_t starts = 8;             // the eigenvectors themselves, and random rotations of them
+  int64_t max_iterations = 1000;  // of one start
+  double tolerance = 1e-7;        // of the change of O in an iteration, Frobenius norm over √k
   uint64_t seed = 0;
 };
 
