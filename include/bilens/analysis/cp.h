@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+
+#include "bilens/analysis/eigen.h"
+#include "bilens/analysis/sparsity.h"
+
+namespace bilens {
+
+struct CpConfig {
+  int64_t rank = 16;             // R, the number of terms
+  int64_t starts = 6;            // Jennrich's and random ones in turn
+  int64_t max_iterations = 500;  // of each start, and again over the whole layer
+  double tolerance = 1e-8;       // of the gradient, relative to ‖B‖ times the largest term's curvature
+  double l1 = 0;  // weight of Σ|a_ri| beside ½‖B − M‖², as a share of the smallest that makes all a_ri zero
+  bool nonnegative = false;  // a_ri ≥ 0, each term with the sign that suits it better
+  uint64_t seed = 0;
+};
+
+/// R terms of a layer's tensor, B_i ≈ Σ_r a_ri sym(l_r r_rᵀ), sym(M) = ½(M + Mᵀ); float64, on the CPU.
+/// Balanced gauge: ‖l_r‖ = ‖r_r‖ = 1, both with their largest component positive (r_r's sign is free with
+/// `nonnegative`), the size in a_r. A term's two
+/// eigenvectors are then (l_r ± r_r)/‖·‖ with the eigenvalues a_ri (l_r·r_r ± 1)/2. By falling ‖a_r‖‖sym(l_r
+/// r_rᵀ)‖.
+struct CpDecomposition {
+  at::Tensor left, right;   // [R, d]
+  at::Tensor outputs;       // A [n, R]
+  at::Tensor history;       // [iterations + 1], ‖B − M‖² over the whole layer, of the start that won
+  at::Tensor start_errors;  // [≤ starts], ‖B − M‖² that each reached in the compressed layer; none
+                            // after an exact one
+  double objective = 0;     // ‖B − M‖² with the best A for these L and R
+  double gradient = 0;      // what `tolerance` is compared with
+  bool converged = false;
+  double total = 0;   // Σ_i ‖B_i‖²_F
+  double energy = 0;  // 1 − ‖B − M‖²/‖B‖² of the stated A (L1 and non-negativity lower it)
+  at::Tensor diagonal_energy;  // [R], share of the projection of all B_i onto the first 1 … R terms
+  double full_energy = 0;      // share of Σ_i ‖ΠB_iΠ‖², Π onto the span of all l_r and r_r
+  double off_diagonal = 0;     // share of these full cores that the terms leave out
+  double condition = 0;        // of Γ over unit terms: large where terms nearly cancel each other
+  Sparsity left_measure, right_measure;  // [R]
+  Sparsity output_measure;               // [R], over the outputs
+};
+
+/// CP decomposition of a layer from its weights, no m×d×d numbers: ⟨B, M⟩ = Σ A⊙(PK) with
+/// K = ½[(WL)⊙(VR) + (VL)⊙(WR)], ‖M‖² = ⟨AᵀA, Γ⟩, best A = PKΓ⁻¹. Every start is fitted within the layer's
+/// leading singular vectors (HOSVD, at most 2R inputs and R outputs, nothing lost where R terms suffice) by a
+/// damped Gauss–Newton method, the best one then over the whole layer. With `l1` or `nonnegative` A is at
+/// last refitted for these L and R, a convex problem for each output. The problem is not convex: a local
+/// optimum.
+/// @throws Error(kBadInput) for weights that are not finite; Stopped
+CpDecomposition decompose_cp(const EigenProblem& problem, at::Device device, const CpConfig& config);
+
+/// The layer that a decomposition is: gate L, up R, down A; its outputs are the directions.
+BilinearLayer cp_layer(const CpDecomposition& cp);
+
+}  // namespace bilens

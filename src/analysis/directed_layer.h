@@ -1,0 +1,21 @@
+#pragma once
+
+#include "bilens/analysis/eigen.h"
+
+namespace bilens {
+
+/// A problem as a layer over the input with one output a direction, P standing for UP: float64, without
+/// biases and residual, each of W, V, P scaled to largest entry 1, so that 1e±30 neither overflows nor
+/// vanishes.
+struct DirectedLayer {
+  BilinearLayer layer;  // `down` defined
+  double unit;          // the problem's forms are this multiple of the layer's
+};
+
+/// @throws Error(kBadInput) for tensors that do not fit together or are not finite
+DirectedLayer direct_layer(const EigenProblem& problem, at::Device device);
+
+/// Rows with their largest component positive: [..., d].
+at::Tensor orient(const at::Tensor& vectors);
+
+}  // namespace bilens

@@ -1,0 +1,266 @@
+#include "bilens/analysis/cp.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <limits>
+
+#include "bilens/core/error.h"
+#include "catch.h"
+#include "layers.h"
+
+using namespace bilens;
+using namespace bilens::test;
+
+namespace {
+
+CpConfig config(int64_t rank) {
+  CpConfig made;
+  made.rank = rank;
+  return made;
+}
+
+CpDecomposition solve(const BilinearLayer& layer, const CpConfig& cp, const at::Tensor& u = {}) {
+  return decompose_cp({layer, {}, u}, at::kCPU, cp);
+}
+
+at::Tensor matrices(const BilinearLayer& layer) {
+  return slow_matrices(layer, at::eye(layer.d_out(), at::kDouble));
+}
+
+/// R terms as a layer of R hidden units.
+BilinearLayer terms_layer(int64_t rank, int64_t d, int64_t m, uint64_t seed) {
+  BilinearLayer layer;
+  layer.gate = random_tensor({rank, d}, seed);
+  layer.up = random_tensor({rank, d}, seed + 1);
+  layer.down = random_tensor({m, rank}, seed + 2);
+  return layer;
+}
+
+/// The same tensor with more hidden units: each term thrice, W and V exchanged and scaled, P's shares summing
+/// to one, and pairs of units that cancel.
+BilinearLayer hide(const BilinearLayer& layer, uint64_t seed) {
+  const int64_t h = layer.d_hidden();
+  const auto a = random_tensor({h, 1}, seed), b = random_tensor({h, 1}, seed + 1) + 3;
+  const auto noise = random_layer(4, layer.d_in(), layer.d_out(), true, seed + 2);
+  BilinearLayer hidden;
+  hidden.gate = at::cat({layer.gate * b, layer.up, layer.gate * -2, noise.gate, noise.up * 2});
+  hidden.up = at::cat({layer.up / b, layer.gate, layer.up * -0.5, noise.up, noise.gate * 0.5});
+  hidden.down = at::cat(
+      {layer.down * a.t(), layer.down * 0.25, layer.down * (0.75 - a.t()), noise.down, -noise.down}, 1);
+  return hidden.to(at::kDouble, at::kCPU);
+}
+
+/// The largest distance of a planted term from the found one nearest to it, relative: terms as m×d×d numbers,
+/// for which no gauge matters.
+double worst_term(const BilinearLayer& planted, const CpDecomposition& cp) {
+  const auto expand = [](const BilinearLayer& layer) {
+    const auto outer = layer.gate.unsqueeze(2) * layer.up.unsqueeze(1);
+    const auto form = (outer + outer.mT()) * 0.5;
+    return (layer.down.t().unsqueeze(2).unsqueeze(3) * form.unsqueeze(1)).flatten(1);
+  };
+  const auto expected = expand(planted), found = expand(cp_layer(cp));
+  const auto distance = at::cdist(expected, found) / expected.norm(2, {1}, true);
+  return std::get<0>(distance.min(1)).max().item<double>();
+}
+
+/// What holds of any result. Tolerances: sums of a few hundred products; ‖B − M‖² is a difference of numbers
+/// of the size of ‖B‖².
+void check_invariants(const CpDecomposition& cp, const BilinearLayer& layer) {
+  const auto b = matrices(layer), m = matrices(cp_layer(cp));
+  const double total = b.square().sum().item<double>();
+  CHECK(cp.left.norm(2, {1}).sub(1).abs().max().item<double>() < 1e-12);
+  CHECK(cp.right.norm(2, {1}).sub(1).abs().max().item<double>() < 1e-12);
+  CHECK(cp.left.gather(1, cp.left.abs().argmax(1, true)).gt(0).all().item<bool>());
+  CHECK(cp.history.diff().le(1e-13 * total).all().item<bool>());
+  if (total == 0) return;
+  CHECK(cp.total == Approx(total).epsilon(1e-12));
+  const double error = (b - m).square().sum().item<double>() / total;
+  // Terms that nearly cancel each other cost digits: eps times Γ's condition number, times 100.
+  const double rounding = 1e-12 + 100 * 2.2e-16 * cp.condition;
+  CHECK(std::abs(cp.energy - (1 - error)) < rounding);
+  CHECK(std::abs(cp.objective / total - (1 - cp.diagonal_energy[-1].item<double>())) < rounding);
+  CHECK(cp.energy <= cp.diagonal_energy[-1].item<double>() + rounding);
+  CHECK(cp.diagonal_energy[-1].item<double>() <= cp.full_energy + rounding);
+  CHECK(cp.full_energy <= 1 + 1e-11);
+  CHECK(cp.diagonal_energy.diff().ge(-1e-12).all().item<bool>());
+}
+
+}  // namespace
+
+TEST_CASE("a CP decomposition by hand") {
+  // y1 = 2·x1x2, y2 = x3²: the terms (e1, e2) with a = (2, 0) and (e3, e3) with a = (0, 1).
+  BilinearLayer layer;
+  layer.gate = at::tensor({1.0, 0.0, 0.0, 0.0, 0.0, 1.0}, at::kDouble).view({2, 3});
+  layer.up = at::tensor({0.0, 1.0, 0.0, 0.0, 0.0, 1.0}, at::kDouble).view({2, 3});
+  layer.down = at::tensor({2.0, 0.0, 0.0, 1.0}, at::kDouble).view({2, 2});
+  const auto cp = solve(layer, config(2));
+  check_invariants(cp, layer);
+  CHECK(cp.converged);
+  CHECK(worst_term(layer, cp) < 1e-12);
+  CHECK((cp.outputs.abs() - layer.down).abs().max().item<double>() <
+        1e-12);  // the larger norm first: √2 and 1
+  CHECK(cp.condition == Approx(1).epsilon(1e-12));
+  // ‖B‖² = 2²·½ + 1.
+  CHECK(cp.total == Approx(3).epsilon(1e-14));
+  CHECK(cp.diagonal_energy[0].item<double>() == Approx(2.0 / 3).epsilon(1e-6));
+  const auto x = random_tensor({5, 3}, 1);
+  CHECK((cp_layer(cp).forward(x) - layer.forward(x)).abs().max().item<double>() < 1e-5);
+}
+
+TEST_CASE("a planted CP is found in an over-complete layer, nearly always") {
+  // One start each: Jennrich's. The terms come back to 1e-7, the accuracy of a root of ‖B − M‖² in float64.
+  int found = 0;
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    const auto planted = terms_layer(5, 13, 6, 100 + 10 * seed);
+    const auto layer = hide(planted, 500 + 10 * seed);
+    CHECK((matrices(layer) - matrices(planted)).abs().max().item<double>() < 1e-11);
+    auto one = config(5);
+    one.starts = 1;
+    const auto cp = solve(layer, one);
+    check_invariants(cp, layer);
+    found += cp.converged && worst_term(planted, cp) < 1e-7 ? 1 : 0;
+  }
+  CHECK(found >= 19);
+}
+
+TEST_CASE("terms that are squares and terms that are products are told apart") {
+  auto planted = terms_layer(5, 9, 4, 200);
+  planted.up.narrow(0, 0, 3).copy_(planted.gate.narrow(0, 0, 3));  // three squares, two products: rank 7
+  const auto cp = solve(hide(planted, 210), config(5));
+  check_invariants(cp, planted);
+  CHECK(worst_term(planted, cp) < 1e-7);
+  const auto cosine = (cp.left * cp.right).sum(1).abs();
+  CHECK(cosine.gt(1 - 1e-7).sum().item<int64_t>() == 3);
+}
+
+TEST_CASE("more terms than a compression can separate, from several starts") {
+  // 2R = 16 exceeds d = 12: the planes overlap, and Jennrich's answer is only a start.
+  const auto planted = terms_layer(8, 12, 10, 220);
+  auto many = config(8);
+  many.starts = 8;
+  const auto cp = solve(planted, many);
+  check_invariants(cp, planted);
+  CHECK(cp.energy > 1 - 1e-9);
+  CHECK(worst_term(planted, cp) < 1e-5);
+}
+
+TEST_CASE("under noise the planted terms are found as well as the noise allows") {
+  const auto planted = terms_layer(4, 11, 6, 230);
+  const auto noise = random_layer(30, 11, 6, true, 231);
+  auto small = noise;
+  const double size = matrices(planted).norm().item<double>() / matrices(noise).norm().item<double>();
+  small.down = noise.down * (0.05 * size);
+  const auto layer = subtract(planted, small);
+  const auto cp = solve(layer, config(4));
+  check_invariants(cp, layer);
+  CHECK(cp.converged);
+  CHECK(worst_term(planted, cp) < 0.2);
+  CHECK(cp.objective <= matrices(small).square().sum().item<double>());  // better than the planted terms
+  CHECK(cp.energy > 0.99);
+}
+
+TEST_CASE("a generic layer is not a few terms") {
+  const auto layer = random_layer(60, 20, 10, true, 240);
+  const auto cp = solve(layer, config(5));
+  check_invariants(cp, layer);
+  CHECK(cp.energy < 0.4);
+  CHECK(cp.energy > 0.05);  // a projection onto five terms that were fitted is not nothing either
+}
+
+TEST_CASE("as many terms as hidden units, and more") {
+  const auto layer = random_layer(6, 8, 4, true, 250);
+  for (const int64_t rank : {int64_t{6}, int64_t{9}}) {
+    const auto cp = solve(layer, config(rank));
+    check_invariants(cp, layer);
+    CHECK(cp.energy > 1 - 1e-7);
+  }
+  const auto single =
+      random_layer(3, 7, 1, true, 251);  // one output: CP is not unique, but a sum of 3 products
+  const auto cp = solve(single, config(3));
+  check_invariants(cp, single);
+  CHECK(cp.energy > 1 - 1e-7);
+}
+
+TEST_CASE("L1 and non-negativity are exact convex steps") {
+  const auto layer = random_layer(30, 9, 7, true, 260);
+  auto quick = config(6);  // of the same factors each time; how good they are does not matter here
+  quick.starts = 1;
+  quick.max_iterations = 40;
+  const auto plain = solve(layer, quick);
+  double last = 1;
+  for (const double l1 : {0.05, 0.3, 1.0}) {
+    auto penalised = quick;
+    penalised.l1 = l1;
+    const auto cp = solve(layer, penalised);
+    check_invariants(cp, layer);
+    CHECK(cp.energy < last);
+    last = cp.energy;
+    CHECK(cp.output_measure.nonzeros.sum().item<double>() <
+          plain.output_measure.nonzeros.sum().item<double>());
+    // Optimality: |⟨B − M, ∂M/∂a⟩| = μ where a ≠ 0, ≤ μ where a = 0.
+    const auto outer = cp.left.unsqueeze(2) * cp.right.unsqueeze(1);
+    const auto forms = ((outer + outer.mT()) * 0.5).flatten(1);
+    const auto residual = (matrices(layer) - matrices(cp_layer(cp))).flatten(1);
+    const auto slope = residual.mm(forms.t());
+    const double mu = l1 * matrices(layer).flatten(1).mm(forms.t()).abs().max().item<double>();
+    CHECK(slope.abs().max().item<double>() < mu * (1 + 1e-8));
+    const auto active = cp.outputs.ne(0);
+    CHECK(
+        at::where(active, slope - mu * cp.outputs.sign(), at::zeros_like(slope)).abs().max().item<double>() <
+        1e-8 * mu);
+  }
+  CHECK(last == Approx(0).margin(1e-12));  // by definition everything is zero at 1
+  auto nonnegative = quick;
+  nonnegative.nonnegative = true;
+  const auto cp = solve(layer, nonnegative);
+  check_invariants(cp, layer);
+  CHECK(cp.outputs.ge(0).all().item<bool>());
+  CHECK(cp.outputs.gt(0).any().item<bool>());
+  CHECK(cp.energy < plain.energy);
+}
+
+TEST_CASE("a term's eigenvectors are the sum and the difference of its factors") {
+  const auto cp = solve(random_layer(20, 8, 5, true, 270), config(3));
+  for (int64_t r = 0; r < 3; ++r) {
+    const auto l = cp.left[r], right = cp.right[r];
+    const auto form = (at::outer(l, right) + at::outer(right, l)) * 0.5;
+    for (const double sign : {1.0, -1.0}) {
+      const auto v = l + sign * right;
+      const double value = 0.5 * (l.dot(right).item<double>() + sign);
+      CHECK((form.mv(v) - value * v).abs().max().item<double>() < 1e-13);
+    }
+  }
+}
+
+TEST_CASE("CP with directions, an embedding, and a layer without down projection") {
+  const auto layer = random_layer(3, 6, 3, false, 280);
+  const auto u = random_tensor({4, 3}, 281), embed = random_tensor({6, 11}, 282);
+  auto folded = fold_input(layer, embed);
+  folded.down = u;
+  const auto cp = decompose_cp({layer, embed, u}, at::kCPU, config(3));
+  check_invariants(cp, folded);
+  CHECK(cp.energy > 1 - 1e-9);
+  CHECK(worst_term(folded, cp) < 1e-7);
+}
+
+TEST_CASE("CP of degenerate layers") {
+  auto layer = terms_layer(3, 7, 4, 290);
+  for (const double scale : {1e30, 1e-30}) {
+    auto scaled = layer;
+    scaled.gate = layer.gate * scale;
+    scaled.down = layer.down * scale;
+    const auto cp = solve(scaled, config(3));
+    check_invariants(cp, scaled);
+    CHECK(worst_term(scaled, cp) < 1e-7);
+  }
+  auto zero = layer;
+  zero.up = at::zeros_like(layer.up);
+  const auto nothing = solve(zero, config(2));
+  check_invariants(nothing, zero);
+  CHECK(nothing.converged);
+  CHECK(nothing.energy == 1.0);
+  CHECK(nothing.outputs.eq(0).all().item<bool>());
+  layer.gate[1][1] = std::numeric_limits<double>::quiet_NaN();
+  CHECK_THROWS_AS(solve(layer, config(2)), Error);
+}
