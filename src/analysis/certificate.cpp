@@ -22,7 +22,7 @@ bool proves_positive(at::Tensor& a, double error) {
   const auto diagonal = a.diagonal();
   const double trace = diagonal.abs().sum().item<double>(), g = gamma(d + 1);
   diagonal.sub_(g * trace / (1 - g) + error);
-  const auto [factor, info] = at::linalg_cholesky_ex(a, /*upper=*/false, /*check_errors=*/false);
+  const auto [factor, info] = at::linalg_cholesky_ex(a, /*upper=*/true, /*check_errors=*/false);
   return info.item<int>() == 0 && factor.diagonal().isfinite().all().item<bool>();
 }
 
@@ -36,11 +36,13 @@ Certifier::Certifier(const InteractionOperator& exact) : exact_(exact) {
   if (layer.down.defined()) terms_ += layer.d_out();  // s = UP
   if (exact.embed().defined()) {
     const auto e = exact.embed().to(at::kDouble);
-    gate_size_ = gate_.abs().mm(e.abs());
-    up_size_ = up_.abs().mm(e.abs());
+    const auto sizes = at::cat({gate_, up_}).abs_().mm(e.abs());
     gate_ = gate_.mm(e);
     up_ = up_.mm(e);
     terms_ += 2 * e.size(0);
+    forming_errors_ = forming_errors(sizes);
+  } else {
+    forming_errors_ = forming_errors(at::cat({gate_, up_}).abs_());
   }
 }
 
@@ -49,22 +51,23 @@ at::Tensor Certifier::form(int64_t index) const {
   return (one_side + one_side.t()).mul_(0.5);
 }
 
-/// γ·‖N‖₂ with N = ½(|W|ᵀ|s||V| + |V|ᵀ|s||W|) ≥ 0, by ‖N‖₂ ≤ max_i (Ny)_i/y_i for any y > 0
-/// (Collatz–Wielandt), which two steps of the power method make sharp.
-double Certifier::forming_error(int64_t index) const {
-  const auto w = gate_size_.defined() ? gate_size_ : gate_.abs(),
-             v = up_size_.defined() ? up_size_ : up_.abs();
+/// γ·‖N‖₂ of every direction, N = ½(|W|ᵀ|s||V| + |V|ᵀ|s||W|) ≥ 0, by ‖N‖₂ ≤ max_i (Ny)_i/y_i for any y > 0
+/// (Collatz–Wielandt), which two steps of the power method make sharp: [n] float64, CPU.
+/// @param sizes |W| above |V|, over the input [2h, d]
+at::Tensor Certifier::forming_errors(const at::Tensor& sizes) const {
   const auto& layer = exact_.layer();
-  const auto u = exact_.directions()[index].to(at::kDouble).abs();
-  const auto s = layer.down.defined() ? layer.down.to(at::kDouble).abs().t().mv(u) : u;
-  auto y = at::ones({w.size(1)}, w.options());
-  double bound = 0;
+  const auto u = exact_.directions().to(at::kDouble).abs();
+  const auto s = layer.down.defined() ? u.mm(layer.down.to(at::kDouble).abs()) : u;
+  const PackedMatrix stack(sizes);
+  auto y = at::ones({s.size(0), sizes.size(1)}, s.options());
+  at::Tensor bound;
   for (int step = 0; step < 3; ++step) {
-    const auto image = (w.t().mv(s * v.mv(y)) + v.t().mv(s * w.mv(y))) * 0.5;
-    bound = (image / y).max().item<double>();
-    y = image + image.max() * 1e-3 + std::numeric_limits<double>::min();
+    const auto image = apply_interaction(stack, s, y.unsqueeze(1)).squeeze(1);
+    bound = (image / y).amax(1);
+    y = image + image.amax(1, true) * 1e-3 + std::numeric_limits<double>::min();
   }
-  return gamma(static_cast<double>(terms_)) * bound * (1 + gamma(2.0 * static_cast<double>(terms_)));
+  const auto terms = static_cast<double>(terms_);
+  return (bound * (gamma(terms) * (1 + gamma(2.0 * terms)))).cpu();
 }
 
 double Certifier::bound(int64_t index, const at::Tensor& eigenvalues, const at::Tensor& eigenvectors,
@@ -76,19 +79,18 @@ double Certifier::bound(int64_t index, const at::Tensor& eigenvalues, const at::
   const auto weight = lambda.abs();
   // The rank-k term is what it is: any X and Θ ≥ 0 serve, but its product is rounded: γ_(k+2)·‖|X|Θ|X|ᵀ‖, of
   // which Θ's sum times the largest ‖x‖² is a bound.
-  const double rounding = forming_error(index) + gamma(k + 4) * weight.sum().item<double>() *
-                                                     x.square().sum(1).amax().item<double>();
+  const double rounding = forming_errors_[index].item<double>() + gamma(k + 4) * weight.sum().item<double>() *
+                                                                      x.square().sum(1).amax().item<double>();
   const double last = weight[-1].item<double>();
-  const auto below = [&](const at::Tensor& matrix, const at::Tensor& kept, double tau) {
-    const auto rows = x * kept.unsqueeze(1);
-    auto shifted = at::addmm(matrix, rows.t() * weight, rows);
+  const auto below = [&](double sign, double tau) {  // τI ∓ Q + X±|Θ|X±ᵀ ≻ 0
+    const auto rows = x * (lambda * sign).gt(0).unsqueeze(1);
+    auto shifted = at::addmm(q, rows.t() * weight, rows, -sign);
     shifted.diagonal().add_(tau);
     return proves_positive(shifted, rounding + 4 * kUnit * tau);
   };
-  const auto positive = lambda.gt(0).to(at::kDouble), negative = lambda.lt(0).to(at::kDouble);
   const double slack = std::max({4 * rounding, 1e-9 * weight[0].item<double>(), 1e-280});
   for (const double tau : {0.5 * (last + std::min(next, last)), last + slack}) {
-    if (below(-q, positive, tau) && below(q, negative, tau)) return tau;
+    if (below(1, tau) && below(-1, tau)) return tau;
   }
   return std::numeric_limits<double>::quiet_NaN();
 }

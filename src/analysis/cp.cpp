@@ -27,7 +27,7 @@ constexpr double kSweepTolerance = 1e-12;
 CpTerms best_start(const BilinearLayer& layer, double squared_norm, const CpConfig& config,
                    std::vector<double>& errors) {
   const auto compressed = compress(layer, config.rank);
-  const double kept = tensor_product(compressed.layer, compressed.layer);
+  const double kept = squared_tensor_norm(compressed.layer);
   CpTerms best;
   double least = std::numeric_limits<double>::infinity();
   Progress progress("cp", std::max<int64_t>(config.starts, 1), "starts");
@@ -109,7 +109,7 @@ double full_core(const BilinearLayer& layer, const CpTerms& terms) {
   BilinearLayer core = layer;
   core.gate = layer.gate.mm(span);
   core.up = layer.up.mm(span);
-  return tensor_product(core, core);
+  return squared_tensor_norm(core);
 }
 
 double condition_number(const at::Tensor& gram) {
@@ -121,10 +121,26 @@ double condition_number(const at::Tensor& gram) {
 
 }  // namespace
 
+const FieldTable<CpConfig>& CpConfig::fields() {
+  using C = CpConfig;
+  static const FieldTable<C> table =
+      FieldTable<C>("Of the method \"cp\".")
+          .integer("rank", &C::rank, "Number of terms.", between(1, 1e6), "terms")
+          .integer("starts", &C::starts, "Jennrich's and random ones in turn.", between(1, 1000))
+          .integer("max_iterations", &C::max_iterations, "Of each start, and again over the whole layer.",
+                   between(1, 1e6))
+          .number("tolerance", &C::tolerance, "Of the gradient, relative to the largest it could be.",
+                  more_than(0.0))
+          .number("l1", &C::l1, "Makes output weights sparse: 0 none of them, 1 all.", between(0.0, 1.0))
+          .flag("nonnegative", &C::nonnegative, "Output weights at least 0, each term with the better sign.")
+          .integer("seed", &C::seed, "Of the starts.", at_least(0));
+  return table;
+}
+
 CpDecomposition decompose_cp(const EigenProblem& problem, at::Device device, const CpConfig& config) {
   const auto directed = direct_layer(problem, device);
   const auto& layer = directed.layer;
-  const double unit = directed.unit, squared = unit * unit, total = tensor_product(layer, layer);
+  const double unit = directed.unit, squared = unit * unit, total = squared_tensor_norm(layer);
   std::vector<double> errors;
   const auto start = best_start(layer, total, config, errors);
   const auto fit = fit_cp(layer, total, start, config.max_iterations, config.tolerance);

@@ -8,10 +8,10 @@
 #include <utility>
 #include <vector>
 
+#include "bilens/analysis/hosvd.h"
 #include "bilens/analysis/interaction.h"
 #include "bilens/tensor/random.h"
 #include "cp_fit.h"
-#include "dense_eigen.h"
 
 namespace bilens {
 
@@ -19,20 +19,11 @@ namespace {
 
 constexpr int64_t kMixtures = 8;  // of the outputs, that Jennrich's planes are measured by
 
-/// Leading eigenvectors of a Gram matrix as rows, at most `count`, none that is zero but for rounding.
-at::Tensor leading_rows(const at::Tensor& gram, int64_t count) {
-  const auto [values, vectors] = checked_eigh(gram.unsqueeze(0));
-  const auto falling = values[0].flip(0);
-  const int64_t rank = falling.gt(1e-13 * falling[0]).sum().item<int64_t>();
-  return vectors[0].t().flip(0).narrow(0, 0, std::clamp<int64_t>(rank, 1, count));
-}
-
-/// Σ_i B_i² = ¼[Wᵀ(M⊙VVᵀ)W + Wᵀ(M⊙VWᵀ)V + Vᵀ(M⊙WVᵀ)W + Vᵀ(M⊙WWᵀ)V] with M = PᵀP: [d, d].
-at::Tensor input_gram(const BilinearLayer& layer) {
-  const auto &w = layer.gate, &v = layer.up;
-  const auto m = layer.down.t().mm(layer.down);
-  const auto mixed = w.t().mm((m * v.mm(w.t())).mm(v));
-  return 0.25 * (w.t().mm((m * v.mm(v.t())).mm(w)) + v.t().mm((m * w.mm(w.t())).mm(v)) + mixed + mixed.t());
+/// The singular vectors of a mode that are not zero but for rounding, at least one.
+at::Tensor resolved(const Hosvd& mode) {
+  const auto squares = mode.singular_values.square();
+  const int64_t rank = squares.gt(1e-13 * squares[0]).sum().item<int64_t>();
+  return mode.vectors.narrow(0, 0, std::max<int64_t>(rank, 1));
 }
 
 at::Tensor unit_rows(const at::Tensor& rows) { return rows / rows.norm(2, {1}, true).clamp_min(1e-300); }
@@ -97,9 +88,11 @@ at::Tensor split(const at::Tensor& plane) {
 
 CompressedLayer compress(const BilinearLayer& layer, int64_t terms) {
   CompressedLayer made;
-  made.inputs = leading_rows(input_gram(layer), 2 * terms);
-  const auto outer = layer.down.mm(interaction_gram(layer, layer)).mm(layer.down.t());
-  made.outputs = leading_rows((outer + outer.t()) * 0.5, terms);
+  HosvdConfig inputs, outputs;
+  inputs.count = 2 * terms;
+  outputs.count = terms;
+  made.inputs = resolved(input_hosvd({layer, {}, {}}, inputs));
+  made.outputs = resolved(output_hosvd({layer, {}, {}}, outputs));
   made.layer.gate = layer.gate.mm(made.inputs.t());
   made.layer.up = layer.up.mm(made.inputs.t());
   made.layer.down = made.outputs.mm(layer.down);

@@ -20,34 +20,46 @@ Json ranks_to_json(const at::Tensor& ranks) {
   return std::vector<double>(dense.const_data_ptr<double>(), dense.const_data_ptr<double>() + dense.numel());
 }
 
-Json describe_layer(const LayerDecomposition& l) {
-  const auto& bound = l.pairs.certified_bound;
-  return {{"layer", l.layer},
-          {"file", LayerFile::name(l.layer)},
-          {"method", "eigen"},
-          {"solver", solver_name(l.pairs.solver)},
-          {"dtype", l.dtype},
-          {"input_space", l.input_space},
-          {"d_in", l.d_in},
-          {"d_hidden", l.d_hidden},
-          {"d_out", l.d_out},
-          {"directions", l.directions_kind},
-          {"output_is", l.output_is},
-          {"n_directions", l.pairs.size()},
-          {"center", l.center},
-          {"mean_energy_share", l.mean_energy_share ? Json(*l.mean_energy_share) : Json(nullptr)},
-          {"k", l.pairs.k()},
-          {"has_linear", l.linear.defined()},
-          {"worst_residual", l.pairs.residuals.max().item<double>()},
-          {"converged", l.pairs.converged.sum().item<int64_t>()},
+/// What eigenpairs say of themselves.
+Json describe_pairs(const EigenPairs& pairs) {
+  const auto& bound = pairs.certified_bound;
+  return {{"solver", solver_name(pairs.solver)},
+          {"k", pairs.k()},
+          {"worst_residual", pairs.residuals.max().item<double>()},
+          {"converged", pairs.converged.sum().item<int64_t>()},
           {"certified", bound.defined() ? bound.isfinite().sum().item<int64_t>() : 0},
-          {"repaired", l.pairs.repaired},
-          {"effective_rank", ranks_to_json(l.pairs.effective_rank)},
-          {"seconds", seconds_to_json(l.pairs.seconds)}};
+          {"repaired", pairs.repaired},
+          {"effective_rank", ranks_to_json(pairs.effective_rank)},
+          {"seconds", seconds_to_json(pairs.seconds)}};
+}
+
+Json describe_layer(const LayerDecomposition& l) {
+  Json entry = {{"layer", l.layer},
+                {"file", LayerFile::name(l.layer)},
+                {"method", l.method},
+                {"dtype", l.dtype},
+                {"input_space", l.input_space},
+                {"d_in", l.d_in},
+                {"d_hidden", l.d_hidden},
+                {"d_out", l.d_out},
+                {"directions", l.directions_kind},
+                {"output_is", l.output_is},
+                {"n_directions", l.count()},
+                {"center", l.center},
+                {"mean_energy_share", l.mean_energy_share ? Json(*l.mean_energy_share) : Json(nullptr)},
+                {"has_linear", l.linear.defined()}};
+  if (l.has_pairs()) entry.update(describe_pairs(l.pairs));
+  if (l.factors) {
+    entry["figures"] = l.factors->figures;
+    entry["words"] = l.factors->words;
+    entry["seconds"][l.method] = l.factors->seconds;
+  }
+  return entry;
 }
 
 LayerDecomposition read_layer(const fs::path& directory, const Json& entry) {
   LayerDecomposition layer;
+  layer.method = entry.at("method").get<std::string>();
   layer.layer = entry.at("layer").get<int64_t>();
   layer.d_in = entry.at("d_in").get<int64_t>();
   layer.d_hidden = entry.at("d_hidden").get<int64_t>();
@@ -60,7 +72,14 @@ LayerDecomposition read_layer(const fs::path& directory, const Json& entry) {
   layer.pairs.solver = solver_from_name(entry.value("solver", "dense"));
   layer.pairs.repaired = entry.value("repaired", int64_t{0});
   layer.pairs.seconds = seconds_from_json(entry.at("seconds"));
-  read_layer_file(directory, layer, entry.at("n_directions").get<int64_t>(), entry.at("k").get<int64_t>());
+  if (layer.method != "eigen") {
+    layer.factors = Factors{layer.method,
+                            {},
+                            entry.at("figures"),
+                            entry.value("words", ""),
+                            entry.at("seconds").value(layer.method, 0.0)};
+  }
+  read_layer_file(directory, layer, entry.at("n_directions").get<int64_t>(), entry.value("k", int64_t{0}));
   return layer;
 }
 

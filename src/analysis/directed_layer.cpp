@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "bilens/analysis/gram.h"
 #include "bilens/tensor/shape.h"
 
 namespace bilens {
@@ -40,6 +41,10 @@ DirectedLayer direct_layer(const EigenProblem& problem, at::Device device) {
     layer.down = scale_to_one(scale_to_one(wide(problem.directions), made.unit).mm(layer.down), made.unit);
   }
   return made;
+}
+
+double squared_tensor_norm(const BilinearLayer& layer) {
+  return squared_frobenius({layer, {}, {}}).sum().item<double>();
 }
 
 at::Tensor orient(const at::Tensor& vectors) {

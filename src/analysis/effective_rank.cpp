@@ -10,12 +10,11 @@
 #include "bilens/tensor/random.h"
 #include "matrix_free.h"
 #include "scaled_problem.h"
+#include "solver_limits.h"
 
 namespace bilens {
 
 namespace {
-
-constexpr int64_t kLargestChunk = 128;  // directions; beyond it products are no faster
 
 /// Probe z: uniform on the unit sphere, [r].
 at::Tensor random_direction(int64_t r, uint64_t seed, int64_t probe, const at::TensorOptions& options) {
@@ -26,7 +25,8 @@ at::Tensor random_direction(int64_t r, uint64_t seed, int64_t probe, const at::T
 
 int64_t directions_at_once(const ScaledProblem& scaled, const EffectiveRankConfig& config) {
   const auto width = static_cast<int64_t>(c10::elementSize(config.dtype));
-  const int64_t weights = width * 2 * scaled.hidden() * scaled.rank();
+  const int64_t weights =
+      3 * width * 2 * scaled.hidden() * scaled.rank();  // and arranged for narrow products
   // The basis and its Ritz vectors, an image under [W; V] twice, S.
   const int64_t each = width * (2 * (config.steps + 3) * scaled.rank() + 7 * scaled.hidden());
   return std::clamp<int64_t>((config.memory_limit - weights) / each, 1, kLargestChunk);
@@ -67,7 +67,7 @@ EffectiveRank effective_rank(const EigenProblem& problem, at::Device device,
   check_layer(problem.layer, "layer");
   ScaledProblem scaled(problem, device, config.dtype);
   const int64_t n = scaled.count(), r = scaled.rank(), chunk = directions_at_once(scaled, config);
-  const auto stack = scaled.take_packed(chunk);
+  const auto stack = scaled.take_stack(chunk);
   LanczosConfig quadrature;
   quadrature.wanted = quadrature.basis = quadrature.columns = std::min(config.steps, r);
   quadrature.guards = 0;

@@ -20,6 +20,7 @@
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/random.h"
 #include "dense_eigen.h"
+#include "directed_layer.h"
 #include "matrix_free.h"
 #include "scaled_problem.h"
 #include "solver_limits.h"
@@ -126,7 +127,7 @@ class ChunkSolver {
       : config_(config), plan_(plan), scaled_(problem, device, config.dtype), d_(scaled_.dimension()) {
     k_ = std::min(config.k, d_);
     Stopwatch watch;
-    if (plan.solver == EigenSolver::kLanczos) stack_ = scaled_.take_packed(plan.chunk);
+    if (plan.solver == EigenSolver::kLanczos) stack_ = scaled_.take_stack(plan.packed ? plan.chunk : 0);
     unit_traces_ = scaled_.exact(0, 1).unit_traces();
     watch.lap(prepare_seconds_);
     if (plan.energy_operations > 0) {
@@ -358,11 +359,6 @@ class ChunkSolver {
     pairs.eigenvectors = rounded.cpu();
     pairs.residuals = refined.residuals.gather(1, order) / norms + 2 * rounding;
     pairs.converged = pairs.residuals.amax(1).le(residual_tolerance(config_)).to(at::kByte);
-  }
-
-  static at::Tensor orient(const at::Tensor& vectors) {
-    const auto sign = vectors.gather(2, vectors.abs().argmax(2, /*keepdim=*/true)).sign();
-    return vectors * at::where(sign == 0, at::ones_like(sign), sign);
   }
 
   void add_energy(int64_t first, const at::Tensor& matrices, const at::Tensor& units, const Candidates& found,

@@ -19,7 +19,8 @@ namespace {
 /// 12 GB/s).
 constexpr double kOperationsPerByte = 8;
 
-constexpr int64_t kLargestChunk = 128;  // beyond it products are no faster, and results come late
+constexpr int64_t kWideChunk =
+    64;  // directions that a product has to share to be worth arranging weights for
 
 /// A symmetric eigensolver's cost in operations of a product that take as long: LAPACK's divide and conquer
 /// is bound by memory and small blocks up to r of some thousands (measured: 6.7 ms at 256, 0.32 s at 2048, 2
@@ -119,15 +120,10 @@ EigenPlan plan_eigen(const EigenSizes& sizes, at::Device device, const EigenConf
   EigenPlan plan;
   plan.basis = std::min(sizes.reduced, std::max<int64_t>(kSmallestBasis, 3 * (sizes.k + kGuards)));
   const auto width = static_cast<int64_t>(c10::elementSize(config.dtype));
-  const auto fixed = [&](EigenSolver solver) {
-    // Lanczos arranges [W; V] anew, twice (PackedMatrix), before it lets go of it.
-    const int64_t copies = solver == EigenSolver::kLanczos ? 3 : 1;
-    return copies * 2 * sizes.h * sizes.reduced * width + 4 * kTileBytes +
-           (config.certify ? 8 * (2 * sizes.h * sizes.d + 5 * sizes.d * sizes.d) : 0);
-  };
-  const auto free = [&](const SolverCost& cost) {
-    return std::max<int64_t>(config.memory_limit - fixed(cost.solver), 0);
-  };
+  const int64_t weights = 2 * sizes.h * sizes.reduced * width;
+  const int64_t fixed =
+      weights + 4 * kTileBytes + (config.certify ? 8 * (4 * sizes.h * sizes.d + 5 * sizes.d * sizes.d) : 0);
+  const int64_t free = std::max<int64_t>(config.memory_limit - fixed, 0);
   const Costs costs(sizes, device, config, plan.basis);
   for (const auto solver :
        {EigenSolver::kDense, EigenSolver::kLowRank, EigenSolver::kLanczos, EigenSolver::kFormed}) {
@@ -135,7 +131,7 @@ EigenPlan plan_eigen(const EigenSizes& sizes, at::Device device, const EigenConf
   }
   std::stable_sort(plan.costs.begin(), plan.costs.end(),
                    [](const auto& a, const auto& b) { return a.operations < b.operations; });
-  const auto fits = [&](const SolverCost& cost) { return cost.possible && cost.bytes <= free(cost); };
+  const auto fits = [&](const SolverCost& cost) { return cost.possible && cost.bytes <= free; };
   auto chosen = std::find_if(plan.costs.begin(), plan.costs.end(), fits);
   if (chosen == plan.costs.end()) {
     chosen =
@@ -155,13 +151,17 @@ EigenPlan plan_eigen(const EigenSizes& sizes, at::Device device, const EigenConf
     }
   }
   plan.solver = chosen->solver;
-  plan.chunk = std::clamp<int64_t>(free(*chosen) / std::max<int64_t>(chosen->bytes, 1), 1,
-                                   std::min(sizes.n, kLargestChunk));
+  const int64_t each = std::max<int64_t>(chosen->bytes, 1), most = std::min(sizes.n, kLargestChunk);
+  // Arranging [W; V] for narrow products (PackedMatrix) makes two copies before the first can go.
+  plan.packed =
+      plan.solver == EigenSolver::kLanczos && free - 2 * weights >= each * std::min(most, kWideChunk);
+  const int64_t packing = plan.packed ? 2 * weights : 0;
+  plan.chunk = std::clamp<int64_t>((free - packing) / each, 1, most);
   const bool forms = plan.solver == EigenSolver::kDense || plan.solver == EigenSolver::kFormed;
   plan.energy = config.energy == Energy::kExact ||
                 (config.energy == Energy::kAuto &&
                  (forms || plan.solver == EigenSolver::kLowRank || 8 * sizes.n >= sizes.h));
-  plan.bytes = fixed(chosen->solver) + plan.chunk * chosen->bytes;
+  plan.bytes = fixed + packing + plan.chunk * chosen->bytes;
   const auto h = static_cast<double>(sizes.h), d = static_cast<double>(sizes.d),
              n = static_cast<double>(sizes.n);
   plan.energy_operations = plan.energy && plan.solver == EigenSolver::kLanczos ? 4 * h * h * d : 0;

@@ -8,6 +8,7 @@
 
 #include "bilens/core/error.h"
 #include "dense_eigen.h"
+#include "directed_layer.h"
 #include "gram_tiles.h"
 
 namespace bilens {
@@ -31,8 +32,7 @@ Hosvd from_gram(const at::Tensor& gram, const HosvdConfig& config) {
   const int64_t k = std::clamp<int64_t>(std::min(enough, config.count), 1, squares.numel());
   Hosvd hosvd;
   const auto vectors = columns[0].flip(1).narrow(1, 0, k).t();
-  const auto sign = vectors.gather(1, vectors.abs().argmax(1, /*keepdim=*/true)).sign();
-  hosvd.vectors = (vectors * sign).contiguous();
+  hosvd.vectors = orient(vectors).contiguous();
   hosvd.singular_values = squares.narrow(0, 0, k).sqrt() * std::sqrt(unit);
   hosvd.energy = energy.narrow(0, 0, k).clone();
   hosvd.squared_norm = total.item<double>() * unit;
@@ -74,6 +74,15 @@ at::Tensor sum_of_squares(const InteractionOperator& q, int64_t memory_limit) {
 }
 
 }  // namespace
+
+const FieldTable<HosvdConfig>& HosvdConfig::fields() {
+  static const FieldTable<HosvdConfig> table =
+      FieldTable<HosvdConfig>("Of the method \"hosvd\".")
+          .number("energy", &HosvdConfig::energy,
+                  "Keeps the fewest factors of a mode that reach this share of the energy, at most k; 1: k.",
+                  {0.0, 1.0, true});
+  return table;
+}
 
 Hosvd output_hosvd(const EigenProblem& problem, const HosvdConfig& config) {
   return from_gram(frobenius_products(problem, config.memory_limit), config);

@@ -99,6 +99,19 @@ at::Tensor start_basis(const BilinearLayer& layer, const JointConfig& config, in
 
 }  // namespace
 
+const FieldTable<JointConfig>& JointConfig::fields() {
+  using C = JointConfig;
+  static const FieldTable<C> table =
+      FieldTable<C>("Of the method \"joint\".")
+          .integer("starts", &C::starts, "Each from the eigenvectors of a random mixture of the outputs.",
+                   between(1, 1000))
+          .integer("max_iterations", &C::max_iterations, "Of one start.", between(1, 1e6))
+          .number("tolerance", &C::tolerance, "Of the gradient along the constraint, relative to all of it.",
+                  more_than(0.0))
+          .integer("seed", &C::seed, "Of the mixtures.", at_least(0));
+  return table;
+}
+
 JointBasis diagonalize_jointly(const EigenProblem& problem, at::Device device, const JointConfig& config) {
   const auto directed = direct_layer(problem, device);
   const auto& layer = directed.layer;
@@ -121,7 +134,7 @@ JointBasis diagonalize_jointly(const EigenProblem& problem, at::Device device, c
   BilinearLayer core = layer;
   core.gate = layer.gate.mm(v.t());
   core.up = layer.up.mm(v.t());
-  const double total = tensor_product(layer, layer), full = tensor_product(core, core);
+  const double total = squared_tensor_norm(layer), full = squared_tensor_norm(core);
 
   JointBasis basis;
   basis.vectors = v.cpu();

@@ -37,6 +37,8 @@ auto tensor_fields(L& layer) {
                                                                       {"tie_at_k", &p.tie_at_k}};
 }
 
+const Json kMetadata = {{"format", "bilens-decomposition-layer"}, {"format_version", "1"}};
+
 const std::vector<std::pair<const char*, double EigenPairs::Seconds::*>> kSeconds = {
     {"form", &EigenPairs::Seconds::form},       {"solve", &EigenPairs::Seconds::solve},
     {"check", &EigenPairs::Seconds::check},     {"probe", &EigenPairs::Seconds::probe},
@@ -89,7 +91,7 @@ LayerFile::LayerFile(const fs::path& directory, LayerDecomposition head, std::st
 void LayerFile::create(const EigenPairs& pairs) {
   LayerDecomposition first = head_;
   first.pairs = pairs;
-  const int64_t n = head_.directions.defined() ? head_.directions.size(0) : head_.d_out;
+  const int64_t n = head_.count();
   std::vector<TensorSpec> specs;
   for (const auto& [name, tensor] : tensor_fields(first)) {
     if (!tensor->defined()) continue;
@@ -97,8 +99,7 @@ void LayerFile::create(const EigenPairs& pairs) {
     shape.front() = n;
     specs.push_back({name, tensor->scalar_type(), shape});
   }
-  rows_ = std::make_unique<SafetensorsRows>(
-      path_, specs, Json{{"format", "bilens-decomposition-layer"}, {"format_version", "1"}});
+  rows_ = std::make_unique<SafetensorsRows>(path_, specs, kMetadata);
   for (const auto& [name, tensor] : tensor_fields(head_)) {
     if (tensor->defined()) rows_->write(name, 0, *tensor);
   }
@@ -140,15 +141,29 @@ LayerDecomposition LayerFile::finish() {
   return layer;
 }
 
+void write_layer_file(const fs::path& directory, const LayerDecomposition& layer) {
+  NamedTensors tensors = layer.factors->tensors;
+  for (const auto& [name, tensor] : tensor_fields(layer)) {
+    if (tensor->defined()) tensors.emplace_back(name, *tensor);
+  }
+  write_safetensors(directory / LayerFile::name(layer.layer), tensors, kMetadata);
+}
+
 void read_layer_file(const fs::path& directory, LayerDecomposition& layer, int64_t n, int64_t k) {
   const SafetensorsFile file(directory / LayerFile::name(layer.layer));
+  auto left = file.tensors();
   for (const auto& [name, tensor] : tensor_fields(layer)) {
-    if (file.tensors().count(name) != 0) *tensor = file.tensor(name);
+    if (left.erase(name) != 0) *tensor = file.tensor(name);
+  }
+  if (layer.factors) {
+    for (const auto& [name, info] : left) layer.factors->tensors.emplace_back(name, file.tensor(name));
   }
   const std::string where = file.path().string() + ": ";
-  for (const char* name : {"eigenvalues", "residuals"})
-    require_shape(file.tensor(name), {n, k}, where + name);
-  require_shape(file.tensor("eigenvectors"), {n, k, layer.d_in}, where + "eigenvectors");
+  if (!layer.factors || layer.has_pairs()) {
+    for (const char* name : {"eigenvalues", "residuals"})
+      require_shape(file.tensor(name), {n, k}, where + name);
+    require_shape(file.tensor("eigenvectors"), {n, k, layer.d_in}, where + "eigenvectors");
+  }
   if (layer.linear.defined()) require_shape(layer.linear, {n, layer.d_in}, where + "linear");
 }
 

@@ -5,9 +5,6 @@
 #include <algorithm>
 #include <limits>
 
-#include "bilens/analysis/interaction.h"
-#include "solver_limits.h"
-
 namespace bilens {
 
 namespace {
@@ -52,21 +49,6 @@ ProjectionEnergy projection_energy(const at::Tensor& cores, const at::Tensor& gr
   const auto last_diagonal = diagonal.select(1, -1), last_full = full.select(1, -1);
   return {total, share(diagonal, whole), share(full, whole),
           1 - share(last_diagonal, last_full).clamp_max(1)};
-}
-
-double tensor_product(const BilinearLayer& a, const BilinearLayer& b) {
-  const int64_t h = a.d_hidden(), width = b.d_hidden();
-  const int64_t tile = std::clamp<int64_t>(kTileBytes / (8 * width), 1, h);
-  double sum = 0;
-  for (int64_t first = 0; first < h; first += tile) {
-    const int64_t count = std::min(tile, h - first);
-    BilinearLayer part;
-    part.gate = a.gate.narrow(0, first, count);
-    part.up = a.up.narrow(0, first, count);
-    const auto outputs = a.down.narrow(1, first, count).t().mm(b.down);
-    sum += (outputs * interaction_gram(part, b)).sum().item<double>();
-  }
-  return sum;
 }
 
 double energy_share(double numerator, double denominator) {

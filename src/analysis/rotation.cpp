@@ -56,6 +56,18 @@ Rotations iterate(const at::Tensor& x, const RotationConfig& config) {
 
 }  // namespace
 
+const FieldTable<RotationConfig>& RotationConfig::fields() {
+  using C = RotationConfig;
+  static const FieldTable<C> table =
+      FieldTable<C>("Of the method \"rotate\".")
+          .integer("starts", &C::starts, "The eigenvectors themselves, and random rotations of them.",
+                   between(1, 1000))
+          .integer("max_iterations", &C::max_iterations, "Of one start.", between(1, 1e6))
+          .number("tolerance", &C::tolerance, "Of the rotation's change in an iteration.", more_than(0.0))
+          .integer("seed", &C::seed, "Of the random rotations.", at_least(0));
+  return table;
+}
+
 RotatedBasis rotate_eigenspaces(const EigenPairs& pairs, at::Device device, const RotationConfig& config) {
   require_finite(pairs.eigenvectors, "eigenvectors");
   require_finite(pairs.eigenvalues, "eigenvalues");

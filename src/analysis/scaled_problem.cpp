@@ -66,9 +66,9 @@ InteractionOperator ScaledProblem::operators(const at::Tensor& scaled) const {
   return {std::move(layer), scaled};
 }
 
-PackedMatrix ScaledProblem::take_packed(int64_t rows) {
+PackedMatrix ScaledProblem::take_stack(int64_t rows) {
   const auto stack = std::exchange(weights_, at::Tensor()).view({2 * hidden(), rank_});
-  return PackedMatrix::pack(stack, rows);
+  return rows > 0 ? PackedMatrix::pack(stack, rows) : PackedMatrix(stack);
 }
 
 at::Tensor ScaledProblem::units(const at::Tensor& scales) const { return row_units(scales) * unit_; }

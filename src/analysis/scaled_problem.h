@@ -29,9 +29,9 @@ class ScaledProblem {
   /// The scaled and reduced operator of directions with such scaled S.
   InteractionOperator operators(const at::Tensor& scaled) const;
 
-  /// The scaled and reduced [W; V] [2h, r], arranged for products with about `rows` vectors; operators() has
-  /// no weights any more.
-  PackedMatrix take_packed(int64_t rows);
+  /// The scaled and reduced [W; V] [2h, r], arranged for products with about `rows` vectors (0: as it is);
+  /// operators() has no weights any more.
+  PackedMatrix take_stack(int64_t rows);
 
   /// What eigenvalues of the scaled operators are multiples of: [c] float64.
   at::Tensor units(const at::Tensor& scales) const;

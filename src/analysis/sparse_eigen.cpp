@@ -239,6 +239,18 @@ std::vector<int64_t> ascending_path(const SparseEigenConfig& config, int64_t d) 
 
 }  // namespace
 
+const FieldTable<SparseEigenConfig>& SparseEigenConfig::fields() {
+  using C = SparseEigenConfig;
+  static const FieldTable<C> table =
+      FieldTable<C>("Of the method \"sparse_eigen\".")
+          .integers("sparsity", &C::sparsity, "The most nonzero entries of a vector; several: a path.",
+                    at_least(1), "entries")
+          .integer("starts", &C::starts, "Of each sign and of each of two kinds, eigenvectors and rows of Q.",
+                   between(1, 1000))
+          .integer("max_iterations", &C::max_iterations, "Of one start.", between(1, 1e6));
+  return table;
+}
+
 std::vector<SparseEigenPairs> solve_sparse_eigen(const EigenProblem& problem, at::Device device,
                                                  const SparseEigenConfig& config) {
   const auto directed = direct_layer(problem, device);

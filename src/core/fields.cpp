@@ -57,6 +57,7 @@ std::string expectation(const Json& schema) {
   if (schema.contains("exclusiveMinimum"))
     text += format(", more than %g", schema.at("exclusiveMinimum").get<double>());
   if (schema.contains("maximum")) text += format(", at most %g", schema.at("maximum").get<double>());
+  if (schema.contains("minItems")) text += ", not empty, each " + expectation(schema.at("items"));
   return text;
 }
 
@@ -84,6 +85,7 @@ bool fits(const Json& value, const Json& schema) {
       return false;
     if (schema.contains("maximum") && number > schema.at("maximum").get<double>()) return false;
   }
+  if (value.is_array() && value.size() < schema.value("minItems", size_t{0})) return false;
   if (value.is_array() && schema.contains("items")) {
     return std::all_of(value.begin(), value.end(),
                        [&](const Json& item) { return fits(item, schema.at("items")); });
@@ -92,6 +94,13 @@ bool fits(const Json& value, const Json& schema) {
 }
 
 }  // namespace
+
+Json list_schema(const std::string& meaning, Json items) {
+  Json schema = typed_schema("array", meaning);
+  schema["items"] = std::move(items);
+  schema["minItems"] = 1;
+  return schema;
+}
 
 Json typed_schema(const std::string& type, const std::string& meaning) {
   return {{"type", type}, {"description", meaning}};

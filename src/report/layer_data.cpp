@@ -6,6 +6,7 @@
 
 #include "bilens/tensor/shape.h"
 #include "encode.h"
+#include "factor_data.h"
 
 namespace bilens::report {
 
@@ -14,11 +15,11 @@ namespace {
 /// The tensors of a layer: n directions, k eigenpairs. Undefined where the file has none.
 struct Layer {
   int64_t n = 0, k = 0, d = 0;
-  at::Tensor eigenvalues, eigenvectors, residuals;                 // [n, k], [n, k, d], [n, k]
-  at::Tensor weight_energy, vector_error, cluster;                 // [n, k]
-  at::Tensor trace, frobenius, constant, converged, columns, tie;  // [n]
-  at::Tensor linear;                                               // [n, d]
-  std::vector<double> effective_rank;                              // [n], or empty
+  at::Tensor eigenvalues, eigenvectors, residuals;                        // [n, k], [n, k, d], [n, k]
+  at::Tensor weight_energy, vector_error, cluster;                        // [n, k]
+  at::Tensor trace, frobenius, constant, converged, columns, tie, bound;  // [n]
+  at::Tensor linear;                                                      // [n, d]
+  std::vector<double> effective_rank;                                     // [n], or empty
 };
 
 Layer read_layer(const CheckedJson& entry, const SafetensorsFile& file) {
@@ -50,6 +51,7 @@ Layer read_layer(const CheckedJson& entry, const SafetensorsFile& file) {
   layer.converged = optional("converged", {n});
   layer.columns = optional("columns", {n});
   layer.tie = optional("tie_at_k", {n});
+  layer.bound = optional("certified_bound", {n});
   if (entry.has("effective_rank")) layer.effective_rank = entry.numbers("effective_rank");
   return layer;
 }
@@ -119,7 +121,8 @@ Json direction_data(const Layer& layer, const LayerStudy* study, int64_t directi
           {"effective_rank", has_rank ? short_number(layer.effective_rank[direction]) : Json()},
           {"converged", value(layer.converged, direction)},
           {"columns", value(layer.columns, direction)},
-          {"tie_at_k", value(layer.tie, direction)}};
+          {"tie_at_k", value(layer.tie, direction)},
+          {"certified_bound", value(layer.bound, direction)}};
 }
 
 /// What decomposition.json itself says, checked as far as the page relies on it.
@@ -127,6 +130,7 @@ Json facts(const CheckedJson& entry) {
   return {
       {"layer", entry.size("layer")},
       {"method", entry.text("method")},
+      {"solver", entry.text_or_empty("solver")},
       {"dtype", entry.text("dtype")},
       {"input_space", entry.text("input_space")},
       {"output_is", entry.text_or_empty("output_is")},
@@ -136,7 +140,7 @@ Json facts(const CheckedJson& entry) {
       {"d_hidden", entry.size("d_hidden")},
       {"d_out", entry.size("d_out")},
       {"n_directions", entry.size("n_directions")},
-      {"k", entry.size("k")},
+      {"k", entry.has("k") ? entry.size("k") : 0},
       {"mean_energy_share",
        entry.has("mean_energy_share") ? short_number(entry.number("mean_energy_share")) : Json()},
       {"worst_residual", entry.has("worst_residual") ? short_number(entry.number("worst_residual")) : Json()},
@@ -149,8 +153,14 @@ Json facts(const CheckedJson& entry) {
 
 Json layer_data(const CheckedJson& entry, const SafetensorsFile& tensors, const Study* study,
                 const Detail& detail, ImagePool& images) {
-  const Layer layer = read_layer(entry, tensors);
   Json data = facts(entry);
+  data["factors"] = factor_data(entry, tensors, detail);
+  if (!data.at("factors").is_null() && !entry.has("k")) {
+    data["vectors_per_sign"] = 0;
+    data["shown"] = Json::array();
+    return data;
+  }
+  const Layer layer = read_layer(entry, tensors);
   std::optional<LayerStudy> found;
   if (study != nullptr) found = study->layer(data.at("layer").get<int64_t>(), layer.n, layer.k);
   Json shown = Json::array();

@@ -4,6 +4,7 @@
 // --------------------------------------------------------------------------------------------------- facts of a model
 
 const layersOf = (model) => at(model, "decomposition", "layers") ?? [];
+const withEigenvectors = (model) => layersOf(model).filter((layer) => layer.k > 0);
 
 /** The result to put on top: the run's test, else the study's, else the last validation. */
 function headline(model) {
@@ -78,8 +79,8 @@ function headFigures(model) {
 }
 
 function headFacts(model, facts) {
-  const converged = layersOf(model).reduce((sum, layer) => sum + (layer.converged ?? 0), 0);
-  const total = layersOf(model).reduce((sum, layer) => sum + layer.n_directions, 0);
+  const converged = withEigenvectors(model).reduce((sum, layer) => sum + (layer.converged ?? 0), 0);
+  const total = withEigenvectors(model).reduce((sum, layer) => sum + layer.n_directions, 0);
   return definitions("facts", [
     ["Layers", plain(facts.layers)], ["Width", plain(facts.width)], ["Dataset", plain(facts.dataset)],
     ["Epochs", plain(facts.epochs)], ["Seed", plain(facts.seed)],
@@ -370,6 +371,7 @@ function directionFacts(direction) {
     isNumber(direction.trace) ? `trace ${figure(direction.trace)}` : null,
     isNumber(direction.frobenius) ? `norm ${figure(direction.frobenius)}` : null,
     direction.converged === 0 ? "not converged" : null,
+    isNumber(direction.certified_bound) ? `proved: every other |λ| is below ${figure(direction.certified_bound)}` : null,
     direction.tie_at_k === 1 ? "the last eigenvalue ties with one that is not listed" : null];
   return parts.filter(Boolean).join(" · ");
 }
@@ -407,7 +409,7 @@ function layerTitle(layer) {
 
 /** @param view {layer, direction, eigenvector}, indices; changed(view) is told of every choice */
 function eigenvectors(model, id, level, view, changed) {
-  const layers = layersOf(model);
+  const layers = withEigenvectors(model);
   if (!layers.length) return null;
   const holder = element("div", {});
   const layerTabs = layers.length > 1 ? picker("Layer", layers.map(layerTitle), (i) => go({ layer: i })) : null;
@@ -555,15 +557,85 @@ function truncation(model, id, level) {
     curves.map((curve) => truncationPanel(model, curve, layersOf(model).length > 1)), exact);
 }
 
+// ------------------------------------------------------------------------------------------------------------ factors
+
+/** What each method's factors are, in a sentence. */
+const factorMeanings = {
+  hosvd: "Singular vectors of the whole tensor: the input patterns and the mixtures of outputs that hold most of its energy.",
+  sparse_eigen: "Vectors with few entries for which |xᵀQx| is large: each says what a handful of components do together.",
+  rotate: "A sparse orthonormal basis of the space that each output’s top eigenvectors span.",
+  joint: "One orthonormal basis for all outputs, in which their matrices are as nearly diagonal as possible.",
+  cp: "Terms that all outputs share: a term is the product of two projections, (l·x)(r·x), with a weight for each output. It is the difference of the squares of plus, l + r, and minus, l − r.",
+};
+
+const factorNames = { sigma: "σ", value: "xᵀQx", energy: "energy", participation: "entries", cosine: "cos(l, r)" };
+
+/** Bars up and down from zero, one for each output. */
+function weightBars(weights, kind) {
+  const width = 120, height = 44, largest = Math.max(...weights.map(Math.abs), 1e-300), step = width / weights.length;
+  const label = `Weight of each ${kind.toLowerCase()}: ` + weights.map((w, i) => `${i}: ${figure(w, 2)}`).join(", ");
+  return svg("svg", { class: "weights", viewBox: `0 0 ${width} ${height + 10}`, role: "img", "aria-label": label },
+    svg("line", { class: "axis", x1: 0, x2: width, y1: height / 2, y2: height / 2 }),
+    weights.map((w, i) => {
+      const tall = Math.abs(w) / largest * height / 2;
+      return [svg("rect", { class: `bar-${signOf(w) || "positive"}`, x: (i + 0.15) * step, y: w >= 0 ? height / 2 - tall : height / 2, width: step * 0.7, height: tall }),
+        weights.length <= 12 ? svg("text", { x: (i + 0.5) * step, y: height + 9, "text-anchor": "middle" }, i) : null];
+    }));
+}
+
+function factorCard(item, shape, kind) {
+  return element("li", { class: item.pictures.length > 2 ? "wide" : "" },
+    element("div", { class: "factor-title" }, item.title),
+    element("div", { class: "pictures" }, item.pictures.map((p) => element("figure", {},
+      vectorPicture(p, shape, `${item.title}${p.label ? ", " + p.label : ""}`, ""), p.label ? element("figcaption", {}, p.label) : null))),
+    item.weights ? weightBars(item.weights, kind) : null,
+    item.facts.map(([name, value]) => element("span", { class: "row" }, element("span", {}, factorNames[name] ?? name),
+      element("span", {}, name === "energy" ? percent(value) : figure(value)))));
+}
+
+function factorGroup(group, shape, kind, perDirection) {
+  const left = group.left_out > 0 ? element("p", { class: "note" }, `${plural(group.left_out, "more")} in the decomposition directory.`.replace("mores", "more")) : null;
+  return element("div", {}, group.title && !perDirection ? element("h4", {}, group.title) : null,
+    group.items.length ? element("ul", { class: "factors" }, group.items.map((item) => factorCard(item, shape, kind)))
+      : element("p", { class: "muted" }, "Left out to keep the page small."), left);
+}
+
+/** The factors of one layer; those of single directions one direction at a time. */
+function factorPanel(model, layer) {
+  const shape = shapeOf(model, layer), kind = directionKind(layer), groups = layer.factors.groups;
+  const perDirection = layer.method === "sparse_eigen" || layer.method === "rotate";
+  const rebuilt = (at(model, "study", "reconstruction") ?? []).find((r) => r.layer === layer.layer);
+  const panel = element("div", { class: "panel factor-panel" },
+    element("p", {}, element("b", {}, `Layer ${layer.layer}. `), layer.factors.words + ". ",
+      rebuilt && isNumber(rebuilt.accuracy) ? `With these factors in the layer’s place the accuracy is ${percent(rebuilt.accuracy)}, the relative error of its outputs ${figure(rebuilt.relative_error, 2)}.` : null));
+  if (!perDirection || groups.length < 2) return append(panel, [groups.map((g) => factorGroup(g, shape, kind, perDirection))]);
+  const holder = element("div", {});
+  const choose = (i) => {
+    choice.select(i);
+    holder.replaceChildren(factorGroup(groups[i], shape, kind, true));
+  };
+  const choice = picker(kind, groups.map((g) => (groups.length <= 20 ? g.title : `${kind} ${g.title}`)), choose);
+  choose(0);
+  return append(panel, [element("div", { class: "picker" }, element("span", { class: "picker-label", "aria-hidden": "true" }, kind), choice), holder]);
+}
+
+function factors(model, id, level) {
+  const layers = layersOf(model).filter((layer) => layer.factors);
+  if (!layers.length) return null;
+  const methods = [...new Set(layers.map((layer) => layer.method))];
+  return block(id, level, "Factors", methods.map((m) => factorMeanings[m]).filter(Boolean).join(" "),
+    layers.map((layer) => factorPanel(model, layer)));
+}
+
 // --------------------------------------------------------------------------------------------------------- provenance
 
 function layerTable(layers) {
   const time = (layer) => (layer.seconds && typeof layer.seconds === "object" ? Object.entries(layer.seconds).map(([name, s]) => `${name} ${seconds(s)}`).join(", ") : "–");
-  const rows = [["Method", (l) => `${l.method}, ${l.dtype}`], ["Input space", (l) => `${l.input_space}, ${plural(l.d_in, "component")}`],
+  const rows = [["Method", (l) => [l.method, l.solver, l.dtype].filter(Boolean).join(", ")], ["Input space", (l) => `${l.input_space}, ${plural(l.d_in, "component")}`],
     ["Hidden units", (l) => integer(l.d_hidden)], ["Directions", (l) => `${integer(l.n_directions)} (${l.directions})`],
     ["Eigenpairs for each, k", (l) => integer(l.k)],
     ["Centred", (l) => (l.center === "mean" ? `by the mean${isNumber(l.mean_energy_share) ? `, ${percent(l.mean_energy_share)} of the energy` : ""}` : l.center || "–")],
-    ["Converged", (l) => (l.converged === null ? "–" : `${l.converged} of ${l.n_directions}`)], ["Certified", (l) => integer(l.certified)],
+    ["Converged", (l) => (!isNumber(l.converged) ? "–" : `${l.converged} of ${l.n_directions}`)], ["Certified", (l) => integer(l.certified)],
     ["Worst residual", (l) => figure(l.worst_residual, 2)], ["Time", time]];
   const header = (name, scope) => element("th", { scope }, name);
   return element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Layers of the decomposition" }, element("table", { class: "layer-table" },
@@ -588,11 +660,11 @@ function provenance(model, id, level) {
 
 // ---------------------------------------------------------------------------------------------------------- the page
 
-const sections = [["training", "Training", training], ["eigenvectors", "Eigenvectors", null], ["truncation", "Truncation", truncation], ["provenance", "Provenance", provenance]];
+const sections = [["training", "Training", training], ["eigenvectors", "Eigenvectors", null], ["factors", "Factors", factors], ["truncation", "Truncation", truncation], ["provenance", "Provenance", provenance]];
 const views = data.models.map(() => ({ layer: 0, direction: 0, eigenvector: null }));
 const bodies = data.models.map(() => null);  // what has been drawn of each model
 
-const hashOf = (number, view) => `#model-${number + 1}/layer-${layersOf(data.models[number])[view.layer].layer}/direction-${view.direction}`
+const hashOf = (number, view) => `#model-${number + 1}/layer-${withEigenvectors(data.models[number])[view.layer].layer}/direction-${view.direction}`
   + (view.eigenvector === null ? "" : `/eigenvector-${view.eigenvector + 1}`);
 
 /** {model, view} of "#model-1/layer-0/direction-3/eigenvector-2"; the last parts may be missing. Null for other hashes. */
@@ -601,7 +673,7 @@ function parseHash(hash) {
   const model = found ? Number(found[1]) - 1 : -1;
   if (!data.models[model]) return null;
   if (found[2] === undefined) return { model, view: null };
-  const layer = layersOf(data.models[model]).findIndex((l) => l.layer === Number(found[2]));
+  const layer = withEigenvectors(data.models[model]).findIndex((l) => l.layer === Number(found[2]));
   return { model, view: { layer: Math.max(layer, 0), direction: Number(found[3] ?? 0), eigenvector: found[4] ? Number(found[4]) - 1 : null } };
 }
 

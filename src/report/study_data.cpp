@@ -69,6 +69,19 @@ at::Tensor image_rows(const SafetensorsFile& file, const std::string& name, int6
   return wide;
 }
 
+/// How much of the classifier is left when factors stand in a layer's place.
+Json reconstruction(const CheckedJson& study) {
+  Json list = Json::array();
+  if (!study.has("reconstruction")) return list;
+  for (const auto& entry : study.objects("reconstruction")) {
+    list.push_back({{"layer", entry.size("layer")},
+                    {"relative_error", short_number(entry.number("relative_error"))},
+                    {"accuracy", entry.has("accuracy") ? short_number(entry.number("accuracy")) : Json()},
+                    {"loss", entry.has("loss") ? short_number(entry.number("loss")) : Json()}});
+  }
+  return list;
+}
+
 }  // namespace
 
 std::unique_ptr<Study> Study::read(const fs::path& decomposition) {
@@ -88,7 +101,8 @@ Json Study::summary() const {
   return {{"data", data(study)},
           {"evaluation", evaluation(study)},
           {"truncation", truncation(study)},
-          {"exactness", exactness(study)}};
+          {"exactness", exactness(study)},
+          {"reconstruction", reconstruction(study)}};
 }
 
 std::optional<LayerStudy> Study::layer(int64_t number, int64_t n, int64_t k) const {

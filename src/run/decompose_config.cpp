@@ -30,6 +30,7 @@ const std::vector<std::pair<std::string, std::vector<std::pair<std::string, Json
       {"axes", {}},
       {"random", {{"count", kPositive}, {"seed", kNatural}}},
       {"file", {{"path", {{"type", "string"}}}, {"tensor", {{"type", "string"}}}}},
+      {"hosvd", {{"count", kPositive}}},
       {"eigenvectors",
        {{"layer", kNatural},
         {"direction", kNatural},
@@ -54,8 +55,9 @@ Json directions_schema() {
   return any_of(
       "Output directions: \"outputs\" (the head's rows where the layer reaches the head linearly, else every "
       "axis), "
-      "\"axes\", \"random\", \"file\" (rows of a safetensors tensor), \"eigenvectors\" (of another layer, "
-      "top-down).",
+      "\"axes\", \"random\", \"file\" (rows of a safetensors tensor), \"hosvd\" (the outputs' leading "
+      "singular "
+      "vectors), \"eigenvectors\" (of another layer, top-down).",
       options);
 }
 
@@ -75,6 +77,18 @@ double mean_energy_share(const SourceLayer& source, const at::Tensor& head) {
   return all > 0 ? static_cast<double>(n) * common / all : 0.0;
 }
 
+/// Singular vectors of the outputs' mode, as directions: what the outputs have in common comes first.
+at::Tensor leading_outputs(const DecomposeRunConfig& config, const SourceLayer& source) {
+  DecomposeRunConfig of_outputs = config;
+  of_outputs.directions = {{"kind", "outputs"}};
+  const auto outputs = choose_directions(of_outputs, source).u;
+  HosvdConfig hosvd;
+  hosvd.count = config.directions.at("count").get<int64_t>();
+  const auto embed = config.input_space == "input" ? source.embed : at::Tensor();
+  const auto mixes = output_hosvd({source.layer, embed, outputs}, hosvd).vectors;
+  return outputs.defined() ? mixes.mm(outputs) : mixes;
+}
+
 }  // namespace
 
 const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
@@ -89,8 +103,19 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
           .json("layers", &C::layers,
                 any_of("Which layers.", {{{"enum", {"all"}}}, {{"type", "array"}, {"items", kNatural}}}))
           .json("directions", &C::directions, directions_schema())
-          .choice("method", &C::method, "Eigenvectors of each direction's interaction matrix.",
-                  words({"eigen"}))
+          .choice(
+              "method", &C::method,
+              "\"eigen\": eigenvectors of each direction's interaction matrix; \"hosvd\": singular vectors "
+              "of the "
+              "whole tensor; \"sparse_eigen\": vectors of few entries; \"rotate\": a sparse basis of each "
+              "eigenspace; \"joint\": one orthogonal basis for all directions; \"cp\": terms shared by all "
+              "directions.",
+              words({"eigen", "hosvd", "sparse_eigen", "rotate", "joint", "cp"}))
+          .nested("hosvd", &C::hosvd, HosvdConfig::fields())
+          .nested("sparse_eigen", &C::sparse_eigen, SparseEigenConfig::fields())
+          .nested("rotate", &C::rotate, RotationConfig::fields())
+          .nested("joint", &C::joint, JointConfig::fields())
+          .nested("cp", &C::cp, CpConfig::fields())
           .choice("solver", &C::solver,
                   "How: \"dense\" forms Q, \"low_rank\" reduces directions of few hidden units, \"lanczos\" "
                   "never "
@@ -101,7 +126,9 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
                                                                    {"lanczos", EigenSolver::kLanczos},
                                                                    {"formed", EigenSolver::kFormed}})
           .json("k", &C::k,
-                any_of("Eigenpairs a direction, by falling |lambda|; clipped to the dimension.",
+                any_of("Eigenpairs (or vectors, or factors of a mode) a direction, by falling |lambda|; "
+                       "clipped to the "
+                       "dimension.",
                        {kPositive, {{"enum", {"all"}}}}))
           .choice("input_space", &C::input_space,
                   "\"input\": of an image classifier's first layer, over the pixels; \"model\": over the "
@@ -202,6 +229,8 @@ Directions choose_directions(const DecomposeRunConfig& config, const SourceLayer
     chosen.u = u / u.norm(2, {1}, true);
   } else if (kind == "file") {
     chosen.u = directions_from_file(config.directions, d_out);
+  } else if (kind == "hosvd") {
+    chosen.u = leading_outputs(config, source);
   }
   return chosen;
 }

@@ -88,16 +88,24 @@ void study_model(const LayerSource& source, const Decomposition& decomposition,
   write_study(out, study, data.test);
 }
 
+Json summarize_layer(const LayerDecomposition& layer) {
+  Json summary = {{"layer", layer.layer}, {"method", layer.method}, {"directions", layer.count()}};
+  if (layer.has_pairs()) {
+    summary["k"] = layer.pairs.k();
+    summary["converged"] = layer.pairs.converged.sum().item<int64_t>();
+    summary["worst_residual"] = layer.pairs.residuals.max().item<double>();
+  }
+  if (layer.factors) {
+    summary["figures"] = layer.factors->figures;
+    summary["words"] = layer.factors->words;
+  }
+  return summary;
+}
+
 Json summarize(const fs::path& model, const fs::path& out, const Decomposition& decomposition,
                double seconds) {
   Json layers = Json::array();
-  for (const auto& layer : decomposition.layers) {
-    layers.push_back({{"layer", layer.layer},
-                      {"directions", layer.pairs.size()},
-                      {"k", layer.pairs.k()},
-                      {"converged", layer.pairs.converged.sum().item<int64_t>()},
-                      {"worst_residual", layer.pairs.residuals.max().item<double>()}});
-  }
+  for (const auto& layer : decomposition.layers) layers.push_back(summarize_layer(layer));
   return {{"model", model.string()},
           {"out", out.string()},
           {"layers", layers},
@@ -108,10 +116,14 @@ Json summarize(const fs::path& model, const fs::path& out, const Decomposition& 
 std::string in_words(const Json& result) {
   std::string text;
   for (const auto& layer : result.at("layers")) {
-    text += format("layer %lld: %lld directions, top %lld, %lld converged, worst residual %.1e\n",
-                   layer.at("layer").get<long long>(), layer.at("directions").get<long long>(),
-                   layer.at("k").get<long long>(), layer.at("converged").get<long long>(),
-                   layer.at("worst_residual").get<double>());
+    text += format("layer %lld: %lld directions, ", layer.at("layer").get<long long>(),
+                   layer.at("directions").get<long long>());
+    if (layer.contains("words")) {
+      text += layer.at("method").get<std::string>() + ", " + layer.at("words").get<std::string>() + "\n";
+    } else {
+      text += format("top %lld, %lld converged, worst residual %.1e\n", layer.at("k").get<long long>(),
+                     layer.at("converged").get<long long>(), layer.at("worst_residual").get<double>());
+    }
   }
   return text + format_duration(result.at("seconds").get<double>()) + "  " +
          result.at("out").get<std::string>() + "\n";
@@ -167,6 +179,27 @@ int64_t study_bytes(const std::optional<ImageDataConfig>& data, int64_t d, int64
   return images * 8 * (d + d / 2 + 5 * k);
 }
 
+struct MethodCost {
+  int64_t bytes;                     // beside the stored weights
+  std::optional<double> operations;  // float64; nothing where it depends on how iterations converge
+  std::string words;
+};
+
+/// Of a method without eigenpairs: W, V and P in float64, and what it makes of them.
+MethodCost factor_cost(const std::string& method, const EigenSizes& sizes, const EigenConfig& eigen) {
+  const auto n = static_cast<double>(sizes.n), h = static_cast<double>(sizes.h),
+             d = static_cast<double>(sizes.d);
+  const int64_t wide = 8 * (2 * sizes.h * sizes.d + sizes.n * sizes.h), square = 8 * sizes.d * sizes.d;
+  if (method == "hosvd") {
+    const double operations = 12 * h * h * d + 2 * n * h * h + 2 * n * n * h + 4 * h * d * d;
+    return {std::min(eigen.memory_limit, kTileMemory) + 16 * sizes.n * sizes.n + 3 * square, operations,
+            format("%.3g TFLOP in float64", 1e-12 * operations)};
+  }
+  const int64_t bytes = method == "sparse_eigen" ? std::min(eigen.memory_limit, wide + 3 * sizes.n * square)
+                                                 : 2 * wide + 4 * square;
+  return {bytes, std::nullopt, "its time depends on how it converges"};
+}
+
 /// Memory and disk for the largest model, time for all. The weights are loaded already and in the process's
 /// peak.
 void add_estimate(Outcome& outcome, const LayerSource& source, const DecomposeRunConfig& config,
@@ -177,27 +210,37 @@ void add_estimate(Outcome& outcome, const LayerSource& source, const DecomposeRu
   const auto dtype = parse_dtype(config.dtype);
   const auto data = study_data(config, data_spec, source);
   int64_t memory = 0, disk = 0;
-  double operations = 0;
+  std::optional<double> seconds;
+  if (!outcome.estimate["seconds"].is_null()) seconds = outcome.estimate["seconds"].get<double>();
   for (const auto& layer : source.layers) {
     if (!config.wants_layer(layer.number)) continue;
     const auto problem = eigen_problem(layer, choose_directions(config, layer), config);
     const auto eigen = config.eigen(problem.dimension());
     const auto sizes = eigen_sizes(problem, eigen.k);
-    const auto plan = plan_eigen(sizes, device, eigen);
     const int64_t result = sizes.n * sizes.k * sizes.d * static_cast<int64_t>(c10::elementSize(dtype));
-    memory = std::max({memory, plan.bytes + result, study_bytes(data, sizes.d, sizes.k) + result});
+    const std::string where = source.path.string() + ", layer " + std::to_string(layer.number) + ": ";
     disk += result + sizes.n * sizes.k * 40;
-    operations += plan.operations;
-    outcome.text +=
-        source.path.string() + ", layer " + std::to_string(layer.number) + ": " + plan.describe() + "\n";
+    if (config.method != "eigen" && config.method != "rotate") {
+      const auto cost = factor_cost(config.method, sizes, eigen);
+      memory = std::max(memory, cost.bytes + result);
+      if (cost.operations && seconds)
+        *seconds += *cost.operations / measure_product_rate(at::kDouble, device);
+      if (!cost.operations) seconds.reset();
+      outcome.text += where + config.method + ": " + cost.words + ", " +
+                      format_bytes(static_cast<double>(cost.bytes)) + " beside the weights\n";
+      continue;
+    }
+    const auto plan = plan_eigen(sizes, device, eigen);
+    memory = std::max({memory, plan.bytes + result, study_bytes(data, sizes.d, sizes.k) + result});
+    if (seconds) *seconds += plan.operations / measure_product_rate(dtype, device);
+    outcome.text += where + plan.describe() + "\n";
   }
   const auto raise = [&](const char* key, int64_t value) {
     outcome.estimate[key] = std::max(outcome.estimate[key].get<int64_t>(), value);
   };
   raise("memory_bytes", peak_memory() + kLibraryWorkspace + memory);
   outcome.estimate["disk_bytes"] = outcome.estimate["disk_bytes"].get<int64_t>() + disk;
-  outcome.estimate["seconds"] =
-      outcome.estimate["seconds"].get<double>() + operations / measure_product_rate(dtype, device);
+  outcome.estimate["seconds"] = seconds ? Json(*seconds) : Json(nullptr);
 }
 
 }  // namespace

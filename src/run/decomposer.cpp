@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "bilens/analysis/interaction.h"
@@ -31,6 +32,7 @@ Directions Decomposer::choose(const SourceLayer& layer) const {
 LayerDecomposition Decomposer::describe(const SourceLayer& source, const Directions& directions) const {
   const auto problem = eigen_problem(source, directions, config_);
   LayerDecomposition result;
+  result.method = config_.method;
   result.layer = source.number;
   result.d_in = problem.dimension();
   result.d_hidden = source.layer.d_hidden();
@@ -67,6 +69,15 @@ LayerDecomposition Decomposer::write(const SourceLayer& source,
   const auto directions = choose(source);
   auto head = describe(source, directions);
   const auto eigen = config_.eigen(head.d_in);
+  if (head.method != "eigen") {
+    const auto problem = eigen_problem(source, directions, config_);
+    const auto begin = std::chrono::steady_clock::now();
+    if (head.method == "rotate") head.pairs = solve_eigen(problem, device_, eigen);
+    head.factors = factorise(problem, head.pairs);
+    head.factors->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    write_layer_file(directory, head);
+    return head;
+  }
   LayerFile file(directory, std::move(head), identify(source, directions));
   if (file.done() > 0) {
     log_info("layer " + std::to_string(source.number) + ": going on after " + std::to_string(file.done()) +
@@ -75,6 +86,33 @@ LayerDecomposition Decomposer::write(const SourceLayer& source,
   solve_eigen(eigen_problem(source, directions, config_), device_, eigen, file.done(),
               [&](int64_t first, const EigenPairs& pairs) { file.write(first, pairs); });
   return file.finish();
+}
+
+Factors Decomposer::factorise(const EigenProblem& problem, const EigenPairs& pairs) const {
+  const auto& c = config_;
+  const auto dtype = parse_dtype(c.dtype);
+  const auto eigen = c.eigen(problem.dimension());
+  if (c.method == "hosvd") {
+    HosvdConfig hosvd = c.hosvd;
+    hosvd.count = eigen.k;
+    hosvd.memory_limit = eigen.memory_limit;
+    const auto there = problem.on(device_);
+    return to_factors(output_hosvd(there, hosvd), input_hosvd(there, hosvd), dtype);
+  }
+  if (c.method == "sparse_eigen") {
+    SparseEigenConfig sparse = c.sparse_eigen;
+    sparse.k = eigen.k;
+    sparse.dtype = dtype;
+    sparse.memory_limit = eigen.memory_limit;
+    return to_factors(solve_sparse_eigen(problem, device_, sparse), dtype);
+  }
+  if (c.method == "rotate") return to_factors(rotate_eigenspaces(pairs, device_, c.rotate), dtype);
+  if (c.method == "joint") {
+    JointConfig joint = c.joint;
+    joint.k = eigen.k;
+    return to_factors(diagonalize_jointly(problem, device_, joint), dtype);
+  }
+  return to_factors(decompose_cp(problem, device_, c.cp), dtype);
 }
 
 /// What has to be equal for a run to go on with another's files.

@@ -40,7 +40,7 @@ LayerData compute_layer_data(const ImageClassifier& model, const ImageSplit& spl
   data.inputs = layer.input_space == "input" ? pixels : h;
   data.targets = layer.directions.defined() ? y.matmul(layer.directions.to(at::kDouble).t()) : y;
   require_shape(data.inputs, {-1, layer.d_in}, "inputs of layer " + std::to_string(layer.layer));
-  require_shape(data.targets, {-1, layer.pairs.size()}, "outputs of layer " + std::to_string(layer.layer));
+  require_shape(data.targets, {-1, layer.count()}, "outputs of layer " + std::to_string(layer.layer));
   return data;
 }
 

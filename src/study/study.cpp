@@ -29,7 +29,8 @@ Json to_json(const Study& study) {
                  {"accuracy", study.evaluation.accuracy}}},
                {"truncation", Json::array()},
                {"exactness", Json::array()},
-               {"layers", Json::array()}};
+               {"layers", Json::array()},
+               {"reconstruction", Json::array()}};
   for (const auto& curve : study.truncation) {
     json["truncation"].push_back(
         {{"layer", curve.layer}, {"k", curve.k}, {"accuracy", curve.accuracy}, {"loss", curve.loss}});
@@ -45,6 +46,13 @@ Json to_json(const Study& study) {
                               {"data_r2", rows(i.data_r2)},
                               {"linear_share", rows(i.linear_share.unsqueeze(0))[0]}});
   }
+  for (const auto& r : study.reconstruction) {
+    json["reconstruction"].push_back({{"layer", r.layer},
+                                      {"data_r2", rows(r.data_r2.unsqueeze(0))[0]},
+                                      {"relative_error", r.relative_error},
+                                      {"accuracy", r.accuracy ? Json(*r.accuracy) : Json(nullptr)},
+                                      {"loss", r.loss ? Json(*r.loss) : Json(nullptr)}});
+  }
   return json;
 }
 
@@ -57,6 +65,10 @@ Study make_study(ImageClassifier& model, const ImageSplit& split, const Decompos
   for (const auto& layer : decomposition.layers) {
     const auto data = compute_layer_data(model, split, layer);
     const bool gives_logits = layer.output_is == "logits" && layer.layer + 1 == model->config.n_layers;
+    const auto rebuilt =
+        measure_reconstruction(layer, data, gives_logits ? split.labels.to(at::kLong) : at::Tensor());
+    if (rebuilt) study.reconstruction.push_back(*rebuilt);
+    if (!layer.has_pairs()) continue;
     if (config.truncation && gives_logits) study.truncation.push_back(truncate(layer, data, split.labels));
     if (config.exactness) study.exactness.push_back(measure_exactness(layer, data));
     if (config.importance) study.importance.push_back(measure_importance(layer, data, config.examples));

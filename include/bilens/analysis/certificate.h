@@ -12,7 +12,8 @@ namespace bilens {
 /// the matrix, γ_n·‖|factors|‖. Everything is float64, from the weights as stored.
 class Certifier {
  public:
-  /// @param exact   operators over the input, weights as stored; 16hd bytes are held beside them
+  /// @param exact   operators over the input, weights as stored; 16hd bytes are held beside them,
+  /// twice as many while it is made
   explicit Certifier(const InteractionOperator& exact);
 
   /// A bound τ for direction `index`: at most the given k eigenvalues of Q have |λ| ≥ τ. Tried: between |λ_k|
@@ -23,12 +24,12 @@ class Certifier {
 
  private:
   at::Tensor form(int64_t index) const;
-  double forming_error(int64_t index) const;
+  at::Tensor forming_errors(const at::Tensor& sizes) const;
 
   const InteractionOperator& exact_;
-  at::Tensor gate_, up_;            // WE, VE [h, d] float64
-  at::Tensor gate_size_, up_size_;  // |W||E|, |V||E|, or undefined where that is |WE|, |VE|
-  int64_t terms_;                   // products summed in an entry of Q, all stages together
+  at::Tensor gate_, up_;       // WE, VE [h, d] float64
+  int64_t terms_;              // products summed in an entry of Q, all stages together
+  at::Tensor forming_errors_;  // [n] of ‖Q as formed − Q‖₂
 };
 
 }  // namespace bilens

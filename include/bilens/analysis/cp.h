@@ -4,6 +4,7 @@
 
 #include "bilens/analysis/eigen.h"
 #include "bilens/analysis/sparsity.h"
+#include "bilens/core/fields.h"
 
 namespace bilens {
 
@@ -14,7 +15,9 @@ struct CpConfig {
   double tolerance = 1e-8;       // of the gradient, relative to ‖B‖ times the largest term's curvature
   double l1 = 0;  // weight of Σ|a_ri| beside ½‖B − M‖², as a share of the smallest that makes all a_ri zero
   bool nonnegative = false;  // a_ri ≥ 0, each term with the sign that suits it better
-  uint64_t seed = 0;
+  int64_t seed = 0;
+
+  static const FieldTable<CpConfig>& fields();
 };
 
 /// R terms of a layer's tensor, B_i ≈ Σ_r a_ri sym(l_r r_rᵀ), sym(M) = ½(M + Mᵀ); float64, on the CPU.

@@ -31,6 +31,7 @@ struct EigenPlan {
   std::vector<SolverCost> costs;  // of all solvers, cheapest first
   int64_t chunk;                  // directions at a time
   int64_t basis;                  // vectors a direction that Lanczos holds
+  bool packed;                    // Lanczos has memory for weights arranged for narrow products
   bool energy;
   int64_t bytes;             // beside the stored weights, at most
   double operations;         // of everything, for all directions

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "bilens/analysis/gram.h"
+#include "bilens/core/fields.h"
 
 namespace bilens {
 
@@ -12,6 +13,8 @@ struct HosvdConfig {
   int64_t count = std::numeric_limits<int64_t>::max();
   double energy = 1.0;  // Σσ² of those kept over ‖B‖²_F; 1 does not truncate
   int64_t memory_limit = kTileMemory;
+
+  static const FieldTable<HosvdConfig>& fields();
 };
 
 /// One mode of the higher-order singular value decomposition (De Lathauwer, De Moor and Vandewalle 2000) of

@@ -4,6 +4,7 @@
 
 #include "bilens/analysis/eigen.h"
 #include "bilens/analysis/sparsity.h"
+#include "bilens/core/fields.h"
 
 namespace bilens {
 
@@ -12,7 +13,9 @@ struct JointConfig {
   int64_t starts = 4;             // each from the eigenvectors of a random mixture of the outputs
   int64_t max_iterations = 2000;  // of one start
   double tolerance = 1e-7;        // of the gradient along the constraint, relative to the whole gradient
-  uint64_t seed = 0;
+  int64_t seed = 0;
+
+  static const FieldTable<JointConfig>& fields();
 };
 
 /// One orthonormal basis for all n directions, in which their matrices B_i are as nearly diagonal as

@@ -4,13 +4,15 @@
 #include <string>
 
 #include "bilens/analysis/eigen.h"
+#include "bilens/analysis/factors.h"
 #include "bilens/core/json.h"
 
 namespace bilens {
 
 /// One layer's part of a decomposition: for each direction u the form u·y = xᵀQx + l·x + c, Q by its
-/// eigenpairs.
+/// eigenpairs, or all Q together by other factors.
 struct LayerDecomposition {
+  std::string method = "eigen";
   int64_t layer = 0;
   int64_t d_in = 0, d_hidden = 0, d_out = 0;
   std::string dtype = "float32";
@@ -20,8 +22,12 @@ struct LayerDecomposition {
   std::string center = "none";
   std::optional<double> mean_energy_share;  // of the mean direction, in Σ‖Q‖² before centring
   at::Tensor directions;                    // [n, d_out]; undefined: the identity
-  EigenPairs pairs;
-  at::Tensor linear, constant;  // [n, d_in], [n] float64; undefined without biases and residual
+  EigenPairs pairs;                         // with the methods "eigen" and "rotate"
+  std::optional<Factors> factors;           // with all methods but "eigen"
+  at::Tensor linear, constant;              // [n, d_in], [n] float64; undefined without biases and residual
+
+  int64_t count() const { return directions.defined() ? directions.size(0) : d_out; }
+  bool has_pairs() const { return pairs.eigenvalues.defined(); }
 };
 
 /// "form": seconds, ... of the parts of a solution.

@@ -41,7 +41,11 @@ class LayerFile {
   std::unique_ptr<SafetensorsRows> rows_;
 };
 
-/// The tensors of a layer's file into `layer`. @throws Error(kBadInput) when they do not fit its sizes
+/// A layer that is solved as a whole, with factors. Whole or not at all.
+void write_layer_file(const std::filesystem::path& directory, const LayerDecomposition& layer);
+
+/// The tensors of a layer's file into `layer`, k eigenpairs of n directions where its method has them,
+/// factors where it has those. @throws Error(kBadInput) when they do not fit its sizes
 void read_layer_file(const std::filesystem::path& directory, LayerDecomposition& layer, int64_t n, int64_t k);
 
 /// Removes the records of progress of a decomposition that is whole.

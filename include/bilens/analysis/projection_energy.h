@@ -27,11 +27,6 @@ ProjectionEnergy projection_energy(const at::Tensor& cores, const at::Tensor& gr
 /// @return [n, k]
 at::Tensor projected_energy(const at::Tensor& gram, const at::Tensor& products);
 
-/// ⟨B, B'⟩ = Σ_i ⟨B_i, B'_i⟩_F over all outputs i of two layers with the same inputs and outputs, their
-/// interaction tensors not formed: ⟨PᵀP', G⟩ with G of `interaction_gram`, a tile of hidden units at a time.
-/// 2hh'(m + 4d) operations.
-double tensor_product(const BilinearLayer& a, const BilinearLayer& b);
-
 /// numerator/denominator, and 1 for 0/0: a form that is zero is captured whole.
 double energy_share(double numerator, double denominator);
 

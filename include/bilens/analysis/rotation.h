@@ -5,6 +5,7 @@
 #include "bilens/analysis/eigen.h"
 #include "bilens/analysis/projection_energy.h"
 #include "bilens/analysis/sparsity.h"
+#include "bilens/core/fields.h"
 
 namespace bilens {
 
@@ -12,7 +13,9 @@ struct RotationConfig {
   int64_t starts = 8;             // the eigenvectors themselves, and random rotations of them
   int64_t max_iterations = 1000;  // of one start
   double tolerance = 1e-7;        // of the change of O in an iteration, Frobenius norm over √k
-  uint64_t seed = 0;
+  int64_t seed = 0;
+
+  static const FieldTable<RotationConfig>& fields();
 };
 
 /// A sparse orthonormal basis Z = OX of the span of each direction's eigenvectors X [n, k, d], float64 on the

@@ -5,6 +5,7 @@
 #include "bilens/analysis/eigen.h"
 #include "bilens/analysis/projection_energy.h"
 #include "bilens/analysis/sparsity.h"
+#include "bilens/core/fields.h"
 
 namespace bilens {
 
@@ -15,6 +16,8 @@ struct SparseEigenConfig {
   int64_t starts = 8;                       // of each sign and of each of two kinds: eigenvectors, rows of Q
   int64_t max_iterations = 200;             // of one start
   int64_t memory_limit = int64_t{4} << 30;  // bytes beside the weights
+
+  static const FieldTable<SparseEigenConfig>& fields();
 };
 
 /// k vectors of at most s nonzero entries for each of n directions, in the order they were found. float64 but

@@ -24,6 +24,7 @@ inline Range between(double minimum, double maximum) { return {minimum, maximum}
 /// What one config key says of itself, as JSON Schema: type, range, meaning, unit.
 Json number_schema(const std::string& meaning, const Range& range, const std::string& unit);
 Json integer_schema(const std::string& meaning, const Range& range, const std::string& unit);
+Json list_schema(const std::string& meaning, Json items);
 Json typed_schema(const std::string& type, const std::string& meaning);
 Json choice_schema(const std::string& meaning, const std::vector<std::string>& choices);
 
@@ -63,6 +64,12 @@ class FieldTable {
   /// A JSON value of its own schema, kept as it is (unions such as a number or "all").
   FieldTable& json(const std::string& name, Json C::*member, const Json& schema) {
     return plain(name, member, schema);
+  }
+
+  /// A list of at least one integer.
+  FieldTable& integers(const std::string& name, std::vector<int64_t> C::*member, const std::string& meaning,
+                       Range range = {}, const std::string& unit = "") {
+    return plain(name, member, list_schema(meaning, integer_schema("", range, unit)));
   }
 
   /// null stands for "not given".

@@ -1,6 +1,11 @@
 #pragma once
 
+#include "bilens/analysis/cp.h"
 #include "bilens/analysis/eigen.h"
+#include "bilens/analysis/hosvd.h"
+#include "bilens/analysis/joint.h"
+#include "bilens/analysis/rotation.h"
+#include "bilens/analysis/sparse_eigen.h"
 #include "bilens/run/layer_source.h"
 
 namespace bilens {
@@ -10,6 +15,11 @@ struct DecomposeRunConfig {
   Json layers = "all";
   Json directions = {{"kind", "outputs"}};
   std::string method = "eigen";
+  HosvdConfig hosvd;  // each method's own keys
+  SparseEigenConfig sparse_eigen;
+  RotationConfig rotate;
+  JointConfig joint;
+  CpConfig cp;
   EigenSolver solver = EigenSolver::kAuto;
   Json k = 10;
   std::string input_space = "input";

@@ -9,8 +9,8 @@ namespace bilens {
 EigenProblem eigen_problem(const SourceLayer& source, const Directions& directions,
                            const DecomposeRunConfig& config);
 
-/// Solves the layers of one model as a config says; "eigenvectors" directions of one layer need another one
-/// first.
+/// Decomposes the layers of one model as a config says; "eigenvectors" directions of one layer need another
+/// one first.
 class Decomposer {
  public:
   /// Both must outlive it. @throws Error(kUsage) for a device that is not there
@@ -19,12 +19,13 @@ class Decomposer {
   /// Directions, eigenpairs and linear parts of one layer.
   LayerDecomposition solve(const SourceLayer& layer) const;
 
-  /// The same, written into a decomposition directory as it is found; what an earlier run wrote there is
-  /// kept.
+  /// What the config's method finds, written into a decomposition directory: eigenpairs as they are found,
+  /// after what an earlier run left there; factors whole.
   LayerDecomposition write(const SourceLayer& layer, const std::filesystem::path& directory) const;
 
  private:
   Directions choose(const SourceLayer& layer) const;
+  Factors factorise(const EigenProblem& problem, const EigenPairs& pairs) const;
   LayerDecomposition describe(const SourceLayer& layer, const Directions& directions) const;
   std::string identify(const SourceLayer& layer, const Directions& directions) const;
   at::Tensor from_layer_above(const SourceLayer& below) const;

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "bilens/study/importance.h"
+#include "bilens/study/reconstruction.h"
 #include "bilens/study/truncation.h"
 #include "bilens/train/evaluate.h"
 
@@ -22,8 +23,10 @@ struct Study {
   std::vector<TruncationCurve> truncation;  // of the layer whose outputs are the logits
   std::vector<Exactness> exactness;
   std::vector<Importance> importance;
+  std::vector<Reconstruction> reconstruction;  // of layers with joint or CP factors
 };
 
+/// What the config asks of each layer and its method has; reconstructions always.
 Study make_study(ImageClassifier& model, const ImageSplit& split, const Decomposition& decomposition,
                  const StudyConfig& config);
 

@@ -1,0 +1,30 @@
+#include "bilens/study/reconstruction.h"
+
+#include <ATen/ATen.h>
+
+#include "bilens/train/evaluate.h"
+
+namespace bilens {
+
+std::optional<Reconstruction> measure_reconstruction(const LayerDecomposition& layer, const LayerData& data,
+                                                     const at::Tensor& labels) {
+  const auto stand_in = layer.factors ? approximate_layer(*layer.factors) : std::nullopt;
+  if (!stand_in) return std::nullopt;
+  auto rebuilt = stand_in->forward(data.inputs);
+  if (layer.linear.defined()) rebuilt = rebuilt + data.inputs.mm(layer.linear.t()) + layer.constant;
+  const auto error = rebuilt - data.targets;
+  const auto spread = (data.targets - data.targets.mean(0)).square().sum(0);
+  const double norm = data.targets.norm().item<double>();
+  Reconstruction result;
+  result.layer = layer.layer;
+  result.data_r2 = 1 - error.square().sum(0) / spread;
+  result.relative_error = error.norm().item<double>() / (norm > 0 ? norm : 1.0);
+  if (labels.defined()) {
+    const auto evaluation = evaluate_logits(rebuilt, labels);
+    result.accuracy = evaluation.accuracy;
+    result.loss = evaluation.loss;
+  }
+  return result;
+}
+
+}  // namespace bilens
