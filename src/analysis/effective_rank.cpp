@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cmath>
+#include <vector>
 
 #include "bilens/analysis/lanczos.h"
 #include "bilens/core/progress.h"
@@ -16,19 +16,23 @@ namespace bilens {
 
 namespace {
 
-/// Probe z: uniform on the unit sphere, [r].
-at::Tensor random_direction(int64_t r, uint64_t seed, int64_t probe, const at::TensorOptions& options) {
-  const auto generator = make_generator(at::kCPU, derive_seed(seed, "effective rank", probe));
-  const auto z = at::randn({r}, generator, at::dtype(at::kDouble));
-  return (z / z.norm()).to(options);
+/// Probes z uniform on the unit sphere, [probes, r].
+at::Tensor random_directions(int64_t r, const EffectiveRankConfig& config) {
+  std::vector<at::Tensor> probes;
+  for (int64_t probe = 0; probe < config.probes; ++probe) {
+    const auto generator = make_generator(at::kCPU, derive_seed(config.seed, "effective rank", probe));
+    probes.push_back(at::randn({r}, generator, at::dtype(at::kDouble)));
+  }
+  const auto z = at::stack(probes);
+  return z / z.norm(2, {1}, true);
 }
 
-int64_t directions_at_once(const ScaledProblem& scaled, const EffectiveRankConfig& config) {
+/// Pairs of a direction and a probe that fit the memory limit.
+int64_t pairs_at_once(const ScaledProblem& scaled, const EffectiveRankConfig& config) {
   const auto width = static_cast<int64_t>(c10::elementSize(config.dtype));
-  const int64_t weights =
-      3 * width * 2 * scaled.hidden() * scaled.rank();  // and arranged for narrow products
-  // The basis and its Ritz vectors, an image under [W; V] twice, S.
-  const int64_t each = width * (2 * (config.steps + 3) * scaled.rank() + 7 * scaled.hidden());
+  const int64_t weights = 3 * width * 2 * scaled.hidden() * scaled.rank();  // and arranged for narrow products
+  // The basis and its Ritz vectors, an image under [W; V] twice, S twice.
+  const int64_t each = width * (2 * (config.steps + 3) * scaled.rank() + 8 * scaled.hidden());
   return std::clamp<int64_t>((config.memory_limit - weights) / each, 1, kLargestChunk);
 }
 
@@ -66,34 +70,35 @@ EffectiveRank effective_rank(const EigenProblem& problem, at::Device device,
                              const EffectiveRankConfig& config, const at::Tensor& squared_frobenius) {
   check_layer(problem.layer, "layer");
   ScaledProblem scaled(problem, device, config.dtype);
-  const int64_t n = scaled.count(), r = scaled.rank(), chunk = directions_at_once(scaled, config);
+  const int64_t r = scaled.rank(), probes = config.probes, all = scaled.count() * probes;
+  const int64_t chunk = pairs_at_once(scaled, config);
   const auto stack = scaled.take_stack(chunk);
+  const auto z = random_directions(r, config).to(device, config.dtype);
   LanczosConfig quadrature;
   quadrature.wanted = quadrature.basis = quadrature.columns = std::min(config.steps, r);
   quadrature.guards = 0;
   // Of each direction and probe, in units of the scaled operator: r·zᵀ|Q|z and r·zᵀQ²z.
-  auto absolute = at::empty({n, config.probes}, at::kDouble), square = at::empty_like(absolute);
-  auto units = at::empty({n}, at::kDouble);
-  Progress progress("effective rank", n * config.probes, "probes");
-  for (int64_t first = 0; first < n; first += chunk) {
-    const int64_t count = std::min(chunk, n - first);
-    const auto scales = scaled.exact(first, count).scales();
-    const auto operators = matrix_free(stack, scaled.scaled(scales));
-    units.narrow(0, first, count).copy_(scaled.units(scales));
-    for (int64_t probe = 0; probe < config.probes; ++probe) {
-      const auto z = random_direction(r, config.seed, probe, at::dtype(config.dtype).device(device));
-      const auto ritz = lanczos(operators, count, z, {}, quadrature);
-      const auto weights = ritz.vectors.matmul(z).to(at::kCPU, at::kDouble).square();
-      const auto mean = [&](const at::Tensor& f) { return (weights * f).sum(1) / weights.sum(1); };
-      absolute.narrow(0, first, count)
-          .select(1, probe)
-          .copy_(static_cast<double>(r) * mean(ritz.values.abs()));
-      square.narrow(0, first, count)
-          .select(1, probe)
-          .copy_(static_cast<double>(r) * mean(ritz.values.square()));
-      progress.advance(count);
-    }
+  auto absolute = at::empty({all}, at::kDouble), square = at::empty_like(absolute);
+  auto units = at::empty({scaled.count()}, at::kDouble);
+  Progress progress("effective rank", all, "probes");
+  for (int64_t first = 0; first < all; first += chunk) {
+    const int64_t count = std::min(chunk, all - first);
+    const int64_t from = first / probes, to = (first + count - 1) / probes + 1;
+    const auto scales = scaled.exact(from, to - from).scales();
+    units.narrow(0, from, to - from).copy_(scaled.units(scales));
+    const auto pair = at::arange(first, first + count, z.options().dtype(at::kLong));
+    const auto of_pairs = scaled.scaled(scales).index_select(0, pair.div(probes, "floor") - from);
+    const auto start = z.index_select(0, pair.remainder(probes));
+    const auto ritz = lanczos(matrix_free(stack, of_pairs), count, start, {}, quadrature);
+    const auto weights =
+        ritz.vectors.matmul(start.unsqueeze(2)).squeeze(2).to(at::kCPU, at::kDouble).square();
+    const auto mean = [&](const at::Tensor& f) { return (weights * f).sum(1) / weights.sum(1); };
+    absolute.narrow(0, first, count).copy_(static_cast<double>(r) * mean(ritz.values.abs()));
+    square.narrow(0, first, count).copy_(static_cast<double>(r) * mean(ritz.values.square()));
+    progress.advance(count);
   }
+  absolute = absolute.view({-1, probes});
+  square = square.view({-1, probes});
   return estimate(absolute, square,
                   squared_frobenius.defined() ? squared_frobenius.cpu() / units.square() : at::Tensor());
 }

@@ -19,7 +19,7 @@ constexpr int64_t kSmallestTile = 32;
 int64_t tile_units(int64_t d, int64_t n, int64_t memory_limit) {
   // X_i, X_j, X_jK and a visitor's sum over the input, two of S and a sum over directions; the products and
   // what is made of them.
-  const auto bytes = [&](int64_t units) { return 8 * units * (8 * d + 3 * n + 8 * units); };
+  const auto bytes = [&](int64_t units) { return 8 * units * (8 * d + 3 * n + 9 * units); };
   int64_t units = kLargestTile;
   while (units > kSmallestTile && bytes(units) > memory_limit) units /= 2;
   return units;

@@ -38,7 +38,7 @@ class Lockstep {
       : q_(q),
         config_(config),
         locked_(locked.defined() ? locked.size(1) : 0),
-        r_(start.numel()),
+        r_(start.size(-1)),
         eps_(machine_epsilon(start.scalar_type())),
         direction_(n),
         size_(n, 0.0) {

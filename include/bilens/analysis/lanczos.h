@@ -34,7 +34,7 @@ struct RitzPairs {
 /// Memory: n·(l + basis + 1)·r numbers, and the operator's own.
 ///
 /// @param start  [r], any vector; all operators share it, so that results depend neither on order nor on
-///               chunking
+///               chunking. Or one for each, [n, r]
 /// @param locked [n, l, r] orthonormal vectors that are deflated: the operators are (I − XXᵀ)Q(I − XXᵀ); or
 ///               undefined
 RitzPairs lanczos(const SymmetricOperators& q, int64_t n, const at::Tensor& start, const at::Tensor& locked,
