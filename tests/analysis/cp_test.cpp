@@ -166,6 +166,9 @@ TEST_CASE("a generic layer is not a few terms") {
   check_invariants(cp, layer);
   CHECK(cp.energy < 0.4);
   CHECK(cp.energy > 0.05);  // a projection onto five terms that were fitted is not nothing either
+  auto short_run = config(5);
+  short_run.max_iterations = 2;
+  CHECK_FALSE(solve(layer, short_run).converged);
 }
 
 TEST_CASE("as many terms as hidden units, and more") {

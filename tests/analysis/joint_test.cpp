@@ -112,6 +112,9 @@ TEST_CASE("a generic layer has no joint basis, and none is claimed") {
   CHECK(basis.full_energy == Approx(1).epsilon(1e-12));  // all of the space
   CHECK(basis.off_diagonal > 0.5);
   CHECK(basis.diagonal_energy[-1].item<double>() < 0.5);
+  auto short_run = config(20);
+  short_run.max_iterations = 2;
+  CHECK_FALSE(solve(layer, short_run).converged);
 }
 
 TEST_CASE("the joint basis of one output is its eigenbasis") {

@@ -204,6 +204,20 @@ TEST_CASE("along a path the first component's value never falls") {
   }
 }
 
+TEST_CASE("the truncated power method never lowers the value, and says when it was cut short") {
+  const auto layer = random_layer(31, 29, 4, true, 9);
+  auto steps = config({5}, 1);
+  steps.starts = 1;
+  auto last = at::zeros({4, 1}, at::kDouble);
+  for (steps.max_iterations = 0; steps.max_iterations < 20; ++steps.max_iterations) {
+    const auto pairs = solve(layer, steps);
+    CHECK(pairs.objective.ge(last * (1 - 1e-14)).all().item<bool>());
+    last = pairs.objective;
+    if (steps.max_iterations == 0) CHECK_FALSE(pairs.converged.any().item<bool>());
+  }
+  CHECK(solve(layer, steps).converged.all().item<bool>());
+}
+
 TEST_CASE("sparse eigenvectors depend neither on chunks nor on the order of directions") {
   const auto layer = random_layer(31, 19, 8, true, 12);
   const auto u = random_tensor({7, 8}, 13);
