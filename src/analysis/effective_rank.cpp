@@ -30,7 +30,8 @@ at::Tensor random_directions(int64_t r, const EffectiveRankConfig& config) {
 /// Pairs of a direction and a probe that fit the memory limit.
 int64_t pairs_at_once(const ScaledProblem& scaled, const EffectiveRankConfig& config) {
   const auto width = static_cast<int64_t>(c10::elementSize(config.dtype));
-  const int64_t weights = 3 * width * 2 * scaled.hidden() * scaled.rank();  // and arranged for narrow products
+  const int64_t weights =
+      3 * width * 2 * scaled.hidden() * scaled.rank();  // and arranged for narrow products
   // The basis and its Ritz vectors, an image under [W; V] twice, S twice.
   const int64_t each = width * (2 * (config.steps + 3) * scaled.rank() + 8 * scaled.hidden());
   return std::clamp<int64_t>((config.memory_limit - weights) / each, 1, kLargestChunk);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bilens/analysis/certificate.h"
+#include "bilens/analysis/effective_rank.h"
 #include "bilens/analysis/eigen_plan.h"
 #include "bilens/analysis/gram.h"
 #include "bilens/analysis/lanczos.h"
@@ -170,6 +171,7 @@ class ChunkSolver {
     write(refined, found, spectra, pairs);
     pairs.trace = exact.scales().mv(unit_traces_).cpu();
     add_energy(first, matrices, units, found, spectra, pairs);
+    if (config_.estimate_rank) estimate_rank(exact, found.whole, pairs);
     watch.lap(pairs.seconds.check);
     if (plan_.solver == EigenSolver::kLanczos) report_rate(pairs, found);
     return pairs;
@@ -376,6 +378,20 @@ class ChunkSolver {
     pairs.weight_energy = at::where(total > 0, share, at::ones_like(share));
   }
 
+  /// From random probes (effective_rank.h), unless the whole spectrum was at hand.
+  void estimate_rank(const InteractionOperator& exact, bool whole, EigenPairs& pairs) const {
+    pairs.effective_rank_error = at::zeros_like(pairs.effective_rank);
+    if (whole) return;
+    EffectiveRankConfig probes;
+    probes.dtype = config_.dtype;
+    probes.memory_limit = config_.memory_limit / 2;  // Lanczos still holds its weights
+    const auto squares = pairs.frobenius.defined() ? pairs.frobenius.square() : at::Tensor();
+    const auto rank = effective_rank({exact.layer(), exact.embed(), exact.directions()},
+                                     unit_traces_.device(), probes, squares);
+    pairs.effective_rank = rank.value;
+    pairs.effective_rank_error = rank.standard_error;
+  }
+
   void report_rate(const EigenPairs& pairs, const Candidates& found) const {
     const double columns = found.columns.sum().item<double>();
     const double operations = columns * 8 * static_cast<double>(scaled_.hidden() * scaled_.rank());
@@ -403,8 +419,8 @@ void append(EigenPairs& all, const EigenPairs& chunk) {
   for (const auto field :
        {&EigenPairs::eigenvalues, &EigenPairs::eigenvectors, &EigenPairs::residuals, &EigenPairs::trace,
         &EigenPairs::frobenius, &EigenPairs::weight_energy, &EigenPairs::vector_error,
-        &EigenPairs::effective_rank, &EigenPairs::converged, &EigenPairs::columns, &EigenPairs::cluster,
-        &EigenPairs::tie_at_k, &EigenPairs::certified_bound}) {
+        &EigenPairs::effective_rank, &EigenPairs::effective_rank_error, &EigenPairs::converged,
+        &EigenPairs::columns, &EigenPairs::cluster, &EigenPairs::tie_at_k, &EigenPairs::certified_bound}) {
     if ((all.*field).defined()) all.*field = at::cat({all.*field, chunk.*field});
   }
   all.repaired += chunk.repaired;

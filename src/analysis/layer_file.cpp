@@ -19,22 +19,24 @@ namespace {
 template <class L>
 auto tensor_fields(L& layer) {
   auto& p = layer.pairs;
-  return std::vector<std::pair<const char*, decltype(&layer.linear)>>{{"directions", &layer.directions},
-                                                                      {"eigenvalues", &p.eigenvalues},
-                                                                      {"eigenvectors", &p.eigenvectors},
-                                                                      {"residuals", &p.residuals},
-                                                                      {"trace", &p.trace},
-                                                                      {"frobenius", &p.frobenius},
-                                                                      {"weight_energy", &p.weight_energy},
-                                                                      {"vector_error", &p.vector_error},
-                                                                      {"effective_rank", &p.effective_rank},
-                                                                      {"certified_bound", &p.certified_bound},
-                                                                      {"linear", &layer.linear},
-                                                                      {"constant", &layer.constant},
-                                                                      {"converged", &p.converged},
-                                                                      {"columns", &p.columns},
-                                                                      {"cluster", &p.cluster},
-                                                                      {"tie_at_k", &p.tie_at_k}};
+  return std::vector<std::pair<const char*, decltype(&layer.linear)>>{
+      {"directions", &layer.directions},
+      {"eigenvalues", &p.eigenvalues},
+      {"eigenvectors", &p.eigenvectors},
+      {"residuals", &p.residuals},
+      {"trace", &p.trace},
+      {"frobenius", &p.frobenius},
+      {"weight_energy", &p.weight_energy},
+      {"vector_error", &p.vector_error},
+      {"effective_rank", &p.effective_rank},
+      {"effective_rank_error", &p.effective_rank_error},
+      {"certified_bound", &p.certified_bound},
+      {"linear", &layer.linear},
+      {"constant", &layer.constant},
+      {"converged", &p.converged},
+      {"columns", &p.columns},
+      {"cluster", &p.cluster},
+      {"tie_at_k", &p.tie_at_k}};
 }
 
 const Json kMetadata = {{"format", "bilens-decomposition-layer"}, {"format_version", "1"}};

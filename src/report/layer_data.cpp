@@ -15,11 +15,11 @@ namespace {
 /// The tensors of a layer: n directions, k eigenpairs. Undefined where the file has none.
 struct Layer {
   int64_t n = 0, k = 0, d = 0;
-  at::Tensor eigenvalues, eigenvectors, residuals;                        // [n, k], [n, k, d], [n, k]
-  at::Tensor weight_energy, vector_error, cluster;                        // [n, k]
-  at::Tensor trace, frobenius, constant, converged, columns, tie, bound;  // [n]
-  at::Tensor linear;                                                      // [n, d]
-  std::vector<double> effective_rank;                                     // [n], or empty
+  at::Tensor eigenvalues, eigenvectors, residuals;  // [n, k], [n, k, d], [n, k]
+  at::Tensor weight_energy, vector_error, cluster;  // [n, k]
+  at::Tensor trace, frobenius, constant, converged, columns, tie, bound, rank_error;  // [n]
+  at::Tensor linear;                                                                  // [n, d]
+  std::vector<double> effective_rank;                                                 // [n], or empty
 };
 
 Layer read_layer(const CheckedJson& entry, const SafetensorsFile& file) {
@@ -52,6 +52,7 @@ Layer read_layer(const CheckedJson& entry, const SafetensorsFile& file) {
   layer.columns = optional("columns", {n});
   layer.tie = optional("tie_at_k", {n});
   layer.bound = optional("certified_bound", {n});
+  layer.rank_error = optional("effective_rank_error", {n});
   if (entry.has("effective_rank")) layer.effective_rank = entry.numbers("effective_rank");
   return layer;
 }
@@ -119,6 +120,7 @@ Json direction_data(const Layer& layer, const LayerStudy* study, int64_t directi
           {"linear", linear_part(layer, direction)},
           {"linear_share", study != nullptr ? study->linear_share(direction) : Json()},
           {"effective_rank", has_rank ? short_number(layer.effective_rank[direction]) : Json()},
+          {"effective_rank_error", value(layer.rank_error, direction)},
           {"converged", value(layer.converged, direction)},
           {"columns", value(layer.columns, direction)},
           {"tie_at_k", value(layer.tie, direction)},

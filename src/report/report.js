@@ -367,7 +367,7 @@ function linearPart(model, layer, direction) {
 function directionFacts(direction) {
   const count = (sign) => direction.eigenvalues.filter((value) => signOf(value) === sign).length;
   const parts = [`${count("positive")} positive, ${count("negative")} negative`,
-    isNumber(direction.effective_rank) ? `effective rank ${figure(direction.effective_rank)}` : null,
+    isNumber(direction.effective_rank) ? `effective rank ${figure(direction.effective_rank)}${direction.effective_rank_error > 0 ? ` ± ${figure(direction.effective_rank_error, 2)}` : ""}` : null,
     isNumber(direction.trace) ? `trace ${figure(direction.trace)}` : null,
     isNumber(direction.frobenius) ? `norm ${figure(direction.frobenius)}` : null,
     direction.converged === 0 ? "not converged" : null,

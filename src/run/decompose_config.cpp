@@ -150,6 +150,11 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
                   "Whether to state the share of the Frobenius norm; \"auto\": where it is cheap.",
                   std::vector<std::pair<std::string, Energy>>{
                       {"auto", Energy::kAuto}, {"exact", Energy::kExact}, {"off", Energy::kOff}})
+          .choice("effective_rank", &C::effective_rank,
+                  "\"known\": stated where the whole spectrum is; \"estimate\": elsewhere from random "
+                  "probes, with its "
+                  "standard error.",
+                  words({"known", "estimate"}))
           .json("memory_limit", &C::memory_limit,
                 any_of("Bytes for the matrices in work; \"auto\": a quarter of what is free.",
                        {{{"type", "integer"}, {"minimum", 1 << 20}}, {{"enum", {"auto"}}}}))
@@ -205,6 +210,7 @@ EigenConfig DecomposeRunConfig::eigen(int64_t dimension) const {
   eigen.probe = probe;
   eigen.certify = certify;
   eigen.energy = energy;
+  eigen.estimate_rank = effective_rank == "estimate";
   eigen.memory_limit = memory_limit.is_string() ? available_memory() / 4 : memory_limit.get<int64_t>();
   return eigen;
 }

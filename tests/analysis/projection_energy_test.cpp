@@ -34,13 +34,6 @@ TEST_CASE("vectors that depend on others add no energy") {
   CHECK((more.full[0] - once.full[0].index_select(0, which)).abs().max().item<double>() < 1e-12);
 }
 
-TEST_CASE("products of whole layers, their tensors not formed") {
-  const auto a = random_layer(13, 6, 4, true, 3), b = random_layer(9, 6, 4, true, 4);
-  const auto eye = at::eye(4, at::kDouble);
-  const double expected = (slow_matrices(a, eye) * slow_matrices(b, eye)).sum().item<double>();
-  CHECK(tensor_product(a, b) == Approx(expected).epsilon(1e-12));
-}
-
 TEST_CASE("sparsity by hand") {
   const auto x =
       at::tensor({0.0, -3.0, 0.0, 0.0, 1.0, 1.0, -1.0, 1.0, 0.0, 0.0, 0.0, 0.0}, at::kDouble).view({3, 4});

@@ -77,6 +77,19 @@ class Solvers(Engine):
             self.assertTrue((sizes[:, 4] < bound).all(), "an eigenvalue that is not listed reaches the bound")
             self.assertTrue((bound <= sizes[:, 3]).all(), "the bound says nothing")
 
+    def test_the_effective_rank_is_estimated_with_its_error(self):
+        q = self.write_layer(n=12, d=90, h=120)
+        spectrum = np.linalg.eigvalsh(q)
+        true = abs(spectrum).sum(1) ** 2 / (spectrum**2).sum(1)
+        layer, _, _ = self.solve("k=3", "solver=lanczos", "effective_rank=estimate")
+        self.assertTrue((layer["effective_rank_error"] > 0).all())
+        # All directions share their 8 probes, so the errors are not independent; 6 of them are rare for t with 7 degrees.
+        self.assertLess((abs(layer["effective_rank"] - true) / layer["effective_rank_error"]).max(), 6)
+        self.assertLess((abs(layer["effective_rank"] - true) / true).max(), 0.1)
+        layer, _, _ = self.solve("k=3", "solver=dense", "effective_rank=estimate")
+        self.assertEqual(abs(layer["effective_rank_error"]).max(), 0)
+        np.testing.assert_allclose(layer["effective_rank"], true, rtol=1e-5)
+
     def test_low_rank_directions(self):
         """Few hidden units a direction: the automatic choice is the reduced problem."""
         self.write_layer(n=8, d=90, h=60)

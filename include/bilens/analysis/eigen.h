@@ -43,6 +43,7 @@ struct EigenConfig {
   bool probe = true;                        // of what a Lanczos solver may have missed, with repair
   bool certify = false;                     // proves a bound on all other eigenvalues
   Energy energy = Energy::kAuto;            // auto: where Q is formed anyway, or n ≥ h/8
+  bool estimate_rank = false;               // the effective rank, where the spectrum does not tell it
   int64_t memory_limit = int64_t{4} << 30;  // bytes beside the stored weights
 };
 
@@ -60,10 +61,11 @@ struct EigenPairs {
   at::Tensor weight_energy;   // [n, k], cumulative Σλ²/‖Q‖²_F; undefined without energy
   at::Tensor vector_error;    // [n, k], residual over gap (Davis–Kahan), at most 1
   at::Tensor effective_rank;  // [n], (Σ|λ|)²/Σλ² over the whole spectrum; NaN where that is not known
-  at::Tensor converged;       // [n] uint8
-  at::Tensor columns;         // [n] int32, operator columns used
-  at::Tensor cluster;         // [n, k] int32
-  at::Tensor tie_at_k;        // [n] uint8
+  at::Tensor effective_rank_error;  // [n], standard error, 0 where exact; only with estimate_rank
+  at::Tensor converged;             // [n] uint8
+  at::Tensor columns;               // [n] int32, operator columns used
+  at::Tensor cluster;               // [n, k] int32
+  at::Tensor tie_at_k;              // [n] uint8
   at::Tensor
       certified_bound;  // [n]: proved, at most the k listed have |λ| ≥ this; NaN: not proved; or undefined
   int64_t repaired = 0;  // directions where the probe found a missing eigenpair

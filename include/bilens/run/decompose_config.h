@@ -30,6 +30,7 @@ struct DecomposeRunConfig {
   bool probe = true;
   bool certify = false;
   Energy energy = Energy::kAuto;
+  std::string effective_rank = "known";
   Json memory_limit = "auto";
   WeightMap weights;
   Json data;
