@@ -91,6 +91,8 @@ at::Tensor leading_outputs(const DecomposeRunConfig& config, const SourceLayer& 
 
 }  // namespace
 
+DecomposeRunConfig::DecomposeRunConfig() = default;
+
 const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
   using C = DecomposeRunConfig;
   const auto words = [](std::initializer_list<const char*> list) {

@@ -210,8 +210,8 @@ void add_estimate(Outcome& outcome, const LayerSource& source, const DecomposeRu
   const auto dtype = parse_dtype(config.dtype);
   const auto data = study_data(config, data_spec, source);
   int64_t memory = 0, disk = 0;
-  std::optional<double> seconds;
-  if (!outcome.estimate["seconds"].is_null()) seconds = outcome.estimate["seconds"].get<double>();
+  double seconds = 0;
+  bool seconds_known = !outcome.estimate["seconds"].is_null();
   for (const auto& layer : source.layers) {
     if (!config.wants_layer(layer.number)) continue;
     const auto problem = eigen_problem(layer, choose_directions(config, layer), config);
@@ -223,16 +223,15 @@ void add_estimate(Outcome& outcome, const LayerSource& source, const DecomposeRu
     if (config.method != "eigen" && config.method != "rotate") {
       const auto cost = factor_cost(config.method, sizes, eigen);
       memory = std::max(memory, cost.bytes + result);
-      if (cost.operations && seconds)
-        *seconds += *cost.operations / measure_product_rate(at::kDouble, device);
-      if (!cost.operations) seconds.reset();
+      if (cost.operations) seconds += *cost.operations / measure_product_rate(at::kDouble, device);
+      seconds_known = seconds_known && cost.operations;
       outcome.text += where + config.method + ": " + cost.words + ", " +
                       format_bytes(static_cast<double>(cost.bytes)) + " beside the weights\n";
       continue;
     }
     const auto plan = plan_eigen(sizes, device, eigen);
     memory = std::max({memory, plan.bytes + result, study_bytes(data, sizes.d, sizes.k) + result});
-    if (seconds) *seconds += plan.operations / measure_product_rate(dtype, device);
+    seconds += plan.operations / measure_product_rate(dtype, device);
     outcome.text += where + plan.describe() + "\n";
   }
   const auto raise = [&](const char* key, int64_t value) {
@@ -240,7 +239,8 @@ void add_estimate(Outcome& outcome, const LayerSource& source, const DecomposeRu
   };
   raise("memory_bytes", peak_memory() + kLibraryWorkspace + memory);
   outcome.estimate["disk_bytes"] = outcome.estimate["disk_bytes"].get<int64_t>() + disk;
-  outcome.estimate["seconds"] = seconds ? Json(*seconds) : Json(nullptr);
+  outcome.estimate["seconds"] =
+      seconds_known ? Json(outcome.estimate["seconds"].get<double>() + seconds) : Json(nullptr);
 }
 
 }  // namespace

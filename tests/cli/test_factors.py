@@ -14,7 +14,7 @@ def symmetric(q):
 
 
 def orthonormal(rng, count, d):
-    return np.linalg.qr(rng.standard_normal((d, count)))[0].T
+    return np.ascontiguousarray(np.linalg.qr(rng.standard_normal((d, count)))[0].T)  # save_file takes the bytes as they lie
 
 
 class Factors(TestCase):

@@ -38,6 +38,8 @@ struct DecomposeRunConfig {
   std::string device = "auto";
   int64_t threads = 0;
 
+  DecomposeRunConfig();  // out of line: g++ 12 warns of the vector inside where it is inlined
+
   static const FieldTable<DecomposeRunConfig>& fields();
 
   /// Contradictions that the table cannot see, such as keys that a kind of directions does not have.
