@@ -1,6 +1,7 @@
 #include "bilens/analysis/certificate.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cmath>
@@ -44,11 +45,17 @@ Certifier::Certifier(const InteractionOperator& exact) : exact_(exact) {
   } else {
     forming_errors_ = forming_errors(at::cat({gate_, up_}).abs_());
   }
+  weighted_up_ = at::empty_like(up_);
+  one_side_ = at::empty({up_.size(1), up_.size(1)}, up_.options());
+  q_ = at::empty_like(one_side_);
 }
 
-at::Tensor Certifier::form(int64_t index) const {
-  const auto one_side = gate_.t().mm(exact_.scales()[index].to(at::kDouble).unsqueeze(1) * up_);
-  return (one_side + one_side.t()).mul_(0.5);
+void Certifier::form(int64_t index) {
+  const auto s = exact_.scales()[index].to(at::kDouble).unsqueeze(1);
+  at::mul_out(weighted_up_, up_, s);
+  at::mm_out(one_side_, gate_.t(), weighted_up_);
+  at::add_out(q_, one_side_, one_side_.t());
+  q_.mul_(0.5);
 }
 
 /// γ·‖N‖₂ of every direction, N = ½(|W|ᵀ|s||V| + |V|ᵀ|s||W|) ≥ 0, by ‖N‖₂ ≤ max_i (Ny)_i/y_i for any y > 0
@@ -71,10 +78,10 @@ at::Tensor Certifier::forming_errors(const at::Tensor& sizes) const {
 }
 
 double Certifier::bound(int64_t index, const at::Tensor& eigenvalues, const at::Tensor& eigenvectors,
-                        double next) const {
-  const auto q = form(index);
-  const auto lambda = eigenvalues.to(q.device(), at::kDouble);
-  const auto x = eigenvectors.to(q.device(), at::kDouble);
+                        double next) {
+  form(index);
+  const auto lambda = eigenvalues.to(q_.device(), at::kDouble);
+  const auto x = eigenvectors.to(q_.device(), at::kDouble);
   const auto k = static_cast<double>(lambda.size(0));
   const auto weight = lambda.abs();
   // The rank-k term is what it is: any X and Θ ≥ 0 serve, but its product is rounded: γ_(k+2)·‖|X|Θ|X|ᵀ‖, of
@@ -84,13 +91,17 @@ double Certifier::bound(int64_t index, const at::Tensor& eigenvalues, const at::
   const double last = weight[-1].item<double>();
   const auto below = [&](double sign, double tau) {  // τI ∓ Q + X±|Θ|X±ᵀ ≻ 0
     const auto rows = x * (lambda * sign).gt(0).unsqueeze(1);
-    auto shifted = at::addmm(q, rows.t() * weight, rows, -sign);
+    auto shifted = at::addmm(q_, rows.t() * weight, rows, -sign);
     shifted.diagonal().add_(tau);
     return proves_positive(shifted, rounding + 4 * kUnit * tau);
   };
   const double slack = std::max({4 * rounding, 1e-9 * weight[0].item<double>(), 1e-280});
   for (const double tau : {0.5 * (last + std::min(next, last)), last + slack}) {
-    if (below(1, tau) && below(-1, tau)) return tau;
+    bool proved[2] = {false, false};
+    at::parallel_for(0, 2, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) proved[i] = below(i == 0 ? 1 : -1, tau);
+    });
+    if (proved[0] && proved[1]) return tau;
   }
   return std::numeric_limits<double>::quiet_NaN();
 }

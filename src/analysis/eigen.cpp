@@ -287,7 +287,7 @@ class ChunkSolver {
 
   void certify(const InteractionOperator& exact, const SymmetricOperators& operators,
                const at::Tensor& spectra, bool whole, Refined& refined, EigenPairs& pairs) const {
-    const Certifier certifier(exact);
+    Certifier certifier(exact);
     const int64_t c = exact.count();
     pairs.certified_bound = at::empty({c}, at::kDouble);
     const auto prove = [&](int64_t i) {

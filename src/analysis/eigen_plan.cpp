@@ -122,7 +122,7 @@ EigenPlan plan_eigen(const EigenSizes& sizes, at::Device device, const EigenConf
   const auto width = static_cast<int64_t>(c10::elementSize(config.dtype));
   const int64_t weights = 2 * sizes.h * sizes.reduced * width;
   const int64_t fixed =
-      weights + 4 * kTileBytes + (config.certify ? 8 * (4 * sizes.h * sizes.d + 5 * sizes.d * sizes.d) : 0);
+      weights + 4 * kTileBytes + (config.certify ? 8 * (4 * sizes.h * sizes.d + 8 * sizes.d * sizes.d) : 0);
   const int64_t free = std::max<int64_t>(config.memory_limit - fixed, 0);
   const Costs costs(sizes, device, config, plan.basis);
   for (const auto solver :

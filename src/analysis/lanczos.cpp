@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
+#include <tuple>
 #include <vector>
 
 #include "bilens/core/stop.h"
@@ -17,6 +19,7 @@ namespace bilens {
 namespace {
 
 constexpr double kGuardTolerance = 1e-2;  // a guard's value is then known to some 1e-4 of |θ₁|
+constexpr int64_t kFewColumns = 4;        // between two checks, at least
 constexpr double kTwice = 0.5;            // "twice is enough": a second pass where the first took most away
 
 /// Eigenpairs of small matrices [a, j, j], one a thread: (values ascending, vectors in columns).
@@ -41,9 +44,11 @@ class Lockstep {
         r_(start.size(-1)),
         eps_(machine_epsilon(start.scalar_type())),
         direction_(n),
+        pace_(n),
         size_(n, 0.0) {
     m_ = std::min(config.wanted + config.guards, r_ - locked_);
     held_ = std::min(std::max(config.basis, m_ + 2), r_ - locked_);
+    for (auto& pace : pace_) pace.next_check = config.tolerance > 0 ? m_ + 8 : config.columns;
     std::iota(direction_.begin(), direction_.end(), int64_t{0});
     basis_ = at::empty({n, locked_ + held_ + 1, r_}, start.options());
     projected_ = at::zeros({n, held_, held_}, at::kDouble);
@@ -59,20 +64,17 @@ class Lockstep {
 
   RitzPairs run() {
     if (m_ == 0) return finish_empty();
-    int64_t columns = 0, next_check = config_.tolerance > 0 ? m_ + 8 : config_.columns;
-    while (active() > 0) {
+    for (int64_t columns = 1; active() > 0; ++columns) {
       if (stop_requested()) throw Stopped{};
       step();
-      ++columns;
       const bool full = filled_ == held_, last = full && held_ == r_ - locked_;
       const bool out_of_columns = columns >= config_.columns && filled_ >= m_;
-      if (!(filled_ >= next_check || full || out_of_columns)) continue;
-      check(columns, last, last || out_of_columns);
-      next_check = filled_ + std::max<int64_t>(4, filled_ / 8);
-      if (full && active() > 0) {
-        restart();
-        next_check = filled_ + std::max<int64_t>(4, filled_ / 8);
+      std::vector<int64_t> due;
+      for (int64_t slot = 0; slot < active(); ++slot) {
+        if (full || out_of_columns || filled_ >= pace_[slot].next_check) due.push_back(slot);
       }
+      if (!due.empty()) check(due, columns, last, last || out_of_columns);
+      if (full && active() > 0) restart();
     }
     return result_;
   }
@@ -150,59 +152,89 @@ class Lockstep {
     if (!exhausted.empty()) put_random(exhausted, filled_);
   }
 
-  /// Ritz pairs of all active operators; those that are done leave.
-  void check(int64_t columns, bool complete, bool give_up) {
-    const int64_t a = active(), j = filled_;
-    const auto [values, coefficients] =
-        small_eigh(projected_.narrow(0, 0, a).narrow(1, 0, j).narrow(2, 0, j).contiguous());
-    values_ = values;
-    coefficients_ = coefficients;
-    order_ = values.abs().argsort(/*stable=*/true, /*dim=*/1, /*descending=*/true);
-    const auto last = at::abs(coefficients.select(1, j - 1) * beta_.to(at::kCPU, at::kDouble));
-    const auto estimates = last.gather(1, order_);
-    const auto largest = values.abs().amax(1);
+  /// When an operator is looked at again. A check is an eigenproblem of its own, worth several columns of a
+  /// small layer; once the estimates fall they fall geometrically, so the next one waits until it is likely
+  /// to succeed. It depends on nothing but the operator, so that results do not depend on the batch.
+  struct Pace {
+    int64_t next_check = 0;
+    int64_t last_check = 0;  // 0: none since the restart
+    double excess = 0;       // then, log of the worst estimate over its tolerance
+
+    void set(int64_t filled, double now) {
+      const double slope = last_check > 0 ? (now - excess) / static_cast<double>(filled - last_check) : 0.0;
+      const int64_t most = std::max(kFewColumns, filled / 2);
+      const auto wait = slope < 0 && std::isfinite(now)
+                            ? std::clamp(static_cast<int64_t>(std::ceil(-now / slope)), kFewColumns, most)
+                            : std::max(kFewColumns, filled / 4);
+      const int64_t step = filled < 64 ? 4 : 8;  // operators of one kind then come together, one a thread
+      next_check = (filled + wait + step - 1) / step * step;
+      last_check = filled;
+      excess = now;
+    }
+  };
+
+  /// Ritz pairs of the slots `due`, ascending; those that are done leave.
+  void check(const std::vector<int64_t>& due, int64_t columns, bool complete, bool give_up) {
+    const int64_t j = filled_;
+    const auto rows = at::tensor(due, at::kLong);
+    const auto t = projected_.narrow(0, 0, active()).narrow(1, 0, j).narrow(2, 0, j).index_select(0, rows);
+    std::tie(values_, coefficients_) = small_eigh(t);
+    order_ = values_.abs().argsort(/*stable=*/true, /*dim=*/1, /*descending=*/true);
+    const auto beta = beta_.to(at::kCPU, at::kDouble).index_select(0, rows);
+    const auto estimates = at::abs(coefficients_.select(1, j - 1) * beta).gather(1, order_);
+    const auto largest = values_.abs().amax(1);
     const auto e = estimates.accessor<double, 2>();
     const auto* scale = largest.const_data_ptr<double>();
     std::vector<int64_t> done;
-    for (int64_t slot = 0; slot < a; ++slot) {
-      bool good = config_.tolerance > 0;
-      for (int64_t i = 0; i < m_ && good; ++i) {
-        good = e[slot][i] <= (i < config_.wanted ? config_.tolerance : kGuardTolerance) * scale[slot];
+    for (int64_t row = 0; row < static_cast<int64_t>(due.size()); ++row) {
+      const int64_t slot = due[row];
+      double excess = -std::numeric_limits<double>::infinity();
+      for (int64_t i = 0; i < m_; ++i) {
+        const double allowed = (i < config_.wanted ? config_.tolerance : kGuardTolerance) * scale[row];
+        excess = std::max(excess, std::log(e[row][i] / allowed));
       }
-      good = good || complete;
+      const bool good = complete || (config_.tolerance > 0 && !(excess > 0));
       if (good) result_.converged[direction_[slot]] = 1;
-      if (good || give_up) done.push_back(slot);
+      if (good || give_up) {
+        extract(slot, row, columns);
+        done.push_back(slot);
+      } else {
+        pace_[slot].set(j, excess);
+      }
     }
-    for (const int64_t slot : done) extract(slot, columns);
     remove(done);
   }
 
-  /// The k+g leading Ritz pairs of one operator.
-  void extract(int64_t slot, int64_t columns) {
+  /// The k+g leading Ritz pairs of one operator, in a row of the last check.
+  void extract(int64_t slot, int64_t row, int64_t columns) {
     const int64_t i = direction_[slot];
-    const auto chosen = order_[slot].narrow(0, 0, m_);
-    result_.values[i].copy_(values_[slot].index_select(0, chosen));
-    const auto mix = coefficients_[slot].index_select(1, chosen).t().to(basis_.options());  // [m, j]
+    const auto chosen = order_[row].narrow(0, 0, m_);
+    result_.values[i].copy_(values_[row].index_select(0, chosen));
+    const auto mix = coefficients_[row].index_select(1, chosen).t().to(basis_.options());  // [m, j]
     result_.vectors[i].copy_(mix.mm(basis_[slot].narrow(0, locked_, filled_)));
     result_.columns[i] = columns;
   }
 
-  /// Takes slots out by moving the last ones into their places.
+  /// Takes slots out by moving the last ones into their places. When all were checked, their Ritz pairs move
+  /// along.
   void remove(const std::vector<int64_t>& slots) {
     for (auto slot = slots.rbegin(); slot != slots.rend(); ++slot) {
       const int64_t last = active() - 1;
       if (*slot != last) {
-        for (auto* tensor : {&projected_, &values_, &coefficients_, &order_, &beta_}) {
-          (*tensor)[*slot].copy_((*tensor)[last]);
+        for (auto* tensor : {&projected_, &beta_}) (*tensor)[*slot].copy_((*tensor)[last]);
+        if (filled_ == held_) {
+          for (auto* tensor : {&values_, &coefficients_, &order_}) (*tensor)[*slot].copy_((*tensor)[last]);
         }
         basis_[*slot]
             .narrow(0, 0, locked_ + filled_ + 1)
             .copy_(basis_[last].narrow(0, 0, locked_ + filled_ + 1));
         direction_[*slot] = direction_[last];
         size_[*slot] = size_[last];
+        pace_[*slot] = pace_[last];
       }
       direction_.pop_back();
       size_.pop_back();
+      pace_.pop_back();
     }
     beta_ = beta_.narrow(0, 0, active());
     if (!slots.empty()) which_ = at::tensor(direction_, at::kLong).to(basis_.device());
@@ -229,6 +261,7 @@ class Lockstep {
     t.narrow(1, 0, keep).select(2, keep).copy_(arrow);
     t.select(1, keep).narrow(1, 0, keep).copy_(arrow);
     filled_ = restarted_ = keep;
+    for (auto& pace : pace_) pace = {keep + kFewColumns, 0, 0.0};
   }
 
   const SymmetricOperators& q_;
@@ -236,15 +269,19 @@ class Lockstep {
   const int64_t locked_, r_;
   const double eps_;
   int64_t m_ = 0, held_ = 0;
-  int64_t filled_ = 0;              // vectors whose image is known; basis_ holds one more
-  int64_t restarted_ = 0;           // Ritz vectors that the last restart kept
+  int64_t filled_ = 0;     // vectors whose image is known; basis_ holds one more
+  int64_t restarted_ = 0;  // Ritz vectors that the last restart kept
+  double excess_ = 0,
+         last_excess_ = 0;          // of the direction that is nearest to convergence, at the last two checks
+  int64_t excess_at_ = 0;           // filled_ at the last check; 0: none since the restart
   std::vector<int64_t> direction_;  // of each slot
   at::Tensor which_;                // the same, on the device
+  std::vector<Pace> pace_;          // the same
   std::vector<double> size_;        // of each slot: the largest |α| + β seen, a lower estimate of ‖Q‖
   at::Tensor basis_;                // [n, locked + held + 1, r]
   at::Tensor projected_;            // T [n, held, held] float64, CPU
   at::Tensor beta_;                 // [a, 1]
-  at::Tensor values_, coefficients_, order_;  // of T, at the last check
+  at::Tensor values_, coefficients_, order_;  // of T, at the last check, a row for each slot that was due
   RitzPairs result_;
 };
 

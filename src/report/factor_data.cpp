@@ -27,12 +27,14 @@ class FactorFile {
     const auto of_inputs = mode("input", d_), of_outputs = mode("output", n_);
     Json inputs = Json::array(), outputs = Json::array();
     for (int64_t i = 0; i < shown(of_inputs.count); ++i) {
-      inputs.push_back(card("Input " + std::to_string(i + 1), {picture("", of_inputs.vectors[i])}, {},
-                            {fact("sigma", of_inputs.sigma, i), fact("energy", of_inputs.energy, i)}));
+      inputs.push_back(
+          card("Input " + std::to_string(i + 1), {picture("", of_inputs.vectors[i])}, {},
+               Json::array({fact("sigma", of_inputs.sigma, i), fact("energy", of_inputs.energy, i)})));
     }
     for (int64_t i = 0; i < shown(of_outputs.count); ++i) {
-      outputs.push_back(card("Output " + std::to_string(i + 1), Json::array(), of_outputs.vectors[i],
-                             {fact("sigma", of_outputs.sigma, i), fact("energy", of_outputs.energy, i)}));
+      outputs.push_back(
+          card("Output " + std::to_string(i + 1), Json::array(), of_outputs.vectors[i],
+               Json::array({fact("sigma", of_outputs.sigma, i), fact("energy", of_outputs.energy, i)})));
     }
     return {group("Input factors", inputs, of_inputs.count),
             group("Output factors", outputs, of_outputs.count)};
@@ -53,7 +55,7 @@ class FactorFile {
           items.push_back(
               card(std::to_string(static_cast<int64_t>(path[s])) + " entries, " + std::to_string(i + 1),
                    {picture("", vectors[s][u][i])}, {},
-                   {fact("value", values[s][u], i), fact("energy", energy[s][u], i)}));
+                   Json::array({fact("value", values[s][u], i), fact("energy", energy[s][u], i)})));
         }
       }
       groups.push_back(group(std::to_string(u), items, steps * k));
@@ -69,8 +71,9 @@ class FactorFile {
     for (int64_t u = 0; u < directions_; ++u) {
       Json items = Json::array();
       for (int64_t i = 0; i < shown(k); ++i) {
-        items.push_back(card("Vector " + std::to_string(i + 1), {picture("", vectors[u][i])}, {},
-                             {fact("value", values[u], i), fact("participation", spread[u], i)}));
+        items.push_back(
+            card("Vector " + std::to_string(i + 1), {picture("", vectors[u][i])}, {},
+                 Json::array({fact("value", values[u], i), fact("participation", spread[u], i)})));
       }
       groups.push_back(group(std::to_string(u), items, k));
     }
@@ -84,7 +87,7 @@ class FactorFile {
     Json items = Json::array();
     for (int64_t i = 0; i < shown(k); ++i) {
       items.push_back(card("Vector " + std::to_string(i + 1), {picture("", vectors[i])}, values.select(1, i),
-                           {fact("energy", energy, i)}));
+                           Json::array({fact("energy", energy, i)})));
     }
     return {group("", items, k)};
   }
@@ -102,7 +105,8 @@ class FactorFile {
       items.push_back(card("Term " + std::to_string(r + 1),
                            {picture("left", left[r]), picture("right", right[r]),
                             picture("plus", left[r] + right[r]), picture("minus", left[r] - right[r])},
-                           outputs.select(1, r), {fact("cosine", cosine, r), fact("energy", energy, r)}));
+                           outputs.select(1, r),
+                           Json::array({fact("cosine", cosine, r), fact("energy", energy, r)})));
     }
     return {group("", items, terms)};
   }

@@ -12,22 +12,24 @@ namespace bilens {
 /// the matrix, γ_n·‖|factors|‖. Everything is float64, from the weights as stored.
 class Certifier {
  public:
-  /// @param exact   operators over the input, weights as stored; 16hd bytes are held beside them,
-  /// twice as many while it is made
+  /// @param exact   operators over the input, weights as stored; 24hd + 16d² bytes are held beside
+  /// them, 32hd while it is made
   explicit Certifier(const InteractionOperator& exact);
 
   /// A bound τ for direction `index`: at most the given k eigenvalues of Q have |λ| ≥ τ. Tried: between |λ_k|
   /// and the `next` one expected; where that fails, just above |λ_k|. NaN where neither can be proved.
   /// @param eigenvalues [k] float64 by falling |λ|, @param eigenvectors [k, d]
-  double bound(int64_t index, const at::Tensor& eigenvalues, const at::Tensor& eigenvectors,
-               double next) const;
+  double bound(int64_t index, const at::Tensor& eigenvalues, const at::Tensor& eigenvectors, double next);
 
  private:
-  at::Tensor form(int64_t index) const;
+  void form(int64_t index);
   at::Tensor forming_errors(const at::Tensor& sizes) const;
 
   const InteractionOperator& exact_;
-  at::Tensor gate_, up_;       // WE, VE [h, d] float64
+  at::Tensor gate_, up_;  // WE, VE [h, d] float64
+  at::Tensor
+      weighted_up_;  // s ⊙ VE [h, d], kept as are the next two: fresh pages cost as much as filling them
+  at::Tensor one_side_, q_;    // Wᵀ diag(s) V, Q [d, d]
   int64_t terms_;              // products summed in an entry of Q, all stages together
   at::Tensor forming_errors_;  // [n] of ‖Q as formed − Q‖₂
 };
