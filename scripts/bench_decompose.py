@@ -2,6 +2,7 @@
 scripts/bench.sh decompose."""
 import json
 import pathlib
+import re
 import statistics
 import tempfile
 
@@ -52,7 +53,7 @@ def compare(options):
     """Interleaved: every round runs the peers and each variant once."""
     cases = [(f"{kind}, {LARGE[0]} × {LARGE[1]}, {text}", LARGE, 64, kind, settings, None)
              for kind in ("random", "decay") for text, settings in (("probe", {}), ("no probe", {"probe": "false"}))]
-    cases += [(f"{kind}, {LARGE[0]} × {LARGE[1]}, certified", LARGE, 8, kind, {"certify": "true"}, 0) for kind in ("random", "decay")]
+    cases += [(f"{kind}, {LARGE[0]} × {LARGE[1]}, certified", LARGE, 16, kind, {"certify": "true"}, 0) for kind in ("random", "decay")]
     cases.append((f"random, {SMALL[0]} × {SMALL[1]}, probe", SMALL, 64, "random", {}, None))
     ours = {case[0]: [] for case in cases}
     theirs = {}
@@ -86,6 +87,30 @@ def scale(options):
     return table(("layer", "directions", "time", "a direction", "a direction and weight", "peak memory"), rows) + energy
 
 
+def whole_tensor(options):
+    """Both modes of the HOSVD beside the time of their products alone, at the rate measured just before."""
+    (d, h), m = LARGE, LARGE[0]
+    generator = torch.Generator().manual_seed(0)
+    operations = 12 * h * h * d + 2 * m * h * h + 2 * m * m * h + 4 * h * d * d
+    times, limits = [], []
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        shapes = {"mlp.gate_proj.weight": (h, d), "mlp.up_proj.weight": (h, d), "mlp.down_proj.weight": (m, h)}
+        tensors = {tensor: torch.randn(shape, generator=generator) / shape[1] ** 0.5 for tensor, shape in shapes.items()}
+        save_file(tensors, folder / "layer.safetensors")
+        weights = sum(tensor.numel() * 4 for tensor in tensors.values())
+        for number in range(options.rounds):
+            rate = 1e9 * float(re.search(r"f64 GEMM (\d+)", peer("peer_limits.py")).group(1))
+            result = bilens(options, "decompose", folder / "layer.safetensors", "--out", folder / f"out-{number}",
+                            "--set", "method=hosvd", "--set", "k=100")
+            limits.append(operations / rate)
+            times.append(layer_entry(folder / f"out-{number}")["seconds"]["hosvd"])
+    ratio = statistics.median(time / limit for time, limit in zip(times, limits))
+    return (f"\nHOSVD of a {m} × {d} × {d} tensor from {h} hidden units, both modes, float64: {statistics.median(times):.1f} s, "
+            f"{ratio:.2f} × the time of its products alone ({1e-12 * operations:.1f} TFLOP); peak memory "
+            f"{result['peak_memory_bytes'] / 1e6:,.0f} MB, weights {weights / 1e6:,.0f} MB.\n")
+
+
 def main():
     options = arguments(__doc__).parse_args()
     if options.device != "cpu":
@@ -93,7 +118,7 @@ def main():
             runs = [sum(measure_bilens(options, *LARGE, 64, kind)[0].values()) for _ in range(options.rounds)]
             print(f"{kind}, {options.device}: {1e3 * statistics.median(runs):.1f} ms a direction (median of {options.rounds})")
         return
-    keep("decompose", options, compare(options) + "\n" + scale(options))
+    keep("decompose", options, compare(options) + "\n" + scale(options) + whole_tensor(options))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 #include "dense_eigen.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
 
 #include <cmath>
@@ -14,19 +15,6 @@
 namespace bilens {
 
 namespace {
-
-/// One library call, whole spectra: values [c, r] ascending, vectors [c, r, r] in columns; NaN where it gave
-/// up.
-std::pair<at::Tensor, at::Tensor> library_eigh(const at::Tensor& matrices) {
-  try {
-    const auto [values, vectors] = at::linalg_eigh(matrices);
-    return {values, vectors};
-  } catch (const c10::LinAlgError&) {
-    const auto nan = std::numeric_limits<double>::quiet_NaN();
-    return {at::full({matrices.size(0), matrices.size(1)}, nan, matrices.options()),
-            at::full_like(matrices, nan)};
-  }
-}
 
 /// Whether a library result is one: ‖(QX − XΛ)z‖ and ‖(XᵀX − I)z‖ over √r, small against what the dtype can
 /// do, for a few Gaussian z. A wrong column j shows as |z_j| times its error; that all four z_j are below .01
@@ -47,10 +35,36 @@ at::Tensor sound(const at::Tensor& matrices, const at::Tensor& values, const at:
   return (size(residual) / norm).le(tolerance).logical_and(size(off).le(tolerance));
 }
 
+/// NaN where the library gave up.
+void eigh_into(const at::Tensor& matrices, const at::Tensor& values, const at::Tensor& vectors) {
+  try {
+    const auto [v, x] = at::linalg_eigh(matrices);
+    values.copy_(v);
+    vectors.copy_(x);
+  } catch (const c10::LinAlgError&) {
+    values.fill_(std::numeric_limits<double>::quiet_NaN());
+    vectors.fill_(std::numeric_limits<double>::quiet_NaN());
+  }
+}
+
 }  // namespace
 
+std::pair<at::Tensor, at::Tensor> batched_eigh(const at::Tensor& matrices) {
+  const int64_t count = matrices.size(0);
+  auto values = at::empty({count, matrices.size(1)}, matrices.options());
+  auto vectors = at::empty_like(matrices);
+  if (!matrices.device().is_cpu() || count < at::get_num_threads()) {
+    eigh_into(matrices, values, vectors);
+  } else {
+    at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) eigh_into(matrices[i], values[i], vectors[i]);
+    });
+  }
+  return {values, vectors};
+}
+
 std::pair<at::Tensor, at::Tensor> checked_eigh(const at::Tensor& matrices) {
-  auto [values, vectors] = library_eigh(matrices);
+  auto [values, vectors] = batched_eigh(matrices);
   // k·eps with k = 100 + r/4: ample for LAPACK's divide and conquer, and far below any wrong column.
   const double bound =
       (100.0 + 0.25 * static_cast<double>(matrices.size(1))) * machine_epsilon(matrices.scalar_type());
@@ -62,7 +76,7 @@ std::pair<at::Tensor, at::Tensor> checked_eigh(const at::Tensor& matrices) {
     log_debug(std::to_string(bad.numel()) + " of " + std::to_string(good.numel()) +
               " spectra did not check out; solving them in float64 on " + device.str());
     const auto part = matrices.index_select(0, bad).to(device, at::kDouble);
-    const auto [v, x] = library_eigh(part);
+    const auto [v, x] = batched_eigh(part);
     values = values.index_copy(0, bad, v.to(values.options()));
     vectors = vectors.index_copy(0, bad, x.to(vectors.options()));
     good = good.index_copy(0, bad, sound(part, v, x, bound).to(good.device()));

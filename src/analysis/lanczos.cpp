@@ -1,7 +1,6 @@
 #include "bilens/analysis/lanczos.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cmath>
@@ -13,6 +12,7 @@
 #include "bilens/core/stop.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/random.h"
+#include "dense_eigen.h"
 
 namespace bilens {
 
@@ -21,18 +21,6 @@ namespace {
 constexpr double kGuardTolerance = 1e-2;  // a guard's value is then known to some 1e-4 of |θ₁|
 constexpr int64_t kFewColumns = 4;        // between two checks, at least
 constexpr double kTwice = 0.5;            // "twice is enough": a second pass where the first took most away
-
-/// Eigenpairs of small matrices [a, j, j], one a thread: (values ascending, vectors in columns).
-std::pair<at::Tensor, at::Tensor> small_eigh(const at::Tensor& matrices) {
-  auto values = at::empty({matrices.size(0), matrices.size(1)}, matrices.options());
-  auto vectors = at::empty_like(matrices);
-  at::parallel_for(0, matrices.size(0), 1, [&](int64_t begin, int64_t end) {
-    const auto [v, x] = at::linalg_eigh(matrices.narrow(0, begin, end - begin));
-    values.narrow(0, begin, end - begin).copy_(v);
-    vectors.narrow(0, begin, end - begin).copy_(x);
-  });
-  return {values, vectors};
-}
 
 class Lockstep {
  public:
@@ -178,7 +166,7 @@ class Lockstep {
     const int64_t j = filled_;
     const auto rows = at::tensor(due, at::kLong);
     const auto t = projected_.narrow(0, 0, active()).narrow(1, 0, j).narrow(2, 0, j).index_select(0, rows);
-    std::tie(values_, coefficients_) = small_eigh(t);
+    std::tie(values_, coefficients_) = batched_eigh(t);
     order_ = values_.abs().argsort(/*stable=*/true, /*dim=*/1, /*descending=*/true);
     const auto beta = beta_.to(at::kCPU, at::kDouble).index_select(0, rows);
     const auto estimates = at::abs(coefficients_.select(1, j - 1) * beta).gather(1, order_);
