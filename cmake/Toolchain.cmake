@@ -11,6 +11,11 @@ endif()
 add_library(bilens_options INTERFACE)
 target_compile_features(bilens_options INTERFACE cxx_std_20)
 target_compile_options(bilens_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  # at::parallel_for runs on one thread in code that is compiled without. LibTorch's own libgomp is the one found.
+  target_compile_options(bilens_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fopenmp>)
+  target_link_options(bilens_options INTERFACE -fopenmp)
+endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # False alarms on std::string concatenation (GCC bug 105651, fixed in 13).
   target_compile_options(bilens_options INTERFACE

@@ -1,6 +1,7 @@
 #include "bilens/analysis/lanczos.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cmath>
@@ -173,7 +174,7 @@ class Lockstep {
     const auto largest = values_.abs().amax(1);
     const auto e = estimates.accessor<double, 2>();
     const auto* scale = largest.const_data_ptr<double>();
-    std::vector<int64_t> done;
+    std::vector<int64_t> done, done_rows;
     for (int64_t row = 0; row < static_cast<int64_t>(due.size()); ++row) {
       const int64_t slot = due[row];
       double excess = -std::numeric_limits<double>::infinity();
@@ -184,12 +185,15 @@ class Lockstep {
       const bool good = complete || (config_.tolerance > 0 && !(excess > 0));
       if (good) result_.converged[direction_[slot]] = 1;
       if (good || give_up) {
-        extract(slot, row, columns);
         done.push_back(slot);
+        done_rows.push_back(row);
       } else {
         pace_[slot].set(j, excess);
       }
     }
+    at::parallel_for(0, static_cast<int64_t>(done.size()), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) extract(done[i], done_rows[i], columns);
+    });
     remove(done);
   }
 

@@ -73,7 +73,7 @@ const std::vector<CommandInfo>& commands() {
        kMany},
       {"decompose",
        "MODEL...",
-       "Eigenvectors of every layer, from the weights",
+       "Eigenvectors and other factors of every layer",
        "bilens decompose runs/mnist/model --set k=20",
        {"config", "minus", "data", "out", "resume"},
        1,
