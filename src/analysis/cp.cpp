@@ -14,6 +14,7 @@
 #include "cp_start.h"
 #include "dense_eigen.h"
 #include "directed_layer.h"
+#include "normalization.h"
 
 namespace bilens {
 
@@ -25,12 +26,11 @@ constexpr double kSweepTolerance = 1e-12;
 
 /// The best of all starts within the compressed layer, as terms of the layer.
 CpTerms best_start(const BilinearLayer& layer, double squared_norm, const CpConfig& config,
-                   std::vector<double>& errors) {
+                   std::vector<double>& errors, Progress& progress) {
   const auto compressed = compress(layer, config.rank);
   const double kept = squared_tensor_norm(compressed.layer);
   CpTerms best;
   double least = std::numeric_limits<double>::infinity();
-  Progress progress("cp", std::max<int64_t>(config.starts, 1), "starts");
   for (int64_t i = 0; i < std::max<int64_t>(config.starts, 1); ++i) {
     const uint64_t seed = derive_seed(config.seed, "cp", static_cast<uint64_t>(i));
     const auto start = i % 2 == 0 ? jennrich(compressed.layer, config.rank, seed)
@@ -142,8 +142,11 @@ CpDecomposition decompose_cp(const EigenProblem& problem, at::Device device, con
   const auto& layer = directed.layer;
   const double unit = directed.unit, squared = unit * unit, total = squared_tensor_norm(layer);
   std::vector<double> errors;
-  const auto start = best_start(layer, total, config, errors);
+  const int64_t fits = std::max<int64_t>(config.starts, 1) + 1;  // the last one over the whole layer
+  Progress progress("cp", fits, "fits");
+  const auto start = best_start(layer, total, config, errors, progress);
   const auto fit = fit_cp(layer, total, start, config.max_iterations, config.tolerance);
+  progress.advance(fits - static_cast<int64_t>(errors.size()));
   const auto terms = finish(layer, fit.terms, config);
 
   const auto gram = cp_gram(terms), products = contract_inputs(layer, terms);
@@ -169,14 +172,6 @@ CpDecomposition decompose_cp(const EigenProblem& problem, at::Device device, con
   cp.right_measure = measure_sparsity(cp.right);
   cp.output_measure = measure_sparsity(cp.outputs.t());
   return cp;
-}
-
-BilinearLayer cp_layer(const CpDecomposition& cp) {
-  BilinearLayer layer;
-  layer.gate = cp.left;
-  layer.up = cp.right;
-  layer.down = cp.outputs;
-  return layer;
 }
 
 }  // namespace bilens

@@ -18,7 +18,4 @@ DirectedLayer direct_layer(const EigenProblem& problem, at::Device device);
 /// Σ_i ‖B_i‖²_F over all outputs of a layer with a `down`.
 double squared_tensor_norm(const BilinearLayer& layer);
 
-/// Rows with their largest component positive: [..., d].
-at::Tensor orient(const at::Tensor& vectors);
-
 }  // namespace bilens

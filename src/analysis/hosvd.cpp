@@ -8,8 +8,8 @@
 
 #include "bilens/core/error.h"
 #include "dense_eigen.h"
-#include "directed_layer.h"
 #include "gram_tiles.h"
+#include "normalization.h"
 
 namespace bilens {
 

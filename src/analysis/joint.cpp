@@ -13,6 +13,7 @@
 #include "bilens/tensor/random.h"
 #include "dense_eigen.h"
 #include "directed_layer.h"
+#include "normalization.h"
 #include "polar.h"
 
 namespace bilens {

@@ -151,12 +151,12 @@ class Lockstep {
 
     void set(int64_t filled, double now) {
       const double slope = last_check > 0 ? (now - excess) / static_cast<double>(filled - last_check) : 0.0;
-      const int64_t most = std::max(kFewColumns, filled / 2);
-      const auto wait = slope < 0 && std::isfinite(now)
-                            ? std::clamp(static_cast<int64_t>(std::ceil(-now / slope)), kFewColumns, most)
-                            : std::max(kFewColumns, filled / 4);
+      const auto most = static_cast<double>(std::max(kFewColumns, filled / 2));
+      const double wait = slope < 0 && std::isfinite(now)
+                              ? std::clamp(std::ceil(-now / slope), static_cast<double>(kFewColumns), most)
+                              : static_cast<double>(std::max(kFewColumns, filled / 4));
       const int64_t step = filled < 64 ? 4 : 8;  // operators of one kind then come together, one a thread
-      next_check = (filled + wait + step - 1) / step * step;
+      next_check = (filled + static_cast<int64_t>(wait) + step - 1) / step * step;
       last_check = filled;
       excess = now;
     }

@@ -9,7 +9,7 @@
 #include "bilens/core/stop.h"
 #include "bilens/tensor/random.h"
 #include "bilens/tensor/shape.h"
-#include "directed_layer.h"
+#include "normalization.h"
 #include "polar.h"
 
 namespace bilens {

@@ -5,18 +5,11 @@
 #include <utility>
 
 #include "bilens/tensor/random.h"
+#include "normalization.h"
 
 namespace bilens {
 
 namespace {
-
-/// tensor / largest |entry|, in the dtype; `unit` takes the factor.
-at::Tensor scale_to_one(const at::Tensor& tensor, at::ScalarType dtype, double& unit) {
-  const double largest = tensor.abs().max().item<double>();
-  if (largest > 0) unit *= largest;
-  const auto wide = tensor.to(at::promote_types(tensor.scalar_type(), dtype));
-  return (largest > 0 ? wide / largest : wide).to(dtype);
-}
 
 at::Tensor row_units(const at::Tensor& scales) {
   const auto largest = scales.abs().amax(1);

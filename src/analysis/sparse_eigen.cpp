@@ -12,6 +12,7 @@
 #include "bilens/tensor/random.h"
 #include "dense_eigen.h"
 #include "directed_layer.h"
+#include "normalization.h"
 #include "solver_limits.h"
 
 namespace bilens {

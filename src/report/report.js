@@ -594,7 +594,7 @@ function factorCard(item, shape, kind) {
 }
 
 function factorGroup(group, shape, kind, perDirection) {
-  const left = group.left_out > 0 ? element("p", { class: "note" }, `${plural(group.left_out, "more")} in the decomposition directory.`.replace("mores", "more")) : null;
+  const left = group.left_out > 0 ? element("p", { class: "note" }, `${integer(group.left_out)} more in the decomposition directory.`) : null;
   return element("div", {}, group.title && !perDirection ? element("h4", {}, group.title) : null,
     group.items.length ? element("ul", { class: "factors" }, group.items.map((item) => factorCard(item, shape, kind)))
       : element("p", { class: "muted" }, "Left out to keep the page small."), left);

@@ -8,6 +8,7 @@
 
 #include "bilens/analysis/decomposition.h"
 #include "bilens/analysis/eigen_plan.h"
+#include "bilens/analysis/factor_plan.h"
 #include "bilens/core/files.h"
 #include "bilens/core/log.h"
 #include "bilens/core/memory.h"
@@ -179,27 +180,6 @@ int64_t study_bytes(const std::optional<ImageDataConfig>& data, int64_t d, int64
   return images * 8 * (d + d / 2 + 5 * k);
 }
 
-struct MethodCost {
-  int64_t bytes;                     // beside the stored weights
-  std::optional<double> operations;  // float64; nothing where it depends on how iterations converge
-  std::string words;
-};
-
-/// Of a method without eigenpairs: W, V and P in float64, and what it makes of them.
-MethodCost factor_cost(const std::string& method, const EigenSizes& sizes, const EigenConfig& eigen) {
-  const auto n = static_cast<double>(sizes.n), h = static_cast<double>(sizes.h),
-             d = static_cast<double>(sizes.d);
-  const int64_t wide = 8 * (2 * sizes.h * sizes.d + sizes.n * sizes.h), square = 8 * sizes.d * sizes.d;
-  if (method == "hosvd") {
-    const double operations = 12 * h * h * d + 2 * n * h * h + 2 * n * n * h + 4 * h * d * d;
-    return {std::min(eigen.memory_limit, kTileMemory) + 16 * sizes.n * sizes.n + 3 * square, operations,
-            format("%.3g TFLOP in float64", 1e-12 * operations)};
-  }
-  const int64_t bytes = method == "sparse_eigen" ? std::min(eigen.memory_limit, wide + 3 * sizes.n * square)
-                                                 : 2 * wide + 4 * square;
-  return {bytes, std::nullopt, "its time depends on how it converges"};
-}
-
 /// Memory and disk for the largest model, time for all. The weights are loaded already and in the process's
 /// peak.
 void add_estimate(Outcome& outcome, const LayerSource& source, const DecomposeRunConfig& config,
@@ -221,7 +201,7 @@ void add_estimate(Outcome& outcome, const LayerSource& source, const DecomposeRu
     const std::string where = source.path.string() + ", layer " + std::to_string(layer.number) + ": ";
     disk += result + sizes.n * sizes.k * 40;
     if (config.method != "eigen" && config.method != "rotate") {
-      const auto cost = factor_cost(config.method, sizes, eigen);
+      const auto cost = plan_factors(config.method, sizes, eigen);
       memory = std::max(memory, cost.bytes + result);
       if (cost.operations) seconds += *cost.operations / measure_product_rate(at::kDouble, device);
       seconds_known = seconds_known && cost.operations;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "bilens/analysis/factors.h"
 #include "bilens/core/error.h"
 #include "catch.h"
 #include "layers.h"
@@ -23,6 +24,9 @@ CpConfig config(int64_t rank) {
 CpDecomposition solve(const BilinearLayer& layer, const CpConfig& cp, const at::Tensor& u = {}) {
   return decompose_cp({layer, {}, u}, at::kCPU, cp);
 }
+
+/// The layer that a decomposition is.
+BilinearLayer layer_of(const CpDecomposition& cp) { return *approximate_layer(to_factors(cp, at::kDouble)); }
 
 at::Tensor matrices(const BilinearLayer& layer) {
   return slow_matrices(layer, at::eye(layer.d_out(), at::kDouble));
@@ -59,7 +63,7 @@ double worst_term(const BilinearLayer& planted, const CpDecomposition& cp) {
     const auto form = (outer + outer.mT()) * 0.5;
     return (layer.down.t().unsqueeze(2).unsqueeze(3) * form.unsqueeze(1)).flatten(1);
   };
-  const auto expected = expand(planted), found = expand(cp_layer(cp));
+  const auto expected = expand(planted), found = expand(layer_of(cp));
   const auto distance = at::cdist(expected, found) / expected.norm(2, {1}, true);
   return std::get<0>(distance.min(1)).max().item<double>();
 }
@@ -67,7 +71,7 @@ double worst_term(const BilinearLayer& planted, const CpDecomposition& cp) {
 /// What holds of any result. Tolerances: sums of a few hundred products; ‖B − M‖² is a difference of numbers
 /// of the size of ‖B‖².
 void check_invariants(const CpDecomposition& cp, const BilinearLayer& layer) {
-  const auto b = matrices(layer), m = matrices(cp_layer(cp));
+  const auto b = matrices(layer), m = matrices(layer_of(cp));
   const double total = b.square().sum().item<double>();
   CHECK(cp.left.norm(2, {1}).sub(1).abs().max().item<double>() < 1e-12);
   CHECK(cp.right.norm(2, {1}).sub(1).abs().max().item<double>() < 1e-12);
@@ -105,7 +109,7 @@ TEST_CASE("a CP decomposition by hand") {
   CHECK(cp.total == Approx(3).epsilon(1e-14));
   CHECK(cp.diagonal_energy[0].item<double>() == Approx(2.0 / 3).epsilon(1e-6));
   const auto x = random_tensor({5, 3}, 1);
-  CHECK((cp_layer(cp).forward(x) - layer.forward(x)).abs().max().item<double>() < 1e-5);
+  CHECK((layer_of(cp).forward(x) - layer.forward(x)).abs().max().item<double>() < 1e-5);
 }
 
 TEST_CASE("a planted CP is found in an over-complete layer, nearly always") {
@@ -204,7 +208,7 @@ TEST_CASE("L1 and non-negativity are exact convex steps") {
     // Optimality: |⟨B − M, ∂M/∂a⟩| = μ where a ≠ 0, ≤ μ where a = 0.
     const auto outer = cp.left.unsqueeze(2) * cp.right.unsqueeze(1);
     const auto forms = ((outer + outer.mT()) * 0.5).flatten(1);
-    const auto residual = (matrices(layer) - matrices(cp_layer(cp))).flatten(1);
+    const auto residual = (matrices(layer) - matrices(layer_of(cp))).flatten(1);
     const auto slope = residual.mm(forms.t());
     const double mu = l1 * matrices(layer).flatten(1).mm(forms.t()).abs().max().item<double>();
     CHECK(slope.abs().max().item<double>() < mu * (1 + 1e-8));

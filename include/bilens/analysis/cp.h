@@ -53,7 +53,4 @@ struct CpDecomposition {
 /// @throws Error(kBadInput) for weights that are not finite; Stopped
 CpDecomposition decompose_cp(const EigenProblem& problem, at::Device device, const CpConfig& config);
 
-/// The layer that a decomposition is: gate L, up R, down A; its outputs are the directions.
-BilinearLayer cp_layer(const CpDecomposition& cp);
-
 }  // namespace bilens
