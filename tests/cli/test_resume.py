@@ -11,7 +11,7 @@ from bilens_cli import TestCase, read_metrics, run, start, stop, wait_for
 
 KILLS = 20
 INSIDE_A_WRITE = 5
-EPOCHS = 20
+EPOCHS = 80
 STEPS_PER_EPOCH = 32
 
 
