@@ -165,8 +165,8 @@ Factors to_factors(const CpDecomposition& cp, at::ScalarType dtype) {
   add_sparsity(factors, "cp_left_", cp.left_measure);
   add_sparsity(factors, "cp_right_", cp.right_measure);
   add_sparsity(factors, "cp_outputs_", cp.output_measure);
-  factors.words = std::to_string(cp.left.size(0)) + " terms, " + percent(cp.energy) + " of the energy, " +
-                  status(cp.converged);
+  factors.words = std::to_string(cp.left.size(0)) + " terms of condition " + format("%.1e", cp.condition) +
+                  ", " + percent(cp.energy) + " of the energy, " + status(cp.converged);
   return factors;
 }
 

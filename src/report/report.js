@@ -565,7 +565,7 @@ const factorMeanings = {
   sparse_eigen: "Vectors with few entries for which |xᵀQx| is large: each says what a handful of components do together.",
   rotate: "A sparse orthonormal basis of the space that each output’s top eigenvectors span.",
   joint: "One orthonormal basis for all outputs, in which their matrices are as nearly diagonal as possible.",
-  cp: "Terms that all outputs share: a term is the product of two projections, (l·x)(r·x), with a weight for each output. It is the difference of the squares of plus, l + r, and minus, l − r.",
+  cp: "Terms that all outputs share: a term is the product of two projections, (l·x)(r·x), with a weight for each output. It is a quarter of the difference of the squares of two projections: on plus, l + r, and on minus, l − r.",
 };
 
 const factorNames = { sigma: "σ", value: "xᵀQx", energy: "energy", participation: "entries", cosine: "cos(l, r)" };

@@ -124,7 +124,7 @@ class Factors(TestCase):
         self.assertTrue(entry["figures"]["converged"])
         rebuilt = symmetric(np.einsum("nr,ri,rj->nij", layer["cp_outputs"], layer["cp_left"], layer["cp_right"]))
         self.assertLess(np.linalg.norm(rebuilt - b) / np.linalg.norm(b), 1e-6)
-        self.assertIn("4 terms", result["layers"][0]["words"])
+        self.assertIn("4 terms of condition", result["layers"][0]["words"])
 
     def test_the_classifier_rebuilt_from_factors_is_evaluated(self):
         config, w = write_model(self.folder / "model", d_model=16, d_hidden=16, bias=True)
