@@ -7,6 +7,8 @@
 #include <cmath>
 #include <limits>
 
+#include "add_transpose.h"
+
 namespace bilens {
 
 namespace {
@@ -17,13 +19,16 @@ constexpr double kUnit = 0.5 * std::numeric_limits<double>::epsilon();  // unit 
 double gamma(double n) { return 2 * n * kUnit / (1 - n * kUnit); }
 
 /// Whether A − cI is positive definite in spite of rounding, A [d, d] symmetric with a positive diagonal;
-/// `error` bounds ‖A − the exact matrix‖. A is used up.
-bool proves_positive(at::Tensor& a, double error) {
+/// `error` bounds ‖A − the exact matrix‖. A is used up; `factor` [d, d] takes the decomposition.
+bool proves_positive(at::Tensor& a, double error, at::Tensor& factor) {
   const auto d = static_cast<double>(a.size(0));
   const auto diagonal = a.diagonal();
   const double trace = diagonal.abs().sum().item<double>(), g = gamma(d + 1);
   diagonal.sub_(g * trace / (1 - g) + error);
-  const auto [factor, info] = at::linalg_cholesky_ex(a, /*upper=*/true, /*check_errors=*/false);
+  auto info = at::empty({}, a.options().dtype(at::kInt));
+  // Columns are what the library stores: of a symmetric matrix they are the rows.
+  auto columns = factor.t();
+  at::linalg_cholesky_ex_out(columns, info, a.t(), /*upper=*/true, /*check_errors=*/false);
   return info.item<int>() == 0 && factor.diagonal().isfinite().all().item<bool>();
 }
 
@@ -46,16 +51,15 @@ Certifier::Certifier(const InteractionOperator& exact) : exact_(exact) {
     forming_errors_ = forming_errors(at::cat({gate_, up_}).abs_());
   }
   weighted_up_ = at::empty_like(up_);
-  one_side_ = at::empty({up_.size(1), up_.size(1)}, up_.options());
-  q_ = at::empty_like(one_side_);
+  q_ = at::empty({up_.size(1), up_.size(1)}, up_.options());
+  for (auto* side : {&below_, &above_}) *side = {at::empty_like(q_), at::empty_like(q_)};
 }
 
 void Certifier::form(int64_t index) {
-  const auto s = exact_.scales()[index].to(at::kDouble).unsqueeze(1);
-  at::mul_out(weighted_up_, up_, s);
-  at::mm_out(one_side_, gate_.t(), weighted_up_);
-  at::add_out(q_, one_side_, one_side_.t());
-  q_.mul_(0.5);
+  const auto half = (exact_.scales()[index].to(at::kDouble) * 0.5).unsqueeze(1);
+  at::mul_out(weighted_up_, up_, half);
+  at::mm_out(q_, gate_.t(), weighted_up_);
+  add_transpose(q_);
 }
 
 /// γ·‖N‖₂ of every direction, N = ½(|W|ᵀ|s||V| + |V|ᵀ|s||W|) ≥ 0, by ‖N‖₂ ≤ max_i (Ny)_i/y_i for any y > 0
@@ -89,17 +93,18 @@ double Certifier::bound(int64_t index, const at::Tensor& eigenvalues, const at::
   const double rounding = forming_errors_[index].item<double>() + gamma(k + 4) * weight.sum().item<double>() *
                                                                       x.square().sum(1).amax().item<double>();
   const double last = weight[-1].item<double>();
-  const auto below = [&](double sign, double tau) {  // τI ∓ Q + X±|Θ|X±ᵀ ≻ 0
+  const auto proves = [&](Side& side, double sign, double tau) {  // τI ∓ Q + X±|Θ|X±ᵀ ≻ 0
     const auto rows = x * (lambda * sign).gt(0).unsqueeze(1);
-    auto shifted = at::addmm(q_, rows.t() * weight, rows, -sign);
-    shifted.diagonal().add_(tau);
-    return proves_positive(shifted, rounding + 4 * kUnit * tau);
+    at::addmm_out(side.shifted, q_, rows.t() * weight, rows, -sign);
+    side.shifted.diagonal().add_(tau);
+    return proves_positive(side.shifted, rounding + 4 * kUnit * tau, side.factor);
   };
   const double slack = std::max({4 * rounding, 1e-9 * weight[0].item<double>(), 1e-280});
   for (const double tau : {0.5 * (last + std::min(next, last)), last + slack}) {
     bool proved[2] = {false, false};
     at::parallel_for(0, 2, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) proved[i] = below(i == 0 ? 1 : -1, tau);
+      for (int64_t i = begin; i < end; ++i)
+        proved[i] = i == 0 ? proves(below_, 1, tau) : proves(above_, -1, tau);
     });
     if (proved[0] && proved[1]) return tau;
   }

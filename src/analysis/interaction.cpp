@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "add_transpose.h"
 #include "solver_limits.h"
 
 namespace bilens {
@@ -63,13 +64,14 @@ at::Tensor InteractionOperator::apply(const at::Tensor& x) const {
 }
 
 at::Tensor InteractionOperator::form(int64_t first, int64_t count, at::ScalarType dtype) const {
-  const auto s = scales_.narrow(0, first, count).to(dtype).unsqueeze(2);
+  const auto half = scales_.narrow(0, first, count).to(dtype).unsqueeze(2) * 0.5;
   const auto embed = embed_.defined() ? embed_.to(dtype) : embed_;
   const auto over_input = [&](const at::Tensor& weight) {
     return embed.defined() ? weight.to(dtype).mm(embed) : weight.to(dtype);
   };
-  const auto one_side = at::matmul(over_input(layer_.gate).t(), s * over_input(layer_.up));  // Wᵀ diag(s) V
-  return (one_side + one_side.mT()).mul_(0.5);
+  const auto q = at::matmul(over_input(layer_.gate).t(), half * over_input(layer_.up));  // ½Wᵀ diag(s) V
+  add_transpose(q);
+  return q;
 }
 
 at::Tensor InteractionOperator::trace() const { return scales_.to(at::kDouble).mv(unit_traces()); }

@@ -150,12 +150,13 @@ class Lockstep {
     double excess = 0;       // then, log of the worst estimate over its tolerance
 
     void set(int64_t filled, double now) {
+      const auto least = static_cast<double>(std::max(kFewColumns, filled / 8));
       const double slope = last_check > 0 ? (now - excess) / static_cast<double>(filled - last_check) : 0.0;
       const auto most = static_cast<double>(std::max(kFewColumns, filled / 2));
       const double wait = slope < 0 && std::isfinite(now)
-                              ? std::clamp(std::ceil(-now / slope), static_cast<double>(kFewColumns), most)
+                              ? std::clamp(std::ceil(-now / slope), least, most)
                               : static_cast<double>(std::max(kFewColumns, filled / 4));
-      const int64_t step = filled < 64 ? 4 : 8;  // operators of one kind then come together, one a thread
+      const int64_t step = filled < 32 ? 4 : 8;  // operators of one kind then come together, one a thread
       next_check = (filled + static_cast<int64_t>(wait) + step - 1) / step * step;
       last_check = filled;
       excess = now;
@@ -261,11 +262,8 @@ class Lockstep {
   const int64_t locked_, r_;
   const double eps_;
   int64_t m_ = 0, held_ = 0;
-  int64_t filled_ = 0;     // vectors whose image is known; basis_ holds one more
-  int64_t restarted_ = 0;  // Ritz vectors that the last restart kept
-  double excess_ = 0,
-         last_excess_ = 0;          // of the direction that is nearest to convergence, at the last two checks
-  int64_t excess_at_ = 0;           // filled_ at the last check; 0: none since the restart
+  int64_t filled_ = 0;              // vectors whose image is known; basis_ holds one more
+  int64_t restarted_ = 0;           // Ritz vectors that the last restart kept
   std::vector<int64_t> direction_;  // of each slot
   at::Tensor which_;                // the same, on the device
   std::vector<Pace> pace_;          // the same

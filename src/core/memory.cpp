@@ -5,6 +5,10 @@
 #include <limits>
 #include <string>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 namespace bilens {
 
 namespace {
@@ -38,6 +42,13 @@ int64_t available_memory() {
 }
 
 int64_t peak_memory() { return proc_bytes("/proc/self/status", "VmHWM:"); }
+
+void keep_freed_memory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the most it takes
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
+#endif
+}
 
 int64_t free_disk(std::filesystem::path path) {
   std::error_code error;

@@ -12,7 +12,7 @@ namespace bilens {
 /// the matrix, γ_n·‖|factors|‖. Everything is float64, from the weights as stored.
 class Certifier {
  public:
-  /// @param exact   operators over the input, weights as stored; 24hd + 16d² bytes are held beside
+  /// @param exact   operators over the input, weights as stored; 24hd + 40d² bytes are held beside
   /// them, 32hd while it is made
   explicit Certifier(const InteractionOperator& exact);
 
@@ -27,9 +27,12 @@ class Certifier {
 
   const InteractionOperator& exact_;
   at::Tensor gate_, up_;  // WE, VE [h, d] float64
-  at::Tensor
-      weighted_up_;  // s ⊙ VE [h, d], kept as are the next two: fresh pages cost as much as filling them
-  at::Tensor one_side_, q_;    // Wᵀ diag(s) V, Q [d, d]
+  // Kept from direction to direction: fresh pages cost as much as filling them.
+  at::Tensor weighted_up_;       // s/2 ⊙ VE [h, d]
+  at::Tensor q_;                 // [d, d]
+  struct Side {                  // of one sign
+    at::Tensor shifted, factor;  // [d, d]
+  } below_, above_;
   int64_t terms_;              // products summed in an entry of Q, all stages together
   at::Tensor forming_errors_;  // [n] of ‖Q as formed − Q‖₂
 };
