@@ -50,6 +50,35 @@ fs::path progress_path(const fs::path& directory, int64_t layer) {
   return directory / ("layer_" + std::to_string(layer) + ".progress.json");
 }
 
+/// What an earlier run left on record of this layer; null where there is nothing.
+Json read_record(const fs::path& path, const std::string& run) {
+  if (!fs::exists(path)) return nullptr;
+  Json record = read_json(path, ExitCode::kBadInput);
+  if (!record.is_object() || record.value("run", "") != run) {
+    throw Error(ExitCode::kUsage, {path.string(), "the beginning of this run", "that of another",
+                                   "Run with the config it was begun with, or name another --out."});
+  }
+  return record;
+}
+
+[[noreturn]] void refuse_record(const fs::path& path, const Json::exception& error) {
+  throw Error(ExitCode::kBadInput,
+              {path.string(), "a record of progress", error.what(), "Remove the folder."});
+}
+
+/// How its eigenpairs were found.
+Json summary_to_json(const EigenPairs& pairs) {
+  return {{"solver", solver_name(pairs.solver)},
+          {"repaired", pairs.repaired},
+          {"seconds", seconds_to_json(pairs.seconds)}};
+}
+
+void summary_from_json(const Json& record, EigenPairs& pairs) {
+  pairs.solver = solver_from_name(record.at("solver").get<std::string>());
+  pairs.repaired = record.at("repaired").get<int64_t>();
+  pairs.seconds = seconds_from_json(record.at("seconds"));
+}
+
 }  // namespace
 
 Json seconds_to_json(const EigenPairs::Seconds& seconds) {
@@ -72,20 +101,13 @@ LayerFile::LayerFile(const fs::path& directory, LayerDecomposition head, std::st
       progress_(progress_path(directory, head.layer)),
       head_(std::move(head)),
       run_(std::move(run)) {
-  if (!fs::exists(progress_)) return;
-  const Json record = read_json(progress_, ExitCode::kBadInput);
-  if (!record.is_object() || record.value("run", "") != run_) {
-    throw Error(ExitCode::kUsage, {progress_.string(), "the beginning of this run", "that of another",
-                                   "Run with the config it was begun with, or name another --out."});
-  }
+  const Json left = read_record(progress_, run_);
+  if (left.is_null()) return;
   try {
-    done_ = record.at("directions").get<int64_t>();
-    summary_.solver = solver_from_name(record.at("solver").get<std::string>());
-    summary_.repaired = record.at("repaired").get<int64_t>();
-    summary_.seconds = seconds_from_json(record.at("seconds"));
+    done_ = left.at("directions").get<int64_t>();
+    summary_from_json(left, summary_);
   } catch (const Json::exception& error) {
-    throw Error(ExitCode::kBadInput,
-                {progress_.string(), "a record of progress", error.what(), "Remove the folder."});
+    refuse_record(progress_, error);
   }
   if (!fs::exists(path_)) rows_ = std::make_unique<SafetensorsRows>(path_);
 }
@@ -123,11 +145,9 @@ void LayerFile::write(int64_t first, const EigenPairs& pairs) {
 }
 
 void LayerFile::record() const {
-  write_text(progress_, format_json({{"run", run_},
-                                     {"directions", done_},
-                                     {"solver", solver_name(summary_.solver)},
-                                     {"repaired", summary_.repaired},
-                                     {"seconds", seconds_to_json(summary_.seconds)}}));
+  Json left = {{"run", run_}, {"directions", done_}};
+  left.update(summary_to_json(summary_));
+  write_text(progress_, format_json(left));
 }
 
 LayerDecomposition LayerFile::finish() {
@@ -143,12 +163,39 @@ LayerDecomposition LayerFile::finish() {
   return layer;
 }
 
-void write_layer_file(const fs::path& directory, const LayerDecomposition& layer) {
+void write_factors(const fs::path& directory, const LayerDecomposition& layer, const std::string& run) {
   NamedTensors tensors = layer.factors->tensors;
   for (const auto& [name, tensor] : tensor_fields(layer)) {
     if (tensor->defined()) tensors.emplace_back(name, *tensor);
   }
   write_safetensors(directory / LayerFile::name(layer.layer), tensors, kMetadata);
+  Json left = {{"run", run},
+               {"figures", layer.factors->figures},
+               {"words", layer.factors->words},
+               {"factor_seconds", layer.factors->seconds}};
+  left.update(summary_to_json(layer.pairs));
+  write_text(progress_path(directory, layer.layer), format_json(left));
+}
+
+bool read_factors(const fs::path& directory, LayerDecomposition& layer, const std::string& run) {
+  const auto path = progress_path(directory, layer.layer);
+  const Json left = read_record(path, run);
+  if (left.is_null()) return false;
+  try {
+    layer.factors = Factors{layer.method,
+                            {},
+                            left.at("figures"),
+                            left.at("words").get<std::string>(),
+                            left.at("factor_seconds").get<double>()};
+    summary_from_json(left, layer.pairs);
+  } catch (const Json::exception& error) {
+    refuse_record(path, error);
+  }
+  const SafetensorsFile file(directory / LayerFile::name(layer.layer));
+  const auto values = file.tensors().find("eigenvalues");
+  read_layer_file(directory, layer, layer.count(),
+                  values == file.tensors().end() ? 0 : values->second.shape.back());
+  return true;
 }
 
 void read_layer_file(const fs::path& directory, LayerDecomposition& layer, int64_t n, int64_t k) {

@@ -69,16 +69,21 @@ LayerDecomposition Decomposer::write(const SourceLayer& source,
   const auto directions = choose(source);
   auto head = describe(source, directions);
   const auto eigen = config_.eigen(head.d_in);
+  const auto run = identify(source, directions);
   if (head.method != "eigen") {
+    if (read_factors(directory, head, run)) {
+      log_info("layer " + std::to_string(source.number) + " is finished");
+      return head;
+    }
     const auto problem = eigen_problem(source, directions, config_);
     const auto begin = std::chrono::steady_clock::now();
     if (head.method == "rotate") head.pairs = solve_eigen(problem, device_, eigen);
     head.factors = factorise(problem, head.pairs);
     head.factors->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    write_layer_file(directory, head);
+    write_factors(directory, head, run);
     return head;
   }
-  LayerFile file(directory, std::move(head), identify(source, directions));
+  LayerFile file(directory, std::move(head), run);
   if (file.done() > 0) {
     log_info("layer " + std::to_string(source.number) + ": going on after " + std::to_string(file.done()) +
              " directions");

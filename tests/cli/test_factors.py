@@ -1,11 +1,12 @@
 """`bilens decompose` with the methods beside "eigen", held against numpy and planted answers."""
 import json
+import signal
 import unittest
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from bilens_cli import TestCase, run
+from bilens_cli import TestCase, run, start, stop, wait_for
 from classifiers import logits, test_labels, test_pixels, write_model
 
 
@@ -51,6 +52,31 @@ class Factors(TestCase):
             self.assertAlmostEqual(layer[f"hosvd_{mode}_energy"][-1], 1, delta=1e-12)
         self.assertIn("100.0% of the energy", result["layers"][0]["words"])
         self.assertAlmostEqual(entry["figures"]["squared_norm"] / (b**2).sum(), 1, delta=1e-12)
+
+    def test_a_finished_layer_is_kept(self):
+        rng = np.random.default_rng(5)
+        sizes = {0: (20, 24, 5), 1: (64, 200, 40)}  # d, h, m: the second takes seconds
+        save_file({f"layers.{layer}.mlp.{name}.weight": rng.standard_normal(shape).astype(np.float32)
+                   for layer, (d, h, m) in sizes.items()
+                   for name, shape in (("gate_proj", (h, d)), ("up_proj", (h, d)), ("down_proj", (m, h)))},
+                  self.folder / "two.safetensors")
+        command = ["decompose", self.folder / "two.safetensors", "--out", self.folder / "out", "--set", "method=cp",
+                   "--set", "cp.rank=6", "--set", "threads=1"]
+        process = start(*command)
+        wait_for((self.folder / "out/layer_0.progress.json").exists, process=process)
+        stop(process, signal.SIGKILL)
+        self.assertFalse((self.folder / "out/layer_1.safetensors").exists())
+        kept = (self.folder / "out/layer_0.safetensors").stat().st_mtime_ns
+        self.check(run(*command, "--set", "cp.rank=7", "--resume"), 2, "layer_0.progress.json", "of another")
+        resumed = self.check(run(*command, "--resume"), 0)
+        self.assertIn("layer 0 is finished", resumed.stderr)
+        self.assertEqual((self.folder / "out/layer_0.safetensors").stat().st_mtime_ns, kept)
+        entries = json.loads((self.folder / "out/decomposition.json").read_text())["layers"]
+        self.check(run(*command[:3], self.folder / "whole", *command[4:]), 0)
+        whole = json.loads((self.folder / "whole/decomposition.json").read_text())["layers"]
+        for one, other in zip(entries, whole):
+            self.assertEqual(one["figures"], other["figures"])
+            self.assertEqual(one["words"], other["words"])
 
     def test_hosvd_keeps_the_energy_asked_for(self):
         b = self.random_layer()

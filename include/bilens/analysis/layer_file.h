@@ -41,8 +41,15 @@ class LayerFile {
   std::unique_ptr<SafetensorsRows> rows_;
 };
 
-/// A layer that is solved as a whole, with factors. Whole or not at all.
-void write_layer_file(const std::filesystem::path& directory, const LayerDecomposition& layer);
+/// The file of a layer that is solved as a whole, with factors, whole or not at all; and its record of
+/// progress.
+/// @param run as in LayerFile
+void write_factors(const std::filesystem::path& directory, const LayerDecomposition& layer,
+                   const std::string& run);
+
+/// Fills `layer`, of which all but the factors is known, from what an earlier run left; false where there is
+/// nothing. @throws Error(kUsage) when the folder holds the beginning of another run
+bool read_factors(const std::filesystem::path& directory, LayerDecomposition& layer, const std::string& run);
 
 /// The tensors of a layer's file into `layer`, k eigenpairs of n directions where its method has them,
 /// factors where it has those. @throws Error(kBadInput) when they do not fit its sizes

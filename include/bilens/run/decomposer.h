@@ -20,7 +20,7 @@ class Decomposer {
   LayerDecomposition solve(const SourceLayer& layer) const;
 
   /// What the config's method finds, written into a decomposition directory: eigenpairs as they are found,
-  /// after what an earlier run left there; factors whole.
+  /// after what an earlier run left there; factors a layer at a time.
   LayerDecomposition write(const SourceLayer& layer, const std::filesystem::path& directory) const;
 
  private:
