@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "bilens/core/error.h"
+#include "bilens/io/weights.h"
 
 namespace bilens {
 
@@ -47,8 +48,7 @@ std::vector<fs::path> matches(const std::string& pattern) {
 
 bool is_model_directory(const fs::path& path) {
   if (!fs::is_directory(path)) return false;
-  if (fs::exists(path / "model.safetensors") || fs::exists(path / "model.safetensors.index.json"))
-    return true;
+  if (has_weights(path)) return true;
   // A model whose weights are missing is still one, to be named as bad; a run's own config.json has no
   // model_type.
   std::ifstream config(path / "config.json");
