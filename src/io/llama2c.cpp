@@ -16,7 +16,7 @@ namespace {
 
 constexpr char kMagic[] = {'2', '4', 'k', 'a'};  // 0x616b3432, little-endian
 constexpr size_t kLegacyHeader = 7 * sizeof(int32_t), kHeader = 256;
-constexpr int64_t kMaxLayers = 10'000;
+constexpr int64_t kMaxLayers = 10'000, kMaxPositions = 1 << 24;
 
 Error bad(const std::string& where, const std::string& expected, const std::string& found,
           const std::string& fix = "The file is damaged, or no llama2.c model.") {
@@ -66,9 +66,11 @@ void check(const Llama2cHeader& header, const std::string& where) {
     if (size <= 0 || size > INT32_MAX)
       throw bad(where + ": " + name, "a positive size", std::to_string(size));
   }
-  if (header.n_layers > kMaxLayers) {
-    throw bad(where + ": n_layers", "at most " + std::to_string(kMaxLayers), std::to_string(header.n_layers));
-  }
+  const auto at_most = [&](const char* name, int64_t size, int64_t most) {
+    if (size > most) throw bad(where + ": " + name, "at most " + std::to_string(most), std::to_string(size));
+  };
+  at_most("n_layers", header.n_layers, kMaxLayers);
+  at_most("seq_len", header.seq_len, kMaxPositions);
   if (header.dim % header.n_heads != 0 || header.head_dim() % 2 != 0) {
     throw bad(where + ": n_heads", "heads of an even size that fill dim " + std::to_string(header.dim),
               std::to_string(header.n_heads));

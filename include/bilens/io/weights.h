@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bilens/io/llama2c.h"
+#include "bilens/io/safetensors.h"
 #include "bilens/io/weight_file.h"
 
 namespace bilens {
