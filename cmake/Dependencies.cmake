@@ -22,6 +22,9 @@ bilens_dependency(spdlog https://github.com/gabime/spdlog/archive/refs/tags/v1.1
 bilens_dependency(cxxopts https://github.com/jarro2783/cxxopts/archive/refs/tags/v3.2.0.tar.gz
   9f43fa972532e5df6c5fd5ad0f5bac606cdec541ccaf1732463d8070bbb7f03b)
 find_package(ZLIB REQUIRED)
+# Not by find_package: Debian's libzip-config.cmake fails where libzip's programs are not installed.
+find_library(BILENS_LIBZIP zip REQUIRED)
+find_path(BILENS_LIBZIP_INCLUDE zip.h REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 if(BUILD_TESTING OR NOT DEFINED BUILD_TESTING)
   bilens_dependency(Catch2 https://github.com/catchorg/Catch2/archive/refs/tags/v3.4.0.zip

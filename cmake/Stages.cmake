@@ -41,7 +41,8 @@ configure_file(${PROJECT_SOURCE_DIR}/cmake/version.cpp.in ${PROJECT_BINARY_DIR}/
 target_sources(bilens_core PRIVATE ${PROJECT_BINARY_DIR}/version.cpp)
 target_link_libraries(bilens_core PUBLIC nlohmann_json::nlohmann_json PRIVATE spdlog::spdlog OpenSSL::Crypto)
 target_link_libraries(bilens_tensor PUBLIC bilens_torch)
-target_link_libraries(bilens_io PRIVATE ZLIB::ZLIB)
+target_link_libraries(bilens_io PRIVATE ZLIB::ZLIB ${BILENS_LIBZIP})
+target_include_directories(bilens_io PRIVATE ${BILENS_LIBZIP_INCLUDE})
 target_link_libraries(bilens_cli PRIVATE cxxopts::cxxopts)
 include(Embed)  # src/report/page.{html,css,js} as strings in bilens_report
 if(BILENS_CUDA_ENABLED)

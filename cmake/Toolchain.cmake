@@ -31,8 +31,13 @@ if(BILENS_SANITIZE)
   set(flags -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_compile_options(bilens_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:${flags}>)
   # The sanitizers' own branches make GCC warn of values that are never read uninitialised (see its manual).
-  target_compile_options(bilens_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-maybe-uninitialized>)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    target_compile_options(bilens_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-maybe-uninitialized>)
+  endif()
   # libtorch was built without sanitizers: type information of its classes is not comparable.
   target_compile_options(bilens_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fno-sanitize=vptr>)
   target_link_options(bilens_options INTERFACE -fsanitize=address,undefined)
+endif()
+if(BILENS_FUZZ)
+  target_compile_options(bilens_options INTERFACE -fsanitize=fuzzer-no-link)  # coverage, which leads the fuzzer
 endif()

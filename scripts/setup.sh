@@ -48,6 +48,7 @@ find_missing_packages() {
   needed=() helpful=()
   have "${CXX:-g++}" || needed+=(g++)
   have_library zlib1g-dev zlib.h || needed+=(zlib1g-dev)
+  have_library libzip-dev zip.h || needed+=(libzip-dev)
   have_library libssl-dev openssl/sha.h || needed+=(libssl-dev)
   [[ -x .venv/bin/python ]] || find_python || needed+=(python3 python3-venv)
   have git || helpful+=(git)

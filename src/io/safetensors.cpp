@@ -1,16 +1,15 @@
 #include "bilens/io/safetensors.h"
 
 #include <ATen/ATen.h>
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
 
 #include "bilens/core/files.h"
 #include "bilens/tensor/shape.h"
+#include "impostors.h"
+#include "mapped_file.h"
+#include "tensor_over.h"
 
 namespace bilens {
 
@@ -51,39 +50,6 @@ Error bad(const std::string& where, const std::string& expected, const std::stri
   return Error(ExitCode::kBadInput, {where, expected, found, fix});
 }
 
-/// Maps a whole file; the mapping goes with the last tensor that uses it.
-std::shared_ptr<const char> map_file(const std::filesystem::path& path, size_t& size) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) throw system_error(path.string(), "read the file", ExitCode::kBadInput);
-  struct stat status = {};
-  const bool regular = fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
-  size = regular ? static_cast<size_t>(status.st_size) : 0;
-  void* mapping = size > 0 ? mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0) : MAP_FAILED;
-  close(descriptor);
-  if (!regular) throw bad(path.string(), "a file", "something else", "Check the path.");
-  if (size < 8)
-    throw bad(path.string(), "a safetensors file of at least 8 bytes", std::to_string(size) + " bytes");
-  if (mapping == MAP_FAILED) throw system_error(path.string(), "map the file", ExitCode::kBadInput);
-  return {static_cast<const char*>(mapping),
-          [size](const char* data) { munmap(const_cast<char*>(data), size); }};
-}
-
-/// Files that stand where weights should be when a download went wrong.
-void refuse_impostors(const std::filesystem::path& path, const std::string& start) {
-  if (start.rfind("version ", 0) == 0) {
-    throw bad(path.string(), "weights", "a Git-LFS pointer",
-              "Fetch the real file, for example with `git lfs pull`.");
-  }
-  if (start.rfind("<!", 0) == 0 || start.rfind("<html", 0) == 0) {
-    throw bad(path.string(), "weights", "an HTML page",
-              "The download returned an error page: obtain the file again.");
-  }
-  if (start.rfind("PK\x03\x04", 0) == 0) {
-    throw bad(path.string(), "a safetensors file", "a zip archive (a PyTorch .pt or .bin?)",
-              "Save it with safetensors.torch.save_file.");
-  }
-}
-
 TensorInfo read_entry(const std::string& where, const Json& entry) {
   if (!entry.is_object() || !entry.contains("dtype") || !entry.contains("shape") ||
       !entry.contains("data_offsets")) {
@@ -106,16 +72,11 @@ TensorInfo read_entry(const std::string& where, const Json& entry) {
 
   TensorInfo info{known->second, {}, offsets[0].get<size_t>(), offsets[1].get<size_t>()};
   if (info.begin > info.end) throw bad(where, "data_offsets that do not decrease", offsets.dump());
-  size_t bytes = c10::elementSize(info.dtype);
-  for (const auto& size : entry.at("shape")) {
-    if (size.get<uint64_t>() > uint64_t{INT64_MAX} ||
-        __builtin_mul_overflow(bytes, size.get<size_t>(), &bytes)) {
-      throw bad(where, "a shape that fits into memory", entry.at("shape").dump());
-    }
-    info.shape.push_back(size.get<int64_t>());
-  }
-  if (bytes != info.end - info.begin) {
-    throw bad(where, std::to_string(bytes) + " bytes for dtype and shape " + describe_shape(info.shape),
+  for (const auto& size : entry.at("shape")) info.shape.push_back(size.get<int64_t>());
+  const auto bytes = tensor_bytes(info.dtype, info.shape);
+  if (!bytes) throw bad(where, "a shape that fits into memory", entry.at("shape").dump());
+  if (*bytes != info.end - info.begin) {
+    throw bad(where, std::to_string(*bytes) + " bytes for dtype and shape " + describe_shape(info.shape),
               "a span of " + std::to_string(info.end - info.begin));
   }
   return info;
@@ -153,24 +114,21 @@ void check_tiling(const std::string& path, const std::map<std::string, TensorInf
 
 }  // namespace
 
-int64_t TensorInfo::elements() const {
-  int64_t count = 1;
-  for (const int64_t size : shape) count *= size;
-  return count;
-}
-
-SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path) {
-  size_t size = 0;
-  const auto mapping = map_file(path, size);
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : WeightFile(path) {
+  const MappedFile file = map_file(path);
+  if (file.size < 8) {
+    refuse_impostors(path, file.start(16));
+    throw bad(path.string(), "a safetensors file of at least 8 bytes", std::to_string(file.size) + " bytes");
+  }
   uint64_t header_bytes = 0;
-  std::memcpy(&header_bytes, mapping.get(), 8);
-  if (header_bytes < 2 || header_bytes > std::min<uint64_t>(kMaxHeader, size - 8)) {
-    refuse_impostors(path, std::string(mapping.get(), std::min<size_t>(size, 16)));
-    throw bad(path.string() + " at byte 0",
-              "a header of 2 to " + std::to_string(std::min<uint64_t>(kMaxHeader, size - 8)) + " bytes",
+  std::memcpy(&header_bytes, file.data.get(), 8);
+  const uint64_t most = std::min<uint64_t>(kMaxHeader, file.size - 8);
+  if (header_bytes < 2 || header_bytes > most) {
+    refuse_impostors(path, file.start(16));
+    throw bad(path.string() + " at byte 0", "a header of 2 to " + std::to_string(most) + " bytes",
               std::to_string(header_bytes));
   }
-  const std::string text(mapping.get() + 8, header_bytes);
+  const std::string text(file.data.get() + 8, header_bytes);
   if (text[0] != '{')
     throw bad(path.string() + " at byte 8", "a header that starts with {", "another character");
   const Json header = parse_json(text, path.string() + " (header)", ExitCode::kBadInput);
@@ -181,29 +139,12 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
       tensors_.emplace(name, read_entry(path.string() + ": " + name, entry));
     }
   }
-  check_tiling(path.string(), tensors_, size - 8 - header_bytes);
-  data_ = std::shared_ptr<const char>(mapping, mapping.get() + 8 + header_bytes);
+  check_tiling(path.string(), tensors_, file.size - 8 - header_bytes);
+  data_ = std::shared_ptr<const char>(file.data, file.data.get() + 8 + header_bytes);
 }
 
-at::Tensor SafetensorsFile::tensor(const std::string& name) const {
-  const auto found = tensors_.find(name);
-  if (found == tensors_.end()) {
-    std::vector<std::string> names;
-    for (const auto& item : tensors_) names.push_back(item.first);
-    const auto near = nearest(name, names);
-    throw Error(ExitCode::kBadInput, {path_.string(), "a tensor named " + name, "none",
-                                      near.empty() ? "" : "Did you mean " + near + "?"});
-  }
-  const TensorInfo& info = found->second;
-  if (info.elements() == 0) return at::empty(info.shape, at::dtype(info.dtype));
-  char* start = const_cast<char*>(data_.get()) + info.begin;
-  const auto view = at::from_blob(
-      start, info.shape, [keep = data_](void*) {}, at::dtype(info.dtype));
-  const bool aligned = reinterpret_cast<uintptr_t>(start) % c10::elementSize(info.dtype) == 0;
-  if (aligned) return view;
-  auto copy = at::empty(info.shape, at::dtype(info.dtype));
-  std::memcpy(copy.mutable_data_ptr(), start, info.end - info.begin);
-  return copy;
+at::Tensor SafetensorsFile::load(const std::string&, const TensorInfo& info) const {
+  return tensor_over({data_, data_.get() + info.begin}, info.dtype, info.shape);
 }
 
 size_t TensorSpec::bytes() const {

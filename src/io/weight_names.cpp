@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cctype>
+#include <optional>
 #include <regex>
 
 #include "bilens/tensor/shape.h"
@@ -14,18 +16,123 @@ namespace {
 /// Conventional places of the norm's gain that feeds an MLP, seen from the prefix "...layers.N.mlp.".
 const char* const kNorms[] = {"post_attention_layernorm.weight", "ffn_norm.weight"};
 
-int64_t layer_number(const std::string& prefix, int64_t otherwise) {
-  const std::regex number("(?:^|\\.)(\\d{1,9})(?=\\.|$)");
+/// The last number among the dotted parts of a name.
+int64_t layer_number(const std::string& name, int64_t otherwise) {
   int64_t found = otherwise;
-  for (auto it = std::sregex_iterator(prefix.begin(), prefix.end(), number); it != std::sregex_iterator();
-       ++it) {
-    found = std::stoll((*it)[1].str());
+  for (size_t begin = 0; begin < name.size();) {
+    const size_t end = std::min(name.find('.', begin), name.size());
+    const std::string part = name.substr(begin, end - begin);
+    const bool number =
+        !part.empty() && part.size() < 10 &&
+        std::all_of(part.begin(), part.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+    if (number) found = std::stoll(part);
+    begin = end + 1;
   }
   return found;
 }
 
 std::string if_present(const Weights& weights, const std::string& name) {
   return weights.contains(name) ? name : "";
+}
+
+/// How the tensors of a gated MLP are called behind a prefix; # is a number. Without `up`, `gate` is packed:
+/// its rows are those of both, gate first.
+struct MlpForm {
+  const char *gate, *up, *down;
+};
+
+constexpr const char* kBlock = "blocks.#.weight";
+
+constexpr MlpForm kForms[] = {
+    {"gate_proj.weight", "up_proj.weight", "down_proj.weight"},  // Hugging Face's Llama, and ours
+    {"gate_up_proj.weight", "", "down_proj.weight"},             // Hugging Face's Phi-3
+    {"feed_forward.w1.weight", "feed_forward.w3.weight", "feed_forward.w2.weight"},  // Llama's own
+    {"W_l", "W_r", "W_p"},
+    {"W_l.weight", "W_r.weight", "W_p.weight"},
+    {"w_l", "w_r", "w_p"},
+    {"w_l.weight", "w_r.weight", "w_p.weight"},
+    {"mlp.w.weight", "", "mlp.p.weight"},  // language models of arXiv 2406.03947, 2410.08417
+    {kBlock, "", ""},                      // their image classifiers
+};
+
+bool ends_component(const std::string& text, size_t end) {
+  return end == 0 || text[end - 1] == '.' || text[end - 1] == '_' || text[end - 1] == '/';
+}
+
+/// What stands in front of the form in the name; nothing where the name is not of this form.
+std::optional<std::string> prefix_of(const std::string& name, const std::string& form) {
+  size_t at = name.size();
+  for (size_t i = form.size(); i-- > 0;) {
+    const size_t end = at;
+    if (form[i] == '#') {
+      while (at > 0 && std::isdigit(static_cast<unsigned char>(name[at - 1])) != 0) --at;
+      if (at == end) return std::nullopt;
+    } else if (at == 0 || name[--at] != form[i]) {
+      return std::nullopt;
+    }
+  }
+  return ends_component(name, at) ? std::optional(name.substr(0, at)) : std::nullopt;
+}
+
+/// "x.weight" -> "x.bias", where there is one.
+std::string bias_of(const Weights& weights, const std::string& name) {
+  const std::string suffix = ".weight";
+  if (!name.ends_with(suffix)) return "";
+  return if_present(weights, name.substr(0, name.size() - suffix.size()) + ".bias");
+}
+
+std::string norm_before(const Weights& weights, const std::string& prefix) {
+  const std::string block = prefix.ends_with("mlp.") ? prefix.substr(0, prefix.size() - 4) : prefix;
+  for (const char* norm : kNorms) {
+    if (weights.contains(block + norm)) return block + norm;
+  }
+  return "";
+}
+
+MlpNames separate_mlp(const Weights& weights, const MlpForm& form, const std::string& gate,
+                      const std::string& prefix) {
+  MlpNames mlp;
+  mlp.gate = gate;
+  mlp.up = prefix + form.up;
+  if (!weights.contains(mlp.up)) {
+    throw Error(ExitCode::kBadInput, {weights.path().string(), mlp.up + " beside " + gate, "none", ""});
+  }
+  mlp.down = if_present(weights, prefix + form.down);
+  mlp.gate_bias = bias_of(weights, mlp.gate);
+  mlp.up_bias = bias_of(weights, mlp.up);
+  mlp.down_bias = bias_of(weights, prefix + form.down);
+  return mlp;
+}
+
+std::string rows_of(const std::string& name, int64_t begin, int64_t end) {
+  if (name.empty()) return "";
+  return name + "[" + std::to_string(begin) + ":" + std::to_string(end) + "]";
+}
+
+/// Left rows, then as many right ones. Empty where the tensor is no matrix: a norm, for instance.
+MlpNames packed_mlp(const Weights& weights, const MlpForm& form, const std::string& name,
+                    const std::string& prefix) {
+  MlpNames mlp;
+  const auto& shape = weights.tensors().at(name).shape;
+  if (shape.size() != 2) return mlp;
+  const int64_t half = shape[0] / 2;
+  if (*form.down != '\0') mlp.down = if_present(weights, prefix + form.down);
+  const auto down_shape =
+      mlp.down.empty() ? std::vector<int64_t>{0, half} : weights.tensors().at(mlp.down).shape;
+  if (half == 0 || shape[0] % 2 != 0 || down_shape.size() != 2 || down_shape[1] != half) {
+    throw Error(ExitCode::kBadInput, {weights.path().string() + ": " + name,
+                                      mlp.down.empty() ? "an even number of rows, those of gate and up"
+                                                       : "twice as many rows as " + mlp.down +
+                                                             " has columns, those of gate and up",
+                                      "shape " + describe_shape(shape), "It may be no gated MLP."});
+  }
+  const std::string bias = bias_of(weights, name);
+  mlp.gate = rows_of(name, 0, half);
+  mlp.up = rows_of(name, half, 2 * half);
+  mlp.gate_bias = rows_of(bias, 0, half);
+  mlp.up_bias = rows_of(bias, half, 2 * half);
+  mlp.down_bias = mlp.down.empty() ? "" : bias_of(weights, mlp.down);
+  return mlp;
 }
 
 }  // namespace
@@ -63,34 +170,32 @@ at::Tensor read_expression(const Weights& weights, const std::string& expression
 }
 
 std::vector<MlpNames> find_mlps(const Weights& weights) {
-  const std::string suffix = "gate_proj.weight";
   std::vector<MlpNames> mlps;
   for (const auto& [name, info] : weights.tensors()) {
-    const bool is_gate =
-        name.size() >= suffix.size() && name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0;
-    if (!is_gate) continue;
-    const std::string prefix = name.substr(0, name.size() - suffix.size());
-    if (!weights.contains(prefix + "up_proj.weight")) {
-      throw Error(ExitCode::kBadInput,
-                  {weights.path().string(), prefix + "up_proj.weight beside " + name, "none", ""});
+    for (const auto& form : kForms) {
+      const auto prefix = prefix_of(name, form.gate);
+      if (!prefix) continue;
+      MlpNames mlp = *form.up == '\0' ? packed_mlp(weights, form, name, *prefix)
+                                      : separate_mlp(weights, form, name, *prefix);
+      if (mlp.gate.empty()) break;
+      mlp.layer = layer_number(name, static_cast<int64_t>(mlps.size()));
+      mlp.norm = norm_before(weights, *prefix);
+      mlps.push_back(mlp);
+      break;
     }
-    MlpNames mlp;
-    mlp.layer = layer_number(prefix, static_cast<int64_t>(mlps.size()));
-    mlp.gate = name;
-    mlp.up = prefix + "up_proj.weight";
-    mlp.down = if_present(weights, prefix + "down_proj.weight");
-    mlp.gate_bias = if_present(weights, prefix + "gate_proj.bias");
-    mlp.up_bias = if_present(weights, prefix + "up_proj.bias");
-    mlp.down_bias = if_present(weights, prefix + "down_proj.bias");
-    const std::string block =
-        prefix.size() > 4 && prefix.ends_with("mlp.") ? prefix.substr(0, prefix.size() - 4) : prefix;
-    for (const char* norm : kNorms) {
-      if (mlp.norm.empty()) mlp.norm = if_present(weights, block + norm);
-    }
-    mlps.push_back(mlp);
   }
   std::stable_sort(mlps.begin(), mlps.end(), [](const auto& a, const auto& b) { return a.layer < b.layer; });
   return mlps;
+}
+
+ClassifierEnds find_classifier_ends(const Weights& weights) {
+  for (const auto& [name, info] : weights.tensors()) {
+    const auto prefix = prefix_of(name, kBlock);
+    if (!prefix) continue;
+    const std::string embed = *prefix + "embed.weight", head = *prefix + "head.weight";
+    if (weights.contains(embed) && weights.contains(head)) return {embed, head};
+  }
+  return {};
 }
 
 }  // namespace bilens

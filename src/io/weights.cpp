@@ -1,10 +1,10 @@
 #include "bilens/io/weights.h"
 
 #include <algorithm>
-#include <fstream>
 #include <set>
 
 #include "bilens/core/sha256.h"
+#include "shard_index.h"
 
 namespace bilens {
 
@@ -12,81 +12,90 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// The shard that each tensor should be in. Names are file names only: an index must not reach outside its
-/// folder.
-std::map<std::string, std::string> read_index(const fs::path& index_file) {
-  const Json index = read_json(index_file, ExitCode::kBadInput);
-  if (!index.is_object() || !index.contains("weight_map") || !index.at("weight_map").is_object()) {
-    throw Error(ExitCode::kBadInput,
-                {index_file.string(), "an object with a weight_map", describe(index), ""});
+/// A directory's weights: a file or the index of its shards; the first that is there counts.
+const char* const kFiles[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+                              "pytorch_model.bin.index.json"};
+
+fs::path find_weights(const fs::path& directory) {
+  for (const char* name : kFiles) {
+    if (fs::exists(directory / name)) return directory / name;
   }
-  std::map<std::string, std::string> shards;
-  for (const auto& [tensor, file] : index.at("weight_map").items()) {
-    const std::string name = file.is_string() ? file.get<std::string>() : "";
-    if (name.empty() || name == "." || name == ".." || name.find_first_of("/\\") != std::string::npos) {
-      throw Error(ExitCode::kBadInput,
-                  {index_file.string() + ": weight_map." + tensor, "a plain file name in this folder",
-                   describe(file), "An index must not point outside its folder."});
-    }
-    shards[tensor] = name;
-  }
-  return shards;
+  return {};
 }
 
 }  // namespace
 
+bool has_weights(const fs::path& directory) { return !find_weights(directory).empty(); }
+
 Weights::Weights(const fs::path& path) : path_(path) {
   if (!fs::exists(path))
     throw Error(ExitCode::kBadInput, {path.string(), "a model", "nothing there", "Check the path."});
-  if (!fs::is_directory(path)) {
-    add_file(path);
-    return;
+  const fs::path file = fs::is_directory(path) ? find_weights(path) : path;
+  if (file.empty()) {
+    throw Error(ExitCode::kBadInput,
+                {path.string(), "model.safetensors, pytorch_model.bin or the .index.json of one of them",
+                 "none", "Name a model directory or a weight file."});
   }
-  const fs::path single = path / "model.safetensors";
-  const fs::path index_file = path / "model.safetensors.index.json";
-  if (fs::exists(single)) {
-    add_file(single);
-  } else if (fs::exists(index_file)) {
-    const auto shards = read_index(index_file);
-    std::set<std::string> names;
-    for (const auto& item : shards) names.insert(item.second);
-    for (const auto& name : names) add_file(path / name);
-    for (const auto& [tensor, shard] : shards) {
-      const auto owner = owner_.find(tensor);
-      const std::string found =
-          owner == owner_.end() ? "in no shard" : "in " + owner->second->path().filename().string();
-      if (found != "in " + shard) {
-        throw Error(ExitCode::kBadInput,
-                    {path.string() + ": " + tensor, "in " + shard + " as the index says", found, ""});
-      }
+  file.extension() == ".json" ? add_shards(file) : add_file(file);
+  for (const char* wrapper : {"module.", "_orig_mod.", "module."}) strip(wrapper);
+}
+
+void Weights::add_shards(const fs::path& index_file) {
+  const auto shards = read_shard_index(index_file);
+  std::set<std::string> names;
+  for (const auto& item : shards) names.insert(item.second);
+  for (const auto& name : names) add_file(index_file.parent_path() / name);
+  for (const auto& [tensor, shard] : shards) {
+    const auto owner = owner_.find(tensor);
+    const std::string found =
+        owner == owner_.end() ? "in no shard" : "in " + owner->second.file->path().filename().string();
+    if (found != "in " + shard) {
+      throw Error(ExitCode::kBadInput,
+                  {path_.string() + ": " + tensor, "in " + shard + " as the index says", found, ""});
     }
-    for (const auto& item : tensors_) {
-      if (shards.count(item.first) == 0) {
-        throw Error(ExitCode::kBadInput,
-                    {path.string() + ": " + item.first, "listed in the index", "only in a shard", ""});
-      }
+  }
+  for (const auto& item : tensors_) {
+    if (shards.count(item.first) == 0) {
+      throw Error(ExitCode::kBadInput,
+                  {path_.string() + ": " + item.first, "listed in the index", "only in a shard", ""});
     }
-  } else {
-    throw Error(ExitCode::kBadInput, {path.string(), "model.safetensors or model.safetensors.index.json",
-                                      "neither", "Name a model directory or a .safetensors file."});
   }
 }
 
 void Weights::add_file(const fs::path& file) {
-  const auto opened = std::make_shared<SafetensorsFile>(file);
+  const auto opened = open_weight_file(file);
+  if (const auto* llama2c = dynamic_cast<const Llama2cFile*>(opened.get())) llama2c_ = llama2c->header();
   files_.push_back(file);
   for (const auto& [name, info] : opened->tensors()) {
     if (!tensors_.emplace(name, info).second) {
       throw Error(ExitCode::kBadInput,
                   {file.string() + ": " + name, "each tensor once", "it is in two shards", ""});
     }
-    owner_[name] = opened;
+    owner_[name] = {opened, name};
   }
+}
+
+void Weights::strip(const std::string& wrapper) {
+  const bool wrapped =
+      !tensors_.empty() && std::all_of(tensors_.begin(), tensors_.end(),
+                                       [&](const auto& item) { return item.first.rfind(wrapper, 0) == 0; });
+  if (!wrapped) return;
+  const auto stripped = [&](auto& by_name) {
+    std::decay_t<decltype(by_name)> result;
+    for (auto& [name, value] : by_name) result.emplace(name.substr(wrapper.size()), std::move(value));
+    by_name = std::move(result);
+  };
+  stripped(tensors_);
+  stripped(owner_);
 }
 
 at::Tensor Weights::tensor(const std::string& name) const {
   const auto owner = owner_.find(name);
-  if (owner != owner_.end()) return owner->second->tensor(name);
+  if (owner != owner_.end()) return owner->second.file->tensor(owner->second.name);
+  if (files_.size() == 1 && !owner_.empty()) {  // its file may know more than the names
+    const auto& [first, any] = *owner_.begin();
+    return any.file->tensor(any.name.substr(0, any.name.size() - first.size()) + name);
+  }
   std::vector<std::string> names;
   for (const auto& item : tensors_) names.push_back(item.first);
   const auto near = nearest(name, names);

@@ -63,6 +63,18 @@ std::vector<SourceLayer> classifier_layers(const Weights& weights, const Classif
   return layers;
 }
 
+/// Gives the first and the last layer of a classifier with foreign names what its own format has by
+/// config.json.
+void add_classifier_ends(const Weights& weights, std::vector<SourceLayer>& layers) {
+  const auto ends = find_classifier_ends(weights);
+  if (ends.embed.empty() || layers.empty()) return;
+  auto &first = layers.front(), &last = layers.back();
+  first.embed = weights.tensor(ends.embed);
+  last.head = weights.tensor(ends.head);
+  require_shape(first.embed, {first.layer.gate.size(-1), -1}, weights.path().string() + ": " + ends.embed);
+  require_shape(last.head, {-1, last.layer.gate.size(0)}, weights.path().string() + ": " + ends.head);
+}
+
 MlpNames mapped(const WeightMap& map) {
   if (map.gate.empty() || map.up.empty()) {
     throw Error(ExitCode::kUsage,
@@ -126,11 +138,13 @@ LayerSource load_layers(const fs::path& path, const WeightMap& map, bool fold_no
     for (const auto& names : find_mlps(weights)) {
       source.layers.push_back({names.layer, read_layer(weights, names, fold_norm), {}, {}});
     }
+    add_classifier_ends(weights, source.layers);
   }
   if (source.layers.empty()) {
     throw Error(
         ExitCode::kBadInput,
-        {path.string(), "tensors named ...gate_proj.weight and ...up_proj.weight", "none",
+        {path.string(), "tensors named ...gate_proj.weight and ...up_proj.weight, or as another known format",
+         "none",
          "Name the tensors in the config: \"weights\": {\"gate\": ..., \"up\": ..., \"down\": ...}."});
   }
   for (const auto& layer : source.layers)

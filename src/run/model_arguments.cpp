@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "bilens/core/error.h"
+#include "bilens/io/weights.h"
 
 namespace bilens {
 
@@ -14,9 +15,14 @@ namespace fs = std::filesystem;
 
 namespace {
 
+bool is_weight_file(const fs::path& path) {
+  const auto extension = path.extension();
+  return extension == ".safetensors" || extension == ".bin" || extension == ".pt" || extension == ".pth";
+}
+
 /// The model that a path is by itself; empty where it is none.
 fs::path single_model(const fs::path& path) {
-  if (fs::is_regular_file(path)) return path.extension() == ".safetensors" ? path : fs::path();
+  if (fs::is_regular_file(path)) return is_weight_file(path) ? path : fs::path();
   if (is_model_directory(path)) return path;
   return is_model_directory(path / "model") ? path / "model" : fs::path();
 }
@@ -27,6 +33,8 @@ std::vector<fs::path> models_at(const fs::path& path) {
   if (!fs::is_directory(path)) return found;
   for (const auto& entry : fs::directory_iterator(path)) {
     if (entry.path().filename().string().front() == '.') continue;
+    // Here a .bin may be anything, a tokenizer for instance.
+    if (fs::is_regular_file(entry.path()) && entry.path().extension() != ".safetensors") continue;
     if (const auto model = single_model(entry.path()); !model.empty()) found.push_back(model);
   }
   std::sort(found.begin(), found.end());
@@ -47,8 +55,7 @@ std::vector<fs::path> matches(const std::string& pattern) {
 
 bool is_model_directory(const fs::path& path) {
   if (!fs::is_directory(path)) return false;
-  if (fs::exists(path / "model.safetensors") || fs::exists(path / "model.safetensors.index.json"))
-    return true;
+  if (has_weights(path)) return true;
   // A model whose weights are missing is still one, to be named as bad; a run's own config.json has no
   // model_type.
   std::ifstream config(path / "config.json");
@@ -74,7 +81,7 @@ std::vector<fs::path> expand_models(const std::vector<std::string>& arguments) {
     }
     if (found.empty()) {
       throw Error(ExitCode::kBadInput,
-                  {argument, "a model directory, a .safetensors file, a folder of models or a glob",
+                  {argument, "a model directory, a weight file, a folder of models or a glob",
                    fs::exists(path) ? "a folder without a model" : "nothing there", "Check the path."});
     }
     models.insert(models.end(), found.begin(), found.end());

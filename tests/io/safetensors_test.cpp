@@ -184,7 +184,6 @@ TEST_CASE("files that stand where weights should be are named") {
                  "Git-LFS pointer"));
   CHECK(contains(refusal("<!DOCTYPE html><html><body>404</body></html>"), "HTML page"));
   CHECK(contains(refusal("<html><body>404</body></html>"), "HTML page"));
-  CHECK(contains(refusal(std::string("PK\x03\x04\x14\x00\x00\x00\x00\x00", 10)), "zip archive"));
 }
 
 TEST_CASE("a header whose size happens to read as text is no impostor") {

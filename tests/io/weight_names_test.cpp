@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "bilens/io/safetensors.h"
 #include "caught.h"
 #include "temporary_folder.h"
 
@@ -102,6 +103,87 @@ TEST_CASE("an MLP without a prefix counts as layer 0, and a gate without its up_
   const auto error = caught([&] { find_mlps(*half); });
   CHECK(error.code() == ExitCode::kBadInput);
   CHECK(contains(error.what(), "layers.0.mlp.up_proj.weight"));
+}
+
+/// Weights with one matrix each of these sizes.
+Weights shaped(const test::TemporaryFolder& folder,
+               const std::vector<std::pair<std::string, std::vector<int64_t>>>& shapes) {
+  NamedTensors tensors;
+  for (const auto& [name, shape] : shapes) tensors.emplace_back(name, at::zeros(shape));
+  write_safetensors(folder / "w.safetensors", tensors);
+  return Weights(folder / "w.safetensors");
+}
+
+TEST_CASE("the papers' image classifiers: packed blocks, left rows before right ones") {
+  const test::TemporaryFolder folder;
+  for (const char* prefix : {"", "net."}) {
+    const std::string p = prefix;
+    const auto weights = shaped(folder, {{p + "embed.weight", {3, 8}},
+                                         {p + "blocks.0.weight", {6, 3}},
+                                         {p + "blocks.0.bias", {6}},
+                                         {p + "blocks.10.weight", {6, 3}},
+                                         {p + "head.weight", {2, 3}}});
+    const auto mlps = find_mlps(weights);
+    REQUIRE(mlps.size() == 2);
+    CHECK(mlps[0].gate == p + "blocks.0.weight[0:3]");
+    CHECK(mlps[0].up == p + "blocks.0.weight[3:6]");
+    CHECK(mlps[0].gate_bias == p + "blocks.0.bias[0:3]");
+    CHECK(mlps[0].up_bias == p + "blocks.0.bias[3:6]");
+    CHECK(mlps[0].down.empty());
+    CHECK(mlps[1].layer == 10);
+    CHECK(mlps[1].gate_bias.empty());
+    CHECK(find_classifier_ends(weights).embed == p + "embed.weight");
+    CHECK(find_classifier_ends(weights).head == p + "head.weight");
+  }
+}
+
+TEST_CASE("the papers' language models, separate matrices, and Llama's own names") {
+  const test::TemporaryFolder folder;
+  const auto packed = find_mlps(shaped(folder, {{"transformer.h.3.mlp.w.weight", {8, 3}},
+                                                {"transformer.h.3.mlp.p.weight", {3, 4}},
+                                                {"transformer.h.3.mlp.p.bias", {3}},
+                                                {"transformer.h.3.attn.o.weight", {3, 3}}}));
+  REQUIRE(packed.size() == 1);
+  CHECK(packed[0].layer == 3);
+  CHECK(packed[0].gate == "transformer.h.3.mlp.w.weight[0:4]");
+  CHECK(packed[0].up == "transformer.h.3.mlp.w.weight[4:8]");
+  CHECK(packed[0].down == "transformer.h.3.mlp.p.weight");
+  CHECK(packed[0].down_bias == "transformer.h.3.mlp.p.bias");
+  for (const char* suffix : {"", ".weight"}) {
+    const std::string s = suffix;
+    const auto separate = find_mlps(shaped(
+        folder, {{"model.0.W_l" + s, {4, 3}}, {"model.0.W_r" + s, {4, 3}}, {"model.0.W_p" + s, {3, 4}}}));
+    REQUIRE(separate.size() == 1);
+    CHECK(separate[0].gate == "model.0.W_l" + s);
+    CHECK(separate[0].up == "model.0.W_r" + s);
+    CHECK(separate[0].down == "model.0.W_p" + s);
+  }
+  const auto llama = find_mlps(shaped(folder, {{"layers.1.feed_forward.w1.weight", {4, 3}},
+                                               {"layers.1.feed_forward.w2.weight", {3, 4}},
+                                               {"layers.1.feed_forward.w3.weight", {4, 3}},
+                                               {"layers.1.ffn_norm.weight", {3}}}));
+  REQUIRE(llama.size() == 1);
+  CHECK(llama[0].up == "layers.1.feed_forward.w3.weight");
+  CHECK(llama[0].down == "layers.1.feed_forward.w2.weight");
+  CHECK(llama[0].norm == "layers.1.ffn_norm.weight");
+}
+
+TEST_CASE("packed tensors that cannot be halved are named, and what only looks alike is passed over") {
+  const test::TemporaryFolder folder;
+  const auto refusal = [&](const std::vector<std::pair<std::string, std::vector<int64_t>>>& shapes) {
+    const auto weights = shaped(folder, shapes);
+    const auto error = caught([&] { find_mlps(weights); });
+    CHECK(error.code() == ExitCode::kBadInput);
+    return std::string(error.what());
+  };
+  CHECK(contains(refusal({{"blocks.0.weight", {5, 3}}}), "blocks.0.weight: expected an even number of rows"));
+  CHECK(
+      contains(refusal({{"h.0.mlp.w.weight", {4, 3}}, {"h.0.mlp.p.weight", {3, 4}}}), "twice as many rows"));
+  CHECK(contains(refusal({{"W_l", {4, 3}}}), "W_r beside W_l"));
+  CHECK(find_mlps(
+            shaped(folder,
+                   {{"blocks.0.weight", {6}}, {"blocks.x.weight", {6, 2}}, {"myblocks.0.weight", {6, 2}}}))
+            .empty());
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "bilens/core/sha256.h"
+#include "bilens/io/safetensors.h"
 #include "caught.h"
 #include "temporary_folder.h"
 
@@ -94,7 +95,7 @@ TEST_CASE("an index that points outside its folder is refused") {
 
 TEST_CASE("an index of another form and a folder without weights are refused") {
   const test::TemporaryFolder folder;
-  CHECK(contains(refusal(folder.path()), "model.safetensors or model.safetensors.index.json, found neither"));
+  CHECK(contains(refusal(folder.path()), "expected model.safetensors, pytorch_model.bin or the .index.json"));
   CHECK(contains(refusal(folder / "none"), "nothing there"));
   for (const char* text : {"[]", "{}", "{\"weight_map\": []}"}) {
     test::write_file(folder / "model.safetensors.index.json", text);
@@ -111,6 +112,44 @@ TEST_CASE("a linked shard is followed, as hub caches need it") {
   std::filesystem::rename(folder / "model-1.safetensors", folder / "blobs/0123");
   std::filesystem::create_symlink("blobs/0123", folder / "model-1.safetensors");
   CHECK(Weights(folder.path()).contains("a"));
+}
+
+TEST_CASE("PyTorch checkpoints stand for a model alone, in a directory, and in shards") {
+  const test::TemporaryFolder folder;
+  const std::filesystem::path fixtures = "tests/io/fixtures";
+  std::filesystem::copy_file(fixtures / "state_dict.bin", folder / "pytorch_model.bin");
+  const Weights whole(folder.path());
+  CHECK(whole.files().size() == 1);
+  CHECK(whole.tensor("embed.weight").sum().item<float>() == 15);
+  CHECK(whole.sha256() == sha256_of_file(fixtures / "state_dict.bin"));
+  std::filesystem::rename(folder / "pytorch_model.bin", folder / "pytorch_model-1.bin");
+  test::write_file(
+      folder / "pytorch_model.bin.index.json",
+      R"({"weight_map": {"embed.weight": "pytorch_model-1.bin", "embed.bias": "pytorch_model-1.bin"}})");
+  CHECK(Weights(folder.path()).tensors().size() == 2);
+  write_safetensors(folder / "model.safetensors", {{"first", at::ones({1})}});
+  CHECK(Weights(folder.path()).contains("first"));  // safetensors goes before pickles
+}
+
+TEST_CASE("what a file is called does not matter where its content says what it is") {
+  const test::TemporaryFolder folder;
+  std::filesystem::copy_file("tests/io/fixtures/state_dict.bin", folder / "model.safetensors");
+  CHECK(Weights(folder.path()).contains("embed.bias"));
+  write_safetensors(folder / "w.bin", {{"a", at::ones({1})}});
+  CHECK(Weights(folder / "w.bin").contains("a"));
+  for (const char* name : {"w.bin", "w.pt", "w.safetensors", "w"}) {
+    test::write_file(folder / name, "nothing that anybody knows");
+    CHECK(contains(refusal(folder / name), name));
+  }
+}
+
+TEST_CASE("the wrappers of DataParallel and torch.compile are no part of the names") {
+  const Weights weights("tests/io/fixtures/checkpoint.pth");
+  CHECK(weights.tensor("embed.weight").sum().item<float>() == 15);
+  CHECK(contains(caught([&] { weights.tensor("embed.bia"); }).what(), "embed.bias?"));
+  const test::TemporaryFolder folder;
+  write_safetensors(folder / "w", {{"module.a", at::ones({1})}, {"b", at::ones({1})}});
+  CHECK(Weights(folder / "w").contains("module.a"));  // in front of some only: names as they are
 }
 
 }  // namespace

@@ -3,44 +3,30 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "bilens/core/json.h"
+#include "bilens/io/weight_file.h"
 
 namespace bilens {
-
-struct TensorInfo {
-  at::ScalarType dtype;
-  std::vector<int64_t> shape;
-  size_t begin, end;  // bytes in the file
-
-  int64_t elements() const;
-};
 
 /// A safetensors file, mapped, not read: a tensor costs nothing until it is used. Every claim of the header
 /// is checked against the file when it is opened. Format: https://github.com/huggingface/safetensors (8-byte
 /// little-endian header size, JSON header, data).
-class SafetensorsFile {
+class SafetensorsFile : public WeightFile {
  public:
   /// @throws Error(kBadInput) that names the byte offset or the tensor.
   explicit SafetensorsFile(const std::filesystem::path& path);
 
-  const std::filesystem::path& path() const { return path_; }
-  const std::map<std::string, TensorInfo>& tensors() const { return tensors_; }
   const Json& metadata() const { return metadata_; }
 
-  /// A view of the mapped file, to be read only; it keeps the mapping alive. @throws Error(kBadInput) when
-  /// absent.
-  at::Tensor tensor(const std::string& name) const;
-
  private:
-  std::filesystem::path path_;
+  at::Tensor load(const std::string& name, const TensorInfo& info) const override;
+
   std::shared_ptr<const char> data_;
-  std::map<std::string, TensorInfo> tensors_;
   Json metadata_ = Json::object();
 };
 

@@ -33,9 +33,17 @@ struct MlpNames {
   std::string norm;                           // gain of the RMSNorm in front
 };
 
-/// Finds every gated MLP among the names: each "<prefix>gate_proj.weight" with its up_proj and, if any,
-/// down_proj. The layer number is the last number in the prefix (else a count). In order of layers.
-/// @throws Error(kBadInput) when a gate has no up_proj.
+/// Finds every gated MLP among the names, by the table in weight_names.cpp: gate_proj, up_proj, down_proj;
+/// W_l, W_r, W_p; packed mlp.w with mlp.p, blocks.N; and others, behind any prefix. The layer number is the
+/// last number in the name (else a count). In order of layers.
+/// @throws Error(kBadInput) when a gate has no up_proj, or a packed tensor cannot be halved.
 std::vector<MlpNames> find_mlps(const Weights& weights);
+
+/// The embedding and the head of an image classifier whose layers are blocks.N.weight: the first layer's
+/// input and the logits are linear in these. Empty for all else.
+struct ClassifierEnds {
+  std::string embed, head;
+};
+ClassifierEnds find_classifier_ends(const Weights& weights);
 
 }  // namespace bilens

@@ -3,38 +3,59 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "bilens/io/llama2c.h"
 #include "bilens/io/safetensors.h"
+#include "bilens/io/weight_file.h"
 
 namespace bilens {
 
-/// The tensors of a model, wherever they lie: a .safetensors file, or a directory in the Hugging Face layout
-/// with model.safetensors or the shards of model.safetensors.index.json.
+/// The tensors of a model, wherever they lie: one file (safetensors, a PyTorch checkpoint, llama2.c), or a
+/// directory in the Hugging Face layout: model.safetensors, the shards of model.safetensors.index.json,
+/// pytorch_model.bin, or the shards of pytorch_model.bin.index.json, the first of these that is there.
+/// "module." (DataParallel) and "_orig_mod." (torch.compile) in front of all names are left out.
 class Weights {
  public:
   /// @throws Error(kBadInput): nothing there, damaged, a shard missing, a tensor not where the index says.
   explicit Weights(const std::filesystem::path& path);
 
-  /// Header entries by name; nothing of the data is read.
+  /// What the files say of their tensors, by name; nothing of the data is read.
   const std::map<std::string, TensorInfo>& tensors() const { return tensors_; }
   bool contains(const std::string& name) const { return tensors_.count(name) != 0; }
+
+  /// To be read only: a view of the mapped file wherever the format allows that.
   at::Tensor tensor(const std::string& name) const;
 
   const std::filesystem::path& path() const { return path_; }
   const std::vector<std::filesystem::path>& files() const { return files_; }
 
+  /// Of a llama2.c file, whose header is also the model's config.
+  const std::optional<Llama2cHeader>& llama2c() const { return llama2c_; }
+
   /// Of one file, its SHA-256; of several, the SHA-256 of their `sha256sum` listing, sorted by name.
   std::string sha256() const;
 
  private:
+  struct Owner {
+    std::shared_ptr<const WeightFile> file;
+    std::string name;  // in the file
+  };
+
   void add_file(const std::filesystem::path& file);
+  void add_shards(const std::filesystem::path& index_file);
+  void strip(const std::string& wrapper);
 
   std::filesystem::path path_;
   std::vector<std::filesystem::path> files_;
   std::map<std::string, TensorInfo> tensors_;
-  std::map<std::string, std::shared_ptr<SafetensorsFile>> owner_;
+  std::map<std::string, Owner> owner_;
+  std::optional<Llama2cHeader> llama2c_;
 };
+
+/// Whether a directory holds weights in one of these layouts.
+bool has_weights(const std::filesystem::path& directory);
 
 }  // namespace bilens

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bilens/core/error.h"
+
+namespace bilens {
+
+struct TensorInfo {
+  at::ScalarType dtype;
+  std::vector<int64_t> shape;
+  size_t begin, end;  // bytes in the file's data
+
+  int64_t elements() const;
+};
+
+/// One file of named tensors, whatever its format, opened without reading the data.
+class WeightFile {
+ public:
+  virtual ~WeightFile() = default;
+
+  const std::filesystem::path& path() const { return path_; }
+  const std::map<std::string, TensorInfo>& tensors() const { return tensors_; }
+
+  /// To be read only: a view of the mapped file, which it keeps alive, wherever the format allows that.
+  /// @throws Error(kBadInput) when absent, with the nearest name.
+  at::Tensor tensor(const std::string& name) const;
+
+ protected:
+  explicit WeightFile(std::filesystem::path path) : path_(std::move(path)) {}
+  virtual at::Tensor load(const std::string& name, const TensorInfo& info) const = 0;
+
+  /// The error for a name that is not among the tensors.
+  virtual Error missing(const std::string& name) const;
+
+  std::filesystem::path path_;
+  std::map<std::string, TensorInfo> tensors_;
+};
+
+/// Opens a file by its content: safetensors, a PyTorch checkpoint (zip), llama2.c; the extension decides only
+/// what damaged contents are taken for.
+/// @throws Error(kBadInput): nothing there, none of these, damaged.
+std::shared_ptr<const WeightFile> open_weight_file(const std::filesystem::path& path);
+
+}  // namespace bilens

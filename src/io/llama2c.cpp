@@ -1,0 +1,184 @@
+#include "bilens/io/llama2c.h"
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+
+#include "impostors.h"
+#include "mapped_file.h"
+#include "tensor_over.h"
+
+namespace bilens {
+
+namespace {
+
+constexpr char kMagic[] = {'2', '4', 'k', 'a'};  // 0x616b3432, little-endian
+constexpr size_t kLegacyHeader = 7 * sizeof(int32_t), kHeader = 256;
+constexpr int64_t kMaxLayers = 10'000, kMaxPositions = 1 << 24;
+
+Error bad(const std::string& where, const std::string& expected, const std::string& found,
+          const std::string& fix = "The file is damaged, or no llama2.c model.") {
+  return Error(ExitCode::kBadInput, {where, expected, found, fix});
+}
+
+int32_t read_int(const char* data) {
+  int32_t value = 0;
+  std::memcpy(&value, data, sizeof(value));
+  return value;
+}
+
+Llama2cHeader read_sizes(const char* data) {
+  const auto at = [&](size_t i) { return int64_t{read_int(data + i * sizeof(int32_t))}; };
+  return {0, at(0), at(1), at(2), at(3), at(4), at(5), at(6), false};
+}
+
+/// Version 0: a negative vocabulary stands for a head of its own.
+Llama2cHeader read_legacy_header(const char* data) {
+  Llama2cHeader header = read_sizes(data);
+  header.shared_classifier = header.vocab_size > 0;
+  header.vocab_size = std::abs(header.vocab_size);
+  return header;
+}
+
+/// Magic number, version, the sizes, whether the head is shared.
+Llama2cHeader read_header(const char* data, const std::string& where) {
+  const int32_t version = read_int(data + 4);
+  if (version != 1) {
+    throw bad(where + ": version", "1", std::to_string(version),
+              version == 2 ? "Quantized files are not read: export it again with version 1." : "");
+  }
+  const int shared = static_cast<unsigned char>(data[8 + kLegacyHeader]);
+  if (shared > 1) throw bad(where + ": shared_classifier", "0 or 1", std::to_string(shared));
+  Llama2cHeader header = read_sizes(data + 8);
+  header.version = version;
+  header.shared_classifier = shared == 1;
+  return header;
+}
+
+void check(const Llama2cHeader& header, const std::string& where) {
+  const std::pair<const char*, int64_t> sizes[] = {
+      {"dim", header.dim},         {"hidden_dim", header.hidden_dim}, {"n_layers", header.n_layers},
+      {"n_heads", header.n_heads}, {"n_kv_heads", header.n_kv_heads}, {"vocab_size", header.vocab_size},
+      {"seq_len", header.seq_len}};
+  for (const auto& [name, size] : sizes) {
+    if (size <= 0 || size > INT32_MAX)
+      throw bad(where + ": " + name, "a positive size", std::to_string(size));
+  }
+  const auto at_most = [&](const char* name, int64_t size, int64_t most) {
+    if (size > most) throw bad(where + ": " + name, "at most " + std::to_string(most), std::to_string(size));
+  };
+  at_most("n_layers", header.n_layers, kMaxLayers);
+  at_most("seq_len", header.seq_len, kMaxPositions);
+  if (header.dim % header.n_heads != 0 || header.head_dim() % 2 != 0) {
+    throw bad(where + ": n_heads", "heads of an even size that fill dim " + std::to_string(header.dim),
+              std::to_string(header.n_heads));
+  }
+  if (header.n_heads % header.n_kv_heads != 0) {
+    throw bad(where + ": n_kv_heads", "a divisor of n_heads " + std::to_string(header.n_heads),
+              std::to_string(header.n_kv_heads));
+  }
+}
+
+/// Places tensors one behind the other.
+class Layout {
+ public:
+  Layout(std::map<std::string, TensorInfo>& tensors, std::string where, size_t begin)
+      : tensors_(tensors), where_(std::move(where)), end_(begin) {}
+
+  void add(const std::string& name, const std::vector<int64_t>& shape) {
+    const size_t begin = end_;
+    skip(shape);
+    tensors_.emplace(name, TensorInfo{at::kFloat, shape, begin, end_});
+  }
+  void add(int64_t layers, const std::string& name, const std::vector<int64_t>& shape) {
+    for (int64_t i = 0; i < layers; ++i) add("model.layers." + std::to_string(i) + "." + name, shape);
+  }
+  void skip(const std::vector<int64_t>& shape) {
+    const auto bytes = tensor_bytes(at::kFloat, shape);
+    if (!bytes || __builtin_add_overflow(end_, *bytes, &end_))
+      throw bad(where_, "sizes that fit into memory", "larger ones");
+  }
+  size_t end() const { return end_; }
+
+ private:
+  std::map<std::string, TensorInfo>& tensors_;
+  std::string where_;
+  size_t end_;
+};
+
+}  // namespace
+
+bool is_llama2c(const std::string& start) { return start.compare(0, 4, std::string(kMagic, 4)) == 0; }
+
+at::Tensor rotary_rows_to_halves(const at::Tensor& rows, int64_t heads) {
+  return rows.reshape({heads, -1, 2, rows.size(1)}).transpose(1, 2).reshape(rows.sizes());
+}
+
+Llama2cFile::Llama2cFile(const std::filesystem::path& path) : WeightFile(path) {
+  const MappedFile file = map_file(path);
+  data_ = file.data;
+  const bool marked = is_llama2c(file.start(4));
+  if (!marked) refuse_impostors(path, file.start(16));
+  if (file.size < (marked ? kHeader : kLegacyHeader)) {
+    throw bad(path.string(),
+              "a llama2.c header of " + std::to_string(marked ? kHeader : kLegacyHeader) + " bytes",
+              std::to_string(file.size) + " bytes");
+  }
+  header_ = marked ? read_header(data_.get(), path.string()) : read_legacy_header(data_.get());
+  check(header_, path.string() + " (read as llama2.c)");
+  const size_t end = marked ? lay_out() : lay_out_legacy();
+  if (end != file.size) {
+    throw bad(path.string(), std::to_string(end) + " bytes by llama2.c's header",
+              std::to_string(file.size) + " bytes");
+  }
+}
+
+size_t Llama2cFile::lay_out_legacy() {
+  const auto& h = header_;
+  const int64_t kv_dim = h.n_kv_heads * h.head_dim(), n = h.n_layers;
+  Layout layout(tensors_, path_.string(), kLegacyHeader);
+  layout.add("model.embed_tokens.weight", {h.vocab_size, h.dim});
+  layout.add(n, "input_layernorm.weight", {h.dim});
+  layout.add(n, "self_attn.q_proj.weight", {h.dim, h.dim});
+  layout.add(n, "self_attn.k_proj.weight", {kv_dim, h.dim});
+  layout.add(n, "self_attn.v_proj.weight", {kv_dim, h.dim});
+  layout.add(n, "self_attn.o_proj.weight", {h.dim, h.dim});
+  layout.add(n, "post_attention_layernorm.weight", {h.dim});
+  layout.add(n, "mlp.gate_proj.weight", {h.hidden_dim, h.dim});
+  layout.add(n, "mlp.down_proj.weight", {h.dim, h.hidden_dim});
+  layout.add(n, "mlp.up_proj.weight", {h.hidden_dim, h.dim});
+  layout.add("model.norm.weight", {h.dim});
+  layout.skip({2, h.seq_len, h.head_dim() / 2});  // cosines and sines of the rotary angles
+  if (!h.shared_classifier) layout.add("lm_head.weight", {h.vocab_size, h.dim});
+  return layout.end();
+}
+
+size_t Llama2cFile::lay_out() {
+  const auto& h = header_;
+  const int64_t kv_dim = h.n_kv_heads * h.head_dim(), n = h.n_layers;
+  Layout layout(tensors_, path_.string(), kHeader);
+  layout.add(n, "input_layernorm.weight", {h.dim});
+  layout.add(n, "post_attention_layernorm.weight", {h.dim});
+  layout.add("model.norm.weight", {h.dim});
+  layout.add("model.embed_tokens.weight", {h.vocab_size, h.dim});
+  layout.add(n, "self_attn.q_proj.weight", {h.dim, h.dim});
+  layout.add(n, "self_attn.k_proj.weight", {kv_dim, h.dim});
+  layout.add(n, "self_attn.v_proj.weight", {kv_dim, h.dim});
+  layout.add(n, "self_attn.o_proj.weight", {h.dim, h.dim});
+  layout.add(n, "mlp.gate_proj.weight", {h.hidden_dim, h.dim});
+  layout.add(n, "mlp.down_proj.weight", {h.dim, h.hidden_dim});
+  layout.add(n, "mlp.up_proj.weight", {h.hidden_dim, h.dim});
+  if (!h.shared_classifier) layout.add("lm_head.weight", {h.vocab_size, h.dim});
+  return layout.end();
+}
+
+at::Tensor Llama2cFile::load(const std::string& name, const TensorInfo& info) const {
+  const auto stored = tensor_over({data_, data_.get() + info.begin}, info.dtype, info.shape);
+  if (name.ends_with(".q_proj.weight")) return rotary_rows_to_halves(stored, header_.n_heads);
+  if (name.ends_with(".k_proj.weight")) return rotary_rows_to_halves(stored, header_.n_kv_heads);
+  return stored;
+}
+
+}  // namespace bilens

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+namespace bilens {
+
+/// A regular file (or a link to one) in the address space, read only; it stays mapped as long as anyone holds
+/// `data`.
+struct MappedFile {
+  std::shared_ptr<const char> data;  // null when the file is empty
+  size_t size = 0;
+
+  /// The first bytes, at most `count`.
+  std::string start(size_t count) const { return {data.get(), count < size ? count : size}; }
+};
+
+/// @throws Error(kBadInput) when there is none, or it is not a regular file.
+MappedFile map_file(const std::filesystem::path& path);
+
+}  // namespace bilens

@@ -1,0 +1,57 @@
+#include "bilens/io/weight_file.h"
+
+#include <cstring>
+
+#include "bilens/io/llama2c.h"
+#include "bilens/io/safetensors.h"
+#include "bilens/io/torch_file.h"
+#include "impostors.h"
+#include "mapped_file.h"
+
+namespace bilens {
+
+namespace {
+
+bool starts_as_safetensors(const MappedFile& file) {
+  uint64_t header_bytes = 0;
+  if (file.size < 10) return false;
+  std::memcpy(&header_bytes, file.data.get(), 8);
+  return file.data.get()[8] == '{' && header_bytes <= file.size - 8;
+}
+
+}  // namespace
+
+int64_t TensorInfo::elements() const {
+  int64_t count = 1;
+  for (const int64_t size : shape) count *= size;
+  return count;
+}
+
+at::Tensor WeightFile::tensor(const std::string& name) const {
+  const auto found = tensors_.find(name);
+  if (found == tensors_.end()) throw missing(name);
+  return load(name, found->second);
+}
+
+Error WeightFile::missing(const std::string& name) const {
+  std::vector<std::string> names;
+  for (const auto& item : tensors_) names.push_back(item.first);
+  const auto near = nearest(name, names);
+  return Error(ExitCode::kBadInput,
+               {path_.string(), "a tensor named " + name, "none",
+                near.empty() ? "`bilens inspect` lists the names." : "Did you mean " + near + "?"});
+}
+
+std::shared_ptr<const WeightFile> open_weight_file(const std::filesystem::path& path) {
+  const MappedFile file = map_file(path);
+  const std::string start = file.start(16), extension = path.extension().string();
+  if (starts_as_safetensors(file)) return std::make_shared<SafetensorsFile>(path);
+  if (is_zip(start) || is_pickle(start)) return std::make_shared<TorchFile>(path);
+  if (is_llama2c(start)) return std::make_shared<Llama2cFile>(path);
+  refuse_impostors(path, start);
+  if (extension == ".pt" || extension == ".pth") return std::make_shared<TorchFile>(path);
+  if (extension == ".bin") return std::make_shared<Llama2cFile>(path);
+  return std::make_shared<SafetensorsFile>(path);
+}
+
+}  // namespace bilens

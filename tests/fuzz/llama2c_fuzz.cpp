@@ -1,0 +1,11 @@
+#include "bilens/io/llama2c.h"
+#include "input_file.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  bilens::fuzz::set_input(data, size);
+  try {
+    bilens::fuzz::read_all(bilens::Llama2cFile("input"));
+  } catch (const bilens::Error&) {
+  }
+  return 0;
+}
