@@ -42,6 +42,7 @@ target_sources(bilens_core PRIVATE ${PROJECT_BINARY_DIR}/version.cpp)
 target_link_libraries(bilens_core PUBLIC nlohmann_json::nlohmann_json PRIVATE spdlog::spdlog OpenSSL::Crypto)
 target_link_libraries(bilens_tensor PUBLIC bilens_torch)
 target_link_libraries(bilens_io PRIVATE ZLIB::ZLIB)
+target_link_libraries(bilens_data PRIVATE SentencePiece::SentencePiece)
 target_link_libraries(bilens_cli PRIVATE cxxopts::cxxopts)
 include(Embed)  # src/report/page.{html,css,js} as strings in bilens_report
 if(BILENS_CUDA_ENABLED)
