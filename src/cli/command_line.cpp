@@ -93,8 +93,7 @@ Outcome tokenizer(const Flags& flags) {
     throw Error(ExitCode::kUsage, {"bilens tokenizer", "train", "\"" + flags.arguments.front() + "\"",
                                    "See `bilens tokenizer --help`."});
   }
-  return run_tokenizer_training(
-      {flags.data, flags.vocabulary, flags.out, flags.threads.value_or(0), flags.dry_run});
+  return run_tokenizer_training({flags.data, flags.vocabulary, flags.out, flags.dry_run});
 }
 
 Outcome inspect(const Flags& flags) { return run_inspection(flags.arguments.front()); }

@@ -78,8 +78,7 @@ std::string reason(const sentencepiece::util::Status& status) {
 
 }  // namespace
 
-std::string train_tokenizer(const std::vector<std::string_view>& stories, int64_t vocabulary,
-                            int64_t threads) {
+std::string train_tokenizer(const std::vector<std::string_view>& stories, int64_t vocabulary) {
   const std::unordered_map<std::string, std::string> settings = {
       {"model_type", "bpe"},
       {"vocab_size", std::to_string(vocabulary)},
@@ -91,7 +90,7 @@ std::string train_tokenizer(const std::vector<std::string_view>& stories, int64_
       {"allow_whitespace_only_pieces", "true"},
       {"byte_fallback", "true"},
       {"max_sentence_length", std::to_string(longest_line(stories))},
-      {"num_threads", std::to_string(std::clamp<int64_t>(threads, 1, 128))},
+      {"num_threads", "16"},  // stands in the file, and little of the work runs on them
       {"minloglevel", "3"}};
   Lines lines(stories);
   std::string model;

@@ -1,7 +1,5 @@
 #include "bilens/run/tokenizer_run.h"
 
-#include <ATen/Parallel.h>
-
 #include <cinttypes>
 
 #include "bilens/core/files.h"
@@ -10,14 +8,14 @@
 #include "bilens/data/text_data.h"
 #include "bilens/data/tokenizer_training.h"
 #include "bilens/run/data_spec.h"
-#include "bilens/tensor/device.h"
 
 namespace bilens {
 
 namespace {
 
 constexpr int64_t kLeastVocabulary = 260;  // <unk>, <s>, </s> and the 256 bytes, and a character
-constexpr int64_t kMemoryPerByte = 10;     // of the text, while its pieces are counted (measured)
+// What training takes beside the text itself (measured).
+constexpr int64_t kTrainingMemory = 17'000'000, kMemoryPerByte = 3;
 
 void check(const TokenizerRunOptions& options) {
   std::vector<Problem> problems;
@@ -56,15 +54,15 @@ Outcome run_tokenizer_training(const TokenizerRunOptions& options) {
   if (options.dry_run) {
     collect_problems(outcome, [&] { check(options); });
     if (!options.data.empty()) collect_problems(outcome, [&] { read_stories(options.data, text); });
-    outcome.estimate = {{"memory_bytes", peak_memory() + kMemoryPerByte * static_cast<int64_t>(text.size())},
+    outcome.estimate = {{"memory_bytes", peak_memory() + kTrainingMemory +
+                                             kMemoryPerByte * static_cast<int64_t>(text.size())},
                         {"disk_bytes", 24 * options.vocabulary.value_or(0)},
                         {"seconds", nullptr}};
     return outcome;
   }
   check(options);
-  set_threads(options.threads);
   stories = read_stories(options.data, text);
-  const auto model = train_tokenizer(stories, *options.vocabulary, at::get_num_threads());
+  const auto model = train_tokenizer(stories, *options.vocabulary);
   AtomicDirectory folder(options.out);
   save_tokenizer(folder.path(), model);
   const int64_t pieces = Tokenizer(folder.path()).vocabulary_size();

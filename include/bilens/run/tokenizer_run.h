@@ -12,7 +12,6 @@ struct TokenizerRunOptions {
   std::string data;                   // SPEC, text:FILE
   std::optional<int64_t> vocabulary;  // number of pieces
   std::filesystem::path out;
-  int64_t threads = 0;
   bool dry_run = false;
 };
 
