@@ -8,7 +8,8 @@ macro(bilens_dependency name url hash)
     message(STATUS "${name}: found ${${name}_VERSION}")
   else()
     message(STATUS "${name}: fetching ${url}")
-    FetchContent_Declare(${name} URL ${url} URL_HASH SHA256=${hash} DOWNLOAD_EXTRACT_TIMESTAMP ON SYSTEM)
+    FetchContent_Declare(${name} URL ${url} URL_HASH SHA256=${hash} DOWNLOAD_EXTRACT_TIMESTAMP ON SYSTEM
+                         ${ARGN})
     FetchContent_MakeAvailable(${name})
     list(APPEND BILENS_FETCHED ${name})
   endif()
@@ -21,6 +22,21 @@ bilens_dependency(spdlog https://github.com/gabime/spdlog/archive/refs/tags/v1.1
   1586508029a7d0670dfcb2d97575dcdc242d3868a259742b69f100801ab4e16b)
 bilens_dependency(cxxopts https://github.com/jarro2783/cxxopts/archive/refs/tags/v3.2.0.tar.gz
   9f43fa972532e5df6c5fd5ad0f5bac606cdec541ccaf1732463d8070bbb7f03b)
+set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)  # its options may be set here
+set(SPM_ENABLE_SHARED OFF)
+set(SPM_ENABLE_TCMALLOC OFF)
+bilens_dependency(SentencePiece https://files.pythonhosted.org/packages/15/15/2e7a025fc62d764b151ae6d0f2a92f8081755ebe8d4a64099accc6f77ba6/sentencepiece-0.2.1.tar.gz
+  8138cec27c2f2282f4a34d9a016e3374cd40e5c6e9cb335063db66a0a3b71fad SOURCE_SUBDIR sentencepiece)
+if(NOT TARGET SentencePiece::SentencePiece)
+  add_library(bilens_sentencepiece INTERFACE)
+  add_library(SentencePiece::SentencePiece ALIAS bilens_sentencepiece)
+  target_link_libraries(bilens_sentencepiece INTERFACE sentencepiece_train-static sentencepiece-static)
+  target_include_directories(bilens_sentencepiece SYSTEM INTERFACE ${sentencepiece_SOURCE_DIR}/sentencepiece/src)
+  set_target_properties(sentencepiece_train-static sentencepiece-static PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  # LibTorch has a protobuf of its own: the one in these archives must not stand in for it.
+  target_link_options(bilens_sentencepiece INTERFACE
+    -Wl,--exclude-libs,libsentencepiece.a:libsentencepiece_train.a)
+endif()
 find_package(ZLIB REQUIRED)
 # Not by find_package: Debian's libzip-config.cmake fails where libzip's programs are not installed.
 find_library(BILENS_LIBZIP zip REQUIRED)

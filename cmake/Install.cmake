@@ -17,4 +17,5 @@ configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/bilens-config.cmake.in
   ${PROJECT_BINARY_DIR}/bilens-config.cmake INSTALL_DESTINATION ${package})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/bilens-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/bilens-config.cmake ${PROJECT_BINARY_DIR}/bilens-config-version.cmake
+  ${PROJECT_SOURCE_DIR}/cmake/FindSentencePiece.cmake
   DESTINATION ${package})

@@ -43,6 +43,7 @@ target_link_libraries(bilens_core PUBLIC nlohmann_json::nlohmann_json PRIVATE sp
 target_link_libraries(bilens_tensor PUBLIC bilens_torch)
 target_link_libraries(bilens_io PRIVATE ZLIB::ZLIB ${BILENS_LIBZIP})
 target_include_directories(bilens_io PRIVATE ${BILENS_LIBZIP_INCLUDE})
+target_link_libraries(bilens_data PRIVATE SentencePiece::SentencePiece)
 target_link_libraries(bilens_cli PRIVATE cxxopts::cxxopts)
 include(Embed)  # src/report/page.{html,css,js} as strings in bilens_report
 if(BILENS_CUDA_ENABLED)

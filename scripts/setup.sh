@@ -57,6 +57,7 @@ find_missing_packages() {
   have_library libspdlog-dev spdlog/spdlog.h || helpful+=(libspdlog-dev)
   have_library nlohmann-json3-dev nlohmann/json.hpp || helpful+=(nlohmann-json3-dev)
   have_library libcxxopts-dev cxxopts.hpp || helpful+=(libcxxopts-dev)
+  have_library libsentencepiece-dev sentencepiece_trainer.h || helpful+=(libsentencepiece-dev)
   have_library catch2 catch2/catch.hpp || helpful+=(catch2)
   if [[ $browser == yes ]] && ! have chromedriver; then helpful+=(chromium chromium-driver); fi
 }

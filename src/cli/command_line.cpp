@@ -18,6 +18,7 @@
 #include "bilens/run/explain_run.h"
 #include "bilens/run/failure.h"
 #include "bilens/run/inspect_run.h"
+#include "bilens/run/tokenizer_run.h"
 #include "bilens/run/train_run.h"
 #include "flags.h"
 
@@ -87,6 +88,14 @@ Outcome report(const Flags& flags) {
   return outcome;
 }
 
+Outcome tokenizer(const Flags& flags) {
+  if (flags.arguments.front() != "train") {
+    throw Error(ExitCode::kUsage, {"bilens tokenizer", "train", "\"" + flags.arguments.front() + "\"",
+                                   "See `bilens tokenizer --help`."});
+  }
+  return run_tokenizer_training({flags.data, flags.vocabulary, flags.out, flags.dry_run});
+}
+
 Outcome inspect(const Flags& flags) { return run_inspection(flags.arguments.front()); }
 
 Outcome schema(const Flags& flags) {
@@ -108,8 +117,9 @@ Outcome schema(const Flags& flags) {
 
 const std::map<std::string, std::function<Outcome(const Flags&)>>& handlers() {
   static const std::map<std::string, std::function<Outcome(const Flags&)>> table = {
-      {"train", train},     {"evaluate", evaluate}, {"decompose", decompose}, {"report", report},
-      {"compare", compare}, {"explain", explain},   {"inspect", inspect},     {"schema", schema}};
+      {"train", train},     {"evaluate", evaluate}, {"decompose", decompose},
+      {"report", report},   {"compare", compare},   {"explain", explain},
+      {"inspect", inspect}, {"schema", schema},     {"tokenizer", tokenizer}};
   return table;
 }
 

@@ -22,7 +22,9 @@ void add_flag(cxxopts::Options& options, const std::string& name) {
   if (name == "out") add("out", "Where the results go", value<std::string>(), "PATH");
   if (name == "resume") add("resume", "Continue what was interrupted");
   if (name == "data")
-    add("data", "mnist-5k, mnist:DIR, fashion-mnist:DIR or idx:IMAGES,LABELS", value<std::string>(), "SPEC");
+    add("data", "mnist-5k, mnist:DIR, fashion-mnist:DIR, idx:IMAGES,LABELS, text:FILE or tokens:FILE",
+        value<std::string>(), "SPEC");
+  if (name == "vocabulary") add("vocabulary", "Number of pieces, bytes included", value<int64_t>(), "N");
   if (name == "config") add("config", "Settings; without it the defaults", value<std::string>(), "FILE");
   if (name == "minus") add("minus", "Decompose the difference to this model", value<std::string>(), "MODEL");
   if (name == "input")
@@ -100,6 +102,13 @@ const std::vector<CommandInfo>& commands() {
        1,
        kMany},
       {"inspect", "FILE|DIR", "Names, shapes, dtypes and sizes", "bilens inspect runs/mnist/model", {}, 1, 1},
+      {"tokenizer",
+       "train",
+       "Train a SentencePiece vocabulary on a text",
+       "bilens tokenizer train --data text:stories.txt --vocabulary 4096 --out runs/tokenizer",
+       {"data", "vocabulary", "out"},
+       1,
+       1},
       {"schema", "COMMAND", "JSON Schema of a command's config", "bilens schema train", {}, 1, 1},
   };
   return table;
@@ -131,6 +140,8 @@ Flags parse_flags(const CommandInfo& command, int argc, char** argv) {
     };
     natural("threads", flags.threads), natural("seed", flags.seed);
     const auto& names = command.flags;
+    if (std::find(names.begin(), names.end(), "vocabulary") != names.end())
+      natural("vocabulary", flags.vocabulary);
     flags.resume =
         std::find(names.begin(), names.end(), "resume") != names.end() && parsed.count("resume") > 0;
     flags.dry_run = parsed.count("dry-run") > 0;

@@ -14,7 +14,7 @@ struct Flags {
   std::vector<std::string> arguments;  // positional
   std::vector<std::string> settings;   // --set
   std::string config, out, data, device, minus, input;
-  std::optional<int64_t> threads, seed;
+  std::optional<int64_t> threads, seed, vocabulary;
   bool resume = false, dry_run = false, json = false, quiet = false, verbose = false, help = false;
 };
 

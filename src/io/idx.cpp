@@ -1,12 +1,10 @@
 #include "bilens/io/idx.h"
 
 #include <ATen/ATen.h>
-#include <zlib.h>
-
-#include <algorithm>
 
 #include "bilens/core/files.h"
 #include "bilens/core/text.h"
+#include "bilens/io/gzip.h"
 #include "bilens/tensor/shape.h"
 
 namespace bilens {
@@ -21,54 +19,10 @@ Error bad(const std::filesystem::path& path, const std::string& expected, const 
   return Error(ExitCode::kBadInput, {path.string(), expected, found, fix});
 }
 
-/// A stream over a plain or gzip-compressed file.
-class Reader {
- public:
-  explicit Reader(std::filesystem::path path) : path_(std::move(path)) {
-    if (!std::filesystem::is_regular_file(path_)) {
-      throw bad(path_, "an IDX file", std::filesystem::is_directory(path_) ? "a folder" : "nothing there",
-                "Check the path.");
-    }
-    file_ = gzopen(path_.c_str(), "rb");
-    if (file_ == nullptr) throw system_error(path_.string(), "read the file", ExitCode::kBadInput);
-    gzbuffer(file_, 1 << 18);
-  }
-  ~Reader() { gzclose(file_); }
-  Reader(const Reader&) = delete;
-  Reader& operator=(const Reader&) = delete;
-
-  /// Reads up to `bytes`; fewer only at the end of the file.
-  int64_t read(void* target, int64_t bytes) {
-    int64_t done = 0;
-    while (done < bytes) {
-      const auto part = static_cast<unsigned>(std::min<int64_t>(bytes - done, 1 << 28));
-      const int got = gzread(file_, static_cast<char*>(target) + done, part);
-      if (got < 0) fail();
-      if (got == 0) break;
-      done += got;
-    }
-    int status = Z_OK;
-    gzerror(file_, &status);
-    if (status != Z_OK && status != Z_STREAM_END) fail();
-    return done;
-  }
-
- private:
-  [[noreturn]] void fail() {
-    int status = Z_OK;
-    const std::string reason = gzerror(file_, &status);
-    throw bad(path_, "a whole gzip archive",
-              status == Z_BUF_ERROR ? "a truncated one" : "a damaged one (" + reason + ")");
-  }
-
-  std::filesystem::path path_;
-  gzFile file_ = nullptr;
-};
-
 }  // namespace
 
 at::Tensor read_idx(const std::filesystem::path& path, int64_t dimensions) {
-  Reader reader(path);
+  GzipReader reader(path, "an IDX file");
   unsigned char magic[4] = {};
   if (reader.read(magic, 4) < 4 || magic[0] != 0 || magic[1] != 0 || magic[2] != 8 ||
       magic[3] != dimensions) {

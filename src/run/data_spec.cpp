@@ -4,24 +4,54 @@ namespace bilens {
 
 namespace fs = std::filesystem;
 
-ImageDataConfig parse_data_spec(const std::string& spec) {
+namespace {
+
+template <class Config>
+Config parse_spec(const std::string& spec) {
   const auto colon = spec.find(':');
   Json object = {{"dataset", spec.substr(0, colon)}};
   if (colon != std::string::npos) object["path"] = spec.substr(colon + 1);
-  return ImageDataConfig::fields().parse_or_throw(object, "--data", ExitCode::kUsage);
+  return Config::fields().parse_or_throw(object, "--data", ExitCode::kUsage);
 }
 
-std::optional<ImageDataConfig> data_of_model(const std::string& spec, const fs::path& model) {
-  if (!spec.empty()) return parse_data_spec(spec);
+/// "data" of the run that made the model, and where it stands; null when there is none.
+std::pair<Json, std::string> data_of_run(const fs::path& model) {
   const fs::path folder = fs::absolute(model).lexically_normal();
   for (const fs::path& run : {folder.parent_path(), folder.parent_path().parent_path()}) {
     if (!fs::is_regular_file(run / "config.json")) continue;
     const Json config = read_json(run / "config.json", ExitCode::kBadInput);
     if (!config.is_object() || !config.contains("data")) continue;
-    return ImageDataConfig::fields().parse_or_throw(
-        config.at("data"), (run / "config.json").string() + ": data", ExitCode::kBadInput);
+    return {config.at("data"), (run / "config.json").string() + ": data"};
   }
-  return std::nullopt;
+  return {};
+}
+
+template <class Config>
+std::optional<Config> config_of_run(const fs::path& model) {
+  const auto [data, where] = data_of_run(model);
+  if (data.is_null()) return std::nullopt;
+  return Config::fields().parse_or_throw(data, where, ExitCode::kBadInput);
+}
+
+}  // namespace
+
+ImageDataConfig parse_data_spec(const std::string& spec) { return parse_spec<ImageDataConfig>(spec); }
+
+TextDataConfig parse_text_spec(const std::string& spec) {
+  auto config = parse_spec<TextDataConfig>(spec);
+  if (config.path.empty()) {
+    throw Error(ExitCode::kUsage,
+                {"--data", config.dataset + ":FILE", "\"" + spec + "\"", "Name the file after the colon."});
+  }
+  return config;
+}
+
+std::optional<ImageDataConfig> data_of_model(const std::string& spec, const fs::path& model) {
+  return spec.empty() ? config_of_run<ImageDataConfig>(model) : parse_data_spec(spec);
+}
+
+std::optional<TextDataConfig> text_of_model(const std::string& spec, const fs::path& model) {
+  return spec.empty() ? config_of_run<TextDataConfig>(model) : parse_text_spec(spec);
 }
 
 }  // namespace bilens

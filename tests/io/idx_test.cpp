@@ -1,9 +1,9 @@
 #include "bilens/io/idx.h"
 
 #include <ATen/ATen.h>
-#include <zlib.h>
 
 #include "caught.h"
+#include "gzip_bytes.h"
 #include "temporary_folder.h"
 
 namespace bilens {
@@ -11,6 +11,7 @@ namespace {
 
 using test::caught;
 using test::contains;
+using test::gzip;
 
 std::string big_endian(uint32_t value) {
   std::string bytes;
@@ -22,20 +23,6 @@ std::string header(const std::vector<uint32_t>& sizes) {
   std::string bytes = {0, 0, 8, static_cast<char>(sizes.size())};
   for (const uint32_t size : sizes) bytes += big_endian(size);
   return bytes;
-}
-
-std::string gzip(const std::string& bytes) {
-  z_stream stream = {};
-  deflateInit2(&stream, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
-  std::string packed(deflateBound(&stream, bytes.size()) + 32, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
-  stream.avail_in = static_cast<uInt>(bytes.size());
-  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
-  stream.avail_out = static_cast<uInt>(packed.size());
-  deflate(&stream, Z_FINISH);
-  packed.resize(stream.total_out);
-  deflateEnd(&stream);
-  return packed;
 }
 
 at::Tensor read(const std::string& bytes, int64_t dimensions) {

@@ -5,15 +5,22 @@
 #include <string>
 
 #include "bilens/data/image_dataset.h"
+#include "bilens/data/text_data.h"
 
 namespace bilens {
 
 /// "KIND" or "KIND:PATH" of the command line: mnist-5k, mnist:DIR, fashion-mnist:DIR, idx:IMAGES,LABELS.
-/// @throws Error(kUsage)
+/// @throws Error(kUsage), also for text
 ImageDataConfig parse_data_spec(const std::string& spec);
+
+/// text:FILE or tokens:FILE. @throws Error(kUsage), also for images
+TextDataConfig parse_text_spec(const std::string& spec);
 
 /// The data of a model: what `spec` says, else what the run that made the model trained on (its config.json
 /// beside model/ or above checkpoints/); none when neither is there.
 std::optional<ImageDataConfig> data_of_model(const std::string& spec, const std::filesystem::path& model);
+
+/// The same for a language model. The split is that of the spec or of the run.
+std::optional<TextDataConfig> text_of_model(const std::string& spec, const std::filesystem::path& model);
 
 }  // namespace bilens

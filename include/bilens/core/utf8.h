@@ -1,0 +1,19 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string_view>
+
+namespace bilens {
+
+/// Bytes of the UTF-8 character that this byte begins: 1 to 4; 1 also for bytes that begin none.
+size_t utf8_length(unsigned char lead);
+
+/// Offset of the first byte that is no valid UTF-8 (RFC 3629: no overlong forms, no surrogates, at most
+/// U+10FFFF); none when all is valid.
+std::optional<size_t> first_invalid_utf8(std::string_view text);
+
+/// The text without white space at its ends, as Python's str.strip() sees it. @param text valid UTF-8
+std::string_view strip(std::string_view text);
+
+}  // namespace bilens

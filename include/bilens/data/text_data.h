@@ -1,0 +1,51 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bilens/core/fields.h"
+#include "bilens/data/token_stream.h"
+#include "bilens/data/tokenizer.h"
+
+namespace bilens {
+
+/// Which part of the data.
+enum class TextSplit { kAll, kTrain, kValidation, kTest };
+
+/// What attention sees of a window with several documents in it.
+enum class Packing {
+  kDocuments,  // each token its own document, positions counted from that one's start
+  kPlain       // everything before it
+};
+
+/// Which text or token file to read, and how it becomes sequences.
+struct TextDataConfig {
+  std::string dataset = "text";
+  std::string path;
+  std::string tokenizer;
+  int64_t context = 512;
+  TextSplit split = TextSplit::kAll;
+  Packing packing = Packing::kDocuments;
+  double held_out = 0.05;
+
+  static const FieldTable<TextDataConfig>& fields();
+};
+
+/// The stories of a text, stripped of white space, empty ones left out: views of it.
+std::vector<std::string_view> split_stories(std::string_view text);
+
+/// The part that a story belongs to: its SHA-256's first 8 hexadecimal digits as a number modulo 20; 0 is
+/// test, 1 validation, all else train. @param story stripped
+TextSplit part_of_story(std::string_view story);
+
+/// The text of a file, plain or gzip. @throws Error(kBadInput): missing, damaged, empty, not UTF-8.
+std::string read_utf8(const std::filesystem::path& path);
+
+/// Reads `text:` data: stories separated by <|endoftext|>, those of the part in the file's order, BOS before
+/// each, nothing between them. Encodes on all cores.
+/// @throws Error(kBadInput): as read_utf8, no story in the part, a tokenizer without BOS.
+TokenStream load_text(const TextDataConfig& config, const Tokenizer& tokenizer);
+
+}  // namespace bilens

@@ -1,0 +1,139 @@
+#include "bilens/data/text_data.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+#include "bilens/core/memory.h"
+#include "bilens/core/progress.h"
+#include "bilens/core/sha256.h"
+#include "bilens/core/stop.h"
+#include "bilens/core/utf8.h"
+#include "bilens/io/gzip.h"
+
+namespace bilens {
+
+namespace {
+
+constexpr std::string_view kSeparator = "<|endoftext|>";
+constexpr size_t kBlock = 16384;  // stories encoded between two looks at the progress
+
+const std::vector<std::pair<std::string, TextSplit>>& splits() {
+  static const std::vector<std::pair<std::string, TextSplit>> names = {{"all", TextSplit::kAll},
+                                                                       {"train", TextSplit::kTrain},
+                                                                       {"validation", TextSplit::kValidation},
+                                                                       {"test", TextSplit::kTest}};
+  return names;
+}
+
+/// Appends the tokens of stories [begin, end) to the stream's documents; returns their ids.
+at::Tensor encode_block(const std::vector<std::string_view>& stories, size_t begin, size_t end,
+                        const Tokenizer& tokenizer, std::vector<int64_t>& lengths) {
+  std::vector<std::vector<int32_t>> encoded(end - begin);
+  at::parallel_for(0, static_cast<int64_t>(encoded.size()), 32, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      encoded[i] = tokenizer.encode_with_bos(stories[begin + static_cast<size_t>(i)]);
+    }
+  });
+  int64_t total = 0;
+  for (const auto& ids : encoded) {
+    lengths.push_back(static_cast<int64_t>(ids.size()));
+    total += lengths.back();
+  }
+  auto ids = at::empty({total}, id_type(tokenizer.vocabulary_size()));
+  for (int64_t offset = 0; const auto& story : encoded) {
+    const auto part = ids.narrow(0, offset, static_cast<int64_t>(story.size()));
+    part.copy_(at::from_blob(const_cast<int32_t*>(story.data()), part.sizes(), at::kInt));
+    offset += part.size(0);
+  }
+  return ids;
+}
+
+}  // namespace
+
+const FieldTable<TextDataConfig>& TextDataConfig::fields() {
+  using C = TextDataConfig;
+  static const FieldTable<C> fields =
+      FieldTable<C>("The text, and how it becomes sequences of tokens.")
+          .choice("dataset", &C::dataset,
+                  "Text, or token ids (uint16 or uint32, plain or after llm.c's header).",
+                  {{"text", std::string("text")}, {"tokens", std::string("tokens")}})
+          .text("path", &C::path,
+                "The file; text may be gzip-compressed, <|endoftext|> separates its stories.")
+          .text("tokenizer", &C::tokenizer,
+                "SentencePiece model, or a folder with tokenizer.model; empty: the model's own.")
+          .integer("context", &C::context, "Longest sequence.", at_least(2), "tokens")
+          .choice("split", &C::split,
+                  "Which part: of text by the stories' hashes (1/20 test, 1/20 validation), of token files "
+                  "from the end.",
+                  splits())
+          .choice(
+              "packing", &C::packing,
+              "What attention sees of a sequence with several stories in it: each its own, or all before.",
+              {{"documents", Packing::kDocuments}, {"plain", Packing::kPlain}})
+          .number("held_out", &C::held_out,
+                  "Share of a token file's end that is test, and share before it that is validation.",
+                  between(0.0, 0.45));
+  return fields;
+}
+
+std::vector<std::string_view> split_stories(std::string_view text) {
+  std::vector<std::string_view> stories;
+  while (true) {
+    const size_t end = text.find(kSeparator);
+    const auto story = strip(text.substr(0, end));
+    if (!story.empty()) stories.push_back(story);
+    if (end == std::string_view::npos) return stories;
+    text.remove_prefix(end + kSeparator.size());
+  }
+}
+
+TextSplit part_of_story(std::string_view story) {
+  Sha256 hash;
+  hash.update(story.data(), story.size());
+  const auto number = std::stoul(hash.hex().substr(0, 8), nullptr, 16);
+  return number % 20 == 0 ? TextSplit::kTest : number % 20 == 1 ? TextSplit::kValidation : TextSplit::kTrain;
+}
+
+std::string read_utf8(const std::filesystem::path& path) {
+  auto text = read_plain_or_gzip(path, "a text file", available_memory() / 4);
+  const auto bad = [&](const std::string& expected, const std::string& found, const std::string& fix) {
+    return Error(ExitCode::kBadInput, {path.string(), expected, found, fix});
+  };
+  if (strip(text.substr(0, 4096)).empty() && split_stories(text).empty())
+    throw bad("text", "an empty file", "Give a file with text.");
+  if (const auto offset = first_invalid_utf8(text)) {
+    throw bad("UTF-8", "other bytes, the first at byte " + std::to_string(*offset),
+              "Convert it, for example with iconv -t UTF-8.");
+  }
+  return text;
+}
+
+TokenStream load_text(const TextDataConfig& config, const Tokenizer& tokenizer) {
+  const std::string text = read_utf8(config.path);
+  auto stories = split_stories(text);
+  if (config.split != TextSplit::kAll)
+    std::erase_if(stories, [&](std::string_view story) { return part_of_story(story) != config.split; });
+  if (stories.empty()) {
+    throw Error(ExitCode::kBadInput, {config.path, "at least one story of the chosen part", "none",
+                                      "Use a longer text, or split=all."});
+  }
+  Progress progress("tokenizing", static_cast<int64_t>(stories.size()), "stories");
+  std::vector<at::Tensor> blocks;
+  std::vector<int64_t> lengths;
+  for (size_t begin = 0; begin < stories.size(); begin += kBlock) {
+    if (stop_requested()) throw Stopped{};
+    const size_t end = std::min(begin + kBlock, stories.size());
+    blocks.push_back(encode_block(stories, begin, end, tokenizer, lengths));
+    progress.advance(static_cast<int64_t>(end - begin));
+  }
+  TokenStream stream{at::cat(blocks), {}};
+  for (int64_t start = 0; const int64_t length : lengths) {
+    stream.starts.push_back(start);
+    start += length;
+  }
+  return stream;
+}
+
+}  // namespace bilens

@@ -1,0 +1,124 @@
+#include "bilens/data/tokenizer_training.h"
+
+#include <sentencepiece_trainer.h>
+
+#include <algorithm>
+#include <chrono>
+#include <future>
+#include <unordered_map>
+
+#include "bilens/core/files.h"
+#include "bilens/core/json.h"
+#include "bilens/core/log.h"
+#include "bilens/core/progress.h"
+
+namespace bilens {
+
+namespace {
+
+/// The lines of all stories, one after the other.
+class Lines : public sentencepiece::SentenceIterator {
+ public:
+  explicit Lines(const std::vector<std::string_view>& stories) : stories_(stories) { Next(); }
+
+  bool done() const override { return done_; }
+  const std::string& value() const override { return line_; }
+  sentencepiece::util::Status status() const override { return {}; }
+
+  void Next() override {
+    while (rest_.empty()) {
+      if (story_ == stories_.size()) {
+        done_ = true;
+        return;
+      }
+      rest_ = stories_[story_++];
+    }
+    const size_t end = std::min(rest_.find('\n'), rest_.size());
+    line_ = rest_.substr(0, end);
+    rest_.remove_prefix(std::min(end + 1, rest_.size()));
+  }
+
+ private:
+  const std::vector<std::string_view>& stories_;
+  size_t story_ = 0;
+  std::string_view rest_;
+  std::string line_;
+  bool done_ = false;
+};
+
+size_t longest_line(const std::vector<std::string_view>& stories) {
+  size_t longest = 1;
+  for (Lines lines(stories); !lines.done(); lines.Next()) longest = std::max(longest, lines.value().size());
+  return longest;
+}
+
+/// Waits for the work, saying now and then that it goes on.
+template <class Work>
+void wait_for(std::future<Work>& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto interval = std::chrono::milliseconds(stderr_is_terminal() ? 100 : 10'000);
+  while (work.wait_for(interval) != std::future_status::ready) {
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
+    const std::string line = "merging pieces, " + format_duration(elapsed.count());
+    if (stderr_is_terminal()) {
+      set_status_line(line);
+    } else {
+      log_info(line);
+    }
+  }
+  set_status_line("");
+}
+
+/// SentencePiece's message without its place in SentencePiece's source.
+std::string reason(const sentencepiece::util::Status& status) {
+  const std::string text = status.ToString();
+  const auto bracket = text.rfind("] ");
+  return bracket == std::string::npos ? text : text.substr(bracket + 2);
+}
+
+}  // namespace
+
+std::string train_tokenizer(const std::vector<std::string_view>& stories, int64_t vocabulary) {
+  const std::unordered_map<std::string, std::string> settings = {
+      {"model_type", "bpe"},
+      {"vocab_size", std::to_string(vocabulary)},
+      {"character_coverage", "0.99995"},
+      {"normalization_rule_name", "identity"},
+      {"remove_extra_whitespaces", "false"},
+      {"add_dummy_prefix", "true"},
+      {"split_digits", "true"},
+      {"allow_whitespace_only_pieces", "true"},
+      {"byte_fallback", "true"},
+      {"max_sentence_length", std::to_string(longest_line(stories))},
+      {"num_threads", "16"},  // stands in the file, and little of the work runs on them
+      {"minloglevel", "3"}};
+  Lines lines(stories);
+  std::string model;
+  auto training = std::async(std::launch::async, [&] {
+    return sentencepiece::SentencePieceTrainer::Train(settings, &lines, &model);
+  });
+  wait_for(training);
+  const auto status = training.get();
+  if (!status.ok()) {
+    throw Error(ExitCode::kUsage, {"vocabulary", "a size that the text allows",
+                                   std::to_string(vocabulary) + ": " + reason(status), ""});
+  }
+  return model;
+}
+
+void save_tokenizer(const std::filesystem::path& directory, const std::string& model) {
+  const Json config = {{"tokenizer_class", "LlamaTokenizer"},
+                       {"bos_token", "<s>"},
+                       {"eos_token", "</s>"},
+                       {"unk_token", "<unk>"},
+                       {"pad_token", nullptr},
+                       {"add_bos_token", true},
+                       {"add_eos_token", false},
+                       {"clean_up_tokenization_spaces", false},
+                       {"legacy", true},
+                       {"sp_model_kwargs", Json::object()}};
+  write_text(directory / "tokenizer.model", model);
+  write_text(directory / "tokenizer_config.json", format_json(config));
+}
+
+}  // namespace bilens
