@@ -14,9 +14,11 @@
 #include "bilens/report/report.h"
 #include "bilens/run/compare_run.h"
 #include "bilens/run/decompose_run.h"
+#include "bilens/run/convert_run.h"
 #include "bilens/run/evaluate_run.h"
 #include "bilens/run/explain_run.h"
 #include "bilens/run/failure.h"
+#include "bilens/run/generate_run.h"
 #include "bilens/run/inspect_run.h"
 #include "bilens/run/tokenizer_run.h"
 #include "bilens/run/train_run.h"
@@ -41,11 +43,42 @@ Outcome train(Flags flags) {
 }
 
 EvaluateRunOptions evaluation_options(const Flags& flags) {
-  return {flags.arguments, flags.data, flags.device.empty() ? "auto" : flags.device,
-          flags.threads.value_or(0), flags.dry_run};
+  return {flags.arguments,
+          flags.data,
+          flags.tokenizer,
+          flags.context.value_or(0),
+          flags.device.empty() ? "auto" : flags.device,
+          flags.threads.value_or(0),
+          flags.dry_run};
 }
 
 Outcome evaluate(const Flags& flags) { return run_evaluation(evaluation_options(flags)); }
+
+Outcome generate(const Flags& flags) {
+  GenerateRunOptions options;
+  options.model = flags.arguments.front();
+  options.tokenizer = flags.tokenizer;
+  options.prompt = flags.prompt;
+  options.max_tokens = flags.max_tokens.value_or(options.max_tokens);
+  Json sampler = Json::object();
+  if (flags.temperature) sampler["temperature"] = *flags.temperature;
+  if (flags.top_k) sampler["top_k"] = *flags.top_k;
+  if (flags.top_p) sampler["top_p"] = *flags.top_p;
+  if (flags.seed) sampler["seed"] = *flags.seed;
+  options.sampler = SamplerConfig::fields().parse_or_throw(sampler, "bilens generate", ExitCode::kUsage);
+  if (!flags.device.empty()) options.device = flags.device;
+  options.threads = flags.threads.value_or(0);
+  options.dry_run = flags.dry_run;
+  auto outcome = run_generation(options, [&](const std::string& text) {
+    if (!flags.json) std::cout << text << std::flush;
+  });
+  outcome.text = "\n";
+  return outcome;
+}
+
+Outcome convert(const Flags& flags) {
+  return run_conversion({flags.arguments[0], flags.arguments[1], flags.tokenizer, flags.dry_run});
+}
 
 Outcome compare(const Flags& flags) { return run_comparison(evaluation_options(flags)); }
 
@@ -119,7 +152,8 @@ const std::map<std::string, std::function<Outcome(const Flags&)>>& handlers() {
   static const std::map<std::string, std::function<Outcome(const Flags&)>> table = {
       {"train", train},     {"evaluate", evaluate}, {"decompose", decompose},
       {"report", report},   {"compare", compare},   {"explain", explain},
-      {"inspect", inspect}, {"schema", schema},     {"tokenizer", tokenizer}};
+      {"inspect", inspect}, {"schema", schema},     {"tokenizer", tokenizer},
+      {"generate", generate}, {"convert", convert}};
   return table;
 }
 

@@ -26,6 +26,16 @@ void add_flag(cxxopts::Options& options, const std::string& name) {
         value<std::string>(), "SPEC");
   if (name == "vocabulary") add("vocabulary", "Number of pieces, bytes included", value<int64_t>(), "N");
   if (name == "config") add("config", "Settings; without it the defaults", value<std::string>(), "FILE");
+  if (name == "tokenizer")
+    add("tokenizer", "SentencePiece model; default: the one beside the weights", value<std::string>(), "FILE");
+  if (name == "context")
+    add("context", "Tokens in a window; default: the model's positions, at most 2048", value<int64_t>(), "N");
+  if (name == "prompt") add("prompt", "Text to continue", value<std::string>(), "TEXT");
+  if (name == "max-tokens") add("max-tokens", "New tokens at most; default 256", value<int64_t>(), "N");
+  if (name == "temperature")
+    add("temperature", "0: the likeliest token; default 1", value<double>(), "T");
+  if (name == "top-k") add("top-k", "Only the K likeliest; 0: all", value<int64_t>(), "K");
+  if (name == "top-p") add("top-p", "Only the fewest whose probability reaches P; default 1", value<double>(), "P");
   if (name == "minus") add("minus", "Decompose the difference to this model", value<std::string>(), "MODEL");
   if (name == "input")
     add("input", "Image to explain: SPLIT:N of the data, or an IDX file:N", value<std::string>(), "IMAGE");
@@ -68,11 +78,25 @@ const std::vector<CommandInfo>& commands() {
        1},
       {"evaluate",
        "MODEL...",
-       "Loss and accuracy on the test images",
+       "Loss and accuracy on images, or loss and perplexity on text",
        "bilens evaluate runs/mnist/model --data mnist:data/mnist",
-       {"data"},
+       {"data", "context", "tokenizer"},
        1,
        kMany},
+      {"generate",
+       "MODEL",
+       "Continue a prompt",
+       "bilens generate models/stories --prompt 'Once upon a time' --temperature 0",
+       {"prompt", "max-tokens", "temperature", "top-k", "top-p", "tokenizer"},
+       1,
+       1},
+      {"convert",
+       "IN OUT",
+       "Write a checkpoint as a model directory that transformers loads",
+       "bilens convert stories260K.bin models/stories --tokenizer tok512.model",
+       {"tokenizer"},
+       2,
+       2},
       {"decompose",
        "MODEL...",
        "Eigenvectors and other factors of every layer",
@@ -119,16 +143,19 @@ Flags parse_flags(const CommandInfo& command, int argc, char** argv) {
   Flags flags;
   try {
     const auto parsed = options.parse(argc, argv);
+    const auto takes = [&](const char* name) {
+      return std::find(command.flags.begin(), command.flags.end(), name) != command.flags.end();
+    };
     const auto text = [&](const char* name, std::string& target) {
-      const auto& names = command.flags;
       const bool common = std::string(name) == "device";
-      if ((common || std::find(names.begin(), names.end(), name) != names.end()) && parsed.count(name) > 0) {
+      if ((common || takes(name)) && parsed.count(name) > 0) {
         target = parsed[name].as<std::string>();
       }
     };
     text("config", flags.config), text("out", flags.out), text("data", flags.data),
         text("device", flags.device);
     text("minus", flags.minus), text("input", flags.input);
+    text("tokenizer", flags.tokenizer), text("prompt", flags.prompt);
     if (parsed.count("arguments") > 0) flags.arguments = parsed["arguments"].as<std::vector<std::string>>();
     if (parsed.count("set") > 0) flags.settings = parsed["set"].as<std::vector<std::string>>();
     const auto natural = [&](const char* name, std::optional<int64_t>& target) {
@@ -139,11 +166,15 @@ Flags parse_flags(const CommandInfo& command, int argc, char** argv) {
                                      "Leave it out for the default."});
     };
     natural("threads", flags.threads), natural("seed", flags.seed);
-    const auto& names = command.flags;
-    if (std::find(names.begin(), names.end(), "vocabulary") != names.end())
-      natural("vocabulary", flags.vocabulary);
-    flags.resume =
-        std::find(names.begin(), names.end(), "resume") != names.end() && parsed.count("resume") > 0;
+    if (takes("vocabulary")) natural("vocabulary", flags.vocabulary);
+    if (takes("context")) natural("context", flags.context);
+    if (takes("max-tokens")) natural("max-tokens", flags.max_tokens);
+    if (takes("top-k")) natural("top-k", flags.top_k);
+    const auto number = [&](const char* name, std::optional<double>& target) {
+      if (takes(name) && parsed.count(name) > 0) target = parsed[name].as<double>();
+    };
+    number("temperature", flags.temperature), number("top-p", flags.top_p);
+    flags.resume = takes("resume") && parsed.count("resume") > 0;
     flags.dry_run = parsed.count("dry-run") > 0;
     flags.json = parsed.count("json") > 0;
     flags.quiet = parsed.count("quiet") > 0;

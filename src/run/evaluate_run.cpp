@@ -1,5 +1,6 @@
 #include "bilens/run/evaluate_run.h"
 
+#include <algorithm>
 #include <cinttypes>
 
 #include "bilens/core/memory.h"
@@ -7,13 +8,17 @@
 #include "bilens/model/model_directory.h"
 #include "bilens/run/batch.h"
 #include "bilens/run/data_spec.h"
+#include "bilens/run/language_model.h"
 #include "bilens/run/model_arguments.h"
 #include "bilens/tensor/device.h"
 #include "bilens/train/evaluate.h"
+#include "bilens/train/text_evaluation.h"
 
 namespace bilens {
 
 namespace {
+
+constexpr int64_t kLongestContext = 2048;  // of windows, where none is asked for
 
 ImageDataset load_test_data(const std::string& spec, const std::filesystem::path& model,
                             const ClassifierConfig& config) {
@@ -35,20 +40,12 @@ ImageDataset load_test_data(const std::string& spec, const std::filesystem::path
   return data;
 }
 
-}  // namespace
-
-Outcome run_evaluation(const EvaluateRunOptions& options) {
-  Outcome outcome;
-  const auto models = expand_models(options.models);
-  const auto device = choose_device(options.device);
-  set_threads(options.threads);
-  int64_t largest = 0;
-  for_each_model(models, outcome, [&](const std::filesystem::path& path) {
-    const auto config = read_classifier_config(path);
-    const auto data = load_test_data(options.data, path, config);
-    largest = std::max(largest, config.parameter_count() * 4);
-    auto model = load_classifier(path, device);
-    if (options.dry_run) return;
+/// Adds one model's result, unless this is a dry run.
+void evaluate_images(const std::filesystem::path& path, const EvaluateRunOptions& options, Outcome& outcome) {
+  const auto config = read_classifier_config(path);
+  const auto data = load_test_data(options.data, path, config);
+  auto model = load_classifier(path, choose_device(options.device));
+  if (!options.dry_run) {
     const auto result = evaluate_classifier(model, data.test);
     outcome.results.push_back({{"model", path.string()},
                                {"examples", result.examples},
@@ -57,6 +54,60 @@ Outcome run_evaluation(const EvaluateRunOptions& options) {
     outcome.text += format("loss %.4f  accuracy %.2f%%  (%" PRId64 " images)  ", result.loss,
                            100 * result.accuracy, result.examples) +
                     path.string() + "\n";
+  }
+}
+
+/// The text that is asked for, in windows that are asked for; of a run's own text the test part.
+TextDataConfig choose_text(const std::filesystem::path& path, const LanguageModel& model,
+                           const EvaluateRunOptions& options) {
+  auto data = text_of_model(options.data, path);
+  if (!data) {
+    throw Error(ExitCode::kUsage, {path.string(), "data to evaluate on", "no --data, and no run beside the model",
+                                   "Give --data, for example --data text:stories.txt.gz."});
+  }
+  if (options.data.empty()) {
+    data->split = TextSplit::kTest;
+  } else {
+    data->context = std::min(model.config.max_position_embeddings, kLongestContext);
+  }
+  if (options.context > 0) data->context = options.context;
+  if (data->context < 2 || data->context > model.config.max_position_embeddings) {
+    throw Error(ExitCode::kUsage,
+                {"--context", "2 to the model's " + std::to_string(model.config.max_position_embeddings) + " positions",
+                 std::to_string(data->context), ""});
+  }
+  return *data;
+}
+
+void evaluate_language(const std::filesystem::path& path, const EvaluateRunOptions& options, Outcome& outcome) {
+  const auto source = open_language_model(path);
+  const auto data = choose_text(path, source, options);
+  const auto stream = load_stream(data, source, options.tokenizer);
+  if (!options.dry_run) {
+    LlamaLoadOptions load;
+    load.device = choose_device(options.device);
+    auto model = source.load(load);
+    const auto result = evaluate_text(model, stream, data.context);
+    outcome.results.push_back({{"model", path.string()},
+                               {"tokens", result.tokens},
+                               {"loss", result.loss},
+                               {"perplexity", result.perplexity()},
+                               {"context", data.context}});
+    outcome.text += format("loss %.4f nats/token  perplexity %.3f  (%" PRId64 " tokens)  ", result.loss,
+                           result.perplexity(), result.tokens) +
+                    path.string() + "\n";
+  }
+}
+
+}  // namespace
+
+Outcome run_evaluation(const EvaluateRunOptions& options) {
+  Outcome outcome;
+  const auto models = expand_models(options.models);
+  choose_device(options.device);
+  set_threads(options.threads);
+  for_each_model(models, outcome, [&](const std::filesystem::path& path) {
+    is_language_model(path) ? evaluate_language(path, options, outcome) : evaluate_images(path, options, outcome);
   });
   if (options.dry_run) {
     for (const auto& failure : outcome.failures)

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "bilens/data/text_data.h"
+#include "bilens/data/tokenizer.h"
+#include "bilens/io/weights.h"
+#include "bilens/model/llama_directory.h"
+
+namespace bilens {
+
+/// A Llama-type checkpoint, checked but not loaded: a model directory, or a llama2.c file.
+struct LanguageModel {
+  std::filesystem::path path;
+  LlamaConfig config;
+  Weights weights;
+
+  LlamaDecoder load(const LlamaLoadOptions& options) const { return load_llama(weights, config, options); }
+};
+
+/// @throws Error(kBadInput): no such model, another type, tensors that do not fit its config.
+LanguageModel open_language_model(const std::filesystem::path& path);
+
+/// Whether a path is a language model rather than an image classifier. @throws Error(kBadInput) for neither
+bool is_language_model(const std::filesystem::path& path);
+
+/// The tokenizer at `path`, or where that is empty the one beside the model's weights; checked against its
+/// vocabulary. @throws Error(kBadInput)
+Tokenizer open_tokenizer(const LanguageModel& model, const std::filesystem::path& path);
+
+/// The tokens that a config names, for a model. A tokenizer is needed only for text: the config's own,
+/// `tokenizer` or the model's, the first that is given.
+TokenStream load_stream(const TextDataConfig& data, const LanguageModel& model,
+                        const std::filesystem::path& tokenizer);
+
+}  // namespace bilens

@@ -1,0 +1,20 @@
+#pragma once
+
+#include "bilens/data/token_stream.h"
+#include "bilens/model/llama_decoder.h"
+
+namespace bilens {
+
+struct TextEvaluation {
+  int64_t tokens = 0;  // predicted
+  double loss = 0.0;   // mean −log p of them, nats a token
+
+  double perplexity() const;  // e^loss
+};
+
+/// Loss of a language model on a stream: consecutive windows of `context` tokens, a last one of at least 2
+/// kept; tokens 2 … n of each window are predicted from all that stand before them in it.
+/// @throws Stopped
+TextEvaluation evaluate_text(LlamaDecoder& model, const TokenStream& stream, int64_t context);
+
+}  // namespace bilens
