@@ -43,6 +43,7 @@ target_link_libraries(bilens_core PUBLIC nlohmann_json::nlohmann_json PRIVATE sp
 target_link_libraries(bilens_tensor PUBLIC bilens_torch)
 target_link_libraries(bilens_io PRIVATE ZLIB::ZLIB)
 target_link_libraries(bilens_cli PRIVATE cxxopts::cxxopts)
+include(Simd)   # the CPU's inner loops in bilens_nn, for several instruction sets
 include(Embed)  # src/report/page.{html,css,js} as strings in bilens_report
 if(BILENS_CUDA_ENABLED)
   target_link_libraries(bilens_nn PRIVATE CUDA::cudart)
