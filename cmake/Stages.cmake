@@ -45,6 +45,7 @@ target_link_libraries(bilens_io PRIVATE ZLIB::ZLIB ${BILENS_LIBZIP})
 target_include_directories(bilens_io PRIVATE ${BILENS_LIBZIP_INCLUDE})
 target_link_libraries(bilens_data PRIVATE SentencePiece::SentencePiece)
 target_link_libraries(bilens_cli PRIVATE cxxopts::cxxopts)
+include(Simd)   # the CPU's inner loops in bilens_nn, for several instruction sets
 include(Embed)  # src/report/page.{html,css,js} as strings in bilens_report
 if(BILENS_CUDA_ENABLED)
   target_link_libraries(bilens_nn PRIVATE CUDA::cudart)

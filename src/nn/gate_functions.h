@@ -5,12 +5,7 @@
 #include <cmath>
 
 #include "bilens/nn/gate.h"
-
-#ifdef __CUDACC__
-#define BILENS_HOST_DEVICE __host__ __device__
-#else
-#define BILENS_HOST_DEVICE
-#endif
+#include "exponential.h"
 
 namespace bilens {
 
@@ -21,17 +16,17 @@ struct GateValue {
 };
 
 template <Gate kGate, class T>
-BILENS_HOST_DEVICE inline GateValue<T> evaluate_gate(T z) {
+BILENS_HOST_DEVICE inline GateValue<T> evaluate_gate(T z, T beta) {
   if constexpr (kGate == Gate::kNone) {
     return {z, T(1)};
   } else if constexpr (kGate == Gate::kSilu) {
-    // f = zσ(z), f' = σ(z)(1 + z(1 − σ(z)))
-    const T sigmoid = T(1) / (T(1) + std::exp(-z));
-    return {z * sigmoid, sigmoid * (T(1) + z * (T(1) - sigmoid))};
+    // f = zσ(βz), f' = σ(βz)(1 + βz(1 − σ(βz)))
+    const T sigmoid = T(1) / (T(1) + exponential(-beta * z));
+    return {z * sigmoid, sigmoid * (T(1) + beta * z * (T(1) - sigmoid))};
   } else if constexpr (kGate == Gate::kGelu) {
     // f = zΦ(z), f' = Φ(z) + zφ(z), with the normal distribution's Φ and φ
     const T cumulative = T(0.5) * (T(1) + std::erf(z * T(0.70710678118654752440)));
-    const T density = std::exp(T(-0.5) * z * z) * T(0.39894228040143267794);
+    const T density = exponential(T(-0.5) * z * z) * T(0.39894228040143267794);
     return {z * cumulative, cumulative + z * density};
   } else {
     return {z > T(0) ? z : T(0), z > T(0) ? T(1) : T(0)};
@@ -39,18 +34,19 @@ BILENS_HOST_DEVICE inline GateValue<T> evaluate_gate(T z) {
 }
 
 /// y_i = f(g_i) u_i
-template <Gate kGate, class T>
-BILENS_HOST_DEVICE inline void forward_element(const T* gate, const T* up, T* y, long i) {
-  y[i] = evaluate_gate<kGate>(gate[i]).value * up[i];
+template <Gate kGate, class T, class C = typename Computation<T>::type>
+BILENS_HOST_DEVICE inline void forward_element(const T* gate, const T* up, T* y, C beta, long i) {
+  y[i] = T(evaluate_gate<kGate>(C(gate[i]), beta).value * C(up[i]));
 }
 
 /// ∂g_i = ∂y_i u_i f'(g_i), ∂u_i = ∂y_i f(g_i)
-template <Gate kGate, class T>
+template <Gate kGate, class T, class C = typename Computation<T>::type>
 BILENS_HOST_DEVICE inline void backward_element(const T* grad, const T* gate, const T* up, T* grad_gate,
-                                                T* grad_up, long i) {
-  const auto f = evaluate_gate<kGate>(gate[i]);
-  grad_gate[i] = grad[i] * up[i] * f.slope;
-  grad_up[i] = grad[i] * f.value;
+                                                T* grad_up, C beta, long i) {
+  const auto f = evaluate_gate<kGate>(C(gate[i]), beta);
+  const C dy = C(grad[i]), u = C(up[i]);
+  grad_gate[i] = T(dy * u * f.slope);
+  grad_up[i] = T(dy * f.value);
 }
 
 /// Calls `body` with the gate as a compile-time constant.

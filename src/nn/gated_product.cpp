@@ -4,10 +4,12 @@
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <stdexcept>
+#include <type_traits>
 
-#include "gate_functions.h"
 #include "gated_product_cuda.h"
+#include "gated_rows.h"
 
 namespace bilens {
 
@@ -15,61 +17,102 @@ namespace {
 
 constexpr int64_t kGrain = 16384;  // elements a thread takes at least
 
-at::Tensor forward(Gate activation, const at::Tensor& gate, const at::Tensor& up) {
-  auto y = at::empty_like(gate);
-  if (gate.is_cuda()) {
-    gated_product_forward_cuda(activation, gate, up, y);
-    return y;
-  }
-  dispatch_gate(activation, [&]<Gate kGate>() {
-    AT_DISPATCH_FLOATING_TYPES(gate.scalar_type(), "gated_product", [&] {
-      const auto* g = gate.const_data_ptr<scalar_t>();
-      const auto* u = up.const_data_ptr<scalar_t>();
-      auto* out = y.mutable_data_ptr<scalar_t>();
-      at::parallel_for(0, gate.numel(), kGrain, [=](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) forward_element<kGate>(g, u, out, i);
-      });
-    });
-  });
-  return y;
+template <class T>
+const GatedKernels<T>& gated_kernels() {
+  if constexpr (std::is_same_v<T, float>)
+    return cpu_kernels().gated_float;
+  else if constexpr (std::is_same_v<T, double>)
+    return cpu_kernels().gated_double;
+  else
+    return cpu_kernels().gated_bfloat16;
 }
 
-std::pair<at::Tensor, at::Tensor> backward(Gate activation, const at::Tensor& grad, const at::Tensor& gate,
-                                           const at::Tensor& up) {
-  auto grad_gate = at::empty_like(gate), grad_up = at::empty_like(up);
-  if (gate.is_cuda()) {
-    gated_product_backward_cuda(activation, grad, gate, up, grad_gate, grad_up);
-    return {grad_gate, grad_up};
+/// Calls `body` with the kernels' type of the tensor's numbers.
+template <class Body>
+void dispatch_storage(at::ScalarType dtype, const Body& body) {
+  switch (dtype) {
+    case at::kFloat: return body.template operator()<float>();
+    case at::kDouble: return body.template operator()<double>();
+    case at::kBFloat16: return body.template operator()<Bfloat16>();
+    default: throw std::invalid_argument("gated_product: float32, float64 or bfloat16");
   }
-  dispatch_gate(activation, [&]<Gate kGate>() {
-    AT_DISPATCH_FLOATING_TYPES(gate.scalar_type(), "gated_product_backward", [&] {
-      const auto* dy = grad.const_data_ptr<scalar_t>();
-      const auto* g = gate.const_data_ptr<scalar_t>();
-      const auto* u = up.const_data_ptr<scalar_t>();
-      auto* dg = grad_gate.mutable_data_ptr<scalar_t>();
-      auto* du = grad_up.mutable_data_ptr<scalar_t>();
-      at::parallel_for(0, gate.numel(), kGrain, [=](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) backward_element<kGate>(dy, g, u, dg, du, i);
-      });
+}
+
+template <class T>
+const T* read(const at::Tensor& tensor) {
+  return static_cast<const T*>(tensor.const_data_ptr());
+}
+
+template <class T>
+T* write(at::Tensor& tensor) {
+  return tensor.defined() ? static_cast<T*>(tensor.mutable_data_ptr()) : nullptr;
+}
+
+/// Calls `body(first row, number of rows)` on all threads.
+template <class Body>
+void for_rows(const at::Tensor& tensor, const Body& body) {
+  const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, tensor.size(1)));
+  at::parallel_for(0, tensor.size(0), grain, [&](int64_t begin, int64_t end) { body(begin, end - begin); });
+}
+
+}  // namespace
+
+void gated_rows(const Activation& activation, const at::Tensor& gate, const at::Tensor& up, at::Tensor& y) {
+  if (gate.is_cuda()) return gated_product_forward_cuda(activation, gate, up, y);
+  dispatch_storage(gate.scalar_type(), [&]<class T>() {
+    const T *g = read<T>(gate), *u = read<T>(up);
+    T* out = write<T>(y);
+    const int64_t in = gate.stride(0), to = y.stride(0), width = gate.size(1);
+    for_rows(gate, [&](int64_t first, int64_t count) {
+      gated_kernels<T>().forward(activation, g + first * in, u + first * in, out + first * to,
+                                 {count, width, in, to});
     });
   });
-  return {grad_gate, grad_up};
 }
+
+void gated_rows_backward(const Activation& activation, const at::Tensor& grad, const at::Tensor& gate,
+                         const at::Tensor& up, at::Tensor& grad_gate, at::Tensor& grad_up,
+                         at::Tensor& product) {
+  if (gate.is_cuda()) {
+    gated_product_backward_cuda(activation, grad, gate, up, grad_gate, grad_up);
+    if (product.defined()) gated_product_forward_cuda(activation, gate, up, product);
+    return;
+  }
+  dispatch_storage(gate.scalar_type(), [&]<class T>() {
+    const T *dy = read<T>(grad), *g = read<T>(gate), *u = read<T>(up);
+    T *dg = write<T>(grad_gate), *du = write<T>(grad_up), *out = write<T>(product);
+    const int64_t in = gate.stride(0), to = grad_gate.stride(0), width = gate.size(1);
+    for_rows(gate, [&](int64_t first, int64_t count) {
+      gated_kernels<T>().backward(activation, dy + first * width, g + first * in, u + first * in,
+                                  dg + first * to, du + first * to,
+                                  out == nullptr ? nullptr : out + first * width, {count, width, in, to});
+    });
+  });
+}
+
+namespace {
 
 struct GatedProduct : torch::autograd::Function<GatedProduct> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& gate,
-                            const at::Tensor& up, int64_t activation) {
+                            const at::Tensor& up, int64_t kind, double beta) {
     context->save_for_backward({gate, up});
-    context->saved_data["activation"] = activation;
-    return bilens::forward(static_cast<Gate>(activation), gate, up);
+    context->saved_data["kind"] = kind;
+    context->saved_data["beta"] = beta;
+    auto y = at::empty_like(gate);
+    gated_rows({static_cast<Gate>(kind), beta}, gate, up, y);
+    return y;
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list grads) {
     const auto saved = context->get_saved_variables();
-    const auto activation = static_cast<Gate>(context->saved_data["activation"].toInt());
-    auto [grad_gate, grad_up] = bilens::backward(activation, grads[0].contiguous(), saved[0], saved[1]);
-    return {grad_gate, grad_up, at::Tensor()};
+    const Activation activation(static_cast<Gate>(context->saved_data["kind"].toInt()),
+                                context->saved_data["beta"].toDouble());
+    auto grad_gate = at::empty_like(saved[0]), grad_up = at::empty_like(saved[1]);
+    at::Tensor no_product;
+    gated_rows_backward(activation, grads[0].contiguous(), saved[0], saved[1], grad_gate, grad_up,
+                        no_product);
+    return {grad_gate, grad_up, at::Tensor(), at::Tensor()};
   }
 };
 
@@ -81,11 +124,15 @@ const std::vector<std::pair<std::string, Gate>>& gate_names() {
   return names;
 }
 
-at::Tensor gated_product(const at::Tensor& gate, const at::Tensor& up, Gate activation) {
+at::Tensor gated_product(const at::Tensor& gate, const at::Tensor& up, const Activation& activation) {
   if (gate.sizes() != up.sizes() || gate.scalar_type() != up.scalar_type() || gate.device() != up.device()) {
     throw std::invalid_argument("gated_product: gate and up must have the same shape, dtype and device");
   }
-  return GatedProduct::apply(gate.contiguous(), up.contiguous(), static_cast<int64_t>(activation));
+  const auto rows = [](const at::Tensor& x) {
+    return x.dim() == 0 ? x.view({1, 1}) : x.contiguous().flatten(0, -2).view({-1, x.size(-1)});
+  };
+  return GatedProduct::apply(rows(gate), rows(up), static_cast<int64_t>(activation.kind), activation.beta)
+      .view(gate.sizes());
 }
 
 }  // namespace bilens

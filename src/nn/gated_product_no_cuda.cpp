@@ -5,12 +5,12 @@
 
 namespace bilens {
 
-void gated_product_forward_cuda(Gate, const at::Tensor&, const at::Tensor&, at::Tensor&) {
+void gated_product_forward_cuda(const Activation&, const at::Tensor&, const at::Tensor&, at::Tensor&) {
   throw std::runtime_error("gated_product: built without CUDA");
 }
 
-void gated_product_backward_cuda(Gate, const at::Tensor&, const at::Tensor&, const at::Tensor&, at::Tensor&,
-                                 at::Tensor&) {
+void gated_product_backward_cuda(const Activation&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                                 at::Tensor&, at::Tensor&) {
   throw std::runtime_error("gated_product: built without CUDA");
 }
 

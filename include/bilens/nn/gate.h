@@ -9,6 +9,15 @@ namespace bilens {
 /// The nonlinearity f on the gate's side of y = f(g) ⊙ u. kNone makes the layer bilinear.
 enum class Gate { kNone, kSilu, kGelu, kRelu };
 
+/// A gate with its parameter: SiLU_β is f(z) = zσ(βz), the usual SiLU at β = 1 and half the identity at
+/// β = 0. The others have no parameter.
+struct Activation {
+  Activation(Gate gate, double b = 1.0) : kind(gate), beta(b) {}
+
+  Gate kind;
+  double beta;
+};
+
 /// Config names of the gates.
 const std::vector<std::pair<std::string, Gate>>& gate_names();
 

@@ -8,8 +8,9 @@ namespace bilens {
 
 /// y = f(gate) ⊙ up in one pass, and one pass back: ∂gate = ∂y ⊙ up ⊙ f'(gate), ∂up = ∂y ⊙ f(gate). Saves
 /// only its inputs.
-/// @param gate, up float32 or float64, equal shapes, on the same device
+/// @param gate, up float32, float64 or bfloat16 (computed in float32, rounded once), equal shapes, on the
+/// same device
 /// @throws std::invalid_argument when they differ
-at::Tensor gated_product(const at::Tensor& gate, const at::Tensor& up, Gate activation);
+at::Tensor gated_product(const at::Tensor& gate, const at::Tensor& up, const Activation& activation);
 
 }  // namespace bilens

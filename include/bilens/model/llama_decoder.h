@@ -1,0 +1,121 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <map>
+#include <vector>
+
+#include "bilens/io/safetensors.h"
+#include "bilens/model/llama_config.h"
+#include "bilens/nn/attention.h"
+
+namespace bilens {
+
+/// Replaces an MLP's output: called with the layer, the MLP's input after its norm and its own output, both
+/// [batch, tokens, hidden_size]; what it returns, of the same shape, is added to the residual stream.
+using MlpHook = std::function<at::Tensor(int64_t layer, const at::Tensor& input, const at::Tensor& output)>;
+
+/// How one forward pass is run.
+struct ForwardOptions {
+  /// Place of the first token of each token's document, int64 [batch, tokens] on the CPU: attention stays
+  /// inside documents and positions count from there. Undefined: one document a row.
+  at::Tensor document_starts;
+  bool checkpoint_layers = false;  // computes the inside of each layer again for its gradients
+  MlpHook mlp_hook;
+  /// Where given, takes num_hidden_layers + 1 states [batch, tokens, hidden_size]: the input of each layer
+  /// and, last, what final_states returns.
+  std::vector<at::Tensor>* states = nullptr;
+};
+
+/// What sampling keeps of the tokens so far: keys and values of each layer, in place for `capacity` tokens.
+struct KeyValueCache {
+  std::vector<LayerCache> layers;
+  int64_t tokens = 0, capacity = 0;
+};
+
+/// Place of each token's document start for rows that begin a document at every `first` token, int64
+/// [batch, tokens]: ForwardOptions::document_starts for stories that each begin with BOS.
+at::Tensor document_starts(const at::Tensor& tokens, int64_t first);
+
+/// The Llama decoder (arXiv 2302.13971; Hugging Face's LlamaForCausalLM):
+///   h ← E[tokens];  each layer: h ← h + Attention(norm(h)), h ← h + MLP(norm(h));  logits = H norm(h)
+/// with hidden_act "linear" each MLP is bilinear. Parameters by Hugging Face's names.
+class LlamaDecoder {
+ public:
+  /// New weights as in transformers: normal with initializer_range, biases 0, gains 1; float32 on `device`.
+  LlamaDecoder(const LlamaConfig& config, at::Device device, uint64_t seed);
+
+  /// The weights as they are, one tensor for each of config.parameter_shapes(), kept, not copied.
+  LlamaDecoder(const LlamaConfig& config, std::map<std::string, at::Tensor> weights);
+
+  /// Tensors for each of config.parameter_shapes(), not filled; those that read the same input lie together,
+  /// so that they are one product (nn/linear.h).
+  static std::map<std::string, at::Tensor> allocate(const LlamaConfig& config,
+                                                    const at::TensorOptions& options);
+
+  const LlamaConfig& config() const { return config_; }
+  /// In the order of config().parameter_shapes(); for the optimizer and for saving.
+  const NamedTensors& parameters() const { return parameters_; }
+  /// Whether gradients are taken; set for all parameters.
+  void require_gradients(bool wanted);
+
+  /// The dtype that products are computed in, float32 or bfloat16, whatever the weights are stored in;
+  /// the weights' own at first. Float32 weights with bfloat16 products are mixed precision.
+  void compute_in(at::ScalarType dtype) { dtype_ = dtype; }
+
+  /// The residual stream behind the last norm, [batch, tokens, hidden_size].
+  /// @param tokens int64 [batch, tokens]
+  /// @throws Error(kBadInput) for a token beyond the vocabulary
+  at::Tensor final_states(const at::Tensor& tokens, const ForwardOptions& options = {});
+
+  /// [..., hidden_size] → float32 [..., vocab_size]
+  at::Tensor logits(const at::Tensor& states);
+
+  /// Σ −log p(target | tokens before it) in nats, float32 scalar, targets below 0 not counted; never holds
+  /// all logits. Divide by the number of targets for the mean.
+  /// @param tokens, targets int64 [batch, tokens]
+  at::Tensor loss_sum(const at::Tensor& tokens, const at::Tensor& targets,
+                      const ForwardOptions& options = {});
+
+  /// The terms of that sum, float32 [batch, tokens]. No gradients.
+  at::Tensor losses(const at::Tensor& tokens, const at::Tensor& targets, const ForwardOptions& options = {});
+
+  KeyValueCache make_cache(int64_t batch, int64_t capacity) const;
+
+  /// Logits of the token that follows, float32 [batch, vocab_size], of tokens that continue those in the
+  /// cache. No gradients. With dynamic rotary scaling angles are those of the cache's capacity.
+  /// @param tokens int64 [batch, new tokens]
+  /// @throws std::invalid_argument when the cache is too small
+  at::Tensor next_logits(const at::Tensor& tokens, KeyValueCache& cache);
+
+ private:
+  struct Layer {
+    at::Tensor input_norm, output_norm;
+    std::vector<at::Tensor> qkv, qkv_bias;
+    at::Tensor o, o_bias, gate, up, down, gate_bias, up_bias, down_bias;
+
+    std::vector<at::Tensor*> tensors();  // those that are there
+  };
+  using LayerFunction = std::function<at::Tensor(const Layer&, const at::Tensor&)>;
+
+  void bind(std::map<std::string, at::Tensor> weights);
+  at::Tensor embed(const at::Tensor& tokens) const;
+  at::Tensor computed(const at::Tensor& weight) const;
+  std::vector<at::Tensor> computed(const std::vector<at::Tensor>& weights) const;
+  at::Tensor attention_block(const Layer& layer, const at::Tensor& h,
+                             const std::function<at::Tensor(const at::Tensor&)>& attend) const;
+  at::Tensor mlp_block(const Layer& layer, int64_t index, const at::Tensor& h, const MlpHook& hook) const;
+  static at::Tensor checkpointed(Layer layer, const at::Tensor& h, const LayerFunction& run);
+  const RotaryTable& rotary(int64_t positions);
+
+  LlamaConfig config_;
+  NamedTensors parameters_;
+  at::ScalarType dtype_ = at::kFloat;
+  at::Tensor embedding_, norm_, head_;
+  std::vector<Layer> layers_;
+  RotaryTable rotary_;
+  int64_t rotary_length_ = 0;
+};
+
+}  // namespace bilens

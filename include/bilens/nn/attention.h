@@ -1,0 +1,41 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace bilens {
+
+/// Heads of one attention layer; each key-value head serves heads / kv_heads query heads that follow each
+/// other.
+struct AttentionHeads {
+  int64_t heads = 1, kv_heads = 1, head_dim = 2;
+};
+
+/// Cosine and sine of the rotary embedding's angles, float32 [positions, head_dim / 2] each.
+struct RotaryTable {
+  at::Tensor cosine, sine;
+};
+
+/// Causal attention with rotary embedding: O = softmax(QKᵀ/√d) V, each query seeing itself and what came
+/// before in its document; the pairs (x_i, x_{i+d/2}) of queries and keys turned by their position's angles
+/// (arXiv 2104.09864, with the halves of Hugging Face's layout). In float32 on the CPU by kernels of this
+/// project, which keep the input and one number a query and head for the gradients; elsewhere by
+/// at::scaled_dot_product_attention.
+/// @param qkv [batch, tokens, (heads + 2 kv_heads) head_dim]: queries, keys, values
+/// @param starts int64 [batch, tokens] on the CPU, the place of the first token of each token's document,
+/// or undefined: one document; positions count from there
+/// @return [batch, tokens, heads * head_dim]
+at::Tensor causal_attention(const at::Tensor& qkv, const AttentionHeads& heads, const RotaryTable& rotary,
+                            const at::Tensor& starts = {});
+
+/// Keys (turned to their positions) and values of one layer: [batch, kv_heads, capacity, head_dim] each.
+struct LayerCache {
+  at::Tensor keys, values;
+};
+
+/// As causal_attention, for tokens that follow the first `past` of a sequence whose keys and values are in
+/// the cache; theirs are added to it. No gradients.
+/// @param qkv [batch, tokens, (heads + 2 kv_heads) head_dim], past + tokens at most the capacity
+at::Tensor cached_attention(const at::Tensor& qkv, const AttentionHeads& heads, const RotaryTable& rotary,
+                            LayerCache& cache, int64_t past);
+
+}  // namespace bilens

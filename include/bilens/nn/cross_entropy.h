@@ -1,0 +1,19 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace bilens {
+
+/// Σ_i −log softmax(H x_i)[target_i], a part of the rows after the other, so that the logits [n, vocabulary]
+/// never stand whole in memory. The gradients are computed along with each part and kept in their place.
+/// @param x [n, d] float32, float64 or bfloat16
+/// @param head H [vocabulary, d], same dtype and device
+/// @param targets int64 [n] on the same device, below 0: not counted
+/// @return float32 scalar (float64 for float64)
+/// @throws Error(kBadInput) for a target beyond the vocabulary
+at::Tensor cross_entropy_sum(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets);
+
+/// The terms of that sum: float32 [n]; 0 where not counted. No gradients.
+at::Tensor cross_entropies(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets);
+
+}  // namespace bilens

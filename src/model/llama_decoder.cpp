@@ -1,0 +1,272 @@
+#include "bilens/model/llama_decoder.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "bilens/model/rotary_table.h"
+#include "bilens/nn/checkpoint.h"
+#include "bilens/nn/cross_entropy.h"
+#include "bilens/nn/gated_mlp.h"
+#include "bilens/nn/linear.h"
+#include "bilens/nn/rms_norm.h"
+#include "bilens/tensor/random.h"
+
+namespace bilens {
+
+namespace {
+
+/// Matrices that read the same input, whose rows lie together.
+const std::vector<std::vector<std::string>>& packs() {
+  static const std::vector<std::vector<std::string>> names = {
+      {"self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight"},
+      {"mlp.gate_proj.weight", "mlp.up_proj.weight"}};
+  return names;
+}
+
+std::string layer_name(int64_t layer, const std::string& name) {
+  return "model.layers." + std::to_string(layer) + "." + name;
+}
+
+AttentionHeads heads_of(const LlamaConfig& config) {
+  return {config.num_attention_heads, config.num_key_value_heads, config.head_dim};
+}
+
+void check_tokens(const at::Tensor& tokens, int64_t vocabulary) {
+  if (!tokens.device().is_cpu() || tokens.numel() == 0) return;
+  const auto [smallest, largest] = tokens.aminmax();
+  const auto found = smallest.item<int64_t>() < 0 ? smallest.item<int64_t>() : largest.item<int64_t>();
+  if (found >= 0 && found < vocabulary) return;
+  throw Error(ExitCode::kBadInput, {"tokens", "numbers from 0 to " + std::to_string(vocabulary - 1),
+                                    std::to_string(found), "Data and model have different tokenizers."});
+}
+
+/// Tokens that are no document's first go back to the last that is.
+at::Tensor running_start(const at::Tensor& is_first) {
+  const auto places = at::arange(is_first.size(1), is_first.options().dtype(at::kLong));
+  return std::get<0>((is_first * places).cummax(1));
+}
+
+}  // namespace
+
+at::Tensor document_starts(const at::Tensor& tokens, int64_t first) {
+  return running_start(tokens.to(at::kCPU).eq(first)).contiguous();
+}
+
+LlamaDecoder::LlamaDecoder(const LlamaConfig& config, at::Device device, uint64_t seed) : config_(config) {
+  auto weights = allocate(config, at::TensorOptions(at::kFloat));
+  const auto generator = make_generator(at::kCPU, seed);
+  for (const auto& [name, shape] : config.parameter_shapes()) {
+    auto& weight = weights.at(name);
+    if (shape.size() == 2) {
+      weight.normal_(0, config.initializer_range, generator);
+    } else {
+      weight.fill_(name.ends_with(".bias") ? 0 : 1);
+    }
+  }
+  if (!device.is_cpu()) {
+    auto there = allocate(config, at::TensorOptions(at::kFloat).device(device));
+    for (auto& [name, weight] : there) weight.copy_(weights.at(name));
+    weights = std::move(there);
+  }
+  bind(std::move(weights));
+}
+
+LlamaDecoder::LlamaDecoder(const LlamaConfig& config, std::map<std::string, at::Tensor> weights)
+    : config_(config) {
+  bind(std::move(weights));
+}
+
+std::map<std::string, at::Tensor> LlamaDecoder::allocate(const LlamaConfig& config,
+                                                         const at::TensorOptions& options) {
+  std::map<std::string, at::Tensor> weights;
+  const auto shapes = config.parameter_shapes();
+  const std::map<std::string, std::vector<int64_t>> shape_of(shapes.begin(), shapes.end());
+  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    for (const auto& pack : packs()) {
+      std::vector<int64_t> rows;
+      for (const auto& name : pack) rows.push_back(shape_of.at(layer_name(layer, name))[0]);
+      const auto parts = packed_rows(rows, config.hidden_size, options);
+      for (size_t i = 0; i < pack.size(); ++i) weights[layer_name(layer, pack[i])] = parts[i].detach();
+    }
+  }
+  for (const auto& [name, shape] : shapes) {
+    if (weights.count(name) == 0) weights[name] = at::empty(shape, options);
+  }
+  return weights;
+}
+
+void LlamaDecoder::bind(std::map<std::string, at::Tensor> weights) {
+  for (const auto& [name, shape] : config_.parameter_shapes()) {
+    if (weights.count(name) == 0 || weights.at(name).sizes() != shape) {
+      throw std::invalid_argument("LlamaDecoder: no tensor of the right shape for " + name);
+    }
+    parameters_.emplace_back(name, weights.at(name));
+  }
+  embedding_ = weights.at("model.embed_tokens.weight");
+  norm_ = weights.at("model.norm.weight");
+  head_ = config_.tie_word_embeddings ? embedding_ : weights.at("lm_head.weight");
+  dtype_ = embedding_.scalar_type();
+  for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
+    const auto weight = [&](const std::string& name) { return weights.at(layer_name(i, name)); };
+    Layer layer;
+    layer.input_norm = weight("input_layernorm.weight");
+    layer.output_norm = weight("post_attention_layernorm.weight");
+    for (const char* name : {"q_proj", "k_proj", "v_proj"}) {
+      const std::string projection = "self_attn." + std::string(name);
+      layer.qkv.push_back(weight(projection + ".weight"));
+      if (config_.attention_bias) layer.qkv_bias.push_back(weight(projection + ".bias"));
+    }
+    layer.o = weight("self_attn.o_proj.weight");
+    if (config_.attention_bias) layer.o_bias = weight("self_attn.o_proj.bias");
+    layer.gate = weight("mlp.gate_proj.weight");
+    layer.up = weight("mlp.up_proj.weight");
+    layer.down = weight("mlp.down_proj.weight");
+    if (config_.mlp_bias) {
+      layer.gate_bias = weight("mlp.gate_proj.bias");
+      layer.up_bias = weight("mlp.up_proj.bias");
+      layer.down_bias = weight("mlp.down_proj.bias");
+    }
+    layers_.push_back(std::move(layer));
+  }
+}
+
+std::vector<at::Tensor*> LlamaDecoder::Layer::tensors() {
+  std::vector<at::Tensor*> all;
+  for (auto* list : {&qkv, &qkv_bias}) {
+    for (auto& tensor : *list) all.push_back(&tensor);
+  }
+  for (auto* tensor :
+       {&input_norm, &output_norm, &o, &o_bias, &gate, &up, &down, &gate_bias, &up_bias, &down_bias}) {
+    if (tensor->defined()) all.push_back(tensor);
+  }
+  return all;
+}
+
+at::Tensor LlamaDecoder::checkpointed(Layer layer, const at::Tensor& h, const LayerFunction& run) {
+  std::vector<at::Tensor> inputs = {h};
+  for (const auto* tensor : layer.tensors()) inputs.push_back(*tensor);
+  return checkpoint(
+      [layer, run](const std::vector<at::Tensor>& given) mutable {
+        const auto places = layer.tensors();
+        for (size_t i = 0; i < places.size(); ++i) *places[i] = given[i + 1];
+        return run(layer, given[0]);
+      },
+      inputs);
+}
+
+void LlamaDecoder::require_gradients(bool wanted) {
+  for (auto& [name, parameter] : parameters_) parameter.requires_grad_(wanted);
+}
+
+at::Tensor LlamaDecoder::computed(const at::Tensor& weight) const {
+  return weight.defined() ? weight.to(dtype_) : weight;
+}
+
+std::vector<at::Tensor> LlamaDecoder::computed(const std::vector<at::Tensor>& weights) const {
+  std::vector<at::Tensor> result;
+  for (const auto& weight : weights) result.push_back(computed(weight));
+  return result;
+}
+
+const RotaryTable& LlamaDecoder::rotary(int64_t positions) {
+  // Dynamic angles depend on the length beyond the trained one; elsewhere a longer table serves as well.
+  const bool dynamic = config_.rope.scaling == RopeScaling::kDynamic;
+  const int64_t length = std::max(
+      positions, config_.max_position_embeddings > 65536 ? positions : config_.max_position_embeddings);
+  if (rotary_length_ < length || (dynamic && rotary_length_ != length)) {
+    rotary_ = make_rotary_table(config_, length, embedding_.device());
+    rotary_length_ = length;
+  }
+  return rotary_;
+}
+
+at::Tensor LlamaDecoder::embed(const at::Tensor& tokens) const {
+  check_tokens(tokens, config_.vocab_size);
+  return at::embedding(embedding_, tokens).to(dtype_);
+}
+
+at::Tensor LlamaDecoder::attention_block(const Layer& layer, const at::Tensor& h,
+                                         const std::function<at::Tensor(const at::Tensor&)>& attend) const {
+  const auto x = rms_norm(h, layer.input_norm, config_.rms_norm_eps);
+  const auto out = attend(linear(x, computed(layer.qkv), computed(layer.qkv_bias)));
+  const auto o_bias =
+      layer.o_bias.defined() ? std::vector<at::Tensor>{computed(layer.o_bias)} : std::vector<at::Tensor>{};
+  return h + linear(out, {computed(layer.o)}, o_bias);
+}
+
+at::Tensor LlamaDecoder::mlp_block(const Layer& layer, int64_t index, const at::Tensor& h,
+                                   const MlpHook& hook) const {
+  const auto x = rms_norm(h, layer.output_norm, config_.rms_norm_eps);
+  const auto y = gated_mlp(x,
+                           {computed(layer.gate), computed(layer.up), computed(layer.down),
+                            computed(layer.gate_bias), computed(layer.up_bias), computed(layer.down_bias)},
+                           config_.hidden_act);
+  return h + (hook ? hook(index, x, y) : y);
+}
+
+at::Tensor LlamaDecoder::final_states(const at::Tensor& tokens, const ForwardOptions& options) {
+  const RotaryTable& angles = rotary(tokens.size(1));
+  const auto attend = [&angles, heads = heads_of(config_), starts = options.document_starts](
+                          const at::Tensor& qkv) { return causal_attention(qkv, heads, angles, starts); };
+  auto h = embed(tokens);
+  if (options.states != nullptr) options.states->clear();
+  for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
+    if (options.states != nullptr) options.states->push_back(h);
+    const auto run = [this, i, attend, hook = options.mlp_hook](const Layer& layer, const at::Tensor& x) {
+      return mlp_block(layer, i, attention_block(layer, x, attend), hook);
+    };
+    h = options.checkpoint_layers ? checkpointed(layers_[i], h, run) : run(layers_[i], h);
+  }
+  h = rms_norm(h, norm_, config_.rms_norm_eps);
+  if (options.states != nullptr) options.states->push_back(h);
+  return h;
+}
+
+at::Tensor LlamaDecoder::logits(const at::Tensor& states) {
+  return linear(states, {computed(head_)}).to(at::kFloat);
+}
+
+at::Tensor LlamaDecoder::loss_sum(const at::Tensor& tokens, const at::Tensor& targets,
+                                  const ForwardOptions& options) {
+  return cross_entropy_sum(final_states(tokens, options).flatten(0, 1), computed(head_), targets.flatten());
+}
+
+at::Tensor LlamaDecoder::losses(const at::Tensor& tokens, const at::Tensor& targets,
+                                const ForwardOptions& options) {
+  const at::NoGradGuard no_grad;
+  return cross_entropies(final_states(tokens, options).flatten(0, 1), computed(head_), targets.flatten())
+      .view(tokens.sizes());
+}
+
+KeyValueCache LlamaDecoder::make_cache(int64_t batch, int64_t capacity) const {
+  KeyValueCache cache;
+  cache.capacity = capacity;
+  const std::vector<int64_t> shape = {batch, config_.num_key_value_heads, capacity, config_.head_dim};
+  const auto options = embedding_.options().dtype(dtype_).requires_grad(false);
+  for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
+    cache.layers.push_back({at::empty(shape, options), at::empty(shape, options)});
+  }
+  return cache;
+}
+
+at::Tensor LlamaDecoder::next_logits(const at::Tensor& tokens, KeyValueCache& cache) {
+  const at::NoGradGuard no_grad;
+  if (cache.tokens + tokens.size(1) > cache.capacity) {
+    throw std::invalid_argument("LlamaDecoder: the key-value cache is full");
+  }
+  const RotaryTable& angles = rotary(cache.capacity);
+  auto h = embed(tokens);
+  for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
+    const auto attend = [&](const at::Tensor& qkv) {
+      return cached_attention(qkv, heads_of(config_), angles, cache.layers[i], cache.tokens);
+    };
+    h = mlp_block(layers_[i], i, attention_block(layers_[i], h, attend), {});
+  }
+  cache.tokens += tokens.size(1);
+  return logits(rms_norm(h.select(1, -1), norm_, config_.rms_norm_eps));
+}
+
+}  // namespace bilens

@@ -1,0 +1,161 @@
+#include "bilens/nn/attention.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <cmath>
+#include <vector>
+
+#include "cpu/kernels.h"
+
+namespace bilens {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+bool has_kernel(const at::Tensor& x) { return x.device().is_cpu() && x.scalar_type() == at::kFloat; }
+
+/// For every sequence and key-value head, on all threads.
+template <class Body>
+void for_heads(const AttentionCall& call, int64_t batch, bool backward, const Body& body) {
+  const auto size = static_cast<size_t>(cpu_kernels().attention_scratch(call, backward));
+  at::parallel_for(0, batch * call.kv_heads, 1, [&](int64_t begin, int64_t end) {
+    std::vector<float> scratch(size);
+    for (int64_t i = begin; i < end; ++i) body(i / call.kv_heads, i % call.kv_heads, scratch.data());
+  });
+}
+
+AttentionCall training_call(const at::Tensor& qkv, const AttentionHeads& h, const at::Tensor& cosine,
+                            const at::Tensor& sine, const at::Tensor& starts) {
+  const int64_t tokens = qkv.size(1), width = qkv.size(2), d = h.head_dim;
+  AttentionCall call;
+  call.queries = call.keys = tokens;
+  call.heads = h.heads, call.kv_heads = h.kv_heads, call.head_dim = d;
+  call.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(d)));
+  call.q_layout = call.kv_layout = {tokens * width, width, d};
+  call.out_layout = {tokens * h.heads * d, h.heads * d, d};
+  call.starts = starts.defined() ? starts.const_data_ptr<int64_t>() : nullptr;
+  call.cosine = cosine.const_data_ptr<float>();
+  call.sine = sine.const_data_ptr<float>();
+  call.rotate_keys = true;
+  return call;
+}
+
+struct CausalAttention : torch::autograd::Function<CausalAttention> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& qkv, int64_t heads, int64_t kv_heads,
+                            int64_t head_dim, const at::Tensor& cosine, const at::Tensor& sine,
+                            const at::Tensor& starts) {
+    const int64_t batch = qkv.size(0), tokens = qkv.size(1);
+    auto out = at::empty({batch, tokens, heads * head_dim}, qkv.options());
+    auto log_sums = at::empty({batch, heads, tokens}, qkv.options());
+    const auto call = training_call(qkv, {heads, kv_heads, head_dim}, cosine, sine, starts);
+    const float* q = qkv.const_data_ptr<float>();
+    const float *k = q + heads * head_dim, *v = k + kv_heads * head_dim;
+    auto *to = out.mutable_data_ptr<float>(), *logs = log_sums.mutable_data_ptr<float>();
+    for_heads(call, batch, false, [&](int64_t b, int64_t head, float* scratch) {
+      cpu_kernels().attention(call, q, k, v, to, logs, b, head, scratch);
+    });
+    context->save_for_backward({qkv, out, log_sums, cosine, sine, starts});
+    context->saved_data["heads"] = std::vector<int64_t>{heads, kv_heads, head_dim};
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list grads) {
+    const auto saved = context->get_saved_variables();
+    const auto sizes = context->saved_data["heads"].toIntVector();
+    const auto &qkv = saved[0], &out = saved[1], &log_sums = saved[2];
+    const auto call = training_call(qkv, {sizes[0], sizes[1], sizes[2]}, saved[3], saved[4], saved[5]);
+    const auto dy = grads[0].contiguous();
+    auto dqkv = at::empty_like(qkv);
+    const int64_t k = sizes[0] * sizes[2], v = k + sizes[1] * sizes[2];  // where keys and values begin
+    const auto *x = qkv.const_data_ptr<float>(), *o = out.const_data_ptr<float>(),
+               *logs = log_sums.const_data_ptr<float>(), *dys = dy.const_data_ptr<float>();
+    auto* dx = dqkv.mutable_data_ptr<float>();
+    for_heads(call, qkv.size(0), true, [&](int64_t b, int64_t head, float* scratch) {
+      cpu_kernels().attention_backward(call, dys, x, x + k, x + v, o, logs, dx, dx + k, dx + v, b, head,
+                                       scratch);
+    });
+    variable_list result(7);
+    result[0] = dqkv;
+    return result;
+  }
+};
+
+/// x [batch, heads, tokens, d] turned; cosine and sine [tokens, d/2] or [batch, 1, tokens, d/2].
+at::Tensor turn(const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine) {
+  const auto halves = x.chunk(2, -1);
+  const auto c = cosine.to(x.device(), x.scalar_type()), s = sine.to(x.device(), x.scalar_type());
+  return at::cat({halves[0] * c - halves[1] * s, halves[1] * c + halves[0] * s}, -1);
+}
+
+struct Split {
+  at::Tensor q, k, v;  // [batch, heads, tokens, head_dim]
+};
+
+Split split(const at::Tensor& qkv, const AttentionHeads& h) {
+  const auto parts = qkv.unflatten(-1, {-1, h.head_dim})
+                         .transpose(1, 2)
+                         .split_with_sizes({h.heads, h.kv_heads, h.kv_heads}, 1);
+  return {parts[0], parts[1], parts[2]};
+}
+
+at::Tensor join_heads(const at::Tensor& out) { return out.transpose(1, 2).flatten(2); }
+
+}  // namespace
+
+at::Tensor causal_attention(const at::Tensor& qkv, const AttentionHeads& h, const RotaryTable& rotary,
+                            const at::Tensor& starts) {
+  if (has_kernel(qkv)) {
+    return CausalAttention::apply(qkv.contiguous(), h.heads, h.kv_heads, h.head_dim, rotary.cosine,
+                                  rotary.sine, starts);
+  }
+  const int64_t tokens = qkv.size(1);
+  auto cosine = rotary.cosine.narrow(0, 0, tokens), sine = rotary.sine.narrow(0, 0, tokens);
+  std::optional<at::Tensor> mask;
+  if (starts.defined()) {
+    const auto place = at::arange(tokens, starts.options());
+    const auto positions = place - starts;
+    cosine = rotary.cosine.index({positions}).unsqueeze(1);
+    sine = rotary.sine.index({positions}).unsqueeze(1);
+    // [batch, 1, query, key]
+    mask = ((place.unsqueeze(0) <= place.unsqueeze(1)) & (place >= starts.unsqueeze(-1)))
+               .unsqueeze(1)
+               .to(qkv.device());
+  }
+  const auto [q, k, v] = split(qkv, h);
+  return join_heads(at::scaled_dot_product_attention(turn(q, cosine, sine), turn(k, cosine, sine), v, mask,
+                                                     0.0, !mask, std::nullopt, h.heads != h.kv_heads));
+}
+
+at::Tensor cached_attention(const at::Tensor& qkv, const AttentionHeads& h, const RotaryTable& rotary,
+                            LayerCache& cache, int64_t past) {
+  const int64_t batch = qkv.size(0), tokens = qkv.size(1), all = past + tokens;
+  const auto cosine = rotary.cosine.narrow(0, past, tokens), sine = rotary.sine.narrow(0, past, tokens);
+  const auto [q, k, v] = split(qkv, h);
+  cache.keys.narrow(2, past, tokens).copy_(turn(k, cosine, sine));
+  cache.values.narrow(2, past, tokens).copy_(v);
+  if (!has_kernel(qkv)) {
+    const auto mask = at::ones({tokens, all}, qkv.options().dtype(at::kBool)).tril(past);
+    return join_heads(at::scaled_dot_product_attention(turn(q, cosine, sine), cache.keys.narrow(2, 0, all),
+                                                       cache.values.narrow(2, 0, all), mask, 0.0, false,
+                                                       std::nullopt, h.heads != h.kv_heads));
+  }
+  const auto x = qkv.contiguous();
+  auto call = training_call(x, h, rotary.cosine, rotary.sine, {});
+  call.keys = all;
+  call.kv_layout = {cache.keys.stride(0), cache.keys.stride(2), cache.keys.stride(1)};
+  call.rotate_keys = false;
+  auto out = at::empty({batch, tokens, h.heads * h.head_dim}, x.options());
+  const auto *from = x.const_data_ptr<float>(), *keys = cache.keys.const_data_ptr<float>(),
+             *values = cache.values.const_data_ptr<float>();
+  auto* to = out.mutable_data_ptr<float>();
+  for_heads(call, batch, false, [&](int64_t b, int64_t head, float* scratch) {
+    cpu_kernels().attention(call, from, keys, values, to, nullptr, b, head, scratch);
+  });
+  return out;
+}
+
+}  // namespace bilens

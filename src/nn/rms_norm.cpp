@@ -1,0 +1,74 @@
+#include "bilens/nn/rms_norm.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+
+#include "cpu/kernels.h"
+
+namespace bilens {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+constexpr int64_t kGrain = 16384;  // elements a thread takes at least
+
+int64_t rows_a_thread(int64_t width) { return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, width)); }
+
+struct RmsNorm : torch::autograd::Function<RmsNorm> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& gain,
+                            double epsilon) {
+    const int64_t rows = x.size(0), width = x.size(1);
+    auto y = at::empty_like(x), inverse = at::empty({rows}, x.options());
+    const auto *from = x.const_data_ptr<float>(), *gains = gain.const_data_ptr<float>();
+    auto *to = y.mutable_data_ptr<float>(), *r = inverse.mutable_data_ptr<float>();
+    at::parallel_for(0, rows, rows_a_thread(width), [&](int64_t begin, int64_t end) {
+      cpu_kernels().rms_norm(from + begin * width, gains, epsilon, to + begin * width, r + begin, end - begin,
+                             width);
+    });
+    context->save_for_backward({x, gain, inverse});
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list grads) {
+    const auto saved = context->get_saved_variables();
+    const auto &x = saved[0], &gain = saved[1];
+    const int64_t rows = x.size(0), width = x.size(1);
+    // One sum a block of rows, blocks fixed by the sizes: the same result whatever thread takes which.
+    const int64_t block =
+        std::max(rows_a_thread(width), (rows + at::get_num_threads() - 1) / at::get_num_threads());
+    const int64_t blocks = rows == 0 ? 0 : (rows + block - 1) / block;
+    const auto dy = grads[0].contiguous();
+    auto dx = at::empty_like(x), sums = at::zeros({blocks, width}, x.options());
+    const auto *from = x.const_data_ptr<float>(), *gains = gain.const_data_ptr<float>(),
+               *r = saved[2].const_data_ptr<float>(), *dys = dy.const_data_ptr<float>();
+    auto *dxs = dx.mutable_data_ptr<float>(), *partial = sums.mutable_data_ptr<float>();
+    at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t first = i * block;
+        cpu_kernels().rms_norm_backward(dys + first * width, from + first * width, gains, r + first,
+                                        dxs + first * width, partial + i * width,
+                                        std::min(block, rows - first), width);
+      }
+    });
+    return {dx, sums.sum(0), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon) {
+  if (x.scalar_type() == at::kBFloat16) {
+    return rms_norm(x.to(at::kFloat), gain.to(at::kFloat), epsilon).to(at::kBFloat16);
+  }
+  if (!x.device().is_cpu() || x.scalar_type() != at::kFloat) {
+    return x * (x.square().mean(-1, true) + epsilon).rsqrt() * gain;
+  }
+  return RmsNorm::apply(x.contiguous().view({-1, x.size(-1)}), gain.contiguous(), epsilon).view(x.sizes());
+}
+
+}  // namespace bilens
