@@ -128,9 +128,9 @@ std::string StreamingDecoder::text_of(const std::vector<int32_t>& ids) {
 
 std::string StreamingDecoder::next(int32_t id) {
   const int byte = tokenizer_.byte_of(id);
-  if (byte < 0) return finish() + text_of({id});
-  const bool continues = (byte & 0xC0) == 0x80;
+  const bool continues = byte >= 0 && (byte & 0xC0) == 0x80;
   std::string text = continues ? "" : finish();
+  if (byte < 0) return text += text_of({id});
   pending_.push_back(id);
   const auto lead = static_cast<unsigned char>(tokenizer_.byte_of(pending_.front()));
   if (pending_.size() >= utf8_length(lead)) text += finish();

@@ -1,5 +1,9 @@
 #include "bilens/data/tokenizer.h"
 
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+
 #include "caught.h"
 #include "temporary_folder.h"
 #include "test_data.h"
@@ -150,8 +154,8 @@ TEST_CASE("other and damaged files are refused") {
     test::write_file(folder / "tokenizer.model", bytes);
     return refusal(folder.path());
   };
-  for (const std::string bytes : {std::string(), std::string("<html>404</html>"), std::string(1000, '\0'),
-                                  std::string("version https://git-lfs.github.com/spec/v1\n")}) {
+  for (const std::string& bytes : {std::string(), std::string("<html>404</html>"), std::string(1000, '\0'),
+                                   std::string("version https://git-lfs.github.com/spec/v1\n")}) {
     CHECK(contains(refused(bytes), "a SentencePiece model"));
   }
   if (!test::have_test_data(kSmall)) return;
@@ -168,6 +172,23 @@ TEST_CASE("other and damaged files are refused") {
     } catch (const Error& error) {
       CHECK(error.code() == ExitCode::kBadInput);
     }
+  }
+}
+
+// For test_tokenizer_agreement.py, which compares with the Python package: BILENS_IDS_MODEL encodes the texts
+// of BILENS_IDS_INPUT (each after its length, uint32) into lines of BILENS_IDS_OUTPUT.
+TEST_CASE("texts to ids, for Python", "[.ids]") {
+  const char* model = std::getenv("BILENS_IDS_MODEL");
+  if (model == nullptr) return;
+  const Tokenizer tokenizer(model);
+  const std::string texts = test::read_file(std::getenv("BILENS_IDS_INPUT"));
+  std::ofstream output(std::getenv("BILENS_IDS_OUTPUT"));
+  for (size_t at = 0; at < texts.size();) {
+    uint32_t length = 0;
+    std::memcpy(&length, texts.data() + at, sizeof length);
+    for (const int32_t id : tokenizer.encode(texts.substr(at + sizeof length, length))) output << id << ' ';
+    output << '\n';
+    at += sizeof length + length;
   }
 }
 
