@@ -2,7 +2,7 @@
 
 #include "bilens/core/files.h"
 #include "bilens/core/memory.h"
-#include "bilens/core/text.h"
+#include "bilens/core/progress.h"
 #include "bilens/data/tokenizer_training.h"
 #include "bilens/run/language_model.h"
 
