@@ -36,7 +36,7 @@ void check(const TokenizerRunOptions& options) {
   if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
 }
 
-/// The text of the part that the spec names. @param text receives what the stories are views of
+/// The stories of the file that the spec names. @param text receives what they are views of
 std::vector<std::string_view> read_stories(const std::string& spec, std::string& text) {
   const auto config = parse_text_spec(spec);
   if (config.dataset != "text")
@@ -50,7 +50,6 @@ std::vector<std::string_view> read_stories(const std::string& spec, std::string&
 Outcome run_tokenizer_training(const TokenizerRunOptions& options) {
   Outcome outcome;
   std::string text;
-  std::vector<std::string_view> stories;
   if (options.dry_run) {
     collect_problems(outcome, [&] { check(options); });
     if (!options.data.empty()) collect_problems(outcome, [&] { read_stories(options.data, text); });
@@ -61,7 +60,7 @@ Outcome run_tokenizer_training(const TokenizerRunOptions& options) {
     return outcome;
   }
   check(options);
-  stories = read_stories(options.data, text);
+  const auto stories = read_stories(options.data, text);
   const auto model = train_tokenizer(stories, *options.vocabulary);
   AtomicDirectory folder(options.out);
   save_tokenizer(folder.path(), model);

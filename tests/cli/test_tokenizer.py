@@ -1,4 +1,4 @@
-"""`bilens tokenizer train`: what it writes, beside the Python sentencepiece; and that our ids are Python's."""
+"""`bilens tokenizer train`: what it writes, what it refuses, and how the Python sentencepiece reads it."""
 
 import gzip
 import json

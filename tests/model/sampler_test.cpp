@@ -30,8 +30,8 @@ SamplerConfig settings(double temperature, int64_t top_k = 0, double top_p = 1.0
 /// How often each token comes in `draws` positions, as a share.
 std::vector<double> shares(const at::Tensor& logits, const SamplerConfig& config, int64_t draws) {
   std::vector<double> share(static_cast<size_t>(logits.numel()), 0.0);
-  for (int64_t i = 0; i < draws; ++i)
-    share[static_cast<size_t>(sample_token(logits, config, i))] += 1.0 / static_cast<double>(draws);
+  for (int64_t i = 0; i < draws; ++i) share[static_cast<size_t>(sample_token(logits, config, i))] += 1;
+  for (double& count : share) count /= static_cast<double>(draws);
   return share;
 }
 
