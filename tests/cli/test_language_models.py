@@ -7,7 +7,7 @@ import unittest
 
 from safetensors.numpy import load_file
 
-from bilens_cli import TestCase, data_folder, run
+from bilens_cli import TestCase, test_data, run
 
 OPENING = "Once upon a time, there was a little girl named Lily."  # what llama2.c documents for this model
 
@@ -24,7 +24,7 @@ class Published(TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.data = data_folder("stories260K", "tinystories")
+        cls.data = test_data("stories260K", "tinystories")
 
     def convert(self, name="stories", *flags):
         done = run("convert", self.data / "stories260K/stories260K.bin", self.folder / name, "--json",
@@ -98,7 +98,7 @@ class Bad(TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.data = data_folder("stories260K")
+        cls.data = test_data("stories260K")
 
     def setUp(self):
         super().setUp()
@@ -139,7 +139,7 @@ class Bad(TestCase):
         self.assertIn(str(self.text), self.evaluate(expect=3))
 
     def test_tokenizers(self):
-        llama = data_folder("llama-tokenizer") / "llama-tokenizer/tokenizer.model"
+        llama = test_data("llama-tokenizer") / "llama-tokenizer/tokenizer.model"
         shutil.copy(llama, self.model / "tokenizer.model")
         self.assertRegex(self.evaluate(expect=3), "32,?000")
         (self.model / "tokenizer.model").unlink()

@@ -2,19 +2,17 @@
 
 import gzip
 import os
-import pathlib
 import struct
 import subprocess
 import unittest
 
-from bilens_cli import BILENS, ROOT, TestCase
+from bilens_cli import BILENS, ROOT, TestCase, test_data
 
 try:
     import sentencepiece
 except ImportError:
     sentencepiece = None
 
-DATA = pathlib.Path(os.environ.get("BILENS_TEST_DATA") or ROOT / "../shared/data")
 MODELS = ("llama-tokenizer/tokenizer.model", "stories260K/tok512.model")
 ODD = ["", " ", "  ", "\t", "\n", "\r\n", " a  b   c ", "\u00a0x\u2003y\u3000", "\u2581", "\u2581\u2581a", "e\u0301", "\u200b",
        "\U0001F600", "\U0001F469\u200d\U0001F680!", "\U0001F1E9\U0001F1EA 12,345.67", "<s> </s> <unk> <0x0A> [INST]", "a\0b",
@@ -34,22 +32,17 @@ class Agreement(TestCase):
         return [list(map(int, line.split())) for line in (self.folder / "ids").read_text().splitlines()]
 
     def compare(self, texts):
+        folder = test_data(*MODELS)
         for name in MODELS:
-            if not (DATA / name).exists():
-                self.assertNotEqual(os.environ.get("BILENS_REQUIRE_DATA"), "1", f"no {DATA / name}")
-                self.skipTest(f"no {DATA / name} (set BILENS_TEST_DATA)")
-            python = sentencepiece.SentencePieceProcessor(model_file=str(DATA / name))
-            ours = self.our_ids(DATA / name, texts)
+            python = sentencepiece.SentencePieceProcessor(model_file=str(folder / name))
+            ours = self.our_ids(folder / name, texts)
             self.assertEqual(len(ours), len(texts))
             for text, ids in zip(texts, ours):
                 self.assertEqual(ids, python.encode(text), (name, text))
 
     def test_ten_thousand_lines_of_stories(self):
-        sample = DATA / "tinystories/tinystories-sample.txt.gz"
-        if not sample.exists():
-            self.assertNotEqual(os.environ.get("BILENS_REQUIRE_DATA"), "1", f"no {sample}")
-            self.skipTest(f"no {sample} (set BILENS_TEST_DATA)")
-        lines = gzip.open(sample, "rt", encoding="utf-8").read().split("\n")[:10_000]
+        name = "tinystories/tinystories-sample.txt.gz"
+        lines = gzip.open(test_data(name) / name, "rt", encoding="utf-8").read().split("\n")[:10_000]
         self.assertEqual(len(lines), 10_000)
         self.compare(lines)
 

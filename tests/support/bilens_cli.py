@@ -29,6 +29,19 @@ def start(*arguments, env=None, **options):
                             errors="replace", cwd=ROOT, env=environment(env), **options)
 
 
+def test_data(*names):
+    """The folder with the optional test data, where everything named in it is there; else the test is skipped, or with
+    BILENS_REQUIRE_DATA=1 fails."""
+    folder = pathlib.Path(os.environ.get("BILENS_TEST_DATA") or ROOT / "../shared/data")
+    for name in names:
+        if (folder / name).exists():
+            continue
+        if os.environ.get("BILENS_REQUIRE_DATA") == "1":
+            raise AssertionError(f"BILENS_REQUIRE_DATA=1, but there is no {folder / name}")
+        raise unittest.SkipTest(f"no {folder / name} (set BILENS_TEST_DATA)")
+    return folder
+
+
 def environment(extra):
     return {**os.environ, **{key: str(value) for key, value in (extra or {}).items()}}
 
