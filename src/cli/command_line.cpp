@@ -13,8 +13,8 @@
 #include "bilens/core/version.h"
 #include "bilens/report/report.h"
 #include "bilens/run/compare_run.h"
-#include "bilens/run/decompose_run.h"
 #include "bilens/run/convert_run.h"
+#include "bilens/run/decompose_run.h"
 #include "bilens/run/evaluate_run.h"
 #include "bilens/run/explain_run.h"
 #include "bilens/run/failure.h"
@@ -150,10 +150,9 @@ Outcome schema(const Flags& flags) {
 
 const std::map<std::string, std::function<Outcome(const Flags&)>>& handlers() {
   static const std::map<std::string, std::function<Outcome(const Flags&)>> table = {
-      {"train", train},     {"evaluate", evaluate}, {"decompose", decompose},
-      {"report", report},   {"compare", compare},   {"explain", explain},
-      {"inspect", inspect}, {"schema", schema},     {"tokenizer", tokenizer},
-      {"generate", generate}, {"convert", convert}};
+      {"train", train},         {"evaluate", evaluate}, {"decompose", decompose}, {"report", report},
+      {"compare", compare},     {"explain", explain},   {"inspect", inspect},     {"schema", schema},
+      {"tokenizer", tokenizer}, {"generate", generate}, {"convert", convert}};
   return table;
 }
 

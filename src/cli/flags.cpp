@@ -27,15 +27,16 @@ void add_flag(cxxopts::Options& options, const std::string& name) {
   if (name == "vocabulary") add("vocabulary", "Number of pieces, bytes included", value<int64_t>(), "N");
   if (name == "config") add("config", "Settings; without it the defaults", value<std::string>(), "FILE");
   if (name == "tokenizer")
-    add("tokenizer", "SentencePiece model; default: the one beside the weights", value<std::string>(), "FILE");
+    add("tokenizer", "SentencePiece model; default: the one beside the weights", value<std::string>(),
+        "FILE");
   if (name == "context")
     add("context", "Tokens in a window; default: the model's positions, at most 2048", value<int64_t>(), "N");
   if (name == "prompt") add("prompt", "Text to continue", value<std::string>(), "TEXT");
   if (name == "max-tokens") add("max-tokens", "New tokens at most; default 256", value<int64_t>(), "N");
-  if (name == "temperature")
-    add("temperature", "0: the likeliest token; default 1", value<double>(), "T");
+  if (name == "temperature") add("temperature", "0: the likeliest token; default 1", value<double>(), "T");
   if (name == "top-k") add("top-k", "Only the K likeliest; 0: all", value<int64_t>(), "K");
-  if (name == "top-p") add("top-p", "Only the fewest whose probability reaches P; default 1", value<double>(), "P");
+  if (name == "top-p")
+    add("top-p", "Only the fewest whose probability reaches P; default 1", value<double>(), "P");
   if (name == "minus") add("minus", "Decompose the difference to this model", value<std::string>(), "MODEL");
   if (name == "input")
     add("input", "Image to explain: SPLIT:N of the data, or an IDX file:N", value<std::string>(), "IMAGE");

@@ -14,8 +14,7 @@ namespace {
 
 /// What tokenizers consist of in the Hugging Face layout.
 constexpr const char* kTokenizerFiles[] = {"tokenizer.model", "tokenizer_config.json",
-                                           "special_tokens_map.json", "tokenizer.json",
-                                           "added_tokens.json"};
+                                           "special_tokens_map.json", "tokenizer.json", "added_tokens.json"};
 
 constexpr size_t kLargestTokenizer = size_t{256} << 20;
 
@@ -61,7 +60,8 @@ Outcome run_conversion(const ConvertRunOptions& options) {
                              {"out", options.out.string()},
                              {"parameters", parameters},
                              {"bytes", bytes}});
-  outcome.text = format_number(static_cast<double>(parameters)) + " parameters\n" + options.out.string() + "\n";
+  outcome.text =
+      format_number(static_cast<double>(parameters)) + " parameters\n" + options.out.string() + "\n";
   return outcome;
 }
 

@@ -62,8 +62,9 @@ TextDataConfig choose_text(const std::filesystem::path& path, const LanguageMode
                            const EvaluateRunOptions& options) {
   auto data = text_of_model(options.data, path);
   if (!data) {
-    throw Error(ExitCode::kUsage, {path.string(), "data to evaluate on", "no --data, and no run beside the model",
-                                   "Give --data, for example --data text:stories.txt.gz."});
+    throw Error(ExitCode::kUsage,
+                {path.string(), "data to evaluate on", "no --data, and no run beside the model",
+                 "Give --data, for example --data text:stories.txt.gz."});
   }
   if (options.data.empty()) {
     data->split = TextSplit::kTest;
@@ -73,13 +74,15 @@ TextDataConfig choose_text(const std::filesystem::path& path, const LanguageMode
   if (options.context > 0) data->context = options.context;
   if (data->context < 2 || data->context > model.config.max_position_embeddings) {
     throw Error(ExitCode::kUsage,
-                {"--context", "2 to the model's " + std::to_string(model.config.max_position_embeddings) + " positions",
+                {"--context",
+                 "2 to the model's " + std::to_string(model.config.max_position_embeddings) + " positions",
                  std::to_string(data->context), ""});
   }
   return *data;
 }
 
-void evaluate_language(const std::filesystem::path& path, const EvaluateRunOptions& options, Outcome& outcome) {
+void evaluate_language(const std::filesystem::path& path, const EvaluateRunOptions& options,
+                       Outcome& outcome) {
   const auto source = open_language_model(path);
   const auto data = choose_text(path, source, options);
   const auto stream = load_stream(data, source, options.tokenizer);
@@ -107,7 +110,8 @@ Outcome run_evaluation(const EvaluateRunOptions& options) {
   choose_device(options.device);
   set_threads(options.threads);
   for_each_model(models, outcome, [&](const std::filesystem::path& path) {
-    is_language_model(path) ? evaluate_language(path, options, outcome) : evaluate_images(path, options, outcome);
+    is_language_model(path) ? evaluate_language(path, options, outcome)
+                            : evaluate_images(path, options, outcome);
   });
   if (options.dry_run) {
     for (const auto& failure : outcome.failures)

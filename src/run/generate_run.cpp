@@ -34,8 +34,7 @@ Continuation continue_prompt(LlamaDecoder& model, const Tokenizer& tokenizer,
   const at::NoGradGuard no_grad;
   const auto device = model.parameters().front().second.device();
   const auto length = static_cast<int64_t>(prompt.size());
-  const int64_t capacity =
-      std::min(length + options.max_tokens, model.config().max_position_embeddings);
+  const int64_t capacity = std::min(length + options.max_tokens, model.config().max_position_embeddings);
   auto cache = model.make_cache(1, capacity);
   const auto logits_after = [&](const at::Tensor& tokens) {
     return model.next_logits(tokens.to(device, at::kLong).unsqueeze(0), cache).squeeze(0);
@@ -65,11 +64,12 @@ Continuation continue_prompt(LlamaDecoder& model, const Tokenizer& tokenizer,
 
 void check(const GenerateRunOptions& options, const LanguageModel& model, size_t prompt) {
   if (static_cast<int64_t>(prompt) < model.config.max_position_embeddings) return;
-  throw Error(ExitCode::kUsage,
-              {"--prompt", "fewer than the model's " + std::to_string(model.config.max_position_embeddings) +
-                               " positions",
-               std::to_string(prompt) + " tokens", "Shorten the prompt of " + std::to_string(options.prompt.size()) +
-                               " bytes."});
+  throw Error(
+      ExitCode::kUsage,
+      {"--prompt",
+       "fewer than the model's " + std::to_string(model.config.max_position_embeddings) + " positions",
+       std::to_string(prompt) + " tokens",
+       "Shorten the prompt of " + std::to_string(options.prompt.size()) + " bytes."});
 }
 
 }  // namespace

@@ -12,9 +12,9 @@ bool is_language_model(const fs::path& path) {
   if (!fs::is_directory(path)) return true;  // of single files only llama2.c's are models by themselves
   const auto type = read_model_type(path);
   if (type == "llama" || type == "bilinear_mlp") return type == "llama";
-  throw Error(ExitCode::kBadInput, {(path / "config.json").string() + ": model_type",
-                                    "\"bilinear_mlp\" or \"llama\"", "\"" + type + "\"",
-                                    "Other architectures are not read."});
+  throw Error(ExitCode::kBadInput,
+              {(path / "config.json").string() + ": model_type", "\"bilinear_mlp\" or \"llama\"",
+               "\"" + type + "\"", "Other architectures are not read."});
 }
 
 LanguageModel open_language_model(const fs::path& path) {
@@ -24,8 +24,9 @@ LanguageModel open_language_model(const fs::path& path) {
     return model;
   }
   if (!fs::is_directory(path)) {
-    throw Error(ExitCode::kBadInput, {path.string(), "a model directory or a llama2.c file",
-                                      "weights without a config.json", "Name the directory that holds both."});
+    throw Error(ExitCode::kBadInput,
+                {path.string(), "a model directory or a llama2.c file", "weights without a config.json",
+                 "Name the directory that holds both."});
   }
   LanguageModel model{path, read_llama_config(path), weights};
   check_llama_tensors(model.weights, model.config);
@@ -42,7 +43,8 @@ Tokenizer open_tokenizer(const LanguageModel& model, const fs::path& path) {
 TokenStream load_stream(const TextDataConfig& data, const LanguageModel& model, const fs::path& tokenizer) {
   if (data.dataset == "tokens")
     return load_token_file(data, model.config.vocab_size, model.config.bos_token_id.value_or(-1));
-  return load_text(data, open_tokenizer(model, data.tokenizer.empty() ? tokenizer : data.tokenizer));
+  return load_text(data,
+                   open_tokenizer(model, data.tokenizer.empty() ? tokenizer : fs::path(data.tokenizer)));
 }
 
 }  // namespace bilens

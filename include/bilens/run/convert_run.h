@@ -12,8 +12,8 @@ struct ConvertRunOptions {
   bool dry_run = false;
 };
 
-/// Writes any checkpoint that is read as a model directory in the Hugging Face layout; it appears whole or not
-/// at all.
+/// Writes any checkpoint that is read as a model directory in the Hugging Face layout; it appears whole or
+/// not at all.
 Outcome run_conversion(const ConvertRunOptions& options);
 
 }  // namespace bilens

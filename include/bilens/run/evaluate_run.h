@@ -17,8 +17,8 @@ struct EvaluateRunOptions {
   bool dry_run = false;
 };
 
-/// Loss and accuracy of each image classifier on the test split, loss and perplexity of each language model on
-/// the text.
+/// Loss and accuracy of each image classifier on the test split, loss and perplexity of each language model
+/// on the text.
 Outcome run_evaluation(const EvaluateRunOptions& options);
 
 }  // namespace bilens
