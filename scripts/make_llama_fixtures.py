@@ -50,7 +50,7 @@ def make(name, keys, old):
     model.save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
     rewrite(folder / "config.json", old)
-    model.float()
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)  # casting would round the rotary frequencies too
     tokens = torch.randint(0, model.config.vocab_size, (2, 13))
     output = model(input_ids=tokens, labels=tokens)
     output.loss.backward()
