@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
+#include <optional>
 #include <vector>
 
 #include "cpu/kernels.h"
@@ -47,7 +48,8 @@ AttentionCall training_call(const at::Tensor& qkv, const AttentionHeads& h, cons
 struct CausalAttention : torch::autograd::Function<CausalAttention> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& qkv, int64_t heads, int64_t kv_heads,
                             int64_t head_dim, const at::Tensor& cosine, const at::Tensor& sine,
-                            const at::Tensor& starts) {
+                            const std::optional<at::Tensor>& given) {
+    const at::Tensor starts = given.value_or(at::Tensor());
     const int64_t batch = qkv.size(0), tokens = qkv.size(1);
     auto out = at::empty({batch, tokens, heads * head_dim}, qkv.options());
     auto log_sums = at::empty({batch, heads, tokens}, qkv.options());
@@ -110,7 +112,8 @@ at::Tensor causal_attention(const at::Tensor& qkv, const AttentionHeads& h, cons
                             const at::Tensor& starts) {
   if (has_kernel(qkv)) {
     return CausalAttention::apply(qkv.contiguous(), h.heads, h.kv_heads, h.head_dim, rotary.cosine,
-                                  rotary.sine, starts);
+                                  rotary.sine,
+                                  starts.defined() ? std::optional<at::Tensor>(starts) : std::nullopt);
   }
   const int64_t tokens = qkv.size(1);
   auto cosine = rotary.cosine.narrow(0, 0, tokens), sine = rotary.sine.narrow(0, 0, tokens);

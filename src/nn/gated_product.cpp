@@ -129,7 +129,8 @@ at::Tensor gated_product(const at::Tensor& gate, const at::Tensor& up, const Act
     throw std::invalid_argument("gated_product: gate and up must have the same shape, dtype and device");
   }
   const auto rows = [](const at::Tensor& x) {
-    return x.dim() == 0 ? x.view({1, 1}) : x.contiguous().flatten(0, -2).view({-1, x.size(-1)});
+    const int64_t width = x.dim() == 0 ? 1 : x.size(-1);
+    return x.contiguous().view({width == 0 ? 0 : x.numel() / width, width});
   };
   return GatedProduct::apply(rows(gate), rows(up), static_cast<int64_t>(activation.kind), activation.beta)
       .view(gate.sizes());
