@@ -34,7 +34,7 @@ class Published(TestCase):
 
     def test_it_becomes_a_hugging_face_directory(self):
         (result,) = self.convert()
-        self.assertEqual(result["parameters"], 259_648)
+        self.assertEqual(result["parameters"], 260_032)
         folder = self.folder / "stories"
         config = json.loads((folder / "config.json").read_text())
         self.assertEqual((config["model_type"], config["hidden_act"], config["tie_word_embeddings"]), ("llama", "silu", True))
@@ -57,14 +57,14 @@ class Published(TestCase):
         self.convert()
         text = self.folder / "validation.txt"
         text.write_text(validation_stories(self.data), encoding="utf-8")
-        for context, expected, tokens in (("512", EXPECTED_512, TOKENS_512), ("100", EXPECTED_100, TOKENS_100)):
+        for context, expected, tokens in (("512", 1.4084887, 135_636), ("100", 1.5346588, 134_542)):
             done = run("evaluate", self.folder / "stories", "--data", f"text:{text}", "--context", context, "--json")
             (result,) = self.document(self.check(done, 0))["results"]
             self.assertEqual(result["tokens"], tokens)
             self.assertAlmostEqual(result["loss"], expected, delta=1e-4)
         direct = run("evaluate", self.data / "stories260K/stories260K.bin", "--data", f"text:{text}", "--context", "100", "--json",
                      "--tokenizer", self.data / "stories260K/tok512.model")
-        self.assertEqual(self.document(self.check(direct, 0))["results"][0]["loss"], result["loss"])
+        self.assertAlmostEqual(self.document(self.check(direct, 0))["results"][0]["loss"], result["loss"], delta=1e-7)
 
     def test_greedy_text_is_the_documented_one(self):
         self.convert()
