@@ -81,32 +81,91 @@ void check(const Llama2cHeader& header, const std::string& where) {
   }
 }
 
-/// Places tensors one behind the other.
+/// Tensors one behind the other. They are named only once it is known that the file has room for them.
 class Layout {
  public:
-  Layout(std::map<std::string, TensorInfo>& tensors, std::string where, size_t begin)
-      : tensors_(tensors), where_(std::move(where)), end_(begin) {}
+  Layout(std::string where, size_t begin) : where_(std::move(where)), end_(begin) {}
 
-  void add(const std::string& name, const std::vector<int64_t>& shape) {
-    const size_t begin = end_;
-    skip(shape);
-    tensors_.emplace(name, TensorInfo{at::kFloat, shape, begin, end_});
-  }
+  void add(const std::string& name, const std::vector<int64_t>& shape) { place({"", name, shape, 1, end_}); }
+  /// One in each layer.
   void add(int64_t layers, const std::string& name, const std::vector<int64_t>& shape) {
-    for (int64_t i = 0; i < layers; ++i) add("model.layers." + std::to_string(i) + "." + name, shape);
+    place({"model.layers.", name, shape, layers, end_});
   }
-  void skip(const std::vector<int64_t>& shape) {
-    const auto bytes = tensor_bytes(at::kFloat, shape);
-    if (!bytes || __builtin_add_overflow(end_, *bytes, &end_))
-      throw bad(where_, "sizes that fit into memory", "larger ones");
-  }
+  void skip(const std::vector<int64_t>& shape) { place({"", "", shape, 1, end_}); }
+
   size_t end() const { return end_; }
+  void name_all(std::map<std::string, TensorInfo>& tensors) const {
+    for (const auto& block : blocks_) {
+      const size_t bytes = tensor_bytes(at::kFloat, block.shape).value();
+      for (int64_t i = 0; i < block.count && !block.name.empty(); ++i) {
+        const std::string name =
+            block.prefix.empty() ? block.name : block.prefix + std::to_string(i) + "." + block.name;
+        const size_t begin = block.begin + static_cast<size_t>(i) * bytes;
+        tensors.emplace(name, TensorInfo{at::kFloat, block.shape, begin, begin + bytes});
+      }
+    }
+  }
 
  private:
-  std::map<std::string, TensorInfo>& tensors_;
+  struct Block {
+    std::string prefix, name;
+    std::vector<int64_t> shape;
+    int64_t count;
+    size_t begin;
+  };
+
+  void place(Block block) {
+    auto all = block.shape;
+    all.push_back(block.count);
+    const auto bytes = tensor_bytes(at::kFloat, all);
+    if (!bytes || __builtin_add_overflow(end_, *bytes, &end_))
+      throw bad(where_, "sizes that fit into memory", "larger ones");
+    blocks_.push_back(std::move(block));
+  }
+
   std::string where_;
   size_t end_;
+  std::vector<Block> blocks_;
 };
+
+/// Version 0.
+Layout lay_out_legacy(const Llama2cHeader& h, const std::string& where) {
+  const int64_t kv_dim = h.n_kv_heads * h.head_dim(), n = h.n_layers;
+  Layout layout(where, kLegacyHeader);
+  layout.add("model.embed_tokens.weight", {h.vocab_size, h.dim});
+  layout.add(n, "input_layernorm.weight", {h.dim});
+  layout.add(n, "self_attn.q_proj.weight", {h.dim, h.dim});
+  layout.add(n, "self_attn.k_proj.weight", {kv_dim, h.dim});
+  layout.add(n, "self_attn.v_proj.weight", {kv_dim, h.dim});
+  layout.add(n, "self_attn.o_proj.weight", {h.dim, h.dim});
+  layout.add(n, "post_attention_layernorm.weight", {h.dim});
+  layout.add(n, "mlp.gate_proj.weight", {h.hidden_dim, h.dim});
+  layout.add(n, "mlp.down_proj.weight", {h.dim, h.hidden_dim});
+  layout.add(n, "mlp.up_proj.weight", {h.hidden_dim, h.dim});
+  layout.add("model.norm.weight", {h.dim});
+  layout.skip({2, h.seq_len, h.head_dim() / 2});  // cosines and sines of the rotary angles
+  if (!h.shared_classifier) layout.add("lm_head.weight", {h.vocab_size, h.dim});
+  return layout;
+}
+
+/// Version 1.
+Layout lay_out(const Llama2cHeader& h, const std::string& where) {
+  const int64_t kv_dim = h.n_kv_heads * h.head_dim(), n = h.n_layers;
+  Layout layout(where, kHeader);
+  layout.add(n, "input_layernorm.weight", {h.dim});
+  layout.add(n, "post_attention_layernorm.weight", {h.dim});
+  layout.add("model.norm.weight", {h.dim});
+  layout.add("model.embed_tokens.weight", {h.vocab_size, h.dim});
+  layout.add(n, "self_attn.q_proj.weight", {h.dim, h.dim});
+  layout.add(n, "self_attn.k_proj.weight", {kv_dim, h.dim});
+  layout.add(n, "self_attn.v_proj.weight", {kv_dim, h.dim});
+  layout.add(n, "self_attn.o_proj.weight", {h.dim, h.dim});
+  layout.add(n, "mlp.gate_proj.weight", {h.hidden_dim, h.dim});
+  layout.add(n, "mlp.down_proj.weight", {h.dim, h.hidden_dim});
+  layout.add(n, "mlp.up_proj.weight", {h.hidden_dim, h.dim});
+  if (!h.shared_classifier) layout.add("lm_head.weight", {h.vocab_size, h.dim});
+  return layout;
+}
 
 }  // namespace
 
@@ -128,50 +187,12 @@ Llama2cFile::Llama2cFile(const std::filesystem::path& path) : WeightFile(path) {
   }
   header_ = marked ? read_header(data_.get(), path.string()) : read_legacy_header(data_.get());
   check(header_, path.string() + " (read as llama2.c)");
-  const size_t end = marked ? lay_out() : lay_out_legacy();
-  if (end != file.size) {
-    throw bad(path.string(), std::to_string(end) + " bytes by llama2.c's header",
+  const Layout layout = marked ? lay_out(header_, path.string()) : lay_out_legacy(header_, path.string());
+  if (layout.end() != file.size) {
+    throw bad(path.string(), std::to_string(layout.end()) + " bytes by llama2.c's header",
               std::to_string(file.size) + " bytes");
   }
-}
-
-size_t Llama2cFile::lay_out_legacy() {
-  const auto& h = header_;
-  const int64_t kv_dim = h.n_kv_heads * h.head_dim(), n = h.n_layers;
-  Layout layout(tensors_, path_.string(), kLegacyHeader);
-  layout.add("model.embed_tokens.weight", {h.vocab_size, h.dim});
-  layout.add(n, "input_layernorm.weight", {h.dim});
-  layout.add(n, "self_attn.q_proj.weight", {h.dim, h.dim});
-  layout.add(n, "self_attn.k_proj.weight", {kv_dim, h.dim});
-  layout.add(n, "self_attn.v_proj.weight", {kv_dim, h.dim});
-  layout.add(n, "self_attn.o_proj.weight", {h.dim, h.dim});
-  layout.add(n, "post_attention_layernorm.weight", {h.dim});
-  layout.add(n, "mlp.gate_proj.weight", {h.hidden_dim, h.dim});
-  layout.add(n, "mlp.down_proj.weight", {h.dim, h.hidden_dim});
-  layout.add(n, "mlp.up_proj.weight", {h.hidden_dim, h.dim});
-  layout.add("model.norm.weight", {h.dim});
-  layout.skip({2, h.seq_len, h.head_dim() / 2});  // cosines and sines of the rotary angles
-  if (!h.shared_classifier) layout.add("lm_head.weight", {h.vocab_size, h.dim});
-  return layout.end();
-}
-
-size_t Llama2cFile::lay_out() {
-  const auto& h = header_;
-  const int64_t kv_dim = h.n_kv_heads * h.head_dim(), n = h.n_layers;
-  Layout layout(tensors_, path_.string(), kHeader);
-  layout.add(n, "input_layernorm.weight", {h.dim});
-  layout.add(n, "post_attention_layernorm.weight", {h.dim});
-  layout.add("model.norm.weight", {h.dim});
-  layout.add("model.embed_tokens.weight", {h.vocab_size, h.dim});
-  layout.add(n, "self_attn.q_proj.weight", {h.dim, h.dim});
-  layout.add(n, "self_attn.k_proj.weight", {kv_dim, h.dim});
-  layout.add(n, "self_attn.v_proj.weight", {kv_dim, h.dim});
-  layout.add(n, "self_attn.o_proj.weight", {h.dim, h.dim});
-  layout.add(n, "mlp.gate_proj.weight", {h.hidden_dim, h.dim});
-  layout.add(n, "mlp.down_proj.weight", {h.dim, h.hidden_dim});
-  layout.add(n, "mlp.up_proj.weight", {h.hidden_dim, h.dim});
-  if (!h.shared_classifier) layout.add("lm_head.weight", {h.vocab_size, h.dim});
-  return layout.end();
+  layout.name_all(tensors_);
 }
 
 at::Tensor Llama2cFile::load(const std::string& name, const TensorInfo& info) const {

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "bilens/core/files.h"
+#include "bilens/io/sharded_safetensors.h"
 #include "bilens/tensor/shape.h"
 
 namespace bilens {
@@ -79,7 +80,7 @@ LlamaDecoder load_llama(const fs::path& directory, const LlamaLoadOptions& optio
 void save_llama(const fs::path& directory, const NamedTensors& parameters, const LlamaConfig& config) {
   NamedTensors tensors;
   for (const auto& [name, tensor] : parameters) tensors.emplace_back(name, tensor.detach().to(config.dtype));
-  write_safetensors(directory / "model.safetensors", tensors, {{"format", "pt"}});
+  write_sharded_safetensors(directory, tensors);
   const Json json = llama_config_json(config);
   write_text(directory / "config.json", format_json(json));
   Json generation = {{"_from_model_config", true}};

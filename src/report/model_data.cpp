@@ -32,8 +32,7 @@ Json model_config(const fs::path& model) {
 
 /// Number of weights in the model's files; null when only its config is there.
 Json parameter_count(const fs::path& model) {
-  if (!fs::exists(model / "model.safetensors") && !fs::exists(model / "model.safetensors.index.json"))
-    return nullptr;
+  if (!has_weights(model)) return nullptr;
   const Weights weights(model);
   int64_t count = 0;
   for (const auto& item : weights.tensors()) count += item.second.elements();

@@ -19,10 +19,6 @@ bool is_file(const fs::path& path) {
 
 bool is_decomposition(const fs::path& directory) { return is_file(directory / "decomposition.json"); }
 
-bool has_weights(const fs::path& directory) {
-  return is_file(directory / "model.safetensors") || is_file(directory / "model.safetensors.index.json");
-}
-
 bool is_model(const fs::path& directory) {
   if (!is_file(directory / "config.json")) return false;
   const Json config = read_json(directory / "config.json", ExitCode::kBadInput);

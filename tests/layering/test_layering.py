@@ -76,7 +76,7 @@ class Layering(unittest.TestCase):
         self.assertEqual(allowed["cli"], set(allowed))
 
     def test_tests_have_no_other_stages(self):
-        own = {"support", "cli", "layering", "scripts"}
+        own = {"support", "cli", "fuzz", "layering", "scripts"}
         for path in (ROOT / "tests").iterdir():
             if path.is_dir() and path.name != "__pycache__" and any(path.glob("*.cpp")):
                 self.assertIn(path.name, set(read_layers(ROOT)) | own)

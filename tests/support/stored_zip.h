@@ -13,7 +13,7 @@ namespace bilens::test {
 inline std::string stored_zip(const std::vector<std::pair<std::string, std::string>>& entries) {
   const auto number = [](uint64_t value, int bytes) {
     std::string text;
-    for (int i = 0; i < bytes; ++i) text += static_cast<char>(value >> (8 * i));
+    for (int i = 0; i < bytes; ++i, value >>= 8) text += static_cast<char>(value);
     return text;
   };
   std::string archive, directory;

@@ -36,10 +36,6 @@ class Llama2cFile : public WeightFile {
  private:
   at::Tensor load(const std::string& name, const TensorInfo& info) const override;
 
-  /// Says where every tensor lies by the header. @return where the file should end
-  size_t lay_out_legacy();
-  size_t lay_out();
-
   Llama2cHeader header_;
   std::shared_ptr<const char> data_;
 };
