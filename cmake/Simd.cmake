@@ -1,12 +1,12 @@
-# src/nn/cpu/kernels.cpp once for each instruction set; src/nn/cpu_kernels.cpp chooses when the program runs.
+# src/nn/kernels/cpu_kernels.cpp once for each instruction set; src/nn/choose_kernels.cpp chooses when the program runs.
 set(levels baseline)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   list(APPEND levels v3 v4)
-  set_source_files_properties(src/nn/cpu_kernels.cpp PROPERTIES COMPILE_DEFINITIONS BILENS_X86_LEVELS)
+  set_source_files_properties(src/nn/choose_kernels.cpp PROPERTIES COMPILE_DEFINITIONS BILENS_X86_LEVELS)
 endif()
 foreach(level IN LISTS levels)
   set(object bilens_nn_${level})
-  add_library(${object} OBJECT ${PROJECT_SOURCE_DIR}/src/nn/cpu/kernels.cpp)
+  add_library(${object} OBJECT ${PROJECT_SOURCE_DIR}/src/nn/kernels/cpu_kernels.cpp)
   target_link_libraries(${object} PRIVATE bilens_options)
   target_include_directories(${object} PRIVATE ${PROJECT_SOURCE_DIR}/include)
   target_compile_definitions(${object} PRIVATE BILENS_KERNELS=cpu_kernels_${level})

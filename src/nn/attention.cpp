@@ -8,7 +8,7 @@
 #include <optional>
 #include <vector>
 
-#include "cpu/kernels.h"
+#include "kernels/cpu_kernels.h"
 
 namespace bilens {
 

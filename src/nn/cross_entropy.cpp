@@ -8,7 +8,7 @@
 #include <algorithm>
 
 #include "bilens/core/error.h"
-#include "cpu/kernels.h"
+#include "kernels/cpu_kernels.h"
 
 namespace bilens {
 

@@ -1,7 +1,7 @@
 #include <algorithm>
 
-#include "gate_functions.h"
 #include "gated_product_kernels.h"
+#include "kernels/gate_functions.h"
 
 namespace bilens {
 

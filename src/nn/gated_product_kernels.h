@@ -2,7 +2,7 @@
 
 #include <cuda_runtime_api.h>
 
-#include "cpu/kernels.h"
+#include "kernels/cpu_kernels.h"
 
 namespace bilens {
 

@@ -3,7 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "bilens/nn/gate.h"
-#include "cpu/kernels.h"
+#include "kernels/cpu_kernels.h"
 
 namespace bilens {
 

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "cpu/kernels.h"
+#include "kernels/cpu_kernels.h"
 
 namespace bilens {
 

@@ -1,6 +1,6 @@
 #pragma once
 
-// Products of small matrices from registers. Included by kernels.cpp only.
+// Products of small matrices from registers. Included by cpu_kernels.cpp only.
 
 #include <cstdint>
 

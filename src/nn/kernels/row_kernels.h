@@ -1,9 +1,9 @@
 #pragma once
 
-// Passes over rows: gated products, norms, cross-entropy. Included by kernels.cpp only.
+// Passes over rows: gated products, norms, cross-entropy. Included by cpu_kernels.cpp only.
 
-#include "../gate_functions.h"
-#include "kernels.h"
+#include "cpu_kernels.h"
+#include "gate_functions.h"
 
 namespace bilens {
 

@@ -1,10 +1,10 @@
 #pragma once
 
 // Causal attention of one sequence and key-value head, a block of queries at a time: scores of a block stand
-// whole in cache, never those of the sequence. Included by kernels.cpp only.
+// whole in cache, never those of the sequence. Included by cpu_kernels.cpp only.
 
-#include "../exponential.h"
-#include "kernels.h"
+#include "cpu_kernels.h"
+#include "exponential.h"
 #include "matrix_tiles.h"
 
 namespace bilens {

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "../bfloat16.h"
+#include "bfloat16.h"
 #include "bilens/nn/gate.h"
 
 namespace bilens {

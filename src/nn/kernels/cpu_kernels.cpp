@@ -1,5 +1,5 @@
 // Compiled several times, with BILENS_KERNELS naming the result: see cmake/Simd.cmake.
-#include "kernels.h"
+#include "cpu_kernels.h"
 
 #include "attention_kernels.h"
 #include "row_kernels.h"

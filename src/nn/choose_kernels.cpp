@@ -1,4 +1,4 @@
-#include "cpu/kernels.h"
+#include "kernels/cpu_kernels.h"
 
 namespace bilens {
 
