@@ -167,7 +167,7 @@ class BadModels(TestCase):
                                 ({"n_layers": 2}, "layers.1.mlp.gate_proj.weight"),
                                 ({"d_model": "4"}, "config.json: d_model", "an integer"),
                                 ({"format_version": 2}, "format_version", "found 2"),
-                                ({"model_type": "llama"}, "model_type", '"llama"'),
+                                ({"model_type": "gpt2"}, "model_type", '"gpt2"'),
                                 ({"d_modle": 4}, 'Did you mean "d_model"?'),
                                 ({"d_hidden": 2**20, "d_model": 2**20}, "embed.weight"),
                                 ({"image_shape": [3, 3]}, "image_shape", "product 16")):
