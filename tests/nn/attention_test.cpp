@@ -1,0 +1,89 @@
+#include "bilens/nn/attention.h"
+
+#include <cmath>
+
+#include "catch.h"
+#include "gradients.h"
+
+namespace bilens {
+namespace {
+
+constexpr double kEps = 1.2e-7;
+
+RotaryTable angles(int64_t positions, int64_t head_dim) {
+  const auto inverse = at::pow(10000.0, -at::arange(head_dim / 2, at::kDouble) * 2 / head_dim);
+  const auto turn = at::arange(positions, at::kDouble).unsqueeze(1) * inverse;
+  return {turn.cos().to(at::kFloat), turn.sin().to(at::kFloat)};
+}
+
+/// Softmax over a full score matrix, tokens turned one by one: slow, and obvious.
+at::Tensor composed(const at::Tensor& qkv, const AttentionHeads& heads, const RotaryTable& table,
+                    const at::Tensor& starts) {
+  const int64_t batch = qkv.size(0), tokens = qkv.size(1), d = heads.head_dim;
+  const auto parts = qkv.split_with_sizes({heads.heads * d, heads.kv_heads * d, heads.kv_heads * d}, 2);
+  const auto by_head = [&](const at::Tensor& t) { return t.view({batch, tokens, -1, d}).transpose(1, 2); };
+  const auto place = at::arange(tokens, at::kLong);
+  const auto position = place - starts;  // [batch, tokens]
+  const auto cosine = table.cosine.to(qkv.dtype()).index({position}).unsqueeze(1);
+  const auto sine = table.sine.to(qkv.dtype()).index({position}).unsqueeze(1);
+  const auto turned = [&](const at::Tensor& t) {
+    const auto a = t.narrow(3, 0, d / 2), b = t.narrow(3, d / 2, d / 2);
+    return at::cat({a * cosine - b * sine, b * cosine + a * sine}, 3);
+  };
+  const auto shared = [&](const at::Tensor& t) {
+    return t.repeat_interleave(heads.heads / heads.kv_heads, 1);
+  };
+  const auto q = turned(by_head(parts[0])), k = shared(turned(by_head(parts[1]))),
+             v = shared(by_head(parts[2]));
+  const auto seen = (place.unsqueeze(0) <= place.unsqueeze(1)) & (place >= starts.unsqueeze(-1));
+  const auto scores = q.matmul(k.mT()) / std::sqrt(static_cast<double>(d));
+  const auto weights = scores.masked_fill(seen.logical_not().unsqueeze(1), -INFINITY).softmax(-1);
+  return weights.matmul(v).transpose(1, 2).reshape({batch, tokens, -1});
+}
+
+TEST_CASE("attention and its gradients are those of the composition in float64") {
+  const std::vector<AttentionHeads> shapes = {{1, 1, 2}, {4, 4, 8}, {6, 2, 6}, {8, 1, 32}};
+  for (const auto& heads : shapes) {
+    for (const int64_t tokens : {1, 5, 67}) {
+      const auto table = angles(tokens, heads.head_dim);
+      const auto in = normal({2, tokens, (heads.heads + 2 * heads.kv_heads) * heads.head_dim}, 3);
+      auto starts = at::zeros({2, tokens}, at::kLong);
+      if (tokens > 4) starts[1].narrow(0, 3, tokens - 3).fill_(3);  // the second row has two documents
+      const auto slow = [&](const std::vector<at::Tensor>& t) {
+        return composed(t[0], heads, table, starts);
+      };
+      const auto fast = [&](const std::vector<at::Tensor>& t) {
+        return causal_attention(t[0], heads, table, starts);
+      };
+      CAPTURE(heads.heads, heads.kv_heads, heads.head_dim, tokens);
+      const auto expected = value_and_gradients(slow, {in}, at::kDouble);
+      // Exponentials of scores up to some 20, sums of 67.
+      CHECK(worst_relative(value_and_gradients(fast, {in}, at::kFloat), expected) < 200 * kEps);
+    }
+  }
+}
+
+TEST_CASE("without documents, every token sees all before it") {
+  const AttentionHeads heads{2, 1, 4};
+  const auto table = angles(9, 4);
+  const auto in = normal({1, 9, 16}, 4).to(at::kFloat);
+  const auto none = causal_attention(in, heads, table),
+             one = causal_attention(in, heads, table, at::zeros({1, 9}, at::kLong));
+  CHECK(none.equal(one));
+}
+
+TEST_CASE("tokens one by one with a cache give what all together give") {
+  const AttentionHeads heads{4, 2, 6};
+  const int64_t tokens = 13;
+  const auto table = angles(tokens, 6);
+  const auto in = normal({2, tokens, 48}, 5).to(at::kFloat);
+  const auto all = causal_attention(in, heads, table);
+  LayerCache cache{at::zeros({2, 2, tokens, 6}), at::zeros({2, 2, tokens, 6})};
+  for (const auto& [past, count] : std::vector<std::pair<int64_t, int64_t>>{{0, 5}, {5, 1}, {6, 1}, {7, 6}}) {
+    const auto part = cached_attention(in.narrow(1, past, count).contiguous(), heads, table, cache, past);
+    CHECK((part - all.narrow(1, past, count)).abs().max().item<float>() < 50 * kEps);
+  }
+}
+
+}  // namespace
+}  // namespace bilens
