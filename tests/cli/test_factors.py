@@ -55,7 +55,7 @@ class Factors(TestCase):
 
     def test_a_finished_layer_is_kept(self):
         rng = np.random.default_rng(5)
-        sizes = {0: (20, 24, 5), 1: (64, 200, 40)}  # d, h, m: the second takes seconds
+        sizes = {0: (20, 24, 5), 1: (48, 120, 30)}  # d, h, m: the second takes seconds
         save_file({f"layers.{layer}.mlp.{name}.weight": rng.standard_normal(shape).astype(np.float32)
                    for layer, (d, h, m) in sizes.items()
                    for name, shape in (("gate_proj", (h, d)), ("up_proj", (h, d)), ("down_proj", (m, h)))},
