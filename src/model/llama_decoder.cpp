@@ -197,6 +197,14 @@ at::Tensor LlamaDecoder::attention_block(const Layer& layer, const at::Tensor& h
   return h + linear(out, {computed(layer.o)}, o_bias);
 }
 
+at::Tensor LlamaDecoder::add_attention(int64_t layer, const at::Tensor& h,
+                                       const at::Tensor& document_starts) {
+  const RotaryTable& angles = rotary(h.size(1));
+  return attention_block(layers_.at(static_cast<size_t>(layer)), h, [&](const at::Tensor& qkv) {
+    return causal_attention(qkv, heads_of(config_), angles, document_starts);
+  });
+}
+
 at::Tensor LlamaDecoder::mlp_block(const Layer& layer, int64_t index, const at::Tensor& h,
                                    const MlpHook& hook) const {
   const auto x = rms_norm(h, layer.output_norm, config_.rms_norm_eps);

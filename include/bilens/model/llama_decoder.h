@@ -69,6 +69,12 @@ class LlamaDecoder {
   /// @throws Error(kBadInput) for a token beyond the vocabulary
   at::Tensor final_states(const at::Tensor& tokens, const ForwardOptions& options = {});
 
+  /// A forward pass step by step, for work on one layer at a time: the residual stream at the start, [batch,
+  /// tokens, hidden_size], and behind the attention of a layer whose input is `h`. What follows in the layer
+  /// is h ← h + MLP(norm(h)).
+  at::Tensor embed(const at::Tensor& tokens) const;
+  at::Tensor add_attention(int64_t layer, const at::Tensor& h, const at::Tensor& document_starts = {});
+
   /// [..., hidden_size] → float32 [..., vocab_size]
   at::Tensor logits(const at::Tensor& states);
 
@@ -100,7 +106,6 @@ class LlamaDecoder {
   using LayerFunction = std::function<at::Tensor(const Layer&, const at::Tensor&)>;
 
   void bind(std::map<std::string, at::Tensor> weights);
-  at::Tensor embed(const at::Tensor& tokens) const;
   at::Tensor computed(const at::Tensor& weight) const;
   std::vector<at::Tensor> computed(const std::vector<at::Tensor>& weights) const;
   at::Tensor attention_block(const Layer& layer, const at::Tensor& h,

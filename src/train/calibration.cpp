@@ -1,0 +1,289 @@
+#include "bilens/train/calibration.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "bilens/core/progress.h"
+#include "bilens/core/stop.h"
+#include "bilens/core/text.h"
+#include "bilens/nn/gated_product.h"
+#include "bilens/nn/rms_norm.h"
+#include "bilens/train/bilinear_fit.h"
+#include "bilens/train/ridge.h"
+#include "bilens/train/unit_fit.h"
+
+namespace bilens {
+
+namespace {
+
+constexpr int64_t kTokensAtOnce = 2048;
+
+using Weights = std::map<std::string, at::Tensor>;
+
+Weights by_name(const LlamaDecoder& model) { return {model.parameters().begin(), model.parameters().end()}; }
+
+std::string layer_name(int64_t layer, const std::string& name) {
+  return "model.layers." + std::to_string(layer) + "." + name;
+}
+
+/// Float32 weights like the teacher's, with biases of 0 where it has none, for a model without gates.
+LlamaDecoder ungated_copy(const LlamaDecoder& teacher, bool bias) {
+  auto config = teacher.config();
+  config.hidden_act = Gate::kNone;
+  config.mlp_bias = config.mlp_bias || bias;
+  const auto source = by_name(teacher);
+  auto weights = LlamaDecoder::allocate(config, source.begin()->second.options().dtype(at::kFloat));
+  for (auto& [name, weight] : weights) {
+    const auto found = source.find(name);
+    found == source.end() ? weight.zero_() : weight.copy_(found->second);
+  }
+  return {config, std::move(weights)};
+}
+
+/// A layer's MLP, biases as last columns. Empty bias tensors do not occur: all three are there or none.
+BilinearFactors factors_of(const LlamaDecoder& model, int64_t layer) {
+  const auto weights = by_name(model);
+  const auto factor = [&](const std::string& projection) {
+    const auto name = layer_name(layer, "mlp." + projection);
+    const auto& weight = weights.at(name + ".weight");
+    return model.config().mlp_bias ? at::cat({weight, weights.at(name + ".bias").unsqueeze(1)}, 1) : weight;
+  };
+  return {factor("gate_proj"), factor("up_proj"), factor("down_proj")};
+}
+
+void store(const BilinearFactors& factors, const LlamaDecoder& model, int64_t layer) {
+  auto weights = by_name(model);
+  const auto put = [&](const std::string& projection, const at::Tensor& factor) {
+    const auto name = layer_name(layer, "mlp." + projection);
+    auto& weight = weights.at(name + ".weight");
+    weight.copy_(factor.narrow(1, 0, weight.size(1)));
+    if (model.config().mlp_bias) weights.at(name + ".bias").copy_(factor.select(1, weight.size(1)));
+  };
+  put("gate_proj", factors.gate);
+  put("up_proj", factors.up);
+  put("down_proj", factors.down);
+}
+
+/// Which tokens [windows · context] the fits do not see: those of every n-th document, or of every n-th
+/// window where there are fewer documents than n.
+at::Tensor held_back_tokens(const std::vector<int64_t>& starts, int64_t windows, int64_t context,
+                            double share) {
+  const int64_t tokens = windows * context;
+  const auto period = std::clamp<int64_t>(std::llround(1.0 / share), 2, windows);
+  auto parts = std::vector<int64_t>(starts.begin(), std::lower_bound(starts.begin(), starts.end(), tokens));
+  if (static_cast<int64_t>(parts.size()) < period) {
+    parts.clear();
+    for (int64_t begin = 0; begin < tokens; begin += context) parts.push_back(begin);
+  }
+  parts.push_back(tokens);
+  auto mask = at::zeros({tokens}, at::kBool);
+  for (size_t i = period - 1; i + 1 < parts.size(); i += period)
+    mask.slice(0, parts[i], parts[i + 1]).fill_(true);
+  return mask;
+}
+
+/// The calibration tokens with the residual streams of both models, taken from layer to layer.
+class Streams {
+ public:
+  Streams(LlamaDecoder& teacher, LlamaDecoder& converted, const TokenStream& stream, int64_t windows,
+          int64_t context, Packing packing, double held_out)
+      : teacher_(teacher),
+        converted_(converted),
+        windows_at_once_(std::max<int64_t>(1, kTokensAtOnce / context)),
+        constant_(converted.config().mlp_bias) {
+    std::vector<int64_t> begins;
+    for (int64_t i = 0; i < windows; ++i) begins.push_back(i * context);
+    const auto batch = make_batch(stream, begins, context + 1);
+    if (packing == Packing::kDocuments) starts_ = batch.document_starts;
+    const auto device = teacher.parameters().front().second.device();
+    held_back_ =
+        held_back_tokens(stream.starts, windows, context, held_out).view({windows, context}).to(device);
+    target_ = teacher.embed(batch.inputs.to(device));
+    state_ = target_.clone();
+    weights_ = at::empty({windows, context}, target_.options());
+  }
+
+  /// Through the whole layer in the teacher, and through its attention in the converted model.
+  /// @param mlp the teacher's, before its activation is taken away
+  void enter(int64_t layer, const BilinearFactors& mlp) {
+    gain_ = by_name(converted_).at(layer_name(layer, "post_attention_layernorm.weight"));
+    each_part([&](int64_t begin, int64_t count) {
+      auto target = target_.narrow(0, begin, count), state = state_.narrow(0, begin, count);
+      const auto starts = starts_.defined() ? starts_.narrow(0, begin, count) : at::Tensor();
+      const auto h = teacher_.add_attention(layer, target, starts);
+      const auto x = mlp_inputs(h.flatten(0, 1));
+      auto hidden = gated_product(x.mm(mlp.gate.t()), x.mm(mlp.up.t()), teacher_.config().hidden_act);
+      if (constant_) hidden = at::cat({hidden, at::ones({hidden.size(0), 1}, hidden.options())}, 1);
+      target.copy_(h + hidden.mm(mlp.down.t()).view(h.sizes()));
+      state.copy_(converted_.add_attention(layer, state, starts));
+      weights_.narrow(0, begin, count).copy_((target.square().mean(-1) + epsilon()).reciprocal());
+    });
+  }
+
+  /// Adds the finished MLP's outputs to the converted model's stream.
+  void leave(const BilinearFactors& mlp) {
+    each_part([&](int64_t begin, int64_t count) {
+      auto state = state_.narrow(0, begin, count);
+      state += mlp.hidden(mlp_inputs(state.flatten(0, 1))).mm(mlp.down.t()).view(state.sizes());
+    });
+  }
+
+  /// Inputs of the converted MLP, and what it has to give: tokens for fits, or those held back from them.
+  FitData data(bool held_back) const {
+    return [this, held_back](const std::function<void(const FitRows&)>& use) {
+      each_part([&](int64_t begin, int64_t count) {
+        const auto chosen = held_back_.narrow(0, begin, count).flatten().eq(held_back).nonzero().squeeze(1);
+        const auto rows = [&](const at::Tensor& all) {
+          return all.narrow(0, begin, count).flatten(0, 1).index_select(0, chosen);
+        };
+        const auto state = rows(state_);
+        use({mlp_inputs(state), rows(target_) - state, rows(weights_)});
+      });
+    };
+  }
+
+ private:
+  double epsilon() const { return teacher_.config().rms_norm_eps; }
+
+  void each_part(const std::function<void(int64_t, int64_t)>& use) const {
+    for (int64_t begin = 0; begin < state_.size(0); begin += windows_at_once_) {
+      if (stop_requested()) throw Stopped{};
+      use(begin, std::min(windows_at_once_, state_.size(0) - begin));
+    }
+  }
+
+  /// [n, hidden_size], behind the norm and with a 1 for biases.
+  at::Tensor mlp_inputs(const at::Tensor& h) const {
+    const auto x = rms_norm(h, gain_, epsilon());
+    return constant_ ? at::cat({x, at::ones({x.size(0), 1}, x.options())}, 1) : x;
+  }
+
+  LlamaDecoder &teacher_, &converted_;
+  int64_t windows_at_once_;
+  bool constant_;
+  at::Tensor starts_, held_back_, gain_;
+  at::Tensor target_, state_;  // [windows, context, hidden_size]: the teacher's, the converted model's
+  at::Tensor weights_;         // [windows, context]
+};
+
+LeastSquaresSums sums_of(const FitData& data, const BilinearFactors& mlp) {
+  LeastSquaresSums sums(mlp.down.size(1), mlp.down.size(0), mlp.down.device());
+  data([&](const FitRows& rows) { sums.add(mlp.hidden(rows.inputs), rows.targets, rows.weights); });
+  return sums;
+}
+
+UnitFit fit_gate(const FitData& data, const BilinearFactors& mlp, Gate gate, bool with_offset) {
+  UnitSums sums(mlp.gate.size(0), mlp.gate.device());
+  data([&](const FitRows& rows) {
+    sums.add(rows.inputs.mm(mlp.gate.t()), rows.inputs.mm(mlp.up.t()), rows.weights, gate);
+  });
+  return fit_units(sums, with_offset);
+}
+
+/// f(z) ≈ az + b in the place of z.
+void fold(const UnitFit& fit, bool constant, BilinearFactors& mlp) {
+  mlp.gate = mlp.gate * fit.slope.to(mlp.gate.scalar_type()).unsqueeze(1);
+  if (constant) mlp.gate.select(1, mlp.gate.size(1) - 1) += fit.offset.to(mlp.gate.scalar_type());
+}
+
+RidgeFit refit_down(const FitData& train, const FitData& held_back, const std::string& where,
+                    BilinearFactors& mlp) {
+  auto fit = fit_ridge(sums_of(train, mlp), sums_of(held_back, mlp), mlp.down, where);
+  mlp.down = fit.matrix.to(mlp.down.scalar_type());
+  return fit;
+}
+
+/// Steps 2 and 3 of calibrate().
+void refit(const FitData& train, const FitData& held_back, const std::string& where, int64_t sweeps,
+           BilinearFactors& mlp, LayerCalibration& report) {
+  const auto first = refit_down(train, held_back, where, mlp);
+  report.ridge = first.ridge;
+  report.error = report.error_refitted = first.error;
+  while (report.sweeps < sweeps) {
+    auto swept = mlp;
+    swept.gate = fit_side(train, swept, Side::kGate);
+    swept.up = fit_side(train, swept, Side::kUp);
+    const double error = refit_down(train, held_back, where, swept).error;
+    if (!(error < report.error)) return;
+    mlp = swept;
+    report.error = error;
+    ++report.sweeps;
+  }
+}
+
+LayerCalibration calibrate_layer(const Streams& streams, Gate gate, const CalibrationConfig& config,
+                                 bool constant, const std::string& where, BilinearFactors& mlp) {
+  const auto train = streams.data(false), held_back = streams.data(true);
+  LayerCalibration report;
+  const auto fit = fit_gate(train, mlp, gate, config.bias);
+  report.unit_r2 = fit.r2;
+  report.degenerate_units = fit.degenerate.sum().item<int64_t>();
+  fold(fit, constant, mlp);
+  report.error = report.error_scaled = report.error_refitted =
+      sums_of(held_back, mlp).relative_error(mlp.down);
+  if (config.refit) refit(train, held_back, where, config.sweeps, mlp, report);
+  return report;
+}
+
+}  // namespace
+
+const FieldTable<CalibrationConfig>& CalibrationConfig::fields() {
+  using C = CalibrationConfig;
+  static const FieldTable<C> table =
+      FieldTable<C>("Converts gated MLPs into bilinear ones by least squares, without gradients.")
+          .integer("tokens", &C::tokens, "Tokens of the training text that it looks at.", between(2, 1e9),
+                   "tokens")
+          .flag("bias", &C::bias,
+                "Whether the MLPs get biases (mlp_bias), which takes the gates' constant part; without, "
+                "gates are scaled only.")
+          .flag("refit", &C::refit, "Whether down_proj is fitted to the teacher's residual stream.")
+          .integer(
+              "sweeps", &C::sweeps,
+              "How often at most gate_proj, up_proj and down_proj are fitted in turn after the refit; 0: "
+              "down_proj alone.",
+              between(0, 100))
+          .number("held_out", &C::held_out,
+                  "Share of the documents that fits do not see and that ridges and sweeps are chosen on.",
+                  {1e-3, 0.5});
+  return table;
+}
+
+Calibration calibrate(const LlamaDecoder& teacher, const TokenStream& stream, int64_t context,
+                      Packing packing, const CalibrationConfig& config) {
+  const at::NoGradGuard no_grad;
+  const Gate gate = teacher.config().hidden_act;
+  if (gate == Gate::kNone) {
+    throw Error(ExitCode::kUsage,
+                {"teacher", "a model with gated MLPs", "hidden_act \"linear\"", "It is bilinear already."});
+  }
+  const int64_t windows = std::min(config.tokens, stream.size() - 1) / context;
+  if (windows < 2) {
+    throw Error(ExitCode::kBadInput, {"calibration", format("at least two windows of %ld tokens", context),
+                                      format("%ld tokens", std::min(config.tokens, stream.size())),
+                                      "Use more tokens, a longer text or a smaller context."});
+  }
+  LlamaDecoder reader(teacher.config(), by_name(teacher));
+  reader.compute_in(at::kFloat);
+  Calibration result{ungated_copy(teacher, config.bias), {}, windows * context};
+  const bool constant = result.model.config().mlp_bias;
+  Streams streams(reader, result.model, stream, windows, context, packing, config.held_out);
+  const int64_t layers = teacher.config().num_hidden_layers;
+  Progress progress("calibrate", layers, "layers");
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    auto mlp = factors_of(result.model, layer);
+    streams.enter(layer, mlp);
+    const auto report = calibrate_layer(streams, gate, config, constant,
+                                        "layer " + std::to_string(layer) + "'s activations", mlp);
+    store(mlp, result.model, layer);
+    streams.leave(mlp);
+    result.layers.push_back(report);
+    progress.advance(1, format("relative error %.4f", report.error));
+  }
+  return result;
+}
+
+}  // namespace bilens
