@@ -27,7 +27,7 @@ enum class Side { kGate, kUp };
 
 /// How far one factor is fitted with the others held.
 struct SideFitConfig {
-  int64_t steps = 20;     // of conjugate gradients, one pass over the data each
+  int64_t steps = 10;     // of conjugate gradients, one pass over the data each
   double damping = 1e-3;  // relative to the diagonal of the normal equations
 };
 

@@ -14,7 +14,7 @@ struct CalibrationConfig {
   int64_t tokens = 100000;
   bool bias = true;
   bool refit = true;
-  int64_t sweeps = 2;
+  int64_t sweeps = 5;
   double held_out = 0.1;
 
   static const FieldTable<CalibrationConfig>& fields();
