@@ -68,7 +68,8 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon)
   if (!x.device().is_cpu() || x.scalar_type() != at::kFloat) {
     return x * (x.square().mean(-1, true) + epsilon).rsqrt() * gain;
   }
-  return RmsNorm::apply(x.contiguous().view({-1, x.size(-1)}), gain.contiguous(), epsilon).view(x.sizes());
+  return RmsNorm::apply(x.contiguous().view({-1, x.size(-1)}), gain.to(at::kFloat).contiguous(), epsilon)
+      .view(x.sizes());
 }
 
 }  // namespace bilens

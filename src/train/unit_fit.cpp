@@ -23,7 +23,7 @@ void UnitSums::add(const at::Tensor& gate, const at::Tensor& up, const at::Tenso
                    const Activation& activation) {
   const auto z = gate.to(at::kDouble);
   const auto f = gated_product(z, at::ones_like(z), activation);
-  const auto weight = up.to(at::kDouble).square_().mul_(weights.to(at::kDouble).unsqueeze(1));
+  const auto weight = up.to(at::kDouble).square().mul_(weights.to(at::kDouble).unsqueeze(1));
   const auto weighted_z = weight * z, weighted_f = weight * f;
   w += weight.sum(0);
   wz += weighted_z.sum(0);

@@ -46,6 +46,30 @@ TEST_CASE("decoding with a cache, in pieces of any size, equals the whole forwar
   }
 }
 
+TEST_CASE("a pass step by step is the whole pass, also in float32 from bfloat16 weights") {
+  LlamaDecoder model(tiny(), at::kCPU, 1);
+  std::map<std::string, at::Tensor> rounded;
+  for (const auto& [name, weight] : model.parameters()) rounded[name] = weight.to(at::kBFloat16);
+  LlamaDecoder stored(tiny(), rounded);
+  stored.compute_in(at::kFloat);
+  const at::NoGradGuard no_grad;
+  auto tokens = random_tokens({2, 30}, 2);
+  tokens[0][11] = 1;
+  std::vector<at::Tensor> states, outputs;
+  ForwardOptions options;
+  options.document_starts = document_starts(tokens, 1);
+  options.states = &states;
+  options.mlp_hook = [&](int64_t, const at::Tensor&, const at::Tensor& y) { return outputs.emplace_back(y); };
+  for (auto* decoder : {&model, &stored}) {
+    outputs.clear();
+    const auto last = decoder->final_states(tokens, options);
+    CHECK(last.scalar_type() == at::kFloat);
+    CHECK(at::equal(decoder->embed(tokens), states[0]));
+    const auto after = decoder->add_attention(0, states[0], options.document_starts) + outputs[0];
+    CHECK(at::equal(after, states[1]));
+  }
+}
+
 TEST_CASE("documents in one row are as documents by themselves, gradients included") {
   LlamaDecoder packed(tiny(), at::kCPU, 1), apart(tiny(), at::kCPU, 1);
   packed.require_gradients(true);

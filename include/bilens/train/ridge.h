@@ -22,7 +22,8 @@ struct LeastSquaresSums {
   double relative_error(const at::Tensor& matrix) const;
 };
 
-/// Ridges that are tried, in units of the mean diagonal element of Σ w hhᵀ: 1 ... 1e-12.
+/// Ridges that are tried, in units of the mean diagonal element of Σ w hhᵀ: 1 ... 1e-8: below, the ridge
+/// would magnify the roundings of directions that no data point to.
 const std::vector<double>& default_ridges();
 
 struct RidgeFit {

@@ -1,0 +1,218 @@
+#include "bilens/train/calibration.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+
+#include "bilens/model/llama_directory.h"
+#include "bilens/train/text_evaluation.h"
+#include "caught.h"
+#include "temporary_folder.h"
+
+namespace bilens {
+namespace {
+
+using Weights = std::map<std::string, at::Tensor>;
+
+LlamaConfig tiny(Gate gate, bool mlp_bias = false) {
+  LlamaConfig config;
+  config.vocab_size = 23, config.hidden_size = 16, config.intermediate_size = 24;
+  config.num_hidden_layers = 2, config.num_attention_heads = 4, config.num_key_value_heads = 2;
+  config.max_position_embeddings = 64, config.initializer_range = 0.4;
+  config.hidden_act = gate, config.mlp_bias = mlp_bias;
+  std::vector<Problem> problems;
+  config.resolve("", problems);
+  REQUIRE(problems.empty());
+  return config;
+}
+
+/// Documents of 25 random tokens.
+TokenStream text(int64_t tokens, uint64_t seed) {
+  at::manual_seed(seed);
+  TokenStream stream{at::randint(2, 23, {tokens}, at::kLong).to(at::kUInt16), {}};
+  for (int64_t begin = 0; begin < tokens; begin += 25) stream.starts.push_back(begin);
+  return stream;
+}
+
+Weights weights_of(const LlamaDecoder& model) {
+  return {model.parameters().begin(), model.parameters().end()};
+}
+
+CalibrationConfig settings(int64_t tokens, bool refit, int64_t sweeps) {
+  CalibrationConfig config;
+  config.tokens = tokens, config.refit = refit, config.sweeps = sweeps;
+  return config;
+}
+
+/// Inputs and outputs [n, d] of a layer's MLP.
+std::pair<at::Tensor, at::Tensor> mlp_rows(LlamaDecoder& model, const at::Tensor& tokens, int64_t layer) {
+  const at::NoGradGuard no_grad;
+  std::pair<at::Tensor, at::Tensor> rows;
+  ForwardOptions options;
+  options.mlp_hook = [&](int64_t index, const at::Tensor& x, const at::Tensor& y) {
+    if (index == layer) rows = {x.flatten(0, 1), y.flatten(0, 1)};
+    return y;
+  };
+  model.final_states(tokens, options);
+  return rows;
+}
+
+at::Tensor windows(const TokenStream& stream, int64_t count, int64_t context) {
+  std::vector<int64_t> begins;
+  for (int64_t i = 0; i < count; ++i) begins.push_back(i * context);
+  return make_batch(stream, begins, context + 1).inputs;
+}
+
+double relative(const at::Tensor& found, const at::Tensor& expected) {
+  return ((found - expected).norm() / expected.norm()).item<double>();
+}
+
+TEST_CASE("slope and offset fold into gate_proj: the layer is P((a Wx + b) ⊙ Vx) with a, b in float64") {
+  LlamaDecoder teacher(tiny(Gate::kSilu), at::kCPU, 1);
+  const auto stream = text(1601, 2);
+  auto result = calibrate(teacher, stream, 32, Packing::kPlain, settings(1600, false, 0));
+  CHECK(result.tokens == 1600);
+  CHECK(result.model.config().hidden_act == Gate::kNone);
+  CHECK(result.model.config().mlp_bias);
+
+  // The first layer's inputs are the teacher's. Every tenth document of 25 tokens is held back.
+  const auto tokens = windows(stream, 50, 32);
+  const auto x = mlp_rows(teacher, tokens, 0).first.to(at::kDouble);
+  auto weights = weights_of(teacher);
+  const auto weight = [&](const std::string& name) {
+    return weights.at("model.layers.0.mlp." + name + ".weight").to(at::kDouble);
+  };
+  const auto z = x.mm(weight("gate_proj").t()), v = x.mm(weight("up_proj").t()), f = z * z.sigmoid();
+  std::vector<at::Tensor> states;
+  ForwardOptions options;
+  options.states = &states;
+  {
+    const at::NoGradGuard no_grad;
+    teacher.final_states(tokens, options);
+  }
+  const auto stream_after = states[1].flatten(0, 1).to(at::kDouble);
+  auto seen = at::ones({1600}, at::kDouble);
+  for (int64_t document = 9; document < 64; document += 10) seen.narrow(0, document * 25, 25).zero_();
+  const auto w = (v.square() / (stream_after.square().mean(1, true) + 1e-6)) * seen.unsqueeze(1);
+  const auto mean_z = (w * z).sum(0) / w.sum(0), mean_f = (w * f).sum(0) / w.sum(0);
+  const auto a = (w * (z - mean_z) * (f - mean_f)).sum(0) / (w * (z - mean_z).square()).sum(0);
+  const auto b = mean_f - a * mean_z;
+  const auto expected = ((a * z + b) * v).mm(weight("down_proj").t());
+  CHECK(relative(mlp_rows(result.model, tokens, 0).second.to(at::kDouble), expected) < 1e-6);
+}
+
+TEST_CASE("a gate that is affine where the data lie converts without loss") {
+  // ReLU with gate biases that keep it positive: f(z) = z.
+  LlamaDecoder teacher(tiny(Gate::kRelu, true), at::kCPU, 3);
+  for (auto& [name, tensor] : weights_of(teacher)) {
+    if (name.ends_with("gate_proj.bias")) tensor.fill_(20.0);
+    if (name.ends_with("up_proj.bias") || name.ends_with("down_proj.bias")) tensor.normal_(0, 0.3);
+  }
+  const auto stream = text(1001, 4);
+  for (const bool refit : {false, true}) {
+    auto result = calibrate(teacher, stream, 25, Packing::kDocuments, settings(1000, refit, 1));
+    const at::NoGradGuard no_grad;
+    const auto tokens = windows(stream, 8, 25);
+    // Float32 products of order 100 times the result, twice.
+    CHECK(relative(result.model.final_states(tokens), teacher.final_states(tokens)) < 1e-4);
+    for (const auto& layer : result.layers) {
+      CHECK(layer.unit_r2 == Approx(1.0).margin(1e-9));
+      CHECK(layer.error < 1e-8);
+    }
+  }
+}
+
+TEST_CASE("refit and sweeps lower the held-back error of every layer, and the loss against the teacher") {
+  LlamaDecoder teacher(tiny(Gate::kSilu), at::kCPU, 5);
+  const auto stream = text(4097, 6);
+  double last = 1e30;
+  for (const auto& config : {settings(4096, false, 0), settings(4096, true, 0), settings(4096, true, 3)}) {
+    auto result = calibrate(teacher, stream, 32, Packing::kPlain, config);
+    for (const auto& layer : result.layers) {
+      CHECK(layer.error_refitted <= layer.error_scaled);
+      CHECK(layer.error <= layer.error_refitted);
+      CHECK(layer.sweeps >= std::min<int64_t>(config.sweeps, 1));
+      CHECK(layer.sweeps <= config.sweeps);
+      CHECK(layer.unit_r2 > 0.5);
+      CHECK(layer.unit_r2 < 1.0);
+    }
+    const at::NoGradGuard no_grad;
+    const auto tokens = windows(text(2000, 7), 50, 32);  // other tokens than those of the fits
+    const double error = relative(result.model.final_states(tokens), teacher.final_states(tokens));
+    CHECK(error < 0.97 * last);
+    last = error;
+  }
+}
+
+TEST_CASE("what is reported is the error on held-back documents") {
+  LlamaDecoder teacher(tiny(Gate::kSilu), at::kCPU, 8);
+  const auto stream = text(1601, 9);
+  auto result = calibrate(teacher, stream, 32, Packing::kPlain, settings(1600, true, 2));
+  const auto tokens = windows(stream, 50, 32);
+  const auto t = mlp_rows(teacher, tokens, 0).second, y = mlp_rows(result.model, tokens, 0).second;
+  std::vector<at::Tensor> states;
+  ForwardOptions options;
+  options.states = &states;
+  const at::NoGradGuard no_grad;
+  teacher.final_states(tokens, options);
+  auto w = 1 / (states[1].flatten(0, 1).square().mean(1) + 1e-6);
+  auto held = at::zeros({1600});
+  for (int64_t document = 9; document < 64; document += 10) held.narrow(0, document * 25, 25).fill_(1);
+  w = w * held;
+  const double error = ((w * (t - y).square().sum(1)).sum() / (w * t.square().sum(1)).sum()).item<double>();
+  CHECK(result.layers[0].error == Approx(error).epsilon(1e-4));  // float32 outputs
+}
+
+TEST_CASE("without biases the result has none, and a bfloat16 teacher is computed in float32") {
+  LlamaDecoder teacher(tiny(Gate::kGelu), at::kCPU, 10);
+  Weights rounded, same;
+  for (const auto& [name, weight] : teacher.parameters()) {
+    rounded[name] = weight.to(at::kBFloat16);
+    same[name] = rounded[name].to(at::kFloat);
+  }
+  const auto stream = text(801, 11);
+  auto config = settings(800, true, 1);
+  config.bias = false;
+  const auto of_bfloat16 =
+      calibrate(LlamaDecoder(teacher.config(), rounded), stream, 32, Packing::kPlain, config);
+  const auto of_float32 =
+      calibrate(LlamaDecoder(teacher.config(), same), stream, 32, Packing::kPlain, config);
+  CHECK_FALSE(of_bfloat16.model.config().mlp_bias);
+  const auto expected = weights_of(of_float32.model);
+  for (const auto& [name, weight] : of_bfloat16.model.parameters()) {
+    CHECK(weight.scalar_type() == at::kFloat);
+    CHECK(at::equal(weight, expected.at(name)));
+  }
+}
+
+TEST_CASE("what is written is a bilinear Llama that loads again") {
+  const test::TemporaryFolder folder;
+  LlamaDecoder teacher(tiny(Gate::kSilu), at::kCPU, 12);
+  auto result = calibrate(teacher, text(801, 13), 32, Packing::kDocuments, settings(800, true, 1));
+  save_llama(folder.path(), result.model.parameters(), result.model.config());
+  auto loaded = load_llama(folder.path());
+  CHECK(loaded.config().hidden_act == Gate::kNone);
+  const auto tokens = windows(text(100, 14), 3, 32);
+  const at::NoGradGuard no_grad;
+  CHECK(relative(loaded.final_states(tokens), result.model.final_states(tokens)) < 1e-6);
+}
+
+TEST_CASE("a bilinear teacher, too little text and activations that overflow are refused") {
+  const auto stream = text(801, 15);
+  const auto config = settings(800, true, 0);
+  const LlamaDecoder bilinear(tiny(Gate::kNone), at::kCPU, 1);
+  LlamaDecoder gated(tiny(Gate::kSilu), at::kCPU, 1);
+  CHECK(test::caught([&] { calibrate(bilinear, stream, 32, Packing::kPlain, config); }).code() ==
+        ExitCode::kUsage);
+  const auto few = test::caught([&] { calibrate(gated, text(60, 1), 32, Packing::kPlain, config); });
+  CHECK(few.code() == ExitCode::kBadInput);
+  CHECK(test::contains(few.what(), "at least two windows of 32 tokens"));
+  weights_of(gated).at("model.layers.1.mlp.up_proj.weight").fill_(INFINITY);
+  const auto broken = test::caught([&] { calibrate(gated, stream, 32, Packing::kPlain, config); });
+  CHECK(broken.code() == ExitCode::kBadInput);
+  CHECK(test::contains(broken.what(), "layer 1"));
+}
+
+}  // namespace
+}  // namespace bilens
