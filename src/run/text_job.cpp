@@ -4,9 +4,9 @@
 #include "bilens/core/log.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/text.h"
-#include "bilens/data/token_file.h"
 #include "bilens/data/tokenizer_training.h"
 #include "bilens/model/llama_directory.h"
+#include "bilens/run/text_parts.h"
 #include "bilens/run/training_job.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/product_rate.h"
@@ -59,7 +59,7 @@ class TextJob : public TrainingJob {
   }
 
   void prepare() override {
-    check_data();
+    check_training_text(config_.data, key_path(where_, "data"), !config_.data.tokenizer.empty());
     if (!config_.data.tokenizer.empty()) take_tokenizer();
     std::vector<Problem> problems;
     config_.model.resolve(key_path(where_, "model"), problems);
@@ -71,7 +71,7 @@ class TextJob : public TrainingJob {
                           "Shorten it, or raise model.max_position_embeddings."});
     }
     if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
-    load_parts();
+    parts_ = load_text_parts(config_.data, tokenizer_, config_.model.vocab_size);
     const TrainingWindows windows(parts_.train.size(), config_.data.context, 1, 0, config_.data.path);
     sequences_ = windows.windows_per_epoch();
     config_.train.check(sequences_, "sequences", steps(), problems);
@@ -83,7 +83,8 @@ class TextJob : public TrainingJob {
     const int64_t checkpoints =
         config_.checkpoint.keep_last + 1;  // the new one stands before the oldest goes
     const double rate = measure_product_rate(device, config_.train.compute);
-    return {{"memory_bytes", peak_memory() + memory()},
+    return {{"memory_bytes",
+             peak_memory() + TextTask::memory(config_.model, config_.train, config_.data.context)},
             {"disk_bytes", (3 * checkpoints + 1) * config_.model.parameter_count() * 4 + steps() * 400},
             {"seconds", tokens * training_flops(config_.model, config_.data.context) / rate}};
   }
@@ -133,31 +134,6 @@ class TextJob : public TrainingJob {
  private:
   int64_t steps() const { return config_.train.total_steps(sequences_); }
 
-  /// What the config says of its data, before any file is read.
-  void check_data() const {
-    const auto& data = config_.data;
-    const std::string where = key_path(where_, "data");
-    std::vector<Problem> problems;
-    const auto needed = [&](const char* key, const std::string& expected, const char* fix) {
-      problems.push_back({key_path(where, key), expected, "none", fix});
-    };
-    if (data.path.empty()) needed("path", "a text or token file", "Name the file.");
-    if (data.tokenizer.empty() && data.dataset == "text") {
-      needed("tokenizer", "a SentencePiece model",
-             "Name one, or make one of the text with `bilens tokenizer train`.");
-    }
-    if (data.tokenizer.empty() && data.dataset == "tokens" && data.packing == Packing::kDocuments) {
-      needed("tokenizer", "the tokenizer of the ids, to know where documents begin",
-             "Name it, or set data.packing=plain.");
-    }
-    if (data.split != TextSplit::kAll && data.split != TextSplit::kTrain) {
-      problems.push_back({key_path(where, "split"), "\"all\" or \"train\"", "a part that is held back",
-                          "\"all\" trains on one part, validates and tests on the others; \"train\" leaves "
-                          "these out."});
-    }
-    if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
-  }
-
   void take_tokenizer() {
     tokenizer_.emplace(config_.data.tokenizer);
     auto& model = config_.model;
@@ -171,37 +147,6 @@ class TextJob : public TrainingJob {
       model.bos_token_id = tokenizer_->bos();
       model.eos_token_id.push_back(tokenizer_->bos());
     }
-  }
-
-  void load_parts() {
-    const auto part = [&](TextSplit split) {
-      auto data = config_.data;
-      data.split = split;
-      return data.dataset == "text"
-                 ? load_text(data, *tokenizer_)
-                 : load_token_file(data, config_.model.vocab_size, tokenizer_ ? tokenizer_->bos() : -1);
-    };
-    const bool all = config_.data.split == TextSplit::kAll;
-    parts_.train = part(TextSplit::kTrain);
-    if (!all || (config_.data.dataset == "tokens" && config_.data.held_out == 0)) return;
-    parts_.validation = part(TextSplit::kValidation);
-    parts_.test = part(TextSplit::kTest);
-  }
-
-  /// Memory of the run beyond the data: weights, gradients, two moments, and what the backward pass needs of
-  /// the sequences computed at once.
-  int64_t memory() const {
-    const auto& m = config_.model;
-    const int64_t state = 4 * m.parameter_count() * 4;
-    const int64_t tokens = config_.train.sequences_at_once() * config_.data.context;
-    const int64_t width = c10::elementSize(config_.train.compute);
-    const int64_t qkv = (m.num_attention_heads + 2 * m.num_key_value_heads) * m.head_dim;
-    // Input, norm and output of both blocks; queries, keys and values; attention's output; gate and up.
-    const int64_t layer =
-        5 * m.hidden_size + qkv + m.num_attention_heads * m.head_dim + 2 * m.intermediate_size;
-    const int64_t kept = config_.train.checkpoint_layers ? m.hidden_size * m.num_hidden_layers + layer
-                                                         : layer * m.num_hidden_layers;
-    return state + tokens * width * (kept + 2 * m.intermediate_size + 4 * m.hidden_size);
   }
 
   /// The result on the test part, where there is one.

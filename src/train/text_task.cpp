@@ -62,6 +62,19 @@ double training_flops(const LlamaConfig& config, int64_t context) {
   return 3.0 * 2.0 * static_cast<double>(weights + attention);
 }
 
+int64_t TextTask::memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context) {
+  const int64_t state = 4 * model.parameter_count() * 4;
+  const int64_t tokens = config.sequences_at_once() * context;
+  const auto width = static_cast<int64_t>(c10::elementSize(config.compute));
+  const int64_t heads = model.num_attention_heads * model.head_dim;
+  const int64_t qkv = heads + 2 * model.num_key_value_heads * model.head_dim;
+  // Input, norm and output of both blocks; queries, keys and values; attention's output; gate and up.
+  const int64_t layer = 5 * model.hidden_size + qkv + heads + 2 * model.intermediate_size;
+  const int64_t kept = config.checkpoint_layers ? model.hidden_size * model.num_hidden_layers + layer
+                                                : layer * model.num_hidden_layers;
+  return state + tokens * width * (kept + 2 * model.intermediate_size + 4 * model.hidden_size);
+}
+
 TextTask::TextTask(LlamaDecoder& model, const TextParts& data, const TextDataConfig& text,
                    const TextTrainConfig& config, const std::optional<Tokenizer>& tokenizer)
     : model_(model),
@@ -92,7 +105,7 @@ at::Tensor TextTask::compute_gradients(int64_t step) {
     ForwardOptions options;
     if (text_.packing == Packing::kDocuments) options.document_starts = batch.document_starts;
     options.checkpoint_layers = config_.checkpoint_layers;
-    const auto sum = model_.loss_sum(batch.inputs.to(device_), batch.targets.to(device_), options);
+    const auto sum = loss_sum(batch.inputs.to(device_), batch.targets.to(device_), options);
     const auto share = sum / static_cast<double>(rows * text_.context);
     share.backward();
     loss += share.detach();

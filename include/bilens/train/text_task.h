@@ -69,6 +69,17 @@ class TextTask : public TrainingTask {
   std::vector<Observation> validate(int64_t step) override;
   void save_model(const std::filesystem::path& directory) const override;
 
+  /// Memory of a run beyond its data: weights, gradients, two moments, and what the backward pass needs of
+  /// the sequences computed at once.
+  static int64_t memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context);
+
+ protected:
+  /// The loss of some sequences, summed over their tokens.
+  virtual at::Tensor loss_sum(const at::Tensor& tokens, const at::Tensor& targets,
+                              const ForwardOptions& options) {
+    return model_.loss_sum(tokens, targets, options);
+  }
+
  private:
   std::string sample(int64_t step);
 
