@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Obtains MNIST or Fashion-MNIST: four IDX .gz files, each checked by its sha256.
+# Obtains MNIST or Fashion-MNIST (four IDX .gz files) or a sample of TinyStories (7,152 stories, one .gz file), each file
+# checked by its sha256.
 #
-# Usage: scripts/get_data.sh mnist|fashion-mnist [--from FOLDER_OR_URL] [--to DIR]
+# Usage: scripts/get_data.sh mnist|fashion-mnist|tinystories [--from FOLDER_OR_URL] [--to DIR]
 #
 #   --from FOLDER   copy from a local folder (packed .gz files, or the unpacked ones)
 #   --from URL      download from this address only: URL/train-images-idx3-ubyte.gz and so on
@@ -10,9 +11,10 @@
 #
 # Without --from: Debian's package dataset-fashion-mnist where it is installed, then the public homes below.
 # A download that broke off is continued, a file that is there already is left alone, a corrupt one is not kept.
-# Exit code: 0 all four files are there, 1 some are not, 2 usage.
+# The sample of TinyStories has no public home of its own: it comes --from a folder or an address that has it.
+# Exit code: 0 all files are there, 1 some are not, 2 usage.
 #
-# Environment: BILENS_MNIST_URL, BILENS_FASHION_MNIST_URL replace the public homes (several: separated by blanks);
+# Environment: BILENS_MNIST_URL, BILENS_FASHION_MNIST_URL, BILENS_TINYSTORIES_URL replace the public homes (several: separated by blanks);
 # BILENS_DATA_SHA256 replaces the list of checksums, scripts/data.sha256.
 
 # shellcheck source=scripts/common.sh
@@ -31,12 +33,12 @@ while (($#)); do
     --from) from=$(value_of "$@"); shift ;;
     --to) to=$(value_of "$@"); shift ;;
     --help | -h) usage && exit ;;
-    mnist | fashion-mnist) name=$1 ;;
+    mnist | fashion-mnist | tinystories) name=$1 ;;
     *) usage_error "unknown argument '$1'" ;;
   esac
   shift
 done
-[[ -n $name ]] || usage_error "name a data set, mnist or fashion-mnist"
+[[ -n $name ]] || usage_error "name a data set: mnist, fashion-mnist or tinystories"
 
 from_start() { (cd "$start" && realpath -m -- "$1"); }
 is_url() { [[ $1 =~ ^[a-z]+:// ]]; }
@@ -47,6 +49,9 @@ if [[ -n $from ]]; then
   [[ -d ${sources[0]} ]] || is_url "$from" || die "--from: '$from' is not a folder."
 elif [[ $name == mnist ]]; then
   read -ra sources <<<"${BILENS_MNIST_URL:-$mnist_homes}"
+elif [[ $name == tinystories ]]; then
+  read -ra sources <<<"${BILENS_TINYSTORIES_URL:-}"
+  ((${#sources[@]})) || usage_error "the sample of TinyStories has no public home; name one with --from FOLDER_OR_URL"
 else
   [[ ! -d $debian_folder ]] || sources=("$debian_folder")
   read -ra homes <<<"${BILENS_FASHION_MNIST_URL:-$fashion_mnist_homes}"
@@ -161,19 +166,25 @@ mkdir -p "$to" || die "cannot make the folder $to."
 [[ -w $to ]] || die "cannot write into $to."
 errors=$(mktemp)
 trap 'rm -f "$errors"' EXIT
-size=$([[ $name == mnist ]] && echo 11.6 || echo 30.9)
-say "$name into $to: 4 files, $size MB."
+case $name in
+  mnist) size=11.6 ;;
+  fashion-mnist) size=30.9 ;;
+  tinystories) size=1.8 ;;
+esac
+files=({train,t10k}-{images-idx3,labels-idx1}-ubyte.gz)
+[[ $name != tinystories ]] || files=(tinystories-sample.txt.gz)
+say "$name into $to: ${#files[@]} file(s), $size MB."
 if is_url "${sources[-1]}"; then have curl || die "curl is needed for downloading; install it, or use --from FOLDER."; fi
 
 failed=()
-for file in {train,t10k}-{images-idx3,labels-idx1}-ubyte.gz; do
+for file in "${files[@]}"; do
   obtain "$file" || failed+=("$file")
 done
 if ((${#failed[@]} == 0)); then
   say "$name: complete in $to."
   exit
 fi
-echo "$name: ${#failed[@]} of 4 files could not be obtained: ${failed[*]}
+echo "$name: ${#failed[@]} of ${#files[@]} files could not be obtained: ${failed[*]}
 What to do: run this again later (what came is kept), or get the files in another way and run
   scripts/get_data.sh $name --from FOLDER   or   scripts/get_data.sh $name --from http://A-MIRROR/FOLDER" >&2
 if [[ $name == fashion-mnist ]]; then

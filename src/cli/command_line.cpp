@@ -132,7 +132,7 @@ Outcome tokenizer(const Flags& flags) {
 Outcome inspect(const Flags& flags) { return run_inspection(flags.arguments.front()); }
 
 Outcome schema(const Flags& flags) {
-  const std::map<std::string, Json> schemas = {{"train", TrainRunConfig::fields().schema()},
+  const std::map<std::string, Json> schemas = {{"train", train_config_schema()},
                                                {"decompose", DecomposeRunConfig::fields().schema()}};
   const auto found = schemas.find(flags.arguments.front());
   if (found == schemas.end()) {

@@ -72,7 +72,7 @@ const std::vector<CommandInfo>& commands() {
   static const std::vector<CommandInfo> table = {
       {"train",
        "CONFIG.json",
-       "Train an image classifier",
+       "Train an image classifier or a language model",
        "bilens train configs/mnist.json --set train.epochs=5",
        {"out", "resume"},
        0,

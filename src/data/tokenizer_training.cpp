@@ -47,7 +47,7 @@ class Lines : public sentencepiece::SentenceIterator {
 };
 
 size_t longest_line(const std::vector<std::string_view>& stories) {
-  size_t longest = 1;
+  size_t longest = 10;  // the least that SentencePiece takes
   for (Lines lines(stories); !lines.done(); lines.Next()) longest = std::max(longest, lines.value().size());
   return longest;
 }
@@ -69,11 +69,16 @@ void wait_for(std::future<Work>& work) {
   set_status_line("");
 }
 
-/// SentencePiece's message without its place in SentencePiece's source.
+/// SentencePiece's message without its place in SentencePiece's source: what follows "[condition] ", or where
+/// nothing does, the condition that did not hold.
 std::string reason(const sentencepiece::util::Status& status) {
   const std::string text = status.ToString();
-  const auto bracket = text.rfind("] ");
-  return bracket == std::string::npos ? text : text.substr(bracket + 2);
+  const auto end = text.rfind("] ");
+  if (end == std::string::npos) return text;
+  const auto begin = text.find('[');
+  const auto message = text.substr(end + 2);
+  return message.empty() && begin < end ? "SentencePiece wants " + text.substr(begin + 1, end - begin - 1)
+                                        : message;
 }
 
 }  // namespace

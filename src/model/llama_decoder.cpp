@@ -109,6 +109,7 @@ void LlamaDecoder::bind(std::map<std::string, at::Tensor> weights) {
   norm_ = weights.at("model.norm.weight");
   head_ = config_.tie_word_embeddings ? embedding_ : weights.at("lm_head.weight");
   dtype_ = embedding_.scalar_type();
+  betas_.assign(static_cast<size_t>(config_.num_hidden_layers), 1.0);
   for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
     const auto weight = [&](const std::string& name) { return weights.at(layer_name(i, name)); };
     Layer layer;
@@ -161,6 +162,12 @@ void LlamaDecoder::require_gradients(bool wanted) {
   for (auto& [name, parameter] : parameters_) parameter.requires_grad_(wanted);
 }
 
+void LlamaDecoder::set_betas(std::vector<double> betas) {
+  if (config_.hidden_act != Gate::kSilu || betas.size() != layers_.size())
+    throw std::invalid_argument("LlamaDecoder: betas are for silu, one a layer");
+  betas_ = std::move(betas);
+}
+
 at::Tensor LlamaDecoder::computed(const at::Tensor& weight) const {
   return weight.defined() ? weight.to(dtype_) : weight;
 }
@@ -211,7 +218,7 @@ at::Tensor LlamaDecoder::mlp_block(const Layer& layer, int64_t index, const at::
   const auto y = gated_mlp(x,
                            {computed(layer.gate), computed(layer.up), computed(layer.down),
                             computed(layer.gate_bias), computed(layer.up_bias), computed(layer.down_bias)},
-                           config_.hidden_act);
+                           {config_.hidden_act, betas_[static_cast<size_t>(index)]});
   return h + (hook ? hook(index, x, y) : y);
 }
 
@@ -240,6 +247,21 @@ at::Tensor LlamaDecoder::logits(const at::Tensor& states) {
 at::Tensor LlamaDecoder::loss_sum(const at::Tensor& tokens, const at::Tensor& targets,
                                   const ForwardOptions& options) {
   return cross_entropy_sum(final_states(tokens, options).flatten(0, 1), computed(head_), targets.flatten());
+}
+
+at::Tensor LlamaDecoder::distillation_sum(const at::Tensor& tokens, const at::Tensor& targets,
+                                          LlamaDecoder& teacher, const DistillationWeights& weights,
+                                          const ForwardOptions& options) {
+  at::Tensor taught;
+  if (weights.divergence != 0) {
+    const at::NoGradGuard no_grad;
+    ForwardOptions plain;
+    plain.document_starts = options.document_starts;
+    taught = teacher.final_states(tokens, plain).flatten(0, 1);
+  }
+  const auto states = final_states(tokens, options).flatten(0, 1);
+  return bilens::distillation_sum(states, computed(head_), taught.defined() ? taught : states,
+                                  teacher.computed(teacher.head_), targets.flatten(), weights);
 }
 
 at::Tensor LlamaDecoder::losses(const at::Tensor& tokens, const at::Tensor& targets,
@@ -275,6 +297,18 @@ at::Tensor LlamaDecoder::next_logits(const at::Tensor& tokens, KeyValueCache& ca
   }
   cache.tokens += tokens.size(1);
   return logits(rms_norm(h.select(1, -1), norm_, config_.rms_norm_eps));
+}
+
+LlamaDecoder fold_half(LlamaDecoder model) {
+  const at::NoGradGuard no_grad;
+  std::map<std::string, at::Tensor> weights;
+  for (const auto& [name, weight] : model.parameters()) {
+    if (name.find(".mlp.gate_proj.") != std::string::npos) weight.mul_(0.5);
+    weights[name] = weight;
+  }
+  auto config = model.config();
+  config.hidden_act = Gate::kNone;
+  return LlamaDecoder(config, std::move(weights));
 }
 
 }  // namespace bilens

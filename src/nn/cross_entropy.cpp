@@ -9,6 +9,7 @@
 
 #include "bilens/core/error.h"
 #include "kernels/cpu_kernels.h"
+#include "logit_parts.h"
 
 namespace bilens {
 
@@ -16,10 +17,6 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-constexpr int64_t kLogits = 1 << 20;  // of a part: 4 MB of float32
-
-int64_t rows_of_part(int64_t vocabulary) { return std::max<int64_t>(32, kLogits / vocabulary); }
 
 /// Losses of a part; with `gradient` the logits become softmax − one-hot.
 at::Tensor losses_of(at::Tensor& logits, const at::Tensor& targets, bool gradient) {

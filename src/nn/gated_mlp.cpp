@@ -5,6 +5,7 @@
 
 #include "gated_rows.h"
 #include "packed.h"
+#include "tracked.h"
 
 namespace bilens {
 
@@ -13,20 +14,27 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+/// Of inputs: x [n, d], gate, up, down, and the three biases or none. @param both receives gate and up's
+/// products [n, 2h]
+at::Tensor mlp_output(at::TensorList inputs, const Activation& activation, at::Tensor& both) {
+  both = times_transposed(inputs[0], {inputs[1], inputs[2]});
+  if (inputs.size() > 4) both.add_(at::cat({inputs[4], inputs[5]}));
+  const auto halves = both.chunk(2, 1);
+  auto product = at::empty({both.size(0), both.size(1) / 2}, both.options());
+  gated_rows(activation, halves[0], halves[1], product);
+  return inputs.size() > 4 ? at::addmm(inputs[6], product, inputs[3].t()) : product.mm(inputs[3].t());
+}
+
 struct GatedMlp : torch::autograd::Function<GatedMlp> {
-  /// inputs: x [n, d], gate, up, down, and the three biases or none
   static at::Tensor forward(AutogradContext* context, at::TensorList inputs, int64_t kind, double beta) {
-    auto both = times_transposed(inputs[0], {inputs[1], inputs[2]});  // [n, 2h]
-    if (inputs.size() > 4) both.add_(at::cat({inputs[4], inputs[5]}));
+    at::Tensor both;
+    const auto y = mlp_output(inputs, {static_cast<Gate>(kind), beta}, both);
     auto saved = inputs.vec();
     saved.push_back(both);
     context->save_for_backward(saved);
     context->saved_data["kind"] = kind;
     context->saved_data["beta"] = beta;
-    const auto halves = both.chunk(2, 1);
-    auto product = at::empty({both.size(0), both.size(1) / 2}, both.options());
-    gated_rows({static_cast<Gate>(kind), beta}, halves[0], halves[1], product);
-    return inputs.size() > 4 ? at::addmm(inputs[6], product, inputs[3].t()) : product.mm(inputs[3].t());
+    return y;
   }
 
   static variable_list backward(AutogradContext* context, variable_list grads) {
@@ -62,8 +70,11 @@ struct GatedMlp : torch::autograd::Function<GatedMlp> {
 at::Tensor gated_mlp(const at::Tensor& x, const GatedMlpWeights& w, const Activation& activation) {
   variable_list inputs = {x.reshape({-1, x.size(-1)}), w.gate, w.up, w.down};
   if (w.gate_bias.defined()) inputs.insert(inputs.end(), {w.gate_bias, w.up_bias, w.down_bias});
-  return GatedMlp::apply(at::TensorList(inputs), static_cast<int64_t>(activation.kind), activation.beta)
-      .view(x.sizes());
+  at::Tensor both;
+  const auto y = is_tracked(inputs) ? GatedMlp::apply(at::TensorList(inputs),
+                                                      static_cast<int64_t>(activation.kind), activation.beta)
+                                    : mlp_output(inputs, activation, both);
+  return y.view(x.sizes());
 }
 
 }  // namespace bilens

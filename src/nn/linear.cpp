@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "packed.h"
+#include "tracked.h"
 
 namespace bilens {
 
@@ -69,16 +70,20 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+at::Tensor product(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+                   const std::vector<at::Tensor>& biases) {
+  auto y = times_transposed(x, weights);
+  if (!biases.empty()) y.add_(at::cat(biases));
+  return y;
+}
+
 struct Linear : torch::autograd::Function<Linear> {
   /// inputs: x [n, d_in], `count` weights, the biases
   static at::Tensor forward(AutogradContext* context, at::TensorList inputs, int64_t count) {
     context->save_for_backward(inputs.vec());
     context->saved_data["count"] = count;
-    const std::vector<at::Tensor> weights(inputs.begin() + 1, inputs.begin() + 1 + count);
-    const std::vector<at::Tensor> biases(inputs.begin() + 1 + count, inputs.end());
-    auto y = times_transposed(inputs[0], weights);
-    if (!biases.empty()) y.add_(at::cat(biases));
-    return y;
+    return product(inputs[0], {inputs.begin() + 1, inputs.begin() + 1 + count},
+                   {inputs.begin() + 1 + count, inputs.end()});
   }
 
   static variable_list backward(AutogradContext* context, variable_list grads) {
@@ -107,7 +112,9 @@ at::Tensor linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
   variable_list inputs = {x.reshape({-1, x.size(-1)})};
   inputs.insert(inputs.end(), weights.begin(), weights.end());
   inputs.insert(inputs.end(), biases.begin(), biases.end());
-  const auto y = Linear::apply(at::TensorList(inputs), static_cast<int64_t>(weights.size()));
+  const auto y = is_tracked(inputs)
+                     ? Linear::apply(at::TensorList(inputs), static_cast<int64_t>(weights.size()))
+                     : product(inputs[0], weights, biases);
   auto shape = x.sizes().vec();
   shape.back() = y.size(1);
   return y.view(shape);

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "kernels/cpu_kernels.h"
+#include "tracked.h"
 
 namespace bilens {
 
@@ -19,17 +20,25 @@ constexpr int64_t kGrain = 16384;  // elements a thread takes at least
 
 int64_t rows_a_thread(int64_t width) { return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, width)); }
 
+/// @param x [n, d] @param inverse [n], receives 1 / √(mean(x²) + ε)
+at::Tensor normalized(const at::Tensor& x, const at::Tensor& gain, double epsilon, at::Tensor& inverse) {
+  const int64_t rows = x.size(0), width = x.size(1);
+  auto y = at::empty_like(x);
+  inverse = at::empty({rows}, x.options());
+  const auto *from = x.const_data_ptr<float>(), *gains = gain.const_data_ptr<float>();
+  auto *to = y.mutable_data_ptr<float>(), *r = inverse.mutable_data_ptr<float>();
+  at::parallel_for(0, rows, rows_a_thread(width), [&](int64_t begin, int64_t end) {
+    cpu_kernels().rms_norm(from + begin * width, gains, epsilon, to + begin * width, r + begin, end - begin,
+                           width);
+  });
+  return y;
+}
+
 struct RmsNorm : torch::autograd::Function<RmsNorm> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& gain,
                             double epsilon) {
-    const int64_t rows = x.size(0), width = x.size(1);
-    auto y = at::empty_like(x), inverse = at::empty({rows}, x.options());
-    const auto *from = x.const_data_ptr<float>(), *gains = gain.const_data_ptr<float>();
-    auto *to = y.mutable_data_ptr<float>(), *r = inverse.mutable_data_ptr<float>();
-    at::parallel_for(0, rows, rows_a_thread(width), [&](int64_t begin, int64_t end) {
-      cpu_kernels().rms_norm(from + begin * width, gains, epsilon, to + begin * width, r + begin, end - begin,
-                             width);
-    });
+    at::Tensor inverse;
+    const auto y = normalized(x, gain, epsilon, inverse);
     context->save_for_backward({x, gain, inverse});
     return y;
   }
@@ -68,8 +77,11 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon)
   if (!x.device().is_cpu() || x.scalar_type() != at::kFloat) {
     return x * (x.square().mean(-1, true) + epsilon).rsqrt() * gain;
   }
-  return RmsNorm::apply(x.contiguous().view({-1, x.size(-1)}), gain.to(at::kFloat).contiguous(), epsilon)
-      .view(x.sizes());
+  const auto rows = x.contiguous().view({-1, x.size(-1)}), gains = gain.to(at::kFloat).contiguous();
+  at::Tensor inverse;
+  const auto y = is_tracked({x, gain}) ? RmsNorm::apply(rows, gains, epsilon)
+                                       : normalized(rows, gains, epsilon, inverse);
+  return y.view(x.sizes());
 }
 
 }  // namespace bilens

@@ -19,6 +19,8 @@ const FieldTable<CheckpointConfig>& CheckpointConfig::fields() {
       FieldTable<C>("When the state of the run is saved, to be continued with --resume.")
           .integer("every_epochs", &C::every_epochs,
                    "Epochs between checkpoints; the end of the run is always saved.", at_least(1), "epochs")
+          .integer("every_steps", &C::every_steps,
+                   "Steps between checkpoints, in place of every_epochs; 0: none.", between(0, 1e9), "steps")
           .integer("keep_last", &C::keep_last, "How many of the newest are kept.", at_least(1),
                    "checkpoints");
   return table;

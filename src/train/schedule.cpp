@@ -1,16 +1,29 @@
 #include "bilens/train/schedule.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
 namespace bilens {
 
-double learning_rate_at(Schedule schedule, double peak, int64_t step, int64_t warmup_steps,
-                        int64_t total_steps) {
-  if (step < warmup_steps) return peak * static_cast<double>(step + 1) / static_cast<double>(warmup_steps);
-  if (schedule == Schedule::kConstant) return peak;
-  const double t = static_cast<double>(step - warmup_steps) / static_cast<double>(total_steps - warmup_steps);
-  return peak * 0.5 * (1.0 + std::cos(std::numbers::pi * t));
+double learning_rate_at(const ScheduleConfig& schedule, int64_t step) {
+  const auto warmup = static_cast<double>(schedule.warmup_steps);
+  const auto total = static_cast<double>(schedule.total_steps);
+  const auto at = static_cast<double>(step);
+  if (at < warmup) return schedule.peak * (at + 1) / warmup;
+  const double f = schedule.final_rate;
+  const auto falling = [&](double begin) { return std::clamp((at - begin) / (total - begin), 0.0, 1.0); };
+  switch (schedule.kind) {
+    case Schedule::kConstant: break;
+    case Schedule::kLinear: return schedule.peak * (1.0 - (1.0 - f) * falling(warmup));
+    case Schedule::kCosine:
+      return schedule.peak * (f + (1.0 - f) * 0.5 * (1.0 + std::cos(std::numbers::pi * falling(warmup))));
+    case Schedule::kWsd: {
+      const double begin = std::max(warmup, total * (1.0 - schedule.decay_fraction));
+      return at < begin ? schedule.peak : schedule.peak * (1.0 - (1.0 - f) * falling(begin));
+    }
+  }
+  return schedule.peak;
 }
 
 }  // namespace bilens

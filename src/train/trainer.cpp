@@ -10,10 +10,8 @@
 #include "bilens/core/stop.h"
 #include "bilens/core/text.h"
 #include "bilens/io/weights.h"
-#include "bilens/model/model_directory.h"
-#include "bilens/tensor/random.h"
+#include "bilens/tensor/product_rate.h"
 #include "bilens/tensor/shape.h"
-#include "bilens/train/evaluate.h"
 
 namespace bilens {
 
@@ -25,186 +23,135 @@ constexpr int kCheckpointVersion = 1;
 constexpr int64_t kDivergedAfter = 10;
 constexpr size_t kFlushOnGpu = 25;  // steps between synchronisations
 
-NamedTensors leaves(const ImageClassifier& model) {
-  NamedTensors tensors;
-  for (const auto& item : model->named_parameters()) tensors.emplace_back(item.key(), item.value());
-  return tensors;
-}
-
 }  // namespace
 
-const FieldTable<NoiseConfig>& NoiseConfig::fields() {
-  using C = NoiseConfig;
-  static const FieldTable<C> table =
-      FieldTable<C>("Gaussian noise added to every training input.")
-          .number("std", &C::std, "Standard deviation for each pixel.", at_least(0.0), "see unit")
-          .choice("unit", &C::unit,
-                  "\"pixel\": of pixel/255, before normalisation; \"input_std\": of the training inputs' own "
-                  "standard deviation.",
-                  {{"pixel", NoiseUnit::kPixel}, {"input_std", NoiseUnit::kInputStd}});
-  return table;
-}
-
-const FieldTable<TrainConfig>& TrainConfig::fields() {
-  using C = TrainConfig;
-  static const FieldTable<C> table =
-      FieldTable<C>("How the model is trained: AdamW on the cross-entropy.")
-          .integer("epochs", &C::epochs, "Passes over the training images.", between(1, 1e6), "epochs")
-          .integer("steps", &C::steps, "Number of steps; 0: as many as the epochs have.", between(0, 1e9),
-                   "steps")
-          .integer("batch_size", &C::batch_size, "Images a step; the last batch of an epoch may be smaller.",
-                   between(1, 1e7), "images")
-          .number("learning_rate", &C::learning_rate, "Peak learning rate.", more_than(0.0))
-          .number("weight_decay", &C::weight_decay, "Decoupled weight decay of the matrices.", at_least(0.0))
-          .number("beta1", &C::beta1, "Decay of the first moment.", between(0.0, 0.9999999))
-          .number("beta2", &C::beta2, "Decay of the second moment.", between(0.0, 0.9999999))
-          .choice("schedule", &C::schedule, "Learning rate after the warm-up.",
-                  {{"cosine", Schedule::kCosine}, {"constant", Schedule::kConstant}})
-          .integer("warmup_steps", &C::warmup_steps, "Steps of linear warm-up.", between(0, 1e9), "steps")
-          .number("clip_norm", &C::clip_norm, "Largest joint gradient norm; 0: no clipping.", at_least(0.0))
-          .nested("input_noise", &C::input_noise, NoiseConfig::fields())
-          .integer("seed", &C::seed, "Seed of initial weights, order and noise.", between(0, 9e15));
-  return table;
-}
-
-void TrainConfig::check(int64_t images, std::vector<Problem>& problems) const {
-  if (batch_size > images) {
-    problems.push_back({"train.batch_size",
-                        "at most the number of training images (" + std::to_string(images) + ")",
-                        std::to_string(batch_size), "Use a smaller batch."});
-  } else if (warmup_steps >= total_steps(images)) {
-    problems.push_back({"train.warmup_steps",
-                        "less than the run's " + std::to_string(total_steps(images)) + " steps",
-                        std::to_string(warmup_steps), "Shorten the warm-up or train longer."});
-  }
-}
-
-ImageTrainer::ImageTrainer(ImageClassifier model, const ImageDataset& data, TrainConfig config,
-                           CheckpointConfig checkpoint, fs::path directory, bool resume)
-    : model_(std::move(model)),
-      data_(data),
+Trainer::Trainer(TrainingTask& task, const StepConfig& config, const CheckpointConfig& checkpoint,
+                 fs::path directory, bool resume)
+    : task_(task),
+      schedule_(config.schedule_over(task.total_steps())),
       config_(config),
       checkpoint_config_(checkpoint),
       directory_(std::move(directory)),
       checkpoints_(directory_ / "checkpoints", checkpoint.keep_last),
-      optimizer_(leaves(model_), {config.beta1, config.beta2, 1e-8, config.weight_decay}),
-      device_(model_->embed->weight.device()),
-      train_{data.train.images.to(device_), data.train.labels.to(device_)},
-      total_(config.total_steps(data.train.size())),
-      per_epoch_(config.steps_per_epoch(data.train.size())) {
-  noise_ = noise_std();
+      parameters_(task.parameters()),
+      optimizer_(parameters_, config.optimizer()),
+      device_(parameters_.front().second.device()),
+      total_(task.total_steps()) {
   if (resume) {
     if (const auto newest = checkpoints_.newest()) load(*newest);
   }
   metrics_ = std::make_unique<MetricsWriter>(directory_ / "metrics.jsonl", step_);
+  tensorboard_ = std::make_unique<TensorBoardWriter>(directory_, step_);
 }
 
-double ImageTrainer::noise_std() const {
-  if (config_.input_noise.std == 0.0) return 0.0;
-  const double pixel = config_.input_noise.std / model_->config.pixel_std;
-  if (config_.input_noise.unit == NoiseUnit::kPixel) return pixel;
-  // The standard deviation of all pixels together, from their histogram: exact, and no float copy of the
-  // images.
-  const auto counts = at::bincount(data_.train.images.flatten().to(at::kInt), {}, 256).to(at::kDouble);
-  const auto values = at::arange(256, at::kDouble) / 255.0;
-  const auto mean = (counts * values).sum() / counts.sum();
-  const auto variance = (counts * (values - mean).square()).sum() / counts.sum();
-  return pixel * std::sqrt(variance.item<double>());
-}
-
-std::pair<at::Tensor, at::Tensor> ImageTrainer::batch() {
-  const int64_t epoch = step_ / per_epoch_;
-  if (epoch != order_epoch_) {
-    const auto seed =
-        derive_seed(static_cast<uint64_t>(config_.seed), "shuffle", static_cast<uint64_t>(epoch));
-    order_ = at::randperm(train_.size(), make_generator(at::kCPU, seed), at::kLong).to(device_);
-    order_epoch_ = epoch;
+void Trainer::record(const Json& record) {
+  metrics_->write(record);
+  const std::string group = record.value("split", "train") + "/";
+  std::vector<std::pair<std::string, double>> scalars;
+  for (const auto& [key, value] : record.items()) {
+    if (key != "step" && value.is_number()) scalars.emplace_back(group + key, value.get<double>());
   }
-  const int64_t begin = step_ % per_epoch_ * config_.batch_size;
-  const auto index = order_.narrow(0, begin, std::min(config_.batch_size, train_.size() - begin));
-  const auto& c = model_->config;
-  auto inputs = to_inputs(train_.images.index_select(0, index), c.pixel_mean, c.pixel_std, device_);
-  if (noise_ > 0) {
-    add_gaussian_noise(
-        inputs, noise_,
-        derive_seed(static_cast<uint64_t>(config_.seed), "input noise", static_cast<uint64_t>(step_)));
-  }
-  return {inputs, train_.labels.index_select(0, index)};
+  tensorboard_->write(record.at("step").get<int64_t>(), scalars);
 }
 
-void ImageTrainer::train_step() {
-  const auto [inputs, labels] = batch();
-  const auto logits = model_(inputs);
-  const auto loss = at::cross_entropy_loss(logits, labels);
+bool Trainer::epoch_ends() const {
+  return std::floor(task_.epochs_after(step_)) > std::floor(task_.epochs_after(step_ - 1));
+}
+
+bool Trainer::validation_is_due() const {
+  if (finished()) return true;
+  return config_.validate_every > 0 ? step_ % config_.validate_every == 0 : epoch_ends();
+}
+
+bool Trainer::checkpoint_is_due() const {
+  if (finished()) return false;  // the end of the run is always saved
+  const auto& [every_epochs, every_steps, keep_last] = checkpoint_config_;
+  if (every_steps > 0) return step_ % every_steps == 0;
+  return epoch_ends() && static_cast<int64_t>(task_.epochs_after(step_)) % every_epochs == 0;
+}
+
+double Trainer::units_per_second(int64_t step) const {
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin_ - aside_;
+  const auto units = static_cast<double>(task_.units_after(step) - task_.units_after(first_step_));
+  return elapsed.count() > 0 ? units / elapsed.count() : 0.0;
+}
+
+void Trainer::train_step() {
   optimizer_.zero_grad();
-  loss.backward();
+  const auto measured = task_.compute_gradients(step_);
   const auto norm = optimizer_.clip_gradients(config_.clip_norm);
   const auto skip = norm.isfinite().logical_not().to(at::kFloat).view({1});
-  optimizer_.step(
-      learning_rate_at(config_.schedule, config_.learning_rate, step_, config_.warmup_steps, total_), skip);
-  const auto accuracy = logits.detach().argmax(1).eq(labels).to(at::kFloat).mean();
-  pending_.push_back(at::stack({loss.detach(), accuracy, norm}));
+  optimizer_.step(learning_rate_at(schedule_, step_), skip);
+  pending_.push_back(at::cat({measured, norm.view({1})}));
   ++step_;
 }
 
-void ImageTrainer::flush(Progress& progress) {
+void Trainer::write_step(int64_t step, const double* measured, double norm, Progress& progress) {
+  const auto names = task_.measures();
+  Json line = {{"step", step}, {"epoch", task_.epochs_after(step)}};
+  std::string note;
+  for (size_t i = 0; i < names.size(); ++i) {
+    line[names[i]] = measured[i];
+    note += (i > 0 ? "  " : "") + names[i] + format(" %.4f", measured[i]);
+  }
+  line["grad_norm"] = norm;
+  line["lr"] = learning_rate_at(schedule_, step - 1);
+  progress.advance(task_.units_after(step) - task_.units_after(step - 1), note);
+  const double rate = units_per_second(step);
+  line[task_.unit() + "_per_second"] = rate;
+  line["mfu"] = rate * task_.flops_per_unit() / product_rate_;
+  record(line);
+  last_loss_ = measured[0];
+  if (spikes_.add(last_loss_))
+    log_warning("step " + std::to_string(step) + format(": the loss jumped to %.4f", last_loss_));
+}
+
+void Trainer::count_skipped(int64_t step, bool finite) {
+  skipped_in_a_row_ = finite ? 0 : skipped_in_a_row_ + 1;
+  if (finite) return;
+  ++skipped_;
+  log_warning("step " + std::to_string(step) + ": the gradient is not finite; the step is skipped");
+  if (skipped_in_a_row_ >= kDivergedAfter) {
+    throw Error(ExitCode::kDiverged, {"step " + std::to_string(step), "a finite gradient",
+                                      "none in " + std::to_string(kDivergedAfter) + " steps in a row",
+                                      "Lower train.learning_rate, set train.clip_norm, or look at the "
+                                      "data; the last checkpoint is intact."});
+  }
+}
+
+void Trainer::flush(Progress& progress) {
   if (pending_.empty()) return;
   const auto results = at::stack(pending_).cpu().to(at::kDouble);
-  const auto rows = results.accessor<double, 2>();
-  const int64_t first = step_ - results.size(0);
+  const int64_t first = step_ - results.size(0), norm = results.size(1) - 1;
   pending_.clear();
   for (int64_t i = 0; i < results.size(0); ++i) {
-    const int64_t step = first + i;
-    const int64_t images =
-        std::min(config_.batch_size, train_.size() - step % per_epoch_ * config_.batch_size);
-    last_loss_ = rows[i][0];
-    progress.advance(images, format("loss %.4f  accuracy %.4f", rows[i][0], rows[i][1]));
-    metrics_->write({{"step", step + 1},
-                     {"epoch", static_cast<double>(step + 1) / static_cast<double>(per_epoch_)},
-                     {"loss", rows[i][0]},
-                     {"accuracy", rows[i][1]},
-                     {"grad_norm", rows[i][2]},
-                     {"lr", learning_rate_at(config_.schedule, config_.learning_rate, step,
-                                             config_.warmup_steps, total_)},
-                     {"images_per_second", progress.rate()}});
-    skipped_in_a_row_ = std::isfinite(rows[i][2]) ? 0 : skipped_in_a_row_ + 1;
-    if (skipped_in_a_row_ > 0) {
-      ++skipped_;
-      log_warning("step " + std::to_string(step + 1) + ": the gradient is not finite; the step is skipped");
-    }
-    if (skipped_in_a_row_ >= kDivergedAfter) {
-      throw Error(ExitCode::kDiverged, {"step " + std::to_string(step + 1), "a finite gradient",
-                                        "none in " + std::to_string(kDivergedAfter) + " steps in a row",
-                                        "Lower train.learning_rate, set train.clip_norm, or look at the "
-                                        "data; the last checkpoint is intact."});
-    }
+    const double* row = results.const_data_ptr<double>() + i * results.size(1);
+    write_step(first + i + 1, row, row[norm], progress);
+    count_skipped(first + i + 1, std::isfinite(row[norm]));
   }
 }
 
-void ImageTrainer::end_epoch() {
-  const int64_t epoch = step_ / per_epoch_;
-  if (data_.validation.size() > 0) {
-    model_->eval();
-    const auto result = evaluate_classifier(model_, data_.validation);
-    model_->train();
-    metrics_->write({{"step", step_},
-                     {"epoch", epoch},
-                     {"split", "validation"},
-                     {"examples", result.examples},
-                     {"loss", result.loss},
-                     {"accuracy", result.accuracy}});
-    log_info("epoch " + std::to_string(epoch) +
-             format(": validation loss %.4f, accuracy %.4f", result.loss, result.accuracy));
+void Trainer::validate() {
+  for (const auto& seen : task_.validate(step_)) {
+    Json line = {{"step", step_}, {"epoch", task_.epochs_after(step_)}};
+    line.update(seen.record);
+    record(line);
+    log_info("step " + std::to_string(step_) + ": " + seen.words);
   }
-  if (epoch % checkpoint_config_.every_epochs == 0 && step_ < total_) save();
 }
 
-TrainSummary ImageTrainer::run() {
-  model_->train();
-  const auto images_at = [&](int64_t step) {
-    return step / per_epoch_ * train_.size() + step % per_epoch_ * config_.batch_size;
-  };
-  Progress progress("train", images_at(total_), "images", images_at(step_));
+/// Work between steps, whose time is not theirs.
+void Trainer::aside(void (Trainer::*work)()) {
+  const auto begin = std::chrono::steady_clock::now();
+  (this->*work)();
+  aside_ += std::chrono::steady_clock::now() - begin;
+}
+
+TrainSummary Trainer::run() {
+  product_rate_ = measure_product_rate(device_, task_.compute_dtype());
+  Progress progress("train", task_.units_after(total_), task_.unit(), task_.units_after(step_));
+  begin_ = std::chrono::steady_clock::now();
+  first_step_ = step_;
   const bool was_finished = finished();
   while (!finished()) {
     if (stop_requested()) {
@@ -213,19 +160,19 @@ TrainSummary ImageTrainer::run() {
       throw Stopped{};
     }
     train_step();
-    const bool epoch_ends = step_ % per_epoch_ == 0;
-    if (device_.is_cpu() || epoch_ends || pending_.size() >= kFlushOnGpu || finished()) flush(progress);
-    if (epoch_ends) end_epoch();
+    const bool validates = validation_is_due(), saves = checkpoint_is_due();
+    if (device_.is_cpu() || validates || saves || pending_.size() >= kFlushOnGpu) flush(progress);
+    if (validates) aside(&Trainer::validate);
+    if (saves) aside(&Trainer::save);
   }
-  const double rate = progress.rate();
+  const double rate = units_per_second(step_);
   if (!was_finished) save();
-  model_->eval();
-  return {step_, skipped_, rate, last_loss_};
+  return {step_, skipped_, spikes_.count(), rate, last_loss_};
 }
 
-void ImageTrainer::save() {
+void Trainer::save() {
   checkpoints_.save(step_, [&](const fs::path& folder) {
-    save_classifier(folder, model_);
+    task_.save_model(folder);
     write_safetensors(folder / "optimizer.safetensors", optimizer_.state(), {{"format", "pt"}});
     write_text(folder / "trainer.json", format_json({{"format", "bilens-checkpoint"},
                                                      {"format_version", kCheckpointVersion},
@@ -233,11 +180,12 @@ void ImageTrainer::save() {
                                                      {"total_steps", total_},
                                                      {"skipped_steps", skipped_},
                                                      {"skipped_in_a_row", skipped_in_a_row_},
-                                                     {"last_loss", last_loss_}}));
+                                                     {"last_loss", last_loss_},
+                                                     {"loss_spikes", spikes_.state()}}));
   });
 }
 
-void ImageTrainer::load(const Checkpoint& checkpoint) {
+void Trainer::load(const Checkpoint& checkpoint) {
   const fs::path file = checkpoint.directory / "trainer.json";
   const Json state = read_json(file, ExitCode::kBadInput);
   if (!state.is_object() || state.value("format", Json()) != "bilens-checkpoint" ||
@@ -256,10 +204,10 @@ void ImageTrainer::load(const Checkpoint& checkpoint) {
   }
   const at::NoGradGuard no_grad;
   const Weights weights(checkpoint.directory);
-  for (auto& item : model_->named_parameters()) {
-    const auto stored = weights.tensor(item.key());
-    require_shape(stored, item.value().sizes(), weights.path().string() + ": " + item.key());
-    item.value().copy_(stored);
+  for (auto& [name, parameter] : parameters_) {
+    const auto stored = weights.tensor(name);
+    require_shape(stored, parameter.sizes(), weights.path().string() + ": " + name);
+    parameter.copy_(stored);
   }
   optimizer_.load_state(SafetensorsFile(checkpoint.directory / "optimizer.safetensors"));
   step_ = checkpoint.step;
@@ -270,6 +218,7 @@ void ImageTrainer::load(const Checkpoint& checkpoint) {
   skipped_ = static_cast<int64_t>(number("skipped_steps"));
   skipped_in_a_row_ = static_cast<int64_t>(number("skipped_in_a_row"));
   last_loss_ = number("last_loss");
+  spikes_.load(state.value("loss_spikes", Json()));
   log_info("continuing at step " + std::to_string(step_) + " of " + std::to_string(total_) + " from " +
            checkpoint.directory.string());
 }

@@ -79,10 +79,11 @@ class BadConfig(TestCase):
                     "config.json: model.d_hidden", "down_proj is false")
 
     def test_unknown_kinds(self):
-        self.refuse({"model": {"type": "bilinear_mpl"}}, "model.type", "bilinear_mlp")
+        self.refuse({"model": {"type": "bilinear_mpl"}}, "model.type", 'Did you mean "bilinear_mlp"?')
+        self.refuse({"model": {"type": 3}}, "model.type", "a string")
         self.refuse({"model": {"gate": "sliu"}}, "model.gate", 'Did you mean "silu"?')
         self.refuse({"data": {"dataset": "mnits"}}, "data.dataset", 'Did you mean "mnist"?')
-        self.refuse({"train": {"schedule": "linear"}}, "train.schedule", '"cosine", "constant"')
+        self.refuse({"train": {"schedule": "cosin"}}, "train.schedule", 'Did you mean "cosine"?')
 
     def test_set_on_an_unknown_path(self):
         config = self.small_config()

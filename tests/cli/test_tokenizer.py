@@ -31,6 +31,11 @@ class TokenizerTraining(TestCase):
         self.assertEqual(config["tokenizer_class"], "LlamaTokenizer")
         self.assertEqual([config[k] for k in ("unk_token", "bos_token", "eos_token")], ["<unk>", "<s>", "</s>"])
 
+    def test_short_lines_are_enough(self):
+        """SentencePiece refuses a limit below 10 bytes a line."""
+        text = self.write("words.txt", "\n".join(["ab", "cd", "abcd", "dcba"] * 50))
+        self.check(run("tokenizer", "train", "--data", f"text:{text}", "--vocabulary", 266, "--out", self.folder / "short"), 0)
+
     def test_json_says_what_was_made(self):
         document = self.document(self.check(self.train("--json"), 0))
         self.assertEqual(document["failures"], [])

@@ -6,6 +6,7 @@
 
 #include "bilens/core/log.h"
 #include "bilens/train/evaluate.h"
+#include "bilens/train/image_task.h"
 #include "caught.h"
 #include "gpu.h"
 #include "temporary_folder.h"
@@ -38,8 +39,8 @@ ImageDataset dataset(int64_t count = 200, int64_t validation = 0) {
   return data;
 }
 
-TrainConfig quick() {
-  TrainConfig config;
+ImageTrainConfig quick() {
+  ImageTrainConfig config;
   config.epochs = 10;
   config.batch_size = 32;  // 200 images: six batches and one of eight
   config.learning_rate = 1e-2;
@@ -56,6 +57,17 @@ ImageClassifier new_model(uint64_t seed = 5, at::Device device = at::kCPU) {
   model->to(device);
   return model;
 }
+
+/// A trainer of an image classifier.
+struct ImageTrainer {
+  ImageTrainer(const ImageClassifier& model, const ImageDataset& data, const ImageTrainConfig& config,
+               const CheckpointConfig& checkpoint, const std::filesystem::path& folder, bool resume)
+      : task(model, data, config), trainer(task, config, checkpoint, folder, resume) {}
+  TrainSummary run() { return trainer.run(); }
+
+  ImageTask task;
+  Trainer trainer;
+};
 
 std::vector<at::Tensor> weights(const ImageClassifier& model) {
   std::vector<at::Tensor> list;
@@ -104,7 +116,7 @@ TEST_CASE("a separable problem is learnt, and every step is on record") {
       CHECK(record.at("step") == 7 * validations);
     } else {
       CHECK(record.at("step") == ++steps);
-      for (const char* key : {"epoch", "loss", "accuracy", "grad_norm", "lr", "images_per_second"})
+      for (const char* key : {"epoch", "loss", "accuracy", "grad_norm", "lr", "images_per_second", "mfu"})
         CHECK(record.at(key).is_number());
     }
   }
@@ -141,14 +153,14 @@ TEST_CASE("a run that continues from a checkpoint ends in the same weights") {
   config.clip_norm = 0.5;
   const test::TemporaryFolder whole, parts;
   auto model = new_model();
-  ImageTrainer(model, data, config, {1, 100}, whole.path(), false).run();
+  ImageTrainer(model, data, config, {1, 0, 100}, whole.path(), false).run();
 
   // The checkpoint of epoch 4 and what the metrics said by then and later, as a killed run leaves them.
   std::filesystem::create_directories(parts / "checkpoints");
   std::filesystem::copy(whole / "checkpoints/step-28", parts / "checkpoints/step-28");
   std::filesystem::copy(whole / "metrics.jsonl", parts / "metrics.jsonl");
   auto resumed = new_model(99);
-  ImageTrainer trainer(resumed, data, config, {1, 100}, parts.path(), true);
+  ImageTrainer trainer(resumed, data, config, {1, 0, 100}, parts.path(), true);
   CHECK(records(parts.path()).size() == 28 + 4);
   trainer.run();
   CHECK(equal(weights(model), weights(resumed)));
@@ -224,9 +236,9 @@ TEST_CASE("a few non-finite steps are counted and passed over") {
 }
 
 TEST_CASE("contradictions with the data are named") {
-  const auto problems_of = [](const TrainConfig& config) {
+  const auto problems_of = [](const ImageTrainConfig& config) {
     std::vector<Problem> problems;
-    config.check(200, problems);
+    config.check(200, "images", config.total_steps(200), problems);
     return problems.empty() ? std::string() : problems.front().message();
   };
   auto config = quick();

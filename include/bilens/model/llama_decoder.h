@@ -9,6 +9,7 @@
 #include "bilens/io/safetensors.h"
 #include "bilens/model/llama_config.h"
 #include "bilens/nn/attention.h"
+#include "bilens/nn/distillation.h"
 
 namespace bilens {
 
@@ -64,6 +65,10 @@ class LlamaDecoder {
   /// the weights' own at first. Float32 weights with bfloat16 products are mixed precision.
   void compute_in(at::ScalarType dtype) { dtype_ = dtype; }
 
+  /// β of each layer's SiLU_β, at first 1; towards 0 the MLPs become bilinear, f(z) → z/2. Only for
+  /// hidden_act "silu".
+  void set_betas(std::vector<double> betas);
+
   /// The residual stream behind the last norm, [batch, tokens, hidden_size].
   /// @param tokens int64 [batch, tokens]
   /// @throws Error(kBadInput) for a token beyond the vocabulary
@@ -84,7 +89,12 @@ class LlamaDecoder {
   at::Tensor loss_sum(const at::Tensor& tokens, const at::Tensor& targets,
                       const ForwardOptions& options = {});
 
-  /// The terms of that sum, float32 [batch, tokens]. No gradients.
+  /// The same with a teacher of the same vocabulary beside the data (nn/distillation.h), which sees what this
+  /// model sees.
+  at::Tensor distillation_sum(const at::Tensor& tokens, const at::Tensor& targets, LlamaDecoder& teacher,
+                              const DistillationWeights& weights, const ForwardOptions& options = {});
+
+  /// The terms of loss_sum, float32 [batch, tokens]. No gradients.
   at::Tensor losses(const at::Tensor& tokens, const at::Tensor& targets, const ForwardOptions& options = {});
 
   KeyValueCache make_cache(int64_t batch, int64_t capacity) const;
@@ -117,10 +127,15 @@ class LlamaDecoder {
   LlamaConfig config_;
   NamedTensors parameters_;
   at::ScalarType dtype_ = at::kFloat;
+  std::vector<double> betas_;
   at::Tensor embedding_, norm_, head_;
   std::vector<Layer> layers_;
   RotaryTable rotary_;
   int64_t rotary_length_ = 0;
 };
+
+/// The same function as a silu model whose betas are all 0, as a bilinear one: the ½ that is left of SiLU_0
+/// goes into gate_proj (and its bias), in place. The result shares the weights.
+LlamaDecoder fold_half(LlamaDecoder model);
 
 }  // namespace bilens

@@ -10,6 +10,7 @@ namespace bilens {
 
 struct CheckpointConfig {
   int64_t every_epochs = 1;
+  int64_t every_steps = 0;
   int64_t keep_last = 2;
 
   static const FieldTable<CheckpointConfig>& fields();

@@ -1,105 +1,77 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
-#include <optional>
+#include <vector>
 
 #include "bilens/core/progress.h"
-#include "bilens/data/image_dataset.h"
-#include "bilens/model/image_classifier.h"
-#include "bilens/train/adamw.h"
 #include "bilens/train/checkpoint.h"
+#include "bilens/train/loss_spikes.h"
 #include "bilens/train/metrics.h"
-#include "bilens/train/schedule.h"
+#include "bilens/train/step_config.h"
+#include "bilens/train/tensorboard.h"
+#include "bilens/train/training_task.h"
 
 namespace bilens {
 
-/// What one standard deviation of input noise is measured in.
-enum class NoiseUnit {
-  kPixel,    // of pixel/255, before normalisation
-  kInputStd  // of the training inputs' own standard deviation
-};
-
-struct NoiseConfig {
-  double std = 0.0;
-  NoiseUnit unit = NoiseUnit::kPixel;
-
-  static const FieldTable<NoiseConfig>& fields();
-};
-
-struct TrainConfig {
-  int64_t epochs = 20;
-  int64_t steps = 0;
-  int64_t batch_size = 2048;
-  double learning_rate = 1e-3;
-  double weight_decay = 0.5;
-  double beta1 = 0.9;
-  double beta2 = 0.999;
-  Schedule schedule = Schedule::kCosine;
-  int64_t warmup_steps = 0;
-  double clip_norm = 0.0;
-  NoiseConfig input_noise;
-  int64_t seed = 42;
-
-  static const FieldTable<TrainConfig>& fields();
-
-  int64_t steps_per_epoch(int64_t images) const { return (images + batch_size - 1) / batch_size; }
-  int64_t total_steps(int64_t images) const { return steps > 0 ? steps : epochs * steps_per_epoch(images); }
-
-  /// Contradictions with each other and with the data.
-  void check(int64_t images, std::vector<Problem>& problems) const;
-};
-
 struct TrainSummary {
-  int64_t steps = 0, skipped_steps = 0;
-  double images_per_second = 0.0;  // of the steps of this process
+  int64_t steps = 0, skipped_steps = 0, loss_spikes = 0;
+  double units_per_second = 0.0;  // of the steps of this process
   double last_loss = 0.0;
 };
 
-/// Trains an image classifier with cross-entropy. Every random number is a function of the seed and the step,
-/// so a resumed run continues exactly where the checkpoint stands: same seed, device and threads, same
-/// weights, bit for bit.
-class ImageTrainer {
+/// Makes the steps of a task: AdamW, learning rate, clipping, metrics, checkpoints. Every random number is a
+/// function of the seed and the step, so a resumed run continues exactly where the checkpoint stands: same
+/// seed, device and threads, same weights, bit for bit.
+class Trainer {
  public:
   /// Continues from the newest checkpoint in `directory` when `resume`, and starts anew when there is none.
-  ImageTrainer(ImageClassifier model, const ImageDataset& data, TrainConfig config,
-               CheckpointConfig checkpoint, std::filesystem::path directory, bool resume);
+  /// @throws Error(kBadInput) for a checkpoint of another format or run
+  Trainer(TrainingTask& task, const StepConfig& config, const CheckpointConfig& checkpoint,
+          std::filesystem::path directory, bool resume);
 
   /// @throws Stopped after a signal, with a checkpoint saved; Error(kDiverged) after ten non-finite steps in
   /// a row.
   TrainSummary run();
 
-  MetricsWriter& metrics() { return *metrics_; }
+  /// Adds a line to metrics.jsonl, and its numbers to TensorBoard's events. @param record begins with "step"
+  void record(const Json& record);
 
  private:
   bool finished() const { return step_ >= total_; }
-  std::pair<at::Tensor, at::Tensor> batch();
+  bool epoch_ends() const;
+  bool validation_is_due() const;
+  bool checkpoint_is_due() const;
   void train_step();
   void flush(Progress& progress);
-  void end_epoch();
+  void write_step(int64_t step, const double* measured, double norm, Progress& progress);
+  double units_per_second(int64_t step) const;
+  void count_skipped(int64_t step, bool finite);
+  void validate();
   void save();
+  void aside(void (Trainer::*work)());
   void load(const Checkpoint& checkpoint);
-  double noise_std() const;
 
-  ImageClassifier model_;
-  const ImageDataset& data_;
-  TrainConfig config_;
+  TrainingTask& task_;
+  ScheduleConfig schedule_;
+  StepConfig config_;
   CheckpointConfig checkpoint_config_;
   std::filesystem::path directory_;
   CheckpointStore checkpoints_;
+  NamedTensors parameters_;
   AdamW optimizer_;
-  std::unique_ptr<MetricsWriter> metrics_;
-
   at::Device device_;
-  ImageSplit train_;  // on the device
-  at::Tensor order_;  // permutation of the epoch order_epoch_
-  int64_t order_epoch_ = -1;
-  double noise_ = 0.0;
+  std::unique_ptr<MetricsWriter> metrics_;
+  std::unique_ptr<TensorBoardWriter> tensorboard_;
 
-  int64_t step_ = 0, total_ = 0, per_epoch_ = 0;
+  int64_t step_ = 0, total_ = 0, first_step_ = 0;
   int64_t skipped_ = 0, skipped_in_a_row_ = 0;
-  double last_loss_ = 0.0;
-  std::vector<at::Tensor> pending_;  // [loss, accuracy, gradient norm] of each step not yet written
+  LossSpikes spikes_;
+  double last_loss_ = 0.0, product_rate_ = 0.0;
+  std::chrono::steady_clock::time_point begin_;
+  std::chrono::duration<double> aside_{};  // spent on validation and checkpoints
+  std::vector<at::Tensor> pending_;        // measures and gradient norm of each step not yet written
 };
 
 }  // namespace bilens

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace bilens {
+
+/// Weights of a loss that looks at the data and at a teacher.
+struct DistillationWeights {
+  double cross_entropy = 0.5;  // a
+  double divergence = 0.5;     // b
+  double temperature = 1.0;    // T
+};
+
+/// Σ_i [a·(−log p_i(target_i)) + b·T²·KL(q_i ‖ p_i)], p = softmax(Hx), and for the divergence (Hinton et al.,
+/// arXiv 1503.02531) both at temperature T, q = softmax(Gy/T) the teacher's: a part of the rows after the
+/// other, so that the logits [n, vocabulary] never stand whole in memory. The gradients are computed along
+/// with each part and kept in their place; the teacher gets none.
+/// @param x, teacher_x [n, d], [n, d'] float32, float64 or bfloat16
+/// @param head, teacher_head H [vocabulary, d], G [vocabulary, d'], each of its x's dtype and device
+/// @param targets int64 [n] on the same device, below 0: the row is not counted
+/// @return float32 scalar (float64 for float64)
+at::Tensor distillation_sum(const at::Tensor& x, const at::Tensor& head, const at::Tensor& teacher_x,
+                            const at::Tensor& teacher_head, const at::Tensor& targets,
+                            const DistillationWeights& weights);
+
+}  // namespace bilens

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "bilens/data/text_data.h"
+#include "bilens/data/tokenizer.h"
+#include "bilens/train/text_task.h"
+
+namespace bilens {
+
+/// What a config says of the text to train on, before any file is read. @param where of the config's "data"
+/// @param has_tokenizer whether there is one, by this config or beside the model
+/// @throws Error(kUsage)
+void check_training_text(const TextDataConfig& data, const std::string& where, bool has_tokenizer);
+
+/// The parts of the text: with split "all" each for its purpose, with "train" the training part alone.
+/// @param vocabulary of the model
+TextParts load_text_parts(const TextDataConfig& data, const std::optional<Tokenizer>& tokenizer,
+                          int64_t vocabulary);
+
+}  // namespace bilens

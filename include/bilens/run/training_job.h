@@ -1,0 +1,63 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "bilens/run/outcome.h"
+#include "bilens/train/checkpoint.h"
+#include "bilens/train/trainer.h"
+
+namespace bilens {
+
+/// The keys that every training config has beside "model", "data" and "train".
+struct RunConfig {
+  int64_t format_version = 1;
+  CheckpointConfig checkpoint;
+  std::string device = "auto";
+  int64_t threads = 0;
+};
+
+template <class C>
+FieldTable<C>& add_run_fields(FieldTable<C>& table) {
+  CheckpointConfig C::*const checkpoint = &C::checkpoint;
+  return table.nested("checkpoint", checkpoint, CheckpointConfig::fields())
+      .text("device", &C::device, "auto, cpu, cuda or cuda:N.")
+      .integer("threads", &C::threads, "CPU threads; 0: one a core.", between(0, 4096), "threads");
+}
+
+/// One training run of one kind of model, from its config to its model directory. The functions are called in
+/// this order.
+class TrainingJob {
+ public:
+  virtual ~TrainingJob() = default;
+
+  virtual const RunConfig& settings() const = 0;
+  /// The config with every default, for OUT/config.json.
+  virtual Json config() const = 0;
+  /// A config as config() has it, from one of an earlier run. @throws Error(kBadInput)
+  virtual Json complete(const Json& config, const std::string& where) const = 0;
+
+  /// Reads the data, and decides what of the model follows from it. @throws Error with all contradictions
+  virtual void prepare() = 0;
+
+  /// What the run takes, for a dry run: memory_bytes beyond what the process holds now, disk_bytes, seconds.
+  virtual Json estimate(at::Device device) const = 0;
+
+  /// Trains and fills `model`, the finished model's directory; a folder that is not there yet.
+  virtual Outcome train(at::Device device, const std::filesystem::path& out, bool resume,
+                        const std::filesystem::path& model) = 0;
+
+  /// The test result of a model that is finished.
+  virtual Outcome test(at::Device device, const std::filesystem::path& model) = 0;
+};
+
+/// The jobs of both kinds of models. @param config as the user wrote it @throws Error(kUsage)
+std::unique_ptr<TrainingJob> make_image_job(const Json& config, const std::string& where);
+std::unique_ptr<TrainingJob> make_text_job(const Json& config, const std::string& where);
+
+/// JSON Schemas of their configs.
+Json image_job_schema();
+Json text_job_schema();
+
+}  // namespace bilens

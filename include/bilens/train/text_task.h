@@ -1,0 +1,95 @@
+#pragma once
+
+#include <optional>
+
+#include "bilens/data/text_data.h"
+#include "bilens/data/token_windows.h"
+#include "bilens/model/llama_decoder.h"
+#include "bilens/model/sampler.h"
+#include "bilens/train/step_config.h"
+#include "bilens/train/training_task.h"
+
+namespace bilens {
+
+/// What the model is asked to continue whenever it is validated.
+struct SampleConfig {
+  std::string prompt;
+  int64_t max_tokens = 100;
+  double temperature = 0.0;
+
+  static const FieldTable<SampleConfig>& fields();
+};
+
+/// How a language model is trained.
+struct TextTrainConfig : StepConfig {
+  TextTrainConfig();
+
+  int64_t micro_batch = 0;
+  at::ScalarType compute = at::kFloat;
+  bool checkpoint_layers = false;
+  SampleConfig sample;
+
+  static const FieldTable<TextTrainConfig>& fields();
+
+  /// @param sequences of one epoch
+  int64_t total_steps(int64_t sequences) const;
+  /// Sequences that are computed at once.
+  int64_t sequences_at_once() const {
+    return micro_batch > 0 ? std::min(micro_batch, batch_size) : batch_size;
+  }
+};
+
+/// The parts of a text; validation and test may be empty.
+struct TextParts {
+  TokenStream train, validation, test;
+};
+
+/// Floating-point operations to train a model on one token, in sequences of `context`: three times those of
+/// the matrix products with the weights and of causal attention, which sees half of a sequence on average.
+double training_flops(const LlamaConfig& config, int64_t context);
+
+/// A language model with cross-entropy on the next token: windows of a stream, a batch in parts whose
+/// gradients add up with the weight of their tokens.
+class TextTask : public TrainingTask {
+ public:
+  /// @param tokenizer for the samples; none are made without
+  /// @throws Error(kBadInput) when the training part is shorter than one sequence
+  TextTask(LlamaDecoder& model, const TextParts& data, const TextDataConfig& text,
+           const TextTrainConfig& config, const std::optional<Tokenizer>& tokenizer);
+
+  NamedTensors parameters() const override { return model_.parameters(); }
+  int64_t total_steps() const override { return config_.total_steps(windows_.windows_per_epoch()); }
+  double epochs_after(int64_t steps) const override;
+  std::string unit() const override { return "tokens"; }
+  int64_t units_after(int64_t steps) const override { return steps * config_.batch_size * text_.context; }
+  double flops_per_unit() const override { return training_flops(model_.config(), text_.context); }
+  at::ScalarType compute_dtype() const override { return config_.compute; }
+  std::vector<std::string> measures() const override { return {"loss"}; }
+  at::Tensor compute_gradients(int64_t step) override;
+  std::vector<Observation> validate(int64_t step) override;
+  void save_model(const std::filesystem::path& directory) const override;
+
+  /// Memory of a run beyond its data: weights, gradients, two moments, and what the backward pass needs of
+  /// the sequences computed at once.
+  static int64_t memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context);
+
+ protected:
+  /// The loss of some sequences, summed over their tokens.
+  virtual at::Tensor loss_sum(const at::Tensor& tokens, const at::Tensor& targets,
+                              const ForwardOptions& options) {
+    return model_.loss_sum(tokens, targets, options);
+  }
+
+ private:
+  std::string sample(int64_t step);
+
+  LlamaDecoder& model_;
+  const TextParts& data_;
+  TextDataConfig text_;
+  TextTrainConfig config_;
+  std::optional<Tokenizer> tokenizer_;
+  TrainingWindows windows_;
+  at::Device device_;
+};
+
+}  // namespace bilens

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "bilens/core/json.h"
+#include "bilens/io/safetensors.h"
+
+namespace bilens {
+
+/// What is trained, and on what; a Trainer makes the steps. Everything random in it is a function of the seed
+/// and the step.
+class TrainingTask {
+ public:
+  virtual ~TrainingTask() = default;
+
+  /// Named float32 leaves that the optimizer moves.
+  virtual NamedTensors parameters() const = 0;
+
+  virtual int64_t total_steps() const = 0;
+  /// Passes over the training data that the first `steps` steps make.
+  virtual double epochs_after(int64_t steps) const = 0;
+
+  /// What progress is counted in ("images", "tokens"), and how many of them the first `steps` steps see.
+  virtual std::string unit() const = 0;
+  virtual int64_t units_after(int64_t steps) const = 0;
+  /// Floating-point operations of one of them, forward and backward, and the dtype of the products.
+  virtual double flops_per_unit() const = 0;
+  virtual at::ScalarType compute_dtype() const = 0;
+
+  /// Names of what compute_gradients measures; the first is "loss".
+  virtual std::vector<std::string> measures() const = 0;
+  /// Leaves the gradients of a step's mean loss in the parameters, which have none before.
+  /// @return the measures, float32 [n], on the device
+  virtual at::Tensor compute_gradients(int64_t step) = 0;
+
+  /// What is to be seen of the validation part, as lines of metrics.jsonl without step and epoch: "split",
+  /// and figures; and the same in words for people. Empty where there is no such part.
+  struct Observation {
+    Json record;
+    std::string words;
+  };
+  virtual std::vector<Observation> validate(int64_t step) = 0;
+
+  /// Fills a directory with the model as it is.
+  virtual void save_model(const std::filesystem::path& directory) const = 0;
+};
+
+}  // namespace bilens

@@ -1,0 +1,89 @@
+#include "bilens/nn/distillation.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+
+#include "logit_parts.h"
+
+namespace bilens {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+/// Loss of some rows, summed, from float logits z of the student and t of the teacher [n, vocabulary]; z
+/// becomes its gradient a(softmax z − e_target) + b T (softmax(z/T) − softmax(t/T)).
+at::Tensor loss_of(at::Tensor& z, const at::Tensor& t, const at::Tensor& targets,
+                   const DistillationWeights& w) {
+  const auto counted = targets.ge(0).unsqueeze(1);
+  const auto places = targets.clamp_min(0).unsqueeze(1);
+  const auto logs = z.log_softmax(1);
+  auto loss = -w.cross_entropy * (logs.gather(1, places) * counted).sum();
+  auto gradient = logs.exp().mul_(w.cross_entropy);
+  gradient.scatter_add_(1, places, at::full_like(places, -w.cross_entropy, z.options()));
+  if (w.divergence != 0) {
+    const auto student = w.temperature == 1 ? logs : (z / w.temperature).log_softmax(1);
+    const auto teacher = (t / w.temperature).log_softmax(1);
+    const auto q = teacher.exp();
+    const double scale = w.divergence * w.temperature;
+    loss = loss + scale * w.temperature * ((teacher - student).mul_(q).mul_(counted)).sum();
+    gradient.add_(student.exp().sub_(q), scale);
+  }
+  z = gradient.mul_(counted);
+  return loss;
+}
+
+struct DistillationSum : torch::autograd::Function<DistillationSum> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& head,
+                            const at::Tensor& teacher_x, const at::Tensor& teacher_head,
+                            const at::Tensor& targets, double cross_entropy, double divergence,
+                            double temperature) {
+    const auto dtype = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+    const bool for_head = head.requires_grad();
+    auto grad_x = at::empty_like(x);
+    auto grad_head = for_head ? at::zeros(head.sizes(), head.options().dtype(dtype)) : at::Tensor();
+    auto sum = at::zeros({}, x.options().dtype(dtype));
+    const int64_t part = rows_of_part(head.size(0));
+    for (int64_t begin = 0; begin < x.size(0); begin += part) {
+      const int64_t rows = std::min(part, x.size(0) - begin);
+      const auto some = x.narrow(0, begin, rows);
+      auto logits = some.mm(head.t()).to(dtype);
+      const auto teacher =
+          divergence == 0 ? at::Tensor() : teacher_x.narrow(0, begin, rows).mm(teacher_head.t()).to(dtype);
+      sum +=
+          loss_of(logits, teacher, targets.narrow(0, begin, rows), {cross_entropy, divergence, temperature});
+      const auto gradient = logits.to(x.scalar_type());
+      auto place = grad_x.narrow(0, begin, rows);
+      at::mm_out(place, gradient, head);
+      if (for_head) grad_head.add_(gradient.t().mm(some));
+    }
+    if (for_head) grad_head = grad_head.to(head.scalar_type());
+    context->save_for_backward({grad_x, grad_head});
+    return sum;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list grads) {
+    variable_list result(8);
+    const auto saved = context->get_saved_variables();
+    for (size_t i = 0; i < 2; ++i) {
+      if (saved[i].defined()) result[i] = saved[i] * grads[0].to(saved[i].scalar_type());
+    }
+    return result;
+  }
+};
+
+}  // namespace
+
+at::Tensor distillation_sum(const at::Tensor& x, const at::Tensor& head, const at::Tensor& teacher_x,
+                            const at::Tensor& teacher_head, const at::Tensor& targets,
+                            const DistillationWeights& weights) {
+  return DistillationSum::apply(x.contiguous(), head, teacher_x.detach(), teacher_head.detach(),
+                                targets.contiguous(), weights.cross_entropy, weights.divergence,
+                                weights.temperature);
+}
+
+}  // namespace bilens

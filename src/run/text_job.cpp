@@ -1,0 +1,184 @@
+#include <algorithm>
+
+#include "bilens/core/files.h"
+#include "bilens/core/log.h"
+#include "bilens/core/memory.h"
+#include "bilens/core/text.h"
+#include "bilens/data/tokenizer_training.h"
+#include "bilens/model/llama_directory.h"
+#include "bilens/run/text_parts.h"
+#include "bilens/run/training_job.h"
+#include "bilens/tensor/device.h"
+#include "bilens/tensor/product_rate.h"
+#include "bilens/tensor/random.h"
+#include "bilens/train/text_evaluation.h"
+#include "bilens/train/text_task.h"
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr size_t kLargestTokenizer = size_t{256} << 20;
+
+/// The config of a language model's run.
+struct TextRunConfig : RunConfig {
+  LlamaConfig model;
+  TextDataConfig data;
+  TextTrainConfig train;
+
+  static const FieldTable<TextRunConfig>& fields();
+};
+
+const FieldTable<TextRunConfig>& TextRunConfig::fields() {
+  using C = TextRunConfig;
+  static const FieldTable<C> table = [] {
+    FieldTable<C> fields("Config of `bilens train`: a Llama-type language model from scratch.");
+    fields.integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
+        .nested("model", &C::model, LlamaConfig::architecture_fields())
+        .nested("data", &C::data, TextDataConfig::fields())
+        .nested("train", &C::train, TextTrainConfig::fields());
+    return add_run_fields(fields);
+  }();
+  return table;
+}
+
+class TextJob : public TrainingJob {
+ public:
+  TextJob(const Json& config, const std::string& where)
+      : where_(where),
+        vocabulary_given_(config.value("model", Json::object()).contains("vocab_size")),
+        config_(TextRunConfig::fields().parse_or_throw(config, where, ExitCode::kUsage)) {}
+
+  const RunConfig& settings() const override { return config_; }
+  Json config() const override { return TextRunConfig::fields().dump(config_); }
+  Json complete(const Json& config, const std::string& where) const override {
+    const auto& fields = TextRunConfig::fields();
+    return fields.dump(fields.parse_or_throw(config, where, ExitCode::kBadInput));
+  }
+
+  void prepare() override {
+    check_training_text(config_.data, key_path(where_, "data"), !config_.data.tokenizer.empty());
+    if (!config_.data.tokenizer.empty()) take_tokenizer();
+    std::vector<Problem> problems;
+    config_.model.resolve(key_path(where_, "model"), problems);
+    const int64_t positions = config_.model.max_position_embeddings;
+    if (config_.data.context > positions) {
+      problems.push_back({key_path(key_path(where_, "data"), "context"),
+                          "at most the model's " + std::to_string(positions) + " positions",
+                          std::to_string(config_.data.context),
+                          "Shorten it, or raise model.max_position_embeddings."});
+    }
+    if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
+    parts_ = load_text_parts(config_.data, tokenizer_, config_.model.vocab_size);
+    const TrainingWindows windows(parts_.train.size(), config_.data.context, 1, 0, config_.data.path);
+    sequences_ = windows.windows_per_epoch();
+    config_.train.check(sequences_, "sequences", steps(), problems);
+    if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
+  }
+
+  Json estimate(at::Device device) const override {
+    const double tokens = static_cast<double>(steps() * config_.train.batch_size * config_.data.context);
+    const int64_t checkpoints =
+        config_.checkpoint.keep_last + 1;  // the new one stands before the oldest goes
+    const double rate = measure_product_rate(device, config_.train.compute);
+    return {{"memory_bytes",
+             peak_memory() + TextTask::memory(config_.model, config_.train, config_.data.context)},
+            {"disk_bytes", (3 * checkpoints + 1) * config_.model.parameter_count() * 4 + steps() * 400},
+            {"seconds", tokens * training_flops(config_.model, config_.data.context) / rate}};
+  }
+
+  Outcome train(at::Device device, const fs::path& out, bool resume, const fs::path& folder) override {
+    LlamaDecoder model(config_.model, device,
+                       derive_seed(static_cast<uint64_t>(config_.train.seed), "initial weights"));
+    log_info(format_number(static_cast<double>(config_.model.parameter_count())) + " parameters, " +
+             format_number(static_cast<double>(parts_.train.size())) + " training tokens, on " +
+             describe_device(device));
+    TextTask task(model, parts_, config_.data, config_.train, tokenizer_);
+    Trainer trainer(task, config_.train, config_.checkpoint, out, resume);
+    const auto summary = trainer.run();
+    model.compute_in(at::kFloat);
+    auto outcome = outcome_of(model, folder);
+    auto& result = outcome.results[0];
+    if (result.contains("loss")) {
+      trainer.record({{"step", summary.steps},
+                      {"epoch", task.epochs_after(summary.steps)},
+                      {"split", "test"},
+                      {"tokens", result.at("tokens")},
+                      {"loss", result.at("loss")},
+                      {"perplexity", result.at("perplexity")}});
+    }
+    AtomicDirectory directory(folder);
+    save_llama(directory.path(), model.parameters(), model.config());
+    if (tokenizer_)
+      save_tokenizer(directory.path(), read_text(tokenizer_->path(), kLargestTokenizer, ExitCode::kBadInput));
+    directory.commit();
+    result["steps"] = summary.steps;
+    result["skipped_steps"] = summary.skipped_steps;
+    result["loss_spikes"] = summary.loss_spikes;
+    result["tokens_per_second"] = summary.units_per_second;
+    result["peak_memory_bytes"] = peak_memory();
+    log_info(format_number(summary.units_per_second) + " tokens/s, peak memory " +
+             format_bytes(static_cast<double>(peak_memory())));
+    return outcome;
+  }
+
+  Outcome test(at::Device device, const fs::path& folder) override {
+    LlamaLoadOptions load;
+    load.device = device;
+    auto model = load_llama(folder, load);
+    return outcome_of(model, folder);
+  }
+
+ private:
+  int64_t steps() const { return config_.train.total_steps(sequences_); }
+
+  void take_tokenizer() {
+    tokenizer_.emplace(config_.data.tokenizer);
+    auto& model = config_.model;
+    if (!vocabulary_given_) model.vocab_size = tokenizer_->vocabulary_size();
+    tokenizer_->require_fits(model.vocab_size, key_path(where_, "model"));
+    model.bos_token_id.reset();
+    model.eos_token_id.clear();
+    if (tokenizer_->eos() >= 0) model.eos_token_id.push_back(tokenizer_->eos());
+    // Documents follow each other with nothing but a BOS between them, so that is what their end looks like.
+    if (tokenizer_->bos() >= 0) {
+      model.bos_token_id = tokenizer_->bos();
+      model.eos_token_id.push_back(tokenizer_->bos());
+    }
+  }
+
+  /// The result on the test part, where there is one.
+  Outcome outcome_of(LlamaDecoder& model, const fs::path& folder) const {
+    Outcome outcome;
+    Json result = {{"model", folder.string()}};
+    if (parts_.test.size() >= 2) {
+      const auto test = evaluate_text(model, parts_.test, config_.data.context);
+      result["tokens"] = test.tokens;
+      result["loss"] = test.loss;
+      result["perplexity"] = test.perplexity();
+      outcome.text = format("test loss %.4f nats/token, perplexity %.3f\n", test.loss, test.perplexity());
+    }
+    outcome.results.push_back(result);
+    outcome.text += folder.string() + "\n";
+    return outcome;
+  }
+
+  std::string where_;
+  bool vocabulary_given_;
+  TextRunConfig config_;
+  std::optional<Tokenizer> tokenizer_;
+  TextParts parts_;
+  int64_t sequences_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<TrainingJob> make_text_job(const Json& config, const std::string& where) {
+  return std::make_unique<TextJob>(config, where);
+}
+
+Json text_job_schema() { return TextRunConfig::fields().schema(); }
+
+}  // namespace bilens

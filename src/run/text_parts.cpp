@@ -1,0 +1,47 @@
+#include "bilens/run/text_parts.h"
+
+#include "bilens/data/token_file.h"
+
+namespace bilens {
+
+void check_training_text(const TextDataConfig& data, const std::string& where, bool has_tokenizer) {
+  std::vector<Problem> problems;
+  const auto needed = [&](const char* key, const std::string& expected, const char* fix) {
+    problems.push_back({key_path(where, key), expected, "none", fix});
+  };
+  if (data.path.empty()) needed("path", "a text or token file", "Name the file.");
+  if (!has_tokenizer && data.dataset == "text") {
+    needed("tokenizer", "a SentencePiece model",
+           "Name one, or make one of the text with `bilens tokenizer train`.");
+  }
+  if (!has_tokenizer && data.dataset == "tokens" && data.packing == Packing::kDocuments) {
+    needed("tokenizer", "the tokenizer of the ids, to know where documents begin",
+           "Name it, or set data.packing=plain.");
+  }
+  if (data.split != TextSplit::kAll && data.split != TextSplit::kTrain) {
+    problems.push_back({key_path(where, "split"), "\"all\" or \"train\"", "a part that is held back",
+                        "\"all\" trains on one part, validates and tests on the others; \"train\" leaves "
+                        "these out."});
+  }
+  if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
+}
+
+TextParts load_text_parts(const TextDataConfig& data, const std::optional<Tokenizer>& tokenizer,
+                          int64_t vocabulary) {
+  const auto part = [&](TextSplit split) {
+    auto one = data;
+    one.split = split;
+    return one.dataset == "text" ? load_text(one, *tokenizer)
+                                 : load_token_file(one, vocabulary, tokenizer ? tokenizer->bos() : -1);
+  };
+  TextParts parts;
+  parts.train = part(TextSplit::kTrain);
+  const bool held_back = data.dataset == "text" || data.held_out > 0;
+  if (data.split == TextSplit::kAll && held_back) {
+    parts.validation = part(TextSplit::kValidation);
+    parts.test = part(TextSplit::kTest);
+  }
+  return parts;
+}
+
+}  // namespace bilens

@@ -1,0 +1,150 @@
+#include "bilens/train/text_task.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "bilens/core/memory.h"
+#include "bilens/core/text.h"
+#include "bilens/model/generation.h"
+#include "bilens/model/llama_directory.h"
+#include "bilens/tensor/random.h"
+#include "bilens/train/text_evaluation.h"
+
+namespace bilens {
+
+const FieldTable<SampleConfig>& SampleConfig::fields() {
+  using C = SampleConfig;
+  static const FieldTable<C> table =
+      FieldTable<C>("What the model is asked to continue at each validation; it goes to metrics.jsonl.")
+          .text("prompt", &C::prompt, "Text to continue; empty: none.")
+          .integer("max_tokens", &C::max_tokens, "New tokens at most.", between(1, 1e6), "tokens")
+          .number("temperature", &C::temperature, "0: the likeliest token each time.", at_least(0.0));
+  return table;
+}
+
+TextTrainConfig::TextTrainConfig() {
+  epochs = 1;
+  batch_size = 32;
+  weight_decay = 0.1;
+  beta2 = 0.95;
+  clip_norm = 1.0;
+}
+
+const FieldTable<TextTrainConfig>& TextTrainConfig::fields() {
+  using C = TextTrainConfig;
+  static const FieldTable<C> table = [] {
+    FieldTable<C> fields("How the model is trained: AdamW on the cross-entropy of the next token.");
+    return add_step_fields(fields, "sequences")
+        .integer("micro_batch", &C::micro_batch,
+                 "Sequences computed at once, the rest of a batch after them; 0: all.", between(0, 1e7),
+                 "sequences")
+        .choice("compute", &C::compute,
+                "What matrix products are computed in; weights, gradients and moments stay in float32.",
+                {{"float32", at::kFloat}, {"bfloat16", at::kBFloat16}})
+        .flag("checkpoint_layers", &C::checkpoint_layers,
+              "Compute the inside of each layer again for its gradients: less memory, a third more work.")
+        .nested("sample", &C::sample, SampleConfig::fields());
+  }();
+  return table;
+}
+
+int64_t TextTrainConfig::total_steps(int64_t sequences) const {
+  return steps > 0 ? steps : (epochs * sequences + batch_size - 1) / batch_size;
+}
+
+double training_flops(const LlamaConfig& config, int64_t context) {
+  const auto embedding = config.vocab_size * config.hidden_size;
+  // Looking up an embedding is no product; a tied one is the head's.
+  const int64_t weights = config.parameter_count() - (config.tie_word_embeddings ? 0 : embedding);
+  const int64_t attention =
+      config.num_hidden_layers * config.num_attention_heads * config.head_dim * 2 * context / 2;
+  return 3.0 * 2.0 * static_cast<double>(weights + attention);
+}
+
+int64_t TextTask::memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context) {
+  const int64_t state = 4 * model.parameter_count() * 4;
+  const int64_t tokens = config.sequences_at_once() * context;
+  const auto width = static_cast<int64_t>(c10::elementSize(config.compute));
+  const int64_t heads = model.num_attention_heads * model.head_dim;
+  const int64_t qkv = heads + 2 * model.num_key_value_heads * model.head_dim;
+  // Input, norm and output of both blocks; queries, keys and values; attention's output; gate and up.
+  const int64_t layer = 5 * model.hidden_size + qkv + heads + 2 * model.intermediate_size;
+  const int64_t kept = config.checkpoint_layers ? model.hidden_size * model.num_hidden_layers + layer
+                                                : layer * model.num_hidden_layers;
+  return state + tokens * width * (kept + 2 * model.intermediate_size + 4 * model.hidden_size);
+}
+
+TextTask::TextTask(LlamaDecoder& model, const TextParts& data, const TextDataConfig& text,
+                   const TextTrainConfig& config, const std::optional<Tokenizer>& tokenizer)
+    : model_(model),
+      data_(data),
+      text_(text),
+      config_(config),
+      tokenizer_(tokenizer),
+      windows_(data.train.size(), text.context, config.batch_size, static_cast<uint64_t>(config.seed),
+               text.path),
+      device_(model.parameters().front().second.device()) {
+  model_.require_gradients(true);
+  model_.compute_in(config.compute);
+}
+
+double TextTask::epochs_after(int64_t steps) const {
+  return static_cast<double>(steps * config_.batch_size) / static_cast<double>(windows_.windows_per_epoch());
+}
+
+at::Tensor TextTask::compute_gradients(int64_t step) {
+  const auto windows = windows_.batch(step);
+  const auto rows = static_cast<int64_t>(windows.begins.size());
+  const int64_t at_once = config_.sequences_at_once();
+  auto loss = at::zeros({1}, at::device(device_).dtype(at::kFloat));
+  for (int64_t begin = 0; begin < rows; begin += at_once) {
+    const auto first = windows.begins.begin() + begin;
+    const std::vector<int64_t> begins(first, first + std::min(at_once, rows - begin));
+    const auto batch = make_batch(data_.train, begins, windows.window);
+    ForwardOptions options;
+    if (text_.packing == Packing::kDocuments) options.document_starts = batch.document_starts;
+    options.checkpoint_layers = config_.checkpoint_layers;
+    const auto sum = loss_sum(batch.inputs.to(device_), batch.targets.to(device_), options);
+    const auto share = sum / static_cast<double>(rows * text_.context);
+    share.backward();
+    loss += share.detach();
+  }
+  return loss;
+}
+
+std::string TextTask::sample(int64_t step) {
+  SamplerConfig sampler;
+  sampler.temperature = config_.sample.temperature;
+  sampler.seed = static_cast<int64_t>(
+      derive_seed(static_cast<uint64_t>(config_.seed), "sample", static_cast<uint64_t>(step)) >> 11);
+  auto tokens = tokenizer_->encode_with_bos(config_.sample.prompt);
+  const auto result = continue_tokens(model_, tokens, config_.sample.max_tokens, sampler, [](int32_t) {});
+  tokens.insert(tokens.end(), result.tokens.begin(), result.tokens.end());
+  return tokenizer_->decode(tokens);
+}
+
+std::vector<TrainingTask::Observation> TextTask::validate(int64_t step) {
+  std::vector<Observation> seen;
+  if (data_.validation.size() >= 2) {
+    const auto result = evaluate_text(model_, data_.validation, text_.context);
+    seen.push_back(
+        {{{"split", "validation"},
+          {"tokens", result.tokens},
+          {"loss", result.loss},
+          {"perplexity", result.perplexity()},
+          {"peak_memory", peak_memory()}},
+         format("validation loss %.4f nats/token, perplexity %.3f", result.loss, result.perplexity())});
+  }
+  if (tokenizer_ && !config_.sample.prompt.empty()) {
+    const auto text = sample(step);
+    seen.push_back({{{"split", "sample"}, {"text", text}}, text});
+  }
+  return seen;
+}
+
+void TextTask::save_model(const std::filesystem::path& directory) const {
+  save_llama(directory, model_.parameters(), model_.config());
+}
+
+}  // namespace bilens

@@ -1,0 +1,70 @@
+#include "bilens/nn/distillation.h"
+
+#include "bilens/nn/cross_entropy.h"
+#include "catch.h"
+#include "gradients.h"
+
+namespace bilens {
+namespace {
+
+constexpr double kEps = 1.2e-7;
+
+/// The definition, by autograd.
+at::Tensor composed(const at::Tensor& z, const at::Tensor& t, const at::Tensor& targets,
+                    const DistillationWeights& w) {
+  const auto kept = targets.ge(0);
+  const auto data = -z.log_softmax(1).gather(1, targets.clamp_min(0).unsqueeze(1)).squeeze(1);
+  const auto q = (t / w.temperature).softmax(1);
+  const auto divergence = (q * (q.log() - (z / w.temperature).log_softmax(1))).sum(1);
+  return ((w.cross_entropy * data + w.divergence * w.temperature * w.temperature * divergence) * kept).sum();
+}
+
+TEST_CASE("loss and gradients are those of the definition in float64") {
+  // With 40,000 words a part of the logits has 32 rows: three parts, the last one shorter.
+  for (const auto& [rows, words] : std::vector<std::pair<int64_t, int64_t>>{{1, 2}, {37, 11}, {70, 40'000}}) {
+    for (const DistillationWeights w :
+         {DistillationWeights{0.3, 0.7, 1.0}, {0.0, 1.0, 2.5}, {1.0, 0.0, 1.0}}) {
+      CAPTURE(rows, words, w.divergence, w.temperature);
+      const std::vector<at::Tensor> in = {normal({rows, 6}, 1), normal({words, 6}, 2)};
+      const auto y = normal({rows, 4}, 3), head = normal({words, 4}, 4);
+      auto targets = at::arange(rows, at::kLong) * 7 % words;
+      if (rows > 1) targets[1] = -1;
+      const auto whole = [&](const std::vector<at::Tensor>& t) {
+        return composed(t[0].mm(t[1].t()), y.mm(head.t()), targets, w);
+      };
+      const auto parts = [&](const std::vector<at::Tensor>& t) {
+        const auto dtype = t[0].scalar_type();
+        return distillation_sum(t[0], t[1], y.to(dtype), head.to(dtype), targets, w);
+      };
+      const auto expected = value_and_gradients(whole, in, at::kDouble);
+      // As for the cross-entropy: the gradient of x is a sum over all words.
+      const double factor = 100 + static_cast<double>(words) / 50;
+      CHECK(worst_relative(value_and_gradients(parts, in, at::kFloat), expected) < factor * kEps);
+      CHECK(worst_relative(value_and_gradients(parts, in, at::kDouble), expected) < factor * 2.3e-16);
+    }
+  }
+}
+
+TEST_CASE("a teacher that says the same costs nothing, and its own loss is the cross-entropy") {
+  const auto x = normal({9, 5}, 1), head = normal({13, 5}, 2);
+  const auto targets = at::arange(9, at::kLong);
+  for (const double temperature : {1.0, 3.0}) {
+    // Exactly zero: the two distributions are the same numbers.
+    CHECK(distillation_sum(x, head, x, head, targets, {0.0, 1.0, temperature}).item<double>() == 0.0);
+  }
+  CHECK(distillation_sum(x, head, x, head, targets, {1.0, 1.0, 1.0}).item<double>() ==
+        Approx(cross_entropy_sum(x, head, targets).item<double>()).epsilon(1e-14));
+}
+
+TEST_CASE("a row that is not counted changes nothing") {
+  const auto x = normal({3, 5}, 1), head = normal({7, 5}, 2), y = normal({3, 5}, 3);
+  const auto loss = [&](int64_t rows, const at::Tensor& targets) {
+    return distillation_sum(x.narrow(0, 0, rows), head, y.narrow(0, 0, rows), head, targets, {0.5, 0.5, 2.0})
+        .item<double>();
+  };
+  CHECK(loss(3, at::tensor({4, 0, -1}, at::kLong)) ==
+        Approx(loss(2, at::tensor({4, 0}, at::kLong))).epsilon(1e-14));
+}
+
+}  // namespace
+}  // namespace bilens
