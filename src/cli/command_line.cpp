@@ -30,17 +30,22 @@ namespace fs = std::filesystem;
 
 namespace {
 
-Outcome train(Flags flags) {
+/// What `train` and `finetune` are called with. @param name of the run where there is no config file
+TrainRunOptions training_options(Flags flags, const std::string& name) {
   if (!flags.arguments.empty()) flags.config = flags.arguments.front();
   TrainRunOptions options;
   options.config = config_of(flags, "train.seed");
   options.where = flags.config;
-  const std::string stem = flags.config.empty() ? "train" : fs::path(flags.config).stem().string();
+  const std::string stem = flags.config.empty() ? name : fs::path(flags.config).stem().string();
   options.out = flags.out.empty() ? fs::path("runs") / stem : fs::path(flags.out);
   options.resume = flags.resume;
   options.dry_run = flags.dry_run;
-  return run_training(options);
+  return options;
 }
+
+Outcome train(const Flags& flags) { return run_training(training_options(flags, "train")); }
+
+Outcome finetune(const Flags& flags) { return run_finetuning(training_options(flags, "finetune")); }
 
 EvaluateRunOptions evaluation_options(const Flags& flags) {
   return {flags.arguments,
@@ -133,10 +138,11 @@ Outcome inspect(const Flags& flags) { return run_inspection(flags.arguments.fron
 
 Outcome schema(const Flags& flags) {
   const std::map<std::string, Json> schemas = {{"train", train_config_schema()},
+                                               {"finetune", finetune_config_schema()},
                                                {"decompose", DecomposeRunConfig::fields().schema()}};
   const auto found = schemas.find(flags.arguments.front());
   if (found == schemas.end()) {
-    throw Error(ExitCode::kUsage, {"bilens schema", "a command that has a config: train, decompose",
+    throw Error(ExitCode::kUsage, {"bilens schema", "a command that has a config: train, finetune, decompose",
                                    "\"" + flags.arguments.front() + "\"", ""});
   }
   Json document = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
@@ -150,9 +156,9 @@ Outcome schema(const Flags& flags) {
 
 const std::map<std::string, std::function<Outcome(const Flags&)>>& handlers() {
   static const std::map<std::string, std::function<Outcome(const Flags&)>> table = {
-      {"train", train},         {"evaluate", evaluate}, {"decompose", decompose}, {"report", report},
-      {"compare", compare},     {"explain", explain},   {"inspect", inspect},     {"schema", schema},
-      {"tokenizer", tokenizer}, {"generate", generate}, {"convert", convert}};
+      {"train", train},   {"finetune", finetune},   {"evaluate", evaluate}, {"decompose", decompose},
+      {"report", report}, {"compare", compare},     {"explain", explain},   {"inspect", inspect},
+      {"schema", schema}, {"tokenizer", tokenizer}, {"generate", generate}, {"convert", convert}};
   return table;
 }
 

@@ -16,6 +16,8 @@ namespace bilens {
 
 namespace {
 
+constexpr size_t kLargestModel = size_t{256} << 20;
+
 /// The lines of all stories, one after the other.
 class Lines : public sentencepiece::SentenceIterator {
  public:
@@ -124,6 +126,10 @@ void save_tokenizer(const std::filesystem::path& directory, const std::string& m
                        {"sp_model_kwargs", Json::object()}};
   write_text(directory / "tokenizer.model", model);
   write_text(directory / "tokenizer_config.json", format_json(config));
+}
+
+void save_tokenizer(const std::filesystem::path& directory, const Tokenizer& tokenizer) {
+  save_tokenizer(directory, read_text(tokenizer.path(), kLargestModel, ExitCode::kBadInput));
 }
 
 }  // namespace bilens

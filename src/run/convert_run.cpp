@@ -3,7 +3,6 @@
 #include "bilens/core/files.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/progress.h"
-#include "bilens/data/tokenizer_training.h"
 #include "bilens/run/language_model.h"
 
 namespace bilens {
@@ -11,23 +10,6 @@ namespace bilens {
 namespace fs = std::filesystem;
 
 namespace {
-
-/// What tokenizers consist of in the Hugging Face layout.
-constexpr const char* kTokenizerFiles[] = {"tokenizer.model", "tokenizer_config.json",
-                                           "special_tokens_map.json", "tokenizer.json", "added_tokens.json"};
-
-constexpr size_t kLargestTokenizer = size_t{256} << 20;
-
-void copy_tokenizer(const ConvertRunOptions& options, const fs::path& target) {
-  if (!options.tokenizer.empty()) {
-    const auto file = Tokenizer(options.tokenizer).path();
-    return save_tokenizer(target, read_text(file, kLargestTokenizer, ExitCode::kBadInput));
-  }
-  if (!fs::is_directory(options.in)) return;
-  for (const char* name : kTokenizerFiles) {
-    if (fs::is_regular_file(options.in / name)) fs::copy_file(options.in / name, target / name);
-  }
-}
 
 int64_t bytes_of(const Weights& weights) {
   int64_t bytes = 0;
@@ -53,7 +35,7 @@ Outcome run_conversion(const ConvertRunOptions& options) {
   }
   AtomicDirectory folder(options.out);
   save_llama(folder.path(), model.load({}).parameters(), model.config);
-  copy_tokenizer(options, folder.path());
+  copy_tokenizer(model, options.tokenizer, folder.path());
   folder.commit();
   const auto parameters = model.config.parameter_count();
   outcome.results.push_back({{"model", options.in.string()},

@@ -1,12 +1,22 @@
 #include "bilens/run/language_model.h"
 
+#include "bilens/core/files.h"
 #include "bilens/data/token_file.h"
+#include "bilens/data/tokenizer_training.h"
 #include "bilens/model/llama2c_config.h"
 #include "bilens/model/model_directory.h"
 
 namespace bilens {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+/// What tokenizers consist of in the Hugging Face layout.
+constexpr const char* kTokenizerFiles[] = {"tokenizer.model", "tokenizer_config.json",
+                                           "special_tokens_map.json", "tokenizer.json", "added_tokens.json"};
+
+}  // namespace
 
 bool is_language_model(const fs::path& path) {
   if (!fs::is_directory(path)) return true;  // of single files only llama2.c's are models by themselves
@@ -38,6 +48,14 @@ Tokenizer open_tokenizer(const LanguageModel& model, const fs::path& path) {
   Tokenizer tokenizer(path.empty() ? beside : path);
   tokenizer.require_fits(model.config.vocab_size, model.path.string());
   return tokenizer;
+}
+
+void copy_tokenizer(const LanguageModel& model, const fs::path& path, const fs::path& target) {
+  if (!path.empty()) return save_tokenizer(target, Tokenizer(path));
+  if (!fs::is_directory(model.path)) return;
+  for (const char* name : kTokenizerFiles) {
+    if (fs::is_regular_file(model.path / name)) fs::copy_file(model.path / name, target / name);
+  }
 }
 
 TokenStream load_stream(const TextDataConfig& data, const LanguageModel& model, const fs::path& tokenizer) {

@@ -20,8 +20,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr size_t kLargestTokenizer = size_t{256} << 20;
-
 /// The config of a language model's run.
 struct TextRunConfig : RunConfig {
   LlamaConfig model;
@@ -111,8 +109,7 @@ class TextJob : public TrainingJob {
     }
     AtomicDirectory directory(folder);
     save_llama(directory.path(), model.parameters(), model.config());
-    if (tokenizer_)
-      save_tokenizer(directory.path(), read_text(tokenizer_->path(), kLargestTokenizer, ExitCode::kBadInput));
+    if (tokenizer_) save_tokenizer(directory.path(), *tokenizer_);
     directory.commit();
     result["steps"] = summary.steps;
     result["skipped_steps"] = summary.skipped_steps;

@@ -16,8 +16,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
+using MakeJob = std::function<std::unique_ptr<TrainingJob>(const TrainRunOptions&)>;
+
 /// A job of the kind that "model.type" names; a config without it is an image classifier's.
-std::unique_ptr<TrainingJob> make_job(const TrainRunOptions& options) {
+std::unique_ptr<TrainingJob> make_training(const TrainRunOptions& options) {
   const Json model = options.config.value("model", Json::object());
   const Json type = model.is_object() ? model.value("type", Json("bilinear_mlp")) : Json("bilinear_mlp");
   std::vector<Problem> problems;
@@ -33,16 +35,21 @@ void check_same_run(const fs::path& out, const TrainingJob& job) {
   const fs::path file = out / "config.json";
   if (!fs::exists(file)) return;
   const Json before = job.complete(read_json(file, ExitCode::kBadInput), file.string());
-  const Json now = job.config();
   std::vector<Problem> problems;
-  for (const char* section : {"model", "data", "train"}) {
-    for (const auto& [key, value] : now.at(section).items()) {
-      const Json& was = before.at(section).at(key);
-      if (was != value) {
-        problems.push_back({key_path(section, key), was.dump() + ", as in " + file.string(), value.dump(),
-                            "Resume with the same settings, or start anew with another --out."});
-      }
+  const auto compare = [&](const std::string& where, const Json& was, const Json& now) {
+    if (was == now) return;
+    problems.push_back({where, was.dump() + ", as in " + file.string(), now.dump(),
+                        "Resume with the same settings, or start anew with another --out."});
+  };
+  const Json resolved = job.config();
+  for (const auto& [section, now] : resolved.items()) {
+    if (section == "checkpoint" || section == "device" || section == "threads") continue;
+    if (!now.is_object()) {
+      compare(section, before.at(section), now);
+      continue;
     }
+    for (const auto& [key, value] : now.items())
+      compare(key_path(section, key), before.at(section).at(key), value);
   }
   if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
 }
@@ -68,7 +75,7 @@ void check_resources(const Json& estimate, const fs::path& out) {
   if (!problems.empty()) throw Error(ExitCode::kExhausted, problems);
 }
 
-Outcome dry_run(const TrainRunOptions& options) {
+Outcome dry_run(const TrainRunOptions& options, const MakeJob& make_job) {
   Outcome outcome;
   std::unique_ptr<TrainingJob> job;
   const auto holds = [&](const std::function<void()>& check) {
@@ -87,12 +94,8 @@ Outcome dry_run(const TrainRunOptions& options) {
   return outcome;
 }
 
-}  // namespace
-
-Json train_config_schema() { return {{"oneOf", {image_job_schema(), text_job_schema()}}}; }
-
-Outcome run_training(const TrainRunOptions& options) {
-  if (options.dry_run) return dry_run(options);
+Outcome run_job(const TrainRunOptions& options, const MakeJob& make_job) {
+  if (options.dry_run) return dry_run(options, make_job);
   const auto job = make_job(options);
   const at::Device device = choose_device(job->settings().device);
   set_threads(job->settings().threads);
@@ -115,6 +118,19 @@ Outcome run_training(const TrainRunOptions& options) {
   if (const auto skipped = outcome.results.at(0).at("skipped_steps").get<int64_t>(); skipped > 0)
     log_warning(std::to_string(skipped) + " steps were skipped, their gradients were not finite");
   return outcome;
+}
+
+}  // namespace
+
+Json train_config_schema() { return {{"oneOf", {image_job_schema(), text_job_schema()}}}; }
+
+Json finetune_config_schema() { return finetune_job_schema(); }
+
+Outcome run_training(const TrainRunOptions& options) { return run_job(options, make_training); }
+
+Outcome run_finetuning(const TrainRunOptions& options) {
+  return run_job(options,
+                 [](const TrainRunOptions& given) { return make_finetune_job(given.config, given.where); });
 }
 
 }  // namespace bilens

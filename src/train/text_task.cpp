@@ -35,16 +35,7 @@ const FieldTable<TextTrainConfig>& TextTrainConfig::fields() {
   using C = TextTrainConfig;
   static const FieldTable<C> table = [] {
     FieldTable<C> fields("How the model is trained: AdamW on the cross-entropy of the next token.");
-    return add_step_fields(fields, "sequences")
-        .integer("micro_batch", &C::micro_batch,
-                 "Sequences computed at once, the rest of a batch after them; 0: all.", between(0, 1e7),
-                 "sequences")
-        .choice("compute", &C::compute,
-                "What matrix products are computed in; weights, gradients and moments stay in float32.",
-                {{"float32", at::kFloat}, {"bfloat16", at::kBFloat16}})
-        .flag("checkpoint_layers", &C::checkpoint_layers,
-              "Compute the inside of each layer again for its gradients: less memory, a third more work.")
-        .nested("sample", &C::sample, SampleConfig::fields());
+    return add_text_train_fields(fields);
   }();
   return table;
 }

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "bilens/data/tokenizer.h"
+
 namespace bilens {
 
 /// Trains a SentencePiece BPE vocabulary with the settings of Llama's: identity normalisation, a space before
@@ -18,5 +20,7 @@ std::string train_tokenizer(const std::vector<std::string_view>& stories, int64_
 /// Fills a directory with tokenizer.model and the tokenizer_config.json with which transformers takes it for
 /// a LlamaTokenizer.
 void save_tokenizer(const std::filesystem::path& directory, const std::string& model);
+/// The same with the model that a tokenizer was read from.
+void save_tokenizer(const std::filesystem::path& directory, const Tokenizer& tokenizer);
 
 }  // namespace bilens

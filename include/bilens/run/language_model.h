@@ -30,6 +30,11 @@ bool is_language_model(const std::filesystem::path& path);
 /// vocabulary. @throws Error(kBadInput)
 Tokenizer open_tokenizer(const LanguageModel& model, const std::filesystem::path& path);
 
+/// Fills a model directory with the tokenizer at `path`, or where that is empty with the files of the one
+/// beside the model, if any.
+void copy_tokenizer(const LanguageModel& model, const std::filesystem::path& path,
+                    const std::filesystem::path& target);
+
 /// The tokens that a config names, for a model. A tokenizer is needed only for text: the config's own,
 /// `tokenizer` or the model's, the first that is given.
 TokenStream load_stream(const TextDataConfig& data, const LanguageModel& model,

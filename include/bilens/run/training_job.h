@@ -52,12 +52,15 @@ class TrainingJob {
   virtual Outcome test(at::Device device, const std::filesystem::path& model) = 0;
 };
 
-/// The jobs of both kinds of models. @param config as the user wrote it @throws Error(kUsage)
+/// The jobs: both kinds of models from scratch, and a checkpoint made bilinear. @param config as the user
+/// wrote it @throws Error(kUsage)
 std::unique_ptr<TrainingJob> make_image_job(const Json& config, const std::string& where);
 std::unique_ptr<TrainingJob> make_text_job(const Json& config, const std::string& where);
+std::unique_ptr<TrainingJob> make_finetune_job(const Json& config, const std::string& where);
 
 /// JSON Schemas of their configs.
 Json image_job_schema();
 Json text_job_schema();
+Json finetune_job_schema();
 
 }  // namespace bilens

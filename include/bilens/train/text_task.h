@@ -39,6 +39,23 @@ struct TextTrainConfig : StepConfig {
   }
 };
 
+/// Adds these keys to the table of a struct that is or extends TextTrainConfig.
+template <class C>
+FieldTable<C>& add_text_train_fields(FieldTable<C>& table) {
+  at::ScalarType C::*const compute = &C::compute;
+  SampleConfig C::*const sample = &C::sample;
+  return add_step_fields(table, "sequences")
+      .integer("micro_batch", &C::micro_batch,
+               "Sequences computed at once, the rest of a batch after them; 0: all.", between(0, 1e7),
+               "sequences")
+      .choice("compute", compute,
+              "What matrix products are computed in; weights, gradients and moments stay in float32.",
+              {{"float32", at::kFloat}, {"bfloat16", at::kBFloat16}})
+      .flag("checkpoint_layers", &C::checkpoint_layers,
+            "Compute the inside of each layer again for its gradients: less memory, a third more work.")
+      .nested("sample", sample, SampleConfig::fields());
+}
+
 /// The parts of a text; validation and test may be empty.
 struct TextParts {
   TokenStream train, validation, test;

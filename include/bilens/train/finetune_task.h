@@ -1,0 +1,66 @@
+#pragma once
+
+#include "bilens/train/text_task.h"
+
+namespace bilens {
+
+/// How β falls from 1 to 0.
+enum class AnnealShape { kLinear, kCosine, kExponential };
+
+/// Which layers β falls in.
+enum class AnnealOrder { kTogether, kFirstToLast, kLastToFirst };
+
+/// The stage that turns SiLU into half the identity: SiLU_β(z) = zσ(βz), β 1 → 0.
+struct AnnealConfig {
+  double fraction = 0.3;
+  AnnealShape shape = AnnealShape::kLinear;
+  AnnealOrder order = AnnealOrder::kTogether;
+
+  static const FieldTable<AnnealConfig>& fields();
+};
+
+/// β of each layer at a step (counted from 0), a pure function of it: with t from 0 to 1 over the first
+/// `fraction` of all steps
+///   linear 1 − t,  cosine ½(1 + cos πt),  exponential 0.01^t
+/// and 0 from there on. Layer after layer each has an equal share of that time for itself.
+std::vector<double> betas_at(const AnnealConfig& config, int64_t step, int64_t total_steps, int64_t layers);
+
+/// Which weights move.
+enum class Trained { kAll, kMlps };
+
+/// How a converted model is trained.
+struct FinetuneTrainConfig : TextTrainConfig {
+  FinetuneTrainConfig();
+
+  Trained trained = Trained::kAll;
+  DistillationWeights loss = {1.0, 0.0, 1.0};
+
+  static const FieldTable<FinetuneTrainConfig>& fields();
+};
+
+/// Training on text beside a teacher, while β falls.
+class FinetuneTask : public TextTask {
+ public:
+  /// @param anneal not given: the model stays what it is, bilinear or gated
+  FinetuneTask(LlamaDecoder& model, LlamaDecoder& teacher, const TextParts& data, const TextDataConfig& text,
+               const FinetuneTrainConfig& config, const std::optional<AnnealConfig>& anneal,
+               const std::optional<Tokenizer>& tokenizer);
+
+  NamedTensors parameters() const override;
+  double flops_per_unit() const override;
+  at::Tensor compute_gradients(int64_t step) override;
+  std::vector<Observation> validate(int64_t step) override;
+
+ protected:
+  at::Tensor loss_sum(const at::Tensor& tokens, const at::Tensor& targets,
+                      const ForwardOptions& options) override;
+
+ private:
+  void set_betas(int64_t step);
+
+  LlamaDecoder &model_, &teacher_;
+  FinetuneTrainConfig config_;
+  std::optional<AnnealConfig> anneal_;
+};
+
+}  // namespace bilens

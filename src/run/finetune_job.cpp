@@ -1,0 +1,358 @@
+#include <ATen/core/grad_mode.h>
+
+#include "bilens/core/files.h"
+#include "bilens/core/log.h"
+#include "bilens/core/memory.h"
+#include "bilens/core/text.h"
+#include "bilens/run/language_model.h"
+#include "bilens/run/text_parts.h"
+#include "bilens/run/training_job.h"
+#include "bilens/tensor/device.h"
+#include "bilens/tensor/product_rate.h"
+#include "bilens/train/calibration.h"
+#include "bilens/train/finetune_task.h"
+#include "bilens/train/text_comparison.h"
+#include "bilens/train/text_evaluation.h"
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// What stands in place of the conversion, to compare with.
+enum class Baseline {
+  kNone,
+  kContinue,  // the gated model, trained for as many tokens
+  kCold       // SiLU replaced by half the identity at once
+};
+
+/// The stages that a config lists, in their order; each at most once.
+struct Stages {
+  std::optional<CalibrationConfig> calibrate;
+  std::optional<AnnealConfig> anneal;
+  bool settle = false;
+
+  bool trains() const { return anneal || settle; }
+};
+
+/// The config of a conversion.
+struct FinetuneRunConfig : RunConfig {
+  FinetuneRunConfig();
+
+  std::string teacher;
+  TextDataConfig data;
+  Json stages;
+  Baseline baseline = Baseline::kNone;
+  FinetuneTrainConfig train;
+
+  static const FieldTable<FinetuneRunConfig>& fields();
+};
+
+FinetuneRunConfig::FinetuneRunConfig() : stages(Json::array()) {
+  for (const char* kind : {"calibrate", "settle"}) stages.push_back({{"kind", kind}});
+}
+
+/// A table's schema with the stage's name in front.
+Json stage_schema(const std::string& kind, Json schema) {
+  Json properties = {{"kind", choice_schema("Which stage.", {kind})}};
+  properties.update(schema["properties"]);
+  schema["properties"] = properties;
+  schema["required"] = {"kind"};
+  return schema;
+}
+
+Json settle_schema() {
+  Json schema = typed_schema("object", "Train the model as it is after the stages before.");
+  schema["properties"] = Json::object();
+  schema["additionalProperties"] = false;
+  return schema;
+}
+
+const FieldTable<FinetuneRunConfig>& FinetuneRunConfig::fields() {
+  using C = FinetuneRunConfig;
+  static const FieldTable<C> table = [] {
+    FieldTable<C> fields("Config of `bilens finetune`: a gated Llama-type checkpoint becomes bilinear.");
+    const Json stage = {
+        {"anyOf",
+         {stage_schema("calibrate", CalibrationConfig::fields().schema()),
+          stage_schema("anneal", AnnealConfig::fields().schema()), stage_schema("settle", settle_schema())}}};
+    fields.integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
+        .text("teacher", &C::teacher, "The checkpoint: a model directory or a llama2.c file.")
+        .required()
+        .nested("data", &C::data, TextDataConfig::fields())
+        .json("stages", &C::stages,
+              {{"type", "array"},
+               {"description",
+                "What is done, in this order: \"calibrate\" in closed form, then \"anneal\" and \"settle\", "
+                "which "
+                "share the steps of `train`."},
+               {"items", stage}})
+        .choice("baseline", &C::baseline,
+                "In place of the stages: train the gated model on (\"continue\"), or the model with SiLU "
+                "replaced by "
+                "half the identity at once (\"cold\"), for as many steps.",
+                {{"none", Baseline::kNone}, {"continue", Baseline::kContinue}, {"cold", Baseline::kCold}})
+        .nested("train", &C::train, FinetuneTrainConfig::fields());
+    return add_run_fields(fields);
+  }();
+  return table;
+}
+
+/// @throws Error(kUsage) with all problems
+Stages parse_stages(const Json& list, const std::string& where) {
+  Stages stages;
+  std::vector<Problem> problems;
+  const std::vector<std::string> kinds = {"calibrate", "anneal", "settle"};
+  int64_t last = -1;
+  for (size_t i = 0; i < list.size(); ++i) {
+    const std::string path = where + "[" + std::to_string(i) + "]";
+    const Json kind = list[i].is_object() ? list[i].value("kind", Json()) : Json();
+    if (!check_value(kind, choice_schema("", kinds), key_path(path, "kind"), problems)) continue;
+    const int64_t place = std::find(kinds.begin(), kinds.end(), kind.get<std::string>()) - kinds.begin();
+    if (place <= last) {
+      problems.push_back({path, "calibrate, anneal, settle in this order, each at most once",
+                          kind.get<std::string>() + " after " + kinds[static_cast<size_t>(last)], ""});
+    }
+    last = std::max(last, place);
+    Json rest = list[i];
+    rest.erase("kind");
+    if (place == 0) stages.calibrate = CalibrationConfig::fields().parse(rest, path, problems);
+    if (place == 1) stages.anneal = AnnealConfig::fields().parse(rest, path, problems);
+    if (place == 2) {
+      check_keys(rest, {}, path, problems);
+      stages.settle = true;
+    }
+  }
+  if (stages.calibrate && stages.anneal) {
+    problems.push_back({where, "calibrate or anneal", "both",
+                        "A calibrated model is bilinear already: follow it by settle."});
+  }
+  if (list.empty()) problems.push_back({where, "at least one stage", "none", ""});
+  if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
+  return stages;
+}
+
+/// The stages with all their defaults written out.
+Json dump(const Stages& stages) {
+  Json list = Json::array();
+  const auto add = [&](const char* kind, const Json& rest) {
+    Json stage = {{"kind", kind}};
+    stage.update(rest);
+    list.push_back(stage);
+  };
+  if (stages.calibrate) add("calibrate", CalibrationConfig::fields().dump(*stages.calibrate));
+  if (stages.anneal) add("anneal", AnnealConfig::fields().dump(*stages.anneal));
+  if (stages.settle) add("settle", Json::object());
+  return list;
+}
+
+Json to_json(const TextComparison& c) {
+  return {{"tokens", c.tokens},         {"loss", c.loss},           {"teacher_loss", c.teacher_loss},
+          {"divergence", c.divergence}, {"agreement", c.agreement}, {"layer_r2", c.layer_r2}};
+}
+
+Json to_json(const Calibration& calibration) {
+  Json layers = Json::array();
+  for (const auto& layer : calibration.layers) {
+    layers.push_back({{"unit_r2", layer.unit_r2},
+                      {"degenerate_units", layer.degenerate_units},
+                      {"error_scaled", layer.error_scaled},
+                      {"error_refitted", layer.error_refitted},
+                      {"ridge", layer.ridge},
+                      {"error", layer.error},
+                      {"sweeps", layer.sweeps}});
+  }
+  return {{"tokens", calibration.tokens}, {"layers", layers}};
+}
+
+class FinetuneJob : public TrainingJob {
+ public:
+  FinetuneJob(const Json& config, const std::string& where)
+      : where_(where),
+        config_(FinetuneRunConfig::fields().parse_or_throw(config, where, ExitCode::kUsage)),
+        stages_(parse_stages(config_.stages, key_path(where, "stages"))) {
+    config_.stages = dump(stages_);
+    if (config_.baseline == Baseline::kContinue) stages_ = {};
+    if (config_.baseline == Baseline::kCold) stages_ = {std::nullopt, std::nullopt, true};
+  }
+
+  const RunConfig& settings() const override { return config_; }
+  Json config() const override { return FinetuneRunConfig::fields().dump(config_); }
+  Json complete(const Json& config, const std::string& where) const override {
+    const auto& fields = FinetuneRunConfig::fields();
+    auto parsed = fields.parse_or_throw(config, where, ExitCode::kBadInput);
+    parsed.stages = dump(parse_stages(parsed.stages, key_path(where, "stages")));
+    return fields.dump(parsed);
+  }
+
+  void prepare() override {
+    source_ = open_language_model(config_.teacher);
+    const auto& model = source_->config;
+    std::vector<Problem> problems;
+    if (model.hidden_act != Gate::kSilu) {
+      problems.push_back({config_.teacher + ": hidden_act", "\"silu\"",
+                          model.hidden_act == Gate::kNone ? "a bilinear model" : "another gate",
+                          "Only SwiGLU models are converted."});
+    }
+    if (config_.data.context < 2 || config_.data.context > model.max_position_embeddings) {
+      problems.push_back({key_path(key_path(where_, "data"), "context"),
+                          "2 to the model's " + std::to_string(model.max_position_embeddings) + " positions",
+                          std::to_string(config_.data.context), ""});
+    }
+    if (config_.train.loss.cross_entropy + config_.train.loss.divergence == 0)
+      problems.push_back({"train.loss", "a weight above 0", "none", ""});
+    if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
+    const bool text = config_.data.dataset == "text";
+    check_training_text(config_.data, key_path(where_, "data"), true);
+    if (text || !config_.data.tokenizer.empty())
+      tokenizer_ = open_tokenizer(*source_, config_.data.tokenizer);
+    parts_ = load_text_parts(config_.data, tokenizer_, model.vocab_size);
+    const TrainingWindows windows(parts_.train.size(), config_.data.context, 1, 0, config_.data.path);
+    sequences_ = windows.windows_per_epoch();
+    config_.train.check(sequences_, "sequences", steps(), problems);
+    if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
+  }
+
+  Json estimate(at::Device device) const override {
+    const auto& model = source_->config;
+    const double tokens =
+        trains() ? static_cast<double>(steps() * config_.train.batch_size * config_.data.context) : 0;
+    const int64_t weights = model.parameter_count() * 4, checkpoints = config_.checkpoint.keep_last + 1;
+    const int64_t training = TextTask::memory(model, config_.train, config_.data.context);
+    const double rate = measure_product_rate(device, config_.train.compute);
+    return {{"memory_bytes", peak_memory() + weights + (trains() ? training : weights)},
+            {"disk_bytes", (3 * checkpoints + 2) * weights + steps() * 400},
+            {"seconds", tokens * training_flops(model, config_.data.context) / rate}};
+  }
+
+  Outcome train(at::Device device, const fs::path& out, bool resume, const fs::path& folder) override {
+    auto teacher = load_teacher(device);
+    Json account = {{"format", "bilens-finetune"},
+                    {"format_version", 1},
+                    {"teacher", config_.teacher},
+                    {"teacher_sha256", source_->weights.sha256()},
+                    {"converted", config_.baseline != Baseline::kContinue}};
+    auto model = begin(teacher, device, out, account);
+    TrainSummary summary;
+    int64_t tokens = 0;
+    if (trains()) {
+      account["untrained"] = seen_on(parts_.validation, model, teacher);
+      FinetuneTask task(model, teacher, parts_, config_.data, config_.train, stages_.anneal, tokenizer_);
+      Trainer trainer(task, config_.train, config_.checkpoint, out, resume);
+      summary = trainer.run();
+      tokens = task.units_after(summary.steps);
+      model.require_gradients(false);
+      model.compute_in(at::kFloat);
+    }
+    if (stages_.anneal) model = fold_half(model);
+    account["trained_tokens"] = tokens;
+    account["epochs"] = static_cast<double>(tokens) / static_cast<double>(sequences_ * config_.data.context);
+    account["validation"] = seen_on(parts_.validation, model, teacher);
+    account["test"] = seen_on(parts_.test, model, teacher);
+
+    AtomicDirectory directory(folder);
+    auto config = model.config();
+    config.dtype = source_->config.dtype;
+    save_llama(directory.path(), model.parameters(), config);
+    copy_tokenizer(*source_, config_.data.tokenizer, directory.path());
+    write_text(out / "finetune.json", format_json(account));
+    directory.commit();
+    auto outcome = outcome_of(account, folder);
+    auto& result = outcome.results[0];
+    result["steps"] = summary.steps;
+    result["skipped_steps"] = summary.skipped_steps;
+    result["loss_spikes"] = summary.loss_spikes;
+    result["tokens_per_second"] = summary.units_per_second;
+    result["peak_memory_bytes"] = peak_memory();
+    return outcome;
+  }
+
+  Outcome test(at::Device /*device*/, const fs::path& folder) override {
+    return outcome_of(read_json(folder.parent_path() / "finetune.json", ExitCode::kBadInput), folder);
+  }
+
+ private:
+  bool trains() const { return stages_.trains() || config_.baseline == Baseline::kContinue; }
+  int64_t steps() const { return config_.train.total_steps(sequences_); }
+
+  LlamaDecoder load_teacher(at::Device device) const {
+    LlamaLoadOptions load;
+    load.device = device;
+    return source_->load(load);
+  }
+
+  /// A copy of the teacher in float32.
+  LlamaDecoder load_student(at::Device device) const {
+    LlamaLoadOptions load;
+    load.device = device;
+    load.dtype = at::kFloat;
+    load.copy = true;
+    return source_->load(load);
+  }
+
+  /// The model that training begins with. What the closed-form stage gives is kept in OUT/calibrated, so that
+  /// a resumed run goes on with the same.
+  LlamaDecoder begin(LlamaDecoder& teacher, at::Device device, const fs::path& out, Json& account) const {
+    if (config_.baseline == Baseline::kCold) return fold_half(load_student(device));
+    if (!stages_.calibrate)
+      return stages_.anneal || !stages_.settle ? load_student(device) : fold_half(load_student(device));
+    const fs::path kept = out / "calibrated";
+    if (!fs::exists(kept)) {
+      const auto made =
+          calibrate(teacher, parts_.train, config_.data.context, config_.data.packing, *stages_.calibrate);
+      AtomicDirectory directory(kept);
+      auto config = made.model.config();
+      config.dtype = at::kFloat;
+      save_llama(directory.path(), made.model.parameters(), config);
+      write_text(directory.path() / "calibration.json", format_json(to_json(made)));
+      directory.commit();
+    }
+    account["calibration"] = read_json(kept / "calibration.json", ExitCode::kBadInput);
+    LlamaLoadOptions load;
+    load.device = device;
+    load.copy = true;
+    return load_llama(kept, load);
+  }
+
+  Json seen_on(const TokenStream& part, LlamaDecoder& model, LlamaDecoder& teacher) const {
+    if (part.size() < 2) return nullptr;
+    return to_json(compare_text(model, teacher, part, config_.data.context));
+  }
+
+  static Outcome outcome_of(const Json& account, const fs::path& folder) {
+    Outcome outcome;
+    Json result = {{"model", folder.string()}};
+    for (const char* part : {"untrained", "validation", "test"}) {
+      const Json seen = account.value(part, Json());
+      result[part] = seen;
+      if (!seen.is_object()) continue;
+      const auto figure = [&](const char* name) { return seen.at(name).get<double>(); };
+      outcome.text +=
+          format("%s loss %.4f nats/token (teacher %.4f), KL %.4f, top-1 agreement %.1f%%\n",
+                 std::string(part) == "untrained" ? "validation, untrained" : part, figure("loss"),
+                 figure("teacher_loss"), figure("divergence"), 100 * figure("agreement"));
+    }
+    outcome.results.push_back(result);
+    outcome.text += folder.string() + "\n";
+    return outcome;
+  }
+
+  std::string where_;
+  FinetuneRunConfig config_;
+  Stages stages_;
+  std::optional<LanguageModel> source_;
+  std::optional<Tokenizer> tokenizer_;
+  TextParts parts_;
+  int64_t sequences_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<TrainingJob> make_finetune_job(const Json& config, const std::string& where) {
+  return std::make_unique<FinetuneJob>(config, where);
+}
+
+Json finetune_job_schema() { return FinetuneRunConfig::fields().schema(); }
+
+}  // namespace bilens
