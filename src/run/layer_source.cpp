@@ -122,11 +122,15 @@ void refuse_gated(const fs::path& path) {
   if (act.is_string() && act != "linear") throw not_bilinear(path, act.get<std::string>());
 }
 
-/// The gate of a language model under the papers' names, by its config.json.
-void refuse_gated(const PaperConfig& config, const fs::path& path) {
+/// The gate of a language model under the papers' names, by its config.json; a learned one has tensors of its
+/// own.
+void refuse_gated(const Weights& weights, const PaperConfig& config) {
+  for (const auto& [name, info] : weights.tensors()) {
+    if (name.find(".mlp.w.gate.") != std::string::npos) throw not_bilinear(weights.path(), name);
+  }
   if (config.keys.empty())
-    log_info(path.string() + ": no config.json says what the gate is; it is taken to be bilinear");
-  if (const Gate gate = config.gate(); gate != Gate::kNone) throw not_bilinear(path, name_of(gate));
+    log_info(weights.path().string() + ": no config.json says what the gate is; it is taken to be bilinear");
+  if (const Gate gate = config.gate(); gate != Gate::kNone) throw not_bilinear(weights.path(), name_of(gate));
 }
 
 }  // namespace
@@ -159,7 +163,7 @@ LayerSource load_layers(const fs::path& path, const WeightMap& map, bool fold_no
     }
     source.layers = classifier_layers(weights, *source.classifier);
   } else {
-    is_paper_transformer(weights) ? refuse_gated(PaperConfig::beside(path), path) : refuse_gated(path);
+    is_paper_transformer(weights) ? refuse_gated(weights, PaperConfig::beside(path)) : refuse_gated(path);
     for (const auto& names : find_mlps(weights)) {
       source.layers.push_back({names.layer, read_layer(weights, names, fold_norm), {}, {}});
     }

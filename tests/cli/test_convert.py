@@ -250,6 +250,9 @@ class Transformers(TestCase):
         self.assertLess(np.abs(found - expected).max(), 1e-12 * np.abs(values).max())
         gated = self.original(tensors, config | {"gate": "gelu"}, "gated")
         self.check(run("decompose", gated, "--out", self.folder / "g"), 3, "gelu")
+        name = "transformer.h.0.mlp.w.gate.c"
+        learned = self.original(tensors | {name: np.ones(24, np.float32)}, config, "learned")
+        self.check(run("decompose", learned, "--out", self.folder / "l"), 3, name)
 
 
 if __name__ == "__main__":
