@@ -100,7 +100,7 @@ const std::vector<CommandInfo>& commands() {
        1},
       {"convert",
        "IN OUT",
-       "Write a checkpoint as a model directory that transformers loads",
+       "Write a checkpoint as a model directory (a language model's loads in transformers)",
        "bilens convert stories260K.bin models/stories --tokenizer tok512.model",
        {"tokenizer"},
        2,

@@ -52,8 +52,12 @@ constexpr MlpForm kForms[] = {
     {"w_l", "w_r", "w_p"},
     {"w_l.weight", "w_r.weight", "w_p.weight"},
     {"mlp.w.weight", "", "mlp.p.weight"},  // language models of arXiv 2406.03947, 2410.08417
+    {"mlp.w.weight", "", "mlp.o.weight"},  // the same in earlier versions of their code
     {kBlock, "", ""},                      // their image classifiers
 };
+
+/// The gates of image classifiers with an embedding and a head in front of and behind all layers.
+constexpr const char* kClassifierGates[] = {kBlock, "W_l", "W_l.weight", "w_l", "w_l.weight"};
 
 bool ends_component(const std::string& text, size_t end) {
   return end == 0 || text[end - 1] == '.' || text[end - 1] == '_' || text[end - 1] == '/';
@@ -72,6 +76,12 @@ std::optional<std::string> prefix_of(const std::string& name, const std::string&
     }
   }
   return ends_component(name, at) ? std::optional(name.substr(0, at)) : std::nullopt;
+}
+
+/// "net.layers.0." -> "net.layers."
+std::string without_last_part(const std::string& prefix) {
+  const size_t dot = prefix.size() < 2 ? std::string::npos : prefix.rfind('.', prefix.size() - 2);
+  return dot == std::string::npos ? "" : prefix.substr(0, dot + 1);
 }
 
 /// "x.weight" -> "x.bias", where there is one.
@@ -116,7 +126,7 @@ MlpNames packed_mlp(const Weights& weights, const MlpForm& form, const std::stri
   const auto& shape = weights.tensors().at(name).shape;
   if (shape.size() != 2) return mlp;
   const int64_t half = shape[0] / 2;
-  if (*form.down != '\0') mlp.down = if_present(weights, prefix + form.down);
+  if (*form.down != '\0') mlp.down = prefix + form.down;
   const auto down_shape =
       mlp.down.empty() ? std::vector<int64_t>{0, half} : weights.tensors().at(mlp.down).shape;
   if (half == 0 || shape[0] % 2 != 0 || down_shape.size() != 2 || down_shape[1] != half) {
@@ -175,8 +185,10 @@ std::vector<MlpNames> find_mlps(const Weights& weights) {
     for (const auto& form : kForms) {
       const auto prefix = prefix_of(name, form.gate);
       if (!prefix) continue;
-      MlpNames mlp = *form.up == '\0' ? packed_mlp(weights, form, name, *prefix)
-                                      : separate_mlp(weights, form, name, *prefix);
+      const bool packed = *form.up == '\0';
+      if (packed && *form.down != '\0' && !weights.contains(*prefix + form.down)) continue;
+      MlpNames mlp =
+          packed ? packed_mlp(weights, form, name, *prefix) : separate_mlp(weights, form, name, *prefix);
       if (mlp.gate.empty()) break;
       mlp.layer = layer_number(name, static_cast<int64_t>(mlps.size()));
       mlp.norm = norm_before(weights, *prefix);
@@ -190,10 +202,15 @@ std::vector<MlpNames> find_mlps(const Weights& weights) {
 
 ClassifierEnds find_classifier_ends(const Weights& weights) {
   for (const auto& [name, info] : weights.tensors()) {
-    const auto prefix = prefix_of(name, kBlock);
-    if (!prefix) continue;
-    const std::string embed = *prefix + "embed.weight", head = *prefix + "head.weight";
-    if (weights.contains(embed) && weights.contains(head)) return {embed, head};
+    for (const char* gate : kClassifierGates) {
+      const auto prefix = prefix_of(name, gate);
+      if (!prefix) continue;
+      for (std::string outer = *prefix;; outer = without_last_part(outer)) {
+        const std::string embed = outer + "embed.weight", head = outer + "head.weight";
+        if (weights.contains(embed) && weights.contains(head)) return {embed, head};
+        if (outer.empty()) break;
+      }
+    }
   }
   return {};
 }

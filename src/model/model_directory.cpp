@@ -25,7 +25,8 @@ Json read_model_json(const fs::path& directory) {
   const Json json = read_json(directory / "config.json", ExitCode::kBadInput);
   if (!json.is_object() || !json.contains("model_type") || !json.at("model_type").is_string()) {
     throw Error(ExitCode::kBadInput,
-                {(directory / "config.json").string(), "an object with a model_type", describe(json), ""});
+                {(directory / "config.json").string(), "an object with a model_type", describe(json),
+                 "`bilens convert` reads the formats of other programs."});
   }
   return json;
 }

@@ -1,8 +1,13 @@
 #include "bilens/run/convert_run.h"
 
+#include <functional>
+
 #include "bilens/core/files.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/progress.h"
+#include "bilens/model/model_directory.h"
+#include "bilens/model/paper_classifier.h"
+#include "bilens/model/paper_transformer.h"
 #include "bilens/run/language_model.h"
 
 namespace bilens {
@@ -11,11 +16,57 @@ namespace fs = std::filesystem;
 
 namespace {
 
+/// What is written: as many parameters in as many bytes, by a function that fills a folder.
+struct Conversion {
+  int64_t parameters, bytes;
+  std::function<void(const fs::path& folder)> save;
+};
+
 int64_t bytes_of(const Weights& weights) {
   int64_t bytes = 0;
   for (const auto& [name, info] : weights.tensors())
     bytes += info.elements() * static_cast<int64_t>(c10::elementSize(info.dtype));
   return bytes;
+}
+
+constexpr int64_t kFloatBytes = 4;
+
+Conversion convert_classifier(const ConvertRunOptions& options, const Weights& weights,
+                              const PaperClassifier& found) {
+  if (!options.tokenizer.empty()) {
+    throw Error(ExitCode::kUsage, {"--tokenizer", "a language model", "an image classifier", ""});
+  }
+  const auto model = load_paper_classifier(weights, found);
+  const auto parameters = found.config.parameter_count();
+  return {parameters, kFloatBytes * parameters,
+          [model](const fs::path& folder) { save_classifier(folder, model); }};
+}
+
+Conversion convert_paper_transformer(const ConvertRunOptions& options, const Weights& weights) {
+  auto decoder = load_paper_transformer(weights);
+  const LanguageModel model{options.in, decoder.config(), weights};
+  if (!options.tokenizer.empty()) open_tokenizer(model, options.tokenizer);
+  const auto parameters = model.config.parameter_count();
+  return {parameters, kFloatBytes * parameters, [options, decoder, model](const fs::path& folder) {
+            save_llama(folder, decoder.parameters(), decoder.config());
+            copy_tokenizer(model, options.tokenizer, folder);
+          }};
+}
+
+Conversion convert_llama(const ConvertRunOptions& options) {
+  const auto model = open_language_model(options.in);
+  if (!options.tokenizer.empty()) open_tokenizer(model, options.tokenizer);
+  return {model.config.parameter_count(), bytes_of(model.weights), [options, model](const fs::path& folder) {
+            save_llama(folder, model.load({}).parameters(), model.config);
+            copy_tokenizer(model, options.tokenizer, folder);
+          }};
+}
+
+Conversion prepare(const ConvertRunOptions& options) {
+  const Weights weights(options.in);
+  if (const auto found = find_paper_classifier(weights)) return convert_classifier(options, weights, *found);
+  if (is_paper_transformer(weights)) return convert_paper_transformer(options, weights);
+  return convert_llama(options);
 }
 
 }  // namespace
@@ -26,24 +77,22 @@ Outcome run_conversion(const ConvertRunOptions& options) {
     throw Error(ExitCode::kUsage, {options.out.empty() ? "OUT" : options.out.string(),
                                    "an empty or new folder", "files in it", "Name another folder."});
   }
-  const auto model = open_language_model(options.in);
-  if (!options.tokenizer.empty()) open_tokenizer(model, options.tokenizer);
-  const int64_t bytes = bytes_of(model.weights);
+  const auto conversion = prepare(options);
   if (options.dry_run) {
-    outcome.estimate = {{"memory_bytes", peak_memory() + bytes}, {"disk_bytes", bytes}, {"seconds", nullptr}};
+    outcome.estimate = {{"memory_bytes", peak_memory() + conversion.bytes},
+                        {"disk_bytes", conversion.bytes},
+                        {"seconds", nullptr}};
     return outcome;
   }
   AtomicDirectory folder(options.out);
-  save_llama(folder.path(), model.load({}).parameters(), model.config);
-  copy_tokenizer(model, options.tokenizer, folder.path());
+  conversion.save(folder.path());
   folder.commit();
-  const auto parameters = model.config.parameter_count();
   outcome.results.push_back({{"model", options.in.string()},
                              {"out", options.out.string()},
-                             {"parameters", parameters},
-                             {"bytes", bytes}});
-  outcome.text =
-      format_number(static_cast<double>(parameters)) + " parameters\n" + options.out.string() + "\n";
+                             {"parameters", conversion.parameters},
+                             {"bytes", conversion.bytes}});
+  outcome.text = format_number(static_cast<double>(conversion.parameters)) + " parameters\n" +
+                 options.out.string() + "\n";
   return outcome;
 }
 

@@ -137,6 +137,10 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
                   "MLP's own input.",
                   words({"input", "model"}))
           .flag("fold_norm", &C::fold_norm, "Folds an RMSNorm's gain into the layer behind it.")
+          .flag("traceless", &C::traceless,
+                "Takes the trace off, Q - (tr Q / d) I: behind a norm, where |x|^2 is d, that changes the "
+                "outputs by "
+                "constants alone, so Q is known only up to it.")
           .choice("dtype", &C::dtype, "What is computed in.", words({"float32", "float64"}))
           .optional_number("tolerance", &C::tolerance,
                            "Largest residual of a converged direction; null: 5e-6 or 1e-10 by dtype.",
@@ -197,6 +201,17 @@ void DecomposeRunConfig::check(std::vector<Problem>& problems) const {
     return;
   }
   check_value(directions.at("kind"), choice_schema("", kinds), "directions.kind", problems);
+}
+
+void DecomposeRunConfig::check_model(const LayerSource& source) const {
+  const bool classifier =
+      source.classifier || std::any_of(source.layers.begin(), source.layers.end(),
+                                       [](const auto& layer) { return layer.embed.defined(); });
+  if (!traceless || !classifier) return;
+  throw Error(
+      ExitCode::kUsage,
+      {"traceless", "a model whose MLPs are behind norms", source.path.string() + ", an image classifier",
+       "The length of its inputs varies, so without the trace it is another model."});
 }
 
 bool DecomposeRunConfig::wants_layer(int64_t number) const {

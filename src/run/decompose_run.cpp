@@ -59,6 +59,12 @@ void subtract_layers(LayerSource& source, const LayerSource& other) {
   source.minus_sha256 = other.sha256;
 }
 
+LayerSource load(const fs::path& path, const DecomposeRunConfig& config) {
+  auto source = load_layers(path, config.weights, config.fold_norm);
+  config.check_model(source);
+  return source;
+}
+
 fs::path default_out(const fs::path& model) {
   return fs::is_directory(model) ? model / "decomposition"
                                  : model.parent_path() / (model.stem().string() + ".decomposition");
@@ -140,9 +146,8 @@ void check_out(const fs::path& out, bool resume) {
 Json decompose_model(const fs::path& path, const fs::path& out, const DecomposeRunConfig& config,
                      const DecomposeRunOptions& options) {
   const auto begin = std::chrono::steady_clock::now();
-  auto source = load_layers(path, config.weights, config.fold_norm);
-  if (!options.minus.empty())
-    subtract_layers(source, load_layers(options.minus, config.weights, config.fold_norm));
+  auto source = load(path, config);
+  if (!options.minus.empty()) subtract_layers(source, load(options.minus, config));
   const DirectoryLock lock(out);
   check_out(out, options.resume);
   Decomposition decomposition;
@@ -240,7 +245,7 @@ Outcome run_decomposition(const DecomposeRunOptions& options) {
   Outcome outcome;
   for_each_model(models, outcome, [&](const fs::path& path) {
     if (options.dry_run) {
-      return add_estimate(outcome, load_layers(path, config.weights, config.fold_norm), config, options.data);
+      return add_estimate(outcome, load(path, config), config, options.data);
     }
     if (options.resume && fs::exists(outs[path] / kDecompositionFile)) {
       log_info(outs[path].string() + " is finished");

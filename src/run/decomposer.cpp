@@ -8,6 +8,7 @@
 
 #include "bilens/analysis/interaction.h"
 #include "bilens/analysis/layer_file.h"
+#include "bilens/analysis/traceless.h"
 #include "bilens/core/log.h"
 #include "bilens/core/sha256.h"
 #include "bilens/tensor/device.h"
@@ -16,7 +17,8 @@ namespace bilens {
 
 EigenProblem eigen_problem(const SourceLayer& source, const Directions& directions,
                            const DecomposeRunConfig& config) {
-  return {source.layer, config.input_space == "input" ? source.embed : at::Tensor(), directions.u};
+  return {config.traceless ? without_trace(source.layer) : source.layer,
+          config.input_space == "input" ? source.embed : at::Tensor(), directions.u};
 }
 
 Decomposer::Decomposer(const LayerSource& source, const DecomposeRunConfig& config)
@@ -54,6 +56,8 @@ LayerDecomposition Decomposer::describe(const SourceLayer& source, const Directi
     result.linear = form.linear();
     result.constant = form.constant();
   }
+  if (config_.traceless)
+    result.shift = InteractionOperator(source.layer, directions.u).trace() / static_cast<double>(result.d_in);
   return result;
 }
 

@@ -5,6 +5,9 @@
 #include "bilens/core/log.h"
 #include "bilens/io/weight_names.h"
 #include "bilens/model/model_directory.h"
+#include "bilens/model/paper_classifier.h"
+#include "bilens/model/paper_config.h"
+#include "bilens/model/paper_transformer.h"
 #include "bilens/tensor/shape.h"
 
 namespace bilens {
@@ -63,16 +66,31 @@ std::vector<SourceLayer> classifier_layers(const Weights& weights, const Classif
   return layers;
 }
 
-/// Gives the first and the last layer of a classifier with foreign names what its own format has by
-/// config.json.
-void add_classifier_ends(const Weights& weights, std::vector<SourceLayer>& layers) {
-  const auto ends = find_classifier_ends(weights);
-  if (ends.embed.empty() || layers.empty()) return;
-  auto &first = layers.front(), &last = layers.back();
-  first.embed = weights.tensor(ends.embed);
-  last.head = weights.tensor(ends.head);
-  require_shape(first.embed, {first.layer.gate.size(-1), -1}, weights.path().string() + ": " + ends.embed);
-  require_shape(last.head, {-1, last.layer.gate.size(0)}, weights.path().string() + ": " + ends.head);
+std::string name_of(Gate gate) {
+  for (const auto& [name, known] : gate_names()) {
+    if (known == gate) return name;
+  }
+  throw std::logic_error("a gate without a name");
+}
+
+/// The layers of a classifier under the papers' names, with what its own format has by config.json.
+std::vector<SourceLayer> paper_layers(const Weights& weights, const PaperClassifier& found) {
+  const auto& config = found.config;
+  if (config.gate != Gate::kNone) throw not_bilinear(weights.path(), name_of(config.gate));
+  std::vector<SourceLayer> layers;
+  for (const auto& names : found.mlps) {
+    SourceLayer source{names.layer, read_layer(weights, names, false), {}, {}};
+    source.layer.residual = config.residual;
+    if (names.layer == 0) source.embed = weights.tensor(found.ends.embed);
+    if (config.residual || names.layer + 1 == config.n_layers) source.head = weights.tensor(found.ends.head);
+    require_shape(source.layer.gate, {config.d_hidden, config.d_model},
+                  weights.path().string() + ": " + names.gate);
+    if (source.head.defined())
+      require_shape(source.head, {-1, source.layer.d_out()},
+                    weights.path().string() + ": " + found.ends.head);
+    layers.push_back(source);
+  }
+  return layers;
 }
 
 MlpNames mapped(const WeightMap& map) {
@@ -104,6 +122,17 @@ void refuse_gated(const fs::path& path) {
   if (act.is_string() && act != "linear") throw not_bilinear(path, act.get<std::string>());
 }
 
+/// The gate of a language model under the papers' names, by its config.json; a learned one has tensors of its
+/// own.
+void refuse_gated(const Weights& weights, const PaperConfig& config) {
+  for (const auto& [name, info] : weights.tensors()) {
+    if (name.find(".mlp.w.gate.") != std::string::npos) throw not_bilinear(weights.path(), name);
+  }
+  if (config.keys.empty())
+    log_info(weights.path().string() + ": no config.json says what the gate is; it is taken to be bilinear");
+  if (const Gate gate = config.gate(); gate != Gate::kNone) throw not_bilinear(weights.path(), name_of(gate));
+}
+
 }  // namespace
 
 const FieldTable<WeightMap>& WeightMap::fields() {
@@ -125,20 +154,19 @@ LayerSource load_layers(const fs::path& path, const WeightMap& map, bool fold_no
   const bool has_config = fs::is_regular_file(path / "config.json");
   if (map.given()) {
     source.layers.push_back({0, read_layer(weights, mapped(map), fold_norm), {}, {}});
-  } else if (has_config && read_model_type(path) == "bilinear_mlp") {
+  } else if (const auto found = find_paper_classifier(weights)) {
+    source.layers = paper_layers(weights, *found);
+  } else if (!is_paper_transformer(weights) && has_config && read_model_type(path) == "bilinear_mlp") {
     source.classifier = read_classifier_config(path);
     if (source.classifier->gate != Gate::kNone) {
-      for (const auto& [name, gate] : gate_names()) {
-        if (gate == source.classifier->gate) throw not_bilinear(path, name);
-      }
+      throw not_bilinear(path, name_of(source.classifier->gate));
     }
     source.layers = classifier_layers(weights, *source.classifier);
   } else {
-    refuse_gated(path);
+    is_paper_transformer(weights) ? refuse_gated(weights, PaperConfig::beside(path)) : refuse_gated(path);
     for (const auto& names : find_mlps(weights)) {
       source.layers.push_back({names.layer, read_layer(weights, names, fold_norm), {}, {}});
     }
-    add_classifier_ends(weights, source.layers);
   }
   if (source.layers.empty()) {
     throw Error(

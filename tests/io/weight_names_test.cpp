@@ -158,6 +158,10 @@ TEST_CASE("the papers' language models, separate matrices, and Llama's own names
     CHECK(separate[0].up == "model.0.W_r" + s);
     CHECK(separate[0].down == "model.0.W_p" + s);
   }
+  const auto early = find_mlps(shaped(folder, {{"h.0.mlp.w.weight", {8, 3}}, {"h.0.mlp.o.weight", {3, 4}}}));
+  REQUIRE(early.size() == 1);
+  CHECK(early[0].down == "h.0.mlp.o.weight");
+  CHECK(find_mlps(shaped(folder, {{"h.0.mlp.w.weight", {8, 3}}})).empty());  // no MLP without its output
   const auto llama = find_mlps(shaped(folder, {{"layers.1.feed_forward.w1.weight", {4, 3}},
                                                {"layers.1.feed_forward.w2.weight", {3, 4}},
                                                {"layers.1.feed_forward.w3.weight", {4, 3}},
@@ -166,6 +170,19 @@ TEST_CASE("the papers' language models, separate matrices, and Llama's own names
   CHECK(llama[0].up == "layers.1.feed_forward.w3.weight");
   CHECK(llama[0].down == "layers.1.feed_forward.w2.weight");
   CHECK(llama[0].norm == "layers.1.ffn_norm.weight");
+}
+
+TEST_CASE("embedding and head stand around the layers, whatever those are called") {
+  const test::TemporaryFolder folder;
+  const auto ends = find_classifier_ends(shaped(
+      folder, {{"net.embed.weight", {3, 8}}, {"net.layers.0.W_l", {4, 3}}, {"net.head.weight", {2, 3}}}));
+  CHECK(ends.embed == "net.embed.weight");
+  CHECK(ends.head == "net.head.weight");
+  CHECK(find_classifier_ends(shaped(folder, {{"embed.weight", {3, 8}}, {"W_l", {4, 3}}})).embed.empty());
+  CHECK(find_classifier_ends(shaped(folder, {{"embed.weight", {3, 8}},
+                                             {"head.weight", {2, 3}},
+                                             {"layers.0.mlp.gate_proj.weight", {4, 3}}}))
+            .embed.empty());  // ours, whose residual only a config.json tells
 }
 
 TEST_CASE("packed tensors that cannot be halved are named, and what only looks alike is passed over") {

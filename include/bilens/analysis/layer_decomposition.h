@@ -24,6 +24,7 @@ struct LayerDecomposition {
   at::Tensor directions;                    // [n, d_out]; undefined: the identity
   EigenPairs pairs;                         // with the methods "eigen" and "rotate"
   std::optional<Factors> factors;           // with all methods but "eigen"
+  at::Tensor shift;                         // [n] float64, tr Q/d; Q stands for Q − shift·I; or undefined
   at::Tensor linear, constant;              // [n, d_in], [n] float64; undefined without biases and residual
 
   int64_t count() const { return directions.defined() ? directions.size(0) : d_out; }

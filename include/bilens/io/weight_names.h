@@ -39,8 +39,8 @@ struct MlpNames {
 /// @throws Error(kBadInput) when a gate has no up_proj, or a packed tensor cannot be halved.
 std::vector<MlpNames> find_mlps(const Weights& weights);
 
-/// The embedding and the head of an image classifier whose layers are blocks.N.weight: the first layer's
-/// input and the logits are linear in these. Empty for all else.
+/// embed.weight and head.weight around layers named blocks.N.weight or W_l, W_r: the first layer's input and
+/// the logits are linear in these. Empty for all else.
 struct ClassifierEnds {
   std::string embed, head;
 };

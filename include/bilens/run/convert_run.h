@@ -12,8 +12,10 @@ struct ConvertRunOptions {
   bool dry_run = false;
 };
 
-/// Writes any checkpoint that is read as a model directory in the Hugging Face layout; it appears whole or
-/// not at all.
+/// Writes any checkpoint that is read as a model directory: a language model in the Hugging Face layout
+/// (those of arXiv 2410.08417 as Llamas), an image classifier under the papers' names as one of ours. It
+/// appears whole or not at all.
+/// @throws Error(kBadInput) that names what the model directory cannot express
 Outcome run_conversion(const ConvertRunOptions& options);
 
 }  // namespace bilens

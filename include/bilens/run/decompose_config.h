@@ -24,6 +24,7 @@ struct DecomposeRunConfig {
   Json k = 10;
   std::string input_space = "input";
   bool fold_norm = true;
+  bool traceless = false;
   std::string dtype = "float32";
   std::optional<double> tolerance;
   std::string center = "mean";
@@ -46,6 +47,8 @@ struct DecomposeRunConfig {
   void check(std::vector<Problem>& problems) const;
 
   bool wants_layer(int64_t number) const;
+  /// @throws Error(kUsage) for a model that `traceless` would change
+  void check_model(const LayerSource& source) const;
   /// What the eigen-solvers take of this, for vectors of a dimension. "auto" memory is a quarter of what is
   /// free.
   EigenConfig eigen(int64_t dimension) const;

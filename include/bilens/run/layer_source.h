@@ -35,9 +35,10 @@ struct LayerSource {
   std::vector<SourceLayer> layers;
 };
 
-/// Reads a model directory or a weight file: an image classifier by its config.json, else every gated MLP of
-/// a known format (io/weight_names.h), else what `weights` names. With `fold_norm` the gain of an RMSNorm in
-/// front of an MLP goes into W and V, and its input is the normed one before the gain.
+/// Reads a model directory or a weight file: what `weights` names; else an image classifier, ours or the
+/// papers', by its config.json; else every gated MLP of a known format (io/weight_names.h). With `fold_norm`
+/// the gain of an RMSNorm in front of an MLP goes into W and V, and its input is the normed one before the
+/// gain.
 /// @throws Error(kBadInput): no such layers, a gate that is not bilinear, shapes that do not fit
 LayerSource load_layers(const std::filesystem::path& path, const WeightMap& weights, bool fold_norm);
 
