@@ -1,7 +1,6 @@
 """`bilens train` for language models: from a text to a model directory; killed, resumed, refused."""
 
 import json
-import random
 import re
 import signal
 import struct
@@ -9,15 +8,7 @@ import struct
 import numpy
 
 from bilens_cli import TestCase, read_metrics, run, start, stop, wait_for
-
-WORDS = "the a little big red dog cat bird sun ran sat saw was happy sad and then home tree ball".split()
-
-
-def stories(count, seed=0):
-    rng = random.Random(seed)
-    lines = [" ".join(rng.choice(WORDS) for _ in range(rng.randint(5, 40))).capitalize() + "." for _ in range(count)]
-    return "\n<|endoftext|>\n".join(lines)
-
+from texts import stories
 
 class TrainText(TestCase):
     @classmethod

@@ -1,0 +1,131 @@
+"""`bilens finetune`: a small SwiGLU model trained here becomes bilinear; killed, resumed, compared, refused."""
+
+import json
+import signal
+
+from bilens_cli import TestCase, read_metrics, run, start, stop, wait_for
+from texts import stories
+
+
+class Finetune(TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.case = cls("setUp")
+        TestCase.setUp(cls.case)
+        cls.addClassCleanup(cls.case.doCleanups)
+        folder, check = cls.case.folder, cls.case.check
+        cls.text = cls.case.write("stories.txt", stories(600))
+        check(run("tokenizer", "train", "--data", f"text:{cls.text}", "--vocabulary", 320, "--out", folder / "tokenizer"), 0)
+        config = cls.case.write("teacher.json", json.dumps({
+            "model": {"type": "llama", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
+                      "num_attention_heads": 2, "hidden_act": "silu", "max_position_embeddings": 64, "initializer_range": 0.2},
+            "data": {"dataset": "text", "path": str(cls.text), "tokenizer": str(folder / "tokenizer"), "context": 32},
+            "train": {"steps": 150, "batch_size": 16, "learning_rate": 1e-2}, "device": "cpu", "threads": 1}))
+        check(run("train", config, "--out", folder / "teacher"), 0)
+        cls.teacher = folder / "teacher/model"
+
+    def config(self, **changes):
+        config = {"teacher": str(self.teacher), "data": {"dataset": "text", "path": str(self.text), "context": 32},
+                  "stages": [{"kind": "calibrate", "tokens": 4000}, {"kind": "settle"}],
+                  "train": {"steps": 20, "batch_size": 8, "learning_rate": 1e-3, "loss": {"divergence": 1.0}},
+                  "checkpoint": {"every_steps": 5}, "device": "cpu", "threads": 1}
+        for section, values in changes.items():
+            if isinstance(values, dict):
+                config[section].update(values)
+            else:
+                config[section] = values
+        return self.write("config.json", json.dumps(config))
+
+    def finetune(self, out, *flags, **changes):
+        """The account of a run."""
+        result = self.check(run("finetune", self.config(**changes), "--out", self.folder / out, "--json", *flags), 0)
+        return self.document(result)["results"][0], json.loads((self.folder / out / "finetune.json").read_text())
+
+    def test_the_closed_form_alone_beats_the_swap_and_training_gains_more(self):
+        _, closed = self.finetune("closed", stages=[{"kind": "calibrate", "tokens": 4000}])
+        _, cold = self.finetune("cold", baseline="cold", train={"steps": 1, "learning_rate": 1e-9})
+        self.assertLess(closed["test"]["divergence"], 0.5 * cold["test"]["divergence"])
+        self.assertEqual((closed["trained_tokens"], len(closed["calibration"]["layers"])), (0, 2))
+        result, trained = self.finetune("trained", stages=[{"kind": "settle"}], train={"learning_rate": 3e-3})
+        self.assertLess(trained["validation"]["divergence"], 0.8 * trained["untrained"]["divergence"])
+        self.assertAlmostEqual(trained["untrained"]["divergence"], cold["untrained"]["divergence"], delta=1e-6)
+        self.assertEqual(trained["trained_tokens"], 20 * 8 * 32)
+        self.assertEqual(result["test"], trained["test"])
+        for account in (closed, cold, trained):
+            self.assertEqual((account["format"], account["format_version"]), ("bilens-finetune", 1))
+            self.assertTrue(account["converted"])
+            # The teacher is the same in all, and its loss is what evaluation says.
+            self.assertEqual(account["test"]["teacher_loss"], closed["test"]["teacher_loss"])
+            self.assertEqual(len(account["test"]["layer_r2"]), 2)
+        evaluated = self.document(run("evaluate", self.teacher, "--json"))["results"][0]
+        self.assertAlmostEqual(evaluated["loss"], closed["test"]["teacher_loss"], delta=1e-6)
+
+    def test_what_is_written_is_a_plain_bilinear_llama(self):
+        _, account = self.finetune("run")
+        out = self.folder / "run"
+        config = json.loads((out / "model/config.json").read_text())
+        self.assertEqual((config["hidden_act"], config["mlp_bias"], config["model_type"]), ("linear", True, "llama"))
+        self.assertTrue((out / "model/tokenizer.model").is_file())
+        evaluated = self.document(self.check(run("evaluate", out / "model", "--json"), 0))["results"][0]
+        self.assertEqual(evaluated["tokens"], account["test"]["tokens"])
+        self.assertAlmostEqual(evaluated["loss"], account["test"]["loss"], delta=1e-6)
+        self.check(run("decompose", out / "model", "--out", self.folder / "d", "--set", "k=4"), 0)
+        self.check(run("generate", out / "model", "--prompt", "The dog", "--max-tokens", 4), 0)
+        # Without the gate's bias there is none in the model.
+        self.finetune("bare", stages=[{"kind": "calibrate", "tokens": 4000, "bias": False}, {"kind": "settle"}])
+        self.assertFalse(json.loads((self.folder / "bare/model/config.json").read_text())["mlp_bias"])
+
+    def test_annealing_and_the_continued_teacher(self):
+        stages = [{"kind": "anneal", "fraction": 0.5}, {"kind": "settle"}]
+        _, annealed = self.finetune("annealed", stages=stages, train={"validate_every": 5})
+        self.assertEqual(json.loads((self.folder / "annealed/model/config.json").read_text())["hidden_act"], "linear")
+        betas = [r["beta"] for r in read_metrics(self.folder / "annealed") if r.get("split") == "validation"]
+        self.assertEqual(betas, [0.5, 0.0, 0.0, 0.0])
+        # What training saw last is what the folded model gives.
+        last = [r for r in read_metrics(self.folder / "annealed") if r.get("split") == "validation"][-1]
+        self.assertAlmostEqual(last["loss"], annealed["validation"]["loss"], delta=1e-6)
+        _, continued = self.finetune("continued", baseline="continue")
+        self.assertFalse(continued["converted"])
+        self.assertEqual(json.loads((self.folder / "continued/model/config.json").read_text())["hidden_act"], "silu")
+
+    def test_killed_in_every_stage_and_resumed(self):
+        self.finetune("whole", train={"steps": 60})
+        config, out = self.config(train={"steps": 60}), self.folder / "killed"
+        for place in ("calibrated", "checkpoints/step-10", "checkpoints/step-30"):
+            process = start("finetune", config, "--out", out, "--resume", "--quiet")
+            wait_for(lambda: (out / place).exists(), process=process)
+            code, stderr = stop(process, signal.SIGKILL)
+            self.assertEqual(code, -signal.SIGKILL, stderr)
+            self.assertFalse((out / "model").exists())
+        self.check(run("finetune", config, "--out", out, "--resume"), 0)
+        for name in ("model/model.safetensors", "finetune.json", "calibrated/model.safetensors"):
+            self.assertEqual((out / name).read_bytes(), (self.folder / "whole" / name).read_bytes(), name)
+        # A finished run says what it found.
+        again = self.document(self.check(run("finetune", config, "--out", out, "--resume", "--json"), 0, "finished"))
+        self.assertEqual(again["results"][0]["test"], json.loads((out / "finetune.json").read_text())["test"])
+        self.check(run("finetune", self.config(train={"steps": 60, "seed": 9}), "--out", out, "--resume"), 2, "train.seed")
+
+    def test_bad_input(self):
+        def refuse(code, *parts, **changes):
+            self.check(run("finetune", self.config(**changes), "--out", self.folder / "bad"), code, *parts)
+            self.assertFalse((self.folder / "bad").exists())
+        refuse(2, "stages[0]", 'Did you mean "calibrate"?', stages=[{"kind": "calibrat"}])
+        refuse(2, "stages[1]", "in this order", stages=[{"kind": "settle"}, {"kind": "calibrate"}])
+        refuse(2, "stages[1]", "at most once", stages=[{"kind": "settle"}, {"kind": "settle"}])
+        refuse(2, "calibrate or anneal", stages=[{"kind": "calibrate"}, {"kind": "anneal"}])
+        refuse(2, "stages[0].fraction", stages=[{"kind": "anneal", "fraction": 2}])
+        refuse(2, "stages[0].tokens", stages=[{"kind": "calibrate", "tokens": -1}])
+        refuse(2, "at least one stage", stages=[])
+        refuse(2, "baseline", 'Did you mean "continue"?', baseline="contineu")
+        refuse(2, "train.loss", train={"loss": {"cross_entropy": 0, "divergence": 0}})
+        refuse(2, "data.context", "64 positions", data={"context": 65})
+        refuse(3, "nothing", teacher=str(self.folder / "nothing"))
+        config = json.loads(self.config().read_text())
+        del config["teacher"]
+        self.check(run("finetune", self.write("bare.json", json.dumps(config)), "--out", self.folder / "bad"), 2, "teacher")
+        self.finetune("bilinear", stages=[{"kind": "calibrate", "tokens": 4000}])
+        refuse(2, "hidden_act", "a bilinear model", teacher=str(self.folder / "bilinear/model"))
+        dry = self.document(self.check(run("finetune", self.config(), "--out", self.folder / "bad", "--dry-run", "--json"), 0))
+        self.assertGreater(dry["estimate"]["seconds"], 0)
+        self.assertFalse((self.folder / "bad").exists())
