@@ -2,12 +2,13 @@
 # Measures bilens beside what a user would write in Python, in one run: interleaved, the same threads, the median of
 # five. Prints the ratios and writes them, with the machine, into docs/benchmarks.md.
 #
-# Usage: scripts/bench.sh train|decompose|llama|twins [--data DIR] [--rounds N]
+# Usage: scripts/bench.sh train|decompose|llama|twins|finetune [--data DIR] [--rounds N]
 #
 #   train        training speed (width 256; width 512 with noise) and decomposition of the trained classifier
 #   decompose    top eigenpairs of large and small layers, beside torch's eigh and SciPy's ARPACK; how cost grows
 #   llama        training and sampling of Llama-type models, beside transformers
 #   twins        small language models trained with either MLP: losses of three seeds (about half an hour)
+#   finetune     stories260K made bilinear in several ways, at equal tokens (--help: arms, rates, seeds)
 #   --data PATH  train: full MNIST (default: data/mnist, else ../shared/data/mnist); twins: a text
 #   --rounds N   measurements of each (default 5)
 
@@ -15,6 +16,6 @@
 source "$(dirname "$0")/common.sh"
 
 usage_if_asked "$@"
-[[ ${1:-} =~ ^(train|decompose|llama|twins)$ ]] || usage_error "which benchmark? train, decompose, llama or twins"
+[[ ${1:-} =~ ^(train|decompose|llama|twins|finetune)$ ]] || usage_error "which benchmark? train, decompose, llama, twins or finetune"
 scripts/setup.sh --bench
 PATH=$PWD/.venv/bin:$PATH exec .venv/bin/python "scripts/bench_$1.py" "${@:2}"

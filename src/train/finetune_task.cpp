@@ -83,6 +83,7 @@ FinetuneTask::FinetuneTask(LlamaDecoder& model, LlamaDecoder& teacher, const Tex
       at::Tensor(parameter).requires_grad_(name.find(".mlp.") != std::string::npos);
   }
   teacher_.require_gradients(false);
+  teacher_.prepare_positions(text.context);
 }
 
 NamedTensors FinetuneTask::parameters() const {

@@ -9,6 +9,7 @@
 #include "bilens/model/generation.h"
 #include "bilens/model/llama_directory.h"
 #include "bilens/tensor/random.h"
+#include "bilens/train/sharded_gradients.h"
 #include "bilens/train/text_evaluation.h"
 
 namespace bilens {
@@ -78,6 +79,7 @@ TextTask::TextTask(LlamaDecoder& model, const TextParts& data, const TextDataCon
       device_(model.parameters().front().second.device()) {
   model_.require_gradients(true);
   model_.compute_in(config.compute);
+  model_.prepare_positions(text.context);
 }
 
 double TextTask::epochs_after(int64_t steps) const {
@@ -88,18 +90,19 @@ at::Tensor TextTask::compute_gradients(int64_t step) {
   const auto windows = windows_.batch(step);
   const auto rows = static_cast<int64_t>(windows.begins.size());
   const int64_t at_once = config_.sequences_at_once();
+  const auto moving = parameters();
   auto loss = at::zeros({1}, at::device(device_).dtype(at::kFloat));
-  for (int64_t begin = 0; begin < rows; begin += at_once) {
-    const auto first = windows.begins.begin() + begin;
-    const std::vector<int64_t> begins(first, first + std::min(at_once, rows - begin));
-    const auto batch = make_batch(data_.train, begins, windows.window);
-    ForwardOptions options;
-    if (text_.packing == Packing::kDocuments) options.document_starts = batch.document_starts;
-    options.checkpoint_layers = config_.checkpoint_layers;
-    const auto sum = loss_sum(batch.inputs.to(device_), batch.targets.to(device_), options);
-    const auto share = sum / static_cast<double>(rows * text_.context);
-    share.backward();
-    loss += share.detach();
+  for (int64_t first = 0; first < rows; first += at_once) {
+    const int64_t count = std::min(at_once, rows - first);
+    loss += add_gradients(moving, count, count_shards(moving, count), [&](int64_t begin, int64_t end) {
+      const auto from = windows.begins.begin() + first;
+      const auto batch = make_batch(data_.train, {from + begin, from + end}, windows.window);
+      ForwardOptions options;
+      if (text_.packing == Packing::kDocuments) options.document_starts = batch.document_starts;
+      options.checkpoint_layers = config_.checkpoint_layers;
+      return loss_sum(batch.inputs.to(device_), batch.targets.to(device_), options) /
+             static_cast<double>(rows * text_.context);
+    });
   }
   return loss;
 }

@@ -69,6 +69,10 @@ class LlamaDecoder {
   /// hidden_act "silu".
   void set_betas(std::vector<double> betas);
 
+  /// Computes the rotary angles of sequences up to this length; from then on forward passes of them may run
+  /// on several threads at once.
+  void prepare_positions(int64_t positions) { rotary(positions); }
+
   /// The residual stream behind the last norm, [batch, tokens, hidden_size].
   /// @param tokens int64 [batch, tokens]
   /// @throws Error(kBadInput) for a token beyond the vocabulary
