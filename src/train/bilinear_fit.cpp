@@ -35,7 +35,7 @@ struct NormalEquations {
     data([&](const FitRows& rows) {
       const auto& x = rows.inputs;
       const auto w = rows.weights.unsqueeze(1), o = x.mm(other.t());
-      auto r = rows.targets - (x.mm(a.t()) * o).mm(down.t());
+      auto r = rows.targets - x.mm(a.t()).mul_(o).mm(down.t());
       if (constant.defined()) r -= constant;
       gradient += adjoint(r * w, o, x);
       diagonal += (o.square() * w).t().mm(x.square());
@@ -48,7 +48,7 @@ struct NormalEquations {
     data([&](const FitRows& rows) {
       const auto& x = rows.inputs;
       const auto o = x.mm(other.t());
-      result += adjoint((x.mm(step.t()) * o).mm(down.t()) * rows.weights.unsqueeze(1), o, x);
+      result += adjoint(x.mm(step.t()).mul_(o).mm(down.t()).mul_(rows.weights.unsqueeze(1)), o, x);
     });
     return result;
   }

@@ -22,9 +22,11 @@ namespace {
 
 constexpr int64_t kTokensAtOnce = 2048;
 
-using Weights = std::map<std::string, at::Tensor>;
+using NamedWeights = std::map<std::string, at::Tensor>;
 
-Weights by_name(const LlamaDecoder& model) { return {model.parameters().begin(), model.parameters().end()}; }
+NamedWeights by_name(const LlamaDecoder& model) {
+  return {model.parameters().begin(), model.parameters().end()};
+}
 
 std::string layer_name(int64_t layer, const std::string& name) {
   return "model.layers." + std::to_string(layer) + "." + name;
