@@ -2,8 +2,11 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "bilens/core/log.h"
 #include "bilens/io/weight_names.h"
+#include "bilens/model/llama_config.h"
 #include "bilens/model/model_directory.h"
 #include "bilens/tensor/shape.h"
 
@@ -13,11 +16,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-Error not_bilinear(const fs::path& path, const std::string& gate) {
+Error not_bilinear(const fs::path& path, const std::string& gate, const std::string& instead) {
   return Error(ExitCode::kBadInput,
                {path.string(), "a bilinear gate (\"none\" or hidden_act \"linear\")", "\"" + gate + "\"",
-                "Only bilinear layers have interaction matrices: train with gate \"none\", or convert the "
-                "model first."});
+                "Only bilinear layers have interaction matrices: " + instead});
 }
 
 at::Tensor optional_tensor(const Weights& weights, const std::string& expression) {
@@ -92,16 +94,44 @@ MlpNames mapped(const WeightMap& map) {
   return names;
 }
 
-/// The gate that config.json names, for directories in the Hugging Face layout.
-void refuse_gated(const fs::path& path) {
+/// The hidden_act of a model in the Hugging Face layout or llama2.c's; "" where nothing says what it is.
+std::string activation_of(const fs::path& path, const Weights& weights) {
+  if (weights.llama2c()) return "silu";
   const fs::path file = path / "config.json";
-  if (!fs::is_regular_file(file)) {
-    log_info(path.string() + ": no config.json says what the gate is; it is taken to be bilinear");
-    return;
-  }
+  if (!fs::is_regular_file(file)) return "";
   const Json config = read_json(file, ExitCode::kBadInput);
-  const Json act = config.is_object() ? config.value("hidden_act", Json()) : Json();
-  if (act.is_string() && act != "linear") throw not_bilinear(path, act.get<std::string>());
+  if (!config.is_object()) return "";
+  const Json act = config.value("hidden_act", Json());
+  if (act.is_string()) return act.get<std::string>();
+  return config.value("model_type", Json()) == "llama" ? "silu" : "";  // transformers' default
+}
+
+/// Puts the bilinear part in the place of gated layers, or refuses them.
+void stand_in(LayerSource& source, const Weights& weights, const LayerSourceConfig& config) {
+  const auto activation = config.weights.given() ? "" : activation_of(source.path, weights);
+  if (activation == "linear") return;
+  const auto& known = hidden_act_names();
+  const bool has_half = activation.empty() || std::any_of(known.begin(), known.end(), [&](const auto& item) {
+                          return item.first == activation;
+                        });
+  if (config.surrogate == Surrogate::kHalf && has_half) {
+    for (auto& [number, layer, embed, head] : source.layers) {
+      layer.gate = layer.gate * 0.5;
+      if (layer.gate_bias.defined()) layer.gate_bias = layer.gate_bias * 0.5;
+    }
+    source.surrogate = {{"kind", "half"},
+                        {"hidden_act", activation.empty() ? Json(nullptr) : Json(activation)},
+                        {"meaning",
+                         "The bilinear part of a gated layer, P(½Wx ⊙ Vx), not the layer: the rest of the "
+                         "activation, even in Wx, is left out."}};
+  } else if (!activation.empty()) {
+    throw not_bilinear(source.path, activation,
+                       has_half ? "convert the model first, or set surrogate to \"half\" to decompose the "
+                                  "bilinear part of its layers."
+                                : "convert the model first.");
+  } else {
+    log_info(source.path.string() + ": nothing says what the gate is; it is taken to be bilinear");
+  }
 }
 
 }  // namespace
@@ -117,7 +147,9 @@ const FieldTable<WeightMap>& WeightMap::fields() {
   return table;
 }
 
-LayerSource load_layers(const fs::path& path, const WeightMap& map, bool fold_norm) {
+LayerSource load_layers(const fs::path& path, const LayerSourceConfig& config) {
+  const auto& map = config.weights;
+  const bool fold_norm = config.fold_norm;
   const Weights weights(path);
   LayerSource source;
   source.path = path;
@@ -129,12 +161,11 @@ LayerSource load_layers(const fs::path& path, const WeightMap& map, bool fold_no
     source.classifier = read_classifier_config(path);
     if (source.classifier->gate != Gate::kNone) {
       for (const auto& [name, gate] : gate_names()) {
-        if (gate == source.classifier->gate) throw not_bilinear(path, name);
+        if (gate == source.classifier->gate) throw not_bilinear(path, name, "train with gate \"none\".");
       }
     }
     source.layers = classifier_layers(weights, *source.classifier);
   } else {
-    refuse_gated(path);
     for (const auto& names : find_mlps(weights)) {
       source.layers.push_back({names.layer, read_layer(weights, names, fold_norm), {}, {}});
     }
@@ -147,6 +178,7 @@ LayerSource load_layers(const fs::path& path, const WeightMap& map, bool fold_no
          "none",
          "Name the tensors in the config: \"weights\": {\"gate\": ..., \"up\": ..., \"down\": ...}."});
   }
+  if (!source.classifier) stand_in(source, weights, config);
   for (const auto& layer : source.layers)
     check_layer(layer.layer, path.string() + ": layer " + std::to_string(layer.number));
   return source;
