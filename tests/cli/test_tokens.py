@@ -6,7 +6,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from bilens_cli import TestCase, run, test_data
-from language_models import embedding, interaction_matrix, unembedding, write_llama
+from language_models import embedding, folded, interaction_matrix, unembedding, write_llama
 
 EXACT = ("--set", "dtype=float64", "--set", "k=all", "--set", "analyses=[]")
 
@@ -135,12 +135,10 @@ class Surrogate(Tokens):
                 q = interaction_matrix(w, 2, u, half=True)
                 np.testing.assert_allclose(vectors.T @ np.diag(values) @ vectors, q, atol=1e-12 * np.linalg.norm(q))
             # The gate's bias is halved with its weight: l = ½Wᵀ(s⊙c) + Vᵀ(s⊙½b).
-            block = "model.layers.2."
-            gain = w[block + "post_attention_layernorm.weight"]
-            tensor = lambda name: w[f"{block}mlp.{name}"]
+            tensor = lambda name: w[f"model.layers.2.mlp.{name}"]
             s = found["directions"] @ tensor("down_proj.weight")
-            linear = ((s * tensor("up_proj.bias")) @ (tensor("gate_proj.weight") * gain)
-                      + (s * tensor("gate_proj.bias")) @ (tensor("up_proj.weight") * gain)) / 2
+            linear = ((s * tensor("up_proj.bias")) @ folded(w, 2, "gate_proj")
+                      + (s * tensor("gate_proj.bias")) @ folded(w, 2, "up_proj")) / 2
             np.testing.assert_allclose(found["linear"], linear, atol=1e-12 * abs(linear).max())
             self.assertEqual(list(self.description())[:4], ["format", "format_version", "version", "surrogate"])
             surrogate = self.description()["surrogate"]

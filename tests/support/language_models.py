@@ -45,10 +45,16 @@ def unembedding(w, centred=True):
     return rows - rows.mean(0) if centred else rows
 
 
+def folded(w, layer, name):
+    """A projection of an MLP with the norm's gain in it, rounded to float32 as the layer is read."""
+    block = f"model.layers.{layer}."
+    product = w[f"{block}mlp.{name}.weight"].astype(np.float32) * w[block + "post_attention_layernorm.weight"].astype(np.float32)
+    return product.astype(np.float64)
+
+
 def interaction_matrix(w, layer, u, half=False):
     """Q of u·MLP(x) = xᵀQx + ..., x the normed input before the norm's gain."""
+    gate, up = folded(w, layer, "gate_proj"), folded(w, layer, "up_proj")
     block = f"model.layers.{layer}."
-    gain = w[block + "post_attention_layernorm.weight"]
-    gate, up = w[block + "mlp.gate_proj.weight"] * gain, w[block + "mlp.up_proj.weight"] * gain
     q = gate.T @ np.diag(u @ w[block + "mlp.down_proj.weight"]) @ up
     return (q + q.T) / 2 * (0.5 if half else 1)
