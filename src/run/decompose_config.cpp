@@ -23,8 +23,9 @@ Json any_of(const std::string& meaning, std::vector<Json> options) {
 const Json kNatural = {{"type", "integer"}, {"minimum", 0}};
 const Json kPositive = {{"type", "integer"}, {"minimum", 1}};
 
-const Json kTokens = {{"type", "array"}, {"items", {{"anyOf", {{{"type", "string"}}, kNatural}}}}};
-const Json kSomeTokens = list_schema("", kTokens.at("items"));
+const Json kToken = any_of("A word, a piece or a number.", {{{"type", "string"}}, kNatural});
+const Json kTokens = {{"type", "array"}, {"items", kToken}};
+const Json kSomeTokens = list_schema("At least one token.", kToken);
 
 struct DirectionKey {
   std::string name;
