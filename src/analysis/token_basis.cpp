@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "bilens/tensor/random.h"
@@ -11,6 +12,8 @@
 namespace bilens {
 
 namespace {
+
+constexpr int64_t kDrawnAtOnce = 64;  // directions, with a random number for each token
 
 /// Calls `visit(first, count)` for blocks of rows that together are all.
 template <class Visit>
@@ -64,8 +67,12 @@ at::Tensor TokenBasis::mix(const at::Tensor& weights) const {
 }
 
 at::Tensor random_token_directions(const TokenBasis& basis, int64_t count, uint64_t seed) {
-  const auto weights = at::randn({count, basis.size()}, make_generator(at::kCPU, seed), at::kDouble);
-  const auto drawn = basis.mix(weights);  // covariance Σ R_tR_tᵀ; the length goes
+  auto generator = make_generator(at::kCPU, seed);
+  auto drawn = at::empty({count, basis.dimension()}, at::kDouble);
+  for (auto& part : drawn.split(kDrawnAtOnce)) {
+    const auto weights = at::randn({part.size(0), basis.size()}, generator, at::kDouble);
+    part.copy_(basis.mix(weights));  // covariance Σ R_tR_tᵀ; the length goes
+  }
   return drawn / drawn.norm(2, {1}, /*keepdim=*/true).clamp_min(std::numeric_limits<double>::min());
 }
 

@@ -6,6 +6,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from bilens_cli import TestCase, run, test_data
+from classifiers import write_model as write_classifier
 from language_models import embedding, folded, interaction_matrix, unembedding, write_llama
 
 EXACT = ("--set", "dtype=float64", "--set", "k=all", "--set", "analyses=[]")
@@ -109,6 +110,22 @@ class Directions(Tokens):
             np.testing.assert_allclose(abs((found["directions"] * left[:, :2].T).sum(1)), 1, atol=1e-9)
             # The matrix of a left singular vector has that singular value as its norm.
             np.testing.assert_allclose(found["frobenius"], sizes[:2], rtol=1e-9)
+
+    def test_what_changed_between_two_models(self):
+        """Along tokens of the first; a surrogate of either is said."""
+        a, b = write_llama(self.model), write_llama(self.folder / "b", act="silu", seed=4)
+        self.decompose(*EXACT, "--minus", self.folder / "b", "--set", "surrogate=half", directions={"kind": "tokens", "plus": [9]})
+        (u,) = unembedding(a)[[9]]
+        q = interaction_matrix(a, 1, u) - interaction_matrix(b, 1, u, half=True)
+        values, vectors = (self.layer(1)[name][0] for name in ("eigenvalues", "eigenvectors"))
+        np.testing.assert_allclose(vectors.T @ np.diag(values) @ vectors, q, atol=1e-12 * np.linalg.norm(q))
+        self.assertEqual(self.description()["surrogate"]["hidden_act"], "silu")
+
+    def test_models_without_tokens(self):
+        write_classifier(self.folder / "digits", d_model=4, d_hidden=4)
+        for flags in ({"directions": {"kind": "tokens", "plus": [1]}}, {}):
+            message = self.message("--set", 'analyses=["tokens"]', model=self.folder / "digits", expect=3, **flags)
+            self.assertIn("bilinear_mlp", message)
 
     def test_bad_tokens(self):
         write_llama(self.model)
