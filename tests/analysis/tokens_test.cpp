@@ -125,6 +125,23 @@ TEST_CASE("largest interactions are those of the whole square", "[tokens]") {
   }
 }
 
+TEST_CASE("the shortest tokens' interactions are found too", "[tokens]") {
+  // In 40 dimensions random unit vectors are never nearer than .85; ten pairs are planted that are parallel,
+  // one token of each the longest of all, the other the shortest.
+  const int64_t k = 40, tokens = 2500, pairs = 10;
+  auto unit = random_tensor({k, tokens}, 1);
+  unit = unit / unit.norm(2, {0});
+  unit.narrow(1, tokens - pairs, pairs).copy_(unit.narrow(1, 0, pairs));
+  auto lengths = at::full({tokens}, 0.9, at::kDouble);
+  lengths.narrow(0, 0, pairs).fill_(1.0);
+  lengths.narrow(0, tokens - pairs, pairs).fill_(0.85);
+  const auto found = largest_interactions(unit * lengths, at::ones({k}, at::kDouble), lengths, 0.0, pairs);
+  CHECK(largest(found.values - 2 * 0.85) < 1e-13);
+  const auto first = std::get<0>(found.tokens.select(1, 0).sort());
+  CHECK(first.equal(at::arange(pairs, at::kInt)));
+  CHECK((found.tokens.select(1, 1) - found.tokens.select(1, 0)).eq(tokens - pairs).all().item<bool>());
+}
+
 TEST_CASE("interactions of a zero form are zero", "[tokens]") {
   const auto found = largest_interactions(at::zeros({2, 5}, at::kDouble), at::zeros({2}, at::kDouble),
                                           at::ones({5}, at::kDouble), 0.0, 100);
