@@ -80,6 +80,13 @@ BilinearLayer fold_input(const BilinearLayer& layer, const at::Tensor& embed) {
   return folded;
 }
 
+BilinearLayer permute_up(const BilinearLayer& layer, const at::Tensor& order) {
+  BilinearLayer permuted = layer;
+  permuted.up = layer.up.index_select(0, order);
+  if (layer.up_bias.defined()) permuted.up_bias = layer.up_bias.index_select(0, order);
+  return permuted;
+}
+
 BilinearLayer subtract(const BilinearLayer& a, const BilinearLayer& b) {
   if (a.d_in() != b.d_in() || a.d_out() != b.d_out()) {
     throw Error(ExitCode::kBadInput,

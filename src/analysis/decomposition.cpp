@@ -43,6 +43,7 @@ Json describe_layer(const LayerDecomposition& l) {
                 {"d_hidden", l.d_hidden},
                 {"d_out", l.d_out},
                 {"directions", l.directions_kind},
+                {"direction_names", l.direction_names.empty() ? Json(nullptr) : Json(l.direction_names)},
                 {"output_is", l.output_is},
                 {"n_directions", l.count()},
                 {"center", l.center},
@@ -67,6 +68,8 @@ LayerDecomposition read_layer(const fs::path& directory, const Json& entry) {
   layer.dtype = entry.at("dtype").get<std::string>();
   layer.input_space = entry.at("input_space").get<std::string>();
   layer.directions_kind = entry.at("directions").get<std::string>();
+  if (const auto names = entry.find("direction_names"); names != entry.end() && !names->is_null())
+    layer.direction_names = names->get<std::vector<std::string>>();
   layer.output_is = entry.at("output_is").get<std::string>();
   layer.center = entry.at("center").get<std::string>();
   layer.pairs.solver = solver_from_name(entry.value("solver", "dense"));

@@ -93,6 +93,11 @@ std::string Tokenizer::piece(int32_t id) const {
   return model_->processor.IdToPiece(id);
 }
 
+int32_t Tokenizer::id_of(const std::string& piece) const {
+  const int32_t id = model_->processor.PieceToId(piece);  // that of <unk> for what is none
+  return model_->processor.IdToPiece(id) == piece ? id : -1;
+}
+
 int Tokenizer::byte_of(int32_t id) const {
   const std::string name = piece(id);  // "<0xNN>"
   return model_->processor.IsByte(id) ? std::stoi(name.substr(3, 2), nullptr, 16) : -1;

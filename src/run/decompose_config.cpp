@@ -7,7 +7,7 @@
 #include "bilens/analysis/gram.h"
 #include "bilens/core/memory.h"
 #include "bilens/data/image_dataset.h"
-#include "bilens/io/weights.h"
+#include "bilens/io/weight_names.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/random.h"
 #include "bilens/tensor/shape.h"
@@ -23,13 +23,25 @@ Json any_of(const std::string& meaning, std::vector<Json> options) {
 const Json kNatural = {{"type", "integer"}, {"minimum", 0}};
 const Json kPositive = {{"type", "integer"}, {"minimum", 1}};
 
-/// The keys beside "kind" that each kind of directions has, all of them required.
-const std::vector<std::pair<std::string, std::vector<std::pair<std::string, Json>>>>& direction_kinds() {
-  static const std::vector<std::pair<std::string, std::vector<std::pair<std::string, Json>>>> kinds = {
+const Json kToken = any_of("A word, a piece or a number.", {{{"type", "string"}}, kNatural});
+const Json kTokens = {{"type", "array"}, {"items", kToken}};
+const Json kSomeTokens = list_schema("At least one token.", kToken);
+
+struct DirectionKey {
+  std::string name;
+  Json schema;
+  bool required = true;
+};
+
+/// The keys beside "kind" that each kind of directions has.
+const std::vector<std::pair<std::string, std::vector<DirectionKey>>>& direction_kinds() {
+  static const std::vector<std::pair<std::string, std::vector<DirectionKey>>> kinds = {
       {"outputs", {}},
       {"axes", {}},
       {"random", {{"count", kPositive}, {"seed", kNatural}}},
       {"file", {{"path", {{"type", "string"}}}, {"tensor", {{"type", "string"}}}}},
+      {"tokens", {{"plus", kSomeTokens}, {"minus", kTokens, false}}},
+      {"unembedding", {{"tokens", kSomeTokens}}},
       {"hosvd", {{"count", kPositive}}},
       {"eigenvectors",
        {{"layer", kNatural},
@@ -43,9 +55,9 @@ Json directions_schema() {
   for (const auto& [kind, keys] : direction_kinds()) {
     Json properties = {{"kind", {{"enum", {kind}}}}};
     Json required = {"kind"};
-    for (const auto& [key, schema] : keys) {
-      properties[key] = schema;
-      required.push_back(key);
+    for (const auto& key : keys) {
+      properties[key.name] = key.schema;
+      if (key.required) required.push_back(key.name);
     }
     options.push_back({{"type", "object"},
                        {"properties", properties},
@@ -55,7 +67,11 @@ Json directions_schema() {
   return any_of(
       "Output directions: \"outputs\" (the head's rows where the layer reaches the head linearly, else every "
       "axis), "
-      "\"axes\", \"random\", \"file\" (rows of a safetensors tensor), \"hosvd\" (the outputs' leading "
+      "\"axes\", \"random\", \"file\" (rows of a safetensors tensor: NAME, NAME[BEGIN:END] or "
+      "NAME[BEGIN:END].T), "
+      "\"tokens\" (one direction: the mean unembedding row of the tokens in plus less that of those in "
+      "minus; "
+      "words, pieces or numbers), \"unembedding\" (one direction a token), \"hosvd\" (the outputs' leading "
       "singular "
       "vectors), \"eigenvectors\" (of another layer, top-down).",
       options);
@@ -63,30 +79,75 @@ Json directions_schema() {
 
 at::Tensor directions_from_file(const Json& spec, int64_t d_out) {
   const Weights file(spec.at("path").get<std::string>());
-  const auto tensor = file.tensor(spec.at("tensor").get<std::string>());
+  const auto tensor = read_expression(file, spec.at("tensor").get<std::string>());
   require_shape(tensor, {-1, d_out}, file.path().string() + ": " + spec.at("tensor").get<std::string>());
   require_finite(tensor, file.path().string());
   return tensor.to(at::kDouble);
 }
 
 /// n‖Q̄‖² / Σ‖Q_u‖², the share of the energy that is common to all directions and changes no probability.
-double mean_energy_share(const SourceLayer& source, const at::Tensor& head) {
+double mean_energy_share(const SourceLayer& source, const at::Tensor& head, const at::Tensor& mean) {
   const int64_t n = head.size(0);
-  const auto squares = squared_frobenius({source.layer, source.embed, at::cat({head, head.mean(0, true)})});
+  const auto squares = squared_frobenius({source.layer, source.embed, at::cat({head, mean})});
   const double all = squares.narrow(0, 0, n).sum().item<double>(), common = squares[n].item<double>();
   return all > 0 ? static_cast<double>(n) * common / all : 0.0;
 }
 
 /// Singular vectors of the outputs' mode, as directions: what the outputs have in common comes first.
-at::Tensor leading_outputs(const DecomposeRunConfig& config, const SourceLayer& source) {
+at::Tensor leading_outputs(const DecomposeRunConfig& config, const LayerSource& model,
+                           const SourceLayer& source) {
   DecomposeRunConfig of_outputs = config;
   of_outputs.directions = {{"kind", "outputs"}};
-  const auto outputs = choose_directions(of_outputs, source).u;
+  const auto outputs = choose_directions(of_outputs, model, source).u;
   HosvdConfig hosvd;
   hosvd.count = config.directions.at("count").get<int64_t>();
   const auto embed = config.input_space == "input" ? source.embed : at::Tensor();
   const auto mixes = output_hosvd({source.layer, embed, outputs}, hosvd).vectors;
   return outputs.defined() ? mixes.mm(outputs) : mixes;
+}
+
+struct Tokens {
+  at::Tensor rows;                 // unembedding rows, float64 [n, d], centred when asked for
+  std::vector<std::string> names;  // n
+};
+
+Tokens find_tokens(const Json& list, const std::string& where, const Vocabulary& vocabulary, bool centred) {
+  Tokens tokens;
+  std::vector<int64_t> ids;
+  for (size_t i = 0; i < list.size(); ++i) {
+    ids.push_back(vocabulary.id_of(list[i], where + "[" + std::to_string(i) + "]"));
+    tokens.names.push_back(vocabulary.name(ids.back()));
+  }
+  tokens.rows = vocabulary.unembedding.rows(at::tensor(ids, at::kLong));
+  if (!centred) tokens.rows += vocabulary.unembedding.mean();
+  return tokens;
+}
+
+/// One direction: the mean row of some tokens, less that of others.
+void choose_difference(const Json& spec, const Vocabulary& vocabulary, Directions& chosen) {
+  const bool centred = chosen.center == "mean";
+  const auto plus = find_tokens(spec.at("plus"), "directions.plus", vocabulary, centred);
+  chosen.u = plus.rows.mean(0, /*keepdim=*/true);
+  chosen.names = {join(plus.names)};
+  const Json others = spec.value("minus", Json::array());
+  if (others.empty()) return;
+  const auto minus = find_tokens(others, "directions.minus", vocabulary, centred);
+  chosen.u = chosen.u - minus.rows.mean(0, /*keepdim=*/true);
+  chosen.names = {join(plus.names) + " − " + join(minus.names)};
+}
+
+void choose_token_directions(const DecomposeRunConfig& config, const Vocabulary& vocabulary,
+                             const SourceLayer& source, Directions& chosen) {
+  chosen.center = config.center;
+  if (chosen.kind == "tokens") return choose_difference(config.directions, vocabulary, chosen);
+  const auto tokens = find_tokens(config.directions.at("tokens"), "directions.tokens", vocabulary, false);
+  const auto mean = vocabulary.unembedding.mean().unsqueeze(0);
+  chosen.names = tokens.names;
+  chosen.u = config.center == "mean" ? tokens.rows - mean : tokens.rows;
+  const bool cheap = tokens.rows.size(0) >= source.layer.d_hidden() / 8;  // as in solve_eigen
+  if (config.center == "mean" &&
+      (config.energy == Energy::kExact || (config.energy == Energy::kAuto && cheap)))
+    chosen.mean_share = mean_energy_share(source, tokens.rows, mean);
 }
 
 }  // namespace
@@ -165,6 +226,14 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
                 any_of("Bytes for the matrices in work; \"auto\": a quarter of what is free.",
                        {{{"type", "integer"}, {"minimum", 1 << 20}}, {{"enum", {"auto"}}}}))
           .nested("weights", &C::weights, WeightMap::fields())
+          .choice(
+              "surrogate", &C::surrogate,
+              "What stands for a gated layer that is not bilinear: \"none\", it is refused; \"half\", its "
+              "bilinear part, with gate_proj halved.",
+              std::vector<std::pair<std::string, Surrogate>>{{"none", Surrogate::kNone},
+                                                             {"half", Surrogate::kHalf}})
+          .text("tokenizer", &C::tokenizer,
+                "SentencePiece model that names the tokens; empty: the one beside the model's weights.")
           .json(
               "data", &C::data,
               any_of(
@@ -172,14 +241,21 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
                   {{{"type", "null"}}, {{"type", "object"}}}))
           .json("analyses", &C::analyses,
                 {{"type", "array"},
-                 {"items", {{"enum", {"truncation", "exactness", "importance"}}}},
-                 {"description", "Studies of the model with its decomposition, on the test images."}})
+                 {"items", {{"enum", {"truncation", "exactness", "importance", "tokens"}}}},
+                 {"description",
+                  "Studies of the model with its decomposition: on the test images, or (\"tokens\") which "
+                  "tokens the eigenvectors of a language model are near to, and which interact."}})
+          .nested("tokens", &C::tokens, TokenStudyConfig::fields())
           .text("device", &C::device, "auto, cpu, cuda or cuda:N.")
           .integer("threads", &C::threads, "CPU threads; 0: one a core.", between(0, 4096), "threads");
   return table;
 }
 
 void DecomposeRunConfig::check(std::vector<Problem>& problems) const {
+  if (wants_analysis("tokens") && !fold_norm) {
+    problems.push_back({"fold_norm", "true for the analysis \"tokens\"", "false",
+                        "Tokens are vectors before the norm's gain, and so must the eigenvectors be."});
+  }
   if (!directions.is_object() || !directions.contains("kind") || !directions.at("kind").is_string()) {
     problems.push_back({"directions", "an object with a kind", describe(directions), ""});
     return;
@@ -189,12 +265,13 @@ void DecomposeRunConfig::check(std::vector<Problem>& problems) const {
     kinds.push_back(kind);
     if (directions.at("kind") != kind) continue;
     std::vector<std::string> names = {"kind"};
-    for (const auto& [key, schema] : keys) {
-      names.push_back(key);
-      if (!directions.contains(key)) {
-        problems.push_back({"directions." + key, "a value, because kind is \"" + kind + "\"", "none", ""});
-      } else {
-        check_value(directions.at(key), schema, "directions." + key, problems);
+    for (const auto& key : keys) {
+      names.push_back(key.name);
+      if (directions.contains(key.name)) {
+        check_value(directions.at(key.name), key.schema, "directions." + key.name, problems);
+      } else if (key.required) {
+        problems.push_back(
+            {"directions." + key.name, "a value, because kind is \"" + kind + "\"", "none", ""});
       }
     }
     check_keys(directions, names, "directions", problems);
@@ -218,6 +295,15 @@ bool DecomposeRunConfig::wants_layer(int64_t number) const {
   return layers.is_string() || std::find(layers.begin(), layers.end(), Json(number)) != layers.end();
 }
 
+bool DecomposeRunConfig::wants_analysis(const std::string& name) const {
+  return std::find(analyses.begin(), analyses.end(), Json(name)) != analyses.end();
+}
+
+bool DecomposeRunConfig::needs_vocabulary() const {
+  const Json kind = directions.value("kind", Json());
+  return kind == "tokens" || kind == "unembedding" || wants_analysis("tokens");
+}
+
 EigenConfig DecomposeRunConfig::eigen(int64_t dimension) const {
   EigenConfig eigen;
   eigen.k = k.is_string() ? dimension : std::min(k.get<int64_t>(), dimension);
@@ -232,7 +318,8 @@ EigenConfig DecomposeRunConfig::eigen(int64_t dimension) const {
   return eigen;
 }
 
-Directions choose_directions(const DecomposeRunConfig& config, const SourceLayer& source) {
+Directions choose_directions(const DecomposeRunConfig& config, const LayerSource& model,
+                             const SourceLayer& source) {
   const auto kind = config.directions.at("kind").get<std::string>();
   const int64_t d_out = source.layer.d_out();
   Directions chosen;
@@ -242,7 +329,7 @@ Directions choose_directions(const DecomposeRunConfig& config, const SourceLayer
     chosen.output_is = "logits";
     chosen.center = config.center;
     chosen.u = config.center == "mean" ? head - head.mean(0, true) : head;
-    if (config.center == "mean") chosen.mean_share = mean_energy_share(source, head);
+    if (config.center == "mean") chosen.mean_share = mean_energy_share(source, head, head.mean(0, true));
   } else if (kind == "outputs" || kind == "axes") {
     chosen.kind = "axes";
   } else if (kind == "random") {
@@ -253,9 +340,18 @@ Directions choose_directions(const DecomposeRunConfig& config, const SourceLayer
   } else if (kind == "file") {
     chosen.u = directions_from_file(config.directions, d_out);
   } else if (kind == "hosvd") {
-    chosen.u = leading_outputs(config, source);
+    chosen.u = leading_outputs(config, model, source);
+  } else if (kind == "tokens" || kind == "unembedding") {
+    choose_token_directions(config, *model.vocabulary, source, chosen);
   }
   return chosen;
+}
+
+LayerSource load_layers(const std::filesystem::path& path, const DecomposeRunConfig& config) {
+  auto source = load_layers(path, config.source());
+  if (config.needs_vocabulary())
+    source.vocabulary = open_vocabulary(path, config.tokenizer, config.fold_norm);
+  return source;
 }
 
 }  // namespace bilens

@@ -20,6 +20,7 @@
 #include "bilens/run/data_spec.h"
 #include "bilens/run/decomposer.h"
 #include "bilens/run/model_arguments.h"
+#include "bilens/run/token_analysis.h"
 #include "bilens/study/study.h"
 #include "bilens/tensor/device.h"
 
@@ -57,10 +58,11 @@ void subtract_layers(LayerSource& source, const LayerSource& other) {
     layer.layer = subtract(layer.layer, match->layer);
   }
   source.minus_sha256 = other.sha256;
+  if (source.surrogate.is_null()) source.surrogate = other.surrogate;
 }
 
 LayerSource load(const fs::path& path, const DecomposeRunConfig& config) {
-  auto source = load_layers(path, config.weights, config.fold_norm);
+  auto source = load_layers(path, config);
   config.check_model(source);
   return source;
 }
@@ -79,18 +81,16 @@ std::optional<ImageDataConfig> study_data(const DecomposeRunConfig& config, cons
   return data_of_model(spec, source.path);
 }
 
-StudyConfig study_config(const Json& analyses) {
-  const auto wanted = [&](const char* name) {
-    return std::find(analyses.begin(), analyses.end(), Json(name)) != analyses.end();
-  };
-  return {wanted("truncation"), wanted("exactness"), wanted("importance"), StudyConfig{}.examples};
+StudyConfig study_config(const DecomposeRunConfig& config) {
+  return {config.wants_analysis("truncation"), config.wants_analysis("exactness"),
+          config.wants_analysis("importance"), StudyConfig{}.examples};
 }
 
 void study_model(const LayerSource& source, const Decomposition& decomposition,
                  const ImageDataConfig& data_config, const DecomposeRunConfig& config, const fs::path& out) {
   const auto data = load_images(data_config, 0);
   auto model = load_classifier(source.path, at::kCPU);
-  auto study = make_study(model, data.test, decomposition, study_config(config.analyses));
+  auto study = make_study(model, data.test, decomposition, study_config(config));
   study.data = {{"dataset", data_config.dataset}, {"split", "test"}, {"examples", data.test.size()}};
   write_study(out, study, data.test);
 }
@@ -110,18 +110,24 @@ Json summarize_layer(const LayerDecomposition& layer) {
 }
 
 Json summarize(const fs::path& model, const fs::path& out, const Decomposition& decomposition,
-               double seconds) {
+               const std::optional<TokenStudy>& tokens, double seconds) {
   Json layers = Json::array();
-  for (const auto& layer : decomposition.layers) layers.push_back(summarize_layer(layer));
-  return {{"model", model.string()},
-          {"out", out.string()},
-          {"layers", layers},
-          {"seconds", seconds},
-          {"peak_memory_bytes", peak_memory()}};
+  for (const auto& layer : decomposition.layers) {
+    layers.push_back(summarize_layer(layer));
+    if (!tokens) continue;
+    for (const auto& of_layer : tokens->layers) {
+      if (of_layer.layer == layer.layer) layers.back()["tokens"] = summarize_tokens(*tokens, of_layer, layer);
+    }
+  }
+  return {{"model", model.string()}, {"surrogate", decomposition.info.at("surrogate")},
+          {"out", out.string()},     {"layers", layers},
+          {"seconds", seconds},      {"peak_memory_bytes", peak_memory()}};
 }
 
 std::string in_words(const Json& result) {
   std::string text;
+  if (!result.at("surrogate").is_null())
+    text += "surrogate: " + result.at("surrogate").at("meaning").get<std::string>() + "\n";
   for (const auto& layer : result.at("layers")) {
     text += format("layer %lld: %lld directions, ", layer.at("layer").get<long long>(),
                    layer.at("directions").get<long long>());
@@ -131,6 +137,7 @@ std::string in_words(const Json& result) {
       text += format("top %lld, %lld converged, worst residual %.1e\n", layer.at("k").get<long long>(),
                      layer.at("converged").get<long long>(), layer.at("worst_residual").get<double>());
     }
+    for (const auto& card : layer.value("tokens", Json::array())) text += card_in_words(card);
   }
   return text + format_duration(result.at("seconds").get<double>()) + "  " +
          result.at("out").get<std::string>() + "\n";
@@ -147,7 +154,7 @@ Json decompose_model(const fs::path& path, const fs::path& out, const DecomposeR
                      const DecomposeRunOptions& options) {
   const auto begin = std::chrono::steady_clock::now();
   auto source = load(path, config);
-  if (!options.minus.empty()) subtract_layers(source, load(options.minus, config));
+  if (!options.minus.empty()) subtract_layers(source, load_layers(options.minus, config.source()));
   const DirectoryLock lock(out);
   check_out(out, options.resume);
   Decomposition decomposition;
@@ -161,8 +168,11 @@ Json decompose_model(const fs::path& path, const fs::path& out, const DecomposeR
   }
   const auto data = options.minus.empty() ? study_data(config, options.data, source) : std::nullopt;
   if (data) study_model(source, decomposition, *data, config, out);
+  std::optional<TokenStudy> tokens;
+  if (config.wants_analysis("tokens")) tokens = analyse_tokens(source, decomposition, config, out);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   decomposition.info = {{"version", version()},
+                        {"surrogate", source.surrogate},
                         {"model", path.string()},
                         {"model_sha256", source.sha256},
                         {"minus", options.minus.empty() ? Json(nullptr) : Json(options.minus)},
@@ -172,7 +182,7 @@ Json decompose_model(const fs::path& path, const fs::path& out, const DecomposeR
                         {"device", describe_device(choose_device(config.device))},
                         {"seconds", seconds}};
   write_decomposition(out, decomposition);
-  return summarize(path, out, decomposition, seconds);
+  return summarize(path, out, decomposition, tokens, seconds);
 }
 
 constexpr int64_t kLibraryWorkspace = int64_t{60} << 20;  // of the matrix library, seen on 2 threads
@@ -199,7 +209,7 @@ void add_estimate(Outcome& outcome, const LayerSource& source, const DecomposeRu
   bool seconds_known = !outcome.estimate["seconds"].is_null();
   for (const auto& layer : source.layers) {
     if (!config.wants_layer(layer.number)) continue;
-    const auto problem = eigen_problem(layer, choose_directions(config, layer), config);
+    const auto problem = eigen_problem(layer, choose_directions(config, source, layer), config);
     const auto eigen = config.eigen(problem.dimension());
     const auto sizes = eigen_sizes(problem, eigen.k);
     const int64_t result = sizes.n * sizes.k * sizes.d * static_cast<int64_t>(c10::elementSize(dtype));
@@ -216,6 +226,8 @@ void add_estimate(Outcome& outcome, const LayerSource& source, const DecomposeRu
     }
     const auto plan = plan_eigen(sizes, device, eigen);
     memory = std::max({memory, plan.bytes + result, study_bytes(data, sizes.d, sizes.k) + result});
+    if (config.wants_analysis("tokens"))
+      memory = std::max(memory, token_study_bytes(sizes.n, sizes.k, source.vocabulary->size()) + result);
     seconds += plan.operations / measure_product_rate(dtype, device);
     outcome.text += where + plan.describe() + "\n";
   }

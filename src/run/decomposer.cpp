@@ -25,7 +25,7 @@ Decomposer::Decomposer(const LayerSource& source, const DecomposeRunConfig& conf
     : source_(source), config_(config), device_(choose_device(config.device)) {}
 
 Directions Decomposer::choose(const SourceLayer& layer) const {
-  auto directions = choose_directions(config_, layer);
+  auto directions = choose_directions(config_, source_, layer);
   if (directions.kind == "eigenvectors") directions.u = from_layer_above(layer);
   return directions;
 }
@@ -42,6 +42,7 @@ LayerDecomposition Decomposer::describe(const SourceLayer& source, const Directi
   result.dtype = config_.dtype;
   result.input_space = problem.embed.defined() ? "input" : "model";
   result.directions_kind = directions.kind;
+  result.direction_names = directions.names;
   result.output_is = directions.output_is;
   result.center = directions.center;
   result.mean_energy_share = directions.mean_share;
@@ -127,7 +128,8 @@ Factors Decomposer::factorise(const EigenProblem& problem, const EigenPairs& pai
 /// What has to be equal for a run to go on with another's files.
 std::string Decomposer::identify(const SourceLayer& layer, const Directions& directions) const {
   Json config = DecomposeRunConfig::fields().dump(config_);
-  for (const char* free : {"layers", "device", "threads", "memory_limit", "data", "analyses"})
+  for (const char* free :
+       {"layers", "device", "threads", "memory_limit", "data", "analyses", "tokens", "tokenizer"})
     config.erase(free);
   Sha256 hash;
   const auto add = [&](const std::string& text) { hash.update(text.data(), text.size()); };

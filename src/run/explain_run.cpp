@@ -69,7 +69,7 @@ std::vector<LayerDecomposition> decompose_fully(const fs::path& path, const std:
   config.center = "none";
   config.energy = Energy::kOff;
   config.device = device;
-  auto source = load_layers(path, config.weights, config.fold_norm);
+  auto source = load_layers(path);
   std::vector<LayerDecomposition> layers;
   const Decomposer decomposer(source, config);
   for (auto layer : source.layers) {

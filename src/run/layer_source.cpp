@@ -2,8 +2,11 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "bilens/core/log.h"
 #include "bilens/io/weight_names.h"
+#include "bilens/model/llama_config.h"
 #include "bilens/model/model_directory.h"
 #include "bilens/model/paper_classifier.h"
 #include "bilens/model/paper_config.h"
@@ -16,11 +19,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-Error not_bilinear(const fs::path& path, const std::string& gate) {
+Error not_bilinear(const fs::path& path, const std::string& gate, const std::string& instead) {
   return Error(ExitCode::kBadInput,
                {path.string(), "a bilinear gate (\"none\" or hidden_act \"linear\")", "\"" + gate + "\"",
-                "Only bilinear layers have interaction matrices: train with gate \"none\", or convert the "
-                "model first."});
+                "Only bilinear layers have interaction matrices: " + instead});
 }
 
 at::Tensor optional_tensor(const Weights& weights, const std::string& expression) {
@@ -76,7 +78,8 @@ std::string name_of(Gate gate) {
 /// The layers of a classifier under the papers' names, with what its own format has by config.json.
 std::vector<SourceLayer> paper_layers(const Weights& weights, const PaperClassifier& found) {
   const auto& config = found.config;
-  if (config.gate != Gate::kNone) throw not_bilinear(weights.path(), name_of(config.gate));
+  if (config.gate != Gate::kNone)
+    throw not_bilinear(weights.path(), name_of(config.gate), "decompose a model without a gate.");
   std::vector<SourceLayer> layers;
   for (const auto& names : found.mlps) {
     SourceLayer source{names.layer, read_layer(weights, names, false), {}, {}};
@@ -110,27 +113,57 @@ MlpNames mapped(const WeightMap& map) {
   return names;
 }
 
-/// The gate that config.json names, for directories in the Hugging Face layout.
-void refuse_gated(const fs::path& path) {
+/// The hidden_act of a model in the Hugging Face layout or llama2.c's; "" where nothing says what it is.
+std::string activation_of(const fs::path& path, const Weights& weights) {
+  if (weights.llama2c()) return "silu";
   const fs::path file = path / "config.json";
-  if (!fs::is_regular_file(file)) {
-    log_info(path.string() + ": no config.json says what the gate is; it is taken to be bilinear");
-    return;
-  }
+  if (!fs::is_regular_file(file)) return "";
   const Json config = read_json(file, ExitCode::kBadInput);
-  const Json act = config.is_object() ? config.value("hidden_act", Json()) : Json();
-  if (act.is_string() && act != "linear") throw not_bilinear(path, act.get<std::string>());
+  if (!config.is_object()) return "";
+  const Json act = config.value("hidden_act", Json());
+  if (act.is_string()) return act.get<std::string>();
+  return config.value("model_type", Json()) == "llama" ? "silu" : "";  // transformers' default
+}
+
+/// Puts the bilinear part in the place of gated layers, or refuses them.
+void stand_in(LayerSource& source, const Weights& weights, const LayerSourceConfig& config) {
+  const auto activation = config.weights.given() ? "" : activation_of(source.path, weights);
+  if (activation == "linear") return;
+  const auto& known = hidden_act_names();
+  const bool has_half = activation.empty() || std::any_of(known.begin(), known.end(), [&](const auto& item) {
+                          return item.first == activation;
+                        });
+  if (config.surrogate == Surrogate::kHalf && has_half) {
+    for (auto& [number, layer, embed, head] : source.layers) {
+      layer.gate = layer.gate * 0.5;
+      if (layer.gate_bias.defined()) layer.gate_bias = layer.gate_bias * 0.5;
+    }
+    source.surrogate = {{"kind", "half"},
+                        {"hidden_act", activation.empty() ? Json(nullptr) : Json(activation)},
+                        {"meaning",
+                         "The bilinear part of a gated layer, P(½Wx ⊙ Vx), not the layer: the rest of the "
+                         "activation, even in Wx, is left out."}};
+  } else if (!activation.empty()) {
+    throw not_bilinear(source.path, activation,
+                       has_half ? "convert the model first, or set surrogate to \"half\" to decompose the "
+                                  "bilinear part of its layers."
+                                : "convert the model first.");
+  } else {
+    log_info(source.path.string() + ": nothing says what the gate is; it is taken to be bilinear");
+  }
 }
 
 /// The gate of a language model under the papers' names, by its config.json; a learned one has tensors of its
 /// own.
 void refuse_gated(const Weights& weights, const PaperConfig& config) {
+  const std::string instead = "decompose a model without a gate.";
   for (const auto& [name, info] : weights.tensors()) {
-    if (name.find(".mlp.w.gate.") != std::string::npos) throw not_bilinear(weights.path(), name);
+    if (name.find(".mlp.w.gate.") != std::string::npos) throw not_bilinear(weights.path(), name, instead);
   }
   if (config.keys.empty())
     log_info(weights.path().string() + ": no config.json says what the gate is; it is taken to be bilinear");
-  if (const Gate gate = config.gate(); gate != Gate::kNone) throw not_bilinear(weights.path(), name_of(gate));
+  if (const Gate gate = config.gate(); gate != Gate::kNone)
+    throw not_bilinear(weights.path(), name_of(gate), instead);
 }
 
 }  // namespace
@@ -146,7 +179,9 @@ const FieldTable<WeightMap>& WeightMap::fields() {
   return table;
 }
 
-LayerSource load_layers(const fs::path& path, const WeightMap& map, bool fold_norm) {
+LayerSource load_layers(const fs::path& path, const LayerSourceConfig& config) {
+  const auto& map = config.weights;
+  const bool fold_norm = config.fold_norm;
   const Weights weights(path);
   LayerSource source;
   source.path = path;
@@ -159,11 +194,11 @@ LayerSource load_layers(const fs::path& path, const WeightMap& map, bool fold_no
   } else if (!is_paper_transformer(weights) && has_config && read_model_type(path) == "bilinear_mlp") {
     source.classifier = read_classifier_config(path);
     if (source.classifier->gate != Gate::kNone) {
-      throw not_bilinear(path, name_of(source.classifier->gate));
+      throw not_bilinear(path, name_of(source.classifier->gate), "train with gate \"none\".");
     }
     source.layers = classifier_layers(weights, *source.classifier);
   } else {
-    is_paper_transformer(weights) ? refuse_gated(weights, PaperConfig::beside(path)) : refuse_gated(path);
+    if (is_paper_transformer(weights)) refuse_gated(weights, PaperConfig::beside(path));
     for (const auto& names : find_mlps(weights)) {
       source.layers.push_back({names.layer, read_layer(weights, names, fold_norm), {}, {}});
     }
@@ -175,6 +210,8 @@ LayerSource load_layers(const fs::path& path, const WeightMap& map, bool fold_no
          "none",
          "Name the tensors in the config: \"weights\": {\"gate\": ..., \"up\": ..., \"down\": ...}."});
   }
+  const bool papers = find_paper_classifier(weights).has_value() || is_paper_transformer(weights);
+  if (map.given() || !(source.classifier || papers)) stand_in(source, weights, config);
   for (const auto& layer : source.layers)
     check_layer(layer.layer, path.string() + ": layer " + std::to_string(layer.number));
   return source;

@@ -35,6 +35,10 @@ void check_layer(const BilinearLayer& layer, const std::string& name);
 /// term is u·Ex, which the caller adds).
 BilinearLayer fold_input(const BilinearLayer& layer, const at::Tensor& embed);
 
+/// The layer with gate unit k beside up unit π(k): the same matrices row by row, but who multiplies whom is
+/// undone. A control. @param order π, int64 [h]
+BilinearLayer permute_up(const BilinearLayer& layer, const at::Tensor& order);
+
 /// y_a − y_b as one layer: [W_a; W_b], [V_a; V_b], [P_a, −P_b], biases likewise; two residuals cancel.
 /// @throws Error(kBadInput) when the layers do not share input and output spaces, or only one has a residual
 BilinearLayer subtract(const BilinearLayer& a, const BilinearLayer& b);

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "bilens/analysis/eigen.h"
 #include "bilens/analysis/factors.h"
@@ -18,7 +19,8 @@ struct LayerDecomposition {
   std::string dtype = "float32";
   std::string input_space = "model";  // "input": the embedding is folded in
   std::string directions_kind = "outputs";
-  std::string output_is = "hidden";  // "logits": the directions are the head's rows
+  std::vector<std::string> direction_names;  // of tokens, one a direction; else none
+  std::string output_is = "hidden";          // "logits": the directions are the head's rows
   std::string center = "none";
   std::optional<double> mean_energy_share;  // of the mean direction, in Σ‖Q‖² before centring
   at::Tensor directions;                    // [n, d_out]; undefined: the identity

@@ -39,6 +39,8 @@ class Tokenizer {
 
   /// The piece as the model names it: "▁This", "<0x0A>". @throws as decode
   std::string piece(int32_t id) const;
+  /// The id of the piece of this very name, or -1.
+  int32_t id_of(const std::string& piece) const;
   /// The byte that the piece stands for, or -1 when it is no byte.
   int byte_of(int32_t id) const;
 

@@ -7,6 +7,7 @@
 #include "bilens/analysis/rotation.h"
 #include "bilens/analysis/sparse_eigen.h"
 #include "bilens/run/layer_source.h"
+#include "bilens/study/token_study.h"
 
 namespace bilens {
 
@@ -34,8 +35,11 @@ struct DecomposeRunConfig {
   std::string effective_rank = "known";
   Json memory_limit = "auto";
   WeightMap weights;
+  Surrogate surrogate = Surrogate::kNone;
+  std::string tokenizer;
   Json data;
   Json analyses = {"truncation", "exactness", "importance"};
+  TokenStudyConfig tokens;  // of the analysis of that name
   std::string device = "auto";
   int64_t threads = 0;
 
@@ -46,9 +50,14 @@ struct DecomposeRunConfig {
   /// Contradictions that the table cannot see, such as keys that a kind of directions does not have.
   void check(std::vector<Problem>& problems) const;
 
+  /// How layers are to be read.
+  LayerSourceConfig source() const { return {weights, fold_norm, surrogate}; }
   bool wants_layer(int64_t number) const;
   /// @throws Error(kUsage) for a model that `traceless` would change
   void check_model(const LayerSource& source) const;
+  bool wants_analysis(const std::string& name) const;
+  /// Whether directions or analyses speak of tokens.
+  bool needs_vocabulary() const;
   /// What the eigen-solvers take of this, for vectors of a dimension. "auto" memory is a quarter of what is
   /// free.
   EigenConfig eigen(int64_t dimension) const;
@@ -58,12 +67,18 @@ struct DecomposeRunConfig {
 struct Directions {
   at::Tensor u;  // [n, d_out] float64; undefined: the identity
   std::string kind, output_is = "hidden", center = "none";
+  std::vector<std::string> names;    // of tokens, or none
   std::optional<double> mean_share;  // n‖Q̄‖² / Σ‖Q_u‖² before centring
 };
 
 /// The head's rows, centred when asked for, where the layer reaches it linearly; else every output axis; or
-/// what the config's `directions` name. "eigenvectors" is resolved by the caller, who has the other layer.
+/// what the config's `directions` name, tokens by the model's vocabulary. "eigenvectors" is resolved by the
+/// caller, who has the other layer.
 /// @throws Error(kUsage, kBadInput)
-Directions choose_directions(const DecomposeRunConfig& config, const SourceLayer& source);
+Directions choose_directions(const DecomposeRunConfig& config, const LayerSource& model,
+                             const SourceLayer& source);
+
+/// The layers of a model as a config reads them, and its vocabulary where the config needs one.
+LayerSource load_layers(const std::filesystem::path& path, const DecomposeRunConfig& config);
 
 }  // namespace bilens

@@ -7,6 +7,7 @@
 
 #include "bilens/analysis/bilinear_layer.h"
 #include "bilens/model/image_classifier.h"
+#include "bilens/run/vocabulary.h"
 
 namespace bilens {
 
@@ -16,6 +17,19 @@ struct WeightMap {
 
   bool given() const { return !gate.empty() || !up.empty() || !down.empty(); }
   static const FieldTable<WeightMap>& fields();
+};
+
+/// What stands for a gated layer P(f(Wx + b) ⊙ (Vx + c)) that is no bilinear one.
+enum class Surrogate {
+  kNone,  // nothing: such a layer is refused
+  kHalf   // P(½(Wx + b) ⊙ (Vx + c)): SiLU, GELU and ReLU are z/2 and a rest that is even in z
+};
+
+/// How a model's layers are to be read.
+struct LayerSourceConfig {
+  WeightMap weights;
+  bool fold_norm = true;
+  Surrogate surrogate = Surrogate::kNone;
 };
 
 /// A layer to be decomposed, as stored, on the CPU.
@@ -32,14 +46,17 @@ struct LayerSource {
   std::string sha256;
   std::string minus_sha256;                    // of the model that was subtracted; "": none
   std::optional<ClassifierConfig> classifier;  // of an image classifier's directory
+  std::optional<Vocabulary> vocabulary;        // of a language model, where somebody asked for it
+  Json surrogate;                              // what the layers stand for, where they do; else null
   std::vector<SourceLayer> layers;
 };
 
 /// Reads a model directory or a weight file: what `weights` names; else an image classifier, ours or the
 /// papers', by its config.json; else every gated MLP of a known format (io/weight_names.h). With `fold_norm`
 /// the gain of an RMSNorm in front of an MLP goes into W and V, and its input is the normed one before the
-/// gain.
-/// @throws Error(kBadInput): no such layers, a gate that is not bilinear, shapes that do not fit
-LayerSource load_layers(const std::filesystem::path& path, const WeightMap& weights, bool fold_norm);
+/// gain. `vocabulary` is left empty.
+/// @throws Error(kBadInput): no such layers, a gate that is not bilinear and has no surrogate, shapes that do
+/// not fit
+LayerSource load_layers(const std::filesystem::path& path, const LayerSourceConfig& config = {});
 
 }  // namespace bilens
