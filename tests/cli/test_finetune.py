@@ -3,7 +3,7 @@
 import json
 import signal
 
-from bilens_cli import TestCase, read_metrics, run, start, stop, wait_for
+from bilens_cli import ROOT, TestCase, read_metrics, run, start, stop, wait_for
 from texts import stories
 
 
@@ -126,6 +126,9 @@ class Finetune(TestCase):
         self.check(run("finetune", self.write("bare.json", json.dumps(config)), "--out", self.folder / "bad"), 2, "teacher")
         self.finetune("bilinear", stages=[{"kind": "calibrate", "tokens": 4000}])
         refuse(2, "hidden_act", "a bilinear model", teacher=str(self.folder / "bilinear/model"))
+        shipped = {"teacher": self.teacher, "data.path": self.text, "data.context": 32, "train.batch_size": 2, "train.warmup_steps": 0}
+        flags = [part for key, value in shipped.items() for part in ("--set", f"{key}={value}")]
+        self.check(run("finetune", ROOT / "configs/finetune-stories260k.json", *flags, "--out", self.folder / "bad", "--dry-run"), 0)
         dry = self.document(self.check(run("finetune", self.config(), "--out", self.folder / "bad", "--dry-run", "--json"), 0))
         self.assertGreater(dry["estimate"]["seconds"], 0)
         self.assertFalse((self.folder / "bad").exists())

@@ -7,7 +7,7 @@ import struct
 
 import numpy
 
-from bilens_cli import TestCase, read_metrics, run, start, stop, wait_for
+from bilens_cli import ROOT, TestCase, read_metrics, run, start, stop, wait_for
 from texts import stories
 
 class TrainText(TestCase):
@@ -160,6 +160,13 @@ class TrainText(TestCase):
         few = self.write("few.txt", "One dog ran home.\n<|endoftext|>\nThe cat sat.")
         self.refuse(3, "at least one sequence", data={"context": 600, "path": str(few), "split": "train"},
                     model={"max_position_embeddings": 600})
+
+    def test_the_shipped_configs_are_valid(self):
+        for name in ("tinystories-tiny.json", "tinystories-30m.json"):
+            smaller = {"data.path": self.text, "data.tokenizer": self.tokenizer, "data.context": 32, "train.batch_size": 2,
+                       "train.warmup_steps": 0}
+            flags = [part for key, value in smaller.items() for part in ("--set", f"{key}={value}")]
+            self.check(run("train", ROOT / "configs" / name, *flags, "--out", self.folder / "run", "--dry-run"), 0)
 
     def test_a_run_that_diverges_says_so(self):
         config = self.config(train={"learning_rate": 1e30, "steps": 40, "clip_norm": 0.0})
