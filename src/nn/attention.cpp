@@ -22,10 +22,13 @@ bool has_kernel(const at::Tensor& x) { return x.device().is_cpu() && x.scalar_ty
 /// For every sequence and key-value head, on all threads.
 template <class Body>
 void for_heads(const AttentionCall& call, int64_t batch, bool backward, const Body& body) {
-  const auto size = static_cast<size_t>(cpu_kernels().attention_scratch(call, backward));
+  const int64_t size = cpu_kernels().attention_scratch(call, backward);
   at::parallel_for(0, batch * call.kv_heads, 1, [&](int64_t begin, int64_t end) {
-    std::vector<float> scratch(size);
-    for (int64_t i = begin; i < end; ++i) body(i / call.kv_heads, i % call.kv_heads, scratch.data());
+    // A tensor is aligned to 64 bytes, so that no vector lies across two cache lines.
+    const auto scratch = at::empty({size}, at::kFloat);
+    for (int64_t i = begin; i < end; ++i) {
+      body(i / call.kv_heads, i % call.kv_heads, scratch.mutable_data_ptr<float>());
+    }
   });
 }
 

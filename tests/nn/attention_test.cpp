@@ -42,13 +42,15 @@ at::Tensor composed(const at::Tensor& qkv, const AttentionHeads& heads, const Ro
 }
 
 TEST_CASE("attention and its gradients are those of the composition in float64") {
-  const std::vector<AttentionHeads> shapes = {{1, 1, 2}, {4, 4, 8}, {6, 2, 6}, {8, 1, 32}};
+  const std::vector<AttentionHeads> shapes = {{1, 1, 2},  {4, 4, 8},  {8, 4, 8}, {6, 2, 6},
+                                              {2, 1, 10}, {4, 2, 16}, {8, 1, 32}};
   for (const auto& heads : shapes) {
     for (const int64_t tokens : {1, 5, 67}) {
       const auto table = angles(tokens, heads.head_dim);
       const auto in = normal({2, tokens, (heads.heads + 2 * heads.kv_heads) * heads.head_dim}, 3);
       auto starts = at::zeros({2, tokens}, at::kLong);
-      if (tokens > 4) starts[1].narrow(0, 3, tokens - 3).fill_(3);  // the second row has two documents
+      if (tokens > 4) starts[1].narrow(0, 3, tokens - 3).fill_(3);  // the second row has documents
+      if (tokens > 40) starts[1].narrow(0, 38, tokens - 38).fill_(38);
       const auto slow = [&](const std::vector<at::Tensor>& t) {
         return composed(t[0], heads, table, starts);
       };
@@ -73,12 +75,12 @@ TEST_CASE("without documents, every token sees all before it") {
 }
 
 TEST_CASE("tokens one by one with a cache give what all together give") {
-  const AttentionHeads heads{4, 2, 6};
-  const int64_t tokens = 13;
-  const auto table = angles(tokens, 6);
-  const auto in = normal({2, tokens, 48}, 5).to(at::kFloat);
+  const int64_t d = GENERATE(6, 16), tokens = 13;
+  const AttentionHeads heads{4, 2, d};
+  const auto table = angles(tokens, d);
+  const auto in = normal({2, tokens, 8 * d}, 5).to(at::kFloat);
   const auto all = causal_attention(in, heads, table);
-  LayerCache cache{at::zeros({2, 2, tokens, 6}), at::zeros({2, 2, tokens, 6})};
+  LayerCache cache{at::zeros({2, 2, tokens, d}), at::zeros({2, 2, tokens, d})};
   for (const auto& [past, count] : std::vector<std::pair<int64_t, int64_t>>{{0, 5}, {5, 1}, {6, 1}, {7, 6}}) {
     const auto part = cached_attention(in.narrow(1, past, count).contiguous(), heads, table, cache, past);
     CHECK((part - all.narrow(1, past, count)).abs().max().item<float>() < 50 * kEps);

@@ -3,7 +3,8 @@
 // Causal attention of one sequence and key-value head, a block of queries at a time: scores of a block stand
 // whole in cache, never those of the sequence. Included by cpu_kernels.cpp only.
 
-#include "cpu_kernels.h"
+#include "attention_narrow.h"
+#include "attention_rows.h"
 #include "exponential.h"
 #include "matrix_tiles.h"
 
@@ -12,35 +13,6 @@ namespace bilens {
 namespace {
 
 constexpr int64_t kQueries = 36;  // rows of a block, a multiple of both heights of a tile
-
-int64_t padded(int64_t size) { return (size + kWidthMultiple - 1) / kWidthMultiple * kWidthMultiple; }
-
-/// x, turned to its position p where there are angles: pairs (x_i, x_{i + d/2}) by p ω_i, times `scale`.
-/// With `back` by −p ω_i.
-void rotate(const AttentionCall& call, const float* x, int64_t position, bool turn, bool back, float scale,
-            float* out, int64_t out_stride) {
-  const int64_t half = call.head_dim / 2;
-  if (!turn) {
-    for (int64_t i = 0; i < 2 * half; ++i) out[i * out_stride] = scale * x[i];
-    return;
-  }
-  const float *cosine = call.cosine + position * half, *sine = call.sine + position * half;
-  const float sign = back ? -scale : scale;
-  for (int64_t i = 0; i < half; ++i) {
-    const float a = x[i], b = x[i + half], c = scale * cosine[i], s = sign * sine[i];
-    out[i * out_stride] = a * c - b * s;
-    out[(i + half) * out_stride] = b * c + a * s;
-  }
-}
-
-int64_t start_of(const AttentionCall& call, int64_t b, int64_t token) {
-  return call.starts == nullptr ? 0 : call.starts[b * call.keys + token];
-}
-
-/// The position of a token in its document.
-int64_t position_of(const AttentionCall& call, int64_t b, int64_t token) {
-  return token - start_of(call, b, token);
-}
 
 /// The queries of a block and the keys that any of them sees.
 struct Block {
@@ -133,6 +105,11 @@ struct Scratch {
 };
 
 int64_t attention_scratch(const AttentionCall& call, bool backward) {
+  int64_t size;
+  if (dispatch_narrow(call.head_dim,
+                      [&]<int kDim>() { size = narrow_attention_scratch<kDim>(call, backward); })) {
+    return size;
+  }
   const int64_t keys = padded(call.keys), width = padded(call.head_dim);
   return backward ? keys * (5 * width + 2 * kQueries) + kQueries * (3 * width + 3)
                   : keys * (2 * width + kQueries) + kQueries * (2 * width + 2);
@@ -140,6 +117,11 @@ int64_t attention_scratch(const AttentionCall& call, bool backward) {
 
 void attention(const AttentionCall& call, const float* q, const float* k, const float* v, float* out,
                float* log_sums, int64_t b, int64_t kv_head, float* buffer) {
+  if (dispatch_narrow(call.head_dim, [&]<int kDim>() {
+        narrow_attention<kDim>(call, q, k, v, out, log_sums, b, kv_head, buffer);
+      })) {
+    return;
+  }
   const int64_t keys = padded(call.keys), d = call.head_dim, width = padded(d);
   Scratch scratch{buffer};
   float* columns_k = scratch.take(width * keys);
@@ -177,6 +159,12 @@ void attention(const AttentionCall& call, const float* q, const float* k, const 
 void attention_backward(const AttentionCall& call, const float* grad, const float* q, const float* k,
                         const float* v, const float* out, const float* log_sums, float* grad_q, float* grad_k,
                         float* grad_v, int64_t b, int64_t kv_head, float* buffer) {
+  if (dispatch_narrow(call.head_dim, [&]<int kDim>() {
+        narrow_attention_backward<kDim>(call, grad, q, k, v, out, log_sums, grad_q, grad_k, grad_v, b,
+                                        kv_head, buffer);
+      })) {
+    return;
+  }
   const int64_t keys = padded(call.keys), d = call.head_dim, width = padded(d);
   Scratch scratch{buffer};
   float* columns_k = scratch.take(width * keys);
