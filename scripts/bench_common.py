@@ -47,9 +47,9 @@ def table(head, rows):
     return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows]) + "\n"
 
 
-def keep(name, options, text):
+def keep(name, options, text, how=None):
     """Prints a benchmark's tables and puts them between its marks in docs/benchmarks.md."""
-    note = (f"`scripts/bench.sh {name}`, {datetime.date.today()}, {options.device}, median of {options.rounds}, interleaved. "
+    note = (f"`scripts/bench.sh {name}`, {datetime.date.today()}, {options.device}, {how or f'median of {options.rounds}, interleaved'}. "
             f"Machine: {machine()}.\n\n")
     print("\n" + note + text)
     file = ROOT / "docs/benchmarks.md"

@@ -69,12 +69,11 @@ def main():
         rows.append((arm, f"{rate:g}", f"{untrained['loss'] - untrained['teacher_loss']:+.3f}", f"{mean('loss'):.4f}",
                      f"{statistics.mean(gaps):+.4f}{spread}", f"{mean('divergence'):.4f}", f"{100 * mean('agreement'):.1f}%"))
     test = accounts[0]["test"]
-    tokens = options.steps * 16 * 512
+    tokens = accounts[0]["trained_tokens"]
     note = (f"{tokens / 1e6:.2f} M tokens, {accounts[0]['epochs']:.2f} epochs, {len(options.seeds)} seed(s), rates "
             f"{', '.join(f'{rate:g}' for rate in options.rates)}; the teacher itself has test loss {test['teacher_loss']:.4f} on {test['tokens']:,} tokens.\n\n")
-    options.rounds = 1
     keep("finetune", options, note + table(("arm", "rate", "untrained, above the teacher (validation)", "test loss", "above *continue*",
-                                            "KL to the teacher", "top-1 agreement"), rows))
+                                            "KL to the teacher", "top-1 agreement"), rows), "one run a seed")
 
 
 if __name__ == "__main__":

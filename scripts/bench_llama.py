@@ -14,14 +14,14 @@ SHAPES = {"dim 288, 6 layers, vocabulary 4096, 8 × 256": ((288, 6, 6, 6, 768, 4
 NEW_TOKENS = 250
 
 
-def train(options, folder, shape, steps, act="linear"):
+def train(options, folder, shape, steps):
     """Trains on random tokens; `steps` and one before them, whose time does not count."""
     dim, layers, heads, kv_heads, hidden, vocabulary, batch, sequence = shape
     tokens = numpy.random.default_rng(0).integers(3, vocabulary, (steps + 2) * batch * (sequence + 1)).astype("<u2")
     (folder / "tokens.bin").write_bytes(tokens.tobytes())
     settings = {"model": {"type": "llama", "vocab_size": vocabulary, "hidden_size": dim, "intermediate_size": hidden,
                           "num_hidden_layers": layers, "num_attention_heads": heads, "num_key_value_heads": kv_heads,
-                          "max_position_embeddings": max(sequence, 512), "hidden_act": act},
+                          "max_position_embeddings": max(sequence, 512), "hidden_act": "linear"},
                 "data": {"dataset": "tokens", "path": str(folder / "tokens.bin"), "context": sequence, "packing": "plain",
                          "split": "train", "held_out": 0.0},
                 "train": {"steps": steps + 1, "batch_size": batch, "learning_rate": 1e-4}}

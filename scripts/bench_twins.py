@@ -18,7 +18,8 @@ def train(options, act, seed):
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     validation = [r for r in records if r.get("split") == "validation"][-1]["loss"]
     last = [r for r in records if "split" not in r][-1]
-    tokens = last["step"] * 16 * 512
+    config = json.loads((run / "config.json").read_text())
+    tokens = last["step"] * config["train"]["batch_size"] * config["data"]["context"]
     print(f"{act}, seed {seed}: validation {validation:.4f}, test {result['loss']:.4f}", flush=True)
     return validation, result["loss"], tokens, tokens / last["tokens_per_second"]
 
@@ -29,7 +30,6 @@ def main():
     parser.add_argument("--tokenizer", type=pathlib.Path, default=ROOT / "data/tinystories/tokenizer-512")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "runs/twins", help="runs that are there are not repeated")
     options = parser.parse_args()
-    options.rounds = len(SEEDS)
     if not options.data.is_file():
         sys.exit(f"{options.data}: no text there. Run scripts/get_data.sh tinystories, or name a file with --data.")
     if not options.tokenizer.exists():
@@ -45,7 +45,7 @@ def main():
     gaps = [[ours[place] - theirs[place] for ours, theirs in zip(found["bilinear"], found["SwiGLU"])] for place in range(2)]
     for part, gap in zip(("validation", "test"), gaps):
         rows.append((f"bilinear − SwiGLU, {part}", *(f"{value:+.4f}" for value in gap), f"{statistics.mean(gap):+.4f}", "", ""))
-    keep("twins", options, table(("loss, nats a token", *(f"seed {seed}" for seed in SEEDS), "mean", "tokens", "time of a run"), rows))
+    keep("twins", options, table(("loss, nats a token", *(f"seed {seed}" for seed in SEEDS), "mean", "tokens", "time of a run"), rows), "one run a seed")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-#include <ATen/core/grad_mode.h>
+#include <algorithm>
 
 #include "bilens/core/files.h"
-#include "bilens/core/log.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/text.h"
 #include "bilens/run/language_model.h"
@@ -12,7 +11,6 @@
 #include "bilens/train/calibration.h"
 #include "bilens/train/finetune_task.h"
 #include "bilens/train/text_comparison.h"
-#include "bilens/train/text_evaluation.h"
 
 namespace bilens {
 
@@ -85,13 +83,11 @@ const FieldTable<FinetuneRunConfig>& FinetuneRunConfig::fields() {
               {{"type", "array"},
                {"description",
                 "What is done, in this order: \"calibrate\" in closed form, then \"anneal\" and \"settle\", "
-                "which "
-                "share the steps of `train`."},
+                "which share the steps of `train`."},
                {"items", stage}})
         .choice("baseline", &C::baseline,
                 "In place of the stages: train the gated model on (\"continue\"), or the model with SiLU "
-                "replaced by "
-                "half the identity at once (\"cold\"), for as many steps.",
+                "replaced by half the identity at once (\"cold\"), for as many steps.",
                 {{"none", Baseline::kNone}, {"continue", Baseline::kContinue}, {"cold", Baseline::kCold}})
         .nested("train", &C::train, FinetuneTrainConfig::fields());
     return add_run_fields(fields);
@@ -294,9 +290,11 @@ class FinetuneJob : public TrainingJob {
   /// The model that training begins with. What the closed-form stage gives is kept in OUT/calibrated, so that
   /// a resumed run goes on with the same.
   LlamaDecoder begin(LlamaDecoder& teacher, at::Device device, const fs::path& out, Json& account) const {
-    if (config_.baseline == Baseline::kCold) return fold_half(load_student(device));
-    if (!stages_.calibrate)
-      return stages_.anneal || !stages_.settle ? load_student(device) : fold_half(load_student(device));
+    if (!stages_.calibrate) {
+      auto student = load_student(device);
+      const bool swaps = stages_.settle && !stages_.anneal;
+      return swaps ? fold_half(student) : student;
+    }
     const fs::path kept = out / "calibrated";
     if (!fs::exists(kept)) {
       const auto made =

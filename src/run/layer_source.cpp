@@ -187,7 +187,9 @@ LayerSource load_layers(const fs::path& path, const LayerSourceConfig& config) {
   source.path = path;
   source.sha256 = weights.sha256();
   const bool has_config = fs::is_regular_file(path / "config.json");
+  bool may_be_gated = false;  // what is known to be bilinear needs nothing in its place
   if (map.given()) {
+    may_be_gated = true;
     source.layers.push_back({0, read_layer(weights, mapped(map), fold_norm), {}, {}});
   } else if (const auto found = find_paper_classifier(weights)) {
     source.layers = paper_layers(weights, *found);
@@ -198,7 +200,8 @@ LayerSource load_layers(const fs::path& path, const LayerSourceConfig& config) {
     }
     source.layers = classifier_layers(weights, *source.classifier);
   } else {
-    if (is_paper_transformer(weights)) refuse_gated(weights, PaperConfig::beside(path));
+    may_be_gated = !is_paper_transformer(weights);
+    if (!may_be_gated) refuse_gated(weights, PaperConfig::beside(path));
     for (const auto& names : find_mlps(weights)) {
       source.layers.push_back({names.layer, read_layer(weights, names, fold_norm), {}, {}});
     }
@@ -210,8 +213,7 @@ LayerSource load_layers(const fs::path& path, const LayerSourceConfig& config) {
          "none",
          "Name the tensors in the config: \"weights\": {\"gate\": ..., \"up\": ..., \"down\": ...}."});
   }
-  const bool papers = find_paper_classifier(weights).has_value() || is_paper_transformer(weights);
-  if (map.given() || !(source.classifier || papers)) stand_in(source, weights, config);
+  if (may_be_gated) stand_in(source, weights, config);
   for (const auto& layer : source.layers)
     check_layer(layer.layer, path.string() + ": layer " + std::to_string(layer.number));
   return source;

@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "bilens/core/files.h"
 #include "bilens/core/log.h"
 #include "bilens/core/memory.h"
