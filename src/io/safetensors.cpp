@@ -175,17 +175,18 @@ std::string start_safetensors(std::vector<TensorSpec>& specs, const Json& metada
   return size + text;
 }
 
-void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors, const Json& metadata) {
+void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors, const Json& metadata,
+                       std::optional<at::ScalarType> dtype) {
   std::vector<TensorSpec> specs;
   std::map<std::string, at::Tensor> by_name;
   for (const auto& [name, tensor] : tensors) {
-    specs.push_back({name, tensor.scalar_type(), tensor.sizes().vec()});
+    specs.push_back({name, dtype.value_or(tensor.scalar_type()), tensor.sizes().vec()});
     by_name[name] = tensor;
   }
   AtomicFile file(path);
   file.write(start_safetensors(specs, metadata));
   for (const auto& spec : specs) {
-    const auto dense = by_name.at(spec.name).detach().cpu().contiguous();
+    const auto dense = by_name.at(spec.name).detach().to(at::kCPU, spec.dtype).contiguous();
     file.write(dense.const_data_ptr(), dense.numel() * dense.element_size());
   }
   file.commit();

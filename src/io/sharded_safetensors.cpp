@@ -11,12 +11,17 @@ namespace {
 
 const Json kMetadata = {{"format", "pt"}};
 
-std::vector<NamedTensors> split(const NamedTensors& tensors, int64_t max_bytes) {
+int64_t stored_bytes(const at::Tensor& tensor, std::optional<at::ScalarType> dtype) {
+  return tensor.numel() * static_cast<int64_t>(c10::elementSize(dtype.value_or(tensor.scalar_type())));
+}
+
+std::vector<NamedTensors> split(const NamedTensors& tensors, std::optional<at::ScalarType> dtype,
+                                int64_t max_bytes) {
   std::vector<NamedTensors> shards;
   NamedTensors current;
   int64_t bytes = 0;
   for (const auto& item : tensors) {
-    const auto size = static_cast<int64_t>(item.second.nbytes());
+    const int64_t size = stored_bytes(item.second, dtype);
     if (size > max_bytes) {
       shards.push_back({item});
       continue;
@@ -35,17 +40,18 @@ std::vector<NamedTensors> split(const NamedTensors& tensors, int64_t max_bytes) 
 }  // namespace
 
 void write_sharded_safetensors(const std::filesystem::path& directory, const NamedTensors& tensors,
-                               int64_t max_shard_bytes) {
-  const auto shards = split(tensors, max_shard_bytes);
-  if (shards.size() == 1) return write_safetensors(directory / "model.safetensors", shards[0], kMetadata);
+                               std::optional<at::ScalarType> dtype, int64_t max_shard_bytes) {
+  const auto shards = split(tensors, dtype, max_shard_bytes);
+  if (shards.size() == 1)
+    return write_safetensors(directory / "model.safetensors", shards[0], kMetadata, dtype);
   std::map<std::string, std::string> shard_of;
   int64_t bytes = 0, parameters = 0;
   for (size_t i = 0; i < shards.size(); ++i) {
     const std::string name = format("model-%05zu-of-%05zu.safetensors", i + 1, shards.size());
-    write_safetensors(directory / name, shards[i], kMetadata);
+    write_safetensors(directory / name, shards[i], kMetadata, dtype);
     for (const auto& [tensor, value] : shards[i]) {
       shard_of[tensor] = name;
-      bytes += static_cast<int64_t>(value.nbytes());
+      bytes += stored_bytes(value, dtype);
       parameters += value.numel();
     }
   }

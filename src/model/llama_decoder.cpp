@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <stdexcept>
@@ -56,7 +57,7 @@ at::Tensor document_starts(const at::Tensor& tokens, int64_t first) {
 }
 
 LlamaDecoder::LlamaDecoder(const LlamaConfig& config, at::Device device, uint64_t seed) : config_(config) {
-  auto weights = allocate(config, at::TensorOptions(at::kFloat));
+  auto weights = allocate(config, at::kCPU);
   const auto generator = make_generator(at::kCPU, seed);
   for (const auto& [name, shape] : config.parameter_shapes()) {
     auto& weight = weights.at(name);
@@ -67,7 +68,7 @@ LlamaDecoder::LlamaDecoder(const LlamaConfig& config, at::Device device, uint64_
     }
   }
   if (!device.is_cpu()) {
-    auto there = allocate(config, at::TensorOptions(at::kFloat).device(device));
+    auto there = allocate(config, device);
     for (auto& [name, weight] : there) weight.copy_(weights.at(name));
     weights = std::move(there);
   }
@@ -79,8 +80,10 @@ LlamaDecoder::LlamaDecoder(const LlamaConfig& config, std::map<std::string, at::
   bind(std::move(weights));
 }
 
-std::map<std::string, at::Tensor> LlamaDecoder::allocate(const LlamaConfig& config,
-                                                         const at::TensorOptions& options) {
+std::map<std::string, at::Tensor> LlamaDecoder::allocate(
+    const LlamaConfig& config, at::Device device,
+    const std::function<at::ScalarType(const std::string&)>& dtype_of) {
+  const auto options_of = [&](const std::string& name) { return at::device(device).dtype(dtype_of(name)); };
   std::map<std::string, at::Tensor> weights;
   const auto shapes = config.parameter_shapes();
   const std::map<std::string, std::vector<int64_t>> shape_of(shapes.begin(), shapes.end());
@@ -88,12 +91,12 @@ std::map<std::string, at::Tensor> LlamaDecoder::allocate(const LlamaConfig& conf
     for (const auto& pack : packs()) {
       std::vector<int64_t> rows;
       for (const auto& name : pack) rows.push_back(shape_of.at(layer_name(layer, name))[0]);
-      const auto parts = packed_rows(rows, config.hidden_size, options);
+      const auto parts = packed_rows(rows, config.hidden_size, options_of(layer_name(layer, pack[0])));
       for (size_t i = 0; i < pack.size(); ++i) weights[layer_name(layer, pack[i])] = parts[i].detach();
     }
   }
   for (const auto& [name, shape] : shapes) {
-    if (weights.count(name) == 0) weights[name] = at::empty(shape, options);
+    if (weights.count(name) == 0) weights[name] = at::empty(shape, options_of(name));
   }
   return weights;
 }
@@ -169,7 +172,8 @@ void LlamaDecoder::set_betas(std::vector<double> betas) {
 }
 
 at::Tensor LlamaDecoder::computed(const at::Tensor& weight) const {
-  return weight.defined() ? weight.to(dtype_) : weight;
+  const bool differs = weight.defined() && weight.scalar_type() != dtype_;
+  return differs ? weight.to(dtype_) : weight;
 }
 
 std::vector<at::Tensor> LlamaDecoder::computed(const std::vector<at::Tensor>& weights) const {
@@ -241,7 +245,7 @@ at::Tensor LlamaDecoder::final_states(const at::Tensor& tokens, const ForwardOpt
 }
 
 at::Tensor LlamaDecoder::logits(const at::Tensor& states) {
-  return linear(states, {computed(head_)}).to(at::kFloat);
+  return bilens::linear(states, {computed(head_)}).to(at::kFloat);  // not at::linear
 }
 
 at::Tensor LlamaDecoder::loss_sum(const at::Tensor& tokens, const at::Tensor& targets,
@@ -253,14 +257,13 @@ at::Tensor LlamaDecoder::distillation_sum(const at::Tensor& tokens, const at::Te
                                           LlamaDecoder& teacher, const DistillationWeights& weights,
                                           const ForwardOptions& options) {
   at::Tensor taught;
-  if (weights.divergence != 0) {
+  {
     const at::NoGradGuard no_grad;
     ForwardOptions plain;
     plain.document_starts = options.document_starts;
     taught = teacher.final_states(tokens, plain).flatten(0, 1);
   }
-  const auto states = final_states(tokens, options).flatten(0, 1);
-  return bilens::distillation_sum(states, computed(head_), taught.defined() ? taught : states,
+  return bilens::distillation_sum(final_states(tokens, options).flatten(0, 1), computed(head_), taught,
                                   teacher.computed(teacher.head_), targets.flatten(), weights);
 }
 
@@ -283,21 +286,27 @@ KeyValueCache LlamaDecoder::make_cache(int64_t batch, int64_t capacity) const {
 }
 
 at::Tensor LlamaDecoder::next_logits(const at::Tensor& tokens, KeyValueCache& cache) {
-  const at::NoGradGuard no_grad;
   if (cache.tokens + tokens.size(1) > cache.capacity) {
     throw std::invalid_argument("LlamaDecoder: the key-value cache is full");
   }
-  const RotaryTable& angles = rotary(cache.capacity);
-  auto h = embed(tokens);
+  const RotaryTable& angles =
+      rotary(cache.capacity);  // kept, so made before what follows is for inference only
+  const c10::InferenceMode inference;
+  const bool step = tokens.size(1) == 1;  // then rows [batch, hidden_size] do
+  auto h = step ? embed(tokens.select(1, 0)) : embed(tokens);
   for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
     const auto attend = [&](const at::Tensor& qkv) {
-      return cached_attention(qkv, heads_of(config_), angles, cache.layers[i], cache.tokens);
+      const auto out = cached_attention(step ? qkv.unsqueeze(1) : qkv, heads_of(config_), angles,
+                                        cache.layers[i], cache.tokens);
+      return step ? out.squeeze(1) : out;
     };
     h = mlp_block(layers_[i], i, attention_block(layers_[i], h, attend), {});
   }
   cache.tokens += tokens.size(1);
-  return logits(rms_norm(h.select(1, -1), norm_, config_.rms_norm_eps));
+  return logits(rms_norm(step ? h : h.select(1, -1), norm_, config_.rms_norm_eps));
 }
+
+bool is_mlp_weight(const std::string& name) { return name.find(".mlp.") != std::string::npos; }
 
 LlamaDecoder fold_half(LlamaDecoder model) {
   const at::NoGradGuard no_grad;

@@ -24,14 +24,12 @@ bool is_weight_dtype(at::ScalarType dtype) {
   return dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf || dtype == at::kDouble;
 }
 
-/// The dtype that all weights are held in.
-at::ScalarType choose_dtype(const Weights& weights, const LlamaLoadOptions& options) {
-  if (options.dtype) return *options.dtype;
+}  // namespace
+
+at::ScalarType stored_dtype(const Weights& weights) {
   const auto stored = weights.tensors().at("model.embed_tokens.weight").dtype;
   return stored == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
 }
-
-}  // namespace
 
 void check_llama_tensors(const Weights& weights, const LlamaConfig& config) {
   std::set<std::string> known;
@@ -60,10 +58,13 @@ void check_llama_tensors(const Weights& weights, const LlamaConfig& config) {
 LlamaDecoder load_llama(const Weights& weights, const LlamaConfig& config, const LlamaLoadOptions& options) {
   check_llama_tensors(weights, config);
   const at::NoGradGuard no_grad;
-  const auto dtype = choose_dtype(weights, options);
+  const auto dtype = options.dtype.value_or(stored_dtype(weights));
   std::map<std::string, at::Tensor> tensors;
   if (options.copy || !options.device.is_cpu()) {
-    tensors = LlamaDecoder::allocate(config, at::TensorOptions(dtype).device(options.device));
+    const auto dtype_of = [&](const std::string& name) {
+      return options.float32_mlps && is_mlp_weight(name) ? at::kFloat : dtype;
+    };
+    tensors = LlamaDecoder::allocate(config, options.device, dtype_of);
     for (auto& [name, tensor] : tensors) tensor.copy_(weights.tensor(name));
   } else {
     for (const auto& [name, shape] : config.parameter_shapes())
@@ -78,9 +79,7 @@ LlamaDecoder load_llama(const fs::path& directory, const LlamaLoadOptions& optio
 }
 
 void save_llama(const fs::path& directory, const NamedTensors& parameters, const LlamaConfig& config) {
-  NamedTensors tensors;
-  for (const auto& [name, tensor] : parameters) tensors.emplace_back(name, tensor.detach().to(config.dtype));
-  write_sharded_safetensors(directory, tensors);
+  write_sharded_safetensors(directory, parameters, config.dtype);
   const Json json = llama_config_json(config);
   write_text(directory / "config.json", format_json(json));
   Json generation = {{"_from_model_config", true}};

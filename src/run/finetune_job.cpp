@@ -1,15 +1,11 @@
-#include <algorithm>
-
 #include "bilens/core/files.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/text.h"
+#include "bilens/run/finetune_config.h"
 #include "bilens/run/language_model.h"
 #include "bilens/run/text_parts.h"
-#include "bilens/run/training_job.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/product_rate.h"
-#include "bilens/train/calibration.h"
-#include "bilens/train/finetune_task.h"
 #include "bilens/train/text_comparison.h"
 
 namespace bilens {
@@ -17,131 +13,6 @@ namespace bilens {
 namespace fs = std::filesystem;
 
 namespace {
-
-/// What stands in place of the conversion, to compare with.
-enum class Baseline {
-  kNone,
-  kContinue,  // the gated model, trained for as many tokens
-  kCold       // SiLU replaced by half the identity at once
-};
-
-/// The stages that a config lists, in their order; each at most once.
-struct Stages {
-  std::optional<CalibrationConfig> calibrate;
-  std::optional<AnnealConfig> anneal;
-  bool settle = false;
-
-  bool trains() const { return anneal || settle; }
-};
-
-/// The config of a conversion.
-struct FinetuneRunConfig : RunConfig {
-  FinetuneRunConfig();
-
-  std::string teacher;
-  TextDataConfig data;
-  Json stages;
-  Baseline baseline = Baseline::kNone;
-  FinetuneTrainConfig train;
-
-  static const FieldTable<FinetuneRunConfig>& fields();
-};
-
-FinetuneRunConfig::FinetuneRunConfig() : stages(Json::array()) {
-  for (const char* kind : {"calibrate", "settle"}) stages.push_back({{"kind", kind}});
-}
-
-/// A table's schema with the stage's name in front.
-Json stage_schema(const std::string& kind, Json schema) {
-  Json properties = {{"kind", choice_schema("Which stage.", {kind})}};
-  properties.update(schema["properties"]);
-  schema["properties"] = properties;
-  schema["required"] = {"kind"};
-  return schema;
-}
-
-Json settle_schema() {
-  Json schema = typed_schema("object", "Train the model as it is after the stages before.");
-  schema["properties"] = Json::object();
-  schema["additionalProperties"] = false;
-  return schema;
-}
-
-const FieldTable<FinetuneRunConfig>& FinetuneRunConfig::fields() {
-  using C = FinetuneRunConfig;
-  static const FieldTable<C> table = [] {
-    FieldTable<C> fields("Config of `bilens finetune`: a gated Llama-type checkpoint becomes bilinear.");
-    const Json stage = {
-        {"anyOf",
-         {stage_schema("calibrate", CalibrationConfig::fields().schema()),
-          stage_schema("anneal", AnnealConfig::fields().schema()), stage_schema("settle", settle_schema())}}};
-    fields.integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
-        .text("teacher", &C::teacher, "The checkpoint: a model directory or a llama2.c file.")
-        .required()
-        .nested("data", &C::data, TextDataConfig::fields())
-        .json("stages", &C::stages,
-              {{"type", "array"},
-               {"description",
-                "What is done, in this order: \"calibrate\" in closed form, then \"anneal\" and \"settle\", "
-                "which share the steps of `train`."},
-               {"items", stage}})
-        .choice("baseline", &C::baseline,
-                "In place of the stages: train the gated model on (\"continue\"), or the model with SiLU "
-                "replaced by half the identity at once (\"cold\"), for as many steps.",
-                {{"none", Baseline::kNone}, {"continue", Baseline::kContinue}, {"cold", Baseline::kCold}})
-        .nested("train", &C::train, FinetuneTrainConfig::fields());
-    return add_run_fields(fields);
-  }();
-  return table;
-}
-
-/// @throws Error(kUsage) with all problems
-Stages parse_stages(const Json& list, const std::string& where) {
-  Stages stages;
-  std::vector<Problem> problems;
-  const std::vector<std::string> kinds = {"calibrate", "anneal", "settle"};
-  int64_t last = -1;
-  for (size_t i = 0; i < list.size(); ++i) {
-    const std::string path = where + "[" + std::to_string(i) + "]";
-    const Json kind = list[i].is_object() ? list[i].value("kind", Json()) : Json();
-    if (!check_value(kind, choice_schema("", kinds), key_path(path, "kind"), problems)) continue;
-    const int64_t place = std::find(kinds.begin(), kinds.end(), kind.get<std::string>()) - kinds.begin();
-    if (place <= last) {
-      problems.push_back({path, "calibrate, anneal, settle in this order, each at most once",
-                          kind.get<std::string>() + " after " + kinds[static_cast<size_t>(last)], ""});
-    }
-    last = std::max(last, place);
-    Json rest = list[i];
-    rest.erase("kind");
-    if (place == 0) stages.calibrate = CalibrationConfig::fields().parse(rest, path, problems);
-    if (place == 1) stages.anneal = AnnealConfig::fields().parse(rest, path, problems);
-    if (place == 2) {
-      check_keys(rest, {}, path, problems);
-      stages.settle = true;
-    }
-  }
-  if (stages.calibrate && stages.anneal) {
-    problems.push_back({where, "calibrate or anneal", "both",
-                        "A calibrated model is bilinear already: follow it by settle."});
-  }
-  if (list.empty()) problems.push_back({where, "at least one stage", "none", ""});
-  if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
-  return stages;
-}
-
-/// The stages with all their defaults written out.
-Json dump(const Stages& stages) {
-  Json list = Json::array();
-  const auto add = [&](const char* kind, const Json& rest) {
-    Json stage = {{"kind", kind}};
-    stage.update(rest);
-    list.push_back(stage);
-  };
-  if (stages.calibrate) add("calibrate", CalibrationConfig::fields().dump(*stages.calibrate));
-  if (stages.anneal) add("anneal", AnnealConfig::fields().dump(*stages.anneal));
-  if (stages.settle) add("settle", Json::object());
-  return list;
-}
 
 Json to_json(const TextComparison& c) {
   return {{"tokens", c.tokens},         {"loss", c.loss},           {"teacher_loss", c.teacher_loss},
@@ -214,11 +85,14 @@ class FinetuneJob : public TrainingJob {
     const auto& model = source_->config;
     const double tokens =
         trains() ? static_cast<double>(steps() * config_.train.batch_size * config_.data.context) : 0;
-    const int64_t weights = model.parameter_count() * 4, checkpoints = config_.checkpoint.keep_last + 1;
-    const int64_t training = TextTask::memory(model, config_.train, config_.data.context);
+    const auto held = stored_dtype(source_->weights);
+    const int64_t all = model.parameter_count(), moving = trained_parameters(model, config_.train.trained);
+    const int64_t teacher = all * static_cast<int64_t>(c10::elementSize(held));
+    const int64_t training = FinetuneTask::memory(model, config_.train, config_.data.context, held);
+    const int64_t checkpoint = 4 * all + 8 * moving;
     const double rate = measure_product_rate(device, config_.train.compute);
-    return {{"memory_bytes", peak_memory() + weights + (trains() ? training : weights)},
-            {"disk_bytes", (3 * checkpoints + 2) * weights + steps() * 400},
+    return {{"memory_bytes", peak_memory() + teacher + (trains() ? training : 4 * all)},
+            {"disk_bytes", (config_.checkpoint.keep_last + 1) * checkpoint + 2 * 4 * all + steps() * 400},
             {"seconds", tokens * training_flops(model, config_.data.context) / rate}};
   }
 
@@ -245,7 +119,7 @@ class FinetuneJob : public TrainingJob {
     account["trained_tokens"] = tokens;
     account["epochs"] = static_cast<double>(tokens) / static_cast<double>(sequences_ * config_.data.context);
     account["validation"] = seen_on(parts_.validation, model, teacher);
-    account["test"] = seen_on(parts_.test, model, teacher);
+    account["test"] = seen_on(parts_.test, model, teacher, out / "test.safetensors");
 
     AtomicDirectory directory(folder);
     auto config = model.config();
@@ -278,20 +152,21 @@ class FinetuneJob : public TrainingJob {
     return source_->load(load);
   }
 
-  /// A copy of the teacher in float32.
-  LlamaDecoder load_student(at::Device device) const {
+  /// Of a copy of the teacher, what is trained in float32.
+  LlamaLoadOptions student_options(at::Device device) const {
     LlamaLoadOptions load;
     load.device = device;
-    load.dtype = at::kFloat;
     load.copy = true;
-    return source_->load(load);
+    load.dtype = config_.train.trained == Trained::kAll ? at::kFloat : stored_dtype(source_->weights);
+    load.float32_mlps = true;
+    return load;
   }
 
   /// The model that training begins with. What the closed-form stage gives is kept in OUT/calibrated, so that
   /// a resumed run goes on with the same.
   LlamaDecoder begin(LlamaDecoder& teacher, at::Device device, const fs::path& out, Json& account) const {
     if (!stages_.calibrate) {
-      auto student = load_student(device);
+      auto student = source_->load(student_options(device));
       const bool swaps = stages_.settle && !stages_.anneal;
       return swaps ? fold_half(student) : student;
     }
@@ -307,15 +182,22 @@ class FinetuneJob : public TrainingJob {
       directory.commit();
     }
     account["calibration"] = read_json(kept / "calibration.json", ExitCode::kBadInput);
-    LlamaLoadOptions load;
-    load.device = device;
-    load.copy = true;
-    return load_llama(kept, load);
+    return load_llama(kept, student_options(device));
   }
 
-  Json seen_on(const TokenStream& part, LlamaDecoder& model, LlamaDecoder& teacher) const {
+  /// @param file where given, takes the figures of each document
+  Json seen_on(const TokenStream& part, LlamaDecoder& model, LlamaDecoder& teacher,
+               const fs::path& file = {}) const {
     if (part.size() < 2) return nullptr;
-    return to_json(compare_text(model, teacher, part, config_.data.context));
+    const auto seen = compare_text(model, teacher, part, config_.data.context);
+    if (!file.empty()) {
+      write_safetensors(file,
+                        {{"tokens", seen.document_tokens},
+                         {"losses", seen.document_losses},
+                         {"teacher_losses", seen.document_teacher_losses}},
+                        {{"format", "bilens-documents"}, {"format_version", "1"}});
+    }
+    return to_json(seen);
   }
 
   static Outcome outcome_of(const Json& account, const fs::path& folder) {

@@ -38,7 +38,7 @@ LlamaDecoder ungated_copy(const LlamaDecoder& teacher, bool bias) {
   config.hidden_act = Gate::kNone;
   config.mlp_bias = config.mlp_bias || bias;
   const auto source = by_name(teacher);
-  auto weights = LlamaDecoder::allocate(config, source.begin()->second.options().dtype(at::kFloat));
+  auto weights = LlamaDecoder::allocate(config, source.begin()->second.device());
   for (auto& [name, weight] : weights) {
     const auto found = source.find(name);
     found == source.end() ? weight.zero_() : weight.copy_(found->second);

@@ -69,6 +69,23 @@ const FieldTable<FinetuneTrainConfig>& FinetuneTrainConfig::fields() {
   return table;
 }
 
+int64_t trained_parameters(const LlamaConfig& model, Trained trained) {
+  if (trained == Trained::kAll) return model.parameter_count();
+  int64_t count = 0;
+  for (const auto& [name, shape] : model.parameter_shapes()) {
+    if (is_mlp_weight(name)) count += c10::multiply_integers(shape);
+  }
+  return count;
+}
+
+int64_t FinetuneTask::memory(const LlamaConfig& model, const FinetuneTrainConfig& config, int64_t context,
+                             at::ScalarType held) {
+  const int64_t moving = trained_parameters(model, config.trained);
+  const int64_t still = model.parameter_count() - moving;
+  return state_memory(moving, config) + still * static_cast<int64_t>(c10::elementSize(held)) +
+         activation_memory(model, config, context);
+}
+
 FinetuneTask::FinetuneTask(LlamaDecoder& model, LlamaDecoder& teacher, const TextParts& data,
                            const TextDataConfig& text, const FinetuneTrainConfig& config,
                            const std::optional<AnnealConfig>& anneal,
@@ -80,7 +97,7 @@ FinetuneTask::FinetuneTask(LlamaDecoder& model, LlamaDecoder& teacher, const Tex
       anneal_(anneal) {
   if (config.trained == Trained::kMlps) {
     for (const auto& [name, parameter] : model.parameters())
-      at::Tensor(parameter).requires_grad_(name.find(".mlp.") != std::string::npos);
+      at::Tensor(parameter).requires_grad_(is_mlp_weight(name));
   }
   teacher_.require_gradients(false);
   teacher_.prepare_positions(text.context);
@@ -121,8 +138,8 @@ std::vector<TrainingTask::Observation> FinetuneTask::validate(int64_t step) {
 
 at::Tensor FinetuneTask::loss_sum(const at::Tensor& tokens, const at::Tensor& targets,
                                   const ForwardOptions& options) {
-  if (config_.loss.divergence == 0 && config_.loss.cross_entropy == 1)
-    return TextTask::loss_sum(tokens, targets, options);
+  if (config_.loss.divergence == 0)
+    return TextTask::loss_sum(tokens, targets, options) * config_.loss.cross_entropy;
   return model_.distillation_sum(tokens, targets, teacher_, config_.loss, options);
 }
 

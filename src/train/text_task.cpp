@@ -54,8 +54,14 @@ double training_flops(const LlamaConfig& config, int64_t context) {
   return 3.0 * 2.0 * static_cast<double>(weights + attention);
 }
 
-int64_t TextTask::memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context) {
-  const int64_t state = 4 * model.parameter_count() * 4;
+int64_t TextTask::state_memory(int64_t parameters, const TextTrainConfig& config) {
+  const int64_t bytes = 4 * parameters;
+  // Weights, gradients, two moments; and the gradients of each thread's part of the batch.
+  return (4 + count_shards(bytes, config.sequences_at_once()) - 1) * bytes;
+}
+
+int64_t TextTask::activation_memory(const LlamaConfig& model, const TextTrainConfig& config,
+                                    int64_t context) {
   const int64_t tokens = config.sequences_at_once() * context;
   const auto width = static_cast<int64_t>(c10::elementSize(config.compute));
   const int64_t heads = model.num_attention_heads * model.head_dim;
@@ -64,7 +70,7 @@ int64_t TextTask::memory(const LlamaConfig& model, const TextTrainConfig& config
   const int64_t layer = 5 * model.hidden_size + qkv + heads + 2 * model.intermediate_size;
   const int64_t kept = config.checkpoint_layers ? model.hidden_size * model.num_hidden_layers + layer
                                                 : layer * model.num_hidden_layers;
-  return state + tokens * width * (kept + 2 * model.intermediate_size + 4 * model.hidden_size);
+  return tokens * width * (kept + 2 * model.intermediate_size + 4 * model.hidden_size);
 }
 
 TextTask::TextTask(LlamaDecoder& model, const TextParts& data, const TextDataConfig& text,
@@ -138,7 +144,9 @@ std::vector<TrainingTask::Observation> TextTask::validate(int64_t step) {
 }
 
 void TextTask::save_model(const std::filesystem::path& directory) const {
-  save_llama(directory, model_.parameters(), model_.config());
+  auto config = model_.config();
+  config.dtype = at::kFloat;  // whatever the finished model is stored in: a resumed run needs every bit
+  save_llama(directory, model_.parameters(), config);
 }
 
 }  // namespace bilens

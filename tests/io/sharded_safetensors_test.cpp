@@ -25,7 +25,7 @@ TEST_CASE("tensors that fit together are one file, without an index") {
 
 TEST_CASE("shards are filled in the order given; what is too large for one stands alone") {
   const test::TemporaryFolder folder;
-  write_sharded_safetensors(folder.path(), four(), 16);
+  write_sharded_safetensors(folder.path(), four(), {}, 16);
   const Json index = read_json(folder / "model.safetensors.index.json", ExitCode::kBadInput);
   // a; then b would exceed 16 bytes; c alone is larger; d goes with b, whose shard is still open.
   CHECK(index.at("metadata") == Json({{"total_parameters", 16}, {"total_size", 64}}));
@@ -40,7 +40,7 @@ TEST_CASE("shards are filled in the order given; what is too large for one stand
 
 TEST_CASE("a limit that is met exactly is kept") {
   const test::TemporaryFolder folder;
-  write_sharded_safetensors(folder.path(), four(), 20);  // a and b; c alone; d
+  write_sharded_safetensors(folder.path(), four(), {}, 20);  // a and b; c alone; d
   const Json index = read_json(folder / "model.safetensors.index.json", ExitCode::kBadInput);
   CHECK(index.at("weight_map").at("a") == index.at("weight_map").at("b"));
   CHECK(index.at("weight_map").at("d") == "model-00003-of-00003.safetensors");

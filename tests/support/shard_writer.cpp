@@ -13,7 +13,7 @@ int main(int argc, char** argv) try {
   const bilens::Weights weights(argv[1]);
   bilens::NamedTensors tensors;
   for (const auto& [name, info] : weights.tensors()) tensors.emplace_back(name, weights.tensor(name));
-  bilens::write_sharded_safetensors(argv[2], tensors, std::stoll(argv[3]));
+  bilens::write_sharded_safetensors(argv[2], tensors, {}, std::stoll(argv[3]));
   return 0;
 } catch (const std::exception& error) {
   std::cerr << error.what() << "\n";

@@ -51,9 +51,12 @@ class LlamaDecoder {
   LlamaDecoder(const LlamaConfig& config, std::map<std::string, at::Tensor> weights);
 
   /// Tensors for each of config.parameter_shapes(), not filled; those that read the same input lie together,
-  /// so that they are one product (nn/linear.h).
-  static std::map<std::string, at::Tensor> allocate(const LlamaConfig& config,
-                                                    const at::TensorOptions& options);
+  /// so that they are one product (nn/linear.h). @param dtype_of a tensor's name, the same for these
+  static std::map<std::string, at::Tensor> allocate(
+      const LlamaConfig& config, at::Device device,
+      const std::function<at::ScalarType(const std::string&)>& dtype_of = [](const auto&) {
+        return at::kFloat;
+      });
 
   const LlamaConfig& config() const { return config_; }
   /// In the order of config().parameter_shapes(); for the optimizer and for saving.
@@ -137,6 +140,9 @@ class LlamaDecoder {
   RotaryTable rotary_;
   int64_t rotary_length_ = 0;
 };
+
+/// Whether a parameter of this name belongs to an MLP.
+bool is_mlp_weight(const std::string& name);
 
 /// The same function as a silu model whose betas are all 0, as a bilinear one: the ½ that is left of SiLU_0
 /// goes into gate_proj (and its bias), in place. The result shares the weights.

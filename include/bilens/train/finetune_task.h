@@ -38,6 +38,9 @@ struct FinetuneTrainConfig : TextTrainConfig {
   static const FieldTable<FinetuneTrainConfig>& fields();
 };
 
+/// Number of parameters that move.
+int64_t trained_parameters(const LlamaConfig& model, Trained trained);
+
 /// Training on text beside a teacher, while β falls.
 class FinetuneTask : public TextTask {
  public:
@@ -50,6 +53,10 @@ class FinetuneTask : public TextTask {
   double flops_per_unit() const override;
   at::Tensor compute_gradients(int64_t step) override;
   std::vector<Observation> validate(int64_t step) override;
+
+  /// As TextTask::memory. @param held the dtype of the weights that do not move
+  static int64_t memory(const LlamaConfig& model, const FinetuneTrainConfig& config, int64_t context,
+                        at::ScalarType held);
 
  protected:
   at::Tensor loss_sum(const at::Tensor& tokens, const at::Tensor& targets,

@@ -16,6 +16,9 @@ struct TextComparison {
   /// Of each layer's output, the residual stream behind it (of the last layer behind the final norm):
   /// 1 − Σ‖h − h_t‖² / Σ‖h_t − mean‖², h_t the teacher's.
   std::vector<double> layer_r2;
+  /// By document, [documents] each: predicted tokens (int64), sums of both models' losses in nats (float64).
+  /// For intervals over documents.
+  at::Tensor document_tokens, document_losses, document_teacher_losses;
 };
 
 /// Windows as evaluate_text. @throws Stopped

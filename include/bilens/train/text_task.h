@@ -88,9 +88,14 @@ class TextTask : public TrainingTask {
 
   /// Memory of a run beyond its data: weights, gradients, two moments, and what the backward pass needs of
   /// the sequences computed at once.
-  static int64_t memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context);
+  static int64_t memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context) {
+    return state_memory(model.parameter_count(), config) + activation_memory(model, config, context);
+  }
 
  protected:
+  static int64_t state_memory(int64_t parameters, const TextTrainConfig& config);
+  static int64_t activation_memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context);
+
   /// The loss of some sequences, summed over their tokens.
   virtual at::Tensor loss_sum(const at::Tensor& tokens, const at::Tensor& targets,
                               const ForwardOptions& options) {

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "bilens/data/text_data.h"
+#include "bilens/run/training_job.h"
+#include "bilens/train/calibration.h"
+#include "bilens/train/finetune_task.h"
+
+namespace bilens {
+
+/// What stands in place of the conversion, to compare with.
+enum class Baseline {
+  kNone,
+  kContinue,  // the gated model, trained for as many tokens
+  kCold       // SiLU replaced by half the identity at once
+};
+
+/// The stages that a config lists, in their order; each at most once.
+struct Stages {
+  std::optional<CalibrationConfig> calibrate;
+  std::optional<AnnealConfig> anneal;
+  bool settle = false;
+
+  bool trains() const { return anneal || settle; }
+};
+
+/// The config of a conversion.
+struct FinetuneRunConfig : RunConfig {
+  FinetuneRunConfig();
+
+  std::string teacher;
+  TextDataConfig data;
+  Json stages;
+  Baseline baseline = Baseline::kNone;
+  FinetuneTrainConfig train;
+
+  static const FieldTable<FinetuneRunConfig>& fields();
+};
+
+/// @param list of objects with a "kind" each @throws Error(kUsage) with all problems
+Stages parse_stages(const Json& list, const std::string& where);
+
+/// The stages with all their defaults written out.
+Json dump(const Stages& stages);
+
+}  // namespace bilens
