@@ -139,11 +139,11 @@ at::Tensor causal_attention(const at::Tensor& qkv, const AttentionHeads& h, cons
 at::Tensor cached_attention(const at::Tensor& qkv, const AttentionHeads& h, const RotaryTable& rotary,
                             LayerCache& cache, int64_t past) {
   const int64_t batch = qkv.size(0), tokens = qkv.size(1), all = past + tokens;
-  const auto cosine = rotary.cosine.narrow(0, past, tokens), sine = rotary.sine.narrow(0, past, tokens);
-  const auto [q, k, v] = split(qkv, h);
-  cache.keys.narrow(2, past, tokens).copy_(turn(k, cosine, sine));
-  cache.values.narrow(2, past, tokens).copy_(v);
   if (!has_kernel(qkv)) {
+    const auto cosine = rotary.cosine.narrow(0, past, tokens), sine = rotary.sine.narrow(0, past, tokens);
+    const auto [q, k, v] = split(qkv, h);
+    cache.keys.narrow(2, past, tokens).copy_(turn(k, cosine, sine));
+    cache.values.narrow(2, past, tokens).copy_(v);
     const auto mask = at::ones({tokens, all}, qkv.options().dtype(at::kBool)).tril(past);
     return join_heads(at::scaled_dot_product_attention(turn(q, cosine, sine), cache.keys.narrow(2, 0, all),
                                                        cache.values.narrow(2, 0, all), mask, 0.0, false,
@@ -155,11 +155,14 @@ at::Tensor cached_attention(const at::Tensor& qkv, const AttentionHeads& h, cons
   call.kv_layout = {cache.keys.stride(0), cache.keys.stride(2), cache.keys.stride(1)};
   call.rotate_keys = false;
   auto out = at::empty({batch, tokens, h.heads * h.head_dim}, x.options());
-  const auto *from = x.const_data_ptr<float>(), *keys = cache.keys.const_data_ptr<float>(),
-             *values = cache.values.const_data_ptr<float>();
-  auto* to = out.mutable_data_ptr<float>();
+  const float* q = x.const_data_ptr<float>();
+  const float *k = q + h.heads * h.head_dim, *v = k + h.kv_heads * h.head_dim;
+  auto *keys = cache.keys.mutable_data_ptr<float>(), *values = cache.values.mutable_data_ptr<float>(),
+       *to = out.mutable_data_ptr<float>();
   for_heads(call, batch, false, [&](int64_t b, int64_t head, float* scratch) {
-    cpu_kernels().attention(call, from, keys, values, to, nullptr, b, head, scratch);
+    cpu_kernels().extend_cache(call, k, v, keys, values, b, head);
+    if (tokens == 1) return cpu_kernels().attention_step(call, q, keys, values, to, b, head, scratch);
+    cpu_kernels().attention(call, q, keys, values, to, nullptr, b, head, scratch);
   });
   return out;
 }

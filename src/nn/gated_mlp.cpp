@@ -22,7 +22,8 @@ at::Tensor mlp_output(at::TensorList inputs, const Activation& activation, at::T
   const auto halves = both.chunk(2, 1);
   auto product = at::empty({both.size(0), both.size(1) / 2}, both.options());
   gated_rows(activation, halves[0], halves[1], product);
-  return inputs.size() > 4 ? at::addmm(inputs[6], product, inputs[3].t()) : product.mm(inputs[3].t());
+  auto y = times_transposed(product, {inputs[3]});
+  return inputs.size() > 4 ? y.add_(inputs[6]) : y;
 }
 
 struct GatedMlp : torch::autograd::Function<GatedMlp> {
@@ -68,13 +69,13 @@ struct GatedMlp : torch::autograd::Function<GatedMlp> {
 }  // namespace
 
 at::Tensor gated_mlp(const at::Tensor& x, const GatedMlpWeights& w, const Activation& activation) {
-  variable_list inputs = {x.reshape({-1, x.size(-1)}), w.gate, w.up, w.down};
+  variable_list inputs = {as_rows(x), w.gate, w.up, w.down};
   if (w.gate_bias.defined()) inputs.insert(inputs.end(), {w.gate_bias, w.up_bias, w.down_bias});
   at::Tensor both;
   const auto y = is_tracked(inputs) ? GatedMlp::apply(at::TensorList(inputs),
                                                       static_cast<int64_t>(activation.kind), activation.beta)
                                     : mlp_output(inputs, activation, both);
-  return y.view(x.sizes());
+  return shaped_as(y, x);
 }
 
 }  // namespace bilens

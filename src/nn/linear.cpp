@@ -1,10 +1,13 @@
 #include "bilens/nn/linear.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <numeric>
 
+#include "kernels/cpu_kernels.h"
 #include "packed.h"
 #include "tracked.h"
 
@@ -29,10 +32,33 @@ at::Tensor as_one(const std::vector<at::Tensor>& parts) {
   return parts.size() == 1 ? first : first.as_strided(shape, first.strides(), first.storage_offset());
 }
 
+namespace {
+
+constexpr int64_t kGrain = 16384;  // numbers of a matrix that a thread takes at least
+
+/// x Wᵀ; of a single row, as when sampling, by a kernel that reads W at the memory's speed, which the general
+/// product does not (1.2 times as fast at 288 columns).
+at::Tensor product_with(const at::Tensor& x, const at::Tensor& weight) {
+  const bool has_kernel =
+      x.size(0) == 1 && x.device().is_cpu() && x.scalar_type() == at::kFloat && weight.is_contiguous();
+  if (!has_kernel) return x.mm(weight.t());
+  const auto row = x.contiguous();
+  const int64_t rows = weight.size(0), width = weight.size(1);
+  auto y = at::empty({1, rows}, x.options());
+  const auto *from = row.const_data_ptr<float>(), *w = weight.const_data_ptr<float>();
+  auto* to = y.mutable_data_ptr<float>();
+  at::parallel_for(0, rows, std::max<int64_t>(1, kGrain / width), [&](int64_t begin, int64_t end) {
+    cpu_kernels().row_product(w + begin * width, from, to + begin, end - begin, width);
+  });
+  return y;
+}
+
+}  // namespace
+
 at::Tensor times_transposed(const at::Tensor& x, const std::vector<at::Tensor>& weights) {
-  if (const auto one = as_one(weights); one.defined()) return x.mm(one.t());
+  if (const auto one = as_one(weights); one.defined()) return product_with(x, one);
   std::vector<at::Tensor> parts;
-  for (const auto& weight : weights) parts.push_back(x.mm(weight.t()));
+  for (const auto& weight : weights) parts.push_back(product_with(x, weight));
   return at::cat(parts, 1);
 }
 
@@ -109,15 +135,13 @@ struct Linear : torch::autograd::Function<Linear> {
 
 at::Tensor linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                   const std::vector<at::Tensor>& biases) {
-  variable_list inputs = {x.reshape({-1, x.size(-1)})};
+  variable_list inputs = {as_rows(x)};
   inputs.insert(inputs.end(), weights.begin(), weights.end());
   inputs.insert(inputs.end(), biases.begin(), biases.end());
   const auto y = is_tracked(inputs)
                      ? Linear::apply(at::TensorList(inputs), static_cast<int64_t>(weights.size()))
                      : product(inputs[0], weights, biases);
-  auto shape = x.sizes().vec();
-  shape.back() = y.size(1);
-  return y.view(shape);
+  return shaped_as(y, x);
 }
 
 }  // namespace bilens

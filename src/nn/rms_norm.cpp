@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "kernels/cpu_kernels.h"
+#include "packed.h"
 #include "tracked.h"
 
 namespace bilens {
@@ -77,11 +78,12 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon)
   if (!x.device().is_cpu() || x.scalar_type() != at::kFloat) {
     return x * (x.square().mean(-1, true) + epsilon).rsqrt() * gain;
   }
-  const auto rows = x.contiguous().view({-1, x.size(-1)}), gains = gain.to(at::kFloat).contiguous();
+  const auto rows = as_rows(x).contiguous(),
+             gains = (gain.scalar_type() == at::kFloat ? gain : gain.to(at::kFloat)).contiguous();
   at::Tensor inverse;
   const auto y = is_tracked({x, gain}) ? RmsNorm::apply(rows, gains, epsilon)
                                        : normalized(rows, gains, epsilon, inverse);
-  return y.view(x.sizes());
+  return shaped_as(y, x);
 }
 
 }  // namespace bilens

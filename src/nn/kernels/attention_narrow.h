@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "attention_rows.h"
+#include "lanes.h"
 #include "matrix_tiles.h"
 
 namespace bilens {
@@ -70,32 +71,6 @@ inline Lanes where_seen(int64_t first, int64_t begin, int64_t end, float value) 
   const LaneInts key = lane_numbers(std::make_integer_sequence<int, kLanes>()) + static_cast<int32_t>(first);
   const LaneInts seen = (key >= static_cast<int32_t>(begin)) & (key < static_cast<int32_t>(end));
   return seen ? Lanes{} + value : -infinity();
-}
-
-inline Lanes larger(Lanes a, Lanes b) { return a > b ? a : b; }
-inline Lanes added(Lanes a, Lanes b) { return a + b; }
-
-template <Lanes (*kJoin)(Lanes, Lanes), int... kIndex>
-inline Lanes join_pairs(Lanes a, Lanes b, std::integer_sequence<int, kIndex...>) {
-  return kJoin(__builtin_shufflevector(a, b, (2 * kIndex)...),
-               __builtin_shufflevector(a, b, (2 * kIndex + 1)...));
-}
-
-/// results[i] = all lanes of vector i joined; the vectors are overwritten.
-template <Lanes (*kJoin)(Lanes, Lanes), int kCount>
-inline void join_lanes(Lanes (&vectors)[kCount], float* results) {
-  int count = kCount;
-#pragma GCC unroll 8
-  for (int width = kLanes; width > 1; width /= 2) {
-    const int half = (count + 1) / 2;
-#pragma GCC unroll 8
-    for (int i = 0; i < half; ++i) {
-      vectors[i] = join_pairs<kJoin>(vectors[2 * i], vectors[2 * i + 1 < count ? 2 * i + 1 : 2 * i],
-                                     std::make_integer_sequence<int, kLanes>());
-    }
-    count = half;
-  }
-  __builtin_memcpy(results, vectors, kCount * sizeof(float));
 }
 
 /// Block i goes to blocks[i * stride].

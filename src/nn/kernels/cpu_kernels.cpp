@@ -2,7 +2,9 @@
 #include "cpu_kernels.h"
 
 #include "attention_kernels.h"
+#include "attention_step.h"
 #include "row_kernels.h"
+#include "row_product.h"
 
 namespace bilens {
 
@@ -16,8 +18,9 @@ constexpr GatedKernels<T> gated() {
 }  // namespace
 
 extern const CpuKernels BILENS_KERNELS;
-const CpuKernels BILENS_KERNELS = {gated<float>(), gated<double>(),     gated<Bfloat16>(),
-                                   &rms_norm,      &rms_norm_backward,  &cross_entropy,
-                                   &attention,     &attention_backward, &attention_scratch};
+const CpuKernels BILENS_KERNELS = {&row_product,       gated<float>(), gated<double>(),
+                                   gated<Bfloat16>(),  &rms_norm,      &rms_norm_backward,
+                                   &cross_entropy,     &attention,     &attention_backward,
+                                   &attention_scratch, &extend_cache,  &attention_step};
 
 }  // namespace bilens

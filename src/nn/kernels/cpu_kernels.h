@@ -44,6 +44,9 @@ struct AttentionCall {
 };
 
 struct CpuKernels {
+  /// y = W x, W [rows, width] without gaps.
+  void (*row_product)(const float* w, const float* x, float* y, int64_t rows, int64_t width);
+
   GatedKernels<float> gated_float;
   GatedKernels<double> gated_double;
   GatedKernels<Bfloat16> gated_bfloat16;
@@ -69,6 +72,15 @@ struct CpuKernels {
                              const float* v, const float* out, const float* log_sums, float* grad_q,
                              float* grad_k, float* grad_v, int64_t b, int64_t kv_head, float* scratch);
   int64_t (*attention_scratch)(const AttentionCall& call, bool backward);
+
+  /// Adds the call's queries' tokens, the last of its keys, to a cache laid out as kv_layout: k turned, v;
+  /// both stand as q_layout says.
+  void (*extend_cache)(const AttentionCall& call, const float* k, const float* v, float* keys, float* values,
+                       int64_t b, int64_t kv_head);
+  /// `attention` of one query, with keys that are turned already and, as the values, those of a head next to
+  /// each other; `scratch` as there.
+  void (*attention_step)(const AttentionCall& call, const float* q, const float* keys, const float* values,
+                         float* out, int64_t b, int64_t kv_head, float* scratch);
 };
 
 /// The kernels for this processor.

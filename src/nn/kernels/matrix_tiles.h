@@ -4,23 +4,14 @@
 
 #include <cstdint>
 
+#include "lanes.h"
+
 namespace bilens {
 
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int kLanes = 16, kTileRows = 12;  // 24 sums of 32 registers
-#elif defined(__AVX2__)
-constexpr int kLanes = 8, kTileRows = 6;  // 12 sums of 16 registers
-#else
-constexpr int kLanes = 4, kTileRows = 6;
-#endif
+constexpr int kTileRows = kLanes == 16 ? 12 : 6;  // 24 sums of 32 registers, 12 of 16
 constexpr int64_t kWidthMultiple = 16;  // of every matrix here, so that all instruction sets take the same
-
-typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float)), aligned(sizeof(float)), may_alias));
-
-inline Lanes load(const float* from) { return *reinterpret_cast<const Lanes*>(from); }
-inline void store(float* to, Lanes value) { *reinterpret_cast<Lanes*>(to) = value; }
 
 /// A matrix whose element (i, j) stands at data[i * row + j * column].
 struct Strided {

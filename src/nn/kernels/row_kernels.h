@@ -3,6 +3,7 @@
 // Passes over rows: gated products, norms, cross-entropy. Included by cpu_kernels.cpp only.
 
 #include "cpu_kernels.h"
+#include "exponentials.h"
 #include "gate_functions.h"
 
 namespace bilens {
@@ -83,16 +84,8 @@ void cross_entropy(float* logits, const int64_t* targets, float* losses, bool gr
       for (int64_t j = 0; gradient && j < width; ++j) row[j] = 0;
       continue;
     }
-    float largest = row[0];
-#pragma omp simd reduction(max : largest)
-    for (int64_t j = 0; j < width; ++j) largest = row[j] > largest ? row[j] : largest;
     const float target = row[targets[i]];
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t j = 0; j < width; ++j) {
-      row[j] = exponential(row[j] - largest);
-      sum += row[j];
-    }
+    const auto [largest, sum] = exponentials(row, width);
     losses[i] = __builtin_logf(sum) + (largest - target);
     if (!gradient) continue;
     const float scale = 1.0f / sum;
