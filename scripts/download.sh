@@ -1,5 +1,6 @@
 # Downloads that go on where they broke off; shared by the scripts that source it after common.sh.
 # shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154 # `speed` is used by the scripts, `to` set by them
 #
 # Such a script sets `to`, the folder the files go into, and says what a file FILE must be:
 #   is_right PATH FILE   whether PATH holds it

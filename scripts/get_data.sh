@@ -42,7 +42,6 @@ while (($#)); do
 done
 [[ -n $name ]] || usage_error "name a data set: mnist, fashion-mnist or tinystories"
 
-from_start() { (cd "$start" && realpath -m -- "$1"); }
 is_url() { [[ $1 =~ ^[a-z]+:// ]]; }
 
 sources=()
