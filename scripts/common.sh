@@ -4,6 +4,7 @@
 set -euo pipefail
 # shellcheck disable=SC2034 # used by the scripts
 start=$PWD # what paths on the command line are relative to
+from_start() { (cd "$start" && realpath -m -- "$1"); }
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # Written by setup.sh: where and for what build/ was configured.

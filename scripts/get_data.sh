@@ -19,6 +19,8 @@
 
 # shellcheck source=scripts/common.sh
 source "$(dirname "$0")/common.sh"
+# shellcheck source=scripts/download.sh
+source scripts/download.sh
 
 # The public homes. None of the three could be reached from where this script was written (no name service to the
 # outside), so they are untried; the checksums are those of the published files.
@@ -40,7 +42,6 @@ while (($#)); do
 done
 [[ -n $name ]] || usage_error "name a data set: mnist, fashion-mnist or tinystories"
 
-from_start() { (cd "$start" && realpath -m -- "$1"); }
 is_url() { [[ $1 =~ ^[a-z]+:// ]]; }
 
 sources=()
@@ -59,7 +60,6 @@ else
 fi
 if [[ -n $to ]]; then to=$(from_start "$to"); else to=data/$name; fi
 
-sha_of() { sha256sum <"$1" | cut -d' ' -f1; }
 expected_sha() { awk -v file="$name/$1" '$2 == file {print $1}' "$checksums"; }
 
 # is_right PATH FILE: PATH holds FILE as published, or the same content recompressed.
@@ -71,17 +71,7 @@ is_right() {
   [[ -n $unpacked && $(gzip -dc <"$1" 2>/dev/null | sha256sum | cut -d' ' -f1) == "$unpacked" ]]
 }
 
-# accept PART FILE SOURCE: the checked PART becomes FILE, a wrong one is reported and deleted.
-accept() {
-  if is_right "$1" "$2"; then
-    mv -f "$1" "$to/$2"
-    say "  $2: checked, from $3"
-  else
-    say "  $2: corrupt from $3 and deleted; sha256 expected $(expected_sha "$2"), found $(sha_of "$1")"
-    rm -f "$1"
-    return 1
-  fi
-}
+mismatch() { echo "sha256 expected $(expected_sha "$2"), found $(sha_of "$1")"; }
 
 copy() { # FILE FOLDER
   local part=$to/$1.part
@@ -96,50 +86,6 @@ copy() { # FILE FOLDER
   accept "$part" "$1" "$2"
 }
 
-declare -A unreachable=()
-
-# Continues PART until it is whole. 0 done, 1 this address has nothing for us.
-fetch() { # FILE HOME
-  local part=$to/$1.part url=$2/$1 code status size attempt
-  say "  $1: downloading from $2"
-  for attempt in 1 2 3 4; do
-    size=$(stat -c %s "$part" 2>/dev/null || echo 0)
-    code=0
-    status=$(curl --fail --location --silent --show-error --continue-at - --connect-timeout 20 --speed-limit 1000 \
-      --speed-time 30 --write-out '%{http_code}' --output "$part" "$url" 2>"$errors") || code=$?
-    if ((code == 0)); then return; fi
-    case $code:$status in
-      *:416 | 33:* | 36:*) # cannot be continued: from the start
-        say "  $1: $url cannot continue what is there; starting anew"
-        rm -f "$part" ;;
-      22:*)
-        say "  $1: $url answered $status"
-        return 1 ;;
-      5:* | 6:* | 7:* | 28:000 | 35:* | 60:*)
-        say "  $1: $2 is unreachable ($(tail -n 1 "$errors"))"
-        unreachable[$2]=yes
-        return 1 ;;
-      23:*) die "cannot write $part ($(tail -n 1 "$errors")). Free some space and run this again." ;;
-      *)
-        say "  $1: broken off at $(stat -c %s "$part" 2>/dev/null || echo 0) bytes ($(tail -n 1 "$errors"))"
-        ((attempt > 2)) && (($(stat -c %s "$part" 2>/dev/null || echo 0) <= size)) && return 1 ;;
-    esac
-  done
-  say "  $1: $url gave up; the part that came is kept for the next run"
-  return 1
-}
-
-download() { # FILE HOME
-  local part=$to/$1.part continued=no
-  [[ -z ${unreachable[$2]:-} ]] || return 1
-  [[ ! -s $part ]] || continued=yes
-  fetch "$1" "$2" || return 1
-  accept "$part" "$1" "$2" && return
-  [[ $continued == yes ]] || return 1
-  say "  $1: the part from an earlier run may be what was wrong; once more from the start"
-  fetch "$1" "$2" && accept "$part" "$1" "$2"
-}
-
 obtain() { # FILE
   local source
   [[ -n $(expected_sha "$1") ]] || die "$checksums has no line for $name/$1."
@@ -148,10 +94,7 @@ obtain() { # FILE
     return
   fi
   [[ ! -e $to/$1 ]] || say "  $1: there, but with the wrong content; replacing it"
-  if is_right "$to/$1.part" "$1"; then
-    mv -f "$to/$1.part" "$to/$1"
-    return
-  fi
+  take_whole_part "$1" && return
   for source in "${sources[@]}"; do
     if is_url "$source"; then
       download "$1" "$source" && return
@@ -164,8 +107,6 @@ obtain() { # FILE
 
 mkdir -p "$to" || die "cannot make the folder $to."
 [[ -w $to ]] || die "cannot write into $to."
-errors=$(mktemp)
-trap 'rm -f "$errors"' EXIT
 case $name in
   mnist) size=11.6 ;;
   fashion-mnist) size=30.9 ;;

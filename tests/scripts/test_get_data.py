@@ -1,4 +1,4 @@
-"""scripts/get_data.sh against a local server: python3 -m unittest discover -s tests/scripts
+"""scripts/get_data.sh against a local server: PYTHONPATH=tests/support python3 -m unittest tests/scripts/test_get_data.py
 
 Small made-up files with their own list of checksums stand for the real ones; one test uses the real MNIST from
 ../shared/data or BILENS_TEST_DATA and is skipped where that is absent (an error with BILENS_REQUIRE_DATA=1).
@@ -6,16 +6,15 @@ Small made-up files with their own list of checksums stand for the real ones; on
 
 import gzip
 import hashlib
-import http.server
 import os
 import pathlib
 import random
 import shutil
-import socket
 import subprocess
 import tempfile
-import threading
 import unittest
+
+from file_server import FileServer, closed_url
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "get_data.sh"
@@ -25,55 +24,6 @@ IMAGES = FILES[0]
 
 def sha256(data):
     return hashlib.sha256(data).hexdigest()
-
-
-class Server:
-    """Serves a dict of files under /mnist/, with Range; can corrupt a file or drop its first transfer midway."""
-
-    def __init__(self, files, corrupt=(), drop_once=(), ranges=True):
-        self.files, self.corrupt, self.drop_once, self.ranges = files, set(corrupt), set(drop_once), ranges
-        self.requests = []  # (file name, Range header or None)
-        server = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                server.answer(self)
-
-            def log_message(self, *args):
-                pass
-
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_address[1]}/mnist"
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
-
-    def answer(self, handler):
-        name, wanted = handler.path.removeprefix("/mnist/"), handler.headers.get("Range")
-        self.requests.append((name, wanted))
-        if name not in self.files:
-            return handler.send_error(404)
-        data, first = self.files[name], 0
-        if name in self.corrupt:
-            data = bytes(byte ^ 1 for byte in data)
-        if wanted and self.ranges:
-            first = int(wanted.removeprefix("bytes=").removesuffix("-"))
-            if first >= len(data):
-                return handler.send_error(416)
-            handler.send_response(206)
-            handler.send_header("Content-Range", f"bytes {first}-{len(data) - 1}/{len(data)}")
-        else:
-            handler.send_response(200)
-        handler.send_header("Content-Length", str(len(data) - first))
-        handler.end_headers()
-        end = len(data)
-        if name in self.drop_once:
-            self.drop_once.remove(name)
-            end = len(data) // 2
-        handler.wfile.write(data[first:end])
-        handler.close_connection = True
-
-    def close(self):
-        self.http.shutdown()
-        self.http.server_close()
 
 
 class GetData(unittest.TestCase):
@@ -93,7 +43,7 @@ class GetData(unittest.TestCase):
         if not shutil.which("curl"):
             print("skipped: curl is not installed")
             self.skipTest("curl is not installed")
-        server = Server(options.pop("files", self.files), **options)
+        server = FileServer(options.pop("files", self.files), "/mnist", **options)
         self.addCleanup(server.close)
         return server
 
@@ -172,9 +122,7 @@ class GetData(unittest.TestCase):
         self.assertIn("1 of 4 files", output)
 
     def test_reports_an_unreachable_home_once_and_goes_on(self):
-        with socket.socket() as unused:
-            unused.bind(("127.0.0.1", 0))
-            closed = f"http://127.0.0.1:{unused.getsockname()[1]}/mnist"
+        closed = closed_url()
         code, output = self.get(BILENS_MNIST_URL=f"{closed} {self.serve().url}")
         self.assertEqual(code, 0, output)
         self.assertEqual(output.count(f"{closed} is unreachable"), 1)
