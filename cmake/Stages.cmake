@@ -16,13 +16,7 @@ foreach(row IN LISTS rows)
   string(REPLACE " " ";" below "${CMAKE_MATCH_2}")
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${stage}/*.cpp)
   list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
-  if(BILENS_CUDA_ENABLED)
-    list(FILTER sources EXCLUDE REGEX "_no_cuda\\.cpp$")
-    file(GLOB kernels CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${stage}/*.cu)
-    list(APPEND sources ${kernels})
-  else()
-    list(FILTER sources EXCLUDE REGEX "[^o]_cuda\\.cpp$")
-  endif()
+  list(FILTER sources EXCLUDE REGEX "_cuda\\.cpp$")  # see CudaLibrary
   add_library(bilens_${stage} STATIC ${sources})
   add_library(bilens::${stage} ALIAS bilens_${stage})
   list(TRANSFORM below PREPEND bilens_)
@@ -47,9 +41,7 @@ target_link_libraries(bilens_data PRIVATE SentencePiece::SentencePiece)
 target_link_libraries(bilens_cli PRIVATE cxxopts::cxxopts)
 include(Simd)   # the CPU's inner loops in bilens_nn, for several instruction sets
 include(Embed)  # src/report/page.{html,css,js} as strings in bilens_report
-if(BILENS_CUDA_ENABLED)
-  target_link_libraries(bilens_nn PRIVATE CUDA::cudart)
-endif()
+include(CudaLibrary)  # what needs CUDA, loaded when a GPU is asked for
 
 add_library(bilens_all INTERFACE)
 target_link_libraries(bilens_all INTERFACE ${BILENS_STAGES})

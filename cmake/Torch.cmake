@@ -62,13 +62,8 @@ add_library(bilens_torch INTERFACE)
 target_include_directories(bilens_torch SYSTEM INTERFACE
   "$<BUILD_INTERFACE:${BILENS_TORCH_ROOT}/include;${BILENS_TORCH_ROOT}/include/torch/csrc/api/include>")
 set(libraries ${BILENS_TORCH_ROOT}/lib/libtorch_cpu.so ${BILENS_TORCH_ROOT}/lib/libc10.so)
-if(BILENS_CUDA_ENABLED)
-  if(NOT EXISTS ${BILENS_TORCH_ROOT}/lib/libtorch_cuda.so)
-    message(FATAL_ERROR "CUDA is on, but ${BILENS_TORCH_ROOT} is a CPU build: use BILENS_CUDA=OFF or another LibTorch.")
-  endif()
-  # Registers the CUDA kernels when loaded; nothing refers to it by name.
-  list(APPEND libraries -Wl,--no-as-needed ${BILENS_TORCH_ROOT}/lib/libtorch_cuda.so
-       ${BILENS_TORCH_ROOT}/lib/libc10_cuda.so -Wl,--as-needed)
+if(BILENS_CUDA_ENABLED AND NOT EXISTS ${BILENS_TORCH_ROOT}/lib/libtorch_cuda.so)
+  message(FATAL_ERROR "CUDA is on, but ${BILENS_TORCH_ROOT} is a CPU build: use BILENS_CUDA=OFF or another LibTorch.")
 endif()
 # The wheel's own dependencies (NCCL, cuDNN, ...) are found by it at run time, not by the linker.
 target_link_libraries(bilens_torch INTERFACE "$<BUILD_INTERFACE:-Wl,--allow-shlib-undefined;${libraries}>")

@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <type_traits>
 
+#include "bilens/tensor/cuda_library.h"
 #include "gated_product_cuda.h"
 #include "gated_rows.h"
 
@@ -55,10 +56,16 @@ void for_rows(const at::Tensor& tensor, const Body& body) {
   at::parallel_for(0, tensor.size(0), grain, [&](int64_t begin, int64_t end) { body(begin, end - begin); });
 }
 
+const GatedProductCuda& on_cuda() {
+  static const auto& kernels =
+      *static_cast<const GatedProductCuda*>(cuda_symbol("bilens_gated_product_cuda"));
+  return kernels;
+}
+
 }  // namespace
 
 void gated_rows(const Activation& activation, const at::Tensor& gate, const at::Tensor& up, at::Tensor& y) {
-  if (gate.is_cuda()) return gated_product_forward_cuda(activation, gate, up, y);
+  if (gate.is_cuda()) return on_cuda().forward(activation, gate, up, y);
   dispatch_storage(gate.scalar_type(), [&]<class T>() {
     const T *g = read<T>(gate), *u = read<T>(up);
     T* out = write<T>(y);
@@ -74,8 +81,8 @@ void gated_rows_backward(const Activation& activation, const at::Tensor& grad, c
                          const at::Tensor& up, at::Tensor& grad_gate, at::Tensor& grad_up,
                          at::Tensor& product) {
   if (gate.is_cuda()) {
-    gated_product_backward_cuda(activation, grad, gate, up, grad_gate, grad_up);
-    if (product.defined()) gated_product_forward_cuda(activation, gate, up, product);
+    on_cuda().backward(activation, grad, gate, up, grad_gate, grad_up);
+    if (product.defined()) on_cuda().forward(activation, gate, up, product);
     return;
   }
   dispatch_storage(gate.scalar_type(), [&]<class T>() {

@@ -1,4 +1,4 @@
-// Compiled in builds with CUDA only; gated_product_no_cuda.cpp stands in elsewhere.
+// Part of libbilens_cuda.so.
 #include "gated_product_cuda.h"
 
 #include <ATen/ATen.h>
@@ -35,10 +35,7 @@ T* write(at::Tensor& tensor) {
   return static_cast<T*>(tensor.mutable_data_ptr());
 }
 
-}  // namespace
-
-void gated_product_forward_cuda(const Activation& activation, const at::Tensor& gate, const at::Tensor& up,
-                                at::Tensor& y) {
+void forward(const Activation& activation, const at::Tensor& gate, const at::Tensor& up, at::Tensor& y) {
   if (gate.numel() == 0) return;
   const c10::cuda::CUDAGuard guard(gate.device());
   dispatch_storage(gate.scalar_type(), [&]<class T>() {
@@ -49,8 +46,8 @@ void gated_product_forward_cuda(const Activation& activation, const at::Tensor& 
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
-void gated_product_backward_cuda(const Activation& activation, const at::Tensor& grad, const at::Tensor& gate,
-                                 const at::Tensor& up, at::Tensor& grad_gate, at::Tensor& grad_up) {
+void backward(const Activation& activation, const at::Tensor& grad, const at::Tensor& gate,
+              const at::Tensor& up, at::Tensor& grad_gate, at::Tensor& grad_up) {
   if (gate.numel() == 0) return;
   const c10::cuda::CUDAGuard guard(gate.device());
   dispatch_storage(gate.scalar_type(), [&]<class T>() {
@@ -60,5 +57,10 @@ void gated_product_backward_cuda(const Activation& activation, const at::Tensor&
   });
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
+
+}  // namespace
+
+extern "C" __attribute__((visibility("default")))
+const GatedProductCuda bilens_gated_product_cuda = {&forward, &backward};
 
 }  // namespace bilens

@@ -5,12 +5,13 @@
 
 #include "bilens/core/error.h"
 #include "bilens/core/version.h"
+#include "bilens/tensor/cuda_library.h"
 
 namespace bilens {
 
 at::Device choose_device(const std::string& name) {
-  const bool available = build_info().cuda && at::hasCUDA();
   if (name == "cpu") return at::kCPU;
+  const bool available = build_info().cuda && load_cuda();
   if (name == "auto") return available ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
   int64_t index = 0;
   const bool numbered = name.rfind("cuda:", 0) == 0 && name.size() > 5 && name.size() < 9 &&

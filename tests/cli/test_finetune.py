@@ -3,8 +3,42 @@
 import json
 import signal
 
-from bilens_cli import ROOT, TestCase, read_metrics, run, start, stop, wait_for
+import numpy
+from safetensors.numpy import load_file
+
+from bilens_cli import ROOT, TestCase, read_metrics, run, safetensors_bytes, start, stop, wait_for
 from texts import stories
+
+
+def rounded_to_bfloat16(source, target):
+    """The model in `source` with its weights cut to their upper 16 bits, in `target`. Returns these by name, as uint16."""
+    target.mkdir()
+    tensors = {name: (tensor.view(numpy.uint32) >> 16).astype("<u2") for name, tensor in load_file(source / "model.safetensors").items()}
+    header, end = {}, 0
+    for name, tensor in tensors.items():
+        begin, end = end, end + tensor.nbytes
+        header[name] = {"dtype": "BF16", "shape": tensor.shape, "data_offsets": [begin, end]}
+    (target / "model.safetensors").write_bytes(safetensors_bytes(header, b"".join(t.tobytes() for t in tensors.values())))
+    config = json.loads((source / "config.json").read_text())
+    config["torch_dtype"] = "bfloat16"
+    (target / "config.json").write_text(json.dumps(config))
+    for name in ("tokenizer.model", "tokenizer_config.json"):
+        (target / name).write_bytes((source / name).read_bytes())
+    return tensors
+
+
+def read_bfloat16(file):
+    """The tensors of a file that holds nothing else, as uint16."""
+    content = file.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    tensors = {}
+    for name, entry in json.loads(content[8:8 + size]).items():
+        if name == "__metadata__":
+            continue
+        assert entry["dtype"] == "BF16", (name, entry)
+        begin, end = entry["data_offsets"]
+        tensors[name] = numpy.frombuffer(content[8 + size + begin:8 + size + end], "<u2").reshape(entry["shape"])
+    return tensors
 
 
 class Finetune(TestCase):
@@ -60,6 +94,45 @@ class Finetune(TestCase):
             self.assertEqual(len(account["test"]["layer_r2"]), 2)
         evaluated = self.document(run("evaluate", self.teacher, "--json"))["results"][0]
         self.assertAlmostEqual(evaluated["loss"], closed["test"]["teacher_loss"], delta=1e-6)
+
+    def test_the_losses_of_each_story_add_up(self):
+        _, account = self.finetune("run")
+        stories_seen = load_file(self.folder / "run/test.safetensors")
+        test = account["test"]
+        self.assertEqual(stories_seen["tokens"].sum(), test["tokens"])
+        self.assertGreater(len(stories_seen["tokens"]), 10)
+        self.assertTrue((stories_seen["tokens"] > 0).all())
+        for key in ("losses", "teacher_losses"):
+            self.assertEqual((stories_seen[key].dtype, len(stories_seen[key])), (numpy.float64, len(stories_seen["tokens"])))
+        self.assertAlmostEqual(stories_seen["losses"].sum() / test["tokens"], test["loss"], delta=1e-12)
+        self.assertAlmostEqual(stories_seen["teacher_losses"].sum() / test["tokens"], test["teacher_loss"], delta=1e-12)
+
+    def test_mlps_alone_of_a_bfloat16_teacher(self):
+        teacher = self.folder / "bfloat16"
+        given = rounded_to_bfloat16(self.teacher, teacher)
+        mlps = [name for name in given if ".mlp." in name]
+        changes = {"teacher": str(teacher), "stages": [{"kind": "settle"}],
+                   "train": {"steps": 60, "trained": "mlps", "checkpoint_layers": True}}
+        _, account = self.finetune("whole", **changes)
+        self.assertLess(account["validation"]["divergence"], 0.95 * account["untrained"]["divergence"])
+        # What did not move is the teacher's, bit for bit; the rest moved.
+        written = read_bfloat16(self.folder / "whole/model/model.safetensors")
+        self.assertEqual(set(written), set(given))
+        for name, tensor in given.items():
+            self.assertEqual(numpy.array_equal(written[name], tensor), name not in mlps, name)
+        # The optimizer knows of these alone, and a checkpoint rounds nothing, so that a run goes on where it stood.
+        checkpoint = self.folder / "whole/checkpoints/step-60"
+        self.assertEqual({name.removeprefix("exp_avg.") for name in load_file(checkpoint / "optimizer.safetensors")
+                          if name.startswith("exp_avg.")}, set(mlps))
+        self.assertTrue(any((load_file(checkpoint / "model.safetensors")[name].view(numpy.uint32) & 0xFFFF).any() for name in mlps))
+        config, out = self.config(**changes), self.folder / "killed"
+        process = start("finetune", config, "--out", out, "--resume", "--quiet")
+        wait_for((out / "checkpoints/step-20").exists, process=process)
+        stop(process, signal.SIGKILL)
+        self.assertFalse((out / "model").exists())
+        self.check(run("finetune", config, "--out", out, "--resume"), 0)
+        for name in ("model/model.safetensors", "finetune.json", "test.safetensors"):
+            self.assertEqual((out / name).read_bytes(), (self.folder / "whole" / name).read_bytes(), name)
 
     def test_what_is_written_is_a_plain_bilinear_llama(self):
         _, account = self.finetune("run")

@@ -75,7 +75,7 @@ TEST_CASE("without documents, every token sees all before it") {
 }
 
 TEST_CASE("tokens one by one with a cache give what all together give") {
-  const int64_t d = GENERATE(6, 16), tokens = 13;
+  const int64_t d = GENERATE(6, 8, 16, 20, 48), tokens = 13;
   const AttentionHeads heads{4, 2, d};
   const auto table = angles(tokens, d);
   const auto in = normal({2, tokens, 8 * d}, 5).to(at::kFloat);

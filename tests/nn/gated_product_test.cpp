@@ -5,6 +5,8 @@
 
 #include <stdexcept>
 
+#include "bilens/core/version.h"
+#include "bilens/tensor/cuda_library.h"
 #include "catch.h"
 #include "gpu.h"
 
@@ -133,6 +135,15 @@ TEST_CASE("tensors of different shape or dtype are refused") {
                   std::invalid_argument);  // no broadcasting
   CHECK_THROWS_AS(gated_product(a, at::zeros({2, 3}, at::kDouble), Gate::kNone), std::invalid_argument);
   CHECK(gated_product(at::zeros({0, 3}), at::zeros({0, 3}), Gate::kSilu).sizes() == at::IntArrayRef({0, 3}));
+}
+
+TEST_CASE("what needs CUDA can be loaded where it was built, without a GPU too, and says where not") {
+  if (build_info().cuda) {
+    CHECK(cuda_symbol("bilens_gated_product_cuda") != nullptr);
+  } else {
+    CHECK_THROWS_WITH(cuda_symbol("bilens_gated_product_cuda"), ContainsSubstring("built without CUDA"));
+  }
+  CHECK_THROWS_AS(cuda_symbol("bilens_no_such_kernels"), std::runtime_error);
 }
 
 TEST_CASE("the GPU equals the CPU, forward and backward", "[gpu]") {

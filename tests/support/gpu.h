@@ -1,14 +1,14 @@
 #pragma once
 
-#include <ATen/Context.h>
-
 #include <cstdio>
+
+#include "bilens/tensor/cuda_library.h"
 
 namespace bilens::test {
 
 /// Whether there is a GPU to test on; ctest shows a test that prints this line as skipped.
 inline bool have_gpu() {
-  if (at::hasCUDA()) return true;
+  if (load_cuda()) return true;
   std::printf("SKIP: no GPU\n");
   return false;
 }
