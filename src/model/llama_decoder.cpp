@@ -296,9 +296,7 @@ at::Tensor LlamaDecoder::next_logits(const at::Tensor& tokens, KeyValueCache& ca
   auto h = step ? embed(tokens.select(1, 0)) : embed(tokens);
   for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
     const auto attend = [&](const at::Tensor& qkv) {
-      const auto out = cached_attention(step ? qkv.unsqueeze(1) : qkv, heads_of(config_), angles,
-                                        cache.layers[i], cache.tokens);
-      return step ? out.squeeze(1) : out;
+      return cached_attention(qkv, heads_of(config_), angles, cache.layers[i], cache.tokens);
     };
     h = mlp_block(layers_[i], i, attention_block(layers_[i], h, attend), {});
   }

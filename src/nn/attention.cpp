@@ -34,7 +34,7 @@ void for_heads(const AttentionCall& call, int64_t batch, bool backward, const Bo
 
 AttentionCall training_call(const at::Tensor& qkv, const AttentionHeads& h, const at::Tensor& cosine,
                             const at::Tensor& sine, const at::Tensor& starts) {
-  const int64_t tokens = qkv.size(1), width = qkv.size(2), d = h.head_dim;
+  const int64_t tokens = qkv.dim() == 3 ? qkv.size(1) : 1, width = qkv.size(-1), d = h.head_dim;
   AttentionCall call;
   call.queries = call.keys = tokens;
   call.heads = h.heads, call.kv_heads = h.kv_heads, call.head_dim = d;
@@ -138,8 +138,10 @@ at::Tensor causal_attention(const at::Tensor& qkv, const AttentionHeads& h, cons
 
 at::Tensor cached_attention(const at::Tensor& qkv, const AttentionHeads& h, const RotaryTable& rotary,
                             LayerCache& cache, int64_t past) {
-  const int64_t batch = qkv.size(0), tokens = qkv.size(1), all = past + tokens;
+  const bool step = qkv.dim() == 2;
+  const int64_t batch = qkv.size(0), tokens = step ? 1 : qkv.size(1), all = past + tokens;
   if (!has_kernel(qkv)) {
+    if (step) return cached_attention(qkv.unsqueeze(1), h, rotary, cache, past).squeeze(1);
     const auto cosine = rotary.cosine.narrow(0, past, tokens), sine = rotary.sine.narrow(0, past, tokens);
     const auto [q, k, v] = split(qkv, h);
     cache.keys.narrow(2, past, tokens).copy_(turn(k, cosine, sine));
@@ -154,7 +156,8 @@ at::Tensor cached_attention(const at::Tensor& qkv, const AttentionHeads& h, cons
   call.keys = all;
   call.kv_layout = {cache.keys.stride(0), cache.keys.stride(2), cache.keys.stride(1)};
   call.rotate_keys = false;
-  auto out = at::empty({batch, tokens, h.heads * h.head_dim}, x.options());
+  const int64_t width = h.heads * h.head_dim;
+  auto out = step ? at::empty({batch, width}, x.options()) : at::empty({batch, tokens, width}, x.options());
   const float* q = x.const_data_ptr<float>();
   const float *k = q + h.heads * h.head_dim, *v = k + h.kv_heads * h.head_dim;
   auto *keys = cache.keys.mutable_data_ptr<float>(), *values = cache.values.mutable_data_ptr<float>(),

@@ -19,9 +19,8 @@ using torch::autograd::variable_list;
 at::Tensor mlp_output(at::TensorList inputs, const Activation& activation, at::Tensor& both) {
   both = times_transposed(inputs[0], {inputs[1], inputs[2]});
   if (inputs.size() > 4) both.add_(at::cat({inputs[4], inputs[5]}));
-  const auto halves = both.chunk(2, 1);
   auto product = at::empty({both.size(0), both.size(1) / 2}, both.options());
-  gated_rows(activation, halves[0], halves[1], product);
+  gated_halves(activation, both, product);
   auto y = times_transposed(product, {inputs[3]});
   return inputs.size() > 4 ? y.add_(inputs[6]) : y;
 }

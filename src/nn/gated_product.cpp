@@ -56,6 +56,17 @@ void for_rows(const at::Tensor& tensor, const Body& body) {
   at::parallel_for(0, tensor.size(0), grain, [&](int64_t begin, int64_t end) { body(begin, end - begin); });
 }
 
+/// @param in elements from one row of gate and up to the next
+template <class T>
+void forward_rows(const Activation& activation, const T* gate, const T* up, int64_t in, at::Tensor& y) {
+  T* out = write<T>(y);
+  const int64_t to = y.stride(0), width = y.size(1);
+  for_rows(y, [&](int64_t first, int64_t count) {
+    gated_kernels<T>().forward(activation, gate + first * in, up + first * in, out + first * to,
+                               {count, width, in, to});
+  });
+}
+
 const GatedProductCuda& on_cuda() {
   static const auto& kernels =
       *static_cast<const GatedProductCuda*>(cuda_symbol("bilens_gated_product_cuda"));
@@ -67,13 +78,16 @@ const GatedProductCuda& on_cuda() {
 void gated_rows(const Activation& activation, const at::Tensor& gate, const at::Tensor& up, at::Tensor& y) {
   if (gate.is_cuda()) return on_cuda().forward(activation, gate, up, y);
   dispatch_storage(gate.scalar_type(), [&]<class T>() {
-    const T *g = read<T>(gate), *u = read<T>(up);
-    T* out = write<T>(y);
-    const int64_t in = gate.stride(0), to = y.stride(0), width = gate.size(1);
-    for_rows(gate, [&](int64_t first, int64_t count) {
-      gated_kernels<T>().forward(activation, g + first * in, u + first * in, out + first * to,
-                                 {count, width, in, to});
-    });
+    forward_rows(activation, read<T>(gate), read<T>(up), gate.stride(0), y);
+  });
+}
+
+void gated_halves(const Activation& activation, const at::Tensor& both, at::Tensor& y) {
+  const int64_t width = y.size(1);
+  if (both.is_cuda())
+    return gated_rows(activation, both.narrow(1, 0, width), both.narrow(1, width, width), y);
+  dispatch_storage(both.scalar_type(), [&]<class T>() {
+    forward_rows(activation, read<T>(both), read<T>(both) + width, both.stride(0), y);
   });
 }
 

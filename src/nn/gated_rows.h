@@ -17,4 +17,7 @@ void gated_rows_backward(const Activation& activation, const at::Tensor& grad, c
                          const at::Tensor& up, at::Tensor& grad_gate, at::Tensor& grad_up,
                          at::Tensor& product);
 
+/// gated_rows of gate and up side by side, both [n, 2h].
+void gated_halves(const Activation& activation, const at::Tensor& both, at::Tensor& y);
+
 }  // namespace bilens

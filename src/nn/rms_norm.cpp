@@ -21,16 +21,15 @@ constexpr int64_t kGrain = 16384;  // elements a thread takes at least
 
 int64_t rows_a_thread(int64_t width) { return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, width)); }
 
-/// @param x [n, d] @param inverse [n], receives 1 / √(mean(x²) + ε)
-at::Tensor normalized(const at::Tensor& x, const at::Tensor& gain, double epsilon, at::Tensor& inverse) {
+/// @param x [n, d] @param inverse [n] takes 1 / √(mean(x²) + ε), where given
+at::Tensor normalized(const at::Tensor& x, const at::Tensor& gain, double epsilon, float* inverse) {
   const int64_t rows = x.size(0), width = x.size(1);
-  auto y = at::empty_like(x);
-  inverse = at::empty({rows}, x.options());
+  auto y = at::empty({rows, width}, x.options());
   const auto *from = x.const_data_ptr<float>(), *gains = gain.const_data_ptr<float>();
-  auto *to = y.mutable_data_ptr<float>(), *r = inverse.mutable_data_ptr<float>();
+  auto* to = y.mutable_data_ptr<float>();
   at::parallel_for(0, rows, rows_a_thread(width), [&](int64_t begin, int64_t end) {
-    cpu_kernels().rms_norm(from + begin * width, gains, epsilon, to + begin * width, r + begin, end - begin,
-                           width);
+    cpu_kernels().rms_norm(from + begin * width, gains, epsilon, to + begin * width,
+                           inverse == nullptr ? nullptr : inverse + begin, end - begin, width);
   });
   return y;
 }
@@ -38,8 +37,8 @@ at::Tensor normalized(const at::Tensor& x, const at::Tensor& gain, double epsilo
 struct RmsNorm : torch::autograd::Function<RmsNorm> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& gain,
                             double epsilon) {
-    at::Tensor inverse;
-    const auto y = normalized(x, gain, epsilon, inverse);
+    auto inverse = at::empty({x.size(0)}, x.options());
+    const auto y = normalized(x, gain, epsilon, inverse.mutable_data_ptr<float>());
     context->save_for_backward({x, gain, inverse});
     return y;
   }
@@ -80,9 +79,8 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon)
   }
   const auto rows = as_rows(x).contiguous(),
              gains = (gain.scalar_type() == at::kFloat ? gain : gain.to(at::kFloat)).contiguous();
-  at::Tensor inverse;
   const auto y = is_tracked({x, gain}) ? RmsNorm::apply(rows, gains, epsilon)
-                                       : normalized(rows, gains, epsilon, inverse);
+                                       : normalized(rows, gains, epsilon, nullptr);
   return shaped_as(y, x);
 }
 

@@ -51,7 +51,8 @@ struct CpuKernels {
   GatedKernels<double> gated_double;
   GatedKernels<Bfloat16> gated_bfloat16;
 
-  /// y = x r ⊙ gain with r = 1/√(mean(x²) + epsilon), rows [count, width]; r goes to `inverse` [count].
+  /// y = x r ⊙ gain with r = 1/√(mean(x²) + epsilon), rows [count, width]; r goes to `inverse` [count],
+  /// where that is given.
   void (*rms_norm)(const float* x, const float* gain, double epsilon, float* y, float* inverse, int64_t count,
                    int64_t width);
   /// ∂x, and this call's part of ∂gain added to grad_gain [width].

@@ -50,7 +50,7 @@ void rms_norm(const float* x, const float* gain, double epsilon, float* y, float
 #pragma omp simd reduction(+ : squares)
     for (int64_t j = 0; j < width; ++j) squares += row[j] * row[j];
     const float r = 1.0f / __builtin_sqrtf(squares / static_cast<float>(width) + static_cast<float>(epsilon));
-    inverse[i] = r;
+    if (inverse != nullptr) inverse[i] = r;
 #pragma omp simd
     for (int64_t j = 0; j < width; ++j) out[j] = row[j] * r * gain[j];
   }
