@@ -6,6 +6,8 @@
 #include "bilens/run/text_parts.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/product_rate.h"
+#include "bilens/tensor/random.h"
+#include "bilens/train/measured_step.h"
 #include "bilens/train/text_comparison.h"
 
 namespace bilens {
@@ -83,17 +85,26 @@ class FinetuneJob : public TrainingJob {
 
   Json estimate(at::Device device) const override {
     const auto& model = source_->config;
-    const double tokens =
-        trains() ? static_cast<double>(steps() * config_.train.batch_size * config_.data.context) : 0;
     const auto held = stored_dtype(source_->weights);
     const int64_t all = model.parameter_count(), moving = trained_parameters(model, config_.train.trained);
     const int64_t teacher = all * static_cast<int64_t>(c10::elementSize(held));
     const int64_t training = FinetuneTask::memory(model, config_.train, config_.data.context, held);
-    const int64_t checkpoint = 4 * all + 8 * moving;
-    const double rate = measure_product_rate(device, config_.train.compute);
+    const int64_t checkpoint =
+        4 * all + 2 * moving * static_cast<int64_t>(c10::elementSize(config_.train.moments));
+    measure_product_rate(device, config_.train.compute);  // as the run does, which needs its memory
     return {{"memory_bytes", peak_memory() + teacher + (trains() ? training : 4 * all)},
-            {"disk_bytes", (config_.checkpoint.keep_last + 1) * checkpoint + 2 * 4 * all + steps() * 400},
-            {"seconds", tokens * training_flops(model, config_.data.context) / rate}};
+            {"disk_bytes", (config_.checkpoint.keep_last + 1) * checkpoint + 2 * 4 * all + steps() * 400}};
+  }
+
+  double seconds(at::Device device) const override {
+    if (!trains()) return 0.0;
+    auto teacher = load_teacher(device);
+    auto model = swapped(device);  // of a calibrated model's shapes, but for its biases
+    auto part = config_.train;
+    part.batch_size = part.sequences_at_once();
+    FinetuneTask task(model, teacher, parts_, config_.data, part, stages_.anneal, tokenizer_);
+    const double parts = static_cast<double>(config_.train.batch_size) / static_cast<double>(part.batch_size);
+    return static_cast<double>(steps()) * measure_step(task, part, parts);
   }
 
   Outcome train(at::Device device, const fs::path& out, bool resume, const fs::path& folder) override {
@@ -106,8 +117,10 @@ class FinetuneJob : public TrainingJob {
     auto model = begin(teacher, device, out, account);
     TrainSummary summary;
     int64_t tokens = 0;
+    Json untrained;
     if (trains()) {
       account["untrained"] = seen_on(parts_.validation, model, teacher);
+      untrained = sample(model);
       FinetuneTask task(model, teacher, parts_, config_.data, config_.train, stages_.anneal, tokenizer_);
       Trainer trainer(task, config_.train, config_.checkpoint, out, resume);
       summary = trainer.run();
@@ -120,6 +133,12 @@ class FinetuneJob : public TrainingJob {
     account["epochs"] = static_cast<double>(tokens) / static_cast<double>(sequences_ * config_.data.context);
     account["validation"] = seen_on(parts_.validation, model, teacher);
     account["test"] = seen_on(parts_.test, model, teacher, out / "test.safetensors");
+    if (samples()) {
+      account["samples"] = {{"prompt", config_.train.sample.prompt},
+                            {"teacher", sample(teacher)},
+                            {"untrained", untrained},
+                            {"finished", sample(model)}};
+    }
 
     AtomicDirectory directory(folder);
     auto config = model.config();
@@ -162,14 +181,17 @@ class FinetuneJob : public TrainingJob {
     return load;
   }
 
+  /// The teacher with half the identity in the place of SiLU where nothing anneals it; as a baseline, as it
+  /// is.
+  LlamaDecoder swapped(at::Device device) const {
+    auto student = source_->load(student_options(device));
+    return stages_.settle && !stages_.anneal ? fold_half(student) : student;
+  }
+
   /// The model that training begins with. What the closed-form stage gives is kept in OUT/calibrated, so that
   /// a resumed run goes on with the same.
   LlamaDecoder begin(LlamaDecoder& teacher, at::Device device, const fs::path& out, Json& account) const {
-    if (!stages_.calibrate) {
-      auto student = source_->load(student_options(device));
-      const bool swaps = stages_.settle && !stages_.anneal;
-      return swaps ? fold_half(student) : student;
-    }
+    if (!stages_.calibrate) return swapped(device);
     const fs::path kept = out / "calibrated";
     if (!fs::exists(kept)) {
       const auto made =
@@ -183,6 +205,15 @@ class FinetuneJob : public TrainingJob {
     }
     account["calibration"] = read_json(kept / "calibration.json", ExitCode::kBadInput);
     return load_llama(kept, student_options(device));
+  }
+
+  bool samples() const { return tokenizer_ && !config_.train.sample.prompt.empty(); }
+
+  /// What the model makes of the prompt, or null without one.
+  Json sample(LlamaDecoder& model) const {
+    if (!samples()) return nullptr;
+    return sample_text(model, *tokenizer_, config_.train.sample,
+                       derive_seed(static_cast<uint64_t>(config_.train.seed), "sample"));
   }
 
   /// @param file where given, takes the figures of each document

@@ -66,14 +66,16 @@ class ImageJob : public TrainingJob {
   }
 
   Json estimate(at::Device device) const override {
-    const double images = static_cast<double>(steps() * config_.train.batch_size);
     const int64_t checkpoints =
-        config_.checkpoint.keep_last + 1;  // the new one stands before the oldest goes
-    const double rate =
-        measure_product_rate(device, at::kFloat);  // the run measures it too, and so needs its memory
+        config_.checkpoint.keep_last + 1;      // the new one stands before the oldest goes
+    measure_product_rate(device, at::kFloat);  // as the run does, which needs its memory
     return {{"memory_bytes", peak_memory() + memory()},
-            {"disk_bytes", (3 * checkpoints + 1) * config_.model.parameter_count() * 4 + steps() * 500},
-            {"seconds", images * training_flops(config_.model) / rate}};
+            {"disk_bytes", (3 * checkpoints + 1) * config_.model.parameter_count() * 4 + steps() * 500}};
+  }
+
+  double seconds(at::Device device) const override {
+    const double images = static_cast<double>(steps() * config_.train.batch_size);
+    return images * training_flops(config_.model) / measure_product_rate(device, at::kFloat);
   }
 
   Outcome train(at::Device device, const fs::path& out, bool resume, const fs::path& folder) override {

@@ -9,6 +9,7 @@
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/product_rate.h"
 #include "bilens/tensor/random.h"
+#include "bilens/train/measured_step.h"
 #include "bilens/train/text_evaluation.h"
 #include "bilens/train/text_task.h"
 
@@ -75,19 +76,25 @@ class TextJob : public TrainingJob {
   }
 
   Json estimate(at::Device device) const override {
-    const double tokens = static_cast<double>(steps() * config_.train.batch_size * config_.data.context);
     const int64_t checkpoints =
-        config_.checkpoint.keep_last + 1;  // the new one stands before the oldest goes
-    const double rate = measure_product_rate(device, config_.train.compute);
+        config_.checkpoint.keep_last + 1;                 // the new one stands before the oldest goes
+    measure_product_rate(device, config_.train.compute);  // as the run does, which needs its memory
     return {{"memory_bytes",
              peak_memory() + TextTask::memory(config_.model, config_.train, config_.data.context)},
-            {"disk_bytes", (3 * checkpoints + 1) * config_.model.parameter_count() * 4 + steps() * 400},
-            {"seconds", tokens * training_flops(config_.model, config_.data.context) / rate}};
+            {"disk_bytes", (3 * checkpoints + 1) * config_.model.parameter_count() * 4 + steps() * 400}};
+  }
+
+  double seconds(at::Device device) const override {
+    auto model = new_model(device);
+    auto part = config_.train;
+    part.batch_size = part.sequences_at_once();
+    TextTask task(model, parts_, config_.data, part, tokenizer_);
+    const double parts = static_cast<double>(config_.train.batch_size) / static_cast<double>(part.batch_size);
+    return static_cast<double>(steps()) * measure_step(task, part, parts);
   }
 
   Outcome train(at::Device device, const fs::path& out, bool resume, const fs::path& folder) override {
-    LlamaDecoder model(config_.model, device,
-                       derive_seed(static_cast<uint64_t>(config_.train.seed), "initial weights"));
+    auto model = new_model(device);
     log_info(format_number(static_cast<double>(config_.model.parameter_count())) + " parameters, " +
              format_number(static_cast<double>(parts_.train.size())) + " training tokens, on " +
              describe_device(device));
@@ -128,6 +135,10 @@ class TextJob : public TrainingJob {
 
  private:
   int64_t steps() const { return config_.train.total_steps(sequences_); }
+
+  LlamaDecoder new_model(at::Device device) const {
+    return {config_.model, device, derive_seed(static_cast<uint64_t>(config_.train.seed), "initial weights")};
+  }
 
   void take_tokenizer() {
     tokenizer_.emplace(config_.data.tokenizer);

@@ -89,8 +89,11 @@ Outcome dry_run(const TrainRunOptions& options, const MakeJob& make_job) {
   if (!holds([&] { job->prepare(); })) return outcome;
   if (options.resume) holds([&] { check_same_run(options.out, *job); });
   if (!outcome.problems.empty()) return outcome;
-  outcome.estimate = job->estimate(choose_device(job->settings().device));
-  holds([&] { check_resources(outcome.estimate, options.out); });
+  const auto device = choose_device(job->settings().device);
+  set_threads(job->settings().threads);
+  outcome.estimate = job->estimate(device);
+  const bool fits = holds([&] { check_resources(outcome.estimate, options.out); });
+  outcome.estimate["seconds"] = fits ? Json(job->seconds(device)) : Json();
   return outcome;
 }
 

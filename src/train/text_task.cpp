@@ -56,8 +56,9 @@ double training_flops(const LlamaConfig& config, int64_t context) {
 
 int64_t TextTask::state_memory(int64_t parameters, const TextTrainConfig& config) {
   const int64_t bytes = 4 * parameters;
-  // Weights, gradients, two moments; and the gradients of each thread's part of the batch.
-  return (4 + count_shards(bytes, config.sequences_at_once()) - 1) * bytes;
+  const auto moment = static_cast<int64_t>(c10::elementSize(config.moments)) * parameters;
+  // Weights and the gradients of each thread's part of the batch, two moments.
+  return (1 + count_shards(bytes, config.sequences_at_once())) * bytes + 2 * moment;
 }
 
 int64_t TextTask::activation_memory(const LlamaConfig& model, const TextTrainConfig& config,
@@ -113,15 +114,15 @@ at::Tensor TextTask::compute_gradients(int64_t step) {
   return loss;
 }
 
-std::string TextTask::sample(int64_t step) {
+std::string sample_text(LlamaDecoder& model, const Tokenizer& tokenizer, const SampleConfig& config,
+                        uint64_t seed) {
   SamplerConfig sampler;
-  sampler.temperature = config_.sample.temperature;
-  sampler.seed = static_cast<int64_t>(
-      derive_seed(static_cast<uint64_t>(config_.seed), "sample", static_cast<uint64_t>(step)) >> 11);
-  auto tokens = tokenizer_->encode_with_bos(config_.sample.prompt);
-  const auto result = continue_tokens(model_, tokens, config_.sample.max_tokens, sampler, [](int32_t) {});
+  sampler.temperature = config.temperature;
+  sampler.seed = static_cast<int64_t>(seed >> 11);
+  auto tokens = tokenizer.encode_with_bos(config.prompt);
+  const auto result = continue_tokens(model, tokens, config.max_tokens, sampler, [](int32_t) {});
   tokens.insert(tokens.end(), result.tokens.begin(), result.tokens.end());
-  return tokenizer_->decode(tokens);
+  return tokenizer.decode(tokens);
 }
 
 std::vector<TrainingTask::Observation> TextTask::validate(int64_t step) {
@@ -137,7 +138,8 @@ std::vector<TrainingTask::Observation> TextTask::validate(int64_t step) {
          format("validation loss %.4f nats/token, perplexity %.3f", result.loss, result.perplexity())});
   }
   if (tokenizer_ && !config_.sample.prompt.empty()) {
-    const auto text = sample(step);
+    const auto seed = derive_seed(static_cast<uint64_t>(config_.seed), "sample", static_cast<uint64_t>(step));
+    const auto text = sample_text(model_, *tokenizer_, config_.sample, seed);
     seen.push_back({{{"split", "sample"}, {"text", text}}, text});
   }
   return seen;

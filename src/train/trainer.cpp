@@ -81,7 +81,7 @@ void Trainer::train_step() {
   const auto measured = task_.compute_gradients(step_);
   const auto norm = optimizer_.clip_gradients(config_.clip_norm);
   const auto skip = norm.isfinite().logical_not().to(at::kFloat).view({1});
-  optimizer_.step(learning_rate_at(schedule_, step_), skip);
+  optimizer_.step(learning_rate_at(schedule_, step_), skip, step_);
   pending_.push_back(at::cat({measured, norm.view({1})}));
   ++step_;
 }

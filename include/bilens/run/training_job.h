@@ -41,8 +41,10 @@ class TrainingJob {
   /// Reads the data, and decides what of the model follows from it. @throws Error with all contradictions
   virtual void prepare() = 0;
 
-  /// What the run takes, for a dry run: memory_bytes beyond what the process holds now, disk_bytes, seconds.
+  /// What the run takes, for a dry run: memory_bytes, with what the process holds now, and disk_bytes.
   virtual Json estimate(at::Device device) const = 0;
+  /// How long its steps take. Called where memory is sufficient.
+  virtual double seconds(at::Device device) const = 0;
 
   /// Trains and fills `model`, the finished model's directory; a folder that is not there yet.
   virtual Outcome train(at::Device device, const std::filesystem::path& out, bool resume,

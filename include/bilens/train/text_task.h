@@ -20,6 +20,10 @@ struct SampleConfig {
   static const FieldTable<SampleConfig>& fields();
 };
 
+/// The prompt with the model's continuation. @param seed of the draws, where the temperature is above 0
+std::string sample_text(LlamaDecoder& model, const Tokenizer& tokenizer, const SampleConfig& config,
+                        uint64_t seed);
+
 /// How a language model is trained.
 struct TextTrainConfig : StepConfig {
   TextTrainConfig();
@@ -43,13 +47,18 @@ struct TextTrainConfig : StepConfig {
 template <class C>
 FieldTable<C>& add_text_train_fields(FieldTable<C>& table) {
   at::ScalarType C::*const compute = &C::compute;
+  at::ScalarType C::*const moments = &C::moments;
   SampleConfig C::*const sample = &C::sample;
   return add_step_fields(table, "sequences")
       .integer("micro_batch", &C::micro_batch,
                "Sequences computed at once, the rest of a batch after them; 0: all.", between(0, 1e7),
                "sequences")
       .choice("compute", compute,
-              "What matrix products are computed in; weights, gradients and moments stay in float32.",
+              "What matrix products are computed in; weights and gradients stay in float32.",
+              {{"float32", at::kFloat}, {"bfloat16", at::kBFloat16}})
+      .choice("moments", moments,
+              "What the optimizer's moments are kept in; bfloat16 takes half the memory, the second rounded "
+              "at random.",
               {{"float32", at::kFloat}, {"bfloat16", at::kBFloat16}})
       .flag("checkpoint_layers", &C::checkpoint_layers,
             "Compute the inside of each layer again for its gradients: less memory, a third more work.")
@@ -103,8 +112,6 @@ class TextTask : public TrainingTask {
   }
 
  private:
-  std::string sample(int64_t step);
-
   LlamaDecoder& model_;
   const TextParts& data_;
   TextDataConfig text_;
