@@ -1,4 +1,4 @@
-# src/report/{page,report,explanation}.{html,css,js} as strings in bilens_report: assets.cpp is made by this same file,
+# src/report/{page,report,explanation}.{html,css,js} and conversion.js as strings in bilens_report: assets.cpp is made by this same file,
 # run as a script whenever one of them changes.
 set(names page report explanation)
 if(CMAKE_SCRIPT_MODE_FILE)
@@ -7,13 +7,14 @@ if(CMAKE_SCRIPT_MODE_FILE)
       file(READ ${SOURCE}/${name}.${kind} ${name}_${kind})
     endforeach()
   endforeach()
+  file(READ ${SOURCE}/conversion.js conversion_js)
   configure_file(${SOURCE}/assets.cpp.in ${OUTPUT} @ONLY)
   return()
 endif()
 
 set(source ${PROJECT_SOURCE_DIR}/src/report)
 set(output ${PROJECT_BINARY_DIR}/assets.cpp)
-set(parts ${source}/assets.cpp.in)
+set(parts ${source}/assets.cpp.in ${source}/conversion.js)
 foreach(name IN LISTS names)
   list(APPEND parts ${source}/${name}.html ${source}/${name}.css ${source}/${name}.js)
 endforeach()

@@ -2,6 +2,7 @@
 
 #include "bilens/io/weights.h"
 #include "checked_json.h"
+#include "conversion_data.h"
 #include "decomposition_data.h"
 #include "metrics_data.h"
 #include "study_data.h"
@@ -52,12 +53,15 @@ Json model_data(const Source& source, const Detail& detail, ImagePool& images) {
   Json data = {{"name", source.name},      {"directory", directory_of(source)},
                {"run", nullptr},           {"metrics", nullptr},
                {"model", nullptr},         {"parameters", nullptr},
-               {"decomposition", nullptr}, {"study", nullptr}};
+               {"decomposition", nullptr}, {"study", nullptr},
+               {"conversion", nullptr}};
   if (!source.run.empty()) {
     data["run"] = {{"config", read_if_there(source.run / "config.json")},
                    {"environment", read_if_there(source.run / "env.json")}};
     const fs::path metrics = source.run / "metrics.jsonl";
     if (fs::exists(metrics)) data["metrics"] = metrics_data(metrics, detail.points);
+    const fs::path account = source.run / "finetune.json";
+    if (fs::exists(account)) data["conversion"] = conversion_data(account);
   }
   if (!source.model.empty()) {
     data["model"] = model_config(source.model);

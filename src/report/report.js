@@ -6,10 +6,16 @@
 const layersOf = (model) => at(model, "decomposition", "layers") ?? [];
 const withEigenvectors = (model) => layersOf(model).filter((layer) => layer.k > 0);
 
+/** Whether it is a language model; else an image classifier. */
+const speaks = (model) => at(model, "model", "model_type") === "llama" || at(model, "decomposition", "model_type") === "llama"
+  || Boolean(model.conversion);
+
 /** The result to put on top: the run's test, else the study's, else the last validation. */
 function headline(model) {
   const evaluations = at(model, "metrics", "evaluations") ?? [];
-  const last = (split) => evaluations.filter((e) => e.split === split && isNumber(e.accuracy)).pop();
+  const test = at(model, "conversion", "test");
+  if (test) return { split: "test", loss: test.loss, tokens: test.tokens };
+  const last = (split) => evaluations.filter((e) => e.split === split && isNumber(speaks(model) ? e.loss : e.accuracy)).pop();
   const study = at(model, "study", "evaluation");
   if (last("test")) return last("test");
   if (study) return { ...study, split: at(model, "study", "data", "split") || "study" };
@@ -29,8 +35,11 @@ function factsOf(model) {
   const config = at(model, "run", "config"), built = model.model ?? at(config, "model");
   const noise = at(config, "train", "input_noise", "std");
   return {
-    layers: at(built, "n_layers") ?? (layersOf(model).length || null),
-    width: at(built, "d_model"),
+    layers: at(built, "n_layers") ?? at(built, "num_hidden_layers") ?? (layersOf(model).length || null),
+    width: at(built, "d_model") ?? at(built, "hidden_size"),
+    vocabulary: at(built, "vocab_size"),
+    context: at(config, "data", "context"),
+    activation: at(built, "hidden_act"),
     inputs: at(built, "d_input"),
     classes: at(built, "d_output"),
     shape: at(built, "image_shape") ?? at(model, "decomposition", "image_shape"),
@@ -48,7 +57,21 @@ function factsOf(model) {
 
 const plain = (value) => (value === null || value === undefined ? null : typeof value === "object" ? JSON.stringify(value) : String(value));
 
+function languageSentence(model, facts) {
+  const bilinear = facts.activation === "linear";
+  const of = isNumber(facts.layers) ? ` of ${plural(facts.layers, "layer")}` : "";
+  const width = facts.width ? `, width ${plain(facts.width)}` : "", words = facts.vocabulary ? `, ${integer(facts.vocabulary)} tokens` : "";
+  const kind = `${of}${width}${words}`;
+  const { conversion } = model;
+  if (!conversion) return `A Llama-type language model${kind}, its MLPs ${bilinear ? "bilinear" : `gated with ${plain(facts.activation)}`}.`;
+  const from = conversion.calibration ? "converted in closed form" : "converted";
+  const trained = conversion.trained_tokens ? `${integer(conversion.trained_tokens)} tokens of training (${figure(conversion.epochs)} epochs)` : "no training";
+  return conversion.converted ? `${plain(conversion.teacher)} with its MLPs made bilinear: a language model${kind}, ${from}, then ${trained}.`
+    : `${plain(conversion.teacher)} trained on without conversion: a language model${kind}, ${trained}.`;
+}
+
 function sentence(model, facts) {
+  if (speaks(model) && facts.built) return languageSentence(model, facts);
   if (!facts.built) {
     const layers = layersOf(model);
     return `The weights of ${plain(at(model, "decomposition", "model")) || "a model"}, taken apart: `
@@ -72,9 +95,13 @@ function headFigures(model) {
   const result = headline(model), enough = sufficient(model);
   const many = layersOf(model).length > 1, unit = unitOf(layersOf(model).find((l) => l.layer === at(enough, "layer")));
   const examples = result && result.examples ? `, ${integer(result.examples)} images` : "";
+  const tokens = result && result.tokens ? `, ${integer(result.tokens)} tokens` : "";
+  const test = at(model, "conversion", "test"), unitName = speaks(model) ? `nats a token${tokens}` : "nats an image";
   return element("div", { class: "figures" },
-    result ? bigFigure((100 * result.accuracy).toFixed(1), "%", `${result.split} accuracy${examples}`) : null,
-    result && isNumber(result.loss) ? bigFigure(figure(result.loss), "", `${result.split} loss, nats an image`) : null,
+    result && isNumber(result.accuracy) ? bigFigure((100 * result.accuracy).toFixed(1), "%", `${result.split} accuracy${examples}`) : null,
+    result && isNumber(result.loss) ? bigFigure(figure(result.loss, 4), "", `${result.split} loss, ${unitName}`) : null,
+    test ? bigFigure(signed(test.loss - test.teacher_loss, 3), "", "above the teacher, nats a token") : null,
+    test ? bigFigure((100 * test.agreement).toFixed(1), "%", "same likeliest next token as the teacher") : null,
     enough ? bigFigure(integer(enough.k), "", `${enough.k === 1 ? "eigenvector" : "eigenvectors"} ${unit}${many ? ` in layer ${enough.layer}` : ""} ${enough.k === 1 ? "comes" : "come"} within one point of that accuracy`) : null);
 }
 
@@ -121,7 +148,7 @@ function trainingLegend(splits, window, group) {
 }
 
 /** One quantity over the epochs. quantity: {key, name, unit, format, log, bounds} */
-function trainingChart(metrics, quantity) {
+function trainingChart(metrics, quantity, unit) {
   const { train, evaluations } = metrics, { key, format } = quantity;
   const useEpochs = train.epoch.concat(evaluations.map((e) => e.epoch)).every(isNumber);
   const xKey = useEpochs ? "epoch" : "step", values = train[key];
@@ -142,7 +169,7 @@ function trainingChart(metrics, quantity) {
     append(node, [
       axes({ x, y, xTicks: niceTicks(0, last, width < 420 ? 4 : 8).filter((t) => useEpochs || Number.isInteger(t)),
         yTicks: quantity.log(domain) ? logTicks(...domain) : niceTicks(...domain, 5),
-        xFormat: (t) => integer(Number(t.toFixed(6))), yFormat: format, xName: xKey, yName: quantity.axis(domain) }),
+        xFormat: (t) => integer(Number(t.toFixed(6))), yFormat: format, xName: xKey, yName: quantity.axis(domain, unit) }),
       svg("clipPath", { id: clip }, svg("rect", { x: 46, y: 20, width: width - 46, height: height - 62 })),
       svg("g", { "clip-path": `url(#${clip})` },
         window > 1 ? svg("path", { class: "raw", d: path(points(values)) }) : null,
@@ -178,7 +205,7 @@ function trainingReadout(metrics, shown, key, format, mean, i) {
 
 const quantities = [
   { key: "loss", name: "Loss", format: (v) => brief(v),
-    axis: function (domain) { return this.log(domain) ? "nats an image, log scale" : "nats an image"; },
+    axis: function (domain, unit) { return this.log(domain) ? `${unit}, log scale` : unit; },
     log: ([low, high]) => low > 0 && high / low > 6,
     bounds: (all) => {
       const low = Math.min(...all), high = Math.max(...all);
@@ -195,7 +222,8 @@ const quantities = [
 function training(model, id, level) {
   const metrics = model.metrics;
   if (!metrics || !(metrics.train.step.length || metrics.evaluations.length)) return null;
-  const charts = quantities.map((quantity) => trainingChart(metrics, quantity)).filter(Boolean);
+  const unit = speaks(model) ? "nats a token" : "nats an image";
+  const charts = quantities.map((quantity) => trainingChart(metrics, quantity, unit)).filter(Boolean);
   if (!charts.length) return null;
   const coarse = metrics.steps_per_point > 1 ? `Each raw point is the mean of ${metrics.steps_per_point} steps.` : null;
   return block(id, level, "Training", coarse, element("div", { class: "pair" }, charts));
@@ -660,7 +688,7 @@ function provenance(model, id, level) {
 
 // ---------------------------------------------------------------------------------------------------------- the page
 
-const sections = [["training", "Training", training], ["eigenvectors", "Eigenvectors", null], ["factors", "Factors", factors], ["truncation", "Truncation", truncation], ["provenance", "Provenance", provenance]];
+const sections = [["conversion", "Conversion", conversionSection], ["training", "Training", training], ["eigenvectors", "Eigenvectors", null], ["factors", "Factors", factors], ["truncation", "Truncation", truncation], ["provenance", "Provenance", provenance]];
 const views = data.models.map(() => ({ layer: 0, direction: 0, eigenvector: null }));
 const bodies = data.models.map(() => null);  // what has been drawn of each model
 
@@ -702,6 +730,11 @@ function openHash() {
   }
 }
 
+function resultWords(model, result) {
+  if (!result) return "";
+  return speaks(model) ? `${result.split} loss ${figure(result.loss, 4)}` : `${percent(result.accuracy)} ${result.split} accuracy`;
+}
+
 /** A section is drawn when it is first opened. */
 function fill(holder, number) {
   if (!bodies[number]) append(holder, modelBody(number, 2));
@@ -710,12 +743,13 @@ function fill(holder, number) {
 function modelSection(number) {
   const model = data.models[number], result = headline(model);
   const holder = element("details", { class: "model", id: `model-${number + 1}`, ontoggle: () => { if (holder.open) fill(holder, number); } },
-    element("summary", {}, element("h2", {}, model.name), element("span", { class: "muted" }, result ? `${percent(result.accuracy)} ${result.split} accuracy` : "")));
+    element("summary", {}, element("h2", {}, model.name), element("span", { class: "muted" }, resultWords(model, result))));
   return holder;
 }
 
 const indexColumns = [
-  ["Model", (m) => m.name], ["Accuracy", (m) => at(headline(m), "accuracy"), percent], ["Loss", (m) => at(headline(m), "loss"), figure],
+  ["Model", (m) => m.name], ["Accuracy", (m) => at(headline(m), "accuracy"), percent], ["Loss", (m) => at(headline(m), "loss"), (v) => figure(v, 4)],
+  ["Above the teacher", (m) => (at(m, "conversion", "test") ? m.conversion.test.loss - m.conversion.test.teacher_loss : null), (v) => signed(v, 3)],
   ["Dataset", (m) => plain(factsOf(m).dataset)], ["Layers", (m) => factsOf(m).layers, integer], ["Width", (m) => factsOf(m).width, integer],
   ["Parameters", (m) => m.parameters, integer], ["Noise", (m) => factsOf(m).noise, brief], ["Epochs", (m) => factsOf(m).epochs, integer],
   ["Seed", (m) => factsOf(m).seed, (v) => (isNumber(v) ? String(v) : "–")], ["k within 1 point", (m) => at(sufficient(m), "k"), integer]];
@@ -763,7 +797,7 @@ function drawOneModel(main) {
 
 function drawManyModels(main) {
   const holders = data.models.map((_, i) => modelSection(i));
-  append(main, [element("p", { class: "eyebrow" }, "Report"), element("h1", {}, `${data.models.length} models`), indexTable(),
+  append(main, [element("p", { class: "eyebrow" }, "Report"), element("h1", {}, `${data.models.length} models`), indexTable(), conversionsTogether(data.models),
     element("div", { class: "models", id: "models" }, holders)]);
   document.title = `${data.models.length} models · bilens report`;
   navigation([["content", "Index"], ["models", "Models"], ["glossary", "Glossary"]]);

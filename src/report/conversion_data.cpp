@@ -1,0 +1,55 @@
+#include "conversion_data.h"
+
+#include "checked_json.h"
+
+namespace bilens::report {
+
+namespace {
+
+/// A model beside its teacher on one part of the data, or null.
+Json seen(const CheckedJson& account, const std::string& part) {
+  if (!account.has(part)) return nullptr;
+  const auto figures = account.object(part);
+  Json result = {{"tokens", figures.size("tokens")},
+                 {"layer_r2", short_numbers(figures.numbers("layer_r2"))}};
+  for (const char* key : {"loss", "teacher_loss", "divergence", "agreement"})
+    result[key] = short_number(figures.number(key));
+  return result;
+}
+
+Json samples(const CheckedJson& account) {
+  if (!account.has("samples")) return nullptr;
+  const auto texts = account.object("samples");
+  Json result = Json::object();
+  for (const char* key : {"prompt", "teacher", "untrained", "finished"})
+    result[key] = texts.text_or_empty(key);
+  return result;
+}
+
+/// Relative errors of the closed-form stage, a list entry a layer; null without that stage.
+Json calibration(const CheckedJson& account) {
+  if (!account.has("calibration")) return nullptr;
+  const auto stage = account.object("calibration");
+  Json errors = Json::array();
+  for (const auto& layer : stage.objects("layers")) errors.push_back(short_number(layer.number("error")));
+  return {{"tokens", stage.size("tokens")}, {"errors", errors}};
+}
+
+}  // namespace
+
+Json conversion_data(const std::filesystem::path& file) {
+  const Json json = read_json(file, ExitCode::kBadInput);
+  const CheckedJson account(json, file.string());
+  account.require_format("bilens-finetune", 1);
+  return {{"teacher", account.text("teacher")},
+          {"converted", account.flag("converted")},
+          {"trained_tokens", account.size("trained_tokens")},
+          {"epochs", short_number(account.number("epochs"))},
+          {"untrained", seen(account, "untrained")},
+          {"validation", seen(account, "validation")},
+          {"test", seen(account, "test")},
+          {"samples", samples(account)},
+          {"calibration", calibration(account)}};
+}
+
+}  // namespace bilens::report

@@ -1,0 +1,94 @@
+"""The report of conversions in headless Chromium: what it cost, layer by layer, several runs together."""
+
+import json
+import unittest
+
+from bilens_cli import TestCase, run
+from pages import HOSTILE, InBrowser, assert_self_contained
+
+
+def seen(loss, r2):
+    return {"tokens": 1000, "loss": loss, "teacher_loss": 1.25, "divergence": 0.125, "agreement": 0.75, "layer_r2": r2}
+
+
+def write_conversion(folder, final=1.5):
+    """A run as `bilens finetune` leaves it, of a model with two layers."""
+    (folder / "model").mkdir(parents=True)
+    config = {"teacher": HOSTILE, "data": {"dataset": "text", "context": 32}, "train": {"batch_size": 8, "steps": 40, "seed": 1}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "env.json").write_text(json.dumps({"version": "0.1.0"}))
+    lines = [{"step": i + 1, "epoch": (i + 1) / 20, "loss": 3 - i / 40, "grad_norm": 1, "lr": 1e-3, "tokens_per_second": 1, "mfu": 0.1} for i in range(40)]
+    for step, loss in ((20, 1.75), (40, final)):
+        lines.append({"step": step, "epoch": step / 20, "split": "validation", "tokens": 1000, "loss": loss, "perplexity": 4.5})
+        lines.append({"step": step, "epoch": step / 20, "split": "sample", "text": "Once " + HOSTILE})
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "model/config.json").write_text(json.dumps({
+        "model_type": "llama", "hidden_size": 16, "num_hidden_layers": 2, "vocab_size": 320, "hidden_act": "linear"}))
+    (folder / "finetune.json").write_text(json.dumps({
+        "format": "bilens-finetune", "format_version": 1, "teacher": HOSTILE, "teacher_sha256": "0", "converted": True,
+        "calibration": {"tokens": 512, "layers": [{"error": 0.1}, {"error": 0.2}]},
+        "untrained": seen(2.0, [0.5, 0.25]), "trained_tokens": 10240, "epochs": 2.0, "validation": seen(final, [0.9, 0.8]),
+        "test": seen(1.5625, [0.9, 0.8]),
+        "samples": {"prompt": "Once", "teacher": "Once a", "untrained": "Once " + HOSTILE, "finished": "Once c"}}))
+    return folder
+
+
+class ConversionFiles(TestCase):
+    def test_a_damaged_account_is_refused(self):
+        folder = write_conversion(self.folder / "run")
+        account = json.loads((folder / "finetune.json").read_text())
+        for change, part in (({"format": "other"}, "bilens-finetune"), ({"validation": {"tokens": 3}}, "layer_r2"), ({"converted": 3}, "converted"),
+                             ({"test": seen("much", [1.0])}, "loss")):
+            (folder / "finetune.json").write_text(json.dumps(account | change))
+            self.check(run("report", folder, "--out", self.folder / "page.html"), 3, "finetune.json", part)
+            self.assertFalse((self.folder / "page.html").exists())
+
+
+class ConversionPage(InBrowser):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        runs = [write_conversion(cls.folder / name, final) for name, final in (("one", 1.5), ("two", 1.625))]
+        cls.page, cls.both = cls.folder / "one.html", cls.folder / "both.html"
+        for directories, page in ((runs[:1], cls.page), (runs, cls.both)):
+            done = run("report", *directories, "--out", page)
+            assert done.returncode == 0, done.stderr
+            assert_self_contained(page)
+
+    def test_figures_come_from_the_account(self):
+        self.visit(self.page)
+        self.assertIn(HOSTILE, self.text(".lead"))
+        self.assertIn("made bilinear", self.text(".lead"))
+        self.assertEqual(self.texts(".figure-value"), ["1.563", "+0.313", "75.0%"])
+        rows = self.ask("[...document.querySelectorAll('#conversion-1 tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))")
+        self.assertEqual(rows[0], ["validation, before training", "1,000", "2.000", "1.250", "+0.750", "0.125", "75.0%"])
+        self.assertEqual([row[0] for row in rows], ["validation, before training", "validation", "test"])
+        self.assertIn("nats a token", self.text("#training-1 .chart.drawn svg"))
+
+    def test_samples_before_and_after(self):
+        self.visit(self.page)
+        self.assertEqual(self.texts(".samples dd"), ["Once a", "Once " + HOSTILE, "Once c"])
+
+    def test_what_each_layer_is_off_by(self):
+        self.visit(self.page)
+        titles = self.texts("#conversion-1 circle title")
+        self.assertEqual(titles, ["layer 0, before training: 0.500", "layer 1, before training: 0.750",
+                                  "layer 0, finished: 0.100", "layer 1, finished: 0.200"])
+
+    def test_several_runs_against_their_tokens(self):
+        self.visit(self.both)
+        titles = self.texts(".together circle title")
+        self.assertEqual(titles, ["one, 0 tokens: 2.000", "one, 5,120 tokens: 1.750", "one, 10,240 tokens: 1.500",
+                                  "two, 0 tokens: 2.000", "two, 5,120 tokens: 1.750", "two, 10,240 tokens: 1.625"])
+        self.assertIn("the teacher: 1.250", self.text(".together .legend"))
+        self.assertIn("Above the teacher", self.text(".index thead"))
+
+    def test_nothing_overflows_on_a_phone(self):
+        with self.phone():
+            for page in (self.page, self.both):
+                self.visit(page)
+                self.assert_fits_a_phone()
+
+
+if __name__ == "__main__":
+    unittest.main()
