@@ -19,8 +19,9 @@ Continuation continue_tokens(LlamaDecoder& model, const std::vector<int32_t>& pr
   const int64_t capacity = std::min(length + max_tokens, config.max_position_embeddings);
   auto cache = model.make_cache(1, capacity);
   const auto logits_after = [&](const std::vector<int32_t>& tokens) {
-    const auto ids = at::tensor(tokens, at::kInt).to(device, at::kLong);
-    return model.next_logits(ids.unsqueeze(0), cache).squeeze(0);
+    auto ids = at::empty({1, static_cast<int64_t>(tokens.size())}, at::kLong);
+    std::copy(tokens.begin(), tokens.end(), ids.mutable_data_ptr<int64_t>());
+    return model.next_logits(ids.to(device), cache).squeeze(0);
   };
   Continuation result;
   auto logits = logits_after(prompt);

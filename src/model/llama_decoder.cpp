@@ -36,12 +36,14 @@ AttentionHeads heads_of(const LlamaConfig& config) {
 }
 
 void check_tokens(const at::Tensor& tokens, int64_t vocabulary) {
-  if (!tokens.device().is_cpu() || tokens.numel() == 0) return;
-  const auto [smallest, largest] = tokens.aminmax();
-  const auto found = smallest.item<int64_t>() < 0 ? smallest.item<int64_t>() : largest.item<int64_t>();
-  if (found >= 0 && found < vocabulary) return;
+  if (!tokens.device().is_cpu()) return;
+  const auto all = tokens.contiguous();
+  const auto* first = all.const_data_ptr<int64_t>();
+  const auto* found = std::find_if(first, first + all.numel(),
+                                   [&](int64_t token) { return token < 0 || token >= vocabulary; });
+  if (found == first + all.numel()) return;
   throw Error(ExitCode::kBadInput, {"tokens", "numbers from 0 to " + std::to_string(vocabulary - 1),
-                                    std::to_string(found), "Data and model have different tokenizers."});
+                                    std::to_string(*found), "Data and model have different tokenizers."});
 }
 
 /// Tokens that are no document's first go back to the last that is.
@@ -256,15 +258,25 @@ at::Tensor LlamaDecoder::loss_sum(const at::Tensor& tokens, const at::Tensor& ta
 at::Tensor LlamaDecoder::distillation_sum(const at::Tensor& tokens, const at::Tensor& targets,
                                           LlamaDecoder& teacher, const DistillationWeights& weights,
                                           const ForwardOptions& options) {
-  at::Tensor taught;
+  std::vector<at::Tensor> states, taught;
+  auto followed = options;
+  followed.states = &states;
   {
     const at::NoGradGuard no_grad;
     ForwardOptions plain;
     plain.document_starts = options.document_starts;
-    taught = teacher.final_states(tokens, plain).flatten(0, 1);
+    plain.states = &taught;
+    teacher.final_states(tokens, plain);
   }
-  return bilens::distillation_sum(final_states(tokens, options).flatten(0, 1), computed(head_), taught,
-                                  teacher.computed(teacher.head_), targets.flatten(), weights);
+  final_states(tokens, followed);
+  const auto loss =
+      bilens::distillation_sum(states.back().flatten(0, 1), computed(head_), taught.back().flatten(0, 1),
+                               teacher.computed(teacher.head_), targets.flatten(), weights);
+  if (weights.states == 0) return loss;
+  const auto outputs = [](const std::vector<at::Tensor>& all) {  // of the layers, without the embedding
+    return std::vector<at::Tensor>(all.begin() + 1, all.end());
+  };
+  return loss + weights.states * state_error_sum(outputs(states), outputs(taught));
 }
 
 at::Tensor LlamaDecoder::losses(const at::Tensor& tokens, const at::Tensor& targets,

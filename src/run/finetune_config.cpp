@@ -39,6 +39,13 @@ const FieldTable<FinetuneRunConfig>& FinetuneRunConfig::fields() {
     fields.integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
         .text("teacher", &C::teacher, "The checkpoint: a model directory or a llama2.c file.")
         .required()
+        .choice("teacher_dtype", &C::teacher_dtype,
+                "What the teacher is held in beside the model; in bfloat16 it takes half of float32's "
+                "memory, and its losses are "
+                "those of the rounded weights.",
+                {{"stored", std::optional<at::ScalarType>()},
+                 {"float32", std::optional<at::ScalarType>(at::kFloat)},
+                 {"bfloat16", std::optional<at::ScalarType>(at::kBFloat16)}})
         .nested("data", &C::data, TextDataConfig::fields())
         .json("stages", &C::stages,
               {{"type", "array"},

@@ -69,7 +69,7 @@ class FinetuneJob : public TrainingJob {
                           "2 to the model's " + std::to_string(model.max_position_embeddings) + " positions",
                           std::to_string(config_.data.context), ""});
     }
-    if (config_.train.loss.cross_entropy + config_.train.loss.divergence == 0)
+    if (config_.train.loss.cross_entropy + config_.train.loss.divergence + config_.train.loss.states == 0)
       problems.push_back({"train.loss", "a weight above 0", "none", ""});
     if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
     const bool text = config_.data.dataset == "text";
@@ -87,7 +87,7 @@ class FinetuneJob : public TrainingJob {
     const auto& model = source_->config;
     const auto held = stored_dtype(source_->weights);
     const int64_t all = model.parameter_count(), moving = trained_parameters(model, config_.train.trained);
-    const int64_t teacher = all * static_cast<int64_t>(c10::elementSize(held));
+    const int64_t teacher = all * static_cast<int64_t>(c10::elementSize(teacher_dtype()));
     const int64_t training = FinetuneTask::memory(model, config_.train, config_.data.context, held);
     const int64_t checkpoint =
         4 * all + 2 * moving * static_cast<int64_t>(c10::elementSize(config_.train.moments));
@@ -165,9 +165,14 @@ class FinetuneJob : public TrainingJob {
   bool trains() const { return stages_.trains() || config_.baseline == Baseline::kContinue; }
   int64_t steps() const { return config_.train.total_steps(sequences_); }
 
+  at::ScalarType teacher_dtype() const {
+    return config_.teacher_dtype.value_or(stored_dtype(source_->weights));
+  }
+
   LlamaDecoder load_teacher(at::Device device) const {
     LlamaLoadOptions load;
     load.device = device;
+    load.dtype = teacher_dtype();
     return source_->load(load);
   }
 
@@ -194,8 +199,10 @@ class FinetuneJob : public TrainingJob {
     if (!stages_.calibrate) return swapped(device);
     const fs::path kept = out / "calibrated";
     if (!fs::exists(kept)) {
-      const auto made =
-          calibrate(teacher, parts_.train, config_.data.context, config_.data.packing, *stages_.calibrate);
+      LlamaLoadOptions exact;  // whatever the teacher beside the training is rounded to
+      exact.device = device;
+      const auto made = calibrate(config_.teacher_dtype ? source_->load(exact) : teacher, parts_.train,
+                                  config_.data.context, config_.data.packing, *stages_.calibrate);
       AtomicDirectory directory(kept);
       auto config = made.model.config();
       config.dtype = at::kFloat;

@@ -58,7 +58,11 @@ const FieldTable<FinetuneTrainConfig>& FinetuneTrainConfig::fields() {
                   "Weight of the cross-entropy of the next token.", at_least(0.0))
           .number("divergence", &DistillationWeights::divergence,
                   "Weight of T²·KL of the teacher's next token to the model's.", at_least(0.0))
-          .number("temperature", &DistillationWeights::temperature, "T of the divergence.", more_than(0.0));
+          .number("temperature", &DistillationWeights::temperature, "T of the divergence.", more_than(0.0))
+          .number("states", &DistillationWeights::states,
+                  "Weight of the relative squared error of the residual stream behind each layer, mean over "
+                  "layers, against the teacher's.",
+                  at_least(0.0));
   static const FieldTable<C> table = [] {
     FieldTable<C> fields("How the converted model is trained: AdamW.");
     return add_text_train_fields(fields)
@@ -113,7 +117,8 @@ NamedTensors FinetuneTask::parameters() const {
 
 double FinetuneTask::flops_per_unit() const {
   const double training = TextTask::flops_per_unit();
-  return config_.loss.divergence > 0 ? training * 4 / 3 : training;  // the teacher's forward pass
+  const bool taught = config_.loss.divergence > 0 || config_.loss.states > 0;
+  return taught ? training * 4 / 3 : training;  // the teacher's forward pass
 }
 
 void FinetuneTask::set_betas(int64_t step) {
@@ -138,7 +143,7 @@ std::vector<TrainingTask::Observation> FinetuneTask::validate(int64_t step) {
 
 at::Tensor FinetuneTask::loss_sum(const at::Tensor& tokens, const at::Tensor& targets,
                                   const ForwardOptions& options) {
-  if (config_.loss.divergence == 0)
+  if (config_.loss.divergence == 0 && config_.loss.states == 0)
     return TextTask::loss_sum(tokens, targets, options) * config_.loss.cross_entropy;
   return model_.distillation_sum(tokens, targets, teacher_, config_.loss, options);
 }

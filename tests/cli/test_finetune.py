@@ -27,6 +27,13 @@ def rounded_to_bfloat16(source, target):
     return tensors
 
 
+def load_tensor_types(file):
+    """Dtypes by tensor, from the header."""
+    content = file.read_bytes()
+    header = json.loads(content[8:8 + int.from_bytes(content[:8], "little")])
+    return {name: entry["dtype"] for name, entry in header.items() if name != "__metadata__"}
+
+
 def read_bfloat16(file):
     """The tensors of a file that holds nothing else, as uint16."""
     content = file.read_bytes()
@@ -199,9 +206,28 @@ class Finetune(TestCase):
         self.check(run("finetune", self.write("bare.json", json.dumps(config)), "--out", self.folder / "bad"), 2, "teacher")
         self.finetune("bilinear", stages=[{"kind": "calibrate", "tokens": 4000}])
         refuse(2, "hidden_act", "a bilinear model", teacher=str(self.folder / "bilinear/model"))
-        shipped = {"teacher": self.teacher, "data.path": self.text, "data.context": 32, "train.batch_size": 2, "train.warmup_steps": 0}
-        flags = [part for key, value in shipped.items() for part in ("--set", f"{key}={value}")]
-        self.check(run("finetune", ROOT / "configs/finetune-stories260k.json", *flags, "--out", self.folder / "bad", "--dry-run"), 0)
         dry = self.document(self.check(run("finetune", self.config(), "--out", self.folder / "bad", "--dry-run", "--json"), 0))
         self.assertGreater(dry["estimate"]["seconds"], 0)
         self.assertFalse((self.folder / "bad").exists())
+
+    def test_the_shipped_configs_are_valid(self):
+        smaller = {"teacher": self.teacher, "data.path": self.text, "data.context": 32, "train.batch_size": 2, "train.warmup_steps": 0}
+        flags = [part for key, value in smaller.items() for part in ("--set", f"{key}={value}")]
+        for config in sorted((ROOT / "configs").glob("finetune-*.json")):
+            with self.subTest(config.name):
+                done = self.check(run("finetune", config, *flags, "--out", self.folder / "run", "--dry-run", "--json"), 0)
+                self.assertGreater(self.document(done)["estimate"]["seconds"], 0)
+                self.assertFalse((self.folder / "run").exists())
+
+    def test_a_rounded_teacher_and_moments(self):
+        """What is converted is the checkpoint, not its rounded copy; the figures are near those of the exact teacher."""
+        stages = [{"kind": "calibrate", "tokens": 4000}, {"kind": "settle"}]
+        _, exact = self.finetune("exact", stages=stages)
+        _, rounded = self.finetune("rounded", stages=stages, teacher_dtype="bfloat16", train={"moments": "bfloat16"})
+        for name in ("calibrated/model.safetensors", "calibrated/calibration.json"):
+            self.assertEqual((self.folder / "exact" / name).read_bytes(), (self.folder / "rounded" / name).read_bytes(), name)
+        self.assertNotEqual(exact["test"]["teacher_loss"], rounded["test"]["teacher_loss"])
+        for key in ("loss", "teacher_loss"):
+            self.assertAlmostEqual(exact["test"][key], rounded["test"][key], delta=0.02)
+        state = load_tensor_types(self.folder / "rounded/checkpoints/step-20/optimizer.safetensors")
+        self.assertEqual({dtype for name, dtype in state.items() if name.startswith("exp_avg")}, {"BF16"})

@@ -66,5 +66,23 @@ TEST_CASE("a row that is not counted changes nothing") {
         Approx(loss(2, at::tensor({4, 0}, at::kLong))).epsilon(1e-14));
 }
 
+TEST_CASE("the error of hidden states by hand, and its gradients") {
+  const auto t = at::tensor({3.0, 4.0, 0.0, 2.0}, at::kDouble).view({1, 2, 2});  // two tokens, ‖t‖² 25 and 4
+  const auto h = at::tensor({3.0, 4.0, 1.0, 2.0}, at::kDouble).view({1, 2, 2});
+  CHECK(state_error_sum({h}, {t}).item<double>() == Approx(1.0 / 4).epsilon(1e-14));
+  CHECK(state_error_sum({t, t}, {h, t}).item<double>() == Approx(1.0 / 5 / 2).epsilon(1e-14));
+  const auto taught = normal({2, 5, 7}, 3);
+  const auto error = [&](const std::vector<at::Tensor>& in) {
+    return state_error_sum({in[0], in[1]}, {taught, taught * 2}).view({1});
+  };
+  const std::vector<at::Tensor> in = {normal({2, 5, 7}, 1), normal({2, 5, 7}, 2)};
+  const auto expected = value_and_gradients(error, in, at::kDouble);
+  // d/dh = 2 (h − t) / ‖t‖² / layers, times the fixed weight of the one value.
+  const auto weight = normal({1}, 99).item<double>();
+  const auto by_hand = weight * (in[0] - taught) / taught.square().sum(-1, true);
+  CHECK((expected[1] - by_hand).abs().max().item<double>() < 1e-13 * by_hand.abs().max().item<double>());
+  CHECK(worst_relative(value_and_gradients(error, in, at::kFloat), expected) < 100 * kEps);
+}
+
 }  // namespace
 }  // namespace bilens

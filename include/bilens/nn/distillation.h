@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 namespace bilens {
 
 /// Weights of a loss that looks at the data and at a teacher.
@@ -9,6 +11,7 @@ struct DistillationWeights {
   double cross_entropy = 0.5;  // a
   double divergence = 0.5;     // b
   double temperature = 1.0;    // T
+  double states = 0.0;         // of state_error_sum
 };
 
 /// Σ_i [a·(−log p_i(target_i)) + b·T²·KL(q_i ‖ p_i)], p = softmax(Hx), and for the divergence (Hinton et al.,
@@ -22,5 +25,11 @@ struct DistillationWeights {
 at::Tensor distillation_sum(const at::Tensor& x, const at::Tensor& head, const at::Tensor& teacher_x,
                             const at::Tensor& teacher_head, const at::Tensor& targets,
                             const DistillationWeights& weights);
+
+/// Σ_i mean_l ‖h_li − t_li‖² / ‖t_li‖² over tokens i and layers l: how far a model's hidden states are from
+/// its teacher's (FitNets, arXiv 1412.6550, without its projections). Gradients of `states` alone.
+/// @param states, taught one a layer, [..., d] float32 or float64
+/// @return scalar of their dtype
+at::Tensor state_error_sum(const std::vector<at::Tensor>& states, const std::vector<at::Tensor>& taught);
 
 }  // namespace bilens

@@ -31,6 +31,7 @@ struct FinetuneRunConfig : RunConfig {
   FinetuneRunConfig();
 
   std::string teacher;
+  std::optional<at::ScalarType> teacher_dtype;  // not given: as stored
   TextDataConfig data;
   Json stages;
   Baseline baseline = Baseline::kNone;
