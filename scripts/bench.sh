@@ -7,8 +7,8 @@
 #   train        training speed (width 256; width 512 with noise) and decomposition of the trained classifier
 #   decompose    top eigenpairs of large and small layers, beside torch's eigh and SciPy's ARPACK; how cost grows
 #   llama        training and sampling of Llama-type models, beside transformers
-#   twins        small language models trained with either MLP: losses of three seeds (about half an hour)
-#   finetune     stories260K made bilinear in several ways, at equal tokens (--help: arms, rates, seeds)
+#   twins        small language models trained with either MLP: losses of three seeds (about a quarter of an hour)
+#   finetune     stories260K made bilinear in several ways, at equal tokens, and the speed beside a loop in transformers (hours; --help: arms, rates, seeds)
 #   --data PATH  train: full MNIST (default: data/mnist, else ../shared/data/mnist); twins: a text
 #   --rounds N   measurements of each (default 5)
 
