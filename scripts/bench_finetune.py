@@ -12,9 +12,9 @@ from safetensors.numpy import load_file
 from bench_common import ROOT, arguments, bilens, keep, peer, table
 
 TOKENS_A_STEP = 16 * 512  # whatever the batch
-CE = {"train.loss.cross_entropy": 1.0, "train.loss.divergence": 0.0}
-KL = {"train.loss.cross_entropy": 0.0, "train.loss.divergence": 1.0}
-HALF = {"train.loss.cross_entropy": 0.5, "train.loss.divergence": 0.5}
+CE = {"train.loss.cross_entropy": 1.0, "train.loss.divergence": 0.0, "train.loss.states": 0.0}
+HALF = {"train.loss.cross_entropy": 0.5, "train.loss.divergence": 0.5, "train.loss.states": 0.0}
+STATES = {"train.loss.states": 1.0}
 
 
 def calibrate(**settings):
@@ -26,23 +26,26 @@ SWAP = {"stages": [{"kind": "settle"}]}
 CONTINUE = {"baseline": "continue"}
 SMALL = {"train.batch_size": 4}
 REFERENCE = "continue, cross-entropy"
+RECIPE = "recipe: calibrated, half KL, states, batches of 4"
+PARTS = {**calibrate(), **HALF, **STATES, **SMALL}
 ARMS = {
     REFERENCE: {**CONTINUE, **CE},
-    "continue, as the recipe (KL, batches of 4)": {**CONTINUE, **KL, **SMALL},
+    "continue, trained as in the recipe": {**PARTS, **CONTINUE},
     "cold swap": {"baseline": "cold", **CE},
     "annealed over 30%": {**ANNEAL, **CE},
-    "annealed, KL": {**ANNEAL, **KL},
-    "swap, KL": {**SWAP, **KL},
+    "annealed, half KL": {**ANNEAL, **HALF},
+    "swap, half KL": {**SWAP, **HALF},
+    "swap, states": {**SWAP, **CE, **STATES},
     "swap, batches of 4": {**SWAP, **CE, **SMALL},
     "calibrated": {**calibrate(), **CE},
-    "recipe: calibrated, KL, batches of 4": {**calibrate(), **KL, **SMALL},
-    "recipe without calibration": {**SWAP, **KL, **SMALL},
-    "recipe without the sweeps": {**calibrate(sweeps=0), **KL, **SMALL},
-    "recipe with half KL": {**calibrate(), **HALF, **SMALL},
-    "recipe in batches of 16": {**calibrate(), **KL},
-    "recipe without gate bias": {**calibrate(bias=False), **KL, **SMALL},
+    RECIPE: PARTS,
+    "recipe without calibration": {**PARTS, **SWAP},
+    "recipe without sweeps": {**PARTS, **calibrate(sweeps=0)},
+    "recipe without KL": {**PARTS, **CE, **STATES},
+    "recipe without states": {**PARTS, **HALF},
+    "recipe in batches of 16": {**PARTS, "train.batch_size": 16},
+    "recipe without gate bias": {**PARTS, **calibrate(bias=False)},
 }
-RECIPE = "recipe: calibrated, KL, batches of 4"
 
 
 def settings_of(arm, options, rate, steps):
@@ -53,14 +56,18 @@ def settings_of(arm, options, rate, steps):
             "checkpoint.every_steps": steps, "teacher": str(options.teacher), "data.path": str(options.data), "train.sample.prompt": ""}
 
 
+def flags_of(settings):
+    return [part for key, value in settings.items()
+            for part in ("--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}")]
+
+
 def finetune(options, arm, rate, seed, steps):
     """The account of a run, with what it took; a run that is there is not repeated."""
     name = "-".join("".join(c if c.isalnum() else " " for c in arm).split())
     run = options.out / options.teacher.name / f"{name}-{steps}-{rate:g}-{seed}"
     took = run / "seconds.json"
     if not took.exists():
-        flags = [part for key, value in settings_of(arm, options, rate, steps).items()
-                 for part in ("--set", f"{key}={json.dumps(value) if not isinstance(value, str) else value}")]
+        flags = flags_of(settings_of(arm, options, rate, steps))
         begin = time.perf_counter()
         bilens(options, "finetune", ROOT / "configs/finetune-stories260k.json", "--out", run, "--resume", "--seed", seed, *flags)
         took.write_text(json.dumps(time.perf_counter() - begin))
@@ -115,10 +122,8 @@ def throughput(options):
     ours, theirs = [], []
     for number in range(options.rounds):
         run = options.out / f"speed-{time.time_ns()}"
-        flags = [part for key, value in settings_of("swap, KL", options, 1e-3, 20).items() if key != "train.loss.cross_entropy"
-                 for part in ("--set", f"{key}={json.dumps(value) if not isinstance(value, str) else value}")]
-        ours.append(bilens(options, "finetune", ROOT / "configs/finetune-stories260k.json", "--out", run, *flags,
-                           "--set", "train.loss.cross_entropy=0.5", "--set", "train.loss.divergence=0.5")["tokens_per_second"])
+        ours.append(bilens(options, "finetune", ROOT / "configs/finetune-stories260k.json", "--out", run,
+                           *flags_of(settings_of("swap, half KL", options, 1e-3, 20)))["tokens_per_second"])
         theirs.append(json.loads(peer("peer_finetune.py", options.teacher, 16, 512, 20))["tokens_per_second"])
         print(f"round {number + 1}: bilens {ours[-1]:,.0f} tokens/s, transformers {theirs[-1]:,.0f}", flush=True)
     one, other = statistics.median(ours), statistics.median(theirs)
