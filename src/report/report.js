@@ -227,7 +227,7 @@ function training(model, id, level) {
   if (!charts.length) return null;
   const coarse = metrics.steps_per_point > 1 ? `Each raw point is the mean of ${metrics.steps_per_point} steps.` : null;
   const weights = model.conversion ? at(model, "run", "config", "train", "loss") : null;
-  const loss = at(weights, "divergence") > 0 ? `The training loss is ${brief(weights.cross_entropy)} × cross-entropy + ${brief(weights.divergence)} × KL to the teacher; `
+  const loss = at(weights, "divergence") > 0 ? `The training loss is ${brief(weights.cross_entropy)} × cross-entropy + ${brief(weights.divergence)} × KL to the teacher${weights.states > 0 ? ` + ${brief(weights.states)} × the error of the hidden states` : ""}; `
     + "that of validation is the cross-entropy alone." : null;
   return block(id, level, "Training", [coarse, loss].filter(Boolean).join(" ") || null, element("div", { class: "pair" }, charts));
 }
