@@ -2,7 +2,8 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154 # `speed` is used by the scripts, `to` set by them
 #
-# Such a script sets `to`, the folder the files go into, and says what a file FILE must be:
+# Such a script sets `name`, what the files are together, `files`, all of them, and `to`, the folder they go into. It says how
+# a file is had, obtain FILE, and what FILE must be:
 #   is_right PATH FILE   whether PATH holds it
 #   mismatch PATH FILE   the hash that was expected and the one that was found, in words
 
@@ -79,4 +80,16 @@ download() { # FILE HOME
   [[ $continued == yes ]] || return 1
   say "  $1: the part from an earlier run may be what was wrong; once more from the start"
   fetch "$1" "$2" && accept "$part" "$1" "$2"
+}
+
+# obtain_all FILE...: 0 where all came, and says so; else names those that did not.
+obtain_all() {
+  local file failed=()
+  for file; do obtain "$file" || failed+=("$file"); done
+  if ((${#failed[@]} == 0)); then
+    say "$name: complete in $to."
+  else
+    echo "$name: ${#failed[@]} of ${#files[@]} files could not be obtained: ${failed[*]}" >&2
+    return 1
+  fi
 }

@@ -117,16 +117,8 @@ files=({train,t10k}-{images-idx3,labels-idx1}-ubyte.gz)
 say "$name into $to: ${#files[@]} file(s), $size MB."
 if is_url "${sources[-1]}"; then have curl || die "curl is needed for downloading; install it, or use --from FOLDER."; fi
 
-failed=()
-for file in "${files[@]}"; do
-  obtain "$file" || failed+=("$file")
-done
-if ((${#failed[@]} == 0)); then
-  say "$name: complete in $to."
-  exit
-fi
-echo "$name: ${#failed[@]} of ${#files[@]} files could not be obtained: ${failed[*]}
-What to do: run this again later (what came is kept), or get the files in another way and run
+obtain_all "${files[@]}" && exit
+echo "What to do: run this again later (what came is kept), or get the files in another way and run
   scripts/get_data.sh $name --from FOLDER   or   scripts/get_data.sh $name --from http://A-MIRROR/FOLDER" >&2
 if [[ $name == fashion-mnist ]]; then
   echo "Debian and Ubuntu have them in a package: sudo apt-get install dataset-fashion-mnist, then run this again." >&2

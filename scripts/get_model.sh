@@ -193,15 +193,7 @@ find_missing
 check_space "${missing[@]}"
 echo "$repository $revision" >"$to/.revision"
 
-failed=()
-for file in "${missing[@]}"; do
-  obtain "$file" || failed+=("$file")
-done
-if ((${#failed[@]} == 0)); then
-  say "$name: complete in $to."
-  exit
-fi
-echo "$name: ${#failed[@]} of ${#files[@]} files could not be obtained: ${failed[*]}
-What to do: run this again later (what came is kept). A gated model needs HF_TOKEN, of an account that accepted its terms
+obtain_all "${missing[@]}" && exit
+echo "What to do: run this again later (what came is kept). A gated model needs HF_TOKEN, of an account that accepted its terms
 at $hub/$repository." >&2
 exit 1
