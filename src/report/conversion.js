@@ -21,7 +21,7 @@ function layerErrors(conversion) {
     append(node, [axes({ x, y, xTicks: niceTicks(0, count - 1, 8).filter(Number.isInteger), yTicks: niceTicks(0, high * 1.05, 4),
       xFormat: integer, yFormat: (v) => brief(v), xName: "layer", yName: "1 − R² behind it, validation" }),
     series.map((s) => [svg("path", { class: s.style, d: path(s.values.map((v, i) => [x(i), y(v)])) }),
-      s.values.map((v, i) => svg("circle", { class: s.style === "smooth" ? "smooth-dot" : "before-dot", cx: x(i), cy: y(v), r: 3.5 },
+      s.values.map((v, i) => svg("circle", { class: `${s.style}-dot`, cx: x(i), cy: y(v), r: 3.5 },
         svg("title", {}, `layer ${i}, ${s.name}: ${figure(v)}`)))])]);
   }, 330);
   const key = (s) => element("span", {}, svg("svg", { viewBox: "0 0 20 12", class: "chart", "aria-hidden": "true" }, svg("line", { class: s.style, x1: 0, x2: 20, y1: 6, y2: 6 })), s.name);

@@ -26,15 +26,6 @@ Json samples(const CheckedJson& account) {
   return result;
 }
 
-/// Relative errors of the closed-form stage, a list entry a layer; null without that stage.
-Json calibration(const CheckedJson& account) {
-  if (!account.has("calibration")) return nullptr;
-  const auto stage = account.object("calibration");
-  Json errors = Json::array();
-  for (const auto& layer : stage.objects("layers")) errors.push_back(short_number(layer.number("error")));
-  return {{"tokens", stage.size("tokens")}, {"errors", errors}};
-}
-
 }  // namespace
 
 Json conversion_data(const std::filesystem::path& file) {
@@ -49,7 +40,7 @@ Json conversion_data(const std::filesystem::path& file) {
           {"validation", seen(account, "validation")},
           {"test", seen(account, "test")},
           {"samples", samples(account)},
-          {"calibration", calibration(account)}};
+          {"calibrated", account.has("calibration")}};
 }
 
 }  // namespace bilens::report

@@ -6,8 +6,8 @@
 
 namespace bilens::report {
 
-/// What a finetune.json says of the conversion: what was seen of each part of the data, samples, the
-/// closed-form stage's errors by layer. @throws Error(kBadInput) when it is damaged
+/// What a finetune.json says of the conversion: what was seen of each part of the data, and
+/// samples. @throws Error(kBadInput) when it is damaged
 Json conversion_data(const std::filesystem::path& file);
 
 }  // namespace bilens::report

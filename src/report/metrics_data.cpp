@@ -18,7 +18,7 @@ struct TrainPoint {
 
 struct Metrics {
   std::vector<TrainPoint> train;
-  Json evaluations = Json::array(), samples = Json::array();
+  Json evaluations = Json::array();
 };
 
 double number_or_nan(const CheckedJson& record, const std::string& key) {
@@ -31,7 +31,6 @@ Json evaluation(const CheckedJson& record) {
           {"split", record.text("split")},
           {"examples", record.has("examples") ? Json(record.size("examples")) : Json()},
           {"tokens", record.has("tokens") ? Json(record.size("tokens")) : Json()},
-          {"perplexity", short_number(number_or_nan(record, "perplexity"))},
           {"loss", short_number(number_or_nan(record, "loss"))},
           {"accuracy", short_number(number_or_nan(record, "accuracy"))}};
 }
@@ -40,9 +39,8 @@ void read_line(const std::string& line, const std::string& where, Metrics& metri
   if (line.find_first_not_of(" \r\t") == std::string::npos) return;
   const Json json = parse_json(line, where, ExitCode::kBadInput);
   const CheckedJson record(json, where);
-  if (record.has("split") && record.text("split") == "sample") {
-    metrics.samples.push_back({{"step", record.size("step")}, {"text", record.text("text")}});
-  } else if (record.has("split")) {
+  if (record.has("split")) {
+    if (record.text("split") == "sample") return;  // no figures
     metrics.evaluations.push_back(evaluation(record));
   } else {
     metrics.train.push_back({static_cast<double>(record.size("step")), number_or_nan(record, "epoch"),
@@ -95,10 +93,7 @@ Json metrics_data(const std::filesystem::path& file, int64_t max_points) {
     add("loss", &TrainPoint::loss);
     add("accuracy", &TrainPoint::accuracy);
   }
-  return {{"train", train},
-          {"steps_per_point", group},
-          {"evaluations", metrics.evaluations},
-          {"samples", metrics.samples}};
+  return {{"train", train}, {"steps_per_point", group}, {"evaluations", metrics.evaluations}};
 }
 
 }  // namespace bilens::report

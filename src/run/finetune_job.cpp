@@ -103,8 +103,7 @@ class FinetuneJob : public TrainingJob {
     auto part = config_.train;
     part.batch_size = part.sequences_at_once();
     FinetuneTask task(model, teacher, parts_, config_.data, part, stages_.anneal, tokenizer_);
-    const double parts = static_cast<double>(config_.train.batch_size) / static_cast<double>(part.batch_size);
-    return static_cast<double>(steps()) * measure_step(task, part, parts);
+    return static_cast<double>(steps()) * measure_step(task, config_.train);
   }
 
   Outcome train(at::Device device, const fs::path& out, bool resume, const fs::path& folder) override {

@@ -89,8 +89,7 @@ class TextJob : public TrainingJob {
     auto part = config_.train;
     part.batch_size = part.sequences_at_once();
     TextTask task(model, parts_, config_.data, part, tokenizer_);
-    const double parts = static_cast<double>(config_.train.batch_size) / static_cast<double>(part.batch_size);
-    return static_cast<double>(steps()) * measure_step(task, part, parts);
+    return static_cast<double>(steps()) * measure_step(task, config_.train);
   }
 
   Outcome train(at::Device device, const fs::path& out, bool resume, const fs::path& folder) override {

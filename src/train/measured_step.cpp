@@ -6,7 +6,7 @@
 
 namespace bilens {
 
-double measure_step(TrainingTask& task, const StepConfig& config, double parts) {
+double measure_step(TrainingTask& task, const TextTrainConfig& config) {
   AdamW optimizer(task.parameters(), config.optimizer());
   using Clock = std::chrono::steady_clock;
   std::chrono::duration<double> gradients{}, update{};
@@ -21,6 +21,7 @@ double measure_step(TrainingTask& task, const StepConfig& config, double parts) 
     gradients = between - begin;
     update = Clock::now() - between;
   }
+  const auto parts = static_cast<double>(config.batch_size) / static_cast<double>(config.sequences_at_once());
   return parts * gradients.count() + update.count();
 }
 
