@@ -4,7 +4,6 @@
 #include <ATen/core/grad_mode.h>
 
 #include "bilens/tensor/random.h"
-#include "bilens/tensor/shape.h"
 
 namespace bilens {
 
@@ -73,26 +72,6 @@ void AdamW::step(double learning_rate, const at::Tensor& skip, int64_t number) {
   }
 }
 
-void AdamW::zero_grad() {
-  for (Group& group : groups_) {
-    for (auto& parameter : group.parameters) parameter.mutable_grad().reset();
-  }
-}
-
-at::Tensor AdamW::clip_gradients(double max_norm) {
-  const at::NoGradGuard no_grad;
-  std::vector<at::Tensor> norms;
-  for (const Group& group : groups_) {
-    for (auto& norm : at::_foreach_norm(gradients(group))) norms.push_back(norm);
-  }
-  const auto norm = at::stack(norms).norm();
-  if (max_norm > 0) {
-    const auto scale = (max_norm / (norm + 1e-6)).clamp_max(1.0);
-    for (const Group& group : groups_) at::_foreach_mul_(gradients(group), scale);
-  }
-  return norm;
-}
-
 NamedTensors AdamW::state() const {
   NamedTensors tensors;
   for (const Group& group : groups_) {
@@ -103,14 +82,6 @@ NamedTensors AdamW::state() const {
     }
   }
   return tensors;
-}
-
-void AdamW::load_state(const SafetensorsFile& file) {
-  for (auto& [name, tensor] : state()) {
-    const auto stored = file.tensor(name);
-    require_shape(stored, tensor.sizes(), file.path().string() + ": " + name);
-    tensor.copy_(stored);
-  }
 }
 
 }  // namespace bilens

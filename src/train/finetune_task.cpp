@@ -64,7 +64,7 @@ const FieldTable<FinetuneTrainConfig>& FinetuneTrainConfig::fields() {
                   "layers, against the teacher's.",
                   at_least(0.0));
   static const FieldTable<C> table = [] {
-    FieldTable<C> fields("How the converted model is trained: AdamW.");
+    FieldTable<C> fields("How the converted model is trained.");
     return add_text_train_fields(fields)
         .choice("trained", &C::trained, "All weights, or those of the MLPs alone.",
                 {{"all", Trained::kAll}, {"mlps", Trained::kMlps}})

@@ -7,7 +7,7 @@
 namespace bilens {
 
 double measure_step(TrainingTask& task, const TextTrainConfig& config) {
-  AdamW optimizer(task.parameters(), config.optimizer());
+  Optimizer optimizer(task.parameters(), config.optimizer());
   using Clock = std::chrono::steady_clock;
   std::chrono::duration<double> gradients{}, update{};
   for (int64_t step = 0; step < 2; ++step) {

@@ -35,7 +35,7 @@ TextTrainConfig::TextTrainConfig() {
 const FieldTable<TextTrainConfig>& TextTrainConfig::fields() {
   using C = TextTrainConfig;
   static const FieldTable<C> table = [] {
-    FieldTable<C> fields("How the model is trained: AdamW on the cross-entropy of the next token.");
+    FieldTable<C> fields("How the model is trained, on the cross-entropy of the next token.");
     return add_text_train_fields(fields);
   }();
   return table;

@@ -5,13 +5,13 @@
 
 #include <cmath>
 
-#include "caught.h"
-#include "temporary_folder.h"
+#include "catch.h"
+#include "optimizer_state.h"
 
 namespace bilens {
 namespace {
 
-using test::contains;
+using test::state_of;
 
 /// The equations of arXiv 1711.05101, algorithm 2, element by element in float64.
 struct Reference {
@@ -48,14 +48,6 @@ void set_gradients(const NamedTensors& list, uint64_t seed, double scale = 1.0) 
 std::vector<double> numbers(const at::Tensor& tensor) {
   const auto flat = tensor.detach().to(at::kDouble).flatten().contiguous();
   return {flat.const_data_ptr<double>(), flat.const_data_ptr<double>() + flat.numel()};
-}
-
-at::Tensor state_of(const AdamW& optimizer, const std::string& name) {
-  for (const auto& [key, tensor] : optimizer.state()) {
-    if (key == name) return tensor;
-  }
-  FAIL("no state " << name);
-  return {};
 }
 
 TEST_CASE("the first step by hand: the sign of the gradient times the rate, and decay") {
@@ -112,63 +104,6 @@ TEST_CASE("a skipped step leaves parameters, moments and the count as they were"
   optimizer.step(0.1, no(), 0);
   CHECK_FALSE(at::equal(list[0].second, before[0]));
   CHECK(state_of(optimizer, "step.b").item<float>() == 2.0f);
-}
-
-TEST_CASE("clipping scales all gradients together, and zero only measures") {
-  const auto list =
-      NamedTensors{{"a", at::zeros({2, 1}).requires_grad_(true)}, {"b", at::zeros({1}).requires_grad_(true)}};
-  AdamW optimizer(list, kConfig);
-  const auto set = [&] {
-    list[0].second.mutable_grad() = at::tensor({2.0f, 3.0f}).reshape({2, 1});
-    list[1].second.mutable_grad() = at::tensor({6.0f});  // joint norm 7
-  };
-  set();
-  CHECK(optimizer.clip_gradients(0.0).item<float>() == 7.0f);
-  CHECK(list[1].second.grad().item<float>() == 6.0f);
-  CHECK(optimizer.clip_gradients(10.0).item<float>() == 7.0f);
-  CHECK(list[1].second.grad().item<float>() == 6.0f);
-  CHECK(optimizer.clip_gradients(3.5).item<float>() == 7.0f);
-  // The norm is raised by 1e-6 against division by zero: a relative error of 1.5e-7, and four roundings.
-  CHECK(list[1].second.grad().item<float>() == Approx(3.0).epsilon(1.5e-7 + 4 * 1.2e-7));
-  CHECK(list[0].second.grad()[0].item<float>() == Approx(1.0).epsilon(1.5e-7 + 4 * 1.2e-7));
-  list[1].second.mutable_grad() = at::tensor({INFINITY});
-  CHECK_FALSE(std::isfinite(optimizer.clip_gradients(0.0).item<float>()));
-  optimizer.zero_grad();
-  CHECK_FALSE(list[0].second.grad().defined());
-}
-
-TEST_CASE("an optimizer that loads another's state continues exactly as that one") {
-  const test::TemporaryFolder folder;
-  const auto first = parameters();
-  AdamW one(first, kConfig);
-  for (int step = 0; step < 3; ++step) {
-    set_gradients(first, step);
-    one.step(0.1, no(), 0);
-  }
-  write_safetensors(folder / "o", one.state());
-
-  const auto second = parameters();
-  {
-    const at::NoGradGuard no_grad;
-    for (size_t i = 0; i < first.size(); ++i) at::Tensor(second[i].second).copy_(first[i].second);
-  }
-  AdamW two(second, kConfig);
-  two.load_state(SafetensorsFile(folder / "o"));
-  for (int step = 3; step < 6; ++step) {
-    set_gradients(first, step), set_gradients(second, step);
-    one.step(0.1, no(), 0), two.step(0.1, no(), 0);
-  }
-  for (size_t i = 0; i < first.size(); ++i) CHECK(at::equal(first[i].second, second[i].second));
-
-  NamedTensors damaged = one.state();
-  damaged[0].second = at::zeros({2, 3});
-  write_safetensors(folder / "d", damaged);
-  const auto error = test::caught([&] { two.load_state(SafetensorsFile(folder / "d")); });
-  CHECK(error.code() == ExitCode::kBadInput);
-  CHECK(contains(error.what(), "exp_avg.w: expected shape [3, 2], found shape [2, 3]"));
-  damaged.erase(damaged.begin());
-  write_safetensors(folder / "m", damaged);
-  CHECK(contains(test::caught([&] { two.load_state(SafetensorsFile(folder / "m")); }).what(), "exp_avg.w"));
 }
 
 TEST_CASE("bfloat16 moments: the mean of both is that of float32, where nearest rounding would stand still") {

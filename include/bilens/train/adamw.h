@@ -30,16 +30,9 @@ class AdamW {
   /// Updates the parameters from their gradients, unless `skip` (float32 [1], 1 = skip, on the device, never
   /// read here). @param number of the step, from which the rounding of bfloat16 moments is drawn
   void step(double learning_rate, const at::Tensor& skip, int64_t number);
-  void zero_grad();
-
-  /// Scales all gradients so that their joint norm is at most `max_norm` (0: only measures).
-  /// @return the norm before, float32 scalar on the device
-  at::Tensor clip_gradients(double max_norm);
 
   /// Moments and step count by parameter name.
   NamedTensors state() const;
-  /// @throws Error(kBadInput) when a tensor is missing or of another shape.
-  void load_state(const SafetensorsFile& file);
 
  private:
   struct Group {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "bilens/core/fields.h"
-#include "bilens/train/adamw.h"
+#include "bilens/train/optimizer.h"
 #include "bilens/train/schedule.h"
 
 namespace bilens {
@@ -22,10 +22,12 @@ struct StepConfig {
   double clip_norm = 0.0;
   int64_t validate_every = 0;
   int64_t seed = 42;
-  at::ScalarType moments = at::kFloat;  // a choice of language models
+  // choices of language models
+  Algorithm algorithm = Algorithm::kAdamW;
+  at::ScalarType moments = at::kFloat;
 
-  AdamWConfig optimizer() const {
-    return {beta1, beta2, 1e-8, weight_decay, moments, static_cast<uint64_t>(seed)};
+  OptimizerConfig optimizer() const {
+    return {algorithm, {beta1, beta2, 1e-8, weight_decay, moments, static_cast<uint64_t>(seed)}};
   }
   ScheduleConfig schedule_over(int64_t total_steps) const {
     return {schedule, learning_rate, warmup_steps, total_steps, final_rate, decay_fraction};

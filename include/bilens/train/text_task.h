@@ -48,6 +48,7 @@ template <class C>
 FieldTable<C>& add_text_train_fields(FieldTable<C>& table) {
   at::ScalarType C::*const compute = &C::compute;
   at::ScalarType C::*const moments = &C::moments;
+  Algorithm C::*const algorithm = &C::algorithm;
   SampleConfig C::*const sample = &C::sample;
   return add_step_fields(table, "sequences")
       .integer("micro_batch", &C::micro_batch,
@@ -56,6 +57,10 @@ FieldTable<C>& add_text_train_fields(FieldTable<C>& table) {
       .choice("compute", compute,
               "What matrix products are computed in; weights and gradients stay in float32.",
               {{"float32", at::kFloat}, {"bfloat16", at::kBFloat16}})
+      .choice(
+          "optimizer", algorithm,
+          "AdamW, or Muon for the matrices between hidden layers and AdamW for the rest, at the same rate.",
+          {{"adamw", Algorithm::kAdamW}, {"muon", Algorithm::kMuon}})
       .choice("moments", moments,
               "What the optimizer's moments are kept in; bfloat16 takes half the memory, the second rounded "
               "at random.",

@@ -21,9 +21,9 @@ struct TrainSummary {
   double last_loss = 0.0;
 };
 
-/// Makes the steps of a task: AdamW, learning rate, clipping, metrics, checkpoints. Every random number is a
-/// function of the seed and the step, so a resumed run continues exactly where the checkpoint stands: same
-/// seed, device and threads, same weights, bit for bit.
+/// Makes the steps of a task: optimizer, learning rate, clipping, metrics, checkpoints. Every random number
+/// is a function of the seed and the step, so a resumed run continues exactly where the checkpoint stands:
+/// same seed, device and threads, same weights, bit for bit.
 class Trainer {
  public:
   /// Continues from the newest checkpoint in `directory` when `resume`, and starts anew when there is none.
@@ -60,7 +60,7 @@ class Trainer {
   std::filesystem::path directory_;
   CheckpointStore checkpoints_;
   NamedTensors parameters_;
-  AdamW optimizer_;
+  Optimizer optimizer_;
   at::Device device_;
   std::unique_ptr<MetricsWriter> metrics_;
   std::unique_ptr<TensorBoardWriter> tensorboard_;
