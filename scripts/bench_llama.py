@@ -12,6 +12,7 @@ from bench_common import ROOT, arguments, bilens, keep, peer, table
 SHAPES = {"dim 288, 6 layers, vocabulary 4096, 8 × 256": ((288, 6, 6, 6, 768, 4096, 8, 256), 10),
           "dim 64, 5 layers, vocabulary 512, 16 × 512": ((64, 5, 8, 4, 172, 512, 16, 512), 10)}
 NEW_TOKENS = 250
+SAMPLINGS = 3  # a round: they take seconds, and differ more than training does
 
 
 def train(options, folder, shape, steps):
@@ -64,7 +65,7 @@ def main():
             folder = pathlib.Path(folder)
             model = sampled_model(options, folder, shape)
             speeds = [(sample(options, model), json.loads(peer("peer_generate.py", model, NEW_TOKENS))["tokens_per_second"])
-                      for _ in range(options.rounds)]
+                      for _ in range(SAMPLINGS * options.rounds)]
         ours, theirs = map(statistics.median, zip(*speeds))
         sampling.append((f"sample greedily, {name.split(', vocabulary')[0]}", f"{ours:,.0f} tokens/s", f"{theirs:,.0f} tokens/s",
                          f"{ours / theirs:.2f}"))

@@ -117,7 +117,7 @@ void LlamaDecoder::bind(std::map<std::string, at::Tensor> weights) {
   betas_.assign(static_cast<size_t>(config_.num_hidden_layers), 1.0);
   for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
     const auto weight = [&](const std::string& name) { return weights.at(layer_name(i, name)); };
-    Layer layer;
+    DecoderLayer layer;
     layer.input_norm = weight("input_layernorm.weight");
     layer.output_norm = weight("post_attention_layernorm.weight");
     for (const char* name : {"q_proj", "k_proj", "v_proj"}) {
@@ -139,19 +139,7 @@ void LlamaDecoder::bind(std::map<std::string, at::Tensor> weights) {
   }
 }
 
-std::vector<at::Tensor*> LlamaDecoder::Layer::tensors() {
-  std::vector<at::Tensor*> all;
-  for (auto* list : {&qkv, &qkv_bias}) {
-    for (auto& tensor : *list) all.push_back(&tensor);
-  }
-  for (auto* tensor :
-       {&input_norm, &output_norm, &o, &o_bias, &gate, &up, &down, &gate_bias, &up_bias, &down_bias}) {
-    if (tensor->defined()) all.push_back(tensor);
-  }
-  return all;
-}
-
-at::Tensor LlamaDecoder::checkpointed(Layer layer, const at::Tensor& h, const LayerFunction& run) {
+at::Tensor LlamaDecoder::checkpointed(DecoderLayer layer, const at::Tensor& h, const LayerFunction& run) {
   std::vector<at::Tensor> inputs = {h};
   for (const auto* tensor : layer.tensors()) inputs.push_back(*tensor);
   return checkpoint(
@@ -201,7 +189,7 @@ at::Tensor LlamaDecoder::embed(const at::Tensor& tokens) const {
   return at::embedding(embedding_, tokens).to(dtype_);
 }
 
-at::Tensor LlamaDecoder::attention_block(const Layer& layer, const at::Tensor& h,
+at::Tensor LlamaDecoder::attention_block(const DecoderLayer& layer, const at::Tensor& h,
                                          const std::function<at::Tensor(const at::Tensor&)>& attend) const {
   const auto x = rms_norm(h, layer.input_norm, config_.rms_norm_eps);
   const auto out = attend(linear(x, computed(layer.qkv), computed(layer.qkv_bias)));
@@ -218,7 +206,7 @@ at::Tensor LlamaDecoder::add_attention(int64_t layer, const at::Tensor& h,
   });
 }
 
-at::Tensor LlamaDecoder::mlp_block(const Layer& layer, int64_t index, const at::Tensor& h,
+at::Tensor LlamaDecoder::mlp_block(const DecoderLayer& layer, int64_t index, const at::Tensor& h,
                                    const MlpHook& hook) const {
   const auto x = rms_norm(h, layer.output_norm, config_.rms_norm_eps);
   const auto y = gated_mlp(x,
@@ -236,7 +224,8 @@ at::Tensor LlamaDecoder::final_states(const at::Tensor& tokens, const ForwardOpt
   if (options.states != nullptr) options.states->clear();
   for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
     if (options.states != nullptr) options.states->push_back(h);
-    const auto run = [this, i, attend, hook = options.mlp_hook](const Layer& layer, const at::Tensor& x) {
+    const auto run = [this, i, attend, hook = options.mlp_hook](const DecoderLayer& layer,
+                                                                const at::Tensor& x) {
       return mlp_block(layer, i, attention_block(layer, x, attend), hook);
     };
     h = options.checkpoint_layers ? checkpointed(layers_[i], h, run) : run(layers_[i], h);
@@ -286,6 +275,12 @@ at::Tensor LlamaDecoder::losses(const at::Tensor& tokens, const at::Tensor& targ
       .view(tokens.sizes());
 }
 
+DecoderStack LlamaDecoder::stack() const {
+  DecoderStack stack = {layers_, {}, norm_, head_, heads_of(config_), config_.rms_norm_eps};
+  for (const double beta : betas_) stack.activations.emplace_back(config_.hidden_act, beta);
+  return stack;
+}
+
 KeyValueCache LlamaDecoder::make_cache(int64_t batch, int64_t capacity) const {
   KeyValueCache cache;
   cache.capacity = capacity;
@@ -294,6 +289,7 @@ KeyValueCache LlamaDecoder::make_cache(int64_t batch, int64_t capacity) const {
   for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
     cache.layers.push_back({at::empty(shape, options), at::empty(shape, options)});
   }
+  if (batch == 1 && dtype_ == at::kFloat) cache.step = TokenStep::of(stack(), capacity);
   return cache;
 }
 
@@ -304,8 +300,9 @@ at::Tensor LlamaDecoder::next_logits(const at::Tensor& tokens, KeyValueCache& ca
   const RotaryTable& angles =
       rotary(cache.capacity);  // kept, so made before what follows is for inference only
   const c10::InferenceMode inference;
-  const bool step = tokens.size(1) == 1;  // then rows [batch, hidden_size] do
-  auto h = step ? embed(tokens.select(1, 0)) : embed(tokens);
+  auto h = embed(tokens);
+  if (cache.step && tokens.size(1) == 1)
+    return (*cache.step)(h.select(1, 0), cache.layers, cache.tokens++, angles);
   for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
     const auto attend = [&](const at::Tensor& qkv) {
       return cached_attention(qkv, heads_of(config_), angles, cache.layers[i], cache.tokens);
@@ -313,7 +310,7 @@ at::Tensor LlamaDecoder::next_logits(const at::Tensor& tokens, KeyValueCache& ca
     h = mlp_block(layers_[i], i, attention_block(layers_[i], h, attend), {});
   }
   cache.tokens += tokens.size(1);
-  return logits(rms_norm(step ? h : h.select(1, -1), norm_, config_.rms_norm_eps));
+  return logits(rms_norm(h.select(1, -1), norm_, config_.rms_norm_eps));
 }
 
 bool is_mlp_weight(const std::string& name) { return name.find(".mlp.") != std::string::npos; }

@@ -8,9 +8,34 @@
 #include <optional>
 #include <vector>
 
-#include "kernels/cpu_kernels.h"
+#include "attention_call.h"
 
 namespace bilens {
+
+AttentionCall packed_call(const AttentionHeads& h, int64_t tokens) {
+  const int64_t d = h.head_dim, width = (h.heads + 2 * h.kv_heads) * d;
+  AttentionCall call = {};
+  call.queries = call.keys = tokens;
+  call.heads = h.heads, call.kv_heads = h.kv_heads, call.head_dim = d;
+  call.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(d)));
+  call.q_layout = call.kv_layout = {tokens * width, width, d};
+  call.out_layout = {tokens * h.heads * d, h.heads * d, d};
+  call.rotate_keys = true;
+  return call;
+}
+
+AttentionCall cached_call(const AttentionHeads& h, int64_t tokens, int64_t keys, int64_t capacity) {
+  auto call = packed_call(h, tokens);
+  call.keys = keys;
+  call.kv_layout = {h.kv_heads * capacity * h.head_dim, h.head_dim, capacity * h.head_dim};
+  call.rotate_keys = false;
+  return call;
+}
+
+void set_angles(AttentionCall& call, const at::Tensor& cosine, const at::Tensor& sine) {
+  call.cosine = cosine.const_data_ptr<float>();
+  call.sine = sine.const_data_ptr<float>();
+}
 
 namespace {
 
@@ -34,17 +59,9 @@ void for_heads(const AttentionCall& call, int64_t batch, bool backward, const Bo
 
 AttentionCall training_call(const at::Tensor& qkv, const AttentionHeads& h, const at::Tensor& cosine,
                             const at::Tensor& sine, const at::Tensor& starts) {
-  const int64_t tokens = qkv.dim() == 3 ? qkv.size(1) : 1, width = qkv.size(-1), d = h.head_dim;
-  AttentionCall call;
-  call.queries = call.keys = tokens;
-  call.heads = h.heads, call.kv_heads = h.kv_heads, call.head_dim = d;
-  call.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(d)));
-  call.q_layout = call.kv_layout = {tokens * width, width, d};
-  call.out_layout = {tokens * h.heads * d, h.heads * d, d};
+  auto call = packed_call(h, qkv.size(1));
   call.starts = starts.defined() ? starts.const_data_ptr<int64_t>() : nullptr;
-  call.cosine = cosine.const_data_ptr<float>();
-  call.sine = sine.const_data_ptr<float>();
-  call.rotate_keys = true;
+  set_angles(call, cosine, sine);
   return call;
 }
 
@@ -138,10 +155,8 @@ at::Tensor causal_attention(const at::Tensor& qkv, const AttentionHeads& h, cons
 
 at::Tensor cached_attention(const at::Tensor& qkv, const AttentionHeads& h, const RotaryTable& rotary,
                             LayerCache& cache, int64_t past) {
-  const bool step = qkv.dim() == 2;
-  const int64_t batch = qkv.size(0), tokens = step ? 1 : qkv.size(1), all = past + tokens;
+  const int64_t batch = qkv.size(0), tokens = qkv.size(1), all = past + tokens;
   if (!has_kernel(qkv)) {
-    if (step) return cached_attention(qkv.unsqueeze(1), h, rotary, cache, past).squeeze(1);
     const auto cosine = rotary.cosine.narrow(0, past, tokens), sine = rotary.sine.narrow(0, past, tokens);
     const auto [q, k, v] = split(qkv, h);
     cache.keys.narrow(2, past, tokens).copy_(turn(k, cosine, sine));
@@ -152,19 +167,15 @@ at::Tensor cached_attention(const at::Tensor& qkv, const AttentionHeads& h, cons
                                                        std::nullopt, h.heads != h.kv_heads));
   }
   const auto x = qkv.contiguous();
-  auto call = training_call(x, h, rotary.cosine, rotary.sine, {});
-  call.keys = all;
-  call.kv_layout = {cache.keys.stride(0), cache.keys.stride(2), cache.keys.stride(1)};
-  call.rotate_keys = false;
-  const int64_t width = h.heads * h.head_dim;
-  auto out = step ? at::empty({batch, width}, x.options()) : at::empty({batch, tokens, width}, x.options());
+  auto call = cached_call(h, tokens, all, cache.keys.size(2));
+  set_angles(call, rotary.cosine, rotary.sine);
+  auto out = at::empty({batch, tokens, h.heads * h.head_dim}, x.options());
   const float* q = x.const_data_ptr<float>();
   const float *k = q + h.heads * h.head_dim, *v = k + h.kv_heads * h.head_dim;
   auto *keys = cache.keys.mutable_data_ptr<float>(), *values = cache.values.mutable_data_ptr<float>(),
        *to = out.mutable_data_ptr<float>();
   for_heads(call, batch, false, [&](int64_t b, int64_t head, float* scratch) {
     cpu_kernels().extend_cache(call, k, v, keys, values, b, head);
-    if (tokens == 1) return cpu_kernels().attention_step(call, q, keys, values, to, b, head, scratch);
     cpu_kernels().attention(call, q, keys, values, to, nullptr, b, head, scratch);
   });
   return out;

@@ -1,13 +1,11 @@
 #include "bilens/nn/linear.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <numeric>
 
-#include "kernels/cpu_kernels.h"
 #include "packed.h"
 #include "tracked.h"
 
@@ -21,8 +19,6 @@ std::vector<at::Tensor> packed_rows(const std::vector<int64_t>& rows, int64_t co
 
 namespace {
 
-constexpr int64_t kGrain = 16384;  // numbers of a matrix that a thread takes at least
-
 /// How many rows matrices that follow each other in memory have together; 0 where they do not.
 int64_t rows_in_line(const std::vector<at::Tensor>& parts) {
   const auto& first = parts.front();
@@ -33,24 +29,6 @@ int64_t rows_in_line(const std::vector<at::Tensor>& parts) {
     rows += part.size(0);
   }
   return rows;
-}
-
-bool is_row(const at::Tensor& x) {
-  return x.size(0) == 1 && x.device().is_cpu() && x.scalar_type() == at::kFloat;
-}
-
-/// W x for a single row x, as when sampling, by a kernel that reads W at the memory's speed, which the
-/// general product does not (1.2 times as fast at 288 columns). @param weight the first of matrices in line
-at::Tensor row_times_transposed(const at::Tensor& x, const at::Tensor& weight, int64_t rows) {
-  const auto row = x.contiguous();
-  const int64_t width = weight.size(1);
-  auto y = at::empty({1, rows}, x.options());
-  const auto *from = row.const_data_ptr<float>(), *w = weight.const_data_ptr<float>();
-  auto* to = y.mutable_data_ptr<float>();
-  at::parallel_for(0, rows, std::max<int64_t>(1, kGrain / width), [&](int64_t begin, int64_t end) {
-    cpu_kernels().row_product(w + begin * width, from, to + begin, end - begin, width);
-  });
-  return y;
 }
 
 }  // namespace
@@ -66,9 +44,7 @@ at::Tensor as_one(const std::vector<at::Tensor>& parts) {
 }
 
 at::Tensor times_transposed(const at::Tensor& x, const std::vector<at::Tensor>& weights) {
-  const int64_t rows = rows_in_line(weights);
-  if (rows > 0 && is_row(x)) return row_times_transposed(x, weights.front(), rows);
-  if (rows > 0) return x.mm(as_one(weights).t());
+  if (const auto one = as_one(weights); one.defined()) return x.mm(one.t());
   if (weights.size() == 1) return x.mm(weights.front().t());
   std::vector<at::Tensor> parts;
   for (const auto& weight : weights) parts.push_back(times_transposed(x, {weight}));

@@ -32,12 +32,14 @@ double difference(const at::Tensor& a, const at::Tensor& b) { return (a - b).abs
 constexpr double kRounding = 100 * 10 * 6e-8;
 
 TEST_CASE("decoding with a cache, in pieces of any size, equals the whole forward pass") {
+  const int64_t batch = GENERATE(1, 2);  // a single sequence takes its tokens by a step of their own
   LlamaDecoder model(tiny(), at::kCPU, 1);
-  const auto tokens = random_tokens({2, 50}, 2);
+  const auto tokens = random_tokens({batch, 50}, 2);
   const at::NoGradGuard no_grad;
   const auto whole = model.logits(model.final_states(tokens));
   for (const int64_t first : {1, 7, 37}) {
-    auto cache = model.make_cache(2, 50);
+    auto cache = model.make_cache(batch, 50);
+    CHECK(cache.step.has_value() == (batch == 1));
     for (int64_t end = first; end <= 50; ++end) {
       const auto logits = model.next_logits(tokens.slice(1, cache.tokens, end), cache);
       CHECK(difference(logits, whole.select(1, end - 1)) < kRounding);

@@ -8,8 +8,8 @@
 
 #include "bilens/io/safetensors.h"
 #include "bilens/model/llama_config.h"
-#include "bilens/nn/attention.h"
 #include "bilens/nn/distillation.h"
+#include "bilens/nn/token_step.h"
 
 namespace bilens {
 
@@ -33,6 +33,7 @@ struct ForwardOptions {
 struct KeyValueCache {
   std::vector<LayerCache> layers;
   int64_t tokens = 0, capacity = 0;
+  std::optional<TokenStep> step;  // of the model that made it, where that is possible
 };
 
 /// Place of each token's document start for rows that begin a document at every `first` token, int64
@@ -104,6 +105,7 @@ class LlamaDecoder {
   /// The terms of loss_sum, float32 [batch, tokens]. No gradients.
   at::Tensor losses(const at::Tensor& tokens, const at::Tensor& targets, const ForwardOptions& options = {});
 
+  /// For this model as it is: its weights may change only in place, while the cache is in use.
   KeyValueCache make_cache(int64_t batch, int64_t capacity) const;
 
   /// Logits of the token that follows, float32 [batch, vocab_size], of tokens that continue those in the
@@ -113,30 +115,25 @@ class LlamaDecoder {
   at::Tensor next_logits(const at::Tensor& tokens, KeyValueCache& cache);
 
  private:
-  struct Layer {
-    at::Tensor input_norm, output_norm;
-    std::vector<at::Tensor> qkv, qkv_bias;
-    at::Tensor o, o_bias, gate, up, down, gate_bias, up_bias, down_bias;
-
-    std::vector<at::Tensor*> tensors();  // those that are there
-  };
-  using LayerFunction = std::function<at::Tensor(const Layer&, const at::Tensor&)>;
+  using LayerFunction = std::function<at::Tensor(const DecoderLayer&, const at::Tensor&)>;
 
   void bind(std::map<std::string, at::Tensor> weights);
   at::Tensor computed(const at::Tensor& weight) const;
   std::vector<at::Tensor> computed(const std::vector<at::Tensor>& weights) const;
-  at::Tensor attention_block(const Layer& layer, const at::Tensor& h,
+  at::Tensor attention_block(const DecoderLayer& layer, const at::Tensor& h,
                              const std::function<at::Tensor(const at::Tensor&)>& attend) const;
-  at::Tensor mlp_block(const Layer& layer, int64_t index, const at::Tensor& h, const MlpHook& hook) const;
-  static at::Tensor checkpointed(Layer layer, const at::Tensor& h, const LayerFunction& run);
+  at::Tensor mlp_block(const DecoderLayer& layer, int64_t index, const at::Tensor& h,
+                       const MlpHook& hook) const;
+  static at::Tensor checkpointed(DecoderLayer layer, const at::Tensor& h, const LayerFunction& run);
   const RotaryTable& rotary(int64_t positions);
+  DecoderStack stack() const;
 
   LlamaConfig config_;
   NamedTensors parameters_;
   at::ScalarType dtype_ = at::kFloat;
   std::vector<double> betas_;
   at::Tensor embedding_, norm_, head_;
-  std::vector<Layer> layers_;
+  std::vector<DecoderLayer> layers_;
   RotaryTable rotary_;
   int64_t rotary_length_ = 0;
 };

@@ -34,8 +34,7 @@ struct LayerCache {
 
 /// As causal_attention, for tokens that follow the first `past` of a sequence whose keys and values are in
 /// the cache; theirs are added to it. No gradients.
-/// @param qkv [batch, tokens, (heads + 2 kv_heads) head_dim], past + tokens at most the capacity; or, of a
-/// single token each, [batch, (heads + 2 kv_heads) head_dim], as the result is then
+/// @param qkv [batch, tokens, (heads + 2 kv_heads) head_dim], past + tokens at most the capacity
 at::Tensor cached_attention(const at::Tensor& qkv, const AttentionHeads& heads, const RotaryTable& rotary,
                             LayerCache& cache, int64_t past);
 

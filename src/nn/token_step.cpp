@@ -1,0 +1,210 @@
+#include "bilens/nn/token_step.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
+#include "attention_call.h"
+#include "kernels/cpu_kernels.h"
+#include "packed.h"
+
+namespace bilens {
+
+namespace {
+
+constexpr int64_t kGrain = 4096;  // numbers of weights that a thread reads between two meetings, at least
+constexpr int64_t kRowBlock = 4;  // rows that the product's kernel takes together
+
+/// Floats in as many cache lines, so that no two threads write to the same one.
+int64_t whole_lines(int64_t count) { return (count + 15) / 16 * 16; }
+
+bool is_plain(const at::Tensor& x) {
+  return x.defined() && x.device().is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous();
+}
+
+/// Undefined where there are none.
+at::Tensor joined(const std::vector<at::Tensor>& biases) {
+  return biases.empty() || !biases.front().defined() ? at::Tensor() : at::cat(biases).detach();
+}
+
+/// The threads of one parallel region, who wait for each other. They spin, since the next part comes within
+/// microseconds, and give their core away only if that takes long, as when others want it.
+class Team {
+ public:
+  explicit Team(int64_t places) : places_(places) {}
+
+  /// Takes a share of the places; how many threads there are is known when all are taken.
+  int64_t join(int64_t places) {
+    const int64_t index = size_.fetch_add(1, std::memory_order_relaxed);
+    taken_.fetch_add(places, std::memory_order_acq_rel);
+    spin_until([&] { return taken_.load(std::memory_order_acquire) == places_; });
+    return index;
+  }
+  int64_t size() const { return size_.load(std::memory_order_relaxed); }
+
+  /// Returns when all have called it.
+  void meet() {
+    const int64_t round = round_.load(std::memory_order_relaxed);
+    if (here_.fetch_add(1, std::memory_order_acq_rel) + 1 == size()) {
+      here_.store(0, std::memory_order_relaxed);
+      round_.store(round + 1, std::memory_order_release);
+    } else {
+      spin_until([&] { return round_.load(std::memory_order_acquire) != round; });
+    }
+  }
+
+ private:
+  template <class Condition>
+  static void spin_until(const Condition& holds) {
+    for (int tries = 0; !holds(); ++tries) {
+      if (tries > 10000) std::this_thread::yield();
+    }
+  }
+
+  const int64_t places_;
+  std::atomic<int64_t> size_ = 0, taken_ = 0, here_ = 0, round_ = 0;
+};
+
+struct Range {
+  int64_t begin, end;
+  int64_t size() const { return end - begin; }
+};
+
+}  // namespace
+
+struct TokenStep::Context {
+  Team& team;
+  int64_t thread;
+  int64_t position;
+  const RotaryTable& rotary;
+  float *normed, *scratch;  // this thread's own
+
+  /// This thread's part of `count`, in whole blocks.
+  Range part(int64_t count, int64_t block) const {
+    const int64_t blocks = (count + block - 1) / block, size = team.size();
+    return {std::min(count, blocks * thread / size * block),
+            std::min(count, blocks * (thread + 1) / size * block)};
+  }
+
+  /// to = W x + b for some rows of W. @param bias may be undefined
+  static void product(const at::Tensor& weight, const at::Tensor& bias, const float* x, Range rows,
+                      float* to) {
+    const int64_t width = weight.size(1);
+    cpu_kernels().row_product(weight.const_data_ptr<float>() + rows.begin * width, x, to + rows.begin,
+                              rows.size(), width);
+    if (!bias.defined()) return;
+    const auto* b = bias.const_data_ptr<float>();
+    for (int64_t i = rows.begin; i < rows.end; ++i) to[i] += b[i];
+  }
+
+  void norm(const at::Tensor& state, const at::Tensor& gain, double epsilon) {
+    cpu_kernels().rms_norm(state.const_data_ptr<float>(), gain.const_data_ptr<float>(), epsilon, normed,
+                           nullptr, 1, state.size(0));
+  }
+
+  /// state += W x + b, this thread's rows. @param change takes the sum's right-hand side
+  void add(const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& x, at::Tensor& change,
+           at::Tensor& state) {
+    const Range rows = part(weight.size(0), kRowBlock);
+    auto *by = change.mutable_data_ptr<float>(), *h = state.mutable_data_ptr<float>();
+    product(weight, bias, x.const_data_ptr<float>(), rows, by);
+    for (int64_t i = rows.begin; i < rows.end; ++i) h[i] += by[i];
+    team.meet();
+  }
+};
+
+std::optional<TokenStep> TokenStep::of(const DecoderStack& stack, int64_t capacity) {
+  TokenStep step;
+  bool plain = is_plain(stack.norm) && is_plain(stack.head);
+  for (size_t i = 0; i < stack.layers.size(); ++i) {
+    const DecoderLayer& from = stack.layers[i];
+    const Layer layer = {from.input_norm,
+                         as_one(from.qkv),
+                         joined(from.qkv_bias),
+                         from.o,
+                         joined({from.o_bias}),
+                         from.output_norm,
+                         as_one({from.gate, from.up}),
+                         joined({from.gate_bias, from.up_bias}),
+                         from.down,
+                         joined({from.down_bias}),
+                         stack.activations[i]};
+    for (const auto* tensor :
+         {&layer.input_norm, &layer.qkv, &layer.o, &layer.output_norm, &layer.gate_up, &layer.down})
+      plain = plain && is_plain(*tensor);
+    for (const auto* bias : {&layer.qkv_bias, &layer.o_bias, &layer.gate_up_bias, &layer.down_bias})
+      plain = plain && (!bias->defined() || is_plain(*bias));
+    step.layers_.push_back(layer);
+  }
+  if (!plain || step.layers_.empty()) return std::nullopt;
+  step.norm_ = stack.norm, step.head_ = stack.head, step.heads_ = stack.heads, step.epsilon_ = stack.epsilon;
+  const Layer& layer = step.layers_.front();
+  const int64_t hidden = stack.norm.size(0), both = layer.gate_up.size(0);
+  step.state_ = at::empty({hidden}), step.change_ = at::empty({hidden});
+  step.qkv_ = at::empty({layer.qkv.size(0)}), step.attended_ = at::empty({layer.o.size(1)});
+  step.gate_up_ = at::empty({both}), step.product_ = at::empty({both / 2});
+  step.threads_ = std::clamp<int64_t>(layer.o.numel() / kGrain, 1, at::get_num_threads());
+  const int64_t scratch =
+      cpu_kernels().attention_scratch(cached_call(stack.heads, 1, capacity, capacity), false);
+  step.own_ = at::empty({step.threads_, whole_lines(hidden) + whole_lines(scratch)});
+  return step;
+}
+
+void TokenStep::attention_block(const Layer& layer, LayerCache& cache, Context& context) {
+  context.norm(state_, layer.input_norm, epsilon_);
+  auto* qkv = qkv_.mutable_data_ptr<float>();
+  Context::product(layer.qkv, layer.qkv_bias, context.normed, context.part(layer.qkv.size(0), kRowBlock),
+                   qkv);
+  context.team.meet();
+  auto call = cached_call(heads_, 1, context.position + 1, cache.keys.size(2));
+  set_angles(call, context.rotary.cosine, context.rotary.sine);
+  const auto *k = qkv + heads_.heads * heads_.head_dim, *v = k + heads_.kv_heads * heads_.head_dim;
+  auto *keys = cache.keys.mutable_data_ptr<float>(), *values = cache.values.mutable_data_ptr<float>();
+  const Range heads = context.part(heads_.kv_heads, 1);
+  for (int64_t head = heads.begin; head < heads.end; ++head) {
+    cpu_kernels().extend_cache(call, k, v, keys, values, 0, head);
+    cpu_kernels().attention_step(call, qkv, keys, values, attended_.mutable_data_ptr<float>(), 0, head,
+                                 context.scratch);
+  }
+  context.team.meet();
+  context.add(layer.o, layer.o_bias, attended_, change_, state_);
+}
+
+void TokenStep::mlp_block(const Layer& layer, Context& context) {
+  context.norm(state_, layer.output_norm, epsilon_);
+  const int64_t hidden = product_.size(0);
+  const Range units = context.part(hidden, kRowBlock);
+  auto* gate = gate_up_.mutable_data_ptr<float>();
+  for (const Range rows : {units, Range{hidden + units.begin, hidden + units.end}})
+    Context::product(layer.gate_up, layer.gate_up_bias, context.normed, rows, gate);
+  cpu_kernels().gated_float.forward(layer.activation, gate + units.begin, gate + hidden + units.begin,
+                                    product_.mutable_data_ptr<float>() + units.begin,
+                                    {1, units.size(), hidden, hidden});
+  context.team.meet();
+  context.add(layer.down, layer.down_bias, product_, change_, state_);
+}
+
+at::Tensor TokenStep::operator()(const at::Tensor& embedding, std::vector<LayerCache>& cache,
+                                 int64_t position, const RotaryTable& rotary) {
+  state_.copy_(embedding.squeeze(0));
+  auto logits = at::empty({1, head_.size(0)});
+  Team team(threads_);
+  at::parallel_for(0, threads_, 1, [&](int64_t begin, int64_t end) {
+    const int64_t thread = team.join(end - begin);
+    auto* own = own_.mutable_data_ptr<float>() + thread * own_.size(1);
+    Context context = {team, thread, position, rotary, own, own + whole_lines(state_.size(0))};
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      attention_block(layers_[i], cache[i], context);
+      mlp_block(layers_[i], context);
+    }
+    context.norm(state_, norm_, epsilon_);
+    Context::product(head_, {}, context.normed, context.part(head_.size(0), kRowBlock),
+                     logits.mutable_data_ptr<float>());
+  });
+  return logits;
+}
+
+}  // namespace bilens
