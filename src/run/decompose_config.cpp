@@ -234,18 +234,20 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
                                                              {"half", Surrogate::kHalf}})
           .text("tokenizer", &C::tokenizer,
                 "SentencePiece model that names the tokens; empty: the one beside the model's weights.")
-          .json(
-              "data", &C::data,
-              any_of(
-                  "Images for the analyses, as in a training config; null: those the model was trained for.",
-                  {{{"type", "null"}}, {{"type", "object"}}}))
+          .json("data", &C::data,
+                any_of("Images or text for the analyses, as in a training config; null: what the model was "
+                       "trained on.",
+                       {{{"type", "null"}}, {{"type", "object"}}}))
           .json("analyses", &C::analyses,
                 {{"type", "array"},
-                 {"items", {{"enum", {"truncation", "exactness", "importance", "tokens"}}}},
+                 {"items", {{"enum", {"truncation", "exactness", "importance", "tokens", "corpus"}}}},
                  {"description",
                   "Studies of the model with its decomposition: on the test images, or (\"tokens\") which "
-                  "tokens the eigenvectors of a language model are near to, and which interact."}})
+                  "tokens the eigenvectors of a language model are near to, and which interact, or "
+                  "(\"corpus\") "
+                  "what they contribute on text."}})
           .nested("tokens", &C::tokens, TokenStudyConfig::fields())
+          .nested("corpus", &C::corpus, CorpusStudyConfig::fields())
           .text("device", &C::device, "auto, cpu, cuda or cuda:N.")
           .integer("threads", &C::threads, "CPU threads; 0: one a core.", between(0, 4096), "threads");
   return table;

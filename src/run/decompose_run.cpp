@@ -17,6 +17,7 @@
 #include "bilens/core/version.h"
 #include "bilens/model/model_directory.h"
 #include "bilens/run/batch.h"
+#include "bilens/run/corpus_analysis.h"
 #include "bilens/run/data_spec.h"
 #include "bilens/run/decomposer.h"
 #include "bilens/run/model_arguments.h"
@@ -34,6 +35,10 @@ DecomposeRunConfig parse(const DecomposeRunOptions& options) {
   std::vector<Problem> problems;
   auto config = DecomposeRunConfig::fields().parse(options.config, options.where, problems);
   if (problems.empty()) config.check(problems);
+  if (problems.empty() && config.wants_analysis("corpus") && !options.minus.empty()) {
+    problems.push_back({"analyses", "no \"corpus\" with --minus", "\"corpus\"",
+                        "The difference of two layers is no model that reads text."});
+  }
   if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
   return config;
 }
@@ -81,6 +86,13 @@ std::optional<ImageDataConfig> study_data(const DecomposeRunConfig& config, cons
   return data_of_model(spec, source.path);
 }
 
+/// The text, if an analysis wants it.
+std::optional<Corpus> find_corpus(const fs::path& model, const DecomposeRunConfig& config,
+                                  const std::string& data_spec) {
+  if (!config.wants_analysis("corpus")) return std::nullopt;
+  return open_corpus(model, config, data_spec);
+}
+
 StudyConfig study_config(const DecomposeRunConfig& config) {
   return {config.wants_analysis("truncation"), config.wants_analysis("exactness"),
           config.wants_analysis("importance"), StudyConfig{}.examples};
@@ -110,13 +122,16 @@ Json summarize_layer(const LayerDecomposition& layer) {
 }
 
 Json summarize(const fs::path& model, const fs::path& out, const Decomposition& decomposition,
-               const std::optional<TokenStudy>& tokens, double seconds) {
+               const std::optional<TokenStudy>& tokens, const std::optional<CorpusStudy>& corpus,
+               double seconds) {
   Json layers = Json::array();
   for (const auto& layer : decomposition.layers) {
     layers.push_back(summarize_layer(layer));
-    if (!tokens) continue;
-    for (const auto& of_layer : tokens->layers) {
+    for (const auto& of_layer : tokens ? tokens->layers : std::vector<TokenLayer>{}) {
       if (of_layer.layer == layer.layer) layers.back()["tokens"] = summarize_tokens(*tokens, of_layer, layer);
+    }
+    for (const auto& of_layer : corpus ? corpus->layers : std::vector<CorpusLayer>{}) {
+      if (of_layer.layer == layer.layer) layers.back()["corpus"] = summarize_corpus(*corpus, of_layer);
     }
   }
   return {{"model", model.string()}, {"surrogate", decomposition.info.at("surrogate")},
@@ -138,6 +153,7 @@ std::string in_words(const Json& result) {
                      layer.at("converged").get<long long>(), layer.at("worst_residual").get<double>());
     }
     for (const auto& card : layer.value("tokens", Json::array())) text += card_in_words(card);
+    if (layer.contains("corpus")) text += corpus_in_words(layer.at("corpus"));
   }
   return text + format_duration(result.at("seconds").get<double>()) + "  " +
          result.at("out").get<std::string>() + "\n";
@@ -155,6 +171,7 @@ Json decompose_model(const fs::path& path, const fs::path& out, const DecomposeR
   const auto begin = std::chrono::steady_clock::now();
   auto source = load(path, config);
   if (!options.minus.empty()) subtract_layers(source, load_layers(options.minus, config.source()));
+  const auto corpus = find_corpus(path, config, options.data);
   const DirectoryLock lock(out);
   check_out(out, options.resume);
   Decomposition decomposition;
@@ -170,6 +187,8 @@ Json decompose_model(const fs::path& path, const fs::path& out, const DecomposeR
   if (data) study_model(source, decomposition, *data, config, out);
   std::optional<TokenStudy> tokens;
   if (config.wants_analysis("tokens")) tokens = analyse_tokens(source, decomposition, config, out);
+  std::optional<CorpusStudy> on_corpus;
+  if (corpus) on_corpus = analyse_corpus(source, decomposition, config, *corpus, out);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   decomposition.info = {{"version", version()},
                         {"surrogate", source.surrogate},
@@ -182,7 +201,7 @@ Json decompose_model(const fs::path& path, const fs::path& out, const DecomposeR
                         {"device", describe_device(choose_device(config.device))},
                         {"seconds", seconds}};
   write_decomposition(out, decomposition);
-  return summarize(path, out, decomposition, tokens, seconds);
+  return summarize(path, out, decomposition, tokens, on_corpus, seconds);
 }
 
 constexpr int64_t kLibraryWorkspace = int64_t{60} << 20;  // of the matrix library, seen on 2 threads
@@ -204,6 +223,7 @@ void add_estimate(Outcome& outcome, const LayerSource& source, const DecomposeRu
   const auto device = choose_device(config.device);
   const auto dtype = parse_dtype(config.dtype);
   const auto data = study_data(config, data_spec, source);
+  const auto corpus = find_corpus(source.path, config, data_spec);
   int64_t memory = 0, disk = 0;
   double seconds = 0;
   bool seconds_known = !outcome.estimate["seconds"].is_null();
@@ -228,6 +248,9 @@ void add_estimate(Outcome& outcome, const LayerSource& source, const DecomposeRu
     memory = std::max({memory, plan.bytes + result, study_bytes(data, sizes.d, sizes.k) + result});
     if (config.wants_analysis("tokens"))
       memory = std::max(memory, token_study_bytes(sizes.n, sizes.k, source.vocabulary->size()) + result);
+    if (corpus) {
+      memory = std::max(memory, corpus_study_bytes() + 4 * corpus->model.config.parameter_count() + result);
+    }
     seconds += plan.operations / measure_product_rate(dtype, device);
     outcome.text += where + plan.describe() + "\n";
   }

@@ -129,7 +129,7 @@ Factors Decomposer::factorise(const EigenProblem& problem, const EigenPairs& pai
 std::string Decomposer::identify(const SourceLayer& layer, const Directions& directions) const {
   Json config = DecomposeRunConfig::fields().dump(config_);
   for (const char* free :
-       {"layers", "device", "threads", "memory_limit", "data", "analyses", "tokens", "tokenizer"})
+       {"layers", "device", "threads", "memory_limit", "data", "analyses", "tokens", "corpus", "tokenizer"})
     config.erase(free);
   Sha256 hash;
   const auto add = [&](const std::string& text) { hash.update(text.data(), text.size()); };

@@ -376,5 +376,47 @@ class Words(Tokens):
         self.assertEqual((len(vocabulary), vocabulary[13], vocabulary[317]), (512, "<0x0A>", "▁Lily"))
 
 
+class Corpus(Tokens):
+    """What eigenpairs contribute on text; the study itself is held against sums token by token in C++."""
+
+    def setUp(self):
+        super().setUp()
+        self.text = self.folder / "tokens.bin"
+        np.random.default_rng(0).integers(1, 40, 400).astype("<u2").tofile(self.text)
+        self.flags = (*EXACT[:4], "--set", 'analyses=["corpus"]')
+
+    def test_all_eigenpairs_rebuild_a_bilinear_layer_and_not_a_gated_one(self):
+        write_llama(self.model)
+        data = {"dataset": "tokens", "path": str(self.text), "context": 16, "packing": "plain"}
+        found = self.decompose(*self.flags, "--set", "data=" + json.dumps(data), "--set", "corpus.tokens=320")
+        summary = found["results"][0]["layers"][1]["corpus"]
+        self.assertEqual(summary["tokens"], 320 - 20)
+        for key in ("form_r2", "r2", "correlation"):
+            self.assertAlmostEqual(summary[key], 1, delta=1e-4)
+        self.assertAlmostEqual(sum(summary[f"{part}_share"] for part in ("quadratic", "linear", "constant")), 1, delta=1e-9)
+        about = json.loads((self.out / "corpus.json").read_text())
+        self.assertEqual((about["format"], about["tokens"], about["data"]["path"]), ("bilens-corpus", 300, str(self.text)))
+        tensors = load_file(self.out / "corpus.safetensors")
+        n, k = self.layer(1)["eigenvalues"].shape
+        self.assertEqual(tensors["layer_1.r2"].shape, (n, k + 1))
+        self.assertEqual(tensors["layer_1.contribution_mean"].shape, (n, k))
+        # What the eigenpairs contribute on average is the mean of the quadratic part.
+        np.testing.assert_allclose(tensors["layer_1.contribution_mean"].sum(1), tensors["layer_1.part_mean"][:, 0], rtol=1e-8, atol=1e-12)
+        write_llama(self.folder / "gated", act="silu")
+        found = self.decompose(*self.flags, "--set", "surrogate=half", "--set", "data=" + json.dumps(data), model=self.folder / "gated")
+        self.assertLess(found["results"][0]["layers"][1]["corpus"]["form_r2"], 0.999)
+
+    def test_bad_input(self):
+        write_llama(self.model)
+        self.assertIn("--data text:stories.txt.gz", self.message(*self.flags))
+        self.assertFalse(self.out.exists())  # before anything is solved
+        self.assertIn("no model that reads text", self.check(run("decompose", self.model, "--minus", self.model, "--out", self.folder / "m", *self.flags), 2).stderr)
+        self.assertIn("nowhere.bin", self.message(*self.flags, "--data", "tokens:nowhere.bin", expect=3))
+        self.text.write_bytes(np.full(100, 60000, "<u2").tobytes())
+        self.assertIn("60000", self.message(*self.flags, "--data", f"tokens:{self.text}", expect=3))
+        write_classifier(self.folder / "images")
+        self.message(*self.flags, "--data", f"tokens:{self.text}", model=self.folder / "images", expect=3)
+
+
 if __name__ == "__main__":
     unittest.main()

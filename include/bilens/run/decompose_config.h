@@ -7,6 +7,7 @@
 #include "bilens/analysis/rotation.h"
 #include "bilens/analysis/sparse_eigen.h"
 #include "bilens/run/layer_source.h"
+#include "bilens/study/corpus_study.h"
 #include "bilens/study/token_study.h"
 
 namespace bilens {
@@ -39,7 +40,8 @@ struct DecomposeRunConfig {
   std::string tokenizer;
   Json data;
   Json analyses = {"truncation", "exactness", "importance"};
-  TokenStudyConfig tokens;  // of the analysis of that name
+  TokenStudyConfig tokens;  // of the analyses of these names
+  CorpusStudyConfig corpus;
   std::string device = "auto";
   int64_t threads = 0;
 
