@@ -1,20 +1,26 @@
-# src/report/{page,report,explanation}.{html,css,js} and conversion.js as strings in bilens_report: assets.cpp is made by this same file,
+# src/report/{page,report,explanation}.{html,css,js} and scripts of their own as strings in bilens_report: assets.cpp is made by this same file,
 # run as a script whenever one of them changes.
 set(names page report explanation)
+set(scripts conversion corpus)  # parts of the report's
 if(CMAKE_SCRIPT_MODE_FILE)
   foreach(name IN LISTS names)
     foreach(kind html css js)
       file(READ ${SOURCE}/${name}.${kind} ${name}_${kind})
     endforeach()
   endforeach()
-  file(READ ${SOURCE}/conversion.js conversion_js)
+  foreach(script IN LISTS scripts)
+    file(READ ${SOURCE}/${script}.js ${script}_js)
+  endforeach()
   configure_file(${SOURCE}/assets.cpp.in ${OUTPUT} @ONLY)
   return()
 endif()
 
 set(source ${PROJECT_SOURCE_DIR}/src/report)
 set(output ${PROJECT_BINARY_DIR}/assets.cpp)
-set(parts ${source}/assets.cpp.in ${source}/conversion.js)
+set(parts ${source}/assets.cpp.in)
+foreach(script IN LISTS scripts)
+  list(APPEND parts ${source}/${script}.js)
+endforeach()
 foreach(name IN LISTS names)
   list(APPEND parts ${source}/${name}.html ${source}/${name}.css ${source}/${name}.js)
 endforeach()

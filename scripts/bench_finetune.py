@@ -25,17 +25,20 @@ ANNEAL = {"stages": [{"kind": "anneal", "fraction": 0.3}, {"kind": "settle"}]}
 SWAP = {"stages": [{"kind": "settle"}]}
 CONTINUE = {"baseline": "continue"}
 SMALL = {"train.batch_size": 4}
+MUON = {"train.optimizer": "muon"}
 REFERENCE = "continue, cross-entropy"
-RECIPE = "recipe: calibrated, half KL, states, batches of 4"
-PARTS = {**calibrate(), **HALF, **STATES, **SMALL}
+RECIPE = "recipe: calibrated, half KL, states, Muon, batches of 4"
+PARTS = {**calibrate(), **HALF, **STATES, **MUON, **SMALL}
 ARMS = {
     REFERENCE: {**CONTINUE, **CE},
+    "continue, cross-entropy, Muon, batches of 4": {**CONTINUE, **CE, **MUON, **SMALL},
     "continue, trained as in the recipe": {**PARTS, **CONTINUE},
     "cold swap": {"baseline": "cold", **CE},
     "annealed over 30%": {**ANNEAL, **CE},
     "annealed, half KL": {**ANNEAL, **HALF},
     "swap, half KL": {**SWAP, **HALF},
     "swap, states": {**SWAP, **CE, **STATES},
+    "swap, Muon": {**SWAP, **CE, **MUON},
     "swap, batches of 4": {**SWAP, **CE, **SMALL},
     "calibrated": {**calibrate(), **CE},
     RECIPE: PARTS,
@@ -43,6 +46,7 @@ ARMS = {
     "recipe without sweeps": {**PARTS, **calibrate(sweeps=0)},
     "recipe without KL": {**PARTS, **CE, **STATES},
     "recipe without states": {**PARTS, **HALF},
+    "recipe without Muon": {**PARTS, "train.optimizer": "adamw"},
     "recipe in batches of 16": {**PARTS, "train.batch_size": 16},
     "recipe without gate bias": {**PARTS, **calibrate(bias=False)},
 }
@@ -137,7 +141,7 @@ def main():
     parser.add_argument("--teacher", type=pathlib.Path, default=ROOT / "models/stories260k")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "runs/finetune", help="runs that are there are not repeated")
     parser.add_argument("--steps", type=int, default=300, help="of 16 × 512 tokens")
-    parser.add_argument("--rates", type=float, nargs="+", default=[1e-3, 2e-3, 4e-3], help="peak rates; each arm has its best on validation")
+    parser.add_argument("--rates", type=float, nargs="+", default=[5e-4, 1e-3, 2e-3], help="peak rates; each arm has its best on validation")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5], help="the recipe and continue have all, others the first three")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS), help="these alone, beside continue")
     options = parser.parse_args()

@@ -2,6 +2,7 @@
 
 #include "bilens/io/safetensors.h"
 #include "checked_json.h"
+#include "corpus_data.h"
 #include "layer_data.h"
 
 namespace bilens::report {
@@ -50,6 +51,7 @@ Json decomposition_data(const fs::path& directory, const Study* study, const Det
           {"config", json.value("config", Json())},
           {"device", decomposition.text_or_empty("device")},
           {"seconds", decomposition.has("seconds") ? short_number(decomposition.number("seconds")) : Json()},
+          {"corpus", corpus_data(directory)},
           {"layers", layers}};
 }
 

@@ -691,7 +691,7 @@ function provenance(model, id, level) {
 
 // ---------------------------------------------------------------------------------------------------------- the page
 
-const sections = [["conversion", "Conversion", conversionSection], ["training", "Training", training], ["eigenvectors", "Eigenvectors", null], ["factors", "Factors", factors], ["truncation", "Truncation", truncation], ["provenance", "Provenance", provenance]];
+const sections = [["conversion", "Conversion", conversionSection], ["training", "Training", training], ["eigenvectors", "Eigenvectors", null], ["factors", "Factors", factors], ["corpus", "On text", corpusSection], ["truncation", "Truncation", truncation], ["provenance", "Provenance", provenance]];
 const views = data.models.map(() => ({ layer: 0, direction: 0, eigenvector: null }));
 const bodies = data.models.map(() => null);  // what has been drawn of each model
 

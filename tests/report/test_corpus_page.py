@@ -1,0 +1,67 @@
+"""The report of a language model's decomposition on text, in headless Chromium, against what the command printed."""
+import json
+import unittest
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from bilens_cli import TestCase, run
+from language_models import write_llama
+from pages import InBrowser, assert_self_contained
+
+
+def decompose(folder):
+    """A random bilinear model of three layers, its top four eigenpairs on random tokens; the command's summary."""
+    write_llama(folder / "model", bias=True)
+    np.random.default_rng(0).integers(1, 40, 400).astype("<u2").tofile(folder / "tokens.bin")
+    data = {"dataset": "tokens", "path": str(folder / "tokens.bin"), "context": 16, "packing": "plain"}
+    done = run("decompose", folder / "model", "--out", folder / "decomposition", "--json", "--set", "k=4", "--set", 'analyses=["corpus"]',
+               "--set", "data=" + json.dumps(data))
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["results"][0]["layers"]
+
+
+class CorpusFiles(TestCase):
+    def test_a_damaged_study_is_refused(self):
+        decompose(self.folder)
+        out = self.folder / "decomposition"
+        tensors = load_file(out / "corpus.safetensors")
+        save_file(tensors | {"layer_1.part_square": np.zeros((2, 2))}, out / "corpus.safetensors")
+        self.check(run("report", out, "--out", self.folder / "page.html"), 3, "layer_1.part_square")
+        (out / "corpus.json").write_text(json.dumps({"format": "bilens-corpus", "format_version": 2}))
+        self.check(run("report", out, "--out", self.folder / "page.html"), 3, "corpus.json")
+        self.assertFalse((self.folder / "page.html").exists())
+
+
+class CorpusPage(InBrowser):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.layers = decompose(cls.folder)
+        cls.page = cls.folder / "page.html"
+        done = run("report", cls.folder / "decomposition", "--out", cls.page)
+        assert done.returncode == 0, done.stderr
+        assert_self_contained(cls.page)
+
+    def test_the_table_says_what_the_command_did(self):
+        self.visit(self.page)
+        rows = self.ask("[...document.querySelectorAll('#corpus-1 tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))")
+        self.assertEqual([row[0] for row in rows], ["0", "1", "2"])
+        for row, layer in zip(rows, self.layers):
+            found = layer["corpus"]
+            self.assertEqual((row[1], row[8]), ("16", "4"))
+            for text, part in zip(row[2:5], ("quadratic", "linear", "constant")):
+                self.assertAlmostEqual(float(text.rstrip("%")) / 100, found[f"{part}_share"], delta=1e-3)
+            for text, key in zip(row[5:8], ("form_r2", "r2", "correlation")):
+                self.assertAlmostEqual(float(text.replace("−", "-")), found[key], delta=1e-3)
+        self.assertIn(f"{self.layers[0]['corpus']['tokens']} tokens", self.text("#corpus-1"))
+
+    def test_a_line_a_layer_over_the_eigenpairs_kept(self):
+        self.visit(self.page)
+        titles = self.texts("#corpus-1 circle title")
+        self.assertEqual(len(titles), 3 * 5)
+        self.assertTrue(titles[0].startswith("layer 0, k = 0: "), titles[0])
+
+
+if __name__ == "__main__":
+    unittest.main()
