@@ -37,3 +37,26 @@ function corpusSection(model, id, level) {
     + "the shares are of the mean squares of these three parts, which may cancel each other. R² compares with what the model’s own layer put out, nothing refitted; "
     + "below 0 the mean alone is nearer.", element("div", { class: "panel" }, corpusTable(corpus)), corpusChart(corpus));
 }
+
+/** How often p falls where: bars between its smallest and largest value in the sample. */
+function projectionHistogram({ low, high, counts }) {
+  const width = 240, height = 44, most = Math.max(...counts, 1), bar = width / counts.length, zero = ((0 - low) / (high - low || 1)) * width;
+  return svg("svg", { class: "histogram", viewBox: `0 0 ${width} ${height + 12}`, role: "img", "aria-label": `Histogram of p, from ${figure(low, 2)} to ${figure(high, 2)}` },
+    counts.map((count, i) => svg("rect", { class: (i + 0.5) * bar >= zero ? "bar-positive" : "bar-negative", x: i * bar, y: height - (count / most) * height, width: bar * 0.9, height: (count / most) * height },
+      svg("title", {}, `${integer(count)} tokens`))),
+    svg("text", { x: 0, y: height + 10 }, figure(low, 2)), svg("text", { x: width, y: height + 10, "text-anchor": "end" }, figure(high, 2)));
+}
+
+function contextList(title, list) {
+  return element("div", {}, element("h4", {}, title), list.length ? element("ol", { class: "contexts" }, list.map(([before, token, after, p]) =>
+    element("li", {}, element("span", { class: "context" }, before, element("mark", {}, token), after), element("span", { class: "number" }, figure(p, 2)))))
+    : element("p", { class: "muted" }, "None."));
+}
+
+/** Where a projection is largest and where it is most negative: since the sign of v is free, the two are told apart, not named. */
+function contextsOnText(vector) {
+  const { contexts, histogram } = vector;
+  if (!contexts) return null;
+  return element("div", { class: "on-text" }, element("h4", {}, "p = v·x over the text"), projectionHistogram(histogram),
+    contextList("Where p is largest", contexts.positive), contextList("Where p is most negative", contexts.negative));
+}

@@ -2,13 +2,16 @@
 
 #include <ATen/ATen.h>
 
-#include "bilens/io/safetensors.h"
+#include <algorithm>
+
 #include "bilens/tensor/shape.h"
 #include "checked_json.h"
 
 namespace bilens::report {
 
 namespace {
+
+constexpr int64_t kBefore = 12, kAfter = 4;  // tokens shown around a place
 
 /// Mean over directions [n, ...], those without a value left out.
 Json mean_over_directions(const at::Tensor& values) {
@@ -17,43 +20,121 @@ Json mean_over_directions(const at::Tensor& values) {
   return short_numbers({first, first + means.numel()});
 }
 
-Json layer(const SafetensorsFile& file, int64_t number) {
-  const auto tensor = [&](const std::string& name, at::IntArrayRef shape) {
-    const std::string full = "layer_" + std::to_string(number) + "." + name;
-    const auto found = file.tensor(full);
-    require_shape(found, shape, file.path().string() + ": " + full);
-    return found.to(at::kDouble);
-  };
-  const auto r2 = tensor("r2", {-1, -1});
-  const int64_t n = r2.size(0);
-  const auto squares = tensor("part_square", {n, 3}).sum(0);
-  const auto shares = (squares / squares.sum()).contiguous();
-  const auto share = [&](int64_t part) { return short_number(shares.const_data_ptr<double>()[part]); };
-  return {{"layer", number},
-          {"directions", n},
-          {"quadratic", share(0)},
-          {"linear", share(1)},
-          {"constant", share(2)},
-          {"form_r2", mean_over_directions(tensor("form_r2", {n})).at(0)},
-          {"r2", mean_over_directions(r2)},
-          {"correlation", mean_over_directions(tensor("correlation", r2.sizes()))}};
+/// A SentencePiece piece as it reads in a text.
+std::string readable(std::string piece) {
+  const std::string space = "▁";
+  for (size_t at = piece.find(space); at != std::string::npos; at = piece.find(space))
+    piece.replace(at, space.size(), " ");
+  return piece == "<0x0A>" ? "↵" : piece;
+}
+
+Error unfit(const std::string& where, const std::string& expected) {
+  return Error(ExitCode::kBadInput, {where, expected, "others", "Write the file again."});
 }
 
 }  // namespace
 
-Json corpus_data(const std::filesystem::path& decomposition) {
+std::unique_ptr<Corpus> Corpus::read(const std::filesystem::path& decomposition) {
   const auto path = decomposition / "corpus.json";
   if (!std::filesystem::exists(path)) return nullptr;
   const Json json = read_json(path, ExitCode::kBadInput);
-  const CheckedJson corpus(json, path.string());
-  corpus.require_format("bilens-corpus", 1);
-  const SafetensorsFile tensors(decomposition / "corpus.safetensors");
+  const CheckedJson about(json, path.string());
+  about.require_format("bilens-corpus", 1);
+  std::unique_ptr<Corpus> corpus(new Corpus(decomposition / "corpus.safetensors"));
+  corpus->path_ = about.object("data").text_or_empty("path");
+  corpus->window_ = std::max<int64_t>(1, about.size("window"));
+  for (const double number : about.numbers("layers")) corpus->layers_.push_back(static_cast<int64_t>(number));
+  about.require("vocabulary", {{"type", "array"}, {"items", {{"type", "string"}}}});
+  for (const auto& piece : json.at("vocabulary"))
+    corpus->vocabulary_.push_back(readable(piece.get<std::string>()));
+  const std::string where = corpus->tensors_.path().string() + ": tokens";
+  corpus->ids_ = corpus->tensors_.tensor("tokens").to(at::kLong).contiguous();
+  require_shape(corpus->ids_, {about.size("tokens")}, where);
+  const auto known = static_cast<int64_t>(corpus->vocabulary_.size());
+  const auto& ids = corpus->ids_;
+  if (ids.numel() > 0 && (ids.min().item<int64_t>() < 0 || ids.max().item<int64_t>() >= known))
+    throw unfit(where, "ids of the " + std::to_string(known) + " tokens");
+  return corpus;
+}
+
+at::Tensor Corpus::tensor(int64_t layer, const std::string& name, at::IntArrayRef shape) const {
+  const std::string full = "layer_" + std::to_string(layer) + "." + name;
+  const auto found = tensors_.tensor(full);
+  require_shape(found, shape, tensors_.path().string() + ": " + full);
+  return found;
+}
+
+Json Corpus::layer_summary(int64_t layer) const {
+  const auto numbers = [&](const std::string& name, at::IntArrayRef shape) {
+    return tensor(layer, name, shape).to(at::kDouble);
+  };
+  const auto r2 = numbers("r2", {-1, -1});
+  const int64_t n = r2.size(0);
+  const auto squares = numbers("part_square", {n, 3}).sum(0);
+  const auto shares = (squares / squares.sum()).contiguous();
+  const auto share = [&](int64_t part) { return short_number(shares.const_data_ptr<double>()[part]); };
+  return {{"layer", layer},
+          {"directions", n},
+          {"quadratic", share(0)},
+          {"linear", share(1)},
+          {"constant", share(2)},
+          {"form_r2", mean_over_directions(numbers("form_r2", {n})).at(0)},
+          {"r2", mean_over_directions(r2)},
+          {"correlation", mean_over_directions(numbers("correlation", r2.sizes()))}};
+}
+
+Json Corpus::summary() const {
   Json layers = Json::array();
-  for (const double number : corpus.numbers("layers"))
-    layers.push_back(layer(tensors, static_cast<int64_t>(number)));
-  return {{"path", corpus.object("data").text_or_empty("path")},
-          {"tokens", corpus.size("tokens")},
-          {"layers", layers}};
+  for (const int64_t layer : layers_) layers.push_back(layer_summary(layer));
+  return {{"path", path_}, {"tokens", ids_.size(0)}, {"layers", layers}};
+}
+
+std::string Corpus::text(int64_t begin, int64_t end) const {
+  std::string all;
+  for (int64_t i = begin; i < end; ++i) all += vocabulary_[ids_.const_data_ptr<int64_t>()[i]];
+  return all;
+}
+
+/// @param places, projections [m], -1 beyond the last
+Json Corpus::contexts(const at::Tensor& places, const at::Tensor& projections, int64_t count) const {
+  Json list = Json::array();
+  for (int64_t i = 0; i < std::min(count, places.size(0)); ++i) {
+    const auto place = places[i].item<int64_t>();
+    if (place < 0) break;
+    if (place >= ids_.size(0))
+      throw unfit(tensors_.path().string() + ": contexts.places", "places below the tokens");
+    const int64_t window = place / window_ * window_;
+    list.push_back({text(std::max(window, place - kBefore), place), text(place, place + 1),
+                    text(place + 1, std::min({window + window_, ids_.size(0), place + 1 + kAfter})),
+                    short_number(projections[i].item<double>())});
+  }
+  return list;
+}
+
+Json Corpus::eigenpair(int64_t layer, int64_t direction, int64_t index, int64_t max_contexts) const {
+  if (std::find(layers_.begin(), layers_.end(), layer) == layers_.end()) return Json::object();
+  const auto mean = tensor(layer, "contribution_mean", {-1, -1});
+  const int64_t n = mean.size(0), k = mean.size(1);
+  if (direction >= n || index >= k)
+    throw unfit(tensors_.path().string(), "as many directions and eigenpairs as the layer has");
+  const auto of = [&](const std::string& name, std::vector<int64_t> rest) {
+    rest.insert(rest.begin(), {n, k});
+    return tensor(layer, name, rest)[direction][index];
+  };
+  const auto places = of("contexts.places", {2, -1}), projections = of("contexts.projections", {2, -1});
+  require_shape(projections, places.sizes(), tensors_.path().string() + ": contexts.projections");
+  const auto edges = of("histogram.edges", {25}),
+             counts = of("histogram.counts", {24}).to(at::kDouble).contiguous();
+  const double* count = counts.const_data_ptr<double>();
+  return {{"mean", short_number(mean[direction][index].item<double>())},
+          {"std", short_number(of("contribution_std", {}).item<double>())},
+          {"contexts",
+           {{"positive", contexts(places[0], projections[0], max_contexts)},
+            {"negative", contexts(places[1], projections[1], max_contexts)}}},
+          {"histogram",
+           {{"low", short_number(edges[0].item<double>())},
+            {"high", short_number(edges[24].item<double>())},
+            {"counts", short_numbers({count, count + 24})}}}};
 }
 
 }  // namespace bilens::report

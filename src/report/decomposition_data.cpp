@@ -37,10 +37,11 @@ Json decomposition_data(const fs::path& directory, const Study* study, const Det
   const Json json = read_json(file, ExitCode::kBadInput);
   const CheckedJson decomposition(json, file.string());
   decomposition.require_format("bilens-decomposition", 1);
+  const auto corpus = Corpus::read(directory);
   Json layers = Json::array();
   for (const auto& entry : decomposition.objects("layers")) {
     const SafetensorsFile tensors(layer_file(directory, entry));
-    layers.push_back(layer_data(entry, tensors, study, detail, images));
+    layers.push_back(layer_data(entry, tensors, study, corpus.get(), detail, images));
   }
   return {{"directory", directory.string()},
           {"version", decomposition.text_or_empty("version")},
@@ -51,7 +52,7 @@ Json decomposition_data(const fs::path& directory, const Study* study, const Det
           {"config", json.value("config", Json())},
           {"device", decomposition.text_or_empty("device")},
           {"seconds", decomposition.has("seconds") ? short_number(decomposition.number("seconds")) : Json()},
-          {"corpus", corpus_data(directory)},
+          {"corpus", corpus ? corpus->summary() : Json()},
           {"layers", layers}};
 }
 

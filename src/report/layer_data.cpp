@@ -12,6 +12,13 @@ namespace bilens::report {
 
 namespace {
 
+/// What was measured of a layer; null where nothing was.
+struct Measured {
+  const LayerStudy* study;
+  const Corpus* corpus;
+  int64_t layer;
+};
+
 /// The tensors of a layer: n directions, k eigenpairs. Undefined where the file has none.
 struct Layer {
   int64_t n = 0, k = 0, d = 0;
@@ -84,7 +91,7 @@ std::vector<int64_t> leading(const Json& spectrum, int64_t count) {
   return indices;
 }
 
-Json eigenpair(const Layer& layer, const LayerStudy* study, int64_t direction, int64_t index,
+Json eigenpair(const Layer& layer, const Measured& measured, int64_t direction, int64_t index,
                const Detail& detail, ImagePool& images) {
   Json pair = quantised(layer.eigenvectors[direction][index]);
   pair["index"] = index;
@@ -92,7 +99,9 @@ Json eigenpair(const Layer& layer, const LayerStudy* study, int64_t direction, i
   pair["residual"] = value(layer.residuals, direction, index);
   pair["vector_error"] = value(layer.vector_error, direction, index);
   pair["cluster"] = value(layer.cluster, direction, index);
+  const auto& [study, corpus, number] = measured;
   if (study != nullptr) pair.update(study->eigenpair(direction, index, detail.examples, images));
+  if (corpus != nullptr) pair.update(corpus->eigenpair(number, direction, index, detail.examples));
   return pair;
 }
 
@@ -105,12 +114,12 @@ Json linear_part(const Layer& layer, int64_t direction) {
   return part;
 }
 
-Json direction_data(const Layer& layer, const LayerStudy* study, int64_t direction, const Detail& detail,
+Json direction_data(const Layer& layer, const Measured& measured, int64_t direction, const Detail& detail,
                     ImagePool& images) {
   const Json eigenvalues = spectrum(layer, direction);
   Json vectors = Json::array();
   for (const int64_t index : leading(eigenvalues, detail.vectors)) {
-    vectors.push_back(eigenpair(layer, study, direction, index, detail, images));
+    vectors.push_back(eigenpair(layer, measured, direction, index, detail, images));
   }
   const bool has_rank = direction < static_cast<int64_t>(layer.effective_rank.size());
   return {{"eigenvalues", eigenvalues},
@@ -118,7 +127,7 @@ Json direction_data(const Layer& layer, const LayerStudy* study, int64_t directi
           {"trace", value(layer.trace, direction)},
           {"frobenius", value(layer.frobenius, direction)},
           {"linear", linear_part(layer, direction)},
-          {"linear_share", study != nullptr ? study->linear_share(direction) : Json()},
+          {"linear_share", measured.study != nullptr ? measured.study->linear_share(direction) : Json()},
           {"effective_rank", has_rank ? short_number(layer.effective_rank[direction]) : Json()},
           {"effective_rank_error", value(layer.rank_error, direction)},
           {"converged", value(layer.converged, direction)},
@@ -154,7 +163,7 @@ Json facts(const CheckedJson& entry) {
 }  // namespace
 
 Json layer_data(const CheckedJson& entry, const SafetensorsFile& tensors, const Study* study,
-                const Detail& detail, ImagePool& images) {
+                const Corpus* corpus, const Detail& detail, ImagePool& images) {
   Json data = facts(entry);
   data["factors"] = factor_data(entry, tensors, detail);
   if (!data.at("factors").is_null() && !entry.has("k")) {
@@ -165,9 +174,10 @@ Json layer_data(const CheckedJson& entry, const SafetensorsFile& tensors, const 
   const Layer layer = read_layer(entry, tensors);
   std::optional<LayerStudy> found;
   if (study != nullptr) found = study->layer(data.at("layer").get<int64_t>(), layer.n, layer.k);
+  const Measured measured = {found ? &*found : nullptr, corpus, data.at("layer").get<int64_t>()};
   Json shown = Json::array();
   for (int64_t i = 0; i < std::min(layer.n, detail.directions); ++i) {
-    shown.push_back(direction_data(layer, found ? &*found : nullptr, i, detail, images));
+    shown.push_back(direction_data(layer, measured, i, detail, images));
   }
   data["vectors_per_sign"] = detail.vectors;
   data["shown"] = shown;

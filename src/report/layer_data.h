@@ -3,6 +3,7 @@
 #include "bilens/core/json.h"
 #include "bilens/io/safetensors.h"
 #include "checked_json.h"
+#include "corpus_data.h"
 #include "detail.h"
 #include "image_pool.h"
 #include "study_data.h"
@@ -12,9 +13,9 @@ namespace bilens::report {
 /// One layer of a decomposition for the page.
 /// @param entry of decomposition.json's layers
 /// @param tensors of the layer, as docs/formats.md lists them; every shape is checked
-/// @param study null when there is none
+/// @param study, corpus null when there is none
 /// @throws Error(kBadInput)
 Json layer_data(const CheckedJson& entry, const SafetensorsFile& tensors, const Study* study,
-                const Detail& detail, ImagePool& images);
+                const Corpus* corpus, const Detail& detail, ImagePool& images);
 
 }  // namespace bilens::report

@@ -317,7 +317,7 @@ function shortContribution(direction, vector) {
   if (!isNumber(vector.mean) || !isNumber(vector.std)) return null;
   const largest = Math.max(...direction.eigenvectors.map((v) => Math.max(Math.abs(v.mean), v.std)).filter(isNumber));
   const decimals = Math.max(0, 2 - Math.floor(Math.log10(largest)));
-  if (!isNumber(decimals) || decimals > 4 || largest >= 1e4) return contributionText(vector);
+  if (!isNumber(decimals) || decimals > 3 || largest >= 1e4) return contributionText(vector);
   const mean = vector.mean.toFixed(decimals), sign = Number(mean) > 0 ? "+" : "";
   return `${sign}${Number(mean) === 0 ? mean.replace("-", "") : minus(mean)} ± ${vector.std.toFixed(decimals)}`;
 }
@@ -377,6 +377,7 @@ function selectedPanel(model, layer, direction, name, selected, choose) {
       vector.vector_error > 0.1 ? element("p", { class: "note" }, "This eigenvalue is not told apart from its neighbours: only the space they span is determined.") : null,
       exampleList(`Most positive projection${split ? `, ${split} images` : ""}`, vector.positive),
       exampleList(`Most negative projection${split ? `, ${split} images` : ""}`, vector.negative),
+      contextsOnText(vector),
       vector.positive || vector.negative ? element("p", { class: "note" }, "Under each image: its label and the projection p.") : null)]);
 }
 

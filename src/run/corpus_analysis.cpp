@@ -7,9 +7,12 @@
 #include "bilens/core/progress.h"
 #include "bilens/core/text.h"
 #include "bilens/run/data_spec.h"
+#include "bilens/run/vocabulary.h"
 #include "bilens/tensor/device.h"
 
 namespace bilens {
+
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -38,16 +41,14 @@ at::Tensor folded_gain(const LanguageModel& model, int64_t layer) {
 
 }  // namespace
 
-Corpus open_corpus(const std::filesystem::path& path, const DecomposeRunConfig& config,
-                   const std::string& data_spec) {
+Corpus open_corpus(const fs::path& path, const DecomposeRunConfig& config, const std::string& data_spec) {
   const auto model = open_language_model(path);
   const auto data = choose_text(model, config, data_spec);
   return {model, data, load_stream(data, model, config.tokenizer)};
 }
 
 CorpusStudy analyse_corpus(const LayerSource& source, const Decomposition& decomposition,
-                           const DecomposeRunConfig& config, const Corpus& corpus,
-                           const std::filesystem::path& out) {
+                           const DecomposeRunConfig& config, const Corpus& corpus, const fs::path& out) {
   LlamaLoadOptions load;
   load.device = choose_device(config.device);
   load.dtype = at::kFloat;
@@ -63,6 +64,10 @@ CorpusStudy analyse_corpus(const LayerSource& source, const Decomposition& decom
   }
   auto study =
       study_corpus(model, corpus.stream, corpus.data.context, corpus.data.packing, sources, config.corpus);
+  const auto tokenizer =
+      find_tokenizer(corpus.model, config.tokenizer.empty() ? corpus.data.tokenizer : config.tokenizer);
+  for (int64_t id = 0; id < corpus.model.config.vocab_size; ++id)
+    study.names.push_back(token_name(tokenizer, id));
   study.data = TextDataConfig::fields().dump(corpus.data);
   write_corpus_study(out, study);
   return study;

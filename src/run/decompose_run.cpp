@@ -224,7 +224,7 @@ void add_estimate(Outcome& outcome, const LayerSource& source, const DecomposeRu
   const auto dtype = parse_dtype(config.dtype);
   const auto data = study_data(config, data_spec, source);
   const auto corpus = find_corpus(source.path, config, data_spec);
-  int64_t memory = 0, disk = 0;
+  int64_t memory = 0, disk = 0, text = 0;
   double seconds = 0;
   bool seconds_known = !outcome.estimate["seconds"].is_null();
   for (const auto& layer : source.layers) {
@@ -248,12 +248,12 @@ void add_estimate(Outcome& outcome, const LayerSource& source, const DecomposeRu
     memory = std::max({memory, plan.bytes + result, study_bytes(data, sizes.d, sizes.k) + result});
     if (config.wants_analysis("tokens"))
       memory = std::max(memory, token_study_bytes(sizes.n, sizes.k, source.vocabulary->size()) + result);
-    if (corpus) {
-      memory = std::max(memory, corpus_study_bytes() + 4 * corpus->model.config.parameter_count() + result);
-    }
+    text += corpus_layer_bytes(sizes.n * sizes.k, config.corpus);
     seconds += plan.operations / measure_product_rate(dtype, device);
     outcome.text += where + plan.describe() + "\n";
   }
+  if (corpus)
+    memory = std::max(memory, corpus_study_bytes() + text + 4 * corpus->model.config.parameter_count());
   const auto raise = [&](const char* key, int64_t value) {
     outcome.estimate[key] = std::max(outcome.estimate[key].get<int64_t>(), value);
   };

@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include "bilens/run/language_model.h"
 #include "bilens/tensor/shape.h"
 
 namespace bilens {
@@ -12,12 +11,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kSpace = "▁";  // U+2581, as SentencePiece writes a space
-
-std::optional<Tokenizer> find_tokenizer(const LanguageModel& model, const fs::path& path) {
-  const auto beside = fs::is_directory(model.path) ? model.path : model.path.parent_path();
-  if (path.empty() && !fs::exists(beside / "tokenizer.model")) return std::nullopt;
-  return open_tokenizer(model, path);
-}
 
 /// The id of a word or piece, or -1.
 int32_t find_piece(const Tokenizer& tokenizer, const std::string& word) {
@@ -34,10 +27,18 @@ std::string quoted_pieces(const Tokenizer& tokenizer, const std::string& word) {
 
 }  // namespace
 
-std::string Vocabulary::name(int64_t id) const {
+std::optional<Tokenizer> find_tokenizer(const LanguageModel& model, const fs::path& path) {
+  const auto beside = fs::is_directory(model.path) ? model.path : model.path.parent_path();
+  if (path.empty() && !fs::exists(beside / "tokenizer.model")) return std::nullopt;
+  return open_tokenizer(model, path);
+}
+
+std::string token_name(const std::optional<Tokenizer>& tokenizer, int64_t id) {
   const bool has_piece = tokenizer && id < tokenizer->vocabulary_size();
   return has_piece ? tokenizer->piece(static_cast<int32_t>(id)) : "#" + std::to_string(id);
 }
+
+std::string Vocabulary::name(int64_t id) const { return token_name(tokenizer, id); }
 
 std::vector<std::string> Vocabulary::names() const {
   std::vector<std::string> names;

@@ -63,5 +63,21 @@ class CorpusPage(InBrowser):
         self.assertTrue(titles[0].startswith("layer 0, k = 0: "), titles[0])
 
 
+    def test_an_eigenvector_shows_where_its_projection_is_largest(self):
+        self.visit(self.page)
+        out, (layer, *_) = self.folder / "decomposition", self.layers
+        tensors = load_file(out / "corpus.safetensors")
+        places, projections = tensors["layer_0.contexts.places"][0, 0], tensors["layer_0.contexts.projections"][0, 0]
+        self.assertEqual(self.texts(".contexts mark"), [f"#{token}" for token in tensors["tokens"][places[places >= 0]]])
+        shown = [float(text.replace("−", "-")) for text in self.texts(".contexts .number")]
+        np.testing.assert_allclose(shown, projections[places >= 0], rtol=0.06)  # two digits
+        # What stands before is of the same window.
+        window = json.loads((out / "corpus.json").read_text())["window"]
+        first = int(places[0, 0])
+        before = tensors["tokens"][max(first // window * window, first - 12):first]
+        self.assertTrue(self.texts(".contexts .context")[0].startswith("".join(f"#{token}" for token in before) + f"#{tensors['tokens'][first]}"))
+        self.assertEqual(len(self.ask("[...document.querySelectorAll('.histogram rect')]")), 24)
+
+
 if __name__ == "__main__":
     unittest.main()

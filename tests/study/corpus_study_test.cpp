@@ -166,6 +166,68 @@ TEST_CASE("contributions, parts and what k eigenpairs explain are those computed
   if (gate == Gate::kSilu) CHECK(found.form_r2.max().item<double>() < 0.999);  // it is not the layer
 }
 
+TEST_CASE("contexts are the extremes of each sign, quantiles and histogram those of the sample") {
+  auto model = random_model(Gate::kNone);
+  const auto stream = random_stream();
+  const auto of = decompose(model, 3, true);
+  const at::NoGradGuard no_grad;
+  CorpusStudyConfig config;
+  config.tokens = kTokens, config.contexts = 5;  // the sample is everything
+  const auto all =
+      study_corpus(model, stream, kContext, Packing::kPlain, {{of.decomposition, of.layer, of.gain}}, config);
+  const auto& found = all.layers.at(0);
+  const auto x = seen(model, stream, of).first;
+  CHECK(all.window == kContext - 1);
+  REQUIRE(all.ids.size(0) == kTokens - 10);
+  CHECK(all.ids[kContext - 1].item<int>() ==
+        stream.ids.to(at::kInt)[kContext].item<int>());  // the second window's first
+  for (int64_t u = 0; u < 3; ++u) {
+    for (int64_t i = 0; i < 3; ++i) {
+      const auto p = x.mv(of.decomposition.pairs.eigenvectors[u][i]);
+      const auto sorted = std::get<0>(p.sort());
+      const auto places = found.context_places[u][i].to(at::kLong);
+      CHECK(worst(p.index_select(0, places[0]), sorted.flip(0).narrow(0, 0, 5)) < kFloat32);
+      CHECK(worst(p.index_select(0, places[1]), sorted.narrow(0, 0, 5)) < kFloat32);
+      CHECK(worst(p.index_select(0, places.flatten()), found.context_projections[u][i].flatten()) < kFloat32);
+      CHECK(worst(p.index_select(0, found.quantile_places[u][i].to(at::kLong)),
+                  found.quantile_projections[u][i]) < kFloat32);
+      for (int q = 0; q < 7; ++q)
+        CHECK(std::abs(found.quantile_projections[u][i][q].item<double>() -
+                       sorted[std::llround(kCorpusQuantiles[q] * (kTokens - 11))].item<double>()) < kFloat32);
+      CHECK(found.counts[u][i].sum().item<int64_t>() == kTokens - 10);
+      const auto edges = found.edges[u][i];
+      CHECK(std::abs(edges[0].item<double>() - sorted[0].item<double>()) < kFloat32);
+      CHECK(std::abs(edges[24].item<double>() - sorted[-1].item<double>()) < kFloat32);
+      // An edge may fall on either side of a number that is within float32 of it.
+      const auto below = (p < edges[12]).sum().item<int64_t>();
+      CHECK(std::abs(found.counts[u][i].narrow(0, 0, 12).sum().item<int64_t>() - below) <= 1);
+    }
+  }
+  config.sample = 50, config.seed = 3;
+  const auto study_again = [&] {
+    return study_corpus(model, stream, kContext, Packing::kPlain, {{of.decomposition, of.layer, of.gain}},
+                        config);
+  };
+  CHECK(study_again().layers[0].counts.sum().item<int64_t>() == 9 * 50);
+  CHECK(study_again().layers[0].quantile_places.equal(study_again().layers[0].quantile_places));
+  config.contexts = 0;
+  CHECK(study_again().layers[0].context_places.size(3) == 0);
+}
+
+TEST_CASE("where fewer tokens than asked for lie on a side, the rest is marked") {
+  auto model = random_model(Gate::kNone);
+  const auto of = decompose(model, 2, true);
+  const at::NoGradGuard no_grad;
+  CorpusStudyConfig config;
+  config.tokens = 4, config.contexts = 20;
+  const auto found = study_corpus(model, random_stream(), kContext, Packing::kPlain,
+                                  {{of.decomposition, of.layer, of.gain}}, config)
+                         .layers.at(0);
+  const auto there = (found.context_places >= 0).sum(-1);  // [n, k, 2]
+  CHECK(there.sum(-1).eq(3).all().item<bool>());           // each of three tokens on one side
+  CHECK(found.context_projections.ne(0).sum(-1).equal(there));
+}
+
 TEST_CASE("a form without linear part explains nothing with no eigenpair: no correlation is claimed") {
   auto model = random_model(Gate::kNone);
   auto of = decompose(model, 2, true);

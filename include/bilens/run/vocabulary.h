@@ -8,6 +8,7 @@
 #include "bilens/analysis/token_basis.h"
 #include "bilens/core/json.h"
 #include "bilens/data/tokenizer.h"
+#include "bilens/run/language_model.h"
 
 namespace bilens {
 
@@ -20,8 +21,7 @@ struct Vocabulary {
 
   int64_t size() const { return embedding.size(); }
 
-  /// The piece, "▁cat"; "#17" without a tokenizer.
-  std::string name(int64_t id) const;
+  std::string name(int64_t id) const;  // see token_name
   std::vector<std::string> names() const;
 
   /// A token id, or a word or piece that is one token: "cat" and " cat" are the piece "▁cat" where there is
@@ -30,6 +30,13 @@ struct Vocabulary {
   /// vocabulary; for a word without a tokenizer
   int64_t id_of(const Json& token, const std::string& where) const;
 };
+
+/// The tokenizer at `path`, or where that is empty the one beside the model's weights, if there is one.
+/// @throws Error(kBadInput) for one that is damaged or another model's
+std::optional<Tokenizer> find_tokenizer(const LanguageModel& model, const std::filesystem::path& path);
+
+/// The piece of a token, "▁cat"; "#17" without a tokenizer.
+std::string token_name(const std::optional<Tokenizer>& tokenizer, int64_t id);
 
 /// @param tokenizer a SentencePiece model; empty: the one beside the model's weights, if there is one
 /// @param fold_norm folds the last norm's gain into the unembedding: logits are H(γ⊙h/rms(h))

@@ -13,6 +13,9 @@ namespace bilens {
 
 struct CorpusStudyConfig {
   int64_t tokens = 50000;
+  int64_t contexts = 8;   // of each sign of an eigenvector's projection
+  int64_t sample = 2000;  // tokens that quantiles and histograms are of
+  int64_t seed = 0;       // of that sample
 
   static const FieldTable<CorpusStudyConfig>& fields();
 };
@@ -27,11 +30,23 @@ struct CorpusLayer {
   /// [n, k + 1] of the first 0 ... k eigenpairs with l·x + c in place of the form: the correlation with u·y,
   /// and R² = 1 − Σ(u·y − ŷ)² / Σ(u·y − mean)², nothing refitted. NaN for what does not vary.
   at::Tensor correlation, r2;
+
+  /// Where p = v·x is largest and where it is most negative, [n, k, 2, contexts]: int32 places in
+  /// CorpusStudy::ids, −1 beyond those of that sign, and p there.
+  at::Tensor context_places, context_projections;
+  /// The same at kCorpusQuantiles of p among the sample's tokens, [n, k, 7]; and how often p falls between
+  /// `edges` [n, k, 25] there, int32 [n, k, 24].
+  at::Tensor quantile_places, quantile_projections, edges, counts;
 };
+
+constexpr double kCorpusQuantiles[] = {0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99};
 
 struct CorpusStudy {
   Json data;  // what was read
   int64_t tokens = 0;
+  int64_t window = 0;              // tokens in a row that see each other; the last one may be shorter
+  at::Tensor ids;                  // int32 [tokens]
+  std::vector<std::string> names;  // of all tokens, by id
   std::vector<CorpusLayer> layers;
 };
 
@@ -44,12 +59,14 @@ struct CorpusSource {
 };
 
 /// Runs the model over windows of `context` tokens from the stream's start and measures what its layers'
-/// eigenpairs contribute. Memory beside the model: corpus_study_bytes().
+/// eigenpairs contribute. Memory beside the model: corpus_study_bytes() once, corpus_layer_bytes() a layer.
 /// @throws Error(kBadInput) when layers and model do not fit; Stopped
 CorpusStudy study_corpus(LlamaDecoder& model, const TokenStream& stream, int64_t context, Packing packing,
                          const std::vector<CorpusSource>& sources, const CorpusStudyConfig& config);
 
 int64_t corpus_study_bytes();
+/// @param vectors of the layer: directions times eigenpairs
+int64_t corpus_layer_bytes(int64_t vectors, const CorpusStudyConfig& config);
 
 /// Writes corpus.json and corpus.safetensors (docs/formats.md).
 void write_corpus_study(const std::filesystem::path& directory, const CorpusStudy& study);
