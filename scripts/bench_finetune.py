@@ -53,7 +53,7 @@ ARMS = {
 
 
 def settings_of(arm, options, rate, steps):
-    chosen = {"train.batch_size": 16, **ARMS[arm]}
+    chosen = {"train.batch_size": 16, "train.optimizer": "adamw", **ARMS[arm]}
     batch = chosen["train.batch_size"]
     steps = steps * 16 // batch
     return {**chosen, "train.steps": steps, "train.warmup_steps": steps // 30, "train.validate_every": steps // 6, "train.learning_rate": rate,
