@@ -13,11 +13,13 @@ namespace {
 
 constexpr int64_t kBefore = 12, kAfter = 4;  // tokens shown around a place
 
-/// Mean over directions [n, ...], those without a value left out.
-Json mean_over_directions(const at::Tensor& values) {
-  const auto means = values.nanmean(0).contiguous();
-  const double* first = means.const_data_ptr<double>();
-  return short_numbers({first, first + means.numel()});
+/// A layer's summary as the page takes it.
+Json summary_of(const CheckedJson& layer) {
+  Json result = {{"layer", layer.size("layer")}, {"directions", layer.size("directions")}};
+  for (const char* key : {"quadratic", "linear", "constant", "form_r2"})
+    result[key] = short_number(layer.number(key));
+  for (const char* key : {"r2", "correlation"}) result[key] = short_numbers(layer.numbers(key));
+  return result;
 }
 
 /// A SentencePiece piece as it reads in a text.
@@ -43,7 +45,10 @@ std::unique_ptr<Corpus> Corpus::read(const std::filesystem::path& decomposition)
   std::unique_ptr<Corpus> corpus(new Corpus(decomposition / "corpus.safetensors"));
   corpus->path_ = about.object("data").text_or_empty("path");
   corpus->window_ = std::max<int64_t>(1, about.size("window"));
-  for (const double number : about.numbers("layers")) corpus->layers_.push_back(static_cast<int64_t>(number));
+  for (const auto& layer : about.objects("layers")) {
+    corpus->layers_.push_back(layer.size("layer"));
+    corpus->summaries_.push_back(summary_of(layer));
+  }
   about.require("vocabulary", {{"type", "array"}, {"items", {{"type", "string"}}}});
   for (const auto& piece : json.at("vocabulary"))
     corpus->vocabulary_.push_back(readable(piece.get<std::string>()));
@@ -64,30 +69,7 @@ at::Tensor Corpus::tensor(int64_t layer, const std::string& name, at::IntArrayRe
   return found;
 }
 
-Json Corpus::layer_summary(int64_t layer) const {
-  const auto numbers = [&](const std::string& name, at::IntArrayRef shape) {
-    return tensor(layer, name, shape).to(at::kDouble);
-  };
-  const auto r2 = numbers("r2", {-1, -1});
-  const int64_t n = r2.size(0);
-  const auto squares = numbers("part_square", {n, 3}).sum(0);
-  const auto shares = (squares / squares.sum()).contiguous();
-  const auto share = [&](int64_t part) { return short_number(shares.const_data_ptr<double>()[part]); };
-  return {{"layer", layer},
-          {"directions", n},
-          {"quadratic", share(0)},
-          {"linear", share(1)},
-          {"constant", share(2)},
-          {"form_r2", mean_over_directions(numbers("form_r2", {n})).at(0)},
-          {"r2", mean_over_directions(r2)},
-          {"correlation", mean_over_directions(numbers("correlation", r2.sizes()))}};
-}
-
-Json Corpus::summary() const {
-  Json layers = Json::array();
-  for (const int64_t layer : layers_) layers.push_back(layer_summary(layer));
-  return {{"path", path_}, {"tokens", ids_.size(0)}, {"layers", layers}};
-}
+Json Corpus::summary() const { return {{"path", path_}, {"tokens", ids_.size(0)}, {"layers", summaries_}}; }
 
 std::string Corpus::text(int64_t begin, int64_t end) const {
   std::string all;

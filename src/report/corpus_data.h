@@ -28,13 +28,13 @@ class Corpus {
  private:
   Corpus(const std::filesystem::path& tensors) : tensors_(tensors) {}
   at::Tensor tensor(int64_t layer, const std::string& name, at::IntArrayRef shape) const;
-  Json layer_summary(int64_t layer) const;
   Json contexts(const at::Tensor& places, const at::Tensor& projections, int64_t count) const;
   std::string text(int64_t begin, int64_t end) const;
 
   SafetensorsFile tensors_;
   std::string path_;
   std::vector<std::string> vocabulary_;
+  Json summaries_ = Json::array();
   std::vector<int64_t> layers_;
   at::Tensor ids_;  // int64 [tokens]
   int64_t window_ = 1;

@@ -73,32 +73,16 @@ CorpusStudy analyse_corpus(const LayerSource& source, const Decomposition& decom
   return study;
 }
 
-Json summarize_corpus(const CorpusStudy& study, const CorpusLayer& layer) {
-  const auto squares = layer.part_square.sum(0);
-  const auto shares = squares / squares.sum();
-  const auto mean_over_directions = [](const at::Tensor& values) {
-    const double mean = values.nanmean().item<double>();
-    return std::isnan(mean) ? Json(nullptr) : Json(mean);
-  };
-  return {{"tokens", study.tokens},
-          {"quadratic_share", shares[0].item<double>()},
-          {"linear_share", shares[1].item<double>()},
-          {"constant_share", shares[2].item<double>()},
-          {"form_r2", mean_over_directions(layer.form_r2)},
-          {"r2", mean_over_directions(layer.r2.select(1, layer.r2.size(1) - 1))},
-          {"correlation", mean_over_directions(layer.correlation.select(1, layer.correlation.size(1) - 1))}};
-}
-
-std::string corpus_in_words(const Json& summary) {
+std::string corpus_in_words(int64_t tokens, const Json& summary) {
   const auto percent = [&](const char* key) { return 100 * summary.at(key).get<double>(); };
-  const auto number = [&](const char* key) {
-    return summary.at(key).is_null() ? "undefined" : format("%.3f", summary.at(key).get<double>());
+  const auto number = [](const Json& value) {
+    return value.is_null() ? "undefined" : format("%.3f", value.get<double>());
   };
   return format("  on %s tokens: quadratic %.1f%%, linear %.1f%%, constant %.1f%% of the squares; ",
-                format_number(summary.at("tokens").get<double>()).c_str(), percent("quadratic_share"),
-                percent("linear_share"), percent("constant_share")) +
-         "R² of the form " + number("form_r2") + ", of its eigenpairs here " + number("r2") +
-         ", correlation " + number("correlation") + "\n";
+                format_number(static_cast<double>(tokens)).c_str(), percent("quadratic"), percent("linear"),
+                percent("constant")) +
+         "R² of the form " + number(summary.at("form_r2")) + ", of its eigenpairs here " +
+         number(summary.at("r2").back()) + ", correlation " + number(summary.at("correlation").back()) + "\n";
 }
 
 }  // namespace bilens

@@ -131,7 +131,9 @@ Json summarize(const fs::path& model, const fs::path& out, const Decomposition& 
       if (of_layer.layer == layer.layer) layers.back()["tokens"] = summarize_tokens(*tokens, of_layer, layer);
     }
     for (const auto& of_layer : corpus ? corpus->layers : std::vector<CorpusLayer>{}) {
-      if (of_layer.layer == layer.layer) layers.back()["corpus"] = summarize_corpus(*corpus, of_layer);
+      if (of_layer.layer != layer.layer) continue;
+      layers.back()["corpus"] = summarize_corpus(of_layer);
+      layers.back()["corpus"]["tokens"] = corpus->tokens;
     }
   }
   return {{"model", model.string()}, {"surrogate", decomposition.info.at("surrogate")},
@@ -153,7 +155,8 @@ std::string in_words(const Json& result) {
                      layer.at("converged").get<long long>(), layer.at("worst_residual").get<double>());
     }
     for (const auto& card : layer.value("tokens", Json::array())) text += card_in_words(card);
-    if (layer.contains("corpus")) text += corpus_in_words(layer.at("corpus"));
+    if (layer.contains("corpus"))
+      text += corpus_in_words(layer.at("corpus").at("tokens"), layer.at("corpus"));
   }
   return text + format_duration(result.at("seconds").get<double>()) + "  " +
          result.at("out").get<std::string>() + "\n";

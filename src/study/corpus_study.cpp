@@ -281,11 +281,33 @@ int64_t corpus_layer_bytes(int64_t vectors, const CorpusStudyConfig& config) {
   return vectors * (config.sample * (4 + 3 * 8) + config.contexts * 2 * 16);
 }
 
+Json summarize_corpus(const CorpusLayer& layer) {
+  const auto squares = layer.part_square.sum(0);
+  const auto share = [&](int64_t part) { return (squares[part] / squares.sum()).item<double>(); };
+  const auto mean = [](const at::Tensor& values) {
+    const double found = values.nanmean().item<double>();
+    return std::isnan(found) ? Json() : Json(found);
+  };
+  Json r2 = Json::array(), correlation = Json::array();
+  for (int64_t k = 0; k < layer.r2.size(1); ++k) {
+    r2.push_back(mean(layer.r2.select(1, k)));
+    correlation.push_back(mean(layer.correlation.select(1, k)));
+  }
+  return {{"layer", layer.layer},
+          {"directions", layer.r2.size(0)},
+          {"quadratic", share(0)},
+          {"linear", share(1)},
+          {"constant", share(2)},
+          {"form_r2", mean(layer.form_r2)},
+          {"r2", r2},
+          {"correlation", correlation}};
+}
+
 void write_corpus_study(const std::filesystem::path& directory, const CorpusStudy& study) {
   NamedTensors tensors = {{"tokens", study.ids}};
   Json layers = Json::array();
   for (const auto& layer : study.layers) {
-    layers.push_back(layer.layer);
+    layers.push_back(summarize_corpus(layer));
     const std::string prefix = "layer_" + std::to_string(layer.layer) + ".";
     for (const auto& [name, tensor] : std::vector<std::pair<std::string, at::Tensor>>{
              {"output_mean", layer.output_mean},

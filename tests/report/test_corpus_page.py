@@ -26,8 +26,8 @@ class CorpusFiles(TestCase):
         decompose(self.folder)
         out = self.folder / "decomposition"
         tensors = load_file(out / "corpus.safetensors")
-        save_file(tensors | {"layer_1.part_square": np.zeros((2, 2))}, out / "corpus.safetensors")
-        self.check(run("report", out, "--out", self.folder / "page.html"), 3, "layer_1.part_square")
+        save_file(tensors | {"layer_1.histogram.edges": np.zeros((2, 2))}, out / "corpus.safetensors")
+        self.check(run("report", out, "--out", self.folder / "page.html"), 3, "layer_1.histogram.edges")
         (out / "corpus.json").write_text(json.dumps({"format": "bilens-corpus", "format_version": 2}))
         self.check(run("report", out, "--out", self.folder / "page.html"), 3, "corpus.json")
         self.assertFalse((self.folder / "page.html").exists())
@@ -51,9 +51,9 @@ class CorpusPage(InBrowser):
             found = layer["corpus"]
             self.assertEqual((row[1], row[8]), ("16", "4"))
             for text, part in zip(row[2:5], ("quadratic", "linear", "constant")):
-                self.assertAlmostEqual(float(text.rstrip("%")) / 100, found[f"{part}_share"], delta=1e-3)
-            for text, key in zip(row[5:8], ("form_r2", "r2", "correlation")):
-                self.assertAlmostEqual(float(text.replace("−", "-")), found[key], delta=1e-3)
+                self.assertAlmostEqual(float(text.rstrip("%")) / 100, found[part], delta=1e-3)
+            for text, value in zip(row[5:8], (found["form_r2"], found["r2"][-1], found["correlation"][-1])):
+                self.assertAlmostEqual(float(text.replace("−", "-")), value, delta=1e-3)
         self.assertIn(f"{self.layers[0]['corpus']['tokens']} tokens", self.text("#corpus-1"))
 
     def test_a_line_a_layer_over_the_eigenpairs_kept(self):

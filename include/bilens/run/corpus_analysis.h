@@ -26,10 +26,7 @@ CorpusStudy analyse_corpus(const LayerSource& source, const Decomposition& decom
                            const DecomposeRunConfig& config, const Corpus& corpus,
                            const std::filesystem::path& out);
 
-/// Shares and R² of a layer, mean over its directions, for the command's result.
-Json summarize_corpus(const CorpusStudy& study, const CorpusLayer& layer);
-
-/// "  on 50,000 tokens: ..." of that summary.
-std::string corpus_in_words(const Json& summary);
+/// A line of the command: "  on 50,000 tokens: ...". @param summary of a layer (summarize_corpus)
+std::string corpus_in_words(int64_t tokens, const Json& summary);
 
 }  // namespace bilens

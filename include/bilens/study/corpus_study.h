@@ -68,7 +68,11 @@ int64_t corpus_study_bytes();
 /// @param vectors of the layer: directions times eigenpairs
 int64_t corpus_layer_bytes(int64_t vectors, const CorpusStudyConfig& config);
 
-/// Writes corpus.json and corpus.safetensors (docs/formats.md).
+/// A layer in a few numbers, means over its directions (null where none has a value): {"layer", "directions",
+/// "quadratic", "linear", "constant": shares of the mean squares, "form_r2", "r2", "correlation": [k + 1]}.
+Json summarize_corpus(const CorpusLayer& layer);
+
+/// Writes corpus.json, with these summaries, and corpus.safetensors (docs/formats.md).
 void write_corpus_study(const std::filesystem::path& directory, const CorpusStudy& study);
 
 }  // namespace bilens
