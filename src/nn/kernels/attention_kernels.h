@@ -54,30 +54,33 @@ void exponentiate(const AttentionCall& call, int64_t b, const Block& block, floa
   }
 }
 
-/// Keys or values of one sequence and head as a matrix: [head_dim, keys] for products along head_dim,
-/// [keys, head_dim] for those along keys; zero where padded.
-void pack_columns(const AttentionCall& call, const float* x, int64_t b, int64_t kv_head, bool turn,
-                  float* out) {
-  const int64_t width = padded(call.keys);
-  x += b * call.kv_layout.batch + kv_head * call.kv_layout.head;
-  for (int64_t t = 0; t < call.keys; ++t) {
-    rotate(call, x + t * call.kv_layout.token, position_of(call, b, t), turn, false, 1, out + t, width);
-  }
-  for (int64_t i = 0; i < call.head_dim; ++i) {
-    for (int64_t t = call.keys; t < width; ++t) out[i * width + t] = 0;
+/// Keys or values first, …, first + count − 1 of one sequence and head as a matrix [count, head_dim] for
+/// products along keys; zero where padded.
+void pack_rows(const AttentionCall& call, const float* x, int64_t b, int64_t kv_head, bool turn,
+               int64_t first, int64_t count, float* out) {
+  const int64_t width = padded(call.head_dim);
+  x += place_of(call.kv_layout, b, kv_head, 0);
+  for (int64_t t = first; t < first + count; ++t, out += width) {
+    const int64_t filled = t < call.keys ? call.head_dim : 0;
+    if (filled > 0) {
+      fetch_ahead(call, x + t * call.kv_layout.token, call.kv_layout.token);
+      rotate(call, x + t * call.kv_layout.token, position_of(call, b, t), turn, false, 1, out);
+    }
+    for (int64_t i = filled; i < width; ++i) out[i] = 0;
   }
 }
 
-void pack_rows(const AttentionCall& call, const float* x, int64_t b, int64_t kv_head, bool turn, float* out) {
-  const int64_t width = padded(call.head_dim), rows = padded(call.keys);
-  x += b * call.kv_layout.batch + kv_head * call.kv_layout.head;
-  for (int64_t t = 0; t < rows; ++t) {
-    float* row = out + t * width;
-    const int64_t filled = t < call.keys ? call.head_dim : 0;
-    if (filled > 0) {
-      rotate(call, x + t * call.kv_layout.token, position_of(call, b, t), turn, false, 1, row, 1);
+/// All of them as a matrix [head_dim, keys] for products along head_dim; zero where padded. Some rows are
+/// gathered at a time, so that what is written lies together.
+/// @param rows [kWidthMultiple, padded(head_dim)] takes them
+void pack_columns(const AttentionCall& call, const float* x, int64_t b, int64_t kv_head, bool turn,
+                  float* rows, float* out) {
+  const int64_t keys = padded(call.keys), width = padded(call.head_dim);
+  for (int64_t first = 0; first < keys; first += kWidthMultiple) {
+    pack_rows(call, x, b, kv_head, turn, first, kWidthMultiple, rows);
+    for (int64_t i = 0; i < call.head_dim; ++i) {
+      for (int64_t t = 0; t < kWidthMultiple; ++t) out[i * keys + first + t] = rows[t * width + i];
     }
-    for (int64_t i = filled; i < width; ++i) row[i] = 0;
   }
 }
 
@@ -87,9 +90,10 @@ void pack_block(const AttentionCall& call, const float* x, const HeadLayout& lay
   const int64_t width = padded(call.head_dim);
   for (int64_t i = 0; i < block.rows; ++i) {
     const int64_t t = block.first + i;
-    rotate(call, x + b * layout.batch + t * layout.token + head * layout.head,
-           position_of(call, b, t + call.keys - call.queries), as_query && call.cosine != nullptr, false,
-           as_query ? call.scale : 1.0f, out + i * width, 1);
+    const float* row = x + place_of(layout, b, head, t);
+    fetch_ahead(call, row, layout.token);
+    rotate(call, row, position_of(call, b, t + call.keys - call.queries), as_query && call.cosine != nullptr,
+           false, as_query ? call.scale : 1.0f, out + i * width);
     for (int64_t j = call.head_dim; j < width; ++j) out[i * width + j] = 0;
   }
 }
@@ -131,8 +135,8 @@ void attention(const AttentionCall& call, const float* q, const float* k, const 
   float* result = scratch.take(kQueries * width);
   float* sums = scratch.take(kQueries);
   float* unused = scratch.take(kQueries);
-  pack_columns(call, k, b, kv_head, call.rotate_keys, columns_k);
-  pack_rows(call, v, b, kv_head, false, rows_v);
+  pack_columns(call, k, b, kv_head, call.rotate_keys, queries, columns_k);
+  pack_rows(call, v, b, kv_head, false, 0, keys, rows_v);
   const int64_t group = call.heads / call.kv_heads;
   for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
     for (int64_t first = 0; first < call.queries; first += kQueries) {
@@ -180,9 +184,9 @@ void attention_backward(const AttentionCall& call, const float* grad, const floa
   float* logs = scratch.take(kQueries);
   float* dots = scratch.take(kQueries);
   float* unused = scratch.take(kQueries);
-  pack_columns(call, k, b, kv_head, call.rotate_keys, columns_k);
-  pack_columns(call, v, b, kv_head, false, columns_v);
-  pack_rows(call, k, b, kv_head, call.rotate_keys, rows_k);
+  pack_columns(call, k, b, kv_head, call.rotate_keys, queries, columns_k);
+  pack_columns(call, v, b, kv_head, false, queries, columns_v);
+  pack_rows(call, k, b, kv_head, call.rotate_keys, 0, keys, rows_k);
   for (int64_t i = 0; i < keys * width; ++i) sum_k[i] = sum_v[i] = 0;
 
   const int64_t group = call.heads / call.kv_heads;
@@ -220,15 +224,15 @@ void attention_backward(const AttentionCall& call, const float* grad, const floa
         const int64_t t = first + i;
         rotate(call, result + i * width, position_of(call, b, t + call.keys - call.queries),
                call.cosine != nullptr, true, call.scale,
-               grad_q + b * call.q_layout.batch + t * call.q_layout.token + head * call.q_layout.head, 1);
+               grad_q + b * call.q_layout.batch + t * call.q_layout.token + head * call.q_layout.head);
       }
     }
   }
   for (int64_t t = 0; t < call.keys; ++t) {
     const int64_t place = b * call.kv_layout.batch + t * call.kv_layout.token + kv_head * call.kv_layout.head;
     const int64_t position = position_of(call, b, t);
-    rotate(call, sum_k + t * width, position, call.rotate_keys, true, 1, grad_k + place, 1);
-    rotate(call, sum_v + t * width, position, false, true, 1, grad_v + place, 1);
+    rotate(call, sum_k + t * width, position, call.rotate_keys, true, 1, grad_k + place);
+    rotate(call, sum_v + t * width, position, false, true, 1, grad_v + place);
   }
 }
 

@@ -81,7 +81,7 @@ void pack_keys(const AttentionCall& call, const float* k, const float* v, int64_
     float turned[kDim] = {}, values[kDim] = {};
     if (t < call.keys) {
       const int64_t place = place_of(call.kv_layout, b, kv_head, t);
-      rotate(call, k + place, position_of(call, b, t), call.rotate_keys, false, 1, turned, 1);
+      rotate(call, k + place, position_of(call, b, t), call.rotate_keys, false, 1, turned);
       for (int64_t i = 0; i < call.head_dim; ++i) values[i] = v[place + i];
     }
     KeyBlock<kDim>& block = blocks[t / kLanes * stride];
@@ -104,7 +104,7 @@ QueryRows<kDim> query_rows(const AttentionCall& call, const float* q, int64_t b,
     rows.begin[r] = start_of(call, b, token);
     rows.end[r] = token + 1;
     rotate(call, q + place_of(call.q_layout, b, head, first + r), position_of(call, b, token),
-           call.cosine != nullptr, false, call.scale * kLog2E, rows.q[r], 1);
+           call.cosine != nullptr, false, call.scale * kLog2E, rows.q[r]);
   }
   rows.all_begin = rows.begin[rows.count - 1];
   rows.all_end = rows.count == kTogether ? rows.end[0] : 0;
@@ -246,8 +246,8 @@ void narrow_attention_backward(const AttentionCall& call, const float* grad, con
                       log_sums + (b * call.heads + head) * call.queries, result);
       for (int64_t r = 0; r < rows.count; ++r) {
         rotate(call, result[r], position_of(call, b, first + r + call.keys - call.queries),
-               call.cosine != nullptr, true, call.scale, grad_q + place_of(call.q_layout, b, head, first + r),
-               1);
+               call.cosine != nullptr, true, call.scale,
+               grad_q + place_of(call.q_layout, b, head, first + r));
       }
     }
   }
@@ -257,7 +257,7 @@ void narrow_attention_backward(const AttentionCall& call, const float* grad, con
     float turned[kDim];
     for (int i = 0; i < kDim; ++i) turned[i] = sums.k[i][t % kLanes];
     // Summed with queries that were times scale log2 e.
-    rotate(call, turned, position_of(call, b, t), call.rotate_keys, true, kLn2, grad_k + place, 1);
+    rotate(call, turned, position_of(call, b, t), call.rotate_keys, true, kLn2, grad_k + place);
     for (int64_t i = 0; i < call.head_dim; ++i) grad_v[place + i] = sums.v[i][t % kLanes];
   }
 }

@@ -19,19 +19,25 @@ int64_t place_of(const HeadLayout& layout, int64_t b, int64_t head, int64_t toke
 /// x, turned to its position p where there are angles: pairs (x_i, x_{i + d/2}) by p ω_i, times `scale`.
 /// With `back` by −p ω_i.
 void rotate(const AttentionCall& call, const float* x, int64_t position, bool turn, bool back, float scale,
-            float* out, int64_t out_stride) {
+            float* out) {
   const int64_t half = call.head_dim / 2;
   if (!turn) {
-    for (int64_t i = 0; i < 2 * half; ++i) out[i * out_stride] = scale * x[i];
+    for (int64_t i = 0; i < 2 * half; ++i) out[i] = scale * x[i];
     return;
   }
   const float *cosine = call.cosine + position * half, *sine = call.sine + position * half;
   const float sign = back ? -scale : scale;
   for (int64_t i = 0; i < half; ++i) {
     const float a = x[i], b = x[i + half], c = scale * cosine[i], s = sign * sine[i];
-    out[i * out_stride] = a * c - b * s;
-    out[(i + half) * out_stride] = b * c + a * s;
+    out[i] = a * c - b * s;
+    out[i + half] = b * c + a * s;
   }
+}
+
+/// The same head's numbers lie too far apart, token after token, for the processor to see what comes next.
+void fetch_ahead(const AttentionCall& call, const float* x, int64_t token_stride) {
+  constexpr int64_t kTokens = 8, kLine = 16;
+  for (int64_t i = 0; i < call.head_dim; i += kLine) __builtin_prefetch(x + kTokens * token_stride + i);
 }
 
 int64_t start_of(const AttentionCall& call, int64_t b, int64_t token) {

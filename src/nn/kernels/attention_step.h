@@ -18,7 +18,7 @@ void extend_cache(const AttentionCall& call, const float* k, const float* v, flo
     const int64_t token = call.keys - call.queries + i;
     const int64_t from = place_of(call.q_layout, b, kv_head, i),
                   to = place_of(call.kv_layout, b, kv_head, token);
-    rotate(call, k + from, token, true, false, 1, keys + to, 1);
+    rotate(call, k + from, token, true, false, 1, keys + to);
     for (int64_t j = 0; j < call.head_dim; ++j) values[to + j] = v[from + j];
   }
 }
@@ -42,7 +42,7 @@ void attention_step(const AttentionCall& call, const float* q, const float* keys
   keys += place_of(call.kv_layout, b, kv_head, 0);
   values += place_of(call.kv_layout, b, kv_head, 0);
   for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
-    rotate(call, q + place_of(call.q_layout, b, head, 0), call.keys - 1, true, false, call.scale, query, 1);
+    rotate(call, q + place_of(call.q_layout, b, head, 0), call.keys - 1, true, false, call.scale, query);
     row_product(keys, query, weights, call.keys, d);
     const float scale = 1.0f / exponentials(weights, call.keys).sum;
     for (int64_t t = 0; t < call.keys; ++t) weights[t] *= scale;
