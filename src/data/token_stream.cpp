@@ -31,7 +31,7 @@ TokenBatch make_batch(const TokenStream& stream, const std::vector<int64_t>& beg
   const auto rows = static_cast<int64_t>(begins.size());
   const int64_t length = window - 1;
   const auto empty = [&] { return at::empty({rows, length}, at::kLong); };
-  TokenBatch batch{empty(), empty(), empty()};
+  TokenBatch batch{empty(), empty(), empty(), begins};
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t begin = begins[row], offset = row * length;
     auto* inputs = batch.inputs.mutable_data_ptr<int64_t>() + offset;

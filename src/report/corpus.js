@@ -5,29 +5,41 @@ function corpusTable(corpus) {
   const last = (values) => values.at(-1);
   const columns = [["Directions", (l) => integer(l.directions)], ["Quadratic", (l) => percent(l.quadratic)], ["Linear", (l) => percent(l.linear)],
     ["Constant", (l) => percent(l.constant)], ["R² of the form", (l) => figure(l.form_r2)], ["R² of k eigenpairs", (l) => figure(last(l.r2))],
-    ["Their correlation", (l) => figure(last(l.correlation))], ["k", (l) => integer(l.r2.length - 1)]];
+    ["Their correlation", (l) => figure(last(l.correlation))], ["k", (l) => integer(l.r2.length - 1)], ["R² where active", (l) => figure(last(l.active.r2))],
+    ["Active tokens", (l) => percent(l.active.share)], ...(corpus.layers.some((l) => l.surrogate) ? [["Error of a token", (l) => figure(at(l, "surrogate", "error"))],
+      ["At most", (l) => figure(at(l, "surrogate", "bound"))]] : [])];
   return element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The layers on text" },
     element("table", {}, element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Layer"), columns.map(([name]) => element("th", { scope: "col", class: "number" }, name)))),
       element("tbody", {}, corpus.layers.map((layer) => element("tr", {}, element("th", { scope: "row" }, layer.layer), columns.map(([, text]) => element("td", { class: "number" }, text(layer))))))));
 }
 
-/** R² against the number of eigenpairs kept, a line a layer. */
-function corpusChart(corpus) {
-  const lines = corpus.layers.filter((layer) => layer.r2.length > 2 && layer.r2.every(isNumber));
+/** A line a layer over the eigenpairs kept. @param lines [{layer, k: [], values: []}] @param least, most of the values shown */
+function keptChart(title, label, yName, lines, least, most) {
   if (!lines.length) return null;
-  const values = lines.flatMap((layer) => layer.r2), low = Math.max(-1, Math.min(0, ...values)), most = Math.max(...lines.map((layer) => layer.r2.length - 1));
-  const hue = (order) => `hsl(${Math.round((order * 300) / lines.length)} 60% 48%)`;
-  const box = chart("R² of the eigenpairs kept, by layer", 260, (node, width, height) => {
-    const x = linearScale([0, most], [52, width - 12]), y = linearScale([low, 1], [height - 42, 28]);
-    append(node, [axes({ x, y, xTicks: niceTicks(0, most, 8).filter(Number.isInteger), yTicks: niceTicks(low, 1, 5), xFormat: integer,
-      yFormat: (v) => brief(v), xName: "eigenpairs kept of each direction", yName: "R², mean over directions" }),
-    lines.map((layer, order) => [svg("path", { d: path(layer.r2.map((v, k) => [x(k), y(Math.max(v, low))])), fill: "none", stroke: hue(order), "stroke-width": 2 }),
-      layer.r2.map((v, k) => svg("circle", { cx: x(k), cy: y(Math.max(v, low)), r: 3, fill: hue(order) }, svg("title", {}, `layer ${layer.layer}, k = ${k}: ${figure(v)}`)))])]);
+  const last = Math.max(...lines.map((line) => line.k.at(-1))), hue = (order) => `hsl(${Math.round((order * 300) / lines.length)} 60% 48%)`;
+  const box = chart(label, 260, (node, width, height) => {
+    const x = linearScale([0, last], [52, width - 12]), y = linearScale([least, most], [height - 42, 28]), shown = (v) => y(Math.min(most, Math.max(v, least)));
+    append(node, [axes({ x, y, xTicks: niceTicks(0, last, 8).filter(Number.isInteger), yTicks: niceTicks(least, most, 5), xFormat: integer,
+      yFormat: (v) => brief(v), xName: "eigenpairs kept of each direction", yName }),
+    lines.map(({ layer, k, values }, order) => [svg("path", { d: path(values.map((v, i) => [x(k[i]), shown(v)])), fill: "none", stroke: hue(order), "stroke-width": 2 }),
+      values.map((v, i) => svg("circle", { cx: x(k[i]), cy: shown(v), r: 3, fill: hue(order) }, svg("title", {}, `layer ${layer}, k = ${k[i]}: ${figure(v)}`)))])]);
   }, 330);
-  const key = (layer, order) => element("span", {}, svg("svg", { viewBox: "0 0 20 12", class: "chart", "aria-hidden": "true" },
-    svg("line", { x1: 0, x2: 20, y1: 6, y2: 6, stroke: hue(order), "stroke-width": 2 })), `layer ${layer.layer}`);
-  return element("figure", { class: "panel" }, element("div", { class: "chart-head" }, element("h4", {}, "How much of the outputs the eigenpairs explain"),
+  const key = ({ layer }, order) => element("span", {}, svg("svg", { viewBox: "0 0 20 12", class: "chart", "aria-hidden": "true" },
+    svg("line", { x1: 0, x2: 20, y1: 6, y2: 6, stroke: hue(order), "stroke-width": 2 })), `layer ${layer}`);
+  return element("figure", { class: "panel" }, element("div", { class: "chart-head" }, element("h4", {}, title),
     element("div", { class: "legend chart" }, lines.map(key))), box);
+}
+
+function explainedChart(corpus) {
+  const lines = corpus.layers.filter((layer) => layer.r2.length > 2 && layer.r2.every(isNumber)).map(({ layer, r2 }) => ({ layer, k: r2.map((_, k) => k), values: r2 }));
+  return keptChart("How much of the outputs the eigenpairs explain", "R² of the eigenpairs kept, by layer", "R², mean over directions", lines,
+    Math.max(-1, Math.min(0, ...lines.flatMap((line) => line.values))), 1);
+}
+
+function lossChart(corpus) {
+  const lines = corpus.losses.filter((line) => line.values.every(isNumber)), all = lines.flatMap((line) => line.values);
+  return keptChart("What the model loses with a layer’s eigenpairs in its place", "Loss with the eigenpairs kept in a layer’s place, by layer", "loss above the model’s, nats", lines,
+    Math.min(0, ...all), Math.max(1e-3, ...all));
 }
 
 function corpusSection(model, id, level) {
@@ -35,7 +47,9 @@ function corpusSection(model, id, level) {
   if (!corpus) return null;
   return block(id, level, "On text", `Measured on ${integer(corpus.tokens)} tokens of ${plain(corpus.path) || "a text"}. Each output of a layer is xᵀQx + l·x + c: `
     + "the shares are of the mean squares of these three parts, which may cancel each other. R² compares with what the model’s own layer put out, nothing refitted; "
-    + "below 0 the mean alone is nearer.", element("div", { class: "panel" }, corpusTable(corpus)), corpusChart(corpus));
+    + "below 0 the mean alone is nearer. A token is active for a direction where the output is more than one standard deviation from its mean."
+    + (corpus.layers.some((l) => l.surrogate) ? " The layers decomposed stand for gated ones: how far a token’s output is off, and what the activations there bound that by, are medians "
+      + "in standard deviations of the output." : ""), element("div", { class: "panel" }, corpusTable(corpus)), explainedChart(corpus), lossChart(corpus));
 }
 
 /** How often p falls where: bars between its smallest and largest value in the sample. */
@@ -47,16 +61,18 @@ function projectionHistogram({ low, high, counts }) {
     svg("text", { x: 0, y: height + 10 }, figure(low, 2)), svg("text", { x: width, y: height + 10, "text-anchor": "end" }, figure(high, 2)));
 }
 
-function contextList(title, list) {
-  return element("div", {}, element("h4", {}, title), list.length ? element("ol", { class: "contexts" }, list.map(([before, token, after, p]) =>
-    element("li", {}, element("span", { class: "context" }, before, element("mark", {}, token), after), element("span", { class: "number" }, figure(p, 2)))))
-    : element("p", { class: "muted" }, "None."));
+/** @param labels of the items, in the place of their numbers */
+function contextList(title, list, labels) {
+  const item = ([before, token, after, p], i) => element("li", {}, labels ? element("span", { class: "quantile" }, labels[i]) : null,
+    element("span", { class: "context" }, before, element("mark", {}, token), after), element("span", { class: "number" }, figure(p, 2)));
+  return element("div", {}, element("h4", {}, title), list.length ? element(labels ? "ul" : "ol", { class: "contexts" }, list.map(item)) : element("p", { class: "muted" }, "None."));
 }
 
-/** Where a projection is largest and where it is most negative: since the sign of v is free, the two are told apart, not named. */
-function contextsOnText(vector) {
+/** Where a projection is largest and where it is most negative: since the sign of v is free, the two are told apart, not named. And what lies between. */
+function contextsOnText(vector, quantiles) {
   const { contexts, histogram } = vector;
   if (!contexts) return null;
   return element("div", { class: "on-text" }, element("h4", {}, "p = v·x over the text"), projectionHistogram(histogram),
-    contextList("Where p is largest", contexts.positive), contextList("Where p is most negative", contexts.negative));
+    contextList("Where p is largest", contexts.positive), contextList("Where p is most negative", contexts.negative),
+    contextList("At quantiles of p", contexts.quantiles, quantiles.map((q) => `${brief(100 * q)}%`)));
 }

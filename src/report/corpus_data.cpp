@@ -19,6 +19,14 @@ Json summary_of(const CheckedJson& layer) {
   for (const char* key : {"quadratic", "linear", "constant", "form_r2"})
     result[key] = short_number(layer.number(key));
   for (const char* key : {"r2", "correlation"}) result[key] = short_numbers(layer.numbers(key));
+  const auto active = layer.object("active");
+  result["active"] = {{"share", short_number(active.number("share"))},
+                      {"r2", short_numbers(active.numbers("r2"))}};
+  if (layer.has("surrogate")) {
+    const auto surrogate = layer.object("surrogate");
+    result["surrogate"] = {{"error", short_number(surrogate.number("error"))},
+                           {"bound", short_number(surrogate.number("bound"))}};
+  }
   return result;
 }
 
@@ -45,9 +53,21 @@ std::unique_ptr<Corpus> Corpus::read(const std::filesystem::path& decomposition)
   std::unique_ptr<Corpus> corpus(new Corpus(decomposition / "corpus.safetensors"));
   corpus->path_ = about.object("data").text_or_empty("path");
   corpus->window_ = std::max<int64_t>(1, about.size("window"));
+  corpus->quantiles_ = about.numbers("quantiles");
   for (const auto& layer : about.objects("layers")) {
     corpus->layers_.push_back(layer.size("layer"));
     corpus->summaries_.push_back(summary_of(layer));
+  }
+  if (about.has("losses")) {
+    for (const auto& layer : about.object("losses").objects("layers")) {
+      std::vector<double> change;
+      for (const auto& interval : layer.objects("change")) change.push_back(interval.number("mean"));
+      const auto k = layer.numbers("k");
+      if (k.empty() || k.size() != change.size())
+        throw unfit(path.string() + ": losses", "a change for each k");
+      corpus->losses_.push_back(
+          {{"layer", layer.size("layer")}, {"k", k}, {"values", short_numbers(change)}});
+    }
   }
   about.require("vocabulary", {{"type", "array"}, {"items", {{"type", "string"}}}});
   for (const auto& piece : json.at("vocabulary"))
@@ -69,7 +89,13 @@ at::Tensor Corpus::tensor(int64_t layer, const std::string& name, at::IntArrayRe
   return found;
 }
 
-Json Corpus::summary() const { return {{"path", path_}, {"tokens", ids_.size(0)}, {"layers", summaries_}}; }
+Json Corpus::summary() const {
+  return {{"path", path_},
+          {"tokens", ids_.size(0)},
+          {"quantiles", short_numbers(quantiles_)},
+          {"layers", summaries_},
+          {"losses", losses_}};
+}
 
 std::string Corpus::text(int64_t begin, int64_t end) const {
   std::string all;
@@ -105,6 +131,8 @@ Json Corpus::eigenpair(int64_t layer, int64_t direction, int64_t index, int64_t 
   };
   const auto places = of("contexts.places", {2, -1}), projections = of("contexts.projections", {2, -1});
   require_shape(projections, places.sizes(), tensors_.path().string() + ": contexts.projections");
+  const auto over_quantiles = contexts(of("quantiles.places", {-1}), of("quantiles.projections", {-1}),
+                                       static_cast<int64_t>(quantiles_.size()));
   const auto edges = of("histogram.edges", {25}),
              counts = of("histogram.counts", {24}).to(at::kDouble).contiguous();
   const double* count = counts.const_data_ptr<double>();
@@ -112,7 +140,8 @@ Json Corpus::eigenpair(int64_t layer, int64_t direction, int64_t index, int64_t 
           {"std", short_number(of("contribution_std", {}).item<double>())},
           {"contexts",
            {{"positive", contexts(places[0], projections[0], max_contexts)},
-            {"negative", contexts(places[1], projections[1], max_contexts)}}},
+            {"negative", contexts(places[1], projections[1], max_contexts)},
+            {"quantiles", over_quantiles}}},
           {"histogram",
            {{"low", short_number(edges[0].item<double>())},
             {"high", short_number(edges[24].item<double>())},

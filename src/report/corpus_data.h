@@ -18,11 +18,13 @@ class Corpus {
   static std::unique_ptr<Corpus> read(const std::filesystem::path& decomposition);
 
   /// Means over directions: {"path", "tokens", "layers": [{"layer", "directions", "quadratic", "linear",
-  /// "constant" (shares), "form_r2", "r2": [k + 1], "correlation": [k + 1]}]}.
+  /// "constant" (shares), "form_r2", "r2": [k + 1], "correlation": [k + 1], "active": {"share", "r2"}, of a
+  /// surrogate "surrogate": {"error", "bound"}}], "quantiles": of the contexts below, "losses":
+  /// [{"layer", "k": [], "values": []}] with a layer truncated}.
   Json summary() const;
 
-  /// {"mean", "std" of λp², "contexts": {"positive", "negative": [[before, token, after, p]]}, "histogram":
-  /// {"low", "high" of p, "counts"}}; empty where the layer was not studied.
+  /// {"mean", "std" of λp², "contexts": {"positive", "negative", "quantiles": [[before, token, after,
+  /// p]]}, "histogram": {"low", "high" of p, "counts"}}; empty where the layer was not studied.
   Json eigenpair(int64_t layer, int64_t direction, int64_t index, int64_t max_contexts) const;
 
  private:
@@ -34,8 +36,9 @@ class Corpus {
   SafetensorsFile tensors_;
   std::string path_;
   std::vector<std::string> vocabulary_;
-  Json summaries_ = Json::array();
+  Json summaries_ = Json::array(), losses_ = Json::array();
   std::vector<int64_t> layers_;
+  std::vector<double> quantiles_;
   at::Tensor ids_;  // int64 [tokens]
   int64_t window_ = 1;
 };

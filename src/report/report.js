@@ -377,7 +377,7 @@ function selectedPanel(model, layer, direction, name, selected, choose) {
       vector.vector_error > 0.1 ? element("p", { class: "note" }, "This eigenvalue is not told apart from its neighbours: only the space they span is determined.") : null,
       exampleList(`Most positive projection${split ? `, ${split} images` : ""}`, vector.positive),
       exampleList(`Most negative projection${split ? `, ${split} images` : ""}`, vector.negative),
-      contextsOnText(vector),
+      contextsOnText(vector, at(model, "decomposition", "corpus", "quantiles")),
       vector.positive || vector.negative ? element("p", { class: "note" }, "Under each image: its label and the projection p.") : null)]);
 }
 

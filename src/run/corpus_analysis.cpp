@@ -6,64 +6,27 @@
 
 #include "bilens/core/progress.h"
 #include "bilens/core/text.h"
-#include "bilens/run/data_spec.h"
 #include "bilens/run/vocabulary.h"
-#include "bilens/tensor/device.h"
+#include "bilens/study/text_truncation.h"
 
 namespace bilens {
 
-namespace fs = std::filesystem;
-
-namespace {
-
-TextDataConfig choose_text(const LanguageModel& model, const DecomposeRunConfig& config,
-                           const std::string& data_spec) {
-  std::optional<TextDataConfig> data;
-  if (data_spec.empty() && config.data.is_object()) {
-    data = TextDataConfig::fields().parse_or_throw(config.data, "data", ExitCode::kUsage);
-  } else {
-    data = text_of_model(data_spec, model.path);
-    if (data && data_spec.empty() && data->split == TextSplit::kAll) data->split = TextSplit::kValidation;
-  }
-  if (!data) {
-    throw Error(ExitCode::kUsage, {model.path.string(), "a text for the analysis \"corpus\"",
-                                   "no --data, no \"data\", and no run beside the model",
-                                   "Give --data, for example --data text:stories.txt.gz."});
-  }
-  data->context = std::min(data->context, model.config.max_position_embeddings);
-  return *data;
-}
-
-/// The gain that load_layers folded into a layer.
-at::Tensor folded_gain(const LanguageModel& model, int64_t layer) {
-  return model.weights.tensor("model.layers." + std::to_string(layer) + ".post_attention_layernorm.weight");
-}
-
-}  // namespace
-
-Corpus open_corpus(const fs::path& path, const DecomposeRunConfig& config, const std::string& data_spec) {
-  const auto model = open_language_model(path);
-  const auto data = choose_text(model, config, data_spec);
-  return {model, data, load_stream(data, model, config.tokenizer)};
-}
-
 CorpusStudy analyse_corpus(const LayerSource& source, const Decomposition& decomposition,
-                           const DecomposeRunConfig& config, const Corpus& corpus, const fs::path& out) {
-  LlamaLoadOptions load;
-  load.device = choose_device(config.device);
-  load.dtype = at::kFloat;
-  auto model = corpus.model.load(load);
-  model.require_gradients(false);
+                           const DecomposeRunConfig& config, const Corpus& corpus,
+                           const std::filesystem::path& out) {
+  auto model = corpus.load(config.device);
   std::vector<CorpusSource> sources;
   for (const auto& layer : decomposition.layers) {
     if (!layer.has_pairs()) continue;
     const auto& of_model = *std::find_if(source.layers.begin(), source.layers.end(),
                                          [&](const auto& l) { return l.number == layer.layer; });
     sources.push_back(
-        {layer, of_model.layer, config.fold_norm ? folded_gain(corpus.model, layer.layer) : at::Tensor()});
+        {layer, of_model.layer, config.fold_norm ? norm_gain(corpus.model, layer.layer) : at::Tensor()});
   }
-  auto study =
-      study_corpus(model, corpus.stream, corpus.data.context, corpus.data.packing, sources, config.corpus);
+  auto study = study_corpus(model, corpus.windows(config.corpus.tokens), sources, config.corpus);
+  if (config.corpus.loss_tokens > 0)
+    study.losses = to_json(truncate_on_text(model, corpus.windows(config.corpus.loss_tokens), sources,
+                                            static_cast<uint64_t>(config.corpus.seed)));
   const auto tokenizer =
       find_tokenizer(corpus.model, config.tokenizer.empty() ? corpus.data.tokenizer : config.tokenizer);
   for (int64_t id = 0; id < corpus.model.config.vocab_size; ++id)
@@ -72,6 +35,22 @@ CorpusStudy analyse_corpus(const LayerSource& source, const Decomposition& decom
   write_corpus_study(out, study);
   return study;
 }
+
+namespace {
+
+/// "  loss with the first k eigenpairs in its place: k = 0 +0.1, ..."; "" where that was not measured.
+std::string losses_in_words(const Json& summary) {
+  if (!summary.contains("losses")) return "";
+  const Json& losses = summary.at("losses");
+  std::string text = "  loss with the first k eigenpairs in its place:";
+  for (size_t i = 0; i < losses.at("k").size(); ++i) {
+    text += format("%s k = %lld %+.4f", i == 0 ? "" : ",", losses.at("k")[i].get<long long>(),
+                   losses.at("change")[i].at("mean").get<double>());
+  }
+  return text + "\n";
+}
+
+}  // namespace
 
 std::string corpus_in_words(int64_t tokens, const Json& summary) {
   const auto percent = [&](const char* key) { return 100 * summary.at(key).get<double>(); };
@@ -82,7 +61,8 @@ std::string corpus_in_words(int64_t tokens, const Json& summary) {
                 format_number(static_cast<double>(tokens)).c_str(), percent("quadratic"), percent("linear"),
                 percent("constant")) +
          "R² of the form " + number(summary.at("form_r2")) + ", of its eigenpairs here " +
-         number(summary.at("r2").back()) + ", correlation " + number(summary.at("correlation").back()) + "\n";
+         number(summary.at("r2").back()) + ", correlation " + number(summary.at("correlation").back()) +
+         "\n" + losses_in_words(summary);
 }
 
 }  // namespace bilens

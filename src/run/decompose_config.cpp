@@ -229,9 +229,12 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
           .choice(
               "surrogate", &C::surrogate,
               "What stands for a gated layer that is not bilinear: \"none\", it is refused; \"half\", its "
-              "bilinear part, with gate_proj halved.",
+              "bilinear part, with gate_proj halved; \"calibrated\", the line nearest to each unit's "
+              "activation on "
+              "the text of the analyses, on as many tokens as \"corpus\" reads, behind those.",
               std::vector<std::pair<std::string, Surrogate>>{{"none", Surrogate::kNone},
-                                                             {"half", Surrogate::kHalf}})
+                                                             {"half", Surrogate::kHalf},
+                                                             {"calibrated", Surrogate::kCalibrated}})
           .text("tokenizer", &C::tokenizer,
                 "SentencePiece model that names the tokens; empty: the one beside the model's weights.")
           .json("data", &C::data,

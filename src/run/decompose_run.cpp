@@ -21,6 +21,7 @@
 #include "bilens/run/data_spec.h"
 #include "bilens/run/decomposer.h"
 #include "bilens/run/model_arguments.h"
+#include "bilens/run/surrogate.h"
 #include "bilens/run/token_analysis.h"
 #include "bilens/study/study.h"
 #include "bilens/tensor/device.h"
@@ -38,6 +39,10 @@ DecomposeRunConfig parse(const DecomposeRunOptions& options) {
   if (problems.empty() && config.wants_analysis("corpus") && !options.minus.empty()) {
     problems.push_back({"analyses", "no \"corpus\" with --minus", "\"corpus\"",
                         "The difference of two layers is no model that reads text."});
+  }
+  if (problems.empty() && config.surrogate == Surrogate::kCalibrated && !options.minus.empty()) {
+    problems.push_back({"surrogate", "none or half with --minus", "\"calibrated\"",
+                        "Lines fitted to each model apart would be subtracted with the layers."});
   }
   if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
   return config;
@@ -86,11 +91,12 @@ std::optional<ImageDataConfig> study_data(const DecomposeRunConfig& config, cons
   return data_of_model(spec, source.path);
 }
 
-/// The text, if an analysis wants it.
+/// The text, if an analysis or the surrogate wants it.
 std::optional<Corpus> find_corpus(const fs::path& model, const DecomposeRunConfig& config,
                                   const std::string& data_spec) {
-  if (!config.wants_analysis("corpus")) return std::nullopt;
-  return open_corpus(model, config, data_spec);
+  if (!config.wants_analysis("corpus") && config.surrogate != Surrogate::kCalibrated) return std::nullopt;
+  return open_corpus(model, config.data, config.tokenizer, data_spec,
+                     "the analysis \"corpus\" or a calibrated surrogate");
 }
 
 StudyConfig study_config(const DecomposeRunConfig& config) {
@@ -134,6 +140,9 @@ Json summarize(const fs::path& model, const fs::path& out, const Decomposition& 
       if (of_layer.layer != layer.layer) continue;
       layers.back()["corpus"] = summarize_corpus(of_layer);
       layers.back()["corpus"]["tokens"] = corpus->tokens;
+      for (const auto& losses : corpus->losses.is_null() ? Json::array() : corpus->losses.at("layers")) {
+        if (losses.at("layer") == layer.layer) layers.back()["corpus"]["losses"] = losses;
+      }
     }
   }
   return {{"model", model.string()}, {"surrogate", decomposition.info.at("surrogate")},
@@ -175,6 +184,7 @@ Json decompose_model(const fs::path& path, const fs::path& out, const DecomposeR
   auto source = load(path, config);
   if (!options.minus.empty()) subtract_layers(source, load_layers(options.minus, config.source()));
   const auto corpus = find_corpus(path, config, options.data);
+  if (config.surrogate == Surrogate::kCalibrated) calibrate_surrogate(source, config, *corpus);
   const DirectoryLock lock(out);
   check_out(out, options.resume);
   Decomposition decomposition;
@@ -191,7 +201,8 @@ Json decompose_model(const fs::path& path, const fs::path& out, const DecomposeR
   std::optional<TokenStudy> tokens;
   if (config.wants_analysis("tokens")) tokens = analyse_tokens(source, decomposition, config, out);
   std::optional<CorpusStudy> on_corpus;
-  if (corpus) on_corpus = analyse_corpus(source, decomposition, config, *corpus, out);
+  if (config.wants_analysis("corpus"))
+    on_corpus = analyse_corpus(source, decomposition, config, *corpus, out);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   decomposition.info = {{"version", version()},
                         {"surrogate", source.surrogate},
@@ -251,7 +262,7 @@ void add_estimate(Outcome& outcome, const LayerSource& source, const DecomposeRu
     memory = std::max({memory, plan.bytes + result, study_bytes(data, sizes.d, sizes.k) + result});
     if (config.wants_analysis("tokens"))
       memory = std::max(memory, token_study_bytes(sizes.n, sizes.k, source.vocabulary->size()) + result);
-    text += corpus_layer_bytes(sizes.n * sizes.k, config.corpus);
+    text += corpus_layer_bytes(sizes.n, sizes.k, config.corpus);
     seconds += plan.operations / measure_product_rate(dtype, device);
     outcome.text += where + plan.describe() + "\n";
   }

@@ -125,7 +125,7 @@ std::string activation_of(const fs::path& path, const Weights& weights) {
   return config.value("model_type", Json()) == "llama" ? "silu" : "";  // transformers' default
 }
 
-/// Puts the bilinear part in the place of gated layers, or refuses them.
+/// Puts the bilinear part in the place of gated layers, notes what is to stand there, or refuses them.
 void stand_in(LayerSource& source, const Weights& weights, const LayerSourceConfig& config) {
   const auto activation = config.weights.given() ? "" : activation_of(source.path, weights);
   if (activation == "linear") return;
@@ -133,21 +133,30 @@ void stand_in(LayerSource& source, const Weights& weights, const LayerSourceConf
   const bool has_half = activation.empty() || std::any_of(known.begin(), known.end(), [&](const auto& item) {
                           return item.first == activation;
                         });
-  if (config.surrogate == Surrogate::kHalf && has_half) {
+  const Json act = activation.empty() ? Json(nullptr) : Json(activation);
+  if (config.surrogate == Surrogate::kCalibrated && has_half) {
+    source.surrogate = {
+        {"kind", "calibrated"},
+        {"hidden_act", act},
+        {"meaning",
+         "A bilinear layer near to a gated one on text, P((a(Wx) + b) ⊙ Vx), not the layer: each "
+         "unit's activation is replaced by a line."}};
+  } else if (config.surrogate == Surrogate::kHalf && has_half) {
     for (auto& [number, layer, embed, head] : source.layers) {
       layer.gate = layer.gate * 0.5;
       if (layer.gate_bias.defined()) layer.gate_bias = layer.gate_bias * 0.5;
     }
     source.surrogate = {{"kind", "half"},
-                        {"hidden_act", activation.empty() ? Json(nullptr) : Json(activation)},
+                        {"hidden_act", act},
                         {"meaning",
                          "The bilinear part of a gated layer, P(½Wx ⊙ Vx), not the layer: the rest of the "
                          "activation, even in Wx, is left out."}};
   } else if (!activation.empty()) {
     throw not_bilinear(source.path, activation,
-                       has_half ? "convert the model first, or set surrogate to \"half\" to decompose the "
-                                  "bilinear part of its layers."
-                                : "convert the model first.");
+                       has_half
+                           ? "convert the model first, or set surrogate to \"half\" or \"calibrated\" to "
+                             "decompose a bilinear layer near to each of its own."
+                           : "convert the model first.");
   } else {
     log_info(source.path.string() + ": nothing says what the gate is; it is taken to be bilinear");
   }

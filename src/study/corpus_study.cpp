@@ -7,19 +7,43 @@
 #include <cmath>
 
 #include "bilens/core/files.h"
-#include "bilens/core/progress.h"
-#include "bilens/core/stop.h"
-#include "bilens/data/token_windows.h"
 #include "bilens/io/safetensors.h"
+#include "bilens/nn/gated_product.h"
 #include "bilens/tensor/random.h"
 #include "bilens/tensor/shape.h"
+#include "gated_factors.h"
+#include "layer_forms.h"
 
 namespace bilens {
 
 namespace {
 
-constexpr int64_t kTokensAtOnce = 2048;
 constexpr int64_t kPartBytes = int64_t{64} << 20;  // of all eigenpairs' contributions on some tokens
+
+/// Sums over tokens of a target t and of what is to be like it, ŷ.
+struct Likeness {
+  at::Tensor count, t, tt, y, yy, ty;
+
+  at::Tensor spread() const { return tt - t.square() / count; }  // Σ(t − t̄)²
+  at::Tensor r2() const { return 1 - (tt - 2 * ty + yy) / spread(); }
+  at::Tensor correlation() const {
+    const auto own = yy - y.square() / count;
+    // What varies by less than rounding does not vary.
+    return at::where(own > 1e-14 * yy, (ty - y * t / count) / (own * spread()).sqrt(), NAN);
+  }
+};
+
+/// ŷ of the first 0 ... k eigenpairs: `rest` [..., n] and contributions [..., n, k] → [..., n, k + 1].
+at::Tensor cumulative(const at::Tensor& rest, const at::Tensor& contributions) {
+  const auto start = rest.unsqueeze(-1);
+  return at::cat({start, start + contributions.cumsum(-1)}, -1);
+}
+
+/// Which of `count` rows, of tokens that follow `first`, are in the sample: [r] in the order of their places.
+at::Tensor sampled_rows(const at::Tensor& sample, int64_t first, int64_t count) {
+  const auto inside = (sample >= first).logical_and(sample < first + count);
+  return sample.masked_select(inside) - first;
+}
 
 /// Projections [tokens, c] of many vectors: where each is largest and most negative, and its distribution.
 class Places {
@@ -35,22 +59,22 @@ class Places {
     sampled_ = at::empty({sample.size(0), vectors}, options.dtype(at::kFloat));
   }
 
-  /// @param first place of the first row
-  void add(const at::Tensor& projections, int64_t first) {
+  /// @param first place of the first row @param rows that are in the sample
+  void add(const at::Tensor& projections, int64_t first, const at::Tensor& rows) {
     const int64_t count = projections.size(0);
     for (int side = 0; side < 2 && keep_ > 0; ++side) {
       auto& [values, places] = ends_[side];
       const auto signed_values = side == 0 ? projections : -projections;
-      const auto [high, rows] = signed_values.topk(std::min(keep_, count), 0);
-      const auto all = at::cat({values, high}), where = at::cat({places, rows + first});
+      const auto [high, found] = signed_values.topk(std::min(keep_, count), 0);
+      const auto all = at::cat({values, high}), where = at::cat({places, found + first});
       const auto [best, chosen] = all.topk(keep_, 0);
       values = best, places = where.gather(0, chosen);
     }
-    const auto inside = (sample_ >= first).logical_and(sample_ < first + count);
-    const auto rows = sample_.masked_select(inside) - first;
     sampled_.narrow(0, seen_, rows.size(0)).copy_(projections.index_select(0, rows));
     seen_ += rows.size(0);
   }
+
+  const at::Tensor& sampled() const { return sampled_; }
 
   /// @param shape [n, k] of the vectors
   void finish(const std::vector<int64_t>& shape, CorpusLayer& result) const {
@@ -98,26 +122,18 @@ class Places {
 /// Sums over tokens of one layer, in float64 on the layer's device.
 class LayerSums {
  public:
-  LayerSums(const CorpusSource& source, at::Device device, const at::Tensor& sample,
-            const CorpusStudyConfig& config)
+  LayerSums(const CorpusSource& source, const LlamaDecoder& model, at::Device device,
+            const at::Tensor& sample, const CorpusStudyConfig& config)
       : source_(source),
+        of_model_(model.layer(source.decomposition.layer)),
+        activation_(model.activation(source.decomposition.layer)),
+        sample_(sample),
         layer_(source.layer.to(at::kDouble, device)),
-        vectors_(source.decomposition.pairs.eigenvectors.to(device, at::kDouble)),
-        values_(source.decomposition.pairs.eigenvalues.to(device, at::kDouble)),
-        places_(values_.numel(), sample, config) {
-    const auto wide = [&](const at::Tensor& x) { return x.defined() ? x.to(device, at::kDouble) : x; };
-    const auto& d = source.decomposition;
-    directions_ = wide(d.directions), linear_ = wide(d.linear), constant_ = wide(d.constant),
-    shift_ = wide(d.shift);
-    if (source.gain.defined()) {
-      const auto gain = source.gain.to(device, at::kDouble);
-      before_gain_ = at::where(gain == 0, 0.0, 1 / gain);  // W and V are 0 where the gain is
-    }
-    auto output = layer_.down;
-    if (directions_.defined()) output = output.defined() ? directions_.mm(output) : directions_;
-    output_ = output;
+        forms_(source.decomposition, source.gain, device),
+        places_(forms_.values().numel(), sample, config) {
+    scales_ = forms_.scales(layer_.down);
+    const int64_t n = forms_.directions(), k = forms_.pairs();
     const auto options = at::device(device).dtype(at::kDouble);
-    const int64_t n = d.count(), k = d.pairs.k();
     outputs_ = at::zeros({2, n}, options), contributions_ = at::zeros({2, n, k}, options);
     parts_ = at::zeros({2, n, 3}, options), form_error_ = at::zeros({n}, options);
     rebuilt_ = at::zeros({3, n, k + 1}, options);
@@ -126,11 +142,10 @@ class LayerSums {
   /// @param x [tokens, d] input of the MLP behind its norm @param y [tokens, d_out] its output
   /// @param place of the first of these tokens
   void add(const at::Tensor& x, const at::Tensor& y, int64_t place) {
-    const int64_t at_once = std::max<int64_t>(1, kPartBytes / (8 * values_.numel()));
+    const int64_t at_once = std::max<int64_t>(1, kPartBytes / (8 * forms_.values().numel()));
     for (int64_t first = 0; first < x.size(0); first += at_once) {
       const int64_t count = std::min(at_once, x.size(0) - first);
-      add_part(x.narrow(0, first, count).to(at::kDouble), y.narrow(0, first, count).to(at::kDouble),
-               place + first);
+      add_part(x.narrow(0, first, count), y.narrow(0, first, count), place + first);
     }
   }
 
@@ -145,40 +160,88 @@ class LayerSums {
     std::tie(result.output_mean, result.output_std) = mean_and_std(outputs_);
     std::tie(result.contribution_mean, result.contribution_std) = mean_and_std(contributions_);
     result.part_mean = (parts_[0] / count).cpu(), result.part_square = (parts_[1] / count).cpu();
-    const auto spread = outputs_[1] - outputs_[0].square() / count;  // Σ(t − t̄)²
-    result.form_r2 = (1 - form_error_ / spread).cpu();
-    const auto sum = rebuilt_[0], squares = rebuilt_[1], products = rebuilt_[2];  // of ŷ, ŷ², ŷ·t
-    const auto t = outputs_[0].unsqueeze(1), tt = outputs_[1].unsqueeze(1);
-    result.r2 = (1 - (tt - 2 * products + squares) / spread.unsqueeze(1)).cpu();
-    const auto own = squares - sum.square() / count;
-    const auto together = products - sum * t / count;
-    // What varies by less than rounding does not vary.
-    const auto varies = own > 1e-14 * squares;
-    places_.finish(values_.sizes().vec(), result);
-    result.correlation = at::where(varies, together / (own * spread.unsqueeze(1)).sqrt(), NAN).cpu();
+    const Likeness all = {at::full_like(outputs_[0].unsqueeze(1), count),
+                          outputs_[0].unsqueeze(1),
+                          outputs_[1].unsqueeze(1),
+                          rebuilt_[0],
+                          rebuilt_[1],
+                          rebuilt_[2]};
+    result.form_r2 = (1 - form_error_ / all.spread().squeeze(1)).cpu();
+    result.r2 = all.r2().cpu(), result.correlation = all.correlation().cpu();
+    places_.finish(forms_.values().sizes().vec(), result);
+    finish_active(result);
+    if (is_surrogate()) {
+      result.sample_error = at::cat(sampled_errors_).t().to(at::kFloat).contiguous().cpu();
+      result.sample_bound = at::cat(sampled_bounds_).t().to(at::kFloat).contiguous().cpu();
+    }
     return result;
   }
 
  private:
-  void add_part(at::Tensor x, const at::Tensor& y, int64_t place) {
-    if (before_gain_.defined()) x = x * before_gain_;
-    const auto t = directions_.defined() ? y.mm(directions_.t()) : y;
-    const auto hidden = x.mm(layer_.gate.t()) * x.mm(layer_.up.t());
-    const auto quadratic = output_.defined() ? hidden.mm(output_.t()) : hidden;
-    const auto linear = linear_.defined() ? x.mm(linear_.t()) : at::zeros_like(t);
-    const auto constant = constant_.defined() ? constant_.expand_as(t) : at::zeros_like(t);
+  bool is_surrogate() const { return activation_.kind != Gate::kNone; }
+
+  /// What the forms can be wrong by at most: [rows, n]. @param x behind the norm @param line, up [rows, h] of
+  /// the surrogate
+  at::Tensor bound(const at::Tensor& x, const at::Tensor& line, const at::Tensor& up) const {
+    const auto z = gated_factors(of_model_, x).first.to(at::kDouble);
+    const auto left = (gated_product(z, at::ones_like(z), activation_) - line).abs() * up.abs();
+    return scales_.defined() ? left.mm(scales_.abs().t()) : left;
+  }
+
+  /// Over the sample, some directions at a time.
+  void finish_active(CorpusLayer& result) const {
+    const int64_t n = forms_.directions(), k = forms_.pairs(), s = sample_.size(0);
+    const auto t = at::cat(sampled_outputs_), rest = at::cat(sampled_rests_);  // [s, n]
+    const auto mean = result.output_mean.to(t.device()), std = result.output_std.to(t.device());
+    const auto projections = places_.sampled().view({s, n, k});
+    const int64_t at_once = std::max<int64_t>(1, kPartBytes / (8 * s * (k + 1)));
+    std::vector<at::Tensor> counts, r2, correlations;
+    for (int64_t first = 0; first < n; first += at_once) {
+      const auto part = [&](const at::Tensor& x, int64_t dim) {
+        return x.narrow(dim, first, std::min(at_once, n - first));
+      };
+      const auto each = part(projections, 1).to(at::kDouble).square() * part(forms_.values(), 0);
+      const auto rebuilt = cumulative(part(rest, 1), each), target = part(t, 1).unsqueeze(-1);
+      const auto active = ((part(t, 1) - part(mean, 0)).abs() > part(std, 0)).to(at::kDouble).unsqueeze(-1);
+      const auto sum = [&](const at::Tensor& x) { return (active * x).sum(0); };
+      Likeness found = {active.sum(0), sum(target),           sum(target.square()),
+                        sum(rebuilt),  sum(rebuilt.square()), sum(rebuilt * target)};
+      const auto enough = found.spread() > 0;
+      counts.push_back(found.count.squeeze(1));
+      r2.push_back(at::where(enough, found.r2(), NAN));
+      correlations.push_back(at::where(enough, found.correlation(), NAN));
+    }
+    result.active_count = at::cat(counts).to(at::kInt).cpu();
+    result.active_r2 = at::cat(r2).cpu(), result.active_correlation = at::cat(correlations).cpu();
+  }
+
+  /// @param behind_norm [tokens, d] the MLP's own input
+  void add_part(const at::Tensor& behind_norm, const at::Tensor& y, int64_t place) {
+    const auto rows = sampled_rows(sample_, place, y.size(0));
+    const auto x = forms_.inputs(behind_norm), t = forms_.outputs(y);
+    const auto gate = x.mm(layer_.gate.t()), up = x.mm(layer_.up.t()), hidden = gate * up;
+    const auto quadratic = scales_.defined() ? hidden.mm(scales_.t()) : hidden;
+    const auto linear = forms_.linear(x), constant = forms_.constant(x);
     add_moments(outputs_, t);
     add_moments(parts_, at::stack({quadratic, linear, constant}, -1));
-    form_error_ += (t - quadratic - linear - constant).square().sum(0);
+    const auto error = t - quadratic - linear - constant;
+    form_error_ += error.square().sum(0);
+    const auto sampled = [&](const at::Tensor& values) { return values.index_select(0, rows); };
+    if (is_surrogate()) {
+      const auto with = [](const at::Tensor& product, const at::Tensor& bias) {
+        return bias.defined() ? product + bias : product;
+      };
+      sampled_errors_.push_back(sampled(error).abs());
+      sampled_bounds_.push_back(bound(sampled(behind_norm), with(sampled(gate), layer_.gate_bias),
+                                      with(sampled(up), layer_.up_bias)));
+    }
 
-    const auto flat = vectors_.flatten(0, 1);
-    const auto projections = x.mm(flat.t());
-    places_.add(projections, place);
-    const auto each = projections.unflatten(1, {values_.size(0), values_.size(1)}).square() * values_;
+    const auto projections = forms_.projections(x), each = forms_.contributions(projections);
+    places_.add(projections, place, rows);
     add_moments(contributions_, each);
-    auto rest = linear + constant;
-    if (shift_.defined()) rest = rest + shift_ * x.square().sum(1, true);
-    const auto rebuilt = at::cat({rest.unsqueeze(-1), rest.unsqueeze(-1) + each.cumsum(-1)}, -1);
+    const auto rest = forms_.rest(x);
+    sampled_outputs_.push_back(sampled(t)), sampled_rests_.push_back(sampled(rest));
+    const auto rebuilt = cumulative(rest, each);
     rebuilt_[0] += rebuilt.sum(0);
     rebuilt_[1] += rebuilt.square().sum(0);
     rebuilt_[2] += (rebuilt * t.unsqueeze(-1)).sum(0);
@@ -190,29 +253,20 @@ class LayerSums {
   }
 
   const CorpusSource& source_;
+  const DecoderLayer& of_model_;
+  Activation activation_;
+  at::Tensor sample_;
   BilinearLayer layer_;
-  at::Tensor vectors_, values_;                           // [n, k, d], [n, k]
-  at::Tensor directions_, linear_, constant_, shift_;     // of the decomposition
-  at::Tensor before_gain_;                                // [d]
-  at::Tensor output_;                                     // u·P [n, h]; undefined: the identity
+  LayerForms forms_;
+  at::Tensor scales_;                                     // u·P [n, h]; undefined: the identity
   at::Tensor outputs_, contributions_, parts_, rebuilt_;  // sums, and sums of squares and of products
   at::Tensor form_error_;                                 // [n]
   Places places_;
+  std::vector<at::Tensor> sampled_outputs_, sampled_rests_, sampled_errors_, sampled_bounds_;  // [rows, n]
 };
 
-void check_fit(const CorpusSource& source, const LlamaConfig& model) {
-  const auto& d = source.decomposition;
-  const std::string where = "layer " + std::to_string(d.layer);
-  if (d.layer >= model.num_hidden_layers)
-    throw Error(ExitCode::kBadInput, {where, "a layer of the model", "none", ""});
-  require_shape(d.pairs.eigenvectors, {-1, -1, model.hidden_size}, where + ": eigenvectors");
-}
-
 /// Places of some tokens of all that are read, ascending.
-at::Tensor draw_sample(const std::vector<WindowBatch>& batches, const CorpusStudyConfig& config) {
-  int64_t tokens = 0;
-  for (const auto& windows : batches)
-    tokens += static_cast<int64_t>(windows.begins.size()) * (windows.window - 1);
+at::Tensor draw_sample(int64_t tokens, const CorpusStudyConfig& config) {
   const auto seed = derive_seed(static_cast<uint64_t>(config.seed), "corpus sample");
   const auto drawn = at::randperm(tokens, make_generator(at::kCPU, seed), at::kLong);
   return std::get<0>(drawn.narrow(0, 0, std::min(config.sample, tokens)).sort());
@@ -231,43 +285,48 @@ const FieldTable<CorpusStudyConfig>& CorpusStudyConfig::fields() {
               between(0, 1000))
           .integer("sample", &C::sample, "Tokens, drawn at random, that quantiles and histograms are of.",
                    between(2, 1e6), "tokens")
-          .integer("seed", &C::seed, "Of that sample.", at_least(0));
+          .integer("loss_tokens", &C::loss_tokens,
+                   "Tokens for the model's loss with a layer replaced by its first k eigenpairs; 0: not "
+                   "measured.",
+                   between(0, 1e9), "tokens")
+          .integer("seed", &C::seed, "Of that sample, and of intervals.", at_least(0));
   return table;
 }
 
-CorpusStudy study_corpus(LlamaDecoder& model, const TokenStream& stream, int64_t context, Packing packing,
+void check_fit(const CorpusSource& source, const LlamaConfig& model) {
+  const auto& d = source.decomposition;
+  const std::string where = "layer " + std::to_string(d.layer);
+  if (d.layer >= model.num_hidden_layers)
+    throw Error(ExitCode::kBadInput, {where, "a layer of the model", "none", ""});
+  require_shape(d.pairs.eigenvectors, {-1, -1, model.hidden_size}, where + ": eigenvectors");
+}
+
+CorpusStudy study_corpus(LlamaDecoder& model, const TextWindows& text,
                          const std::vector<CorpusSource>& sources, const CorpusStudyConfig& config) {
   const at::NoGradGuard no_grad;
   const auto device = model.parameters().front().second.device();
-  const int64_t tokens = std::min(config.tokens, stream.size());
-  const auto batches = evaluation_windows(tokens, context, std::max<int64_t>(1, kTokensAtOnce / context));
-  const auto sample = draw_sample(batches, config).to(device);
+  const auto sample = draw_sample(text.predicted(), config).to(device);
   std::vector<LayerSums> sums;
   for (const auto& source : sources) {
     check_fit(source, model.config());
-    sums.emplace_back(source, device, sample, config);
+    sums.emplace_back(source, model, device, sample, config);
   }
   CorpusStudy study;
-  study.window = context - 1;
-  ForwardOptions options;
-  options.mlp_hook = [&](int64_t layer, const at::Tensor& x, const at::Tensor& y) {
-    for (size_t i = 0; i < sources.size(); ++i) {
-      if (sources[i].decomposition.layer == layer)
-        sums[i].add(x.flatten(0, 1), y.flatten(0, 1), study.tokens);
-    }
-    return y;
-  };
+  study.window = text.context - 1;
+  study.sample = sample.to(at::kCPU, at::kInt);
   std::vector<at::Tensor> ids;
-  Progress progress("corpus", tokens, "tokens");
-  for (const auto& windows : batches) {
-    if (stop_requested()) throw Stopped{};
-    const auto batch = make_batch(stream, windows.begins, windows.window);
-    if (packing == Packing::kDocuments) options.document_starts = batch.document_starts;
+  text.each("corpus", [&](const TokenBatch& batch, ForwardOptions options) {
+    options.mlp_hook = [&](int64_t layer, const at::Tensor& x, const at::Tensor& y) {
+      for (size_t i = 0; i < sources.size(); ++i) {
+        if (sources[i].decomposition.layer == layer)
+          sums[i].add(x.flatten(0, 1), y.flatten(0, 1), study.tokens);
+      }
+      return y;
+    };
     model.final_states(batch.inputs.to(device), options);
     study.tokens += batch.inputs.numel();
     ids.push_back(batch.inputs.flatten().to(at::kInt));
-    progress.advance(static_cast<int64_t>(windows.begins.size()) * windows.window);
-  }
+  });
   study.ids = at::cat(ids);
   for (const auto& of_layer : sums) study.layers.push_back(of_layer.finish(study.tokens));
   return study;
@@ -276,9 +335,10 @@ CorpusStudy study_corpus(LlamaDecoder& model, const TokenStream& stream, int64_t
 /// Contributions, their sums over eigenpairs, and temporaries of these.
 int64_t corpus_study_bytes() { return 6 * kPartBytes; }
 
-/// The sample's projections, sorted with their ranks at the end; the ends' values and places.
-int64_t corpus_layer_bytes(int64_t vectors, const CorpusStudyConfig& config) {
-  return vectors * (config.sample * (4 + 3 * 8) + config.contexts * 2 * 16);
+/// The sample's projections, sorted with their ranks at the end; the ends' values and places; what the sample
+/// has of each direction.
+int64_t corpus_layer_bytes(int64_t directions, int64_t k, const CorpusStudyConfig& config) {
+  return directions * (k * (config.sample * (4 + 3 * 8) + config.contexts * 2 * 16) + config.sample * 8 * 8);
 }
 
 Json summarize_corpus(const CorpusLayer& layer) {
@@ -288,23 +348,36 @@ Json summarize_corpus(const CorpusLayer& layer) {
     const double found = values.nanmean().item<double>();
     return std::isnan(found) ? Json() : Json(found);
   };
-  Json r2 = Json::array(), correlation = Json::array();
-  for (int64_t k = 0; k < layer.r2.size(1); ++k) {
-    r2.push_back(mean(layer.r2.select(1, k)));
-    correlation.push_back(mean(layer.correlation.select(1, k)));
-  }
+  const auto by_k = [&](const at::Tensor& values) {
+    Json means = Json::array();
+    for (const auto& of_k : values.unbind(1)) means.push_back(mean(of_k));
+    return means;
+  };
+  const auto in_spreads = [&](const at::Tensor& values) {  // [n, s]
+    const auto middle = std::get<0>(values.to(at::kDouble).median(1));
+    return mean(at::where(layer.output_std > 0, middle / layer.output_std, NAN));
+  };
+  Json surrogate;
+  if (layer.sample_bound.defined())
+    surrogate = {{"error", in_spreads(layer.sample_error)}, {"bound", in_spreads(layer.sample_bound)}};
+  const auto sampled = static_cast<double>(layer.counts[0][0].sum().item<int64_t>());
   return {{"layer", layer.layer},
           {"directions", layer.r2.size(0)},
           {"quadratic", share(0)},
           {"linear", share(1)},
           {"constant", share(2)},
           {"form_r2", mean(layer.form_r2)},
-          {"r2", r2},
-          {"correlation", correlation}};
+          {"r2", by_k(layer.r2)},
+          {"correlation", by_k(layer.correlation)},
+          {"active",
+           {{"share", layer.active_count.to(at::kDouble).mean().item<double>() / sampled},
+            {"r2", by_k(layer.active_r2)},
+            {"correlation", by_k(layer.active_correlation)}}},
+          {"surrogate", surrogate}};
 }
 
 void write_corpus_study(const std::filesystem::path& directory, const CorpusStudy& study) {
-  NamedTensors tensors = {{"tokens", study.ids}};
+  NamedTensors tensors = {{"tokens", study.ids}, {"sample", study.sample}};
   Json layers = Json::array();
   for (const auto& layer : study.layers) {
     layers.push_back(summarize_corpus(layer));
@@ -324,8 +397,13 @@ void write_corpus_study(const std::filesystem::path& directory, const CorpusStud
              {"quantiles.places", layer.quantile_places},
              {"quantiles.projections", layer.quantile_projections},
              {"histogram.edges", layer.edges},
-             {"histogram.counts", layer.counts}})
-      tensors.emplace_back(prefix + name, tensor.contiguous());
+             {"histogram.counts", layer.counts},
+             {"active.count", layer.active_count},
+             {"active.r2", layer.active_r2},
+             {"active.correlation", layer.active_correlation},
+             {"surrogate.error", layer.sample_error},
+             {"surrogate.bound", layer.sample_bound}})
+      if (tensor.defined()) tensors.emplace_back(prefix + name, tensor.contiguous());
   }
   write_safetensors(directory / "corpus.safetensors", tensors,
                     {{"format", "bilens-corpus"}, {"format_version", "1"}});
@@ -336,6 +414,7 @@ void write_corpus_study(const std::filesystem::path& directory, const CorpusStud
                                                      {"window", study.window},
                                                      {"quantiles", kCorpusQuantiles},
                                                      {"vocabulary", study.names},
+                                                     {"losses", study.losses},
                                                      {"layers", layers}}));
 }
 

@@ -8,6 +8,7 @@
 #include "bilens/core/progress.h"
 #include "bilens/core/stop.h"
 #include "bilens/data/token_windows.h"
+#include "bilens/train/document_sums.h"
 
 namespace bilens {
 
@@ -33,30 +34,6 @@ struct LayerSums {
   }
 };
 
-/// Adds up what belongs to each document.
-class DocumentSums {
- public:
-  explicit DocumentSums(const TokenStream& stream)
-      : starts_(at::tensor(stream.starts, at::kLong)), sums_(at::zeros({3, starts_.size(0)}, at::kDouble)) {}
-
-  /// Losses [rows, window − 1] of windows that begin at these places of the stream.
-  void add(const std::vector<int64_t>& begins, const at::Tensor& losses, const at::Tensor& teacher_losses) {
-    const auto places = at::tensor(begins, at::kLong).unsqueeze(1) + at::arange(1, losses.size(1) + 1);
-    const auto document = at::searchsorted(starts_, places, /*out_int32=*/false, /*right=*/true).sub(1);
-    const auto values = at::stack({at::ones_like(losses), losses, teacher_losses}).to(at::kCPU, at::kDouble);
-    sums_.index_add_(1, document.flatten(), values.flatten(1));
-  }
-
-  void store(TextComparison& result) const {
-    result.document_tokens = sums_[0].to(at::kLong);
-    result.document_losses = sums_[1];
-    result.document_teacher_losses = sums_[2];
-  }
-
- private:
-  at::Tensor starts_, sums_;  // sums_: tokens, losses, teacher's losses [3, documents]
-};
-
 }  // namespace
 
 TextComparison compare_text(LlamaDecoder& model, LlamaDecoder& teacher, const TokenStream& stream,
@@ -67,7 +44,7 @@ TextComparison compare_text(LlamaDecoder& model, LlamaDecoder& teacher, const To
   const int64_t at_once = std::max<int64_t>(1, kLogitsAtOnce / (context * model.config().vocab_size));
   TextComparison result;
   std::vector<LayerSums> sums(static_cast<size_t>(layers));
-  DocumentSums documents(stream);
+  DocumentSums documents(stream, 2);
   double divergence = 0;
   int64_t agreeing = 0;
   Progress progress("compare with the teacher", stream.size(), "tokens");
@@ -81,7 +58,7 @@ TextComparison compare_text(LlamaDecoder& model, LlamaDecoder& teacher, const To
     const auto logs = model.logits(model.final_states(tokens, keep_states)).log_softmax(-1);
     const auto teacher_logs = teacher.logits(teacher.final_states(tokens, keep_taught)).log_softmax(-1);
     const auto loss_of = [&](const at::Tensor& log) { return log.gather(-1, targets).squeeze(-1).neg(); };
-    documents.add(windows.begins, loss_of(logs), loss_of(teacher_logs));
+    documents.add(windows.begins, {loss_of(logs), loss_of(teacher_logs)});
     divergence += (teacher_logs.exp() * (teacher_logs - logs)).sum(at::kDouble).item<double>();
     agreeing += logs.argmax(-1).eq(teacher_logs.argmax(-1)).sum().item<int64_t>();
     // The last of the states is behind the final norm: of the last layer's output that is what counts.
@@ -89,7 +66,8 @@ TextComparison compare_text(LlamaDecoder& model, LlamaDecoder& teacher, const To
     result.tokens += targets.numel();
     progress.advance(static_cast<int64_t>(windows.begins.size()) * windows.window);
   }
-  documents.store(result);
+  result.document_tokens = documents.tokens();
+  result.document_losses = documents.sums()[0], result.document_teacher_losses = documents.sums()[1];
   const auto count = static_cast<double>(result.tokens);
   result.loss = result.document_losses.sum().item<double>() / count;
   result.teacher_loss = result.document_teacher_losses.sum().item<double>() / count;

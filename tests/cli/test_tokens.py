@@ -406,6 +406,34 @@ class Corpus(Tokens):
         found = self.decompose(*self.flags, "--set", "surrogate=half", "--set", "data=" + json.dumps(data), model=self.folder / "gated")
         self.assertLess(found["results"][0]["layers"][1]["corpus"]["form_r2"], 0.999)
 
+    def test_lines_fitted_on_text_stand_for_a_gated_layer(self):
+        gated = self.folder / "gated"
+        write_llama(gated, act="silu")
+        data = {"dataset": "tokens", "path": str(self.text), "context": 16, "packing": "plain"}
+        flags = (*self.flags, "--set", "data=" + json.dumps(data), "--set", "corpus.tokens=200", "--set", "corpus.sample=50")
+        summaries = {}
+        for kind in ("half", "calibrated"):
+            found = self.decompose(*flags, "--set", f"surrogate={kind}", model=gated)["results"][0]
+            summaries[kind] = found["layers"][1]["corpus"]
+            tensors = load_file(self.out / "corpus.safetensors")
+            error, bound = tensors["layer_1.surrogate.error"], tensors["layer_1.surrogate.bound"]
+            self.assertEqual(error.shape, bound.shape)
+            self.assertEqual(error.shape[1], 50)
+            self.assertTrue((error <= bound * (1 + 1e-4) + 1e-9).all())
+            self.assertGreater(error.max(), 0)
+            self.assertLessEqual(summaries[kind]["surrogate"]["error"], summaries[kind]["surrogate"]["bound"])
+        self.assertGreater(summaries["calibrated"]["form_r2"], summaries["half"]["form_r2"])
+        about = self.description()["surrogate"]
+        self.assertEqual((about["kind"], about["tokens"], about["first_token"]), ("calibrated", 200, 200))
+        self.assertEqual([layer["layer"] for layer in about["layers"]], [0, 1, 2])
+        self.assertIn("not the layer", about["meaning"])
+        self.assertIn("lower corpus.tokens", self.message(*flags, "--set", "surrogate=calibrated", "--set", "corpus.tokens=201", model=gated, expect=3))
+        done = run("decompose", gated, "--minus", gated, "--out", self.folder / "m", "--set", "surrogate=calibrated")
+        self.assertIn("with --minus", self.check(done, 2).stderr)
+        # A bilinear model needs nothing in the place of its layers.
+        write_llama(self.model)
+        self.assertIsNone(self.decompose(*flags, "--set", "surrogate=calibrated")["results"][0]["surrogate"])
+
     def test_bad_input(self):
         write_llama(self.model)
         self.assertIn("--data text:stories.txt.gz", self.message(*self.flags))

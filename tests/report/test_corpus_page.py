@@ -54,6 +54,9 @@ class CorpusPage(InBrowser):
                 self.assertAlmostEqual(float(text.rstrip("%")) / 100, found[part], delta=1e-3)
             for text, value in zip(row[5:8], (found["form_r2"], found["r2"][-1], found["correlation"][-1])):
                 self.assertAlmostEqual(float(text.replace("−", "-")), value, delta=1e-3)
+            self.assertAlmostEqual(float(row[9].replace("−", "-")), found["active"]["r2"][-1], delta=1e-3)
+            self.assertAlmostEqual(float(row[10].rstrip("%")) / 100, found["active"]["share"], delta=1e-3)
+            self.assertEqual(len(row), 11)  # nothing of surrogates
         self.assertIn(f"{self.layers[0]['corpus']['tokens']} tokens", self.text("#corpus-1"))
 
     def test_a_line_a_layer_over_the_eigenpairs_kept(self):
@@ -62,15 +65,36 @@ class CorpusPage(InBrowser):
         self.assertEqual(len(titles), 3 * 5)
         self.assertTrue(titles[0].startswith("layer 0, k = 0: "), titles[0])
 
+    def test_a_surrogate_says_how_far_it_is_off(self):
+        write_llama(self.folder / "gated", act="silu")
+        data = {"dataset": "tokens", "path": str(self.folder / "tokens.bin"), "context": 16, "packing": "plain"}
+        flags = ("--set", "k=2", "--set", 'analyses=["corpus"]', "--set", "corpus.tokens=200", "--set", "surrogate=calibrated",
+                 "--set", "corpus.loss_tokens=64", "--set", "data=" + json.dumps(data))
+        done = run("decompose", self.folder / "gated", "--out", self.folder / "surrogate", "--json", *flags)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        layer = json.loads(done.stdout)["results"][0]["layers"][0]["corpus"]
+        found = layer["surrogate"]
+        self.assertEqual(run("report", self.folder / "surrogate", "--out", self.folder / "surrogate.html").returncode, 0)
+        self.visit(self.folder / "surrogate.html")
+        cells = self.ask("[...document.querySelector('#corpus-1 tbody tr').cells].map((cell) => cell.textContent)")
+        np.testing.assert_allclose([float(cell) for cell in cells[11:]], [found["error"], found["bound"]], atol=1e-3)
+        self.assertIn("stand for gated ones", self.text("#corpus-1"))
+        *_, losses = self.ask("[...document.querySelectorAll('#corpus-1 figure')].map((figure) => [...figure.querySelectorAll('circle title')].map((title) => title.textContent))")
+        self.assertEqual(len(losses), 3 * 3)  # k of 0, 1, 2 in three layers
+        shown = [float(text.split(": ")[1].replace("−", "-")) for text in losses[:3]]
+        np.testing.assert_allclose(shown, [interval["mean"] for interval in layer["losses"]["change"]], rtol=0.06, atol=1e-3)
 
     def test_an_eigenvector_shows_where_its_projection_is_largest(self):
         self.visit(self.page)
         out, (layer, *_) = self.folder / "decomposition", self.layers
         tensors = load_file(out / "corpus.safetensors")
         places, projections = tensors["layer_0.contexts.places"][0, 0], tensors["layer_0.contexts.projections"][0, 0]
-        self.assertEqual(self.texts(".contexts mark"), [f"#{token}" for token in tensors["tokens"][places[places >= 0]]])
-        shown = [float(text.replace("−", "-")) for text in self.texts(".contexts .number")]
+        self.assertEqual(self.texts("ol.contexts mark"), [f"#{token}" for token in tensors["tokens"][places[places >= 0]]])
+        shown = [float(text.replace("−", "-")) for text in self.texts("ol.contexts .number")]
         np.testing.assert_allclose(shown, projections[places >= 0], rtol=0.06)  # two digits
+        quantiles = [float(text.replace("−", "-")) for text in self.texts("ul.contexts .number")]
+        np.testing.assert_allclose(quantiles, tensors["layer_0.quantiles.projections"][0, 0], rtol=0.06, atol=1e-3)
+        self.assertEqual(self.texts(".quantile"), ["1%", "5%", "25%", "50%", "75%", "95%", "99%"])
         # What stands before is of the same window.
         window = json.loads((out / "corpus.json").read_text())["window"]
         first = int(places[0, 0])

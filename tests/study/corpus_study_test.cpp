@@ -5,77 +5,17 @@
 
 #include <cmath>
 
-#include "bilens/analysis/interaction.h"
 #include "bilens/io/safetensors.h"
-#include "bilens/tensor/random.h"
+#include "bilens/nn/gated_product.h"
+#include "bilens/study/activation_lines.h"
 #include "catch.h"
+#include "random_llama.h"
 #include "temporary_folder.h"
 
 namespace bilens {
 namespace {
 
-constexpr int64_t kTokens = 300, kContext = 32;
-
-LlamaConfig config_of(Gate gate) {
-  LlamaConfig config;
-  config.vocab_size = 19, config.hidden_size = 8, config.intermediate_size = 12;
-  config.num_hidden_layers = 2, config.num_attention_heads = 2, config.num_key_value_heads = 1,
-  config.head_dim = 4;
-  config.max_position_embeddings = 64;
-  config.hidden_act = gate, config.mlp_bias = true, config.initializer_range = 0.5;
-  return config;
-}
-
-/// With biases and gains that are not those of a new model; one gain is 0.
-LlamaDecoder random_model(Gate gate) {
-  LlamaDecoder model(config_of(gate), at::kCPU, 3);
-  const at::NoGradGuard no_grad;
-  uint64_t seed = 7;
-  for (const auto& [name, parameter] : model.parameters()) {
-    if (parameter.dim() == 1)
-      at::Tensor(parameter).add_(
-          at::randn(parameter.sizes(), make_generator(at::kCPU, seed++), at::TensorOptions()), 0.3);
-    if (name.ends_with("layers.1.post_attention_layernorm.weight")) parameter[2].zero_();
-  }
-  return model;
-}
-
-TokenStream random_stream() {
-  const auto ids =
-      at::randint(2, 19, {kTokens}, make_generator(at::kCPU, 5), at::TensorOptions().dtype(at::kLong));
-  return {ids.to(at::kUInt16), {0, 40, 111}};
-}
-
-/// Layer 1, its gain folded in, half the gate where it is not bilinear, with its first k eigenpairs.
-struct Decomposed {
-  BilinearLayer layer;
-  LayerDecomposition decomposition;
-  at::Tensor gain;
-};
-
-Decomposed decompose(const LlamaDecoder& model, int64_t k, bool directed) {
-  std::map<std::string, at::Tensor> weights;
-  for (const auto& [name, parameter] : model.parameters()) weights[name] = parameter.detach();
-  const auto of = [&](const std::string& name) { return weights.at("model.layers.1." + name); };
-  const double half = model.config().hidden_act == Gate::kNone ? 1.0 : 0.5;
-  Decomposed result;
-  result.gain = of("post_attention_layernorm.weight");
-  result.layer.gate = of("mlp.gate_proj.weight") * result.gain * half;
-  result.layer.up = of("mlp.up_proj.weight") * result.gain;
-  result.layer.down = of("mlp.down_proj.weight");
-  result.layer.gate_bias = of("mlp.gate_proj.bias") * half;
-  result.layer.up_bias = of("mlp.up_proj.bias"), result.layer.down_bias = of("mlp.down_proj.bias");
-  auto& d = result.decomposition;
-  d.layer = 1, d.d_in = 8, d.d_hidden = 12, d.d_out = 8;
-  if (directed) d.directions = at::randn({3, 8}, make_generator(at::kCPU, 8), at::TensorOptions());
-  EigenConfig eigen;
-  eigen.k = k, eigen.dtype = at::kDouble;
-  const auto u = directed ? d.directions.to(at::kDouble) : at::Tensor();
-  d.pairs = solve_eigen({result.layer, {}, u}, at::kCPU, eigen);
-  const InteractionOperator form(result.layer.to(at::kDouble, at::kCPU), u, {});
-  d.linear = form.linear(), d.constant = form.constant();
-  return result;
-}
+using namespace test;  // random_llama.h
 
 /// Inputs of layer 1's MLP before the gain, and its outputs along the directions, float64.
 std::pair<at::Tensor, at::Tensor> seen(LlamaDecoder& model, const TokenStream& stream, const Decomposed& of) {
@@ -101,17 +41,13 @@ std::pair<at::Tensor, at::Tensor> seen(LlamaDecoder& model, const TokenStream& s
 
 CorpusLayer study(LlamaDecoder& model, const TokenStream& stream, const Decomposed& of) {
   const at::NoGradGuard no_grad;
-  const auto all = study_corpus(model, stream, kContext, Packing::kPlain,
-                                {{of.decomposition, of.layer, of.gain}}, {kTokens});
+  const auto all = study_corpus(model, text_of(stream), {{of.decomposition, of.layer, of.gain}}, {kTokens});
   // Nine windows of 32 and one of 12, each without its last token.
   CHECK(all.tokens == kTokens - 10);
   return all.layers.at(0);
 }
 
 double worst(const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().max().item<double>(); }
-
-// The model is float32, of numbers up to some 10 behind a norm: 1e-5 of the outputs' size.
-constexpr double kFloat32 = 2e-5;
 
 TEST_CASE("with all eigenpairs a bilinear layer's outputs on text are rebuilt, by directions or axes") {
   const bool directed = GENERATE(true, false);
@@ -166,6 +102,84 @@ TEST_CASE("contributions, parts and what k eigenpairs explain are those computed
   if (gate == Gate::kSilu) CHECK(found.form_r2.max().item<double>() < 0.999);  // it is not the layer
 }
 
+TEST_CASE("what holds over active tokens is computed from those alone") {
+  auto model = random_model(Gate::kSilu);
+  const auto stream = random_stream();
+  const auto of = decompose(model, 3, true);
+  const auto found = study(model, stream, of);  // the sample is everything
+  const at::NoGradGuard no_grad;
+  const auto [x, t] = seen(model, stream, of);
+  const auto& d = of.decomposition;
+  for (int64_t u = 0; u < 3; ++u) {
+    const auto target = t.select(1, u);
+    const auto active = ((target - target.mean()).abs() > target.std(0, false)).nonzero().squeeze(1);
+    REQUIRE(found.active_count[u].item<int64_t>() == active.size(0));
+    REQUIRE(active.size(0) > 20);
+    const auto seen_target = target.index_select(0, active), seen_x = x.index_select(0, active);
+    for (int64_t k = 0; k <= 3; ++k) {
+      const auto p = seen_x.mm(d.pairs.eigenvectors[u].narrow(0, 0, k).t());
+      const auto rebuilt =
+          seen_x.mv(d.linear[u]) + d.constant[u] + p.square().mv(d.pairs.eigenvalues[u].narrow(0, 0, k));
+      const auto r2 =
+          1 - (seen_target - rebuilt).square().sum() / (seen_target - seen_target.mean()).square().sum();
+      CHECK(std::abs(found.active_r2[u][k].item<double>() - r2.item<double>()) <
+            kFloat32 * std::max(1.0, std::abs(r2.item<double>())));
+      CHECK(std::abs(found.active_correlation[u][k].item<double>() -
+                     at::corrcoef(at::stack({rebuilt, seen_target}))[0][1].item<double>()) < kFloat32);
+    }
+  }
+}
+
+TEST_CASE("a surrogate's error stays below its bound, token by token; a bilinear model has neither") {
+  const auto stream = random_stream();
+  auto bilinear = random_model(Gate::kNone);
+  CHECK(!study(bilinear, stream, decompose(bilinear, 2, true)).sample_bound.defined());
+  const Gate gate = GENERATE(Gate::kSilu, Gate::kGelu, Gate::kRelu);
+  const bool directed = GENERATE(true, false);
+  auto model = random_model(gate);
+  const auto of = decompose(model, 2, directed);
+  const auto found = study(model, stream, of);
+  const at::NoGradGuard no_grad;
+  const auto [x, t] = seen(model, stream, of);
+  const auto layer = of.layer.to(at::kDouble, at::kCPU);
+  const auto u = directed ? of.decomposition.directions.to(at::kDouble) : at::eye(8, at::kDouble);
+  const auto line = x.mm(layer.gate.t()) + layer.gate_bias, v = x.mm(layer.up.t()) + layer.up_bias;
+  const auto f = gated_product(2 * line, at::ones_like(line), gate);  // the gate was halved
+  const auto bound = ((f - line).abs() * v.abs()).mm(u.mm(layer.down).abs().t()).t();
+  const auto error = (t - layer.forward(x).mm(u.t())).abs().t();
+  const double size = bound.max().item<double>();
+  CHECK(worst(found.sample_bound, bound) < kFloat32 * size);
+  CHECK(worst(found.sample_error, error) < kFloat32 * size);
+  CHECK((found.sample_error <= found.sample_bound + kFloat32 * size).all().item<bool>());
+  CHECK(found.sample_error.max().item<double>() > 0.05 * size);  // the bound is not out of all proportion
+}
+
+TEST_CASE("the lines that stand for activations are the least-squares ones, on the text named alone") {
+  auto model = random_model(Gate::kSilu);
+  const auto stream = random_stream();
+  const at::NoGradGuard no_grad;
+  constexpr int64_t kFirst = 2 * kContext;  // windows lie as in the whole text
+  const auto fits =
+      fit_activation_lines(model, {stream, kFirst, kTokens - kFirst, kContext, Packing::kPlain});
+  REQUIRE(fits.size() == 2);
+  const auto of = decompose(model, 1, true);
+  const auto x =
+      seen(model, stream, of).first.narrow(0, 2 * (kContext - 1), kTokens - 10 - 2 * (kContext - 1));
+  const auto layer = of.layer.to(at::kDouble, at::kCPU);
+  const auto z = 2 * (x.mm(layer.gate.t()) + layer.gate_bias), v = x.mm(layer.up.t()) + layer.up_bias;
+  const auto f = z * z.sigmoid();
+  for (int64_t j = 0; j < 12; ++j) {
+    // Rows times |v|: weighted by its square.
+    const auto weight = v.select(1, j).abs().unsqueeze(1);
+    const auto columns = at::stack({z.select(1, j), at::ones_like(z.select(1, j))}, 1) * weight;
+    const auto line = std::get<0>(at::linalg_lstsq(columns, f.select(1, j).unsqueeze(1) * weight));
+    CHECK(std::abs(fits[1].slope[j].item<double>() - line[0][0].item<double>()) < 1e-4);
+    CHECK(std::abs(fits[1].offset[j].item<double>() - line[1][0].item<double>()) < 1e-4);
+  }
+  auto bilinear = random_model(Gate::kNone);
+  CHECK_THROWS_AS(fit_activation_lines(bilinear, text_of(stream)), std::invalid_argument);
+}
+
 TEST_CASE("contexts are the extremes of each sign, quantiles and histogram those of the sample") {
   auto model = random_model(Gate::kNone);
   const auto stream = random_stream();
@@ -173,8 +187,7 @@ TEST_CASE("contexts are the extremes of each sign, quantiles and histogram those
   const at::NoGradGuard no_grad;
   CorpusStudyConfig config;
   config.tokens = kTokens, config.contexts = 5;  // the sample is everything
-  const auto all =
-      study_corpus(model, stream, kContext, Packing::kPlain, {{of.decomposition, of.layer, of.gain}}, config);
+  const auto all = study_corpus(model, text_of(stream), {{of.decomposition, of.layer, of.gain}}, config);
   const auto& found = all.layers.at(0);
   const auto x = seen(model, stream, of).first;
   CHECK(all.window == kContext - 1);
@@ -205,8 +218,7 @@ TEST_CASE("contexts are the extremes of each sign, quantiles and histogram those
   }
   config.sample = 50, config.seed = 3;
   const auto study_again = [&] {
-    return study_corpus(model, stream, kContext, Packing::kPlain, {{of.decomposition, of.layer, of.gain}},
-                        config);
+    return study_corpus(model, text_of(stream), {{of.decomposition, of.layer, of.gain}}, config);
   };
   CHECK(study_again().layers[0].counts.sum().item<int64_t>() == 9 * 50);
   CHECK(study_again().layers[0].quantile_places.equal(study_again().layers[0].quantile_places));
@@ -220,7 +232,8 @@ TEST_CASE("where fewer tokens than asked for lie on a side, the rest is marked")
   const at::NoGradGuard no_grad;
   CorpusStudyConfig config;
   config.tokens = 4, config.contexts = 20;
-  const auto found = study_corpus(model, random_stream(), kContext, Packing::kPlain,
+  const auto stream = random_stream();
+  const auto found = study_corpus(model, {stream, 0, 4, kContext, Packing::kPlain},
                                   {{of.decomposition, of.layer, of.gain}}, config)
                          .layers.at(0);
   const auto there = (found.context_places >= 0).sum(-1);  // [n, k, 2]
@@ -241,12 +254,16 @@ TEST_CASE("what is written opens again, with its shapes") {
   const test::TemporaryFolder folder;
   auto model = random_model(Gate::kNone);
   const auto of = decompose(model, 3, true);
+  const auto stream = random_stream();
   const at::NoGradGuard no_grad;
-  const auto all = study_corpus(model, random_stream(), kContext, Packing::kDocuments,
+  const auto all = study_corpus(model, {stream, 0, 100, kContext, Packing::kDocuments},
                                 {{of.decomposition, of.layer, of.gain}}, {100});
   write_corpus_study(folder.path(), all);
   const SafetensorsFile file(folder / "corpus.safetensors");
   CHECK(file.tensor("layer_1.r2").sizes() == at::IntArrayRef({3, 4}));
+  CHECK(file.tensor("layer_1.active.r2").sizes() == at::IntArrayRef({3, 4}));
+  CHECK(file.tensor("sample").equal(all.sample));
+  CHECK(file.tensors().count("layer_1.surrogate.bound") == 0);
   CHECK(file.tensor("layer_1.contribution_mean").equal(all.layers[0].contribution_mean));
   CHECK(all.tokens == 100 - 4);
 }

@@ -19,9 +19,10 @@ at::ScalarType id_type(int64_t vocabulary);
 
 /// Rows of tokens to predict the next one of.
 struct TokenBatch {
-  at::Tensor inputs;           // int64 [batch, length]
-  at::Tensor targets;          // int64 [batch, length]: the token after each input
-  at::Tensor document_starts;  // int64 [batch, length]: where in its row each input's document begins
+  at::Tensor inputs;            // int64 [batch, length]
+  at::Tensor targets;           // int64 [batch, length]: the token after each input
+  at::Tensor document_starts;   // int64 [batch, length]: where in its row each input's document begins
+  std::vector<int64_t> begins;  // where in the stream each row begins
 };
 
 /// Tokens begin ... begin + window − 1 for each of `begins`: all but the last as inputs, all but the first as

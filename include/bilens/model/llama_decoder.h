@@ -69,6 +69,12 @@ class LlamaDecoder {
   /// the weights' own at first. Float32 weights with bfloat16 products are mixed precision.
   void compute_in(at::ScalarType dtype) { dtype_ = dtype; }
 
+  /// Weights and activation of a layer as they are now.
+  const DecoderLayer& layer(int64_t index) const { return layers_.at(static_cast<size_t>(index)); }
+  Activation activation(int64_t layer) const {
+    return {config_.hidden_act, betas_.at(static_cast<size_t>(layer))};
+  }
+
   /// β of each layer's SiLU_β, at first 1; towards 0 the MLPs become bilinear, f(z) → z/2. Only for
   /// hidden_act "silu".
   void set_betas(std::vector<double> betas);

@@ -21,8 +21,9 @@ struct WeightMap {
 
 /// What stands for a gated layer P(f(Wx + b) ⊙ (Vx + c)) that is no bilinear one.
 enum class Surrogate {
-  kNone,  // nothing: such a layer is refused
-  kHalf   // P(½(Wx + b) ⊙ (Vx + c)): SiLU, GELU and ReLU are z/2 and a rest that is even in z
+  kNone,       // nothing: such a layer is refused
+  kHalf,       // P(½(Wx + b) ⊙ (Vx + c)): SiLU, GELU and ReLU are z/2 and a rest that is even in z
+  kCalibrated  // P((a(Wx + b) + o) ⊙ (Vx + c)): the line nearest to each unit's activation on text
 };
 
 /// How a model's layers are to be read.
@@ -54,7 +55,8 @@ struct LayerSource {
 /// Reads a model directory or a weight file: what `weights` names; else an image classifier, ours or the
 /// papers', by its config.json; else every gated MLP of a known format (io/weight_names.h). With `fold_norm`
 /// the gain of an RMSNorm in front of an MLP goes into W and V, and its input is the normed one before the
-/// gain. `vocabulary` is left empty.
+/// gain. `vocabulary` is left empty, and layers whose surrogate is to be calibrated (run/surrogate.h) are as
+/// they are stored.
 /// @throws Error(kBadInput): no such layers, a gate that is not bilinear and has no surrogate, shapes that do
 /// not fit
 LayerSource load_layers(const std::filesystem::path& path, const LayerSourceConfig& config = {});

@@ -6,16 +6,16 @@
 #include "bilens/analysis/bilinear_layer.h"
 #include "bilens/analysis/layer_decomposition.h"
 #include "bilens/core/fields.h"
-#include "bilens/data/text_data.h"
-#include "bilens/model/llama_decoder.h"
+#include "bilens/study/text_windows.h"
 
 namespace bilens {
 
 struct CorpusStudyConfig {
   int64_t tokens = 50000;
-  int64_t contexts = 8;   // of each sign of an eigenvector's projection
-  int64_t sample = 2000;  // tokens that quantiles and histograms are of
-  int64_t seed = 0;       // of that sample
+  int64_t contexts = 8;     // of each sign of an eigenvector's projection
+  int64_t sample = 2000;    // tokens that quantiles and histograms are of
+  int64_t loss_tokens = 0;  // read for losses with a layer truncated
+  int64_t seed = 0;         // of the sample and of intervals
 
   static const FieldTable<CorpusStudyConfig>& fields();
 };
@@ -37,6 +37,14 @@ struct CorpusLayer {
   /// The same at kCorpusQuantiles of p among the sample's tokens, [n, k, 7]; and how often p falls between
   /// `edges` [n, k, 25] there, int32 [n, k, 24].
   at::Tensor quantile_places, quantile_projections, edges, counts;
+  /// Correlation and R² over the sample's active tokens alone, whose u·y is more than output_std from
+  /// output_mean; and how many these are, int32 [n].
+  at::Tensor active_correlation, active_r2, active_count;
+
+  /// Of a surrogate, for the sample's tokens, float32 [n, s]: how far the form is from u·y, and for that
+  /// token what it can be at most, Σ_j |(uP)_j| |f(z_j) − ẑ_j| |v_j| with z = Wx + b, v = Vx + c and ẑ what
+  /// stands for f(z). Undefined for a bilinear model.
+  at::Tensor sample_error, sample_bound;
 };
 
 constexpr double kCorpusQuantiles[] = {0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99};
@@ -46,7 +54,9 @@ struct CorpusStudy {
   int64_t tokens = 0;
   int64_t window = 0;              // tokens in a row that see each other; the last one may be shorter
   at::Tensor ids;                  // int32 [tokens]
+  at::Tensor sample;               // int32 [s], places in ids, ascending
   std::vector<std::string> names;  // of all tokens, by id
+  Json losses;                     // of truncated layers (text_truncation.h), or null
   std::vector<CorpusLayer> layers;
 };
 
@@ -58,18 +68,23 @@ struct CorpusSource {
   at::Tensor gain;
 };
 
-/// Runs the model over windows of `context` tokens from the stream's start and measures what its layers'
-/// eigenpairs contribute. Memory beside the model: corpus_study_bytes() once, corpus_layer_bytes() a layer.
+/// @throws Error(kBadInput) unless the model has the layer, of that width
+void check_fit(const CorpusSource& source, const LlamaConfig& model);
+
+/// Runs the model over a text, of which config.tokens are given, and measures what its layers' eigenpairs
+/// contribute. Memory beside the model: corpus_study_bytes() once, corpus_layer_bytes() a layer.
 /// @throws Error(kBadInput) when layers and model do not fit; Stopped
-CorpusStudy study_corpus(LlamaDecoder& model, const TokenStream& stream, int64_t context, Packing packing,
+CorpusStudy study_corpus(LlamaDecoder& model, const TextWindows& text,
                          const std::vector<CorpusSource>& sources, const CorpusStudyConfig& config);
 
 int64_t corpus_study_bytes();
-/// @param vectors of the layer: directions times eigenpairs
-int64_t corpus_layer_bytes(int64_t vectors, const CorpusStudyConfig& config);
+/// @param directions of the layer @param k eigenpairs of each
+int64_t corpus_layer_bytes(int64_t directions, int64_t k, const CorpusStudyConfig& config);
 
 /// A layer in a few numbers, means over its directions (null where none has a value): {"layer", "directions",
-/// "quadratic", "linear", "constant": shares of the mean squares, "form_r2", "r2", "correlation": [k + 1]}.
+/// "quadratic", "linear", "constant": shares of the mean squares, "form_r2", "r2", "correlation": [k + 1],
+/// "active": {"share" of the sample, "r2", "correlation"}, "surrogate": null or {"error", "bound": medians
+/// over tokens, in output_std}}.
 Json summarize_corpus(const CorpusLayer& layer);
 
 /// Writes corpus.json, with these summaries, and corpus.safetensors (docs/formats.md).

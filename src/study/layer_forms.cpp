@@ -1,0 +1,63 @@
+#include "layer_forms.h"
+
+#include <ATen/ATen.h>
+
+namespace bilens {
+
+LayerForms::LayerForms(const LayerDecomposition& d, const at::Tensor& gain, at::Device device) {
+  const auto wide = [&](const at::Tensor& x) { return x.defined() ? x.to(device, at::kDouble) : x; };
+  vectors_ = wide(d.pairs.eigenvectors), values_ = wide(d.pairs.eigenvalues);
+  directions_ = wide(d.directions), linear_ = wide(d.linear), constant_ = wide(d.constant);
+  shift_ = wide(d.shift);
+  if (!gain.defined()) return;
+  const auto g = wide(gain);
+  before_gain_ = at::where(g == 0, 0.0, 1 / g);  // W and V are 0 where the gain is
+}
+
+at::Tensor LayerForms::inputs(const at::Tensor& x) const {
+  const auto wide = x.to(at::kDouble);
+  return before_gain_.defined() ? wide * before_gain_ : wide;
+}
+
+at::Tensor LayerForms::outputs(const at::Tensor& y) const {
+  const auto wide = y.to(at::kDouble);
+  return directions_.defined() ? wide.mm(directions_.t()) : wide;
+}
+
+at::Tensor LayerForms::projections(const at::Tensor& x) const { return x.mm(vectors_.flatten(0, 1).t()); }
+
+at::Tensor LayerForms::linear(const at::Tensor& x) const {
+  return linear_.defined() ? x.mm(linear_.t()) : at::zeros({x.size(0), directions()}, x.options());
+}
+
+at::Tensor LayerForms::constant(const at::Tensor& x) const {
+  return constant_.defined() ? constant_.expand({x.size(0), -1})
+                             : at::zeros({x.size(0), directions()}, x.options());
+}
+
+at::Tensor LayerForms::rest(const at::Tensor& x) const {
+  const auto known = linear(x) + constant(x);
+  return shift_.defined() ? known + shift_ * x.square().sum(1, true) : known;
+}
+
+at::Tensor LayerForms::contributions(const at::Tensor& projections) const {
+  return projections.unflatten(1, {directions(), pairs()}).square() * values_;
+}
+
+at::Tensor LayerForms::truncated(const at::Tensor& x, const at::Tensor& y, int64_t k,
+                                 const at::Tensor& dual) const {
+  const auto in = inputs(x);
+  const auto kept = contributions(projections(in)).narrow(2, 0, k).sum(2) + rest(in);
+  return dual.defined() ? y.to(at::kDouble) + (kept - outputs(y)).mm(dual) : kept;
+}
+
+at::Tensor LayerForms::dual() const {
+  return directions_.defined() ? at::linalg_pinv(directions_).t() : at::Tensor();
+}
+
+at::Tensor LayerForms::scales(const at::Tensor& down) const {
+  if (!directions_.defined()) return down;
+  return down.defined() ? directions_.mm(down) : directions_;
+}
+
+}  // namespace bilens

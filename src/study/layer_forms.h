@@ -1,0 +1,47 @@
+#pragma once
+
+#include "bilens/analysis/layer_decomposition.h"
+
+namespace bilens {
+
+/// The forms u·y ≈ Σ λ(v·x)² + l·x + c of a decomposed layer at tokens, float64; n directions, k eigenpairs.
+class LayerForms {
+ public:
+  /// @param gain of the norm in front of the layer where that was folded into it, else undefined
+  LayerForms(const LayerDecomposition& decomposition, const at::Tensor& gain, at::Device device);
+
+  int64_t directions() const { return values_.size(0); }
+  int64_t pairs() const { return values_.size(1); }
+  const at::Tensor& values() const { return values_; }  // [n, k]
+
+  /// Inputs as the forms take them. @param x [tokens, d] behind the norm
+  at::Tensor inputs(const at::Tensor& x) const;
+  /// u·y. @param y [tokens, d_out] @return [tokens, n]
+  at::Tensor outputs(const at::Tensor& y) const;
+
+  // Of inputs [tokens, d]:
+  at::Tensor projections(const at::Tensor& x) const;  // v·x [tokens, n k]
+  at::Tensor linear(const at::Tensor& x) const;       // l·x [tokens, n]
+  at::Tensor constant(const at::Tensor& x) const;     // c [tokens, n]
+  /// What is left of the form without eigenpairs: l·x + c, and shift |x|² of a form without trace.
+  at::Tensor rest(const at::Tensor& x) const;
+  /// λ(v·x)² of projections: [tokens, n, k]
+  at::Tensor contributions(const at::Tensor& projections) const;
+
+  /// y with what lies in the directions' span changed so that u·y is what the first k eigenpairs give, the
+  /// nearest such y: y + U⁺(ŷ − Uy).
+  /// @param x [tokens, d] behind the norm @param y [tokens, d_out] @param dual see there
+  at::Tensor truncated(const at::Tensor& x, const at::Tensor& y, int64_t k, const at::Tensor& dual) const;
+  /// The transpose of U⁺ [n, d_out]; undefined: the identity.
+  at::Tensor dual() const;
+
+  /// U P [n, h]; undefined: the identity. @param down P of the layer, float64
+  at::Tensor scales(const at::Tensor& down) const;
+
+ private:
+  at::Tensor vectors_, values_;                        // [n, k, d], [n, k]
+  at::Tensor directions_, linear_, constant_, shift_;  // of the decomposition, may be undefined
+  at::Tensor before_gain_;                             // [d] 1 / gain
+};
+
+}  // namespace bilens

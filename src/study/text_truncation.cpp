@@ -1,0 +1,89 @@
+#include "bilens/study/text_truncation.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include "layer_forms.h"
+
+namespace bilens {
+
+namespace {
+
+constexpr int64_t kDraws = 2000;  // of documents, for 95% intervals
+
+std::vector<int64_t> counts_up_to(int64_t pairs) {
+  std::vector<int64_t> counts = {0};
+  for (int64_t k = 1; k < pairs; k *= 2) counts.push_back(k);
+  counts.push_back(pairs);
+  return counts;
+}
+
+/// A layer that is truncated, with what is summed up of it.
+struct Run {
+  LayerForms forms;
+  at::Tensor dual;
+  TruncatedLayer result;
+  DocumentSums sums;
+};
+
+Run start(const CorpusSource& source, const TokenStream& stream, at::Device device) {
+  const LayerForms forms(source.decomposition, source.gain, device);
+  const TruncatedLayer layer = {source.decomposition.layer, counts_up_to(forms.pairs()), {}};
+  return {forms, forms.dual(), layer, DocumentSums(stream, static_cast<int64_t>(layer.k.size()))};
+}
+
+}  // namespace
+
+TextTruncation truncate_on_text(LlamaDecoder& model, const TextWindows& text,
+                                const std::vector<CorpusSource>& sources, uint64_t seed) {
+  const at::NoGradGuard no_grad;
+  const auto device = model.parameters().front().second.device();
+  std::vector<Run> runs;
+  for (const auto& source : sources) {
+    check_fit(source, model.config());
+    runs.push_back(start(source, text.stream, device));
+  }
+  DocumentSums own(text.stream, 1);
+  text.each("losses", [&](const TokenBatch& batch, ForwardOptions options) {
+    const auto tokens = batch.inputs.to(device), targets = batch.targets.to(device);
+    const auto losses = model.losses(tokens, targets, options);
+    own.add(batch.begins, {losses});
+    for (auto& run : runs) {
+      std::vector<at::Tensor> changes;
+      for (const int64_t k : run.result.k) {
+        options.mlp_hook = [&](int64_t layer, const at::Tensor& x, const at::Tensor& y) {
+          if (layer != run.result.layer) return y;
+          const auto kept = run.forms.truncated(x.flatten(0, 1), y.flatten(0, 1), k, run.dual);
+          return kept.to(y.scalar_type()).view_as(y);
+        };
+        changes.push_back(model.losses(tokens, targets, options) - losses);
+      }
+      run.sums.add(batch.begins, changes);
+    }
+  });
+  const auto counted = own.tokens();
+  TextTruncation result;
+  result.tokens = counted.sum().item<int64_t>();
+  result.documents = counted.gt(0).sum().item<int64_t>();
+  result.loss = own.sums().sum().item<double>() / static_cast<double>(result.tokens);
+  for (auto& run : runs) {
+    run.result.change = bootstrap_documents(counted, run.sums.sums(), kDraws, seed);
+    result.layers.push_back(run.result);
+  }
+  return result;
+}
+
+Json to_json(const TextTruncation& truncation) {
+  Json layers = Json::array();
+  for (const auto& layer : truncation.layers) {
+    Json change = Json::array();
+    for (const auto& interval : layer.change) change.push_back(to_json(interval));
+    layers.push_back({{"layer", layer.layer}, {"k", layer.k}, {"change", change}});
+  }
+  return {{"tokens", truncation.tokens},
+          {"documents", truncation.documents},
+          {"loss", truncation.loss},
+          {"layers", layers}};
+}
+
+}  // namespace bilens
