@@ -16,10 +16,12 @@
 #include "bilens/run/convert_run.h"
 #include "bilens/run/decompose_run.h"
 #include "bilens/run/evaluate_run.h"
+#include "bilens/run/explain_prompt_run.h"
 #include "bilens/run/explain_run.h"
 #include "bilens/run/failure.h"
 #include "bilens/run/generate_run.h"
 #include "bilens/run/inspect_run.h"
+#include "bilens/run/intervene_run.h"
 #include "bilens/run/tokenizer_run.h"
 #include "bilens/run/train_run.h"
 #include "flags.h"
@@ -88,6 +90,11 @@ Outcome convert(const Flags& flags) {
 Outcome compare(const Flags& flags) { return run_comparison(evaluation_options(flags)); }
 
 Outcome explain(const Flags& flags) {
+  if (flags.input.empty() && !flags.prompt.empty()) {
+    return run_prompt_explanation({flags.arguments.front(), flags.prompt, flags.logit, flags.minus,
+                                   flags.tokenizer, flags.out, flags.device.empty() ? "auto" : flags.device,
+                                   flags.threads.value_or(0), flags.dry_run});
+  }
   return run_explanation({flags.arguments.front(), flags.input, flags.data, flags.out,
                           flags.device.empty() ? "auto" : flags.device, flags.threads.value_or(0),
                           flags.dry_run});
@@ -109,6 +116,11 @@ Outcome decompose(const Flags& flags) {
   options.resume = flags.resume;
   options.dry_run = flags.dry_run;
   return run_decomposition(options);
+}
+
+Outcome intervene(const Flags& flags) {
+  return run_intervention({flags.arguments.front(), config_of(flags, "intervention.seed"), flags.config,
+                           flags.data, flags.dry_run});
 }
 
 Outcome report(const Flags& flags) {
@@ -139,11 +151,13 @@ Outcome inspect(const Flags& flags) { return run_inspection(flags.arguments.fron
 Outcome schema(const Flags& flags) {
   const std::map<std::string, Json> schemas = {{"train", train_config_schema()},
                                                {"finetune", finetune_config_schema()},
-                                               {"decompose", DecomposeRunConfig::fields().schema()}};
+                                               {"decompose", DecomposeRunConfig::fields().schema()},
+                                               {"intervene", InterveneRunConfig::fields().schema()}};
   const auto found = schemas.find(flags.arguments.front());
   if (found == schemas.end()) {
-    throw Error(ExitCode::kUsage, {"bilens schema", "a command that has a config: train, finetune, decompose",
-                                   "\"" + flags.arguments.front() + "\"", ""});
+    throw Error(ExitCode::kUsage,
+                {"bilens schema", "a command that has a config: train, finetune, decompose, intervene",
+                 "\"" + flags.arguments.front() + "\"", ""});
   }
   Json document = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
                    {"title", "bilens " + found->first}};
@@ -156,9 +170,10 @@ Outcome schema(const Flags& flags) {
 
 const std::map<std::string, std::function<Outcome(const Flags&)>>& handlers() {
   static const std::map<std::string, std::function<Outcome(const Flags&)>> table = {
-      {"train", train},   {"finetune", finetune},   {"evaluate", evaluate}, {"decompose", decompose},
-      {"report", report}, {"compare", compare},     {"explain", explain},   {"inspect", inspect},
-      {"schema", schema}, {"tokenizer", tokenizer}, {"generate", generate}, {"convert", convert}};
+      {"train", train},        {"finetune", finetune},   {"evaluate", evaluate}, {"decompose", decompose},
+      {"report", report},      {"compare", compare},     {"explain", explain},   {"inspect", inspect},
+      {"schema", schema},      {"tokenizer", tokenizer}, {"generate", generate}, {"convert", convert},
+      {"intervene", intervene}};
   return table;
 }
 

@@ -16,7 +16,7 @@ namespace {
 constexpr size_t kMany = 1'000'000;
 
 /// The flags that only some commands take.
-void add_flag(cxxopts::Options& options, const std::string& name) {
+void add_flag(cxxopts::Options& options, const CommandInfo& command, const std::string& name) {
   auto add = options.add_options();
   using cxxopts::value;
   if (name == "out") add("out", "Where the results go", value<std::string>(), "PATH");
@@ -31,13 +31,22 @@ void add_flag(cxxopts::Options& options, const std::string& name) {
         "FILE");
   if (name == "context")
     add("context", "Tokens in a window; default: the model's positions, at most 2048", value<int64_t>(), "N");
-  if (name == "prompt") add("prompt", "Text to continue", value<std::string>(), "TEXT");
+  const bool explains = command.name == "explain";
+  if (name == "prompt")
+    add("prompt", explains ? "Text whose next token is explained" : "Text to continue", value<std::string>(),
+        "TEXT");
+  if (name == "logit")
+    add("logit", "Token whose logit is explained; default: the likeliest next one", value<std::string>(),
+        "TOKEN");
   if (name == "max-tokens") add("max-tokens", "New tokens at most; default 256", value<int64_t>(), "N");
   if (name == "temperature") add("temperature", "0: the likeliest token; default 1", value<double>(), "T");
   if (name == "top-k") add("top-k", "Only the K likeliest; 0: all", value<int64_t>(), "K");
   if (name == "top-p")
     add("top-p", "Only the fewest whose probability reaches P; default 1", value<double>(), "P");
-  if (name == "minus") add("minus", "Decompose the difference to this model", value<std::string>(), "MODEL");
+  if (name == "minus" && explains)
+    add("minus", "Token whose logit is subtracted; default: the mean of all", value<std::string>(), "TOKEN");
+  if (name == "minus" && !explains)
+    add("minus", "Decompose the difference to this model", value<std::string>(), "MODEL");
   if (name == "input")
     add("input", "Image to explain: SPLIT:N of the data, or an IDX file:N", value<std::string>(), "IMAGE");
 }
@@ -45,7 +54,7 @@ void add_flag(cxxopts::Options& options, const std::string& name) {
 cxxopts::Options make_options(const CommandInfo& command) {
   cxxopts::Options options("bilens " + command.name, command.description);
   options.positional_help(command.synopsis).show_positional_help();
-  for (const auto& name : command.flags) add_flag(options, name);
+  for (const auto& name : command.flags) add_flag(options, command, name);
   using cxxopts::value;
   options.add_options("Common")("set", "Set one config key; repeatable", value<std::vector<std::string>>(),
                                 "a.b=VALUE")("device", "auto, cpu, cuda or cuda:N", value<std::string>(),
@@ -112,11 +121,19 @@ const std::vector<CommandInfo>& commands() {
        {"config", "minus", "data", "out", "resume"},
        1,
        kMany},
+      {"intervene",
+       "DECOMPOSITION",
+       "What a language model loses without an eigenvector's contribution, beside controls",
+       "bilens intervene models/stories/decomposition --set layer=4 --set eigenvectors=[0]",
+       {"config", "data"},
+       1,
+       1},
       {"explain",
        "MODEL",
-       "One image's logits as a sum over eigenvectors; with --out also as a page",
-       "bilens explain runs/mnist/model --input test:7 --out why",
-       {"input", "data", "out"},
+       "Logits of an image, or behind a prompt, as a sum over eigenvectors",
+       "bilens explain runs/mnist/model --input test:7 --out why\n"
+       "  bilens explain models/stories --prompt 'Lily said that' --logit she --minus he",
+       {"input", "data", "prompt", "logit", "minus", "tokenizer", "out"},
        1,
        1},
       {"compare",
@@ -163,7 +180,7 @@ Flags parse_flags(const CommandInfo& command, int argc, char** argv) {
     text("config", flags.config), text("out", flags.out), text("data", flags.data),
         text("device", flags.device);
     text("minus", flags.minus), text("input", flags.input);
-    text("tokenizer", flags.tokenizer), text("prompt", flags.prompt);
+    text("tokenizer", flags.tokenizer), text("prompt", flags.prompt), text("logit", flags.logit);
     if (parsed.count("arguments") > 0) flags.arguments = parsed["arguments"].as<std::vector<std::string>>();
     if (parsed.count("set") > 0) flags.settings = parsed["set"].as<std::vector<std::string>>();
     const auto natural = [&](const char* name, std::optional<int64_t>& target) {

@@ -99,6 +99,12 @@ std::string in_words(const Explanation& explanation, const Json& label) {
 }  // namespace
 
 Outcome run_explanation(const ExplainRunOptions& options) {
+  if (options.input.empty()) {
+    throw Error(
+        ExitCode::kUsage,
+        {"bilens explain", "--input IMAGE of an image classifier, or --prompt TEXT of a language model",
+         "neither", ""});
+  }
   const auto path = expand_models({options.model}).front();
   set_threads(options.threads);
   auto model = load_classifier(path, at::kCPU);

@@ -58,3 +58,41 @@ def interaction_matrix(w, layer, u, half=False):
     block = f"model.layers.{layer}."
     q = gate.T @ np.diag(u @ w[block + "mlp.down_proj.weight"]) @ up
     return (q + q.T) / 2 * (0.5 if half else 1)
+
+
+def forward(w, tokens, layers=3, heads=2, epsilon=1e-5, act="linear", change=lambda layer, x, y: y):
+    """The Llama decoder in float64 on one sequence: logits [tokens, vocabulary], and for each layer what its attention adds, its MLP's
+    input before the norm's gain, and what its MLP adds. `change` may replace the last."""
+    normed = lambda h: h / np.sqrt((h * h).mean(-1, keepdims=True) + epsilon)
+    h = w["model.embed_tokens.weight"][tokens]
+    n, d = h.shape
+    width = d // heads
+    angles = np.arange(n)[:, None] / 10000 ** (2 * np.arange(width // 2) / width)
+    cosine, sine = np.cos(angles)[:, None], np.sin(angles)[:, None]
+
+    def turned(z):
+        a, b = np.split(z.reshape(n, heads, width), 2, -1)
+        return np.concatenate([a * cosine - b * sine, b * cosine + a * sine], -1)
+
+    parts = []
+    for layer in range(layers):
+        block = f"model.layers.{layer}."
+        x = normed(h) * w[block + "input_layernorm.weight"]
+        q, k, v = (x @ w[f"{block}self_attn.{name}_proj.weight"].T for name in "qkv")
+        scores = np.einsum("ihc,jhc->hij", turned(q), turned(k)) / np.sqrt(width)
+        scores = np.where(np.tril(np.ones((n, n), bool)), scores, -np.inf)
+        p = np.exp(scores - scores.max(-1, keepdims=True))
+        p /= p.sum(-1, keepdims=True)
+        attention = np.einsum("hij,jhc->ihc", p, v.reshape(n, heads, width)).reshape(n, d) @ w[block + "self_attn.o_proj.weight"].T
+        h = h + attention
+        x = normed(h)
+        inner = x * w[block + "post_attention_layernorm.weight"]
+        factor = lambda name: inner @ w[f"{block}mlp.{name}.weight"].T + w.get(f"{block}mlp.{name}.bias", 0)
+        gate = factor("gate_proj")
+        gate = gate / (1 + np.exp(-gate)) if act == "silu" else gate
+        y = (gate * factor("up_proj")) @ w[block + "mlp.down_proj.weight"].T + w.get(block + "mlp.down_proj.bias", 0)
+        y = change(layer, x, y)
+        parts.append((attention, x, y))
+        h = h + y
+    head = w.get("lm_head.weight", w["model.embed_tokens.weight"])
+    return (normed(h) * w["model.norm.weight"]) @ head.T, parts, h

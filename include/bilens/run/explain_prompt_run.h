@@ -1,0 +1,22 @@
+#pragma once
+
+#include "bilens/run/outcome.h"
+
+namespace bilens {
+
+struct ExplainPromptOptions {
+  std::string model;
+  std::string prompt;
+  std::string logit;  // a token by word, piece or number; empty: the likeliest next one
+  std::string minus;  // a token whose logit is subtracted; empty: the mean of all logits is
+  std::string tokenizer;
+  std::string out;  // folder for the files; empty: none are written
+  std::string device = "auto";
+  int64_t threads = 0;
+  bool dry_run = false;
+};
+
+/// A difference of logits behind a prompt as a sum over embedding, attentions and eigenvectors of the MLPs.
+Outcome run_prompt_explanation(const ExplainPromptOptions& options);
+
+}  // namespace bilens

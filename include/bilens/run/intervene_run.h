@@ -1,0 +1,37 @@
+#pragma once
+
+#include "bilens/run/outcome.h"
+#include "bilens/study/intervention.h"
+
+namespace bilens {
+
+/// The whole config of `bilens intervene`.
+struct InterveneRunConfig {
+  int64_t layer = 0, direction = 0;  // of the decomposition
+  std::vector<int64_t> eigenvectors = {0};
+  InterventionConfig intervention;
+  Json plus = Json::array(), minus = Json::array();  // tokens whose mean logits' difference is followed
+  Json data, source;                                 // text settings, or null
+  int64_t tokens = 10000;
+  std::string tokenizer;
+  std::string device = "auto";
+  int64_t threads = 0;
+
+  InterveneRunConfig();  // out of line, as DecomposeRunConfig's
+
+  static const FieldTable<InterveneRunConfig>& fields();
+};
+
+struct InterveneRunOptions {
+  std::string decomposition;  // directory of `bilens decompose`, of a language model
+  Json config;
+  std::string where;  // of the config, in messages
+  std::string data;   // SPEC; empty: the config's, or what the model's run trained on
+  bool dry_run = false;
+};
+
+/// What a language model loses when eigenpairs' contributions to one direction of a layer's output are
+/// changed, beside controls.
+Outcome run_intervention(const InterveneRunOptions& options);
+
+}  // namespace bilens

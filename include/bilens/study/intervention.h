@@ -1,0 +1,69 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bilens/core/fields.h"
+#include "bilens/study/text_windows.h"
+#include "bilens/train/document_sums.h"
+
+namespace bilens {
+
+/// What takes the place of a quantity q of each token.
+enum class Change {
+  kZero,      // 0
+  kMean,      // its mean over the text
+  kResample,  // its value at a token drawn at random (a permutation of all)
+  kScale,     // a factor times q
+  kPatch      // its value at the same place of another text
+};
+
+struct InterventionConfig {
+  Change change = Change::kMean;
+  double factor = 2.0;   // of kScale
+  int64_t controls = 5;  // random vectors, for each of the two kinds
+  int64_t draws = 2000;  // of documents, for intervals
+  int64_t seed = 0;
+
+  static const FieldTable<InterventionConfig>& fields();
+};
+
+/// Eigenpairs of one direction of a layer's output, whose part of u·y is q = Σ λ (v·x)².
+struct ChosenPairs {
+  int64_t layer = 0;
+  at::Tensor direction;        // u [d_out]
+  at::Tensor vectors, values;  // [e, d_in], [e]
+  at::Tensor gain;             // of the norm in front, where that was folded into the layer, else undefined
+};
+
+/// What a change does to the model's predictions, means over tokens.
+struct Effect {
+  std::string what;       // "eigenvectors", "direction", "random, same eigenvalues" or "random, same mean"
+  double size = 0.0;      // root mean square of the change of u·y
+  DocumentInterval loss;  // nats above the model's own
+  DocumentInterval divergence;  // KL of the model's own next token to the changed one, nats
+  DocumentInterval logits;      // change of logit_direction·h; 0 where none is given
+};
+
+struct InterventionStudy {
+  int64_t tokens = 0, documents = 0;  // predicted, and those they are of
+  double loss = 0.0;                  // of the model as it is
+  std::vector<Effect> effects;        // the eigenvectors first, then the controls
+};
+
+/// Runs a model over a text with q changed in the output of one layer, y ← y + (q' − q) u/‖u‖², so that u·y
+/// moves by q' − q and nothing orthogonal to u does; beside it, with the same change,
+///   - "direction": all of u·y in the place of q;
+///   - "random, same eigenvalues": Σ λ (r·x)² for random unit vectors r, which is no part of the output: a
+///     disturbance of the same kind;
+///   - "random, same mean": the same with each λ scaled so that the term's mean is that of λ (v·x)².
+/// Two passes; the second runs the model once and once more for each effect. Memory beside the model: 8 bytes
+/// × tokens × (1 + controls) × (2 + eigenpairs), and some logits.
+/// @param source of kPatch's values, at least as long; else null
+/// @param logit_direction [vocab_size]: a difference of logits to follow; undefined: none
+/// @throws Error(kBadInput) for a source that is shorter and for a direction that is 0; Stopped
+InterventionStudy intervene(LlamaDecoder& model, const TextWindows& text, const ChosenPairs& pairs,
+                            const InterventionConfig& config, const TextWindows* source,
+                            const at::Tensor& logit_direction);
+
+}  // namespace bilens

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "bilens/analysis/bilinear_layer.h"
+#include "bilens/core/json.h"
+#include "bilens/model/llama_decoder.h"
+
+namespace bilens {
+
+/// An eigenvector's part of a logit difference: contribution = λ p², p = v·x.
+struct PromptTerm {
+  int64_t layer = 0, index = 0;
+  double eigenvalue = 0, projection = 0, contribution = 0;
+  at::Tensor vector;  // v [hidden_size] float64
+};
+
+/// What one layer adds to a logit difference.
+struct PromptLayer {
+  int64_t layer = 0;
+  double attention = 0;
+  double eigenvectors = 0;  // Σ λ p² over all of them
+  double linear = 0;        // l·x + c: of biases
+  double remainder = 0;     // of a gated layer: its output beyond P(½Wx ⊙ Vx)
+};
+
+/// A difference of logits of the token that follows a prompt, as a sum: embedding + Σ over layers.
+struct PromptExplanation {
+  double logit = 0;      // as the model computes it, float32
+  double embedding = 0;  // of the prompt's last token
+  double rms = 0;        // of the last residual stream, by which the last norm divides
+  std::vector<PromptLayer> layers;
+  std::vector<PromptTerm> terms;  // all eigenvectors of all layers, by falling |contribution|
+
+  double sum() const;
+};
+
+/// The residual stream at the last token is the embedding plus what each attention and each MLP adds, and
+/// with r, its root mean square, given, the logit difference is linear in it: w·h, w = γ⊙(Hᵀd)/r. Along w
+/// each bilinear MLP is the form xᵀQx + l·x + c, all of whose eigenpairs are found. Memory beside the model:
+/// a dense eigenproblem of hidden_size in float64.
+/// @param layers of the model by number, with their norms' gain folded in; of a gated model P(½Wx ⊙ Vx)
+/// @param prompt at least one token @param difference d [vocab_size]
+/// @throws Stopped
+PromptExplanation explain_prompt(LlamaDecoder& model, const std::vector<BilinearLayer>& layers,
+                                 const std::vector<int32_t>& prompt, const at::Tensor& difference);
+
+/// explanation.json, from `about` and the explanation, and explanation.safetensors with the vectors of the
+/// terms that are listed (docs/formats.md).
+void write_prompt_explanation(const std::filesystem::path& directory, const PromptExplanation& explanation,
+                              const Json& about);
+
+/// {"logit", "sum", "embedding", "rms", "layers": [...], "terms": the largest 20, "other_terms": their rest}.
+Json to_json(const PromptExplanation& explanation);
+
+}  // namespace bilens

@@ -1,0 +1,207 @@
+#include "bilens/run/intervene_run.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "bilens/analysis/decomposition.h"
+#include "bilens/core/memory.h"
+#include "bilens/core/progress.h"
+#include "bilens/core/text.h"
+#include "bilens/run/corpus.h"
+#include "bilens/run/vocabulary.h"
+#include "bilens/tensor/device.h"
+#include "bilens/tensor/shape.h"
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+InterveneRunConfig parse(const InterveneRunOptions& options) {
+  std::vector<Problem> problems;
+  auto config = InterveneRunConfig::fields().parse(options.config, options.where, problems);
+  const bool patches = config.intervention.change == Change::kPatch;
+  if (problems.empty() && patches == config.source.is_null()) {
+    problems.push_back(
+        {"source", patches ? "a text whose values are put in" : "null unless change is \"patch\"",
+         patches ? "null" : "a text", "For example --set source.path=other.txt --set source.dataset=text."});
+  }
+  if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
+  return config;
+}
+
+/// The part of a decomposition that the config names.
+struct Chosen {
+  LayerDecomposition layer;
+  ChosenPairs pairs;
+  std::string direction;  // its name
+};
+
+Chosen choose(const Decomposition& decomposition, const InterveneRunConfig& config, const fs::path& path) {
+  const auto found = std::find_if(decomposition.layers.begin(), decomposition.layers.end(),
+                                  [&](const auto& layer) { return layer.layer == config.layer; });
+  if (found == decomposition.layers.end() || !found->has_pairs()) {
+    throw Error(ExitCode::kUsage, {"layer", "a layer of " + path.string() + " with eigenvectors",
+                                   std::to_string(config.layer), ""});
+  }
+  const auto below = [](const std::string& what, int64_t value, int64_t count) {
+    if (value < count) return;
+    throw Error(ExitCode::kUsage, {what, "below " + std::to_string(count), std::to_string(value), ""});
+  };
+  below("direction", config.direction, found->count());
+  for (const auto index : config.eigenvectors) below("eigenvectors", index, found->pairs.k());
+  if (found->input_space != "model") {
+    throw Error(ExitCode::kBadInput, {path.string(), "eigenvectors over the layer's own input",
+                                      "over the pixels", "Interventions are for language models."});
+  }
+  Chosen chosen{*found, {}, std::to_string(config.direction)};
+  chosen.pairs.layer = config.layer;
+  if (!found->direction_names.empty()) chosen.direction = found->direction_names[config.direction];
+  chosen.pairs.direction = found->directions.defined()
+                               ? found->directions[config.direction]
+                               : at::one_hot(at::tensor(config.direction, at::kLong), found->d_out);
+  const auto indices = at::tensor(config.eigenvectors, at::kLong);
+  chosen.pairs.vectors = found->pairs.eigenvectors[config.direction].index_select(0, indices);
+  chosen.pairs.values = found->pairs.eigenvalues[config.direction].index_select(0, indices);
+  return chosen;
+}
+
+/// Mean of the tokens `plus` minus mean of the tokens `minus`, over the vocabulary; undefined without both.
+at::Tensor logit_direction(const InterveneRunConfig& config, const fs::path& model) {
+  if (config.plus.empty() && config.minus.empty()) return {};
+  const auto vocabulary = open_vocabulary(model, config.tokenizer, false);
+  auto direction = at::zeros({vocabulary.size()}, at::kFloat);
+  const auto add = [&](const Json& tokens, const std::string& where, double sign) {
+    for (const auto& token : tokens)
+      direction[vocabulary.id_of(token, where)] += sign / static_cast<double>(tokens.size());
+  };
+  add(config.plus, "plus", 1), add(config.minus, "minus", -1);
+  return direction;
+}
+
+Json to_json(const InterventionStudy& study, bool follows_logits) {
+  Json effects = Json::array();
+  for (const auto& effect : study.effects) {
+    effects.push_back({{"what", effect.what},
+                       {"size", effect.size},
+                       {"loss", to_json(effect.loss)},
+                       {"divergence", to_json(effect.divergence)},
+                       {"logits", follows_logits ? to_json(effect.logits) : Json(nullptr)}});
+  }
+  return {
+      {"tokens", study.tokens}, {"documents", study.documents}, {"loss", study.loss}, {"effects", effects}};
+}
+
+std::string in_words(const Json& result) {
+  const auto interval = [](const Json& of) {
+    return format("%+.5f [%+.5f, %+.5f]", of.at("mean").get<double>(), of.at("low").get<double>(),
+                  of.at("high").get<double>());
+  };
+  std::string text =
+      format("layer %lld, %s, eigenvectors %s, %s: loss %.4f on %s tokens of %s documents\n",
+             result.at("layer").get<long long>(), result.at("direction").get<std::string>().c_str(),
+             result.at("eigenvectors").dump().c_str(), result.at("change").get<std::string>().c_str(),
+             result.at("loss").get<double>(), format_number(result.at("tokens").get<double>()).c_str(),
+             format_number(result.at("documents").get<double>()).c_str());
+  if (!result.at("surrogate").is_null())
+    text += "surrogate: " + result.at("surrogate").at("meaning").get<std::string>() + "\n";
+  text += format("%-26s %9s  %-34s %-34s", "changed", "size", "loss [95% over documents]", "KL");
+  text += result.at("effects")[0].at("logits").is_null() ? "\n" : " logits\n";
+  for (const auto& effect : result.at("effects")) {
+    text += format("%-26s %9.3g  %-34s %-34s", effect.at("what").get<std::string>().c_str(),
+                   effect.at("size").get<double>(), interval(effect.at("loss")).c_str(),
+                   interval(effect.at("divergence")).c_str());
+    text += (effect.at("logits").is_null() ? "" : " " + interval(effect.at("logits"))) + "\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+InterveneRunConfig::InterveneRunConfig() = default;
+
+const FieldTable<InterveneRunConfig>& InterveneRunConfig::fields() {
+  using C = InterveneRunConfig;
+  const auto text = [](const std::string& meaning) -> Json {
+    return {{"description", meaning}, {"anyOf", {{{"type", "null"}}, {{"type", "object"}}}}};
+  };
+  const auto tokens = [](const std::string& meaning) {
+    return list_schema(meaning, {{"anyOf", {{{"type", "string"}}, {{"type", "integer"}, {"minimum", 0}}}}});
+  };
+  static const FieldTable<C> table =
+      FieldTable<C>("Config of `bilens intervene`.")
+          .integer("layer", &C::layer, "Of the decomposition.", at_least(0))
+          .integer("direction", &C::direction, "Of the layer, counted from 0.", at_least(0))
+          .integers("eigenvectors", &C::eigenvectors, "Of the direction, counted from 0; changed together.",
+                    at_least(0))
+          .nested("intervention", &C::intervention, InterventionConfig::fields())
+          .json("plus", &C::plus, tokens("Tokens whose mean logit is followed."))
+          .json("minus", &C::minus, tokens("Tokens whose mean logit is subtracted from it."))
+          .json("data", &C::data, text("Text, as in a training config; null: what the model was trained on."))
+          .json("source", &C::source, text("Text whose values \"patch\" puts in."))
+          .integer("tokens", &C::tokens, "Read from the start of the data.", between(2, 1e9), "tokens")
+          .text("tokenizer", &C::tokenizer, "SentencePiece model; empty: the one beside the model's weights.")
+          .text("device", &C::device, "auto, cpu, cuda or cuda:N.")
+          .integer("threads", &C::threads, "CPU threads; 0: one a core.", between(0, 4096), "threads");
+  return table;
+}
+
+Outcome run_intervention(const InterveneRunOptions& options) {
+  const auto config = parse(options);
+  set_threads(config.threads);
+  choose_device(config.device);
+  const auto decomposition = read_decomposition(options.decomposition);
+  const auto& info = decomposition.info;
+  auto chosen = choose(decomposition, config, options.decomposition);
+  if (!info.at("minus").is_null()) {
+    throw Error(ExitCode::kBadInput, {options.decomposition, "the decomposition of one model",
+                                      "of the difference of two", "Such a layer does not run."});
+  }
+  const fs::path model_path = info.at("model").get<std::string>();
+  const auto open = [&](const Json& data, const std::string& spec) {
+    return open_corpus(model_path, data, config.tokenizer, spec, "an intervention");
+  };
+  const auto corpus = open(config.data, options.data);
+  if (corpus.model.weights.sha256() != info.at("model_sha256")) {
+    throw Error(ExitCode::kBadInput, {model_path.string(), "the weights that were decomposed", "others",
+                                      "Decompose the model again."});
+  }
+  require_shape(chosen.pairs.vectors, {-1, corpus.model.config.hidden_size},
+                options.decomposition + ": eigenvectors");
+  if (info.at("config").value("fold_norm", true)) chosen.pairs.gain = norm_gain(corpus.model, config.layer);
+  const auto logits = logit_direction(config, model_path);
+  std::optional<Corpus> source;
+  if (!config.source.is_null()) source = open(config.source, "");
+  Outcome outcome;
+  if (options.dry_run) {
+    const int64_t terms = (1 + config.intervention.controls) * (2 + chosen.pairs.values.size(0));
+    outcome.estimate = {{"memory_bytes", peak_memory() + 4 * corpus.model.config.parameter_count() +
+                                             8 * terms * std::min(config.tokens, corpus.stream.size()) +
+                                             int64_t{4} * 5 * 2048 * corpus.model.config.vocab_size},
+                        {"disk_bytes", 0},
+                        {"seconds", nullptr}};
+    return outcome;
+  }
+  auto model = corpus.load(config.device);
+  const auto windows = corpus.windows(config.tokens);
+  std::optional<TextWindows> of_source;
+  if (source) of_source.emplace(source->windows(config.tokens));
+  const auto study =
+      intervene(model, windows, chosen.pairs, config.intervention, of_source ? &*of_source : nullptr, logits);
+  Json result = {{"decomposition", options.decomposition},
+                 {"model", model_path.string()},
+                 {"surrogate", info.at("surrogate")},
+                 {"layer", config.layer},
+                 {"direction", chosen.direction},
+                 {"eigenvectors", config.eigenvectors},
+                 {"change", InterventionConfig::fields().dump(config.intervention).at("change")}};
+  result.update(to_json(study, logits.defined()));
+  outcome.text = in_words(result);
+  outcome.results.push_back(result);
+  return outcome;
+}
+
+}  // namespace bilens

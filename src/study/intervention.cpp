@@ -1,0 +1,186 @@
+#include "bilens/study/intervention.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include "bilens/tensor/random.h"
+
+namespace bilens {
+
+namespace {
+
+/// Several quantities of each token of a text, each with what it is.
+struct Quantities {
+  std::vector<std::string> names;
+  at::Tensor values;  // [quantities, tokens] float64 on the CPU
+};
+
+/// λ (v·x)² for vectors in the place of v: λ [e], and e vectors for the eigenpairs and for each control.
+class Terms {
+ public:
+  Terms(const ChosenPairs& pairs, int64_t controls, uint64_t seed, at::Device device)
+      : values_(pairs.values.to(device, at::kDouble)) {
+    const auto vectors = pairs.vectors.to(at::kCPU, at::kDouble);
+    const int64_t e = vectors.size(0), d = vectors.size(1);
+    const auto generator = make_generator(at::kCPU, derive_seed(seed, "random vectors"));
+    const auto random = at::randn({controls * e, d}, generator, at::dtype(at::kDouble));
+    vectors_ = at::cat({vectors, random / random.norm(2, {1}, true)}).to(device);
+  }
+
+  /// [tokens, 1 + controls, e]
+  at::Tensor operator()(const at::Tensor& x) const {
+    return x.mm(vectors_.t()).square().unflatten(1, {-1, values_.size(0)}) * values_;
+  }
+
+ private:
+  at::Tensor values_, vectors_;
+};
+
+/// q of the eigenpairs, u·y, and q of the controls, at every token.
+Quantities measure(LlamaDecoder& model, const TextWindows& text, const ChosenPairs& pairs,
+                   const InterventionConfig& config) {
+  const auto device = model.parameters().front().second.device();
+  const auto u = pairs.direction.to(device, at::kDouble);
+  const Terms terms(pairs, config.controls, static_cast<uint64_t>(config.seed), device);
+  at::Tensor before_gain;
+  if (pairs.gain.defined()) {
+    const auto gain = pairs.gain.to(device, at::kDouble);
+    before_gain = at::where(gain == 0, 0.0, 1 / gain);
+  }
+  std::vector<at::Tensor> all_terms, outputs;
+  text.each("measure", [&](const TokenBatch& batch, ForwardOptions options) {
+    options.mlp_hook = [&](int64_t layer, const at::Tensor& x, const at::Tensor& y) {
+      if (layer != pairs.layer) return y;
+      auto input = x.flatten(0, 1).to(at::kDouble);
+      if (before_gain.defined()) input = input * before_gain;
+      all_terms.push_back(terms(input).cpu());
+      outputs.push_back(y.flatten(0, 1).to(at::kDouble).mv(u).cpu());
+      return y;
+    };
+    model.final_states(batch.inputs.to(device), options);
+  });
+  const auto found = at::cat(all_terms);  // [tokens, 1 + controls, e]
+  const auto own = found.select(1, 0), random = found.slice(1, 1);
+  const auto scales = own.mean(0) / random.mean(0);  // [controls, e]
+  Quantities result;
+  result.names = {"eigenvectors", "direction"};
+  std::vector<at::Tensor> rows = {own.sum(1), at::cat(outputs)};
+  for (int64_t i = 0; i < config.controls; ++i) {
+    result.names.emplace_back("random, same eigenvalues");
+    rows.push_back(random.select(1, i).sum(1));
+  }
+  for (int64_t i = 0; i < config.controls; ++i) {
+    result.names.emplace_back("random, same mean");
+    rows.push_back((random.select(1, i) * at::nan_to_num(scales[i], 0, 0, 0)).sum(1));
+  }
+  result.values = at::stack(rows);
+  return result;
+}
+
+/// What takes the place of q [quantities, tokens].
+at::Tensor changed(const at::Tensor& q, const InterventionConfig& config, const at::Tensor& of_source) {
+  switch (config.change) {
+    case Change::kZero: return at::zeros_like(q);
+    case Change::kMean: return q.mean(1, true).expand_as(q);
+    case Change::kScale: return config.factor * q;
+    case Change::kPatch: return of_source.narrow(1, 0, q.size(1));
+    case Change::kResample: break;
+  }
+  const auto generator =
+      make_generator(at::kCPU, derive_seed(static_cast<uint64_t>(config.seed), "resample"));
+  return q.index_select(1, at::randperm(q.size(1), generator, at::kLong));
+}
+
+/// Loss, divergence and logits of a changed model beside the model's own.
+struct Predictions {
+  at::Tensor logs;    // log p [rows, length, vocabulary]
+  at::Tensor losses;  // [rows, length]
+  at::Tensor figure;  // logit_direction·logits [rows, length]
+
+  Predictions(LlamaDecoder& model, const TokenBatch& batch, const ForwardOptions& options,
+              const at::Tensor& logit_direction) {
+    const auto device = model.parameters().front().second.device();
+    const auto logits = model.logits(model.final_states(batch.inputs.to(device), options));
+    logs = logits.log_softmax(-1);
+    losses = logs.gather(-1, batch.targets.to(device).unsqueeze(-1)).squeeze(-1).neg();
+    figure = logit_direction.defined() ? logits.matmul(logit_direction) : at::zeros_like(losses);
+  }
+
+  std::vector<at::Tensor> changes_to(const Predictions& other) const {
+    return {other.losses - losses, (logs.exp() * (logs - other.logs)).sum(-1), other.figure - figure};
+  }
+};
+
+}  // namespace
+
+const FieldTable<InterventionConfig>& InterventionConfig::fields() {
+  using C = InterventionConfig;
+  static const FieldTable<C> table =
+      FieldTable<C>("What takes the place of a contribution.")
+          .choice("change", &C::change,
+                  "\"zero\"; \"mean\": its mean over the text; \"resample\": its value at a random other "
+                  "token; \"scale\": `factor` times it; \"patch\": its value at the same place of "
+                  "`source`.",
+                  std::vector<std::pair<std::string, Change>>{{"zero", Change::kZero},
+                                                              {"mean", Change::kMean},
+                                                              {"resample", Change::kResample},
+                                                              {"scale", Change::kScale},
+                                                              {"patch", Change::kPatch}})
+          .number("factor", &C::factor, "Of \"scale\"; 1 changes nothing.")
+          .integer("controls", &C::controls, "Random vectors of each of two kinds, changed alike.",
+                   between(0, 1000))
+          .integer("draws", &C::draws, "Of documents, for 95% intervals.", between(100, 1e6))
+          .integer("seed", &C::seed, "Of random vectors, resampling and draws.", at_least(0));
+  return table;
+}
+
+InterventionStudy intervene(LlamaDecoder& model, const TextWindows& text, const ChosenPairs& pairs,
+                            const InterventionConfig& config, const TextWindows* source,
+                            const at::Tensor& logit_direction) {
+  const at::NoGradGuard no_grad;
+  if (source != nullptr && source->predicted() < text.predicted()) {
+    throw Error(ExitCode::kBadInput,
+                {"source", "a text of at least " + std::to_string(text.predicted()) + " predicted tokens",
+                 std::to_string(source->predicted()), "Lower tokens, or give a longer source."});
+  }
+  if (pairs.direction.count_nonzero().item<int64_t>() == 0) {
+    throw Error(ExitCode::kBadInput, {"direction", "a direction that is not 0", "0", "Choose another."});
+  }
+  const auto quantities = measure(model, text, pairs, config);
+  const auto of_source = source != nullptr ? measure(model, *source, pairs, config).values : at::Tensor();
+  const auto changes = changed(quantities.values, config, of_source) - quantities.values;
+  const auto count = static_cast<int64_t>(quantities.names.size());
+
+  const auto device = model.parameters().front().second.device();
+  const auto u = pairs.direction.to(device, at::kDouble);
+  const auto along = u / u.square().sum();
+  const auto followed = logit_direction.defined() ? logit_direction.to(device, at::kFloat) : at::Tensor();
+  std::vector<DocumentSums> sums;
+  for (int64_t i = 0; i < count; ++i) sums.emplace_back(text.stream, 3);
+  InterventionStudy study;
+  double loss = 0.0;
+  text.each("intervene", [&](const TokenBatch& batch, ForwardOptions options) {
+    const Predictions own(model, batch, options, followed);
+    loss += own.losses.sum(at::kDouble).item<double>();
+    for (int64_t i = 0; i < count; ++i) {
+      const auto change = changes[i].narrow(0, study.tokens, batch.inputs.numel()).to(device);
+      options.mlp_hook = [&](int64_t layer, const at::Tensor&, const at::Tensor& y) {
+        if (layer != pairs.layer) return y;
+        return y + change.unsqueeze(1).mul(along).view_as(y).to(y.scalar_type());
+      };
+      sums[i].add(batch.begins, own.changes_to(Predictions(model, batch, options, followed)));
+    }
+    study.tokens += batch.inputs.numel();
+  });
+  study.loss = loss / static_cast<double>(study.tokens);
+  study.documents = sums.front().tokens().gt(0).sum().item<int64_t>();
+  for (int64_t i = 0; i < count; ++i) {
+    const auto of_effect = bootstrap_documents(sums[i].tokens(), sums[i].sums(), config.draws,
+                                               static_cast<uint64_t>(config.seed));
+    study.effects.push_back({quantities.names[i], changes[i].square().mean().sqrt().item<double>(),
+                             of_effect[0], of_effect[1], of_effect[2]});
+  }
+  return study;
+}
+
+}  // namespace bilens

@@ -1,0 +1,155 @@
+#include "bilens/study/prompt_explanation.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "bilens/analysis/eigen.h"
+#include "bilens/analysis/interaction.h"
+#include "bilens/core/files.h"
+#include "bilens/core/progress.h"
+#include "bilens/core/stop.h"
+#include "bilens/io/safetensors.h"
+#include "bilens/nn/gated_mlp.h"
+#include "bilens/nn/rms_norm.h"
+
+namespace bilens {
+
+namespace {
+
+constexpr size_t kListedTerms = 20;
+
+/// What stands at the last token around each layer, float64 on the CPU.
+struct LastToken {
+  at::Tensor embedding;                            // [d]
+  std::vector<at::Tensor> attention, inputs, mlp;  // [d] each: added, the MLP's x before the gain, added
+  at::Tensor end;                                  // [d] in front of the last norm
+};
+
+LastToken run(LlamaDecoder& model, const std::vector<int32_t>& prompt) {
+  const auto& config = model.config();
+  const auto device = model.parameters().front().second.device();
+  const auto last = [](const at::Tensor& h) { return h[0][-1].to(at::kCPU, at::kDouble); };
+  auto h =
+      model.embed(at::tensor(std::vector<int64_t>(prompt.begin(), prompt.end())).unsqueeze(0).to(device));
+  LastToken found;
+  found.embedding = last(h);
+  for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
+    const auto& w = model.layer(i);
+    const auto middle = model.add_attention(i, h);
+    const auto y =
+        gated_mlp(rms_norm(middle, w.output_norm, config.rms_norm_eps),
+                  {w.gate, w.up, w.down, w.gate_bias, w.up_bias, w.down_bias}, model.activation(i));
+    const auto at_last = last(middle);
+    found.attention.push_back(at_last - last(h));
+    found.inputs.push_back(at_last / (at_last.square().mean() + config.rms_norm_eps).sqrt());
+    found.mlp.push_back(last(y));
+    h = middle + y;
+  }
+  found.end = last(h);
+  return found;
+}
+
+}  // namespace
+
+double PromptExplanation::sum() const {
+  double total = embedding;
+  for (const auto& l : layers) total += l.attention + l.eigenvectors + l.linear + l.remainder;
+  return total;
+}
+
+PromptExplanation explain_prompt(LlamaDecoder& model, const std::vector<BilinearLayer>& layers,
+                                 const std::vector<int32_t>& prompt, const at::Tensor& difference) {
+  const at::NoGradGuard no_grad;
+  const auto& config = model.config();
+  const auto device = model.parameters().front().second.device();
+  const auto found = run(model, prompt);
+  PromptExplanation explanation;
+  explanation.rms = (found.end.square().mean() + config.rms_norm_eps).sqrt().item<double>();
+  at::Tensor gain, head;
+  for (const auto& [name, weight] : model.parameters()) {
+    if (name == "model.norm.weight") gain = weight.to(at::kCPU, at::kDouble);
+    if (name == (config.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight"))
+      head = weight.to(at::kCPU);
+  }
+  const auto d = difference.to(at::kCPU, at::kDouble);
+  const auto w = head.t().to(at::kDouble).mv(d) * gain / explanation.rms;
+  const auto state = (found.end / explanation.rms * gain).to(device, at::kFloat);
+  explanation.logit = model.logits(state.unsqueeze(0))[0].to(at::kCPU, at::kDouble).dot(d).item<double>();
+  explanation.embedding = found.embedding.dot(w).item<double>();
+
+  Progress progress("explain", config.num_hidden_layers, "layers");
+  for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
+    if (stop_requested()) throw Stopped{};
+    const auto layer = layers.at(static_cast<size_t>(i)).to(at::kDouble, at::kCPU);
+    const auto& x = found.inputs[i];
+    PromptLayer of_layer;
+    of_layer.layer = i;
+    of_layer.attention = found.attention[i].dot(w).item<double>();
+    if (layer.has_linear()) {
+      const InteractionOperator form(layer, w.unsqueeze(0));
+      of_layer.linear = (form.linear()[0].dot(x) + form.constant()[0]).item<double>();
+    }
+    EigenConfig eigen;
+    eigen.k = config.hidden_size, eigen.dtype = at::kDouble, eigen.energy = Energy::kOff;
+    const auto pairs = solve_eigen({layer, {}, w.unsqueeze(0)}, device, eigen);
+    const auto vectors = pairs.eigenvectors[0].to(at::kDouble), p = vectors.mv(x);
+    for (int64_t k = 0; k < pairs.k(); ++k) {
+      const double value = pairs.eigenvalues[0][k].item<double>(), projection = p[k].item<double>();
+      explanation.terms.push_back({i, k, value, projection, value * projection * projection, vectors[k]});
+      of_layer.eigenvectors += explanation.terms.back().contribution;
+    }
+    const double output = found.mlp[i].dot(w).item<double>();
+    // Of a bilinear layer nothing is left but rounding, which is no part of the model.
+    if (config.hidden_act != Gate::kNone)
+      of_layer.remainder = output - of_layer.eigenvectors - of_layer.linear;
+    explanation.layers.push_back(of_layer);
+    progress.advance(1);
+  }
+  std::stable_sort(explanation.terms.begin(), explanation.terms.end(), [](const auto& a, const auto& b) {
+    return std::abs(a.contribution) > std::abs(b.contribution);
+  });
+  return explanation;
+}
+
+Json to_json(const PromptExplanation& explanation) {
+  Json layers = Json::array(), terms = Json::array();
+  double all = 0, listed = 0;
+  for (const auto& l : explanation.layers) {
+    all += l.eigenvectors;
+    layers.push_back({{"layer", l.layer},
+                      {"attention", l.attention},
+                      {"eigenvectors", l.eigenvectors},
+                      {"linear", l.linear},
+                      {"remainder", l.remainder}});
+  }
+  for (size_t i = 0; i < std::min(kListedTerms, explanation.terms.size()); ++i) {
+    const auto& term = explanation.terms[i];
+    listed += term.contribution;
+    terms.push_back({{"layer", term.layer},
+                     {"index", term.index},
+                     {"eigenvalue", term.eigenvalue},
+                     {"projection", term.projection},
+                     {"contribution", term.contribution}});
+  }
+  return {{"logit", explanation.logit}, {"sum", explanation.sum()}, {"embedding", explanation.embedding},
+          {"rms", explanation.rms},     {"layers", layers},         {"terms", terms},
+          {"other_terms", all - listed}};
+}
+
+void write_prompt_explanation(const std::filesystem::path& directory, const PromptExplanation& explanation,
+                              const Json& about) {
+  NamedTensors tensors;
+  for (size_t i = 0; i < std::min(kListedTerms, explanation.terms.size()); ++i)
+    tensors.emplace_back("term_" + std::to_string(i), explanation.terms[i].vector.clone());
+  write_safetensors(directory / "explanation.safetensors", tensors,
+                    {{"format", "bilens-prompt-explanation"}, {"format_version", "1"}});
+  Json document = {{"format", "bilens-prompt-explanation"}, {"format_version", 1}};
+  document.update(about);
+  document.update(to_json(explanation));
+  write_text(directory / "explanation.json", format_json(document));
+}
+
+}  // namespace bilens

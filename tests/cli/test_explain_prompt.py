@@ -1,0 +1,112 @@
+"""Logits behind a prompt as sums, held against the decoder written out in numpy."""
+import json
+import unittest
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from bilens_cli import TestCase, run
+from language_models import forward, interaction_matrix, write_llama
+from texts import stories
+
+NEAR = 1e-4  # of logits of a few nats, which bilens computes in float32
+
+
+class ExplainPrompt(TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.case = cls("setUp")
+        TestCase.setUp(cls.case)
+        cls.addClassCleanup(cls.case.doCleanups)
+        text = cls.case.write("stories.txt", stories(300))
+        cls.tokenizer = cls.case.folder / "tokenizer"
+        cls.case.check(run("tokenizer", "train", "--data", f"text:{text}", "--vocabulary", 300, "--out", cls.tokenizer), 0)
+
+    def model(self, name="model", **options):
+        w = write_llama(self.folder / name, **options)
+        (self.folder / name / "tokenizer.model").write_bytes((self.tokenizer / "tokenizer.model").read_bytes())
+        return self.folder / name, w
+
+    def explain(self, model, *flags, expect=0):
+        done = run("explain", model, "--json", *flags)
+        self.check(done, expect)
+        return self.document(done)
+
+    def ids(self, model, result):
+        """The tokens of the prompt, by the names that were printed."""
+        vocabulary = self.vocabulary(model)
+        return [vocabulary.index(name) for name in result["tokens"]]
+
+    def vocabulary(self, model):
+        out = self.folder / f"{model.name}-names"
+        if not out.exists():
+            self.check(run("decompose", model, "--out", out, "--set", 'analyses=["tokens"]', "--set", "layers=[0]", "--set", "surrogate=half",
+                           "--set", 'directions={"kind": "random", "count": 1, "seed": 0}'), 0)
+        return json.loads((out / "study.json").read_text())["tokens"]["vocabulary"]
+
+    def test_the_sum_is_the_logit_difference_and_its_parts_are_numpys(self):
+        for act, bias in (("linear", False), ("linear", True), ("silu", False)):
+            with self.subTest(act=act, bias=bias):
+                model, w = self.model(f"{act}{bias}", act=act, bias=bias)
+                result = self.explain(model, "--prompt", "the cat sat", "--logit", 40, "--minus", 17)["results"][0]
+                tokens = self.ids(model, result)
+                logits, parts, h = forward(w, tokens, act=act)
+                expected = logits[-1, 40] - logits[-1, 17]
+                self.assertAlmostEqual(result["logit"], expected, delta=NEAR)
+                self.assertAlmostEqual(result["sum"], expected, delta=NEAR)
+                rms = np.sqrt((h[-1] ** 2).mean() + 1e-5)
+                self.assertAlmostEqual(result["rms"], rms, delta=NEAR)
+                u = (w["lm_head.weight"][40] - w["lm_head.weight"][17]) * w["model.norm.weight"] / rms
+                self.assertAlmostEqual(result["embedding"], w["model.embed_tokens.weight"][tokens[-1]] @ u, delta=NEAR)
+                contributions = []
+                for layer, (attention, x, y) in zip(result["layers"], parts):
+                    q = interaction_matrix(w, layer["layer"], u, half=act == "silu")
+                    quadratic = x[-1] @ q @ x[-1]
+                    self.assertAlmostEqual(layer["attention"], attention[-1] @ u, delta=NEAR)
+                    self.assertAlmostEqual(layer["eigenvectors"], quadratic, delta=NEAR)
+                    rest = layer["remainder"] if act == "silu" else layer["linear"]
+                    self.assertAlmostEqual(rest, y[-1] @ u - quadratic, delta=NEAR)
+                    self.assertEqual(layer["linear"] != 0, bias)
+                    self.assertEqual(layer["remainder"] != 0, act == "silu")
+                    values, vectors = np.linalg.eigh(q)
+                    contributions.extend(values * (vectors.T @ x[-1]) ** 2)
+                largest = sorted(contributions, key=abs, reverse=True)[:20]
+                np.testing.assert_allclose([term["contribution"] for term in result["terms"]], largest, atol=NEAR)
+                self.assertAlmostEqual(result["other_terms"], sum(contributions) - sum(largest), delta=NEAR)
+
+    def test_without_tokens_the_likeliest_is_held_against_the_mean(self):
+        model, w = self.model()
+        result = self.explain(model, "--prompt", "a dog")["results"][0]
+        logits = forward(w, self.ids(model, result))[0][-1]
+        self.assertEqual(result["token"], self.vocabulary(model)[int(logits.argmax())])
+        self.assertIsNone(result["minus"])
+        self.assertAlmostEqual(result["sum"], logits.max() - logits.mean(), delta=NEAR)
+
+    def test_files(self):
+        model, _ = self.model()
+        out = self.folder / "why"
+        result = self.explain(model, "--prompt", "a dog", "--out", out)["results"][0]
+        about = json.loads((out / "explanation.json").read_text())
+        self.assertEqual((about["format"], about["prompt"], about["sum"]), ("bilens-prompt-explanation", "a dog", result["sum"]))
+        vectors = load_file(out / "explanation.safetensors")
+        self.assertEqual(len(vectors), len(about["terms"]))
+        np.testing.assert_allclose([np.linalg.norm(v) for v in vectors.values()], 1, atol=1e-10)
+        text = run("explain", model, "--prompt", "a dog").stdout
+        self.assertIn("largest contributions of eigenvectors", text)
+
+    def test_bad_input(self):
+        model, _ = self.model()
+        message = lambda *flags, expect=2: self.explain(model, *flags, expect=expect)["failures"][0]["message"]
+        self.assertIn("--prompt", message())  # neither an image nor a text
+        self.assertIn("one token", message("--prompt", "a dog", "--logit", "dogmatically"))
+        self.assertIn("from 0 to 299", message("--prompt", "a dog", "--minus", 300))
+        self.assertIn("at most 64 tokens", message("--prompt", "a dog " * 100))
+        (model / "tokenizer.model").unlink()
+        self.assertIn("tokenizer", message("--prompt", "a dog", expect=3))
+        estimate = self.explain(self.model("dry")[0], "--prompt", "a dog", "--dry-run")["estimate"]
+        self.assertGreater(estimate["memory_bytes"], 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

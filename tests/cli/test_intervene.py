@@ -1,0 +1,105 @@
+"""`bilens intervene` on a random bilinear model, held against the decoder written out in numpy."""
+import json
+import unittest
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from bilens_cli import TestCase, run
+from language_models import forward, write_llama
+
+WINDOW, TOKENS = 16, 160
+NEAR = 1e-5  # of losses, float32 in bilens
+
+
+class Intervene(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.w = write_llama(self.folder / "model")
+        self.ids = np.random.default_rng(0).integers(2, 300, 200)
+        self.ids[::40] = 1  # documents
+        self.text = self.tokens("tokens.bin", self.ids)
+        self.out = self.folder / "decomposition"
+        self.check(run("decompose", self.folder / "model", "--out", self.out, "--set", "dtype=float64", "--set", "k=4", "--set", "analyses=[]",
+                       "--set", 'directions={"kind": "random", "count": 3, "seed": 0}'), 0)
+
+    def tokens(self, name, ids):
+        path = self.folder / name
+        ids.astype("<u2").tofile(path)
+        return {"dataset": "tokens", "path": str(path), "context": WINDOW, "packing": "plain"}
+
+    def intervene(self, *flags, expect=0, out=None):
+        done = run("intervene", out or self.out, "--json", "--set", "data=" + json.dumps(self.text), "--set", f"tokens={TOKENS}",
+                   "--set", "intervention.controls=1", "--set", "intervention.draws=200", *flags)
+        self.check(done, expect)
+        return self.document(done)
+
+    def numpy_effect(self, layer, direction, chosen, factor):
+        """Mean loss, and how it changes, with the contributions times `factor`; the same of a logit difference."""
+        file = load_file(self.out / f"layer_{layer}.safetensors")
+        u, values, vectors = file["directions"][direction], file["eigenvalues"][direction][chosen], file["eigenvectors"][direction][chosen]
+
+        def change(number, x, y):
+            if number != layer:
+                return y
+            q = ((x @ vectors.T) ** 2) @ values
+            return y + (factor - 1) * q[:, None] * u / (u @ u)
+
+        losses, logits = [], []
+        for first in range(0, TOKENS, WINDOW):
+            window = self.ids[first:first + WINDOW]
+            pair = [forward(self.w, window[:-1])[0], forward(self.w, window[:-1], change=change)[0]]
+            log = [z - np.log(np.exp(z).sum(-1, keepdims=True)) for z in pair]
+            losses.append([-l[np.arange(WINDOW - 1), window[1:]] for l in log])
+            logits.append([z[:, 40] - z[:, 17] for z in pair])
+        own, changed = np.concatenate(losses, 1).mean(1)
+        return own, changed - own, np.subtract(*np.concatenate(logits, 1).mean(1)[::-1])
+
+    def test_effects_are_numpys(self):
+        for flags, factor in ((("--set", "intervention.change=zero"), 0), (("--set", "intervention.change=scale", "--set", "intervention.factor=3"), 3)):
+            found = self.intervene("--set", "layer=1", "--set", "direction=2", "--set", "eigenvectors=[0, 2]", "--set", "plus=[40]", "--set", "minus=[17]", *flags)
+            result = found["results"][0]
+            loss, change, logits = self.numpy_effect(1, 2, [0, 2], factor)
+            self.assertAlmostEqual(result["loss"], loss, delta=NEAR)
+            own = result["effects"][0]
+            self.assertEqual((own["what"], result["tokens"], result["documents"]), ("eigenvectors", TOKENS - TOKENS // WINDOW, 4))
+            self.assertAlmostEqual(own["loss"]["mean"], change, delta=NEAR)
+            self.assertAlmostEqual(own["logits"]["mean"], logits, delta=10 * NEAR)
+            self.assertGreater(own["divergence"]["mean"], 0)
+            self.assertLess(own["loss"]["low"], own["loss"]["high"])
+            self.assertEqual([effect["what"] for effect in result["effects"][1:]], ["direction", "random, same eigenvalues", "random, same mean"])
+
+    def test_values_of_another_text(self):
+        other = json.dumps(self.tokens("other.bin", np.random.default_rng(1).integers(2, 300, 200)))
+        patch = ("--set", "intervention.change=patch")
+        self.assertNotEqual(self.intervene(*patch, "--set", f"source={other}")["results"][0]["effects"][0]["loss"]["mean"], 0)
+        same = self.intervene(*patch, "--set", "source=" + json.dumps(self.text))["results"][0]
+        self.assertEqual([effect["loss"]["mean"] for effect in same["effects"]], [0, 0, 0, 0])
+        self.assertIn("source", self.message(*patch))
+        self.assertIn("source", self.message("--set", f"source={other}"))
+        short = json.dumps(self.tokens("short.bin", np.full(50, 7)))
+        self.assertIn("predicted tokens", self.message(*patch, "--set", f"source={short}", expect=3))
+
+    def message(self, *flags, expect=2, **options):
+        return self.intervene(*flags, expect=expect, **options)["failures"][0]["message"]
+
+    def test_words(self):
+        done = run("intervene", self.out, "--set", "data=" + json.dumps(self.text), "--set", "tokens=80")
+        self.assertIn("random, same mean", self.check(done, 0).stdout)
+        self.assertIn("loss [95% over documents]", done.stdout)
+        self.assertGreater(self.intervene("--dry-run")["estimate"]["memory_bytes"], 0)
+
+    def test_bad_input(self):
+        self.assertIn("layer", self.message("--set", "layer=9"))
+        self.assertIn("below 3", self.message("--set", "direction=3"))
+        self.assertIn("below 4", self.message("--set", "eigenvectors=[4]"))
+        self.assertIn("intervention.change", self.message("--set", "intervention.change=remove"))
+        self.assertIn("decomposition.json", self.message(out=self.folder / "model", expect=3))
+        description = self.out / "decomposition.json"
+        whole = description.read_text()
+        description.write_text(whole.replace(json.loads(whole)["model_sha256"], "0" * 64))
+        self.assertIn("the weights that were decomposed", self.message(expect=3))
+
+
+if __name__ == "__main__":
+    unittest.main()
