@@ -95,6 +95,12 @@ std::vector<std::vector<double>> CheckedJson::matrix(const std::string& key, int
   return matrix;
 }
 
+std::vector<std::string> CheckedJson::texts(const std::string& key) const {
+  if (!has(key)) return {};
+  require(key, {{"type", "array"}, {"items", {{"type", "string"}}}});
+  return at(key).get<std::vector<std::string>>();
+}
+
 std::vector<CheckedJson> CheckedJson::objects(const std::string& key) const {
   const Json& list = at(key);
   if (!list.is_array()) fail(key, "a list of objects", list);

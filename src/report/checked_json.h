@@ -22,6 +22,8 @@ class CheckedJson {
   /// NaN for null, which stands for a number that is not finite.
   double number(const std::string& key) const;
   std::vector<double> numbers(const std::string& key) const;
+  /// A list of strings; none for null or where there is no such key.
+  std::vector<std::string> texts(const std::string& key) const;
   /// A list of `rows` lists of `columns` numbers.
   std::vector<std::vector<double>> matrix(const std::string& key, int64_t rows, int64_t columns) const;
   /// A list of objects.

@@ -23,7 +23,7 @@ function layerErrors(conversion) {
     series.map((s) => [svg("path", { class: s.style, d: path(s.values.map((v, i) => [x(i), y(v)])) }),
       s.values.map((v, i) => svg("circle", { class: `${s.style}-dot`, cx: x(i), cy: y(v), r: 3.5 },
         svg("title", {}, `layer ${i}, ${s.name}: ${figure(v)}`)))])]);
-  }, 330);
+  }, 330, () => [["layer", ...series.map((s) => s.name)], ...series[0].values.map((_, i) => [i, ...series.map((s) => s.values[i])])]);
   const key = (s) => element("span", {}, svg("svg", { viewBox: "0 0 20 12", class: "chart", "aria-hidden": "true" }, svg("line", { class: s.style, x1: 0, x2: 20, y1: 6, y2: 6 })), s.name);
   return element("figure", { class: "panel" }, element("div", { class: "chart-head" }, element("h4", {}, "What each layer is off by"),
     element("div", { class: "legend chart" }, series.map(key))), box);
@@ -66,7 +66,7 @@ function conversionsTogether(models) {
     isNumber(teacher) ? svg("line", { class: "cursor", x1: 52, x2: width - 12, y1: y(teacher), y2: y(teacher) }, svg("title", {}, `teacher: ${figure(teacher, 4)}`)) : null,
     lines.map((line, order) => [svg("path", { d: path(line.points.map(([t, l]) => [x(t), y(l)])), fill: "none", stroke: hue(order), "stroke-width": 2 }),
       line.points.map(([t, l]) => svg("circle", { cx: x(t), cy: y(l), r: 3, fill: hue(order) }, svg("title", {}, `${line.name}, ${integer(t)} tokens: ${figure(l, 4)}`)))])]);
-  }, 700);
+  }, 700, () => [["run", "tokens", "validation loss"], ...lines.flatMap((line) => line.points.map((point) => [line.name, ...point]))]);
   const key = (line, order) => element("span", {}, svg("svg", { viewBox: "0 0 20 12", class: "chart", "aria-hidden": "true" },
     svg("line", { x1: 0, x2: 20, y1: 6, y2: 6, stroke: hue(order), "stroke-width": 2 })), `${line.name}: ${figure(line.points.at(-1)[1], 4)}`);
   return element("figure", { class: "panel together" }, element("div", { class: "chart-head" }, element("h4", {}, "Validation loss against tokens"),

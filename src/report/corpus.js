@@ -8,9 +8,9 @@ function corpusTable(corpus) {
     ["Their correlation", (l) => figure(last(l.correlation))], ["k", (l) => integer(l.r2.length - 1)], ["R² where active", (l) => figure(last(l.active.r2))],
     ["Active tokens", (l) => percent(l.active.share)], ...(corpus.layers.some((l) => l.surrogate) ? [["Error of a token", (l) => figure(at(l, "surrogate", "error"))],
       ["At most", (l) => figure(at(l, "surrogate", "bound"))]] : [])];
-  return element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The layers on text" },
-    element("table", {}, element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Layer"), columns.map(([name]) => element("th", { scope: "col", class: "number" }, name)))),
-      element("tbody", {}, corpus.layers.map((layer) => element("tr", {}, element("th", { scope: "row" }, layer.layer), columns.map(([, text]) => element("td", { class: "number" }, text(layer))))))));
+  const table = element("table", {}, element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Layer"), columns.map(([name]) => element("th", { scope: "col", class: "number" }, name)))),
+      element("tbody", {}, corpus.layers.map((layer) => element("tr", {}, element("th", { scope: "row" }, layer.layer), columns.map(([, text]) => element("td", { class: "number" }, text(layer)))))));
+  return element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The layers on text" }, table, exports("The layers on text", null, () => tableRows(table)));
 }
 
 /** A line a layer over the eigenpairs kept. @param lines [{layer, k: [], values: []}] @param least, most of the values shown */
@@ -23,7 +23,7 @@ function keptChart(title, label, yName, lines, least, most) {
       yFormat: (v) => brief(v), xName: "eigenpairs kept of each direction", yName }),
     lines.map(({ layer, k, values }, order) => [svg("path", { d: path(values.map((v, i) => [x(k[i]), shown(v)])), fill: "none", stroke: hue(order), "stroke-width": 2 }),
       values.map((v, i) => svg("circle", { cx: x(k[i]), cy: shown(v), r: 3, fill: hue(order) }, svg("title", {}, `layer ${layer}, k = ${k[i]}: ${figure(v)}`)))])]);
-  }, 330);
+  }, 330, () => [["layer", "k", "value"], ...lines.flatMap(({ layer, k, values }) => values.map((v, i) => [layer, k[i], v]))]);
   const key = ({ layer }, order) => element("span", {}, svg("svg", { viewBox: "0 0 20 12", class: "chart", "aria-hidden": "true" },
     svg("line", { x1: 0, x2: 20, y1: 6, y2: 6, stroke: hue(order), "stroke-width": 2 })), `layer ${layer}`);
   return element("figure", { class: "panel" }, element("div", { class: "chart-head" }, element("h4", {}, title),
@@ -54,11 +54,13 @@ function corpusSection(model, id, level) {
 
 /** How often p falls where: bars between its smallest and largest value in the sample. */
 function projectionHistogram({ low, high, counts }) {
+  const step = (high - low) / counts.length, rows = () => [["from", "to", "tokens"], ...counts.map((count, i) => [low + i * step, low + (i + 1) * step, count])];
   const width = 240, height = 44, most = Math.max(...counts, 1), bar = width / counts.length, zero = ((0 - low) / (high - low || 1)) * width;
-  return svg("svg", { class: "histogram", viewBox: `0 0 ${width} ${height + 12}`, role: "img", "aria-label": `Histogram of p, from ${figure(low, 2)} to ${figure(high, 2)}` },
+  const drawing = svg("svg", { class: "histogram", viewBox: `0 0 ${width} ${height + 12}`, role: "img", "aria-label": `Histogram of p, from ${figure(low, 2)} to ${figure(high, 2)}` },
     counts.map((count, i) => svg("rect", { class: (i + 0.5) * bar >= zero ? "bar-positive" : "bar-negative", x: i * bar, y: height - (count / most) * height, width: bar * 0.9, height: (count / most) * height },
       svg("title", {}, `${integer(count)} tokens`))),
     svg("text", { x: 0, y: height + 10 }, figure(low, 2)), svg("text", { x: width, y: height + 10, "text-anchor": "end" }, figure(high, 2)));
+  return element("div", {}, drawing, exports("Histogram of p", () => drawing, rows));
 }
 
 /** @param labels of the items, in the place of their numbers */

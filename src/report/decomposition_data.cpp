@@ -38,10 +38,11 @@ Json decomposition_data(const fs::path& directory, const Study* study, const Det
   const CheckedJson decomposition(json, file.string());
   decomposition.require_format("bilens-decomposition", 1);
   const auto corpus = Corpus::read(directory);
+  const auto tokens = Tokens::read(directory);
   Json layers = Json::array();
   for (const auto& entry : decomposition.objects("layers")) {
     const SafetensorsFile tensors(layer_file(directory, entry));
-    layers.push_back(layer_data(entry, tensors, study, corpus.get(), detail, images));
+    layers.push_back(layer_data(entry, tensors, study, corpus.get(), tokens.get(), detail, images));
   }
   return {{"directory", directory.string()},
           {"version", decomposition.text_or_empty("version")},
@@ -53,6 +54,7 @@ Json decomposition_data(const fs::path& directory, const Study* study, const Det
           {"device", decomposition.text_or_empty("device")},
           {"seconds", decomposition.has("seconds") ? short_number(decomposition.number("seconds")) : Json()},
           {"corpus", corpus ? corpus->summary() : Json()},
+          {"tokens", tokens ? tokens->summary(detail.examples) : Json()},
           {"layers", layers}};
 }
 

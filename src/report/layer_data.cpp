@@ -16,6 +16,7 @@ namespace {
 struct Measured {
   const LayerStudy* study;
   const Corpus* corpus;
+  const Tokens* tokens;
   int64_t layer;
 };
 
@@ -99,9 +100,10 @@ Json eigenpair(const Layer& layer, const Measured& measured, int64_t direction, 
   pair["residual"] = value(layer.residuals, direction, index);
   pair["vector_error"] = value(layer.vector_error, direction, index);
   pair["cluster"] = value(layer.cluster, direction, index);
-  const auto& [study, corpus, number] = measured;
+  const auto& [study, corpus, tokens, number] = measured;
   if (study != nullptr) pair.update(study->eigenpair(direction, index, detail.examples, images));
   if (corpus != nullptr) pair.update(corpus->eigenpair(number, direction, index, detail.examples));
+  if (tokens != nullptr) pair["tokens"] = tokens->eigenpair(number, direction, index, detail.examples);
   return pair;
 }
 
@@ -121,19 +123,22 @@ Json direction_data(const Layer& layer, const Measured& measured, int64_t direct
   for (const int64_t index : leading(eigenvalues, detail.vectors)) {
     vectors.push_back(eigenpair(layer, measured, direction, index, detail, images));
   }
+  const auto* tokens = measured.tokens;
   const bool has_rank = direction < static_cast<int64_t>(layer.effective_rank.size());
-  return {{"eigenvalues", eigenvalues},
-          {"eigenvectors", vectors},
-          {"trace", value(layer.trace, direction)},
-          {"frobenius", value(layer.frobenius, direction)},
-          {"linear", linear_part(layer, direction)},
-          {"linear_share", measured.study != nullptr ? measured.study->linear_share(direction) : Json()},
-          {"effective_rank", has_rank ? short_number(layer.effective_rank[direction]) : Json()},
-          {"effective_rank_error", value(layer.rank_error, direction)},
-          {"converged", value(layer.converged, direction)},
-          {"columns", value(layer.columns, direction)},
-          {"tie_at_k", value(layer.tie, direction)},
-          {"certified_bound", value(layer.bound, direction)}};
+  return {
+      {"eigenvalues", eigenvalues},
+      {"eigenvectors", vectors},
+      {"tokens", tokens != nullptr ? tokens->direction(measured.layer, direction, detail.examples) : Json()},
+      {"trace", value(layer.trace, direction)},
+      {"frobenius", value(layer.frobenius, direction)},
+      {"linear", linear_part(layer, direction)},
+      {"linear_share", measured.study != nullptr ? measured.study->linear_share(direction) : Json()},
+      {"effective_rank", has_rank ? short_number(layer.effective_rank[direction]) : Json()},
+      {"effective_rank_error", value(layer.rank_error, direction)},
+      {"converged", value(layer.converged, direction)},
+      {"columns", value(layer.columns, direction)},
+      {"tie_at_k", value(layer.tie, direction)},
+      {"certified_bound", value(layer.bound, direction)}};
 }
 
 /// What decomposition.json itself says, checked as far as the page relies on it.
@@ -163,7 +168,7 @@ Json facts(const CheckedJson& entry) {
 }  // namespace
 
 Json layer_data(const CheckedJson& entry, const SafetensorsFile& tensors, const Study* study,
-                const Corpus* corpus, const Detail& detail, ImagePool& images) {
+                const Corpus* corpus, const Tokens* tokens, const Detail& detail, ImagePool& images) {
   Json data = facts(entry);
   data["factors"] = factor_data(entry, tensors, detail);
   if (!data.at("factors").is_null() && !entry.has("k")) {
@@ -174,8 +179,11 @@ Json layer_data(const CheckedJson& entry, const SafetensorsFile& tensors, const 
   const Layer layer = read_layer(entry, tensors);
   std::optional<LayerStudy> found;
   if (study != nullptr) found = study->layer(data.at("layer").get<int64_t>(), layer.n, layer.k);
-  const Measured measured = {found ? &*found : nullptr, corpus, data.at("layer").get<int64_t>()};
+  const Measured measured = {found ? &*found : nullptr, corpus, tokens, data.at("layer").get<int64_t>()};
   Json shown = Json::array();
+  const auto names = entry.texts("direction_names");
+  data["direction_names"] = std::vector<std::string>(
+      names.begin(), names.begin() + std::min<long>(detail.directions, static_cast<long>(names.size())));
   for (int64_t i = 0; i < std::min(layer.n, detail.directions); ++i) {
     shown.push_back(direction_data(layer, measured, i, detail, images));
   }

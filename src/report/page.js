@@ -218,8 +218,48 @@ function axes(spec) {
 
 const charts = new WeakMap();  // the element of a chart -> the function that draws it at a width
 
+/** A button that saves a text as a file. */
+function saver(name, file, type, make) {
+  return element("button", { type: "button", class: "quiet", "aria-label": `Save as ${name}: ${file}`, onclick: () => {
+    const link = element("a", { download: file, href: URL.createObjectURL(new Blob([make()], { type })) });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  } }, name);
+}
+
+/** Rows of cells as CSV (RFC 4180). */
+const csv = (rows) => rows.map((row) => row.map((cell) => {
+  const text = String(cell ?? "");
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}).join(",")).join("\r\n") + "\r\n";
+
+/** A drawing as a file of its own: what the page's style sheet says stands in it. */
+function standalone(node) {
+  const copy = node.cloneNode(true), [, , width, height] = node.getAttribute("viewBox").split(" ");
+  const parts = [copy, ...copy.querySelectorAll("*")];
+  [node, ...node.querySelectorAll("*")].forEach((part, i) => {
+    const style = getComputedStyle(part);
+    for (const name of ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "visibility", "font-size", "font-family", "font-weight", "color"]) {
+      parts[i].style.setProperty(name, style.getPropertyValue(name));
+    }
+  });
+  copy.setAttribute("width", width);
+  copy.setAttribute("height", height);
+  return new XMLSerializer().serializeToString(copy);
+}
+
+/** Buttons that save a figure: find() gives its drawing, rows() its numbers under a head. */
+function exports(label, find, rows) {
+  const file = label.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "");
+  return element("div", { class: "exports" }, find ? saver("SVG", `${file}.svg`, "image/svg+xml", () => standalone(find())) : null,
+    rows ? saver("CSV", `${file}.csv`, "text/csv", () => csv(rows())) : null);
+}
+
+/** What a table shows, as rows. */
+const tableRows = (table) => [...table.rows].map((row) => [...row.cells].map((cell) => cell.textContent));
+
 /** A figure that is drawn again for every width it gets. draw(svg, width, height) */
-function chart(label, height, draw, paperWidth) {
+function chart(label, height, draw, paperWidth, rows) {
   const box = element("div", { class: "chart drawn" });
   let drawn = 0;
   const redraw = (paper = false) => {
@@ -227,7 +267,7 @@ function chart(label, height, draw, paperWidth) {
     if (!box.clientWidth) return;
     drawn = box.clientWidth;
     const node = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
-    box.replaceChildren(node);
+    box.replaceChildren(node, exports(label, () => node, rows));
     draw(node, width, height);
   };
   new ResizeObserver(() => { if (!printing && Math.abs(box.clientWidth - drawn) > 1) redraw(); }).observe(box);

@@ -187,7 +187,7 @@ function trainingChart(metrics, quantity, unit) {
       cursor.setAttribute("x2", stops[i]);
       append(readout, trainingReadout(metrics, shown, key, format, mean, i));
     } });
-  }, 330);
+  }, 330, () => [["split", "step", key], ...values.map((value, i) => ["train", train.step[i], value]), ...shown.map((e) => [e.split, e.step, e[key]])]);
   const splits = ["validation", "test"].filter((split) => shown.some((e) => e.split === split));
   return element("figure", { class: "panel" },
     element("div", { class: "chart-head" }, element("h4", {}, quantity.name), trainingLegend(splits, window, metrics.steps_per_point)), figureBox, readout);
@@ -241,6 +241,9 @@ function directionKind(layer) {
   return layer.directions === "axes" ? "Axis" : "Direction";
 }
 
+/** "Class 3", or the tokens that a direction is made of. */
+const directionName = (layer, i) => at(layer, "direction_names", i) ?? `${directionKind(layer)} ${i}`;
+
 function shapeOf(model, layer) {
   const shape = at(model, "decomposition", "image_shape");
   return layer.input_space === "input" && shape && shape[0] * shape[1] === layer.d_in ? shape : null;
@@ -260,7 +263,7 @@ function overview(model, layer, choose) {
       element("span", { class: "value" }, signedValue(eigenvalue))];
   };
   const buttons = layer.shown.map((direction, i) => {
-    const name = `${kind} ${i}`;
+    const name = directionName(layer, i);
     return element("button", { type: "button", "aria-pressed": "false", onclick: () => choose(i) },
       element("span", { class: "title" }, name), half(direction, "positive", name), half(direction, "negative", name));
   });
@@ -304,7 +307,7 @@ function spectrumChart(direction, name, selected, choose) {
         for (const end of ["x1", "x2"]) cursor.setAttribute(end, x(i + 1));
         append(readout, [`rank ${i + 1} · λ `, element("b", {}, signed(values[i], 4)), shown.has(i) ? "" : " · beyond those shown below"]);
       } });
-  }, 420);
+  }, 420, () => [["rank", "eigenvalue"], ...values.map((value, i) => [i + 1, value])]);
   return element("div", {}, box, readout);
 }
 
@@ -377,6 +380,7 @@ function selectedPanel(model, layer, direction, name, selected, choose) {
       vector.vector_error > 0.1 ? element("p", { class: "note" }, "This eigenvalue is not told apart from its neighbours: only the space they span is determined.") : null,
       exampleList(`Most positive projection${split ? `, ${split} images` : ""}`, vector.positive),
       exampleList(`Most negative projection${split ? `, ${split} images` : ""}`, vector.negative),
+      tokensOfEigenvector(model, layer, direction, vector),
       contextsOnText(vector, at(model, "decomposition", "corpus", "quantiles")),
       vector.positive || vector.negative ? element("p", { class: "note" }, "Under each image: its label and the projection p.") : null)]);
 }
@@ -410,17 +414,18 @@ function directionFacts(direction) {
 
 /** One direction of one layer: spectrum, eigenvectors, and the chosen one in detail. */
 function directionCard(model, layer, index, selected, choose) {
-  const direction = layer.shown[index], name = `${directionKind(layer)} ${index}`;
+  const direction = layer.shown[index], name = directionName(layer, index), plain = name === `${directionKind(layer)} ${index}` ? name.toLowerCase() : name;
   const studied = direction.eigenvectors.some((v) => isNumber(v.mean));
   return element("div", { class: "card-body" },
     element("div", { class: "spectrum" },
-      element("div", { class: "chart-head" }, element("h4", {}, `Spectrum of ${name.toLowerCase()}`), element("span", { class: "legend" }, directionFacts(direction))),
-      spectrumChart(direction, name.toLowerCase(), selected, choose)),
+      element("div", { class: "chart-head" }, element("h4", {}, `Spectrum of ${plain}`), element("span", { class: "legend" }, directionFacts(direction))),
+      spectrumChart(direction, plain, selected, choose)),
     selectedPanel(model, layer, direction, name, selected, choose),
     element("div", { class: "strips" },
       direction.eigenvectors.length ? ["positive", "negative"].map((sign) => strip(model, layer, direction, sign, selected, choose)) : null,
       linearPart(model, layer, direction),
-      direction.eigenvectors.length > 0 && element("p", { class: "note" }, "Under each image: λ and its rank" + (studied ? "; the contribution λp², mean ± standard deviation over the images" : "")
+      interactionHeatmap(direction, plain),
+      direction.eigenvectors.length > 0 && element("p", { class: "note" }, "Under each image: λ and its rank" + (studied ? `; the contribution λp², mean ± standard deviation over the ${at(model, "decomposition", "corpus") ? "text" : "images"}` : "")
         + "; then what all eigenvectors up to this rank reach together. Each image has its own colour scale.")));
 }
 
@@ -431,7 +436,7 @@ function formula(layer) {
     + (linear ? ", and a linear part. " : ". "),
   element("b", { class: "positive" }, "Blue"), " stands for positive numbers, ", element("b", { class: "negative" }, "orange"),
   " for negative ones; neutral is zero. v and −v are the same eigenvector.",
-  layer.center === "mean" ? " Scores are measured against their mean over the classes, which changes no probability." : ""];
+  layer.center === "mean" ? ` ${directionKind(layer) === "Class" ? "Scores are measured against their mean over the classes" : "Token rows are measured against their mean over the vocabulary"}, which changes no probability.` : ""];
 }
 
 function layerTitle(layer) {
@@ -459,7 +464,7 @@ function eigenvectors(model, id, level, view, changed) {
     }
     const choose = (i) => go({ layer: view.layer, direction: i });
     parts = { grid: overview(model, layer, choose), card: element("div", {}),
-      picker: picker(kind, layer.shown.map((_, i) => (layer.shown.length <= 20 ? String(i) : `${kind} ${i}`)), choose) };
+      picker: picker(kind, layer.shown.map((_, i) => (at(layer, "direction_names", i) ?? (layer.shown.length <= 20 ? String(i) : `${kind} ${i}`))), choose) };
     const cut = layer.shown.length < layer.n_directions ? `The first ${layer.shown.length} of ${layer.n_directions} are on this page; all are in the decomposition directory.` : null;
     append(holder, [
       layer.shown.length > 1 ? element("div", { class: "panel" }, parts.grid, cut ? element("p", { class: "note" }, cut) : null) : null,
@@ -487,7 +492,10 @@ function eigenvectors(model, id, level, view, changed) {
     drawCard();
     if (!silent) changed(view);
   };
-  const section = block(id, level, "Eigenvectors", null, layerTabs ? element("div", { class: "layers" }, layerTabs) : null, holder);
+  const section = block(id, level, "Eigenvectors", null, tokenSearch(model, layers, (wanted) => {
+    go(wanted);
+    bringIntoView(holder.querySelector(".card"));
+  }), layerTabs ? element("div", { class: "layers" }, layerTabs) : null, holder);
   section.querySelector("header").append(intro);
   go(view, true);
   return Object.assign(section, { go: (wanted) => go(wanted, true), card: () => holder.querySelector(".card") ?? section });
@@ -533,7 +541,7 @@ function truncationCurve(curve, full, now, choose, label) {
       const distances = curve.k.map((k) => Math.abs(x(place(k)) - at));
       choose(distances.indexOf(Math.min(...distances)));
     });
-  }, 470);
+  }, 470, () => [["k", "accuracy", "loss"], ...curve.k.map((k, i) => [k, curve.accuracy[i], curve.loss[i]])]);
 }
 
 const unitOf = (layer) => (layer && directionKind(layer) === "Class" ? "a class" : "an output");
