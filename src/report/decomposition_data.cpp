@@ -1,5 +1,7 @@
 #include "decomposition_data.h"
 
+#include <regex>
+
 #include "bilens/io/safetensors.h"
 #include "checked_json.h"
 #include "corpus_data.h"
@@ -29,6 +31,13 @@ Json image_shape(const CheckedJson& decomposition) {
   return valid ? short_numbers(shape) : Json();
 }
 
+/// N of a training checkpoint ".../step-N", or null.
+Json checkpoint_step(const std::string& model) {
+  std::smatch found;
+  if (!std::regex_search(model, found, std::regex("(?:^|/)step-([0-9]{1,15})/?$"))) return nullptr;
+  return std::stoll(found[1]);
+}
+
 }  // namespace
 
 Json decomposition_data(const fs::path& directory, const Study* study, const Detail& detail,
@@ -47,6 +56,8 @@ Json decomposition_data(const fs::path& directory, const Study* study, const Det
   return {{"directory", directory.string()},
           {"version", decomposition.text_or_empty("version")},
           {"model", decomposition.text_or_empty("model")},
+          {"step", checkpoint_step(decomposition.text_or_empty("model"))},
+          {"minus", decomposition.text_or_empty("minus")},
           {"model_sha256", decomposition.text_or_empty("model_sha256")},
           {"model_type", decomposition.text_or_empty("model_type")},
           {"image_shape", image_shape(decomposition)},

@@ -759,11 +759,43 @@ function modelSection(number) {
   return holder;
 }
 
+/** The mean over a layer's directions of the largest |λ|, and of the effective rank where it is known. */
+const meanOf = (values) => (values.length && values.every(isNumber) ? values.reduce((sum, v) => sum + v, 0) / values.length : null);
+const largestEigenvalue = (layer) => meanOf(layer.shown.filter((d) => d.eigenvalues.length).map((d) => Math.abs(d.eigenvalues[0])));
+const effectiveRank = (layer) => meanOf(layer.shown.map((d) => d.effective_rank));
+const overLayers = (model, figureOf) => meanOf(layersOf(model).map(figureOf).filter((v) => v !== null));
+
+/** Spectra of a run's checkpoints over its steps, a line a layer. */
+function checkpointsTogether(models) {
+  const steps = models.filter((model) => isNumber(at(model, "decomposition", "step"))).sort((a, b) => a.decomposition.step - b.decomposition.step);
+  if (steps.length < 2) return null;
+  const difference = steps.some((model) => model.decomposition.minus), numbers = [...new Set(steps.flatMap((model) => layersOf(model).map((l) => l.layer)))];
+  const hue = (order) => `hsl(${Math.round((order * 300) / numbers.length)} 60% 48%)`;
+  const figureFor = (title, yName, figureOf) => {
+    const lines = numbers.map((number) => ({ number, points: steps.map((model) => [model.decomposition.step, figureOf(layersOf(model).find((l) => l.layer === number) ?? { shown: [] })]).filter(([, v]) => isNumber(v)) }))
+      .filter((line) => line.points.length > 1);
+    if (!lines.length) return null;
+    const all = lines.flatMap((line) => line.points.map(([, v]) => v)), most = Math.max(...all) * 1.05 || 1, ends = [steps[0], steps.at(-1)].map((model) => model.decomposition.step);
+    const box = chart(title, 280, (node, width, height) => {
+      const x = linearScale(ends, [52, width - 12]), y = linearScale([0, most], [height - 42, 28]);
+      append(node, [axes({ x, y, xTicks: niceTicks(...ends, width < 420 ? 3 : 6), yTicks: niceTicks(0, most, 5), xFormat: integer, yFormat: (v) => brief(v), xName: "training step", yName }),
+        lines.map(({ number, points }, order) => [svg("path", { d: path(points.map(([s, v]) => [x(s), y(v)])), fill: "none", stroke: hue(order), "stroke-width": 2 }),
+          points.map(([s, v]) => svg("circle", { cx: x(s), cy: y(v), r: 3, fill: hue(order) }, svg("title", {}, `layer ${number}, step ${integer(s)}: ${figure(v)}`)))])]);
+    }, 330, () => [["layer", "step", "value"], ...lines.flatMap(({ number, points }) => points.map((point) => [number, ...point]))]);
+    const key = ({ number }, order) => element("span", {}, svg("svg", { viewBox: "0 0 20 12", class: "chart", "aria-hidden": "true" }, svg("line", { x1: 0, x2: 20, y1: 6, y2: 6, stroke: hue(order), "stroke-width": 2 })), `layer ${number}`);
+    return element("figure", { class: "panel" }, element("div", { class: "chart-head" }, element("h4", {}, title), element("div", { class: "legend chart" }, lines.map(key))), box);
+  };
+  return element("div", { class: "pair together checkpoints" }, figureFor(difference ? "Largest eigenvalue of what changed since the checkpoint before" : "Largest eigenvalue over training", "mean over directions of the largest |λ|", largestEigenvalue),
+    figureFor("Effective rank over training", "mean over directions", effectiveRank));
+}
+
 const indexColumns = [
   ["Model", (m) => m.name], ["Accuracy", (m) => at(headline(m), "accuracy"), percent], ["Loss", (m) => at(headline(m), "loss"), (v) => figure(v, 4)],
   ["Above the teacher", (m) => (at(m, "conversion", "test") ? m.conversion.test.loss - m.conversion.test.teacher_loss : null), (v) => signed(v, 3)],
   ["Dataset", (m) => plain(factsOf(m).dataset)], ["Layers", (m) => factsOf(m).layers, integer], ["Width", (m) => factsOf(m).width, integer],
   ["Parameters", (m) => m.parameters, integer], ["Noise", (m) => factsOf(m).noise, brief], ["Epochs", (m) => factsOf(m).epochs, integer],
+  ["Step", (m) => at(m, "decomposition", "step"), integer], ["Largest |λ|", (m) => overLayers(m, largestEigenvalue), figure], ["Effective rank", (m) => overLayers(m, effectiveRank), figure],
+  ["R² of k on text", (m) => meanOf((at(m, "decomposition", "corpus", "layers") ?? []).map((l) => l.r2.at(-1))), figure],
   ["Seed", (m) => factsOf(m).seed, (v) => (isNumber(v) ? String(v) : "–")], ["k within 1 point", (m) => at(sufficient(m), "k"), integer]];
 
 function indexTable() {
@@ -809,7 +841,7 @@ function drawOneModel(main) {
 
 function drawManyModels(main) {
   const holders = data.models.map((_, i) => modelSection(i));
-  append(main, [element("p", { class: "eyebrow" }, "Report"), element("h1", {}, `${data.models.length} models`), indexTable(), conversionsTogether(data.models),
+  append(main, [element("p", { class: "eyebrow" }, "Report"), element("h1", {}, `${data.models.length} models`), indexTable(), conversionsTogether(data.models), checkpointsTogether(data.models),
     element("div", { class: "models", id: "models" }, holders)]);
   document.title = `${data.models.length} models · bilens report`;
   navigation([["content", "Index"], ["models", "Models"], ["glossary", "Glossary"]]);

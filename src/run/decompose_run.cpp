@@ -178,11 +178,12 @@ void check_out(const fs::path& out, bool resume) {
 }
 
 /// One model: decomposition.json is written last, after the study, so that it stands for the whole.
-Json decompose_model(const fs::path& path, const fs::path& out, const DecomposeRunConfig& config,
-                     const DecomposeRunOptions& options) {
+/// @param minus the model to subtract, or empty
+Json decompose_model(const fs::path& path, const fs::path& out, const fs::path& minus,
+                     const DecomposeRunConfig& config, const DecomposeRunOptions& options) {
   const auto begin = std::chrono::steady_clock::now();
   auto source = load(path, config);
-  if (!options.minus.empty()) subtract_layers(source, load_layers(options.minus, config.source()));
+  if (!minus.empty()) subtract_layers(source, load_layers(minus, config.source()));
   const auto corpus = find_corpus(path, config, options.data);
   if (config.surrogate == Surrogate::kCalibrated) calibrate_surrogate(source, config, *corpus);
   const DirectoryLock lock(out);
@@ -196,7 +197,7 @@ Json decompose_model(const fs::path& path, const fs::path& out, const DecomposeR
     throw Error(ExitCode::kUsage, {"layers", "numbers below " + std::to_string(source.layers.size()),
                                    config.layers.dump(), ""});
   }
-  const auto data = options.minus.empty() ? study_data(config, options.data, source) : std::nullopt;
+  const auto data = minus.empty() ? study_data(config, options.data, source) : std::nullopt;
   if (data) study_model(source, decomposition, *data, config, out);
   std::optional<TokenStudy> tokens;
   if (config.wants_analysis("tokens")) tokens = analyse_tokens(source, decomposition, config, out);
@@ -208,7 +209,7 @@ Json decompose_model(const fs::path& path, const fs::path& out, const DecomposeR
                         {"surrogate", source.surrogate},
                         {"model", path.string()},
                         {"model_sha256", source.sha256},
-                        {"minus", options.minus.empty() ? Json(nullptr) : Json(options.minus)},
+                        {"minus", minus.empty() ? Json(nullptr) : Json(minus.string())},
                         {"model_type", source.classifier ? Json(source.classifier->type) : Json(nullptr)},
                         {"image_shape", source.classifier ? source.classifier->image_shape : Json(nullptr)},
                         {"config", DecomposeRunConfig::fields().dump(config)},
@@ -277,20 +278,33 @@ void add_estimate(Outcome& outcome, const LayerSource& source, const DecomposeRu
       seconds_known ? Json(outcome.estimate["seconds"].get<double>() + seconds) : Json(nullptr);
 }
 
+/// All models but the first, each with the one before it to be subtracted.
+std::vector<fs::path> pair_with_previous(const std::vector<fs::path>& models,
+                                         std::map<fs::path, fs::path>& minus) {
+  if (models.size() < 2) {
+    throw Error(ExitCode::kUsage, {"--minus previous", "at least two models, in their order",
+                                   std::to_string(models.size()), "For example a run's checkpoints folder."});
+  }
+  for (size_t i = 1; i < models.size(); ++i) minus[models[i]] = models[i - 1];
+  return {models.begin() + 1, models.end()};
+}
+
 }  // namespace
 
 Outcome run_decomposition(const DecomposeRunOptions& options) {
   const auto config = parse(options);
   set_threads(config.threads);
   choose_device(config.device);
-  const auto models = expand_models(options.models);
+  auto models = expand_models(options.models);
   const auto names = batch_names(models);
-  std::map<fs::path, fs::path> outs;
+  std::map<fs::path, fs::path> outs, minus;
   for (size_t i = 0; i < models.size(); ++i) {
     outs[models[i]] = options.out.empty()  ? default_out(models[i])
                       : models.size() == 1 ? fs::path(options.out)
                                            : fs::path(options.out) / names[i];
+    if (!options.minus.empty()) minus[models[i]] = options.minus;
   }
+  if (options.minus == "previous") models = pair_with_previous(models, minus);
   Outcome outcome;
   for_each_model(models, outcome, [&](const fs::path& path) {
     if (options.dry_run) {
@@ -301,7 +315,7 @@ Outcome run_decomposition(const DecomposeRunOptions& options) {
       outcome.results.push_back({{"model", path.string()}, {"out", outs[path].string()}, {"skipped", true}});
       return;
     }
-    outcome.results.push_back(decompose_model(path, outs[path], config, options));
+    outcome.results.push_back(decompose_model(path, outs[path], minus[path], config, options));
     outcome.text += in_words(outcome.results.back());
   });
   for (const auto& failure : outcome.failures) {

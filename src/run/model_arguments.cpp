@@ -1,6 +1,7 @@
 #include "bilens/run/model_arguments.h"
 
 #include <glob.h>
+#include <string.h>
 
 #include <algorithm>
 #include <fstream>
@@ -14,6 +15,12 @@ namespace bilens {
 namespace fs = std::filesystem;
 
 namespace {
+
+/// "step-800" before "step-1200".
+void sort_by_number(std::vector<fs::path>& paths) {
+  std::sort(paths.begin(), paths.end(),
+            [](const auto& a, const auto& b) { return strverscmp(a.c_str(), b.c_str()) < 0; });
+}
 
 bool is_weight_file(const fs::path& path) {
   const auto extension = path.extension();
@@ -37,7 +44,7 @@ std::vector<fs::path> models_at(const fs::path& path) {
     if (fs::is_regular_file(entry.path()) && entry.path().extension() != ".safetensors") continue;
     if (const auto model = single_model(entry.path()); !model.empty()) found.push_back(model);
   }
-  std::sort(found.begin(), found.end());
+  sort_by_number(found);
   return found;
 }
 
@@ -48,6 +55,7 @@ std::vector<fs::path> matches(const std::string& pattern) {
     for (size_t i = 0; i < result.gl_pathc; ++i) paths.emplace_back(result.gl_pathv[i]);
   }
   globfree(&result);
+  sort_by_number(paths);
   return paths;
 }
 

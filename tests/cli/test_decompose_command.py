@@ -10,6 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 import bilens_cli
 from classifiers import hidden_states, logits, test_labels, test_pixels, write_model
+from language_models import write_llama
 
 
 def run(*arguments, expect=0):
@@ -192,6 +193,24 @@ class Sources(Command):
         q = (q + q.transpose(0, 2, 1)) / 2
         spectrum = np.linalg.eigvalsh(q)
         np.testing.assert_allclose(np.sort(layer["eigenvalues"]), np.sort(spectrum), atol=1e-6)
+
+    def test_checkpoints_in_their_order_each_without_the_one_before(self):
+        run_folder, steps = self.folder / "run", (9, 10, 100)
+        for step in steps:
+            write_llama(run_folder / f"step-{step}", layers=2, seed=step)
+        call = lambda *flags: bilens_cli.run("decompose", run_folder, "--json", "--set", "k=3", "--set", "analyses=[]", *flags)
+        plain = self.document(self.check(call("--out", self.folder / "plain"), 0))
+        self.assertEqual([result["model"] for result in plain["results"]], [str(run_folder / f"step-{step}") for step in steps])
+        changes = self.document(self.check(call("--out", self.folder / "changes", "--minus", "previous"), 0))
+        self.assertEqual([result["model"] for result in changes["results"]], [str(run_folder / f"step-{step}") for step in steps[1:]])
+        for before, step in zip(steps, steps[1:]):
+            out = self.folder / f"by-hand-{step}"
+            self.check(bilens_cli.run("decompose", run_folder / f"step-{step}", "--minus", run_folder / f"step-{before}", "--out", out, "--set", "k=3", "--set", "analyses=[]"), 0)
+            found, expected = (load_file(folder / "layer_0.safetensors") for folder in (self.folder / f"changes/step-{step}", out))
+            np.testing.assert_array_equal(found["eigenvalues"], expected["eigenvalues"])
+            self.assertEqual(json.loads((self.folder / f"changes/step-{step}/decomposition.json").read_text())["minus"], str(run_folder / f"step-{before}"))
+        alone = bilens_cli.run("decompose", run_folder / "step-9", "--minus", "previous", "--out", self.folder / "alone")
+        self.assertIn("at least two models", self.check(alone, 2).stderr)
 
     def test_a_gate_is_refused_with_what_to_do(self):
         config, _ = write_model(self.model, d_model=8, d_hidden=8)

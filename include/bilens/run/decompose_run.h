@@ -9,7 +9,8 @@ struct DecomposeRunOptions {
   std::vector<std::string> models;
   Json config;  // as the user wrote it
   std::string where;
-  std::string minus, data, out;  // "": not given
+  std::string minus;      // a model, or "previous": of each but the first the one before it; "": not given
+  std::string data, out;  // "": not given
   bool resume = false, dry_run = false;
 };
 
