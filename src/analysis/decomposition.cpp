@@ -82,7 +82,13 @@ LayerDecomposition read_layer(const fs::path& directory, const Json& entry) {
                             entry.value("words", ""),
                             entry.at("seconds").value(layer.method, 0.0)};
   }
-  read_layer_file(directory, layer, entry.at("n_directions").get<int64_t>(), entry.value("k", int64_t{0}));
+  const auto directions = entry.at("n_directions").get<int64_t>();
+  read_layer_file(directory, layer, directions, entry.value("k", int64_t{0}));
+  const auto names = static_cast<int64_t>(layer.direction_names.size());
+  if (names != 0 && names != directions) {
+    throw Error(ExitCode::kBadInput, {(directory / kDecompositionFile).string() + ": direction_names",
+                                      std::to_string(directions), std::to_string(names), ""});
+  }
   return layer;
 }
 
@@ -103,8 +109,8 @@ Decomposition read_decomposition(const fs::path& directory) {
   Decomposition decomposition;
   decomposition.info = read_json(file, ExitCode::kBadInput);
   const Json& info = decomposition.info;
-  if (!info.is_object() || info.value("format", "") != "bilens-decomposition" ||
-      info.value("format_version", 0) != kFormatVersion) {
+  if (!info.is_object() || info.value("format", Json()) != "bilens-decomposition" ||
+      info.value("format_version", Json()) != kFormatVersion) {
     throw Error(ExitCode::kBadInput,
                 {file.string(), "format bilens-decomposition, version " + std::to_string(kFormatVersion),
                  info.is_object() ? info.value("format_version", Json()).dump() : describe(info), ""});

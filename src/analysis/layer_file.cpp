@@ -215,6 +215,9 @@ void read_layer_file(const fs::path& directory, LayerDecomposition& layer, int64
     require_shape(file.tensor("eigenvectors"), {n, k, layer.d_in}, where + "eigenvectors");
   }
   if (layer.linear.defined()) require_shape(layer.linear, {n, layer.d_in}, where + "linear");
+  if (layer.constant.defined()) require_shape(layer.constant, {n}, where + "constant");
+  if (layer.shift.defined()) require_shape(layer.shift, {n}, where + "shift");
+  if (layer.directions.defined()) require_shape(layer.directions, {n, layer.d_out}, where + "directions");
 }
 
 void remove_progress(const fs::path& directory, int64_t layer) {

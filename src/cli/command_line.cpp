@@ -90,6 +90,12 @@ Outcome convert(const Flags& flags) {
 Outcome compare(const Flags& flags) { return run_comparison(evaluation_options(flags)); }
 
 Outcome explain(const Flags& flags) {
+  const bool of_prompt = !flags.logit.empty() || !flags.minus.empty() || !flags.tokenizer.empty();
+  if ((!flags.input.empty() && !flags.prompt.empty()) || (flags.prompt.empty() && of_prompt)) {
+    throw Error(ExitCode::kUsage,
+                {"bilens explain", "--input IMAGE, or --prompt TEXT with --logit, --minus and --tokenizer",
+                 flags.prompt.empty() ? "no --prompt" : "both", ""});
+  }
   if (flags.input.empty() && !flags.prompt.empty()) {
     return run_prompt_explanation({flags.arguments.front(), flags.prompt, flags.logit, flags.minus,
                                    flags.tokenizer, flags.out, flags.device.empty() ? "auto" : flags.device,

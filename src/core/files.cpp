@@ -1,6 +1,7 @@
 #include "bilens/core/files.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -194,6 +195,11 @@ void remove_leftovers(const fs::path& directory) {
   }
   std::error_code ignored;
   for (const auto& path : leftovers) fs::remove_all(path, ignored);
+}
+
+void sort_by_number(std::vector<fs::path>& paths) {
+  std::sort(paths.begin(), paths.end(),
+            [](const auto& a, const auto& b) { return strverscmp(a.c_str(), b.c_str()) < 0; });
 }
 
 bool is_empty_directory(const fs::path& directory) {

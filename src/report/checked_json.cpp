@@ -127,6 +127,10 @@ void CheckedJson::require_format(const std::string& format, int64_t version) con
                "It was written by another bilens: use that one, or write the file again."});
 }
 
+Error unfit(const std::string& where, const std::string& expected) {
+  return Error(ExitCode::kBadInput, {where, expected, "others", "Write the file again."});
+}
+
 Json short_number(double value) {
   if (!std::isfinite(value)) return nullptr;
   if (value == std::trunc(value) && std::abs(value) < 1e15) return static_cast<int64_t>(value);

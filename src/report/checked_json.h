@@ -46,6 +46,9 @@ class CheckedJson {
   std::string where_;
 };
 
+/// A file that does not fit what belongs to it.
+Error unfit(const std::string& where, const std::string& expected);
+
 /// Six significant digits, so that pages stay small; null when it is not finite.
 Json short_number(double value);
 Json short_numbers(const std::vector<double>& values);

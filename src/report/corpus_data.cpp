@@ -38,10 +38,6 @@ std::string readable(std::string piece) {
   return piece == "<0x0A>" ? "↵" : piece;
 }
 
-Error unfit(const std::string& where, const std::string& expected) {
-  return Error(ExitCode::kBadInput, {where, expected, "others", "Write the file again."});
-}
-
 }  // namespace
 
 std::unique_ptr<Corpus> Corpus::read(const std::filesystem::path& decomposition) {
@@ -131,6 +127,8 @@ Json Corpus::eigenpair(int64_t layer, int64_t direction, int64_t index, int64_t 
   };
   const auto places = of("contexts.places", {2, -1}), projections = of("contexts.projections", {2, -1});
   require_shape(projections, places.sizes(), tensors_.path().string() + ": contexts.projections");
+  require_shape(of("quantiles.projections", {-1}), of("quantiles.places", {-1}).sizes(),
+                tensors_.path().string() + ": quantiles.projections");
   const auto over_quantiles = contexts(of("quantiles.places", {-1}), of("quantiles.projections", {-1}),
                                        static_cast<int64_t>(quantiles_.size()));
   const auto edges = of("histogram.edges", {25}),

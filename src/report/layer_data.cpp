@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
+#include <numeric>
 
 #include "bilens/tensor/shape.h"
 #include "encode.h"
@@ -189,6 +190,13 @@ Json layer_data(const CheckedJson& entry, const SafetensorsFile& tensors, const 
   }
   data["vectors_per_sign"] = detail.vectors;
   data["shown"] = shown;
+  data["mean_largest"] =
+      layer.k > 0 ? short_number(layer.eigenvalues.select(1, 0).abs().mean().item<double>()) : Json();
+  const auto& ranks = layer.effective_rank;
+  data["mean_effective_rank"] = ranks.empty()
+                                    ? Json()
+                                    : short_number(std::accumulate(ranks.begin(), ranks.end(), 0.0) /
+                                                   static_cast<double>(ranks.size()));
   return data;
 }
 

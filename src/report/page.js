@@ -243,6 +243,7 @@ function standalone(node) {
       parts[i].style.setProperty(name, style.getPropertyValue(name));
     }
   });
+  copy.style.background = getComputedStyle(document.body).backgroundColor;
   copy.setAttribute("width", width);
   copy.setAttribute("height", height);
   return new XMLSerializer().serializeToString(copy);

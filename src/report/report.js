@@ -759,20 +759,27 @@ function modelSection(number) {
   return holder;
 }
 
-/** The mean over a layer's directions of the largest |λ|, and of the effective rank where it is known. */
 const meanOf = (values) => (values.length && values.every(isNumber) ? values.reduce((sum, v) => sum + v, 0) / values.length : null);
-const largestEigenvalue = (layer) => meanOf(layer.shown.filter((d) => d.eigenvalues.length).map((d) => Math.abs(d.eigenvalues[0])));
-const effectiveRank = (layer) => meanOf(layer.shown.map((d) => d.effective_rank));
+/** Means over all directions of a layer. */
+const largestEigenvalue = (layer) => layer.mean_largest ?? null, effectiveRank = (layer) => layer.mean_effective_rank ?? null;
 const overLayers = (model, figureOf) => meanOf(layersOf(model).map(figureOf).filter((v) => v !== null));
 
-/** Spectra of a run's checkpoints over its steps, a line a layer. */
+/** Spectra of a run's checkpoints over its steps, a line a layer, one run after another. */
 function checkpointsTogether(models) {
-  const steps = models.filter((model) => isNumber(at(model, "decomposition", "step"))).sort((a, b) => a.decomposition.step - b.decomposition.step);
-  if (steps.length < 2) return null;
+  const runs = new Map();
+  for (const model of models.filter((m) => isNumber(at(m, "decomposition", "step")))) {
+    const run = model.decomposition.model.replace(/step-\d+\/?$/, "");
+    runs.set(run, [...(runs.get(run) ?? []), model]);
+  }
+  return [...runs].map(([run, found]) => checkpointsOfRun(run, found.sort((a, b) => a.decomposition.step - b.decomposition.step)));
+}
+
+function checkpointsOfRun(run, steps) {
+  if (new Set(steps.map((model) => model.decomposition.step)).size < 2) return null;
   const difference = steps.some((model) => model.decomposition.minus), numbers = [...new Set(steps.flatMap((model) => layersOf(model).map((l) => l.layer)))];
   const hue = (order) => `hsl(${Math.round((order * 300) / numbers.length)} 60% 48%)`;
   const figureFor = (title, yName, figureOf) => {
-    const lines = numbers.map((number) => ({ number, points: steps.map((model) => [model.decomposition.step, figureOf(layersOf(model).find((l) => l.layer === number) ?? { shown: [] })]).filter(([, v]) => isNumber(v)) }))
+    const lines = numbers.map((number) => ({ number, points: steps.map((model) => [model.decomposition.step, figureOf(layersOf(model).find((l) => l.layer === number) ?? {})]).filter(([, v]) => isNumber(v)) }))
       .filter((line) => line.points.length > 1);
     if (!lines.length) return null;
     const all = lines.flatMap((line) => line.points.map(([, v]) => v)), most = Math.max(...all) * 1.05 || 1, ends = [steps[0], steps.at(-1)].map((model) => model.decomposition.step);
@@ -785,8 +792,8 @@ function checkpointsTogether(models) {
     const key = ({ number }, order) => element("span", {}, svg("svg", { viewBox: "0 0 20 12", class: "chart", "aria-hidden": "true" }, svg("line", { x1: 0, x2: 20, y1: 6, y2: 6, stroke: hue(order), "stroke-width": 2 })), `layer ${number}`);
     return element("figure", { class: "panel" }, element("div", { class: "chart-head" }, element("h4", {}, title), element("div", { class: "legend chart" }, lines.map(key))), box);
   };
-  return element("div", { class: "pair together checkpoints" }, figureFor(difference ? "Largest eigenvalue of what changed since the checkpoint before" : "Largest eigenvalue over training", "mean over directions of the largest |λ|", largestEigenvalue),
-    figureFor("Effective rank over training", "mean over directions", effectiveRank));
+  return element("div", { class: "together checkpoints" }, element("h3", {}, run.replace(/\/checkpoints\/$/, "") || "Checkpoints"), element("div", { class: "pair" }, figureFor(difference ? "Largest eigenvalue of what changed since the checkpoint before" : "Largest eigenvalue over training", "mean over directions of the largest |λ|", largestEigenvalue),
+    figureFor("Effective rank over training", "mean over directions", effectiveRank)));
 }
 
 const indexColumns = [

@@ -4,6 +4,7 @@
 #include <optional>
 #include <set>
 
+#include "bilens/core/files.h"
 #include "bilens/io/weights.h"
 
 namespace bilens::report {
@@ -91,7 +92,7 @@ std::vector<Source> inside(const fs::path& folder) {
     const bool hidden = entry.path().filename().string().rfind('.', 0) == 0;
     if (entry.is_directory() && !hidden) children.push_back(entry.path());
   }
-  std::sort(children.begin(), children.end());
+  sort_by_number(children);
   std::vector<Source> sources;
   for (const auto& child : children) {
     if (auto source = recognise(child)) sources.push_back(std::move(*source));

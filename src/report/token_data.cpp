@@ -13,10 +13,6 @@ namespace {
 
 constexpr int64_t kInteractions = 20;
 
-Error unfit(const std::string& where, const std::string& expected) {
-  return Error(ExitCode::kBadInput, {where, expected, "others", "Write the file again."});
-}
-
 std::string prefix_of(int64_t layer) { return "layer_" + std::to_string(layer) + "."; }
 
 }  // namespace

@@ -28,7 +28,7 @@ CorpusStudy analyse_corpus(const LayerSource& source, const Decomposition& decom
     study.losses = to_json(truncate_on_text(model, corpus.windows(config.corpus.loss_tokens), sources,
                                             static_cast<uint64_t>(config.corpus.seed)));
   const auto tokenizer =
-      find_tokenizer(corpus.model, config.tokenizer.empty() ? corpus.data.tokenizer : config.tokenizer);
+      find_tokenizer(corpus.model, corpus.data.tokenizer.empty() ? config.tokenizer : corpus.data.tokenizer);
   for (int64_t id = 0; id < corpus.model.config.vocab_size; ++id)
     study.names.push_back(token_name(tokenizer, id));
   study.data = TextDataConfig::fields().dump(corpus.data);

@@ -257,6 +257,10 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
 }
 
 void DecomposeRunConfig::check(std::vector<Problem>& problems) const {
+  if (weights.given() && (wants_analysis("corpus") || surrogate == Surrogate::kCalibrated)) {
+    problems.push_back({"weights", "none with the analysis \"corpus\" or a calibrated surrogate",
+                        "tensor names", "Which layer of the running model they are is not known."});
+  }
   if (wants_analysis("tokens") && !fold_norm) {
     problems.push_back({"fold_norm", "true for the analysis \"tokens\"", "false",
                         "Tokens are vectors before the norm's gain, and so must the eigenvectors be."});

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <set>
 
 #include "bilens/analysis/decomposition.h"
 #include "bilens/analysis/eigen_plan.h"
@@ -91,11 +92,16 @@ std::optional<ImageDataConfig> study_data(const DecomposeRunConfig& config, cons
   return data_of_model(spec, source.path);
 }
 
+/// Whether lines are to be fitted to the model's activations; a bilinear one has none.
+bool is_calibrated(const DecomposeRunConfig& config, const LayerSource& source) {
+  return config.surrogate == Surrogate::kCalibrated && !source.surrogate.is_null();
+}
+
 /// The text, if an analysis or the surrogate wants it.
-std::optional<Corpus> find_corpus(const fs::path& model, const DecomposeRunConfig& config,
+std::optional<Corpus> find_corpus(const LayerSource& source, const DecomposeRunConfig& config,
                                   const std::string& data_spec) {
-  if (!config.wants_analysis("corpus") && config.surrogate != Surrogate::kCalibrated) return std::nullopt;
-  return open_corpus(model, config.data, config.tokenizer, data_spec,
+  if (!config.wants_analysis("corpus") && !is_calibrated(config, source)) return std::nullopt;
+  return open_corpus(source.path, config.data, config.tokenizer, data_spec,
                      "the analysis \"corpus\" or a calibrated surrogate");
 }
 
@@ -184,10 +190,14 @@ Json decompose_model(const fs::path& path, const fs::path& out, const fs::path& 
   const auto begin = std::chrono::steady_clock::now();
   auto source = load(path, config);
   if (!minus.empty()) subtract_layers(source, load_layers(minus, config.source()));
-  const auto corpus = find_corpus(path, config, options.data);
-  if (config.surrogate == Surrogate::kCalibrated) calibrate_surrogate(source, config, *corpus);
+  const auto corpus = find_corpus(source, config, options.data);
+  const auto lines =
+      is_calibrated(config, source) ? calibrate_surrogate(source, config, *corpus) : NamedTensors();
   const DirectoryLock lock(out);
   check_out(out, options.resume);
+  if (!lines.empty())
+    write_safetensors(out / "surrogate.safetensors", lines,
+                      {{"format", "bilens-surrogate"}, {"format_version", "1"}});
   Decomposition decomposition;
   const Decomposer decomposer(source, config);
   for (const auto& layer : source.layers) {
@@ -238,7 +248,7 @@ void add_estimate(Outcome& outcome, const LayerSource& source, const DecomposeRu
   const auto device = choose_device(config.device);
   const auto dtype = parse_dtype(config.dtype);
   const auto data = study_data(config, data_spec, source);
-  const auto corpus = find_corpus(source.path, config, data_spec);
+  const auto corpus = find_corpus(source, config, data_spec);
   int64_t memory = 0, disk = 0, text = 0;
   double seconds = 0;
   bool seconds_known = !outcome.estimate["seconds"].is_null();
@@ -278,9 +288,15 @@ void add_estimate(Outcome& outcome, const LayerSource& source, const DecomposeRu
       seconds_known ? Json(outcome.estimate["seconds"].get<double>() + seconds) : Json(nullptr);
 }
 
-/// All models but the first, each with the one before it to be subtracted.
-std::vector<fs::path> pair_with_previous(const std::vector<fs::path>& models,
-                                         std::map<fs::path, fs::path>& minus) {
+/// All models but the first, each with the one before it to be subtracted: checkpoints by their steps, others
+/// in the order in which they are named.
+std::vector<fs::path> pair_with_previous(std::vector<fs::path> models, std::map<fs::path, fs::path>& minus) {
+  const bool checkpoints = std::all_of(models.begin(), models.end(), [](const fs::path& path) {
+    return path.filename().string().starts_with("step-");
+  });
+  if (checkpoints) sort_by_number(models);
+  if (std::set<fs::path>(models.begin(), models.end()).size() != models.size())
+    throw Error(ExitCode::kUsage, {"--minus previous", "different models", "one of them twice", ""});
   if (models.size() < 2) {
     throw Error(ExitCode::kUsage, {"--minus previous", "at least two models, in their order",
                                    std::to_string(models.size()), "For example a run's checkpoints folder."});

@@ -133,7 +133,11 @@ std::string Decomposer::identify(const SourceLayer& layer, const Directions& dir
     config.erase(free);
   Sha256 hash;
   const auto add = [&](const std::string& text) { hash.update(text.data(), text.size()); };
-  if (!source_.surrogate.is_null()) add(source_.surrogate.dump());
+  if (!source_.surrogate.is_null()) {
+    Json known = source_.surrogate;
+    known.erase("layers");  // what the fits are worth, to the last digit
+    add(known.dump());
+  }
   add(config.dump() + source_.sha256 + source_.minus_sha256 + " layer " + std::to_string(layer.number));
   if (directions.u.defined()) {
     const auto dense = directions.u.contiguous();

@@ -101,11 +101,16 @@ Outcome run_prompt_explanation(const ExplainPromptOptions& options) {
   }
   int64_t logit = options.logit.empty() ? -1 : token_of(vocabulary, options.logit, "--logit");
   const int64_t minus = options.minus.empty() ? -1 : token_of(vocabulary, options.minus, "--minus");
+  if (logit >= 0 && logit == minus) {
+    throw Error(ExitCode::kUsage,
+                {"--minus", "another token than --logit", "\"" + vocabulary.name(minus) + "\"", ""});
+  }
   Outcome outcome;
   if (options.dry_run) {
     const int64_t d = source.config.hidden_size;
     outcome.estimate = {
-        {"memory_bytes", peak_memory() + 8 * source.config.parameter_count() + 6 * 8 * d * d + 8 * d * d},
+        {"memory_bytes", peak_memory() + 8 * source.config.parameter_count() + 7 * 8 * d * d +
+                             8 * 3 * source.config.intermediate_size * d + 4 * source.config.vocab_size * d},
         {"disk_bytes", 1 << 20},
         {"seconds", nullptr}};
     return outcome;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "bilens/analysis/decomposition.h"
 #include "bilens/core/memory.h"
@@ -33,6 +34,31 @@ InterveneRunConfig parse(const InterveneRunOptions& options) {
   return config;
 }
 
+/// What an intervention needs to know of the decomposition as a whole.
+struct Origin {
+  fs::path model;
+  std::string sha256;
+  Json surrogate;
+  bool fold_norm = true;
+};
+
+/// @throws Error(kBadInput) for the difference of two models and for a description that lacks a part
+Origin origin_of(const Decomposition& decomposition, const fs::path& path) {
+  const auto& info = decomposition.info;
+  const std::string file = (path / kDecompositionFile).string();
+  try {
+    if (!info.at("minus").is_null()) {
+      throw Error(ExitCode::kBadInput, {file, "the decomposition of one model", "of the difference of two",
+                                        "Such a layer does not run."});
+    }
+    return {info.at("model").get<std::string>(), info.at("model_sha256").get<std::string>(),
+            info.at("surrogate"), info.at("config").at("fold_norm").get<bool>()};
+  } catch (const Json::exception& error) {
+    throw Error(ExitCode::kBadInput,
+                {file, "a decomposition as docs/formats.md says", error.what(), "Decompose again."});
+  }
+}
+
 /// The part of a decomposition that the config names.
 struct Chosen {
   LayerDecomposition layer;
@@ -52,7 +78,12 @@ Chosen choose(const Decomposition& decomposition, const InterveneRunConfig& conf
     throw Error(ExitCode::kUsage, {what, "below " + std::to_string(count), std::to_string(value), ""});
   };
   below("direction", config.direction, found->count());
-  for (const auto index : config.eigenvectors) below("eigenvectors", index, found->pairs.k());
+  std::set<int64_t> different;
+  for (const auto index : config.eigenvectors) {
+    below("eigenvectors", index, found->pairs.k());
+    if (!different.insert(index).second)
+      throw Error(ExitCode::kUsage, {"eigenvectors", "different ones", std::to_string(index) + " twice", ""});
+  }
   if (found->input_space != "model") {
     throw Error(ExitCode::kBadInput, {path.string(), "eigenvectors over the layer's own input",
                                       "over the pixels", "Interventions are for language models."});
@@ -60,9 +91,8 @@ Chosen choose(const Decomposition& decomposition, const InterveneRunConfig& conf
   Chosen chosen{*found, {}, std::to_string(config.direction)};
   chosen.pairs.layer = config.layer;
   if (!found->direction_names.empty()) chosen.direction = found->direction_names[config.direction];
-  chosen.pairs.direction = found->directions.defined()
-                               ? found->directions[config.direction]
-                               : at::one_hot(at::tensor(config.direction, at::kLong), found->d_out);
+  chosen.pairs.direction = found->directions.defined() ? found->directions[config.direction]
+                                                       : at::eye(found->d_out, at::kDouble)[config.direction];
   const auto indices = at::tensor(config.eigenvectors, at::kLong);
   chosen.pairs.vectors = found->pairs.eigenvectors[config.direction].index_select(0, indices);
   chosen.pairs.values = found->pairs.eigenvalues[config.direction].index_select(0, indices);
@@ -96,7 +126,9 @@ Json to_json(const InterventionStudy& study, bool follows_logits) {
 }
 
 std::string in_words(const Json& result) {
-  const auto interval = [](const Json& of) {
+  const bool alone = result.at("documents").get<int64_t>() < 2;
+  const auto interval = [&](const Json& of) {
+    if (alone) return format("%+.5f", of.at("mean").get<double>());
     return format("%+.5f [%+.5f, %+.5f]", of.at("mean").get<double>(), of.at("low").get<double>(),
                   of.at("high").get<double>());
   };
@@ -108,7 +140,8 @@ std::string in_words(const Json& result) {
              format_number(result.at("documents").get<double>()).c_str());
   if (!result.at("surrogate").is_null())
     text += "surrogate: " + result.at("surrogate").at("meaning").get<std::string>() + "\n";
-  text += format("%-26s %9s  %-34s %-34s", "changed", "size", "loss [95% over documents]", "KL");
+  text += format("%-26s %9s  %-34s %-34s", "changed", "size",
+                 alone ? "loss (one document, no interval)" : "loss [95% over documents]", "KL");
   text += result.at("effects")[0].at("logits").is_null() ? "\n" : " logits\n";
   for (const auto& effect : result.at("effects")) {
     text += format("%-26s %9.3g  %-34s %-34s", effect.at("what").get<std::string>().c_str(),
@@ -154,33 +187,33 @@ Outcome run_intervention(const InterveneRunOptions& options) {
   set_threads(config.threads);
   choose_device(config.device);
   const auto decomposition = read_decomposition(options.decomposition);
-  const auto& info = decomposition.info;
   auto chosen = choose(decomposition, config, options.decomposition);
-  if (!info.at("minus").is_null()) {
-    throw Error(ExitCode::kBadInput, {options.decomposition, "the decomposition of one model",
-                                      "of the difference of two", "Such a layer does not run."});
-  }
-  const fs::path model_path = info.at("model").get<std::string>();
+  const auto origin = origin_of(decomposition, options.decomposition);
+  const auto& model_path = origin.model;
   const auto open = [&](const Json& data, const std::string& spec) {
     return open_corpus(model_path, data, config.tokenizer, spec, "an intervention");
   };
   const auto corpus = open(config.data, options.data);
-  if (corpus.model.weights.sha256() != info.at("model_sha256")) {
+  if (corpus.model.weights.sha256() != origin.sha256) {
     throw Error(ExitCode::kBadInput, {model_path.string(), "the weights that were decomposed", "others",
                                       "Decompose the model again."});
   }
   require_shape(chosen.pairs.vectors, {-1, corpus.model.config.hidden_size},
                 options.decomposition + ": eigenvectors");
-  if (info.at("config").value("fold_norm", true)) chosen.pairs.gain = norm_gain(corpus.model, config.layer);
+  require_shape(chosen.pairs.direction, {corpus.model.config.hidden_size},
+                options.decomposition + ": directions");
+  if (origin.fold_norm) chosen.pairs.gain = norm_gain(corpus.model, config.layer);
   const auto logits = logit_direction(config, model_path);
   std::optional<Corpus> source;
   if (!config.source.is_null()) source = open(config.source, "");
   Outcome outcome;
   if (options.dry_run) {
-    const int64_t terms = (1 + config.intervention.controls) * (2 + chosen.pairs.values.size(0));
+    // Terms and their copy while they are joined; quantities, their changes and, of a patch, the source's.
+    const int64_t terms = (1 + config.intervention.controls) * (2 * chosen.pairs.values.size(0) + 8);
+    const int64_t at_once = std::max<int64_t>(2048, corpus.data.context);
     outcome.estimate = {{"memory_bytes", peak_memory() + 4 * corpus.model.config.parameter_count() +
                                              8 * terms * std::min(config.tokens, corpus.stream.size()) +
-                                             int64_t{4} * 5 * 2048 * corpus.model.config.vocab_size},
+                                             int64_t{4} * 5 * at_once * corpus.model.config.vocab_size},
                         {"disk_bytes", 0},
                         {"seconds", nullptr}};
     return outcome;
@@ -193,7 +226,7 @@ Outcome run_intervention(const InterveneRunOptions& options) {
       intervene(model, windows, chosen.pairs, config.intervention, of_source ? &*of_source : nullptr, logits);
   Json result = {{"decomposition", options.decomposition},
                  {"model", model_path.string()},
-                 {"surrogate", info.at("surrogate")},
+                 {"surrogate", origin.surrogate},
                  {"layer", config.layer},
                  {"direction", chosen.direction},
                  {"eigenvectors", config.eigenvectors},

@@ -1,13 +1,13 @@
 #include "bilens/run/model_arguments.h"
 
 #include <glob.h>
-#include <string.h>
 
 #include <algorithm>
 #include <fstream>
 #include <iterator>
 
 #include "bilens/core/error.h"
+#include "bilens/core/files.h"
 #include "bilens/io/weights.h"
 
 namespace bilens {
@@ -15,12 +15,6 @@ namespace bilens {
 namespace fs = std::filesystem;
 
 namespace {
-
-/// "step-800" before "step-1200".
-void sort_by_number(std::vector<fs::path>& paths) {
-  std::sort(paths.begin(), paths.end(),
-            [](const auto& a, const auto& b) { return strverscmp(a.c_str(), b.c_str()) < 0; });
-}
 
 bool is_weight_file(const fs::path& path) {
   const auto extension = path.extension();

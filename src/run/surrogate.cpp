@@ -2,37 +2,42 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "bilens/study/activation_lines.h"
 
 namespace bilens {
 
-void calibrate_surrogate(LayerSource& source, const DecomposeRunConfig& config, const Corpus& corpus) {
-  if (source.surrogate.is_null()) return;
-  const int64_t tokens = config.corpus.tokens;
-  if (corpus.stream.size() < 2 * tokens) {
+NamedTensors calibrate_surrogate(LayerSource& source, const DecomposeRunConfig& config,
+                                 const Corpus& corpus) {
+  const int64_t tokens = config.corpus.tokens, first = std::max(tokens, config.corpus.loss_tokens);
+  if (corpus.stream.size() < first + tokens) {
     throw Error(ExitCode::kBadInput, {corpus.data.path,
-                                      "a text of " + std::to_string(2 * tokens) +
-                                          " tokens, half of them to "
-                                          "calibrate on",
+                                      "a text of " + std::to_string(first + tokens) + " tokens, the last " +
+                                          std::to_string(tokens) + " to calibrate on",
                                       std::to_string(corpus.stream.size()) + " tokens",
                                       "Give a longer text, or lower corpus.tokens."});
   }
   auto model = corpus.load(config.device);
   const auto fits =
-      fit_activation_lines(model, {corpus.stream, tokens, tokens, corpus.data.context, corpus.data.packing});
+      fit_activation_lines(model, {corpus.stream, first, tokens, corpus.data.context, corpus.data.packing});
   Json layers = Json::array();
+  NamedTensors lines;
   for (auto& [number, layer, embed, head] : source.layers) {
     const auto& fit = fits.at(static_cast<size_t>(number));
     const auto slope = fit.slope.to(at::kCPU, at::kFloat), offset = fit.offset.to(at::kCPU, at::kFloat);
     layer.gate = layer.gate.to(at::kFloat) * slope.unsqueeze(1);
     layer.gate_bias = layer.gate_bias.defined() ? layer.gate_bias.to(at::kFloat) * slope + offset : offset;
+    const std::string prefix = "layer_" + std::to_string(number) + ".";
+    lines.emplace_back(prefix + "slope", slope), lines.emplace_back(prefix + "offset", offset);
     layers.push_back(
         {{"layer", number}, {"unit_r2", fit.r2}, {"degenerate_units", fit.degenerate.sum().item<int64_t>()}});
   }
   source.surrogate["data"] = TextDataConfig::fields().dump(corpus.data);
-  source.surrogate["first_token"] = tokens;
+  source.surrogate["first_token"] = first;
   source.surrogate["tokens"] = tokens;
   source.surrogate["layers"] = layers;
+  return lines;
 }
 
 }  // namespace bilens

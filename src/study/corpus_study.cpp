@@ -25,11 +25,13 @@ struct Likeness {
   at::Tensor count, t, tt, y, yy, ty;
 
   at::Tensor spread() const { return tt - t.square() / count; }  // Σ(t − t̄)²
-  at::Tensor r2() const { return 1 - (tt - 2 * ty + yy) / spread(); }
+  // What varies by less than rounding does not vary.
+  at::Tensor varies() const { return spread() > 1e-14 * tt; }
+  at::Tensor r2() const { return at::where(varies(), 1 - (tt - 2 * ty + yy) / spread(), NAN); }
   at::Tensor correlation() const {
     const auto own = yy - y.square() / count;
-    // What varies by less than rounding does not vary.
-    return at::where(own > 1e-14 * yy, (ty - y * t / count) / (own * spread()).sqrt(), NAN);
+    return at::where(varies().logical_and(own > 1e-14 * yy), (ty - y * t / count) / (own * spread()).sqrt(),
+                     NAN);
   }
 };
 
@@ -128,7 +130,7 @@ class LayerSums {
         of_model_(model.layer(source.decomposition.layer)),
         activation_(model.activation(source.decomposition.layer)),
         sample_(sample),
-        layer_(source.layer.to(at::kDouble, device)),
+        layer_(source.layer.to(at::kFloat, device)),
         forms_(source.decomposition, source.gain, device),
         places_(forms_.values().numel(), sample, config) {
     scales_ = forms_.scales(layer_.down);
@@ -166,7 +168,8 @@ class LayerSums {
                           rebuilt_[0],
                           rebuilt_[1],
                           rebuilt_[2]};
-    result.form_r2 = (1 - form_error_ / all.spread().squeeze(1)).cpu();
+    const auto spread = all.spread().squeeze(1);
+    result.form_r2 = at::where(all.varies().squeeze(1), 1 - form_error_ / spread, NAN).cpu();
     result.r2 = all.r2().cpu(), result.correlation = all.correlation().cpu();
     places_.finish(forms_.values().sizes().vec(), result);
     finish_active(result);
@@ -185,7 +188,7 @@ class LayerSums {
   at::Tensor bound(const at::Tensor& x, const at::Tensor& line, const at::Tensor& up) const {
     const auto z = gated_factors(of_model_, x).first.to(at::kDouble);
     const auto left = (gated_product(z, at::ones_like(z), activation_) - line).abs() * up.abs();
-    return scales_.defined() ? left.mm(scales_.abs().t()) : left;
+    return scales_.defined() ? left.mm(scales_.abs().to(at::kDouble).t()) : left;
   }
 
   /// Over the sample, some directions at a time.
@@ -206,10 +209,9 @@ class LayerSums {
       const auto sum = [&](const at::Tensor& x) { return (active * x).sum(0); };
       Likeness found = {active.sum(0), sum(target),           sum(target.square()),
                         sum(rebuilt),  sum(rebuilt.square()), sum(rebuilt * target)};
-      const auto enough = found.spread() > 0;
       counts.push_back(found.count.squeeze(1));
-      r2.push_back(at::where(enough, found.r2(), NAN));
-      correlations.push_back(at::where(enough, found.correlation(), NAN));
+      r2.push_back(found.r2());
+      correlations.push_back(found.correlation());
     }
     result.active_count = at::cat(counts).to(at::kInt).cpu();
     result.active_r2 = at::cat(r2).cpu(), result.active_correlation = at::cat(correlations).cpu();
@@ -219,8 +221,10 @@ class LayerSums {
   void add_part(const at::Tensor& behind_norm, const at::Tensor& y, int64_t place) {
     const auto rows = sampled_rows(sample_, place, y.size(0));
     const auto x = forms_.inputs(behind_norm), t = forms_.outputs(y);
-    const auto gate = x.mm(layer_.gate.t()), up = x.mm(layer_.up.t()), hidden = gate * up;
-    const auto quadratic = scales_.defined() ? hidden.mm(scales_.t()) : hidden;
+    // float32, as the model is: in float64 the weights of all layers would be held twice over.
+    const auto narrow = x.to(at::kFloat);
+    const auto gate = narrow.mm(layer_.gate.t()), up = narrow.mm(layer_.up.t()), hidden = gate * up;
+    const auto quadratic = (scales_.defined() ? hidden.mm(scales_.t()) : hidden).to(at::kDouble);
     const auto linear = forms_.linear(x), constant = forms_.constant(x);
     add_moments(outputs_, t);
     add_moments(parts_, at::stack({quadratic, linear, constant}, -1));
@@ -236,7 +240,7 @@ class LayerSums {
                                       with(sampled(up), layer_.up_bias)));
     }
 
-    const auto projections = forms_.projections(x), each = forms_.contributions(projections);
+    const auto projections = forms_.projections(x, forms_.pairs()), each = forms_.contributions(projections);
     places_.add(projections, place, rows);
     add_moments(contributions_, each);
     const auto rest = forms_.rest(x);

@@ -12,6 +12,7 @@ namespace {
 /// Several quantities of each token of a text, each with what it is.
 struct Quantities {
   std::vector<std::string> names;
+  at::Tensor scales;  // [controls, e], that give the controls' terms the mean of the eigenpairs'
   at::Tensor values;  // [quantities, tokens] float64 on the CPU
 };
 
@@ -36,9 +37,10 @@ class Terms {
   at::Tensor values_, vectors_;
 };
 
-/// q of the eigenpairs, u·y, and q of the controls, at every token.
+/// q of the eigenpairs, u·y, and q of the controls, at every token. @param scales of another text; undefined:
+/// this one's
 Quantities measure(LlamaDecoder& model, const TextWindows& text, const ChosenPairs& pairs,
-                   const InterventionConfig& config) {
+                   const InterventionConfig& config, const at::Tensor& scales = {}) {
   const auto device = model.parameters().front().second.device();
   const auto u = pairs.direction.to(device, at::kDouble);
   const Terms terms(pairs, config.controls, static_cast<uint64_t>(config.seed), device);
@@ -61,8 +63,8 @@ Quantities measure(LlamaDecoder& model, const TextWindows& text, const ChosenPai
   });
   const auto found = at::cat(all_terms);  // [tokens, 1 + controls, e]
   const auto own = found.select(1, 0), random = found.slice(1, 1);
-  const auto scales = own.mean(0) / random.mean(0);  // [controls, e]
   Quantities result;
+  result.scales = scales.defined() ? scales : at::nan_to_num(own.mean(0) / random.mean(0), 0, 0, 0);
   result.names = {"eigenvectors", "direction"};
   std::vector<at::Tensor> rows = {own.sum(1), at::cat(outputs)};
   for (int64_t i = 0; i < config.controls; ++i) {
@@ -71,7 +73,7 @@ Quantities measure(LlamaDecoder& model, const TextWindows& text, const ChosenPai
   }
   for (int64_t i = 0; i < config.controls; ++i) {
     result.names.emplace_back("random, same mean");
-    rows.push_back((random.select(1, i) * at::nan_to_num(scales[i], 0, 0, 0)).sum(1));
+    rows.push_back((random.select(1, i) * result.scales[i]).sum(1));
   }
   result.values = at::stack(rows);
   return result;
@@ -147,7 +149,8 @@ InterventionStudy intervene(LlamaDecoder& model, const TextWindows& text, const 
     throw Error(ExitCode::kBadInput, {"direction", "a direction that is not 0", "0", "Choose another."});
   }
   const auto quantities = measure(model, text, pairs, config);
-  const auto of_source = source != nullptr ? measure(model, *source, pairs, config).values : at::Tensor();
+  const auto of_source =
+      source != nullptr ? measure(model, *source, pairs, config, quantities.scales).values : at::Tensor();
   const auto changes = changed(quantities.values, config, of_source) - quantities.values;
   const auto count = static_cast<int64_t>(quantities.names.size());
 

@@ -6,7 +6,7 @@ namespace bilens {
 
 LayerForms::LayerForms(const LayerDecomposition& d, const at::Tensor& gain, at::Device device) {
   const auto wide = [&](const at::Tensor& x) { return x.defined() ? x.to(device, at::kDouble) : x; };
-  vectors_ = wide(d.pairs.eigenvectors), values_ = wide(d.pairs.eigenvalues);
+  vectors_ = d.pairs.eigenvectors.to(device), values_ = wide(d.pairs.eigenvalues);
   directions_ = wide(d.directions), linear_ = wide(d.linear), constant_ = wide(d.constant);
   shift_ = wide(d.shift);
   if (!gain.defined()) return;
@@ -24,7 +24,9 @@ at::Tensor LayerForms::outputs(const at::Tensor& y) const {
   return directions_.defined() ? wide.mm(directions_.t()) : wide;
 }
 
-at::Tensor LayerForms::projections(const at::Tensor& x) const { return x.mm(vectors_.flatten(0, 1).t()); }
+at::Tensor LayerForms::projections(const at::Tensor& x, int64_t first) const {
+  return x.mm(vectors_.narrow(1, 0, first).flatten(0, 1).to(at::kDouble).t());
+}
 
 at::Tensor LayerForms::linear(const at::Tensor& x) const {
   return linear_.defined() ? x.mm(linear_.t()) : at::zeros({x.size(0), directions()}, x.options());
@@ -41,13 +43,15 @@ at::Tensor LayerForms::rest(const at::Tensor& x) const {
 }
 
 at::Tensor LayerForms::contributions(const at::Tensor& projections) const {
-  return projections.unflatten(1, {directions(), pairs()}).square() * values_;
+  const auto p = projections.unflatten(1, {directions(), -1});
+  return p.square() * values_.narrow(1, 0, p.size(2));
 }
 
 at::Tensor LayerForms::truncated(const at::Tensor& x, const at::Tensor& y, int64_t k,
                                  const at::Tensor& dual) const {
   const auto in = inputs(x);
-  const auto kept = contributions(projections(in)).narrow(2, 0, k).sum(2) + rest(in);
+  auto kept = rest(in);
+  if (k > 0) kept = kept + contributions(projections(in, k)).sum(2);
   return dual.defined() ? y.to(at::kDouble) + (kept - outputs(y)).mm(dual) : kept;
 }
 
@@ -57,7 +61,7 @@ at::Tensor LayerForms::dual() const {
 
 at::Tensor LayerForms::scales(const at::Tensor& down) const {
   if (!directions_.defined()) return down;
-  return down.defined() ? directions_.mm(down) : directions_;
+  return down.defined() ? directions_.mm(down.to(at::kDouble)).to(down.scalar_type()) : directions_;
 }
 
 }  // namespace bilens

@@ -20,12 +20,13 @@ class LayerForms {
   at::Tensor outputs(const at::Tensor& y) const;
 
   // Of inputs [tokens, d]:
-  at::Tensor projections(const at::Tensor& x) const;  // v·x [tokens, n k]
-  at::Tensor linear(const at::Tensor& x) const;       // l·x [tokens, n]
-  at::Tensor constant(const at::Tensor& x) const;     // c [tokens, n]
+  /// v·x of the first eigenvectors of each direction: [tokens, n first]
+  at::Tensor projections(const at::Tensor& x, int64_t first) const;
+  at::Tensor linear(const at::Tensor& x) const;    // l·x [tokens, n]
+  at::Tensor constant(const at::Tensor& x) const;  // c [tokens, n]
   /// What is left of the form without eigenpairs: l·x + c, and shift |x|² of a form without trace.
   at::Tensor rest(const at::Tensor& x) const;
-  /// λ(v·x)² of projections: [tokens, n, k]
+  /// λ(v·x)² of such projections: [tokens, n, first]
   at::Tensor contributions(const at::Tensor& projections) const;
 
   /// y with what lies in the directions' span changed so that u·y is what the first k eigenpairs give, the
@@ -35,11 +36,11 @@ class LayerForms {
   /// The transpose of U⁺ [n, d_out]; undefined: the identity.
   at::Tensor dual() const;
 
-  /// U P [n, h]; undefined: the identity. @param down P of the layer, float64
+  /// U P [n, h] in P's dtype; undefined: the identity. @param down P of the layer
   at::Tensor scales(const at::Tensor& down) const;
 
  private:
-  at::Tensor vectors_, values_;                        // [n, k, d], [n, k]
+  at::Tensor vectors_, values_;                        // [n, k, d] as stored, [n, k]
   at::Tensor directions_, linear_, constant_, shift_;  // of the decomposition, may be undefined
   at::Tensor before_gain_;                             // [d] 1 / gain
 };

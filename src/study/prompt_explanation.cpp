@@ -21,6 +21,10 @@ namespace {
 
 constexpr size_t kListedTerms = 20;
 
+bool larger(const PromptTerm& a, const PromptTerm& b) {
+  return std::abs(a.contribution) > std::abs(b.contribution);
+}
+
 /// What stands at the last token around each layer, float64 on the CPU.
 struct LastToken {
   at::Tensor embedding;                            // [d]
@@ -75,7 +79,7 @@ PromptExplanation explain_prompt(LlamaDecoder& model, const std::vector<Bilinear
       head = weight.to(at::kCPU);
   }
   const auto d = difference.to(at::kCPU, at::kDouble);
-  const auto w = head.t().to(at::kDouble).mv(d) * gain / explanation.rms;
+  const auto w = head.to(at::kFloat).t().mv(d.to(at::kFloat)).to(at::kDouble) * gain / explanation.rms;
   const auto state = (found.end / explanation.rms * gain).to(device, at::kFloat);
   explanation.logit = model.logits(state.unsqueeze(0))[0].to(at::kCPU, at::kDouble).dot(d).item<double>();
   explanation.embedding = found.embedding.dot(w).item<double>();
@@ -98,9 +102,14 @@ PromptExplanation explain_prompt(LlamaDecoder& model, const std::vector<Bilinear
     const auto vectors = pairs.eigenvectors[0].to(at::kDouble), p = vectors.mv(x);
     for (int64_t k = 0; k < pairs.k(); ++k) {
       const double value = pairs.eigenvalues[0][k].item<double>(), projection = p[k].item<double>();
-      explanation.terms.push_back({i, k, value, projection, value * projection * projection, vectors[k]});
+      explanation.terms.push_back({i, k, value, projection, value * projection * projection, {}});
       of_layer.eigenvectors += explanation.terms.back().contribution;
     }
+    // Those of all layers that are listed are among the first so many of each.
+    const auto of_this = explanation.terms.end() - pairs.k();
+    const auto listed = of_this + std::min<int64_t>(kListedTerms, pairs.k());
+    std::partial_sort(of_this, listed, explanation.terms.end(), larger);
+    for (auto term = of_this; term != listed; ++term) term->vector = vectors[term->index].clone();
     const double output = found.mlp[i].dot(w).item<double>();
     // Of a bilinear layer nothing is left but rounding, which is no part of the model.
     if (config.hidden_act != Gate::kNone)
@@ -108,9 +117,7 @@ PromptExplanation explain_prompt(LlamaDecoder& model, const std::vector<Bilinear
     explanation.layers.push_back(of_layer);
     progress.advance(1);
   }
-  std::stable_sort(explanation.terms.begin(), explanation.terms.end(), [](const auto& a, const auto& b) {
-    return std::abs(a.contribution) > std::abs(b.contribution);
-  });
+  std::stable_sort(explanation.terms.begin(), explanation.terms.end(), larger);
   return explanation;
 }
 
@@ -143,7 +150,7 @@ void write_prompt_explanation(const std::filesystem::path& directory, const Prom
                               const Json& about) {
   NamedTensors tensors;
   for (size_t i = 0; i < std::min(kListedTerms, explanation.terms.size()); ++i)
-    tensors.emplace_back("term_" + std::to_string(i), explanation.terms[i].vector.clone());
+    tensors.emplace_back("term_" + std::to_string(i), explanation.terms[i].vector);
   write_safetensors(directory / "explanation.safetensors", tensors,
                     {{"format", "bilens-prompt-explanation"}, {"format_version", "1"}});
   Json document = {{"format", "bilens-prompt-explanation"}, {"format_version", 1}};

@@ -3,13 +3,16 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
+
 #include "layer_forms.h"
 
 namespace bilens {
 
 namespace {
 
-constexpr int64_t kDraws = 2000;  // of documents, for 95% intervals
+constexpr int64_t kPartBytes = int64_t{64} << 20;  // of all eigenpairs' contributions on some tokens
+constexpr int64_t kDraws = 2000;                   // of documents, for 95% intervals
 
 std::vector<int64_t> counts_up_to(int64_t pairs) {
   std::vector<int64_t> counts = {0};
@@ -53,8 +56,17 @@ TextTruncation truncate_on_text(LlamaDecoder& model, const TextWindows& text,
       for (const int64_t k : run.result.k) {
         options.mlp_hook = [&](int64_t layer, const at::Tensor& x, const at::Tensor& y) {
           if (layer != run.result.layer) return y;
-          const auto kept = run.forms.truncated(x.flatten(0, 1), y.flatten(0, 1), k, run.dual);
-          return kept.to(y.scalar_type()).view_as(y);
+          const auto rows_in = x.flatten(0, 1), rows_out = y.flatten(0, 1);
+          const int64_t at_once = std::max<int64_t>(1, kPartBytes / (8 * run.forms.directions() * (k + 1)));
+          std::vector<at::Tensor> kept;
+          for (int64_t first = 0; first < rows_in.size(0); first += at_once) {
+            const int64_t count = std::min(at_once, rows_in.size(0) - first);
+            kept.push_back(
+                run.forms
+                    .truncated(rows_in.narrow(0, first, count), rows_out.narrow(0, first, count), k, run.dual)
+                    .to(y.scalar_type()));
+          }
+          return at::cat(kept).view_as(y);
         };
         changes.push_back(model.losses(tokens, targets, options) - losses);
       }

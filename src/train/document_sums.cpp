@@ -2,11 +2,16 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "bilens/tensor/random.h"
 
 namespace bilens {
+
+namespace {
+constexpr int64_t kDrawnAtOnce = int64_t{1} << 22;  // documents, at 24 bytes
+}  // namespace
 
 DocumentSums::DocumentSums(const TokenStream& stream, int64_t figures)
     : starts_(at::tensor(stream.starts, at::kLong)),
@@ -37,12 +42,18 @@ std::vector<DocumentInterval> bootstrap_documents(const at::Tensor& tokens, cons
     for (int64_t i = 0; i < sums.size(0); ++i) intervals.push_back({means[i].item<double>(), NAN, NAN});
     return intervals;
   }
-  // How often each document is drawn, [draws, documents].
+  // How often each document is drawn, [count, documents].
   const auto generator = make_generator(at::kCPU, derive_seed(seed, "documents drawn"));
-  const auto drawn = at::randint(documents, {draws, documents}, generator, at::dtype(at::kLong));
-  const auto counts = at::zeros({draws, documents}, at::kDouble)
-                          .scatter_add_(1, drawn, at::ones({draws, documents}, at::kDouble));
-  const auto of_draws = counts.mm(values.t()) / counts.mv(weights).unsqueeze(1);  // [draws, figures]
+  std::vector<at::Tensor> parts;
+  const int64_t at_once = std::max<int64_t>(1, kDrawnAtOnce / documents);
+  for (int64_t first = 0; first < draws; first += at_once) {
+    const int64_t count = std::min(at_once, draws - first);
+    const auto drawn = at::randint(documents, {count, documents}, generator, at::dtype(at::kLong));
+    const auto counts = at::zeros({count, documents}, at::kDouble)
+                            .scatter_add_(1, drawn, at::ones({count, documents}, at::kDouble));
+    parts.push_back(counts.mm(values.t()) / counts.mv(weights).unsqueeze(1));
+  }
+  const auto of_draws = at::cat(parts);  // [draws, figures]
   const auto ends = at::quantile(of_draws, at::tensor({0.025, 0.975}, at::kDouble), 0);
   for (int64_t i = 0; i < sums.size(0); ++i) {
     intervals.push_back({means[i].item<double>(), ends[0][i].item<double>(), ends[1][i].item<double>()});

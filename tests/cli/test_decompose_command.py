@@ -196,21 +196,25 @@ class Sources(Command):
 
     def test_checkpoints_in_their_order_each_without_the_one_before(self):
         run_folder, steps = self.folder / "run", (9, 10, 100)
-        for step in steps:
-            write_llama(run_folder / f"step-{step}", layers=2, seed=step)
-        call = lambda *flags: bilens_cli.run("decompose", run_folder, "--json", "--set", "k=3", "--set", "analyses=[]", *flags)
-        plain = self.document(self.check(call("--out", self.folder / "plain"), 0))
-        self.assertEqual([result["model"] for result in plain["results"]], [str(run_folder / f"step-{step}") for step in steps])
-        changes = self.document(self.check(call("--out", self.folder / "changes", "--minus", "previous"), 0))
-        self.assertEqual([result["model"] for result in changes["results"]], [str(run_folder / f"step-{step}") for step in steps[1:]])
-        for before, step in zip(steps, steps[1:]):
-            out = self.folder / f"by-hand-{step}"
-            self.check(bilens_cli.run("decompose", run_folder / f"step-{step}", "--minus", run_folder / f"step-{before}", "--out", out, "--set", "k=3", "--set", "analyses=[]"), 0)
-            found, expected = (load_file(folder / "layer_0.safetensors") for folder in (self.folder / f"changes/step-{step}", out))
+        paths = {step: run_folder / f"step-{step}" for step in steps}
+        for step, path in paths.items():
+            write_llama(path, layers=2, seed=step)
+
+        def models(out, *arguments):
+            done = bilens_cli.run("decompose", *arguments, "--json", "--out", self.folder / out, "--set", "k=3", "--set", "analyses=[]")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return [result["model"] for result in json.loads(done.stdout)["results"]]
+
+        self.assertEqual(models("plain", run_folder), [str(path) for path in paths.values()])
+        self.assertEqual(models("changes", run_folder, "--minus", "previous"), [str(paths[10]), str(paths[100])])
+        for before, step in ((9, 10), (10, 100)):
+            models(f"by-hand-{step}", paths[step], "--minus", paths[before])
+            found, expected = (load_file(self.folder / folder / "layer_0.safetensors") for folder in (f"changes/step-{step}", f"by-hand-{step}"))
             np.testing.assert_array_equal(found["eigenvalues"], expected["eigenvalues"])
-            self.assertEqual(json.loads((self.folder / f"changes/step-{step}/decomposition.json").read_text())["minus"], str(run_folder / f"step-{before}"))
-        alone = bilens_cli.run("decompose", run_folder / "step-9", "--minus", "previous", "--out", self.folder / "alone")
-        self.assertIn("at least two models", self.check(alone, 2).stderr)
+            self.assertEqual(json.loads((self.folder / f"changes/step-{step}/decomposition.json").read_text())["minus"], str(paths[before]))
+        alone = bilens_cli.run("decompose", paths[9], "--minus", "previous", "--out", self.folder / "alone")
+        self.assertEqual(alone.returncode, 2)
+        self.assertIn("at least two models", alone.stderr)
 
     def test_a_gate_is_refused_with_what_to_do(self):
         config, _ = write_model(self.model, d_model=8, d_hidden=8)

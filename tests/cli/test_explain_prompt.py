@@ -99,6 +99,9 @@ class ExplainPrompt(TestCase):
         model, _ = self.model()
         message = lambda *flags, expect=2: self.explain(model, *flags, expect=expect)["failures"][0]["message"]
         self.assertIn("--prompt", message())  # neither an image nor a text
+        self.assertIn("both", message("--prompt", "a dog", "--input", "test:0"))
+        self.assertIn("no --prompt", message("--logit", 3))
+        self.assertIn("another token", message("--prompt", "a dog", "--logit", 3, "--minus", 3))
         self.assertIn("one token", message("--prompt", "a dog", "--logit", "dogmatically"))
         self.assertIn("from 0 to 299", message("--prompt", "a dog", "--minus", 300))
         self.assertIn("at most 64 tokens", message("--prompt", "a dog " * 100))

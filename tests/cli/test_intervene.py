@@ -89,7 +89,26 @@ class Intervene(TestCase):
         self.assertIn("loss [95% over documents]", done.stdout)
         self.assertGreater(self.intervene("--dry-run")["estimate"]["memory_bytes"], 0)
 
+    def test_along_an_axis(self):
+        self.out = self.folder / "axes"
+        self.check(run("decompose", self.folder / "model", "--out", self.out, "--set", "k=4", "--set", "analyses=[]"), 0)
+        result = self.intervene("--set", "layer=2", "--set", "direction=5")["results"][0]
+        self.assertEqual(result["direction"], "5")
+        self.assertGreater(result["effects"][0]["size"], 0)
+        # All of the output along axis 5 in the place of its mean.
+        def change(number, x, y):
+            if number == 2:
+                y[:, 5] = mean
+            return y
+        windows = [self.ids[first:first + WINDOW] for first in range(0, TOKENS, WINDOW)]
+        mean = np.concatenate([forward(self.w, window[:-1])[1][2][2][:, 5] for window in windows]).mean()
+        def loss(**options):
+            log = [(z - np.log(np.exp(z).sum(-1, keepdims=True))) for z in (forward(self.w, window[:-1], **options)[0] for window in windows)]
+            return -np.mean([l[np.arange(WINDOW - 1), window[1:]] for l, window in zip(log, windows)])
+        self.assertAlmostEqual(result["effects"][1]["loss"]["mean"], loss(change=change) - loss(), delta=NEAR)
+
     def test_bad_input(self):
+        self.assertIn("0 twice", self.message("--set", "eigenvectors=[0, 0]"))
         self.assertIn("layer", self.message("--set", "layer=9"))
         self.assertIn("below 3", self.message("--set", "direction=3"))
         self.assertIn("below 4", self.message("--set", "eigenvectors=[4]"))
@@ -97,6 +116,17 @@ class Intervene(TestCase):
         self.assertIn("decomposition.json", self.message(out=self.folder / "model", expect=3))
         description = self.out / "decomposition.json"
         whole = description.read_text()
+        for change in ({"minus": None, "config": None}, {"model": 3}, {"format_version": "1"}, {"config": {}}):
+            description.write_text(json.dumps(json.loads(whole) | change))
+            self.assertIn("decomposition.json", self.message(expect=3))
+        broken = json.loads(whole)
+        broken["layers"][0]["direction_names"] = ["one"]
+        description.write_text(json.dumps(broken))
+        self.assertIn("direction_names", self.message(expect=3))
+        broken = json.loads(whole)
+        broken["layers"][0]["d_out"] = 3
+        description.write_text(json.dumps(broken))
+        self.assertIn("directions", self.message(expect=3))
         description.write_text(whole.replace(json.loads(whole)["model_sha256"], "0" * 64))
         self.assertIn("the weights that were decomposed", self.message(expect=3))
 

@@ -215,6 +215,14 @@ TEST_CASE("leftovers of interrupted writes are removed, and nothing else") {
   CHECK_NOTHROW(remove_leftovers(folder / "missing"));
 }
 
+TEST_CASE("numbers in names count by their value") {
+  std::vector<std::filesystem::path> paths = {"run/step-1200", "run/step-800", "run/b",
+                                              "run/step-9/a",  "run/a10",      "run/a9"};
+  sort_by_number(paths);
+  CHECK(paths == std::vector<std::filesystem::path>{"run/a9", "run/a10", "run/b", "run/step-9/a",
+                                                    "run/step-800", "run/step-1200"});
+}
+
 TEST_CASE("read_text refuses what is missing, no regular file, or too large") {
   const test::TemporaryFolder folder;
   write_text(folder / "a", "12345");

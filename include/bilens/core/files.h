@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "bilens/core/error.h"
 
@@ -75,5 +76,8 @@ void remove_leftovers(const std::filesystem::path& directory);
 /// Whether nothing but our own lock and leftovers of interrupted writes is in the directory (or it is
 /// missing).
 bool is_empty_directory(const std::filesystem::path& directory);
+
+/// By name, numbers in it by their value: "step-800" before "step-1200".
+void sort_by_number(std::vector<std::filesystem::path>& paths);
 
 }  // namespace bilens

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bilens/io/safetensors.h"
 #include "bilens/run/corpus.h"
 #include "bilens/run/decompose_config.h"
 #include "bilens/run/layer_source.h"
@@ -8,9 +9,10 @@ namespace bilens {
 
 /// Puts P((a(Wx + b) + o) ⊙ (Vx + c)) in the place of each gated layer of a language model, a and o fitted to
 /// its activations on the config.corpus.tokens tokens that follow those which the analysis "corpus" reads, so
-/// that what that one measures is held out; completes source.surrogate by what they are worth. Nothing is
-/// done where the layers are bilinear.
+/// that what that one measures is held out; completes source.surrogate by what they are worth.
+/// @param source of gated layers
+/// @return surrogate.safetensors: layer_N.slope, layer_N.offset [d_hidden] float32
 /// @throws Error(kBadInput) for a text of fewer than twice as many tokens
-void calibrate_surrogate(LayerSource& source, const DecomposeRunConfig& config, const Corpus& corpus);
+NamedTensors calibrate_surrogate(LayerSource& source, const DecomposeRunConfig& config, const Corpus& corpus);
 
 }  // namespace bilens

@@ -58,7 +58,7 @@ struct InterventionStudy {
 ///     disturbance of the same kind;
 ///   - "random, same mean": the same with each λ scaled so that the term's mean is that of λ (v·x)².
 /// Two passes; the second runs the model once and once more for each effect. Memory beside the model: 8 bytes
-/// × tokens × (1 + controls) × (2 + eigenpairs), and some logits.
+/// × tokens × (1 + controls) × (8 + 2 · eigenpairs), and some logits.
 /// @param source of kPatch's values, at least as long; else null
 /// @param logit_direction [vocab_size]: a difference of logits to follow; undefined: none
 /// @throws Error(kBadInput) for a source that is shorter and for a direction that is 0; Stopped

@@ -14,7 +14,7 @@ namespace bilens {
 struct PromptTerm {
   int64_t layer = 0, index = 0;
   double eigenvalue = 0, projection = 0, contribution = 0;
-  at::Tensor vector;  // v [hidden_size] float64
+  at::Tensor vector;  // v [hidden_size] float64; of the 20 largest, else undefined
 };
 
 /// What one layer adds to a logit difference.
@@ -40,7 +40,7 @@ struct PromptExplanation {
 /// The residual stream at the last token is the embedding plus what each attention and each MLP adds, and
 /// with r, its root mean square, given, the logit difference is linear in it: w·h, w = γ⊙(Hᵀd)/r. Along w
 /// each bilinear MLP is the form xᵀQx + l·x + c, all of whose eigenpairs are found. Memory beside the model:
-/// a dense eigenproblem of hidden_size in float64.
+/// a dense eigenproblem of hidden_size and one layer's weights in float64, the head in float32.
 /// @param layers of the model by number, with their norms' gain folded in; of a gated model P(½Wx ⊙ Vx)
 /// @param prompt at least one token @param difference d [vocab_size]
 /// @throws Stopped

@@ -12,7 +12,8 @@ namespace bilens {
 
 namespace {
 
-constexpr int64_t kQueries = 36;  // rows of a block, a multiple of both heights of a tile
+constexpr int64_t kQueries = 36;            // rows of a block, a multiple of both heights of a tile
+static_assert(kQueries >= kWidthMultiple);  // packing borrows the place of the queries
 
 /// The queries of a block and the keys that any of them sees.
 struct Block {

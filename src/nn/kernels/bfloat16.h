@@ -2,11 +2,11 @@
 
 // bfloat16 as its bits, for the CPU loops and the CUDA kernels alike: neither reads LibTorch's headers.
 
-// BILENS_HOST_DEVICE: arithmetic that both use. Always part of the loop that uses it: the CPU's loops are
-// compiled once for each instruction set, and a function of one, left to the linker, could serve another.
-
 #include <cstdint>
 
+// Arithmetic that the CPU's loops and the CUDA kernels share. On the CPU always part of the loop that uses
+// it: those are compiled once for each instruction set, and a function of one, left to the linker, could
+// serve another.
 #ifdef __CUDACC__
 #define BILENS_HOST_DEVICE __host__ __device__
 #else
