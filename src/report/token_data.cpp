@@ -64,18 +64,21 @@ Json Tokens::card(const std::string& prefix, std::vector<int64_t> place, int64_t
       require_shape(found, {2, -1}, tensors_.path().string() + ": " + name + part);
       return found;
     };
-    const auto ids = at_place(".ids").to(at::kLong);
-    const auto cosines = at_place(".cosines").to(at::kDouble),
-               quantiles = at_place(".quantiles").to(at::kDouble);
-    require_shape(cosines, ids.sizes(), tensors_.path().string() + ": " + name + ".cosines");
-    require_shape(quantiles, ids.sizes(), tensors_.path().string() + ": " + name + ".quantiles");
+    const std::string where = tensors_.path().string() + ": " + name;
+    const auto ids = at_place(".ids").to(at::kLong).contiguous();
+    const auto cosines = at_place(".cosines").to(at::kDouble).contiguous(),
+               quantiles = at_place(".quantiles").to(at::kDouble).contiguous();
+    require_shape(cosines, ids.sizes(), where + ".cosines");
+    require_shape(quantiles, ids.sizes(), where + ".quantiles");
+    const auto* id = ids.const_data_ptr<int64_t>();
+    const auto *cosine = cosines.const_data_ptr<double>(), *quantile = quantiles.const_data_ptr<double>();
     Json sides = Json::array();
     for (int64_t side = 0; side < 2; ++side) {
       Json list = Json::array();
       for (int64_t i = 0; i < std::min(nearest, ids.size(1)); ++i) {
+        const int64_t at = side * ids.size(1) + i;
         list.push_back(
-            {name_of(ids[side][i].item<int64_t>(), tensors_.path().string() + ": " + name + ".ids"),
-             short_number(cosines[side][i].item<double>()), short_number(quantiles[side][i].item<double>())});
+            {name_of(id[at], where + ".ids"), short_number(cosine[at]), short_number(quantile[at])});
       }
       sides.push_back(list);
     }
