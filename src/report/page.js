@@ -156,6 +156,16 @@ function stepsPicture(steps, shape, label, className) {
 
 const vectorPicture = (vector, shape, label, className) => stepsPicture(decodeSigned(vector.values), shape, label, className);
 
+/** Buttons that save a vector: its picture as rectangles, and its components as they are on the page. */
+function vectorExports(vector, shape, label) {
+  const steps = [...decodeSigned(vector.values)], width = shape ? shape[1] : steps.length, height = shape ? shape[0] : width / 2;
+  const bar = (step, i) => ({ x: i, y: height / 2 - (Math.max(step, 0) / 127) * (height / 2), width: 0.8, height: (Math.abs(step) / 127) * (height / 2) });
+  const pixel = (i) => ({ x: i % width, y: Math.floor(i / width), width: 1, height: 1 });
+  const drawing = () => svg("svg", { viewBox: `0 0 ${width} ${height}` }, steps.map((step, i) =>
+    svg("rect", { ...(shape ? pixel(i) : bar(step, i)), fill: `rgb(${colourOf(shape ? step : Math.sign(step) * 70).join(" ")})` })));
+  return exports(label, drawing, () => [["component", "value, to 1/254 of the largest"], ...steps.map((step, i) => [i, (step / 127) * vector.scale])]);
+}
+
 /** @param image {height, width, pixels} */
 function imagePicture(image, label, className) {
   const pixels = decode(image.pixels);

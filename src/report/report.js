@@ -368,7 +368,8 @@ function selectedPanel(model, layer, direction, name, selected, choose) {
     element("div", { class: "selected-head" }, element("h4", {}, `${name}, eigenvector ${selected + 1}`),
       element("div", {}, step(-1, "←", "Previous eigenvector"), step(1, "→", "Next eigenvector"))),
     element("div", {}, vectorPicture(vector, shape, `${name}, eigenvector ${selected + 1}, enlarged`, "large"), shape ? colourBar(vector.scale)
-      : element("p", { class: "note" }, `The ${integer(layer.d_in)} components along the layer’s input, from −${figure(vector.scale, 2)} to ${figure(vector.scale, 2)}; their order means nothing.`)),
+      : element("p", { class: "note" }, `The ${integer(layer.d_in)} components along the layer’s input, from −${figure(vector.scale, 2)} to ${figure(vector.scale, 2)}; their order means nothing.`),
+      vectorExports(vector, shape, `${name}, eigenvector ${selected + 1}`)),
     definitions("numbers", [
       ["Eigenvalue λ", signedValue(eigenvalue, 4)],
       ["Contribution λp²", contributionText(vector)],

@@ -108,6 +108,18 @@ class TokensPage(InBrowser):
             bars = [part.get("style") for part in drawing.iter("{http://www.w3.org/2000/svg}rect")]
             self.assertTrue(bars and all("fill: rgb" in style for style in bars))  # as on the page, without its style sheet
 
+    def test_an_eigenvector_is_saved(self):
+        self.visit(self.page, "#model-1/layer-1/direction-0/eigenvector-2")
+        lines = self.saved(".selected .exports button:last-child").split("\r\n")[1:-1]
+        vector = load_file(self.folder / "decomposition/layer_1.safetensors")["eigenvectors"][0, 1]
+        found = [float(line.split(",")[1]) for line in lines]
+        np.testing.assert_allclose(found, vector, atol=abs(vector).max() / 253)
+        drawing = ElementTree.fromstring(self.saved(".selected .exports button:first-child"))
+        bars = list(drawing.iter("{http://www.w3.org/2000/svg}rect"))
+        self.assertEqual(len(bars), len(vector))
+        heights = np.array([float(bar.get("height")) for bar in bars])
+        np.testing.assert_allclose(heights / heights.max(), abs(vector) / abs(vector).max(), atol=1 / 253)
+
     def test_search_opens_the_card_it_found(self):
         self.visit(self.page)
         token = self.names(self.tensors["layer_2.cards.embedding.ids"][0, 3])[0]
