@@ -6,11 +6,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "bilens/core/files.h"
-#include "bilens/io/safetensors.h"
 #include "bilens/nn/gated_product.h"
 #include "bilens/tensor/random.h"
 #include "bilens/tensor/shape.h"
+#include "context_places.h"
 #include "gated_factors.h"
 #include "layer_forms.h"
 
@@ -46,80 +45,6 @@ at::Tensor sampled_rows(const at::Tensor& sample, int64_t first, int64_t count) 
   const auto inside = (sample >= first).logical_and(sample < first + count);
   return sample.masked_select(inside) - first;
 }
-
-/// Projections [tokens, c] of many vectors: where each is largest and most negative, and its distribution.
-class Places {
- public:
-  /// @param sample places that the distribution is taken of, ascending, int64 on the device
-  Places(int64_t vectors, const at::Tensor& sample, const CorpusStudyConfig& config)
-      : sample_(sample), keep_(config.contexts) {
-    const auto options = sample.options().dtype(at::kDouble);
-    for (auto& end : ends_) {
-      end.values = at::full({keep_, vectors}, 0.0, options);
-      end.places = at::full({keep_, vectors}, -1, sample.options());
-    }
-    sampled_ = at::empty({sample.size(0), vectors}, options.dtype(at::kFloat));
-  }
-
-  /// @param first place of the first row @param rows that are in the sample
-  void add(const at::Tensor& projections, int64_t first, const at::Tensor& rows) {
-    const int64_t count = projections.size(0);
-    for (int side = 0; side < 2 && keep_ > 0; ++side) {
-      auto& [values, places] = ends_[side];
-      const auto signed_values = side == 0 ? projections : -projections;
-      const auto [high, found] = signed_values.topk(std::min(keep_, count), 0);
-      const auto all = at::cat({values, high}), where = at::cat({places, found + first});
-      const auto [best, chosen] = all.topk(keep_, 0);
-      values = best, places = where.gather(0, chosen);
-    }
-    sampled_.narrow(0, seen_, rows.size(0)).copy_(projections.index_select(0, rows));
-    seen_ += rows.size(0);
-  }
-
-  const at::Tensor& sampled() const { return sampled_; }
-
-  /// @param shape [n, k] of the vectors
-  void finish(const std::vector<int64_t>& shape, CorpusLayer& result) const {
-    const auto arrange = [&](const at::Tensor& rows) {  // [r, n * k] as [n, k, r]
-      return rows.t().contiguous().view({shape[0], shape[1], -1}).cpu();
-    };
-    std::vector<at::Tensor> places, projections;
-    for (int side = 0; side < 2; ++side) {
-      const auto found = ends_[side].values > 0;
-      places.push_back(arrange(at::where(found, ends_[side].places, -1)));
-      projections.push_back(arrange(ends_[side].values * (side == 0 ? 1.0 : -1.0) * found));
-    }
-    result.context_places = at::stack(places, 2).to(at::kInt);
-    result.context_projections = at::stack(projections, 2);
-    const auto [sorted, order] = sampled_.to(at::kDouble).sort(0);
-    const auto last = static_cast<double>(sorted.size(0) - 1);
-    std::vector<int64_t> ranks;
-    for (const double q : kCorpusQuantiles) ranks.push_back(std::llround(q * last));
-    const auto at_ranks = at::tensor(ranks, sample_.options());
-    result.quantile_projections = arrange(sorted.index_select(0, at_ranks));
-    const auto quantiles = order.index_select(0, at_ranks);
-    result.quantile_places =
-        arrange(sample_.index_select(0, quantiles.flatten()).view_as(quantiles)).to(at::kInt);
-    const auto low = sorted[0], range = sorted[-1] - low;
-    const auto step = at::arange(kBins + 1, range.options()).unsqueeze(1) / static_cast<double>(kBins);
-    result.edges = arrange(low + step * range);
-    const auto bin = ((sorted - low) / at::where(range > 0, range, 1.0) * static_cast<double>(kBins)).floor();
-    const auto ones = at::ones_like(sorted);
-    result.counts = arrange(at::zeros({kBins, range.size(0)}, range.options())
-                                .scatter_add_(0, bin.clamp(0, kBins - 1).to(at::kLong), ones))
-                        .to(at::kInt);
-  }
-
- private:
-  static constexpr int64_t kBins = 24;
-  struct End {
-    at::Tensor values, places;  // [contexts, c]
-  };
-
-  at::Tensor sample_, sampled_;  // [s], float32 [s, c]
-  int64_t keep_, seen_ = 0;
-  End ends_[2];  // largest, most negative
-};
 
 /// Sums over tokens of one layer, in float64 on the layer's device.
 class LayerSums {
@@ -265,7 +190,7 @@ class LayerSums {
   at::Tensor scales_;                                     // u·P [n, h]; undefined: the identity
   at::Tensor outputs_, contributions_, parts_, rebuilt_;  // sums, and sums of squares and of products
   at::Tensor form_error_;                                 // [n]
-  Places places_;
+  ContextPlaces places_;
   std::vector<at::Tensor> sampled_outputs_, sampled_rests_, sampled_errors_, sampled_bounds_;  // [rows, n]
 };
 
@@ -343,83 +268,6 @@ int64_t corpus_study_bytes() { return 6 * kPartBytes; }
 /// has of each direction.
 int64_t corpus_layer_bytes(int64_t directions, int64_t k, const CorpusStudyConfig& config) {
   return directions * (k * (config.sample * (4 + 3 * 8) + config.contexts * 2 * 16) + config.sample * 8 * 8);
-}
-
-Json summarize_corpus(const CorpusLayer& layer) {
-  const auto squares = layer.part_square.sum(0);
-  const auto share = [&](int64_t part) { return (squares[part] / squares.sum()).item<double>(); };
-  const auto mean = [](const at::Tensor& values) {
-    const double found = values.nanmean().item<double>();
-    return std::isnan(found) ? Json() : Json(found);
-  };
-  const auto by_k = [&](const at::Tensor& values) {
-    Json means = Json::array();
-    for (const auto& of_k : values.unbind(1)) means.push_back(mean(of_k));
-    return means;
-  };
-  const auto in_spreads = [&](const at::Tensor& values) {  // [n, s]
-    const auto middle = std::get<0>(values.to(at::kDouble).median(1));
-    return mean(at::where(layer.output_std > 0, middle / layer.output_std, NAN));
-  };
-  Json surrogate;
-  if (layer.sample_bound.defined())
-    surrogate = {{"error", in_spreads(layer.sample_error)}, {"bound", in_spreads(layer.sample_bound)}};
-  const auto sampled = static_cast<double>(layer.counts[0][0].sum().item<int64_t>());
-  return {{"layer", layer.layer},
-          {"directions", layer.r2.size(0)},
-          {"quadratic", share(0)},
-          {"linear", share(1)},
-          {"constant", share(2)},
-          {"form_r2", mean(layer.form_r2)},
-          {"r2", by_k(layer.r2)},
-          {"correlation", by_k(layer.correlation)},
-          {"active",
-           {{"share", layer.active_count.to(at::kDouble).mean().item<double>() / sampled},
-            {"r2", by_k(layer.active_r2)},
-            {"correlation", by_k(layer.active_correlation)}}},
-          {"surrogate", surrogate}};
-}
-
-void write_corpus_study(const std::filesystem::path& directory, const CorpusStudy& study) {
-  NamedTensors tensors = {{"tokens", study.ids}, {"sample", study.sample}};
-  Json layers = Json::array();
-  for (const auto& layer : study.layers) {
-    layers.push_back(summarize_corpus(layer));
-    const std::string prefix = "layer_" + std::to_string(layer.layer) + ".";
-    for (const auto& [name, tensor] : std::vector<std::pair<std::string, at::Tensor>>{
-             {"output_mean", layer.output_mean},
-             {"output_std", layer.output_std},
-             {"contribution_mean", layer.contribution_mean},
-             {"contribution_std", layer.contribution_std},
-             {"part_mean", layer.part_mean},
-             {"part_square", layer.part_square},
-             {"form_r2", layer.form_r2},
-             {"correlation", layer.correlation},
-             {"r2", layer.r2},
-             {"contexts.places", layer.context_places},
-             {"contexts.projections", layer.context_projections},
-             {"quantiles.places", layer.quantile_places},
-             {"quantiles.projections", layer.quantile_projections},
-             {"histogram.edges", layer.edges},
-             {"histogram.counts", layer.counts},
-             {"active.count", layer.active_count},
-             {"active.r2", layer.active_r2},
-             {"active.correlation", layer.active_correlation},
-             {"surrogate.error", layer.sample_error},
-             {"surrogate.bound", layer.sample_bound}})
-      if (tensor.defined()) tensors.emplace_back(prefix + name, tensor.contiguous());
-  }
-  write_safetensors(directory / "corpus.safetensors", tensors,
-                    {{"format", "bilens-corpus"}, {"format_version", "1"}});
-  write_text(directory / "corpus.json", format_json({{"format", "bilens-corpus"},
-                                                     {"format_version", 1},
-                                                     {"data", study.data},
-                                                     {"tokens", study.tokens},
-                                                     {"window", study.window},
-                                                     {"quantiles", kCorpusQuantiles},
-                                                     {"vocabulary", study.names},
-                                                     {"losses", study.losses},
-                                                     {"layers", layers}}));
 }
 
 }  // namespace bilens
