@@ -396,7 +396,7 @@ function linearPart(model, layer, direction) {
   const part = direction.linear;
   if (!part) return null;
   const share = isNumber(direction.linear_share) ? ` It makes up ${percent(direction.linear_share, 0)} of the output’s variance.` : "";
-  return element("div", { class: "linear" }, vectorPicture(part, shapeOf(model, layer), "Linear part", ""),
+  return element("div", { class: "linear" }, element("div", {}, vectorPicture(part, shapeOf(model, layer), "Linear part", ""), vectorExports(part, shapeOf(model, layer), "Linear part")),
     element("p", {}, element("b", {}, "Linear part. "), `Besides the quadratic form, the output has a linear term l·x with |l| = ${figure(part.norm)} `
       + `(largest component ${figure(part.scale, 2)})${isNumber(part.constant) ? ` and the constant ${signed(part.constant)}` : ""}.${share}`));
 }
@@ -615,20 +615,22 @@ const factorNames = { sigma: "σ", value: "xᵀQx", energy: "energy", participat
 function weightBars(weights, kind) {
   const width = 120, height = 44, largest = Math.max(...weights.map(Math.abs), 1e-300), step = width / weights.length;
   const label = `Weight of each ${kind.toLowerCase()}: ` + weights.map((w, i) => `${i}: ${figure(w, 2)}`).join(", ");
-  return svg("svg", { class: "weights", viewBox: `0 0 ${width} ${height + 10}`, role: "img", "aria-label": label },
+  const drawing = svg("svg", { class: "weights", viewBox: `0 0 ${width} ${height + 10}`, role: "img", "aria-label": label },
     svg("line", { class: "axis", x1: 0, x2: width, y1: height / 2, y2: height / 2 }),
     weights.map((w, i) => {
       const tall = Math.abs(w) / largest * height / 2;
       return [svg("rect", { class: `bar-${signOf(w) || "positive"}`, x: (i + 0.15) * step, y: w >= 0 ? height / 2 - tall : height / 2, width: step * 0.7, height: tall }),
         weights.length <= 12 ? svg("text", { x: (i + 0.5) * step, y: height + 9, "text-anchor": "middle" }, i) : null];
     }));
+  return element("div", {}, drawing, exports(`Weight of each ${kind}`, () => drawing, () => [[kind, "weight"], ...weights.map((w, i) => [i, w])]));
 }
 
 function factorCard(item, shape, kind) {
   return element("li", { class: item.pictures.length > 2 ? "wide" : "" },
     element("div", { class: "factor-title" }, item.title),
     element("div", { class: "pictures" }, item.pictures.map((p) => element("figure", {},
-      vectorPicture(p, shape, `${item.title}${p.label ? ", " + p.label : ""}`, ""), p.label ? element("figcaption", {}, p.label) : null))),
+      vectorPicture(p, shape, `${item.title}${p.label ? ", " + p.label : ""}`, ""), p.label ? element("figcaption", {}, p.label) : null,
+      vectorExports(p, shape, `${item.title} ${p.label ?? ""}`)))),
     item.weights ? weightBars(item.weights, kind) : null,
     item.facts.map(([name, value]) => element("span", { class: "row" }, element("span", {}, factorNames[name] ?? name),
       element("span", {}, name === "energy" ? percent(value) : figure(value)))));
