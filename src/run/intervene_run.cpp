@@ -96,6 +96,11 @@ Chosen choose(const Decomposition& decomposition, const InterveneRunConfig& conf
   const auto indices = at::tensor(config.eigenvectors, at::kLong);
   chosen.pairs.vectors = found->pairs.eigenvectors[config.direction].index_select(0, indices);
   chosen.pairs.values = found->pairs.eigenvalues[config.direction].index_select(0, indices);
+  auto others = at::ones({found->count(), found->pairs.k()}, at::kBool);
+  others[config.direction].index_fill_(0, indices, false);
+  const auto rest = others.flatten().nonzero().squeeze(1);
+  chosen.pairs.other_vectors = found->pairs.eigenvectors.flatten(0, 1).index_select(0, rest);
+  chosen.pairs.other_values = found->pairs.eigenvalues.flatten().index_select(0, rest);
   return chosen;
 }
 
@@ -209,7 +214,7 @@ Outcome run_intervention(const InterveneRunOptions& options) {
   Outcome outcome;
   if (options.dry_run) {
     // Terms and their copy while they are joined; quantities, their changes and, of a patch, the source's.
-    const int64_t terms = (1 + config.intervention.controls) * (2 * chosen.pairs.values.size(0) + 8);
+    const int64_t terms = (1 + 2 * config.intervention.controls) * (2 * chosen.pairs.values.size(0) + 8);
     const int64_t at_once = std::max<int64_t>(2048, corpus.data.context);
     outcome.estimate = {{"memory_bytes", peak_memory() + 4 * corpus.model.config.parameter_count() +
                                              8 * terms * std::min(config.tokens, corpus.stream.size()) +

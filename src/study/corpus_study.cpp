@@ -20,7 +20,7 @@ namespace {
 constexpr int64_t kPartBytes = int64_t{64} << 20;  // of all eigenpairs' contributions on some tokens
 
 /// Sums over tokens of a target t and of what is to be like it, ŷ.
-struct Likeness {
+struct TargetSums {
   at::Tensor count, t, tt, y, yy, ty;
 
   at::Tensor spread() const { return tt - t.square() / count; }  // Σ(t − t̄)²
@@ -87,12 +87,12 @@ class LayerSums {
     std::tie(result.output_mean, result.output_std) = mean_and_std(outputs_);
     std::tie(result.contribution_mean, result.contribution_std) = mean_and_std(contributions_);
     result.part_mean = (parts_[0] / count).cpu(), result.part_square = (parts_[1] / count).cpu();
-    const Likeness all = {at::full_like(outputs_[0].unsqueeze(1), count),
-                          outputs_[0].unsqueeze(1),
-                          outputs_[1].unsqueeze(1),
-                          rebuilt_[0],
-                          rebuilt_[1],
-                          rebuilt_[2]};
+    const TargetSums all = {at::full_like(outputs_[0].unsqueeze(1), count),
+                            outputs_[0].unsqueeze(1),
+                            outputs_[1].unsqueeze(1),
+                            rebuilt_[0],
+                            rebuilt_[1],
+                            rebuilt_[2]};
     const auto spread = all.spread().squeeze(1);
     result.form_r2 = at::where(all.varies().squeeze(1), 1 - form_error_ / spread, NAN).cpu();
     result.r2 = all.r2().cpu(), result.correlation = all.correlation().cpu();
@@ -132,8 +132,8 @@ class LayerSums {
       const auto rebuilt = cumulative(part(rest, 1), each), target = part(t, 1).unsqueeze(-1);
       const auto active = ((part(t, 1) - part(mean, 0)).abs() > part(std, 0)).to(at::kDouble).unsqueeze(-1);
       const auto sum = [&](const at::Tensor& x) { return (active * x).sum(0); };
-      Likeness found = {active.sum(0), sum(target),           sum(target.square()),
-                        sum(rebuilt),  sum(rebuilt.square()), sum(rebuilt * target)};
+      TargetSums found = {active.sum(0), sum(target),           sum(target.square()),
+                          sum(rebuilt),  sum(rebuilt.square()), sum(rebuilt * target)};
       counts.push_back(found.count.squeeze(1));
       r2.push_back(found.r2());
       correlations.push_back(found.correlation());

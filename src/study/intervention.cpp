@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
+
 #include "bilens/tensor/random.h"
 
 namespace bilens {
@@ -16,25 +18,47 @@ struct Quantities {
   at::Tensor values;  // [quantities, tokens] float64 on the CPU
 };
 
-/// λ (v·x)² for vectors in the place of v: λ [e], and e vectors for the eigenpairs and for each control.
+/// For each of the eigenpairs some others of about its |λ|, in random order: [others, e] of `other_values`.
+at::Tensor draw_others(const ChosenPairs& pairs, int64_t controls, uint64_t seed) {
+  const int64_t known = pairs.other_values.defined() ? pairs.other_values.size(0) : 0;
+  const int64_t near = std::min(2 * controls, known), others = std::min(controls, known);
+  std::vector<at::Tensor> columns;
+  for (int64_t i = 0; i < pairs.values.size(0); ++i) {
+    const auto generator =
+        make_generator(at::kCPU, derive_seed(seed, "other eigenvectors", static_cast<uint64_t>(i)));
+    const auto order = at::randperm(near, generator, at::kLong).narrow(0, 0, others);
+    if (others == 0) return at::empty({0, pairs.values.size(0)}, at::kLong);
+    const auto far = (pairs.other_values.abs() - pairs.values[i].abs()).abs();
+    columns.push_back(std::get<1>(far.topk(near, 0, /*largest=*/false)).index_select(0, order));
+  }
+  return at::stack(columns, 1);
+}
+
+/// λ (v·x)² of the eigenpairs, of random vectors in the place of v, and of other eigenpairs.
 class Terms {
  public:
-  Terms(const ChosenPairs& pairs, int64_t controls, uint64_t seed, at::Device device)
-      : values_(pairs.values.to(device, at::kDouble)) {
-    const auto vectors = pairs.vectors.to(at::kCPU, at::kDouble);
-    const int64_t e = vectors.size(0), d = vectors.size(1);
+  Terms(const ChosenPairs& pairs, int64_t controls, uint64_t seed, at::Device device) {
+    const auto wide = [](const at::Tensor& x) { return x.to(at::kCPU, at::kDouble); };
+    const auto own = wide(pairs.vectors), own_values = wide(pairs.values).unsqueeze(0);
+    const int64_t e = own.size(0), d = own.size(1);
     const auto generator = make_generator(at::kCPU, derive_seed(seed, "random vectors"));
     const auto random = at::randn({controls * e, d}, generator, at::dtype(at::kDouble));
-    vectors_ = at::cat({vectors, random / random.norm(2, {1}, true)}).to(device);
+    std::vector<at::Tensor> vectors = {own, random / random.norm(2, {1}, true)},
+                            values = {own_values.expand({1 + controls, e})};
+    if (const auto chosen = draw_others(pairs, controls, seed); chosen.numel() > 0) {
+      vectors.push_back(wide(pairs.other_vectors.index_select(0, chosen.flatten())));
+      values.push_back(wide(pairs.other_values.index_select(0, chosen.flatten())).view_as(chosen));
+    }
+    vectors_ = at::cat(vectors).to(device), values_ = at::cat(values).to(device);
   }
 
-  /// [tokens, 1 + controls, e]
+  /// [tokens, 1 + controls + others, e]
   at::Tensor operator()(const at::Tensor& x) const {
-    return x.mm(vectors_.t()).square().unflatten(1, {-1, values_.size(0)}) * values_;
+    return x.mm(vectors_.t()).square().unflatten(1, {-1, values_.size(1)}) * values_;
   }
 
  private:
-  at::Tensor values_, vectors_;
+  at::Tensor vectors_, values_;  // [(1 + controls + others) e, d], [1 + controls + others, e]
 };
 
 /// q of the eigenpairs, u·y, and q of the controls, at every token. @param scales of another text; undefined:
@@ -61,8 +85,9 @@ Quantities measure(LlamaDecoder& model, const TextWindows& text, const ChosenPai
     };
     model.final_states(batch.inputs.to(device), options);
   });
-  const auto found = at::cat(all_terms);  // [tokens, 1 + controls, e]
-  const auto own = found.select(1, 0), random = found.slice(1, 1);
+  const auto found = at::cat(all_terms);  // [tokens, 1 + controls + others, e]
+  const auto own = found.select(1, 0), random = found.narrow(1, 1, config.controls),
+             others = found.slice(1, 1 + config.controls);
   Quantities result;
   result.scales = scales.defined() ? scales : at::nan_to_num(own.mean(0) / random.mean(0), 0, 0, 0);
   result.names = {"eigenvectors", "direction"};
@@ -74,6 +99,10 @@ Quantities measure(LlamaDecoder& model, const TextWindows& text, const ChosenPai
   for (int64_t i = 0; i < config.controls; ++i) {
     result.names.emplace_back("random, same mean");
     rows.push_back((random.select(1, i) * result.scales[i]).sum(1));
+  }
+  for (const auto& other : others.unbind(1)) {
+    result.names.emplace_back("other eigenvectors");
+    rows.push_back(other.sum(1));
   }
   result.values = at::stack(rows);
   return result;
@@ -129,7 +158,8 @@ const FieldTable<InterventionConfig>& InterventionConfig::fields() {
                                                               {"scale", Change::kScale},
                                                               {"patch", Change::kPatch}})
           .number("factor", &C::factor, "Of \"scale\"; 1 changes nothing.")
-          .integer("controls", &C::controls, "Random vectors of each of two kinds, changed alike.",
+          .integer("controls", &C::controls,
+                   "Random vectors of each of two kinds, and other eigenvectors, changed alike.",
                    between(0, 1000))
           .integer("draws", &C::draws, "Of documents, for 95% intervals.", between(100, 1e6))
           .integer("seed", &C::seed, "Of random vectors, resampling and draws.", at_least(0));

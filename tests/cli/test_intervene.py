@@ -67,14 +67,24 @@ class Intervene(TestCase):
             self.assertAlmostEqual(own["logits"]["mean"], logits, delta=10 * NEAR)
             self.assertGreater(own["divergence"]["mean"], 0)
             self.assertLess(own["loss"]["low"], own["loss"]["high"])
-            self.assertEqual([effect["what"] for effect in result["effects"][1:]], ["direction", "random, same eigenvalues", "random, same mean"])
+            self.assertEqual([effect["what"] for effect in result["effects"][1:]], ["direction", "random, same eigenvalues", "random, same mean", "other eigenvectors"])
+
+    def test_other_eigenvectors_are_of_about_the_same_eigenvalue(self):
+        result = self.intervene("--set", "layer=1", "--set", "direction=2", "--set", "eigenvectors=[1]", "--set", "intervention.change=zero")["results"][0]
+        file = load_file(self.out / "layer_1.safetensors")
+        values, vectors = file["eigenvalues"].flatten(), file["eigenvectors"].reshape(12, -1)
+        own = 2 * 4 + 1
+        near = sorted(set(range(12)) - {own}, key=lambda i: abs(abs(values[i]) - abs(values[own])))[:2]
+        x = np.concatenate([forward(self.w, self.ids[first:first + WINDOW - 1])[1][1][1] for first in range(0, TOKENS, WINDOW)])
+        sizes = [np.sqrt((values[i] ** 2 * (x @ vectors[i]) ** 4).mean()) for i in near]
+        self.assertLess(min(abs(result["effects"][-1]["size"] / size - 1) for size in sizes), 1e-4)
 
     def test_values_of_another_text(self):
         other = json.dumps(self.tokens("other.bin", np.random.default_rng(1).integers(2, 300, 200)))
         patch = ("--set", "intervention.change=patch")
         self.assertNotEqual(self.intervene(*patch, "--set", f"source={other}")["results"][0]["effects"][0]["loss"]["mean"], 0)
         same = self.intervene(*patch, "--set", "source=" + json.dumps(self.text))["results"][0]
-        self.assertEqual([effect["loss"]["mean"] for effect in same["effects"]], [0, 0, 0, 0])
+        self.assertEqual([effect["loss"]["mean"] for effect in same["effects"]], [0] * 5)
         self.assertIn("source", self.message(*patch))
         self.assertIn("source", self.message("--set", f"source={other}"))
         short = json.dumps(self.tokens("short.bin", np.full(50, 7)))

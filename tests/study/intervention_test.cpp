@@ -20,8 +20,13 @@ LlamaDecoder bilinear_model() { return random_model(Gate::kNone, false); }
 /// The k leading eigenpairs of one direction.
 ChosenPairs pairs_of(const LlamaDecoder& model, int64_t k) {
   const auto of = decompose(model, k, true);
-  return {1, of.decomposition.directions[0], of.decomposition.pairs.eigenvectors[0],
-          of.decomposition.pairs.eigenvalues[0], of.gain};
+  return {1,
+          of.decomposition.directions[0],
+          of.decomposition.pairs.eigenvectors[0],
+          of.decomposition.pairs.eigenvalues[0],
+          of.gain,
+          {},
+          {}};
 }
 
 InterventionConfig changing(Change change) {

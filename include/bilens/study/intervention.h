@@ -34,11 +34,13 @@ struct ChosenPairs {
   at::Tensor direction;        // u [d_out]
   at::Tensor vectors, values;  // [e, d_in], [e]
   at::Tensor gain;             // of the norm in front, where that was folded into the layer, else undefined
+  at::Tensor other_vectors, other_values;  // the layer's other eigenpairs [m, d_in], [m], or undefined
 };
 
 /// What a change does to the model's predictions, means over tokens.
 struct Effect {
-  std::string what;       // "eigenvectors", "direction", "random, same eigenvalues" or "random, same mean"
+  std::string what;       // "eigenvectors", "direction", "random, same eigenvalues", "random, same mean" or
+                          // "other eigenvectors"
   double size = 0.0;      // root mean square of the change of u·y
   DocumentInterval loss;  // nats above the model's own
   DocumentInterval divergence;  // KL of the model's own next token to the changed one, nats
@@ -56,7 +58,9 @@ struct InterventionStudy {
 ///   - "direction": all of u·y in the place of q;
 ///   - "random, same eigenvalues": Σ λ (r·x)² for random unit vectors r, which is no part of the output: a
 ///     disturbance of the same kind;
-///   - "random, same mean": the same with each λ scaled so that the term's mean is that of λ (v·x)².
+///   - "random, same mean": the same with each λ scaled so that the term's mean is that of λ (v·x)²;
+///   - "other eigenvectors": Σ λ'(v'·x)² of other eigenpairs of the layer, drawn for each λ among the 2 ·
+///     controls whose |λ'| are nearest; fewer or none where the layer has few others.
 /// Two passes; the second runs the model once and once more for each effect. Memory beside the model: 8 bytes
 /// × tokens × (1 + controls) × (8 + 2 · eigenpairs), and some logits.
 /// @param source of kPatch's values, at least as long; else null
