@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "bilens/tensor/random.h"
+#include "layer_forms.h"
 
 namespace bilens {
 
@@ -68,11 +69,7 @@ Quantities measure(LlamaDecoder& model, const TextWindows& text, const ChosenPai
   const auto device = model.parameters().front().second.device();
   const auto u = pairs.direction.to(device, at::kDouble);
   const Terms terms(pairs, config.controls, static_cast<uint64_t>(config.seed), device);
-  at::Tensor before_gain;
-  if (pairs.gain.defined()) {
-    const auto gain = pairs.gain.to(device, at::kDouble);
-    before_gain = at::where(gain == 0, 0.0, 1 / gain);
-  }
+  const auto before_gain = inverse_gain(pairs.gain, device);
   std::vector<at::Tensor> all_terms, outputs;
   text.each("measure", [&](const TokenBatch& batch, ForwardOptions options) {
     options.mlp_hook = [&](int64_t layer, const at::Tensor& x, const at::Tensor& y) {

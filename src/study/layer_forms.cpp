@@ -4,14 +4,18 @@
 
 namespace bilens {
 
+at::Tensor inverse_gain(const at::Tensor& gain, at::Device device) {
+  if (!gain.defined()) return {};
+  const auto wide = gain.to(device, at::kDouble);
+  return at::where(wide == 0, 0.0, 1 / wide);
+}
+
 LayerForms::LayerForms(const LayerDecomposition& d, const at::Tensor& gain, at::Device device) {
   const auto wide = [&](const at::Tensor& x) { return x.defined() ? x.to(device, at::kDouble) : x; };
   vectors_ = d.pairs.eigenvectors.to(device), values_ = wide(d.pairs.eigenvalues);
   directions_ = wide(d.directions), linear_ = wide(d.linear), constant_ = wide(d.constant);
   shift_ = wide(d.shift);
-  if (!gain.defined()) return;
-  const auto g = wide(gain);
-  before_gain_ = at::where(g == 0, 0.0, 1 / g);  // W and V are 0 where the gain is
+  before_gain_ = inverse_gain(gain, device);
 }
 
 at::Tensor LayerForms::inputs(const at::Tensor& x) const {

@@ -4,6 +4,10 @@
 
 namespace bilens {
 
+/// What takes a norm's gain out of its output, for a layer that it was folded into: 1 / gain [d] float64, 0
+/// where the gain is 0 and W and V with it. Undefined for an undefined gain.
+at::Tensor inverse_gain(const at::Tensor& gain, at::Device device);
+
 /// The forms u·y ≈ Σ λ(v·x)² + l·x + c of a decomposed layer at tokens, float64; n directions, k eigenpairs.
 class LayerForms {
  public:
