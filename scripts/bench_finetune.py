@@ -2,6 +2,7 @@
 Called by scripts/bench.sh finetune."""
 import json
 import pathlib
+import shutil
 import statistics
 import sys
 import time
@@ -52,12 +53,12 @@ ARMS = {
 }
 
 
-def settings_of(arm, options, rate, steps):
+def settings_of(options, teacher, arm, rate, steps):
     chosen = {"train.batch_size": 16, "train.optimizer": "adamw", **ARMS[arm]}
     batch = chosen["train.batch_size"]
     steps = steps * 16 // batch
     return {**chosen, "train.steps": steps, "train.warmup_steps": steps // 30, "train.validate_every": steps // 6, "train.learning_rate": rate,
-            "checkpoint.every_steps": steps, "teacher": str(options.teacher), "data.path": str(options.data), "train.sample.prompt": ""}
+            "checkpoint.every_steps": steps, "teacher": str(teacher), "data.path": str(options.data), "train.sample.prompt": ""}
 
 
 def flags_of(settings):
@@ -65,34 +66,52 @@ def flags_of(settings):
             for part in ("--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}")]
 
 
-def finetune(options, arm, rate, seed, steps):
-    """The account of a run, with what it took; a run that is there is not repeated."""
-    name = "-".join("".join(c if c.isalnum() else " " for c in arm).split())
-    run = options.out / options.teacher.name / f"{name}-{steps}-{rate:g}-{seed}"
-    took = run / "seconds.json"
-    if not took.exists():
-        flags = flags_of(settings_of(arm, options, rate, steps))
-        begin = time.perf_counter()
-        bilens(options, "finetune", ROOT / "configs/finetune-stories260k.json", "--out", run, "--resume", "--seed", seed, *flags)
-        took.write_text(json.dumps(time.perf_counter() - begin))
-        for checkpoint in (run / "checkpoints").rglob("*.safetensors"):
-            checkpoint.unlink()  # 3 MB a run
+def name_of(*parts):
+    """A folder's name."""
+    return "-".join("".join(c if c.isalnum() else " " for part in parts for c in f"{part} ").split())
+
+
+def records(options):
+    return [json.loads(line) for line in options.records.read_text().splitlines()] if options.records.exists() else []
+
+
+def finetune(options, teacher, arm, rate, seed, steps):
+    """The account of a run, with what it took and the losses of each test story; a run on record is not repeated."""
+    name = (teacher.parent if teacher.name == "model" else teacher).name
+    key = {"teacher": name, "arm": arm, "steps": steps, "rate": rate, "seed": seed}
+    for account in records(options):
+        if {part: account[part] for part in key} == key:
+            return account
+    if options.recorded:
+        return None
+    run = options.out / name / name_of(arm, steps, f"{rate:g}", seed)
+    begin = time.perf_counter()
+    bilens(options, "finetune", ROOT / "configs/finetune-stories260k.json", "--out", run, "--resume", "--seed", seed,
+           *flags_of(settings_of(options, teacher, arm, rate, steps)))
+    seconds = time.perf_counter() - begin
     account = json.loads((run / "finetune.json").read_text())
-    account["seconds"] = json.loads(took.read_text())
-    account["stories"] = load_file(run / "test.safetensors")
-    print(f"{arm}, {steps} steps, rate {rate:g}, seed {seed}: validation {account['validation']['loss']:.4f}, {account['seconds']:.0f} s", flush=True)
+    stories = load_file(run / "test.safetensors")
+    account = {**key, **{part: account[part] for part in ("untrained", "trained_tokens", "training_flops", "epochs", "validation", "test")},
+               "calibration_tokens": account.get("calibration", {}).get("tokens", 0), "seconds": round(seconds),
+               "story_tokens": stories["tokens"].tolist(), "story_losses": [round(loss, 2) for loss in stories["losses"].tolist()]}
+    with options.records.open("a") as file:
+        file.write(json.dumps(account) + "\n")
+    shutil.rmtree(run / "checkpoints")  # 3 MB a run
+    print(f"{name}, {arm}, {steps} steps, rate {rate:g}, seed {seed}: validation {account['validation']['loss']:.4f}, {seconds:.0f} s", flush=True)
     return account
 
 
-def best_rate(options, arm, steps):
-    """By the validation loss of one seed."""
-    return min(options.rates, key=lambda rate: finetune(options, arm, rate, options.seeds[0], steps)["validation"]["loss"])
+def best_rate(options, arm):
+    """By the validation loss of one seed; None where no run is on record."""
+    tried = [run for rate in options.rates if (run := finetune(options, options.teacher, arm, rate, options.seeds[0], options.steps))]
+    return min(tried, key=lambda run: run["validation"]["loss"])["rate"] if tried else None
 
 
 def gap(accounts, references, draws=10000):
     """Mean over seeds of the test loss above the reference's, and its 95% interval over stories (bootstrap)."""
-    tokens = references[0]["stories"]["tokens"].astype(float)
-    difference = numpy.mean([a["stories"]["losses"] - b["stories"]["losses"] for a, b in zip(accounts, references)], axis=0)
+    tokens = numpy.array(references[0]["story_tokens"], float)
+    losses = lambda runs: numpy.array([run["story_losses"] for run in runs])
+    difference = numpy.mean(losses(accounts) - losses(references[:len(accounts)]), axis=0)
     chosen = numpy.random.default_rng(0).integers(0, len(tokens), (draws, len(tokens)))
     low, high = numpy.quantile(difference[chosen].sum(1) / tokens[chosen].sum(1), [0.025, 0.975])
     return difference.sum() / tokens.sum(), low, high
@@ -103,22 +122,34 @@ def row(arm, rate, accounts, references):
     value, low, high = gap(accounts, references)
     first = accounts[0]
     untrained = first.get("untrained") or first["validation"]
-    calibrated = first.get("calibration", {}).get("tokens", 0)
     return (arm, f"{rate:g}", len(accounts), f"{untrained['loss'] - untrained['teacher_loss']:+.3f}", f"{mean('loss'):.4f}",
             f"{value:+.4f} [{low:+.4f}, {high:+.4f}]", f"{mean('divergence'):.4f}", f"{100 * mean('agreement'):.1f}%",
-            f"{(first['trained_tokens'] + calibrated) / 1e6:.2f} M", f"{first['epochs']:.2f}",
+            f"{(first['trained_tokens'] + first['calibration_tokens']) / 1e6:.2f} M", f"{first['epochs']:.2f}", f"{first['training_flops'] / 1e12:.2f}",
             f"{statistics.median(account['seconds'] for account in accounts):.0f} s")
 
 
+FEW = (REFERENCE, "annealed over 30%", "cold swap", RECIPE)
 HEAD = ("arm", "rate", "seeds", "untrained, above the teacher (validation)", "test loss", "above *continue* [95% over stories]",
-        "KL to the teacher", "top-1 agreement", "tokens with calibration", "epochs", "time")
+        "KL to the teacher", "top-1 agreement", "tokens with calibration", "epochs", "TFLOP of training", "time")
 
 
-def compare(options, arms, steps, seeds):
-    """Rows of arms at their best rates. @param seeds: of an arm"""
-    rates = {arm: best_rate(options, arm, steps) for arm in arms}
-    accounts = {arm: [finetune(options, arm, rates[arm], seed, steps) for seed in seeds(arm)] for arm in arms}
-    return [row(arm, rates[arm], found, accounts[REFERENCE]) for arm, found in accounts.items()]
+def compare(options, teacher, rates, steps, seeds):
+    """Rows of arms. @param rates: arm -> rate. @param seeds: arm -> its seeds"""
+    accounts = {arm: [run for seed in seeds(arm) if (run := finetune(options, teacher, arm, rate, seed, steps))] for arm, rate in rates.items()}
+    seen = accounts[REFERENCE][0]["test"]
+    return (f"The teacher itself has test loss {seen['teacher_loss']:.4f} on {seen['tokens']:,} tokens.\n\n" +
+            table(HEAD, [row(arm, rates[arm], found, accounts[REFERENCE]) for arm, found in accounts.items()]))
+
+
+def second_teacher(options):
+    """A SwiGLU model of the same size, trained here from scratch on eight epochs of the same text, with a tokenizer of its own."""
+    model, tokenizer = options.out / "swiglu-2500", options.out / "tokenizer-512"
+    if not tokenizer.exists():
+        bilens(options, "tokenizer", "train", "--data", f"text:{options.data}", "--vocabulary", 512, "--out", tokenizer)
+    if not (model / "model").exists():
+        bilens(options, "train", ROOT / "configs/tinystories-tiny.json", "--out", model, "--resume", "--set", "model.hidden_act=silu", "--set",
+               f"data.path={options.data}", "--set", f"data.tokenizer={tokenizer}", "--set", "train.steps=2500", "--set", "train.sample.prompt=")
+    return model / "model"
 
 
 def throughput(options):
@@ -127,7 +158,7 @@ def throughput(options):
     for number in range(options.rounds):
         run = options.out / f"speed-{time.time_ns()}"
         ours.append(bilens(options, "finetune", ROOT / "configs/finetune-stories260k.json", "--out", run,
-                           *flags_of(settings_of("swap, half KL", options, 1e-3, 20)))["tokens_per_second"])
+                           *flags_of(settings_of(options, options.teacher, "swap, half KL", 1e-3, 20)))["tokens_per_second"])
         theirs.append(json.loads(peer("peer_finetune.py", options.teacher, 16, 512, 20))["tokens_per_second"])
         print(f"round {number + 1}: bilens {ours[-1]:,.0f} tokens/s, transformers {theirs[-1]:,.0f}", flush=True)
     one, other = statistics.median(ours), statistics.median(theirs)
@@ -139,8 +170,12 @@ def main():
     parser = arguments(__doc__)
     parser.add_argument("--data", type=pathlib.Path, default=ROOT / "data/tinystories/tinystories-sample.txt.gz")
     parser.add_argument("--teacher", type=pathlib.Path, default=ROOT / "models/stories260k")
-    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "runs/finetune", help="runs that are there are not repeated")
+    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "runs/finetune")
+    parser.add_argument("--records", type=pathlib.Path, default=ROOT / "docs/finetune_runs.jsonl",
+                        help="finished runs, a line each, which are not repeated: another file measures anew")
+    parser.add_argument("--recorded", action="store_true", help="make the tables from finished runs alone")
     parser.add_argument("--steps", type=int, default=300, help="of 16 × 512 tokens")
+    parser.add_argument("--long", type=int, default=977, help="steps of the longer comparison: 8 M tokens")
     parser.add_argument("--rates", type=float, nargs="+", default=[5e-4, 1e-3, 2e-3], help="peak rates; each arm has its best on validation")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5], help="the recipe and continue have all, others the first three")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS), help="these alone, beside continue")
@@ -148,12 +183,15 @@ def main():
     for path, what in ((options.data, "text"), (options.teacher, "model")):
         if not path.exists():
             sys.exit(f"{path}: no {what} there. Name one with --{'data' if what == 'text' else 'teacher'}.")
-    arms = list(dict.fromkeys([REFERENCE, *options.arms]))
-    rows = compare(options, arms, options.steps, lambda arm: options.seeds if arm in (REFERENCE, RECIPE) else options.seeds[:3])
-    teacher = finetune(options, REFERENCE, options.rates[0], options.seeds[0], options.steps)["test"]
-    note = (f"{options.steps} × {TOKENS_A_STEP:,} tokens, rates {', '.join(f'{rate:g}' for rate in options.rates)}; the teacher itself has "
-            f"test loss {teacher['teacher_loss']:.4f} on {teacher['tokens']:,} tokens.\n\n")
-    keep("finetune", options, note + table(HEAD, rows) + "\n" + throughput(options), "speed: medians of interleaved runs")
+    best = lambda arms: {arm: rate for arm in arms if (rate := best_rate(options, arm))}
+    rates, few = best(dict.fromkeys([REFERENCE, *options.arms])), best(FEW)
+    text = (f"### {options.steps} × {TOKENS_A_STEP:,} tokens\n\nRates {', '.join(f'{rate:g}' for rate in options.rates)}. " +
+            compare(options, options.teacher, rates, options.steps, lambda arm: options.seeds if arm in (REFERENCE, RECIPE) else options.seeds[:3]) +
+            f"\n### {options.long} × {TOKENS_A_STEP:,} tokens, the same rates\n\n" +
+            compare(options, options.teacher, few, options.long, lambda arm: options.seeds[:1]) +
+            "\n### Another teacher, trained from scratch on the same text, the same rates\n\n" +
+            compare(options, second_teacher(options), few, options.steps, lambda arm: options.seeds[:1]))
+    keep("finetune", options, text + "\n### Speed\n\n" + throughput(options), "speed: medians of interleaved runs")
 
 
 if __name__ == "__main__":

@@ -86,11 +86,10 @@ class FinetuneJob : public TrainingJob {
   Json estimate(at::Device device) const override {
     const auto& model = source_->config;
     const auto held = stored_dtype(source_->weights);
-    const int64_t all = model.parameter_count(), moving = trained_parameters(model, config_.train.trained);
+    const int64_t all = model.parameter_count();
     const int64_t teacher = all * static_cast<int64_t>(c10::elementSize(teacher_dtype()));
     const int64_t training = FinetuneTask::memory(model, config_.train, config_.data.context, held);
-    const int64_t checkpoint =
-        4 * all + 2 * moving * static_cast<int64_t>(c10::elementSize(config_.train.moments));
+    const int64_t checkpoint = 4 * all + state_size(model, config_.train).moments;
     measure_product_rate(device, config_.train.compute);  // as the run does, which needs its memory
     return {{"memory_bytes", peak_memory() + teacher + (trains() ? training : 4 * all)},
             {"disk_bytes", (config_.checkpoint.keep_last + 1) * checkpoint + 2 * 4 * all + steps() * 400}};
@@ -116,6 +115,7 @@ class FinetuneJob : public TrainingJob {
     auto model = begin(teacher, device, out, account);
     TrainSummary summary;
     int64_t tokens = 0;
+    double flops_per_token = 0;
     Json untrained;
     if (trains()) {
       account["untrained"] = seen_on(parts_.validation, model, teacher);
@@ -124,11 +124,13 @@ class FinetuneJob : public TrainingJob {
       Trainer trainer(task, config_.train, config_.checkpoint, out, resume);
       summary = trainer.run();
       tokens = task.units_after(summary.steps);
+      flops_per_token = task.flops_per_unit();
       model.require_gradients(false);
       model.compute_in(at::kFloat);
     }
     if (stages_.anneal) model = fold_half(model);
     account["trained_tokens"] = tokens;
+    account["training_flops"] = flops_per_token * static_cast<double>(tokens);
     account["epochs"] = static_cast<double>(tokens) / static_cast<double>(sequences_ * config_.data.context);
     account["validation"] = seen_on(parts_.validation, model, teacher);
     account["test"] = seen_on(parts_.test, model, teacher, out / "test.safetensors");

@@ -76,12 +76,13 @@ class TextJob : public TrainingJob {
   }
 
   Json estimate(at::Device device) const override {
+    const auto [weights, moments] = state_size(config_.model, config_.train);
     const int64_t checkpoints =
         config_.checkpoint.keep_last + 1;                 // the new one stands before the oldest goes
     measure_product_rate(device, config_.train.compute);  // as the run does, which needs its memory
     return {{"memory_bytes",
              peak_memory() + TextTask::memory(config_.model, config_.train, config_.data.context)},
-            {"disk_bytes", (3 * checkpoints + 1) * config_.model.parameter_count() * 4 + steps() * 400}};
+            {"disk_bytes", checkpoints * (weights + moments) + weights + steps() * 400}};
   }
 
   double seconds(at::Device device) const override {

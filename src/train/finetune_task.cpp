@@ -73,19 +73,16 @@ const FieldTable<FinetuneTrainConfig>& FinetuneTrainConfig::fields() {
   return table;
 }
 
-int64_t trained_parameters(const LlamaConfig& model, Trained trained) {
-  if (trained == Trained::kAll) return model.parameter_count();
-  int64_t count = 0;
-  for (const auto& [name, shape] : model.parameter_shapes()) {
-    if (is_mlp_weight(name)) count += c10::multiply_integers(shape);
-  }
-  return count;
+StateSize state_size(const LlamaConfig& model, const FinetuneTrainConfig& config) {
+  return state_size(model, config, [&](const std::string& name) {
+    return config.trained == Trained::kAll || is_mlp_weight(name);
+  });
 }
 
 int64_t FinetuneTask::memory(const LlamaConfig& model, const FinetuneTrainConfig& config, int64_t context,
                              at::ScalarType held) {
-  const int64_t moving = trained_parameters(model, config.trained);
-  const int64_t still = model.parameter_count() - moving;
+  const StateSize moving = state_size(model, config);
+  const int64_t still = model.parameter_count() - moving.weights / 4;
   return state_memory(moving, config) + still * static_cast<int64_t>(c10::elementSize(held)) +
          activation_memory(model, config, context);
 }

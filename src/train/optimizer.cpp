@@ -7,16 +7,27 @@
 
 namespace bilens {
 
-bool is_hidden_matrix(const std::string& name, const at::Tensor& parameter) {
-  return parameter.dim() == 2 && name != "model.embed_tokens.weight" && name != "lm_head.weight";
+bool is_hidden_matrix(const std::string& name, at::IntArrayRef shape) {
+  return shape.size() == 2 && name != "model.embed_tokens.weight" && name != "lm_head.weight";
+}
+
+namespace {
+bool goes_by_muon(const std::string& name, at::IntArrayRef shape, const OptimizerConfig& config) {
+  return config.algorithm == Algorithm::kMuon && is_hidden_matrix(name, shape);
+}
+}  // namespace
+
+int64_t moment_bytes(const std::string& name, at::IntArrayRef shape, const OptimizerConfig& config) {
+  const int64_t moments = goes_by_muon(name, shape, config) ? 1 : 2;
+  return moments * c10::multiply_integers(shape) *
+         static_cast<int64_t>(c10::elementSize(config.adamw.moments));
 }
 
 Optimizer::Optimizer(const NamedTensors& parameters, const OptimizerConfig& config) {
   NamedTensors hidden, rest;
   for (const auto& item : parameters) {
     parameters_.push_back(item.second);
-    const bool by_muon = config.algorithm == Algorithm::kMuon && is_hidden_matrix(item.first, item.second);
-    (by_muon ? hidden : rest).push_back(item);
+    (goes_by_muon(item.first, item.second.sizes(), config) ? hidden : rest).push_back(item);
   }
   if (!hidden.empty())
     muon_.emplace(hidden,

@@ -54,11 +54,24 @@ double training_flops(const LlamaConfig& config, int64_t context) {
   return 3.0 * 2.0 * static_cast<double>(weights + attention);
 }
 
-int64_t TextTask::state_memory(int64_t parameters, const TextTrainConfig& config) {
-  const int64_t bytes = 4 * parameters;
-  const auto moment = static_cast<int64_t>(c10::elementSize(config.moments)) * parameters;
-  // Weights and the gradients of each thread's part of the batch, two moments.
-  return (1 + count_shards(bytes, config.sequences_at_once())) * bytes + 2 * moment;
+StateSize state_size(const LlamaConfig& model, const TextTrainConfig& config,
+                     const std::function<bool(const std::string&)>& moves) {
+  StateSize size;
+  for (const auto& [name, shape] : model.parameter_shapes()) {
+    if (!moves(name)) continue;
+    size.weights += 4 * c10::multiply_integers(shape);
+    size.moments += moment_bytes(name, shape, config.optimizer());
+  }
+  return size;
+}
+
+StateSize state_size(const LlamaConfig& model, const TextTrainConfig& config) {
+  return state_size(model, config, [](const std::string&) { return true; });
+}
+
+int64_t TextTask::state_memory(const StateSize& state, const TextTrainConfig& config) {
+  // Weights, the gradients of each thread's part of the batch, moments.
+  return (1 + count_shards(state.weights, config.sequences_at_once())) * state.weights + state.moments;
 }
 
 int64_t TextTask::activation_memory(const LlamaConfig& model, const TextTrainConfig& config,

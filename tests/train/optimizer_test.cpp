@@ -62,11 +62,26 @@ TEST_CASE("Muon has the matrices between hidden layers, AdamW everything else or
   CHECK(names_with(Optimizer(matrices, config_of(Algorithm::kMuon)), "exp_avg.").empty());
 }
 
+TEST_CASE("the bytes of the moments are those that the optimizer holds") {
+  for (const auto algorithm : {Algorithm::kAdamW, Algorithm::kMuon}) {
+    for (const auto moments : {at::kFloat, at::kBFloat16}) {
+      auto config = config_of(algorithm);
+      config.adamw.moments = moments;
+      int64_t counted = 0, held = 0;
+      for (const auto& [name, p] : parameters()) counted += moment_bytes(name, p.sizes(), config);
+      for (const auto& [name, tensor] : Optimizer(parameters(), config).state()) {
+        if (!name.starts_with("step.")) held += static_cast<int64_t>(tensor.nbytes());
+      }
+      CHECK(counted == held);
+    }
+  }
+}
+
 TEST_CASE("each parameter moves as by its own algorithm alone") {
   const auto together = parameters(), apart = parameters();
   Optimizer optimizer(together, config_of(Algorithm::kMuon));
   NamedTensors hidden, rest;
-  for (const auto& item : apart) (is_hidden_matrix(item.first, item.second) ? hidden : rest).push_back(item);
+  for (const auto& item : apart) (is_hidden_matrix(item.first, item.second.sizes()) ? hidden : rest).push_back(item);
   Muon muon(hidden, {.weight_decay = 0.3});
   AdamW adamw(rest, config_of(Algorithm::kMuon).adamw);
   for (int step = 0; step < 3; ++step) {

@@ -38,8 +38,8 @@ struct FinetuneTrainConfig : TextTrainConfig {
   static const FieldTable<FinetuneTrainConfig>& fields();
 };
 
-/// Number of parameters that move.
-int64_t trained_parameters(const LlamaConfig& model, Trained trained);
+/// Of the parameters that move.
+StateSize state_size(const LlamaConfig& model, const FinetuneTrainConfig& config);
 
 /// Training on text beside a teacher, while β falls.
 class FinetuneTask : public TextTask {

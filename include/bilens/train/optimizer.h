@@ -16,7 +16,10 @@ struct OptimizerConfig {
 
 /// Whether Muon moves this parameter: the matrices between hidden layers; embedding, output head and vectors
 /// are AdamW's.
-bool is_hidden_matrix(const std::string& name, const at::Tensor& parameter);
+bool is_hidden_matrix(const std::string& name, at::IntArrayRef shape);
+
+/// Bytes kept of a parameter from step to step: one moment by Muon, two by AdamW.
+int64_t moment_bytes(const std::string& name, at::IntArrayRef shape, const OptimizerConfig& config);
 
 /// What moves the parameters of a run: AdamW, or Muon for the hidden matrices and AdamW for the rest.
 class Optimizer {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 
 #include "bilens/data/text_data.h"
@@ -75,6 +76,18 @@ struct TextParts {
   TokenStream train, validation, test;
 };
 
+/// Bytes of the state that a run moves.
+struct StateSize {
+  int64_t weights = 0;  // float32
+  int64_t moments = 0;
+};
+
+/// @param moves whether a parameter of this name does
+StateSize state_size(const LlamaConfig& model, const TextTrainConfig& config,
+                     const std::function<bool(const std::string&)>& moves);
+/// Of a run that moves all.
+StateSize state_size(const LlamaConfig& model, const TextTrainConfig& config);
+
 /// Floating-point operations to train a model on one token, in sequences of `context`: three times those of
 /// the matrix products with the weights and of causal attention, which sees half of a sequence on average.
 double training_flops(const LlamaConfig& config, int64_t context);
@@ -100,14 +113,14 @@ class TextTask : public TrainingTask {
   std::vector<Observation> validate(int64_t step) override;
   void save_model(const std::filesystem::path& directory) const override;
 
-  /// Memory of a run beyond its data: weights, gradients, two moments, and what the backward pass needs of
+  /// Memory of a run beyond its data: weights, gradients, moments, and what the backward pass needs of
   /// the sequences computed at once.
   static int64_t memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context) {
-    return state_memory(model.parameter_count(), config) + activation_memory(model, config, context);
+    return state_memory(state_size(model, config), config) + activation_memory(model, config, context);
   }
 
  protected:
-  static int64_t state_memory(int64_t parameters, const TextTrainConfig& config);
+  static int64_t state_memory(const StateSize& state, const TextTrainConfig& config);
   static int64_t activation_memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context);
 
   /// The loss of some sequences, summed over their tokens.
