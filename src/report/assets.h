@@ -10,7 +10,7 @@ struct PageAssets {
 
 // The files of these names in this folder, put into the library by cmake/Embed.cmake.
 extern const PageAssets kPage;         // page.*: what all pages share
-extern const PageAssets kReport;       // report.*, conversion.js and corpus.js before its script
+extern const PageAssets kReport;       // report.*, before its script its parts: lines.js and others
 extern const PageAssets kExplanation;  // explanation.*
 
 }  // namespace bilens::report

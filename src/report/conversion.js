@@ -12,21 +12,12 @@ function comparisonTable(conversion) {
 
 /** 1 − R² of the residual stream behind each layer, before and after training: what is lost. */
 function layerErrors(conversion) {
-  const series = [["before training", "before", at(conversion, "untrained", "layer_r2")], ["finished", "smooth", at(conversion, "validation", "layer_r2")]]
-    .map(([name, style, values]) => ({ name, style, values: (values ?? []).map((v) => 1 - v) })).filter((s) => s.values.length);
-  if (!series.length) return null;
-  const count = series[0].values.length, high = Math.max(...series.flatMap((s) => s.values).filter(isNumber), 1e-9);
-  const box = chart("Error of the residual stream by layer", 240, (node, width, height) => {
-    const x = linearScale([0, Math.max(count - 1, 1)], [52, width - 12]), y = linearScale([0, high * 1.05], [height - 42, 28]);
-    append(node, [axes({ x, y, xTicks: niceTicks(0, count - 1, 8).filter(Number.isInteger), yTicks: niceTicks(0, high * 1.05, 4),
-      xFormat: integer, yFormat: (v) => brief(v), xName: "layer", yName: "1 − R² behind it, validation" }),
-    series.map((s) => [svg("path", { class: s.style, d: path(s.values.map((v, i) => [x(i), y(v)])) }),
-      s.values.map((v, i) => svg("circle", { class: `${s.style}-dot`, cx: x(i), cy: y(v), r: 3.5 },
-        svg("title", {}, `layer ${i}, ${s.name}: ${figure(v)}`)))])]);
-  }, 330, () => [["layer", ...series.map((s) => s.name)], ...series[0].values.map((_, i) => [i, ...series.map((s) => s.values[i])])]);
-  const key = (s) => element("span", {}, svg("svg", { viewBox: "0 0 20 12", class: "chart", "aria-hidden": "true" }, svg("line", { class: s.style, x1: 0, x2: 20, y1: 6, y2: 6 })), s.name);
-  return element("figure", { class: "panel" }, element("div", { class: "chart-head" }, element("h4", {}, "What each layer is off by"),
-    element("div", { class: "legend chart" }, series.map(key))), box);
+  const lines = [["before training", "before", at(conversion, "untrained", "layer_r2")], ["finished", "smooth", at(conversion, "validation", "layer_r2")]]
+    .map(([name, style, values]) => ({ name, style, points: (values ?? []).map((v, layer) => [layer, 1 - v]) })).filter((line) => line.points.length);
+  const points = lines.flatMap((line) => line.points), high = Math.max(...points.map(([, v]) => v).filter(isNumber), 1e-9);
+  return linesChart("What each layer is off by", lines, { label: "Error of the residual stream by layer", height: 240, x: [0, Math.max(1, ...points.map(([layer]) => layer))],
+    y: [0, high * 1.05], xName: "layer", yName: "1 − R² behind it, validation", xFormat: integer, xTicks: [8, 8],
+    point: (name, layer, value) => `layer ${layer}, ${name}: ${figure(value)}`, columns: ["when", "layer", "1 − R²"] });
 }
 
 function sampleTexts(conversion) {
@@ -58,17 +49,9 @@ function conversionsTogether(models) {
   const losses = lines.flatMap((line) => line.points.map(([, loss]) => loss)), teacher = at(models[lines[0].i], "conversion", "validation", "teacher_loss");
   const all = isNumber(teacher) ? [...losses, teacher] : losses, low = Math.min(...all), high = Math.max(...all), room = (high - low) * 0.06 || 0.1;
   const most = Math.max(...lines.flatMap((line) => line.points.map(([tokens]) => tokens)));
-  const hue = (order) => `hsl(${Math.round((order * 360) / lines.length)} 65% 48%)`;
-  const box = chart("Validation loss against tokens, all runs", 340, (node, width, height) => {
-    const x = linearScale([0, most], [52, width - 12]), y = linearScale([low - room, high + room], [height - 42, 28]);
-    append(node, [axes({ x, y, xTicks: niceTicks(0, most, width < 420 ? 3 : 6), yTicks: niceTicks(low - room, high + room, 5),
-      xFormat: (v) => `${brief(v / 1e6)} M`, yFormat: (v) => brief(v), xName: "tokens", yName: "validation loss, nats a token" }),
-    isNumber(teacher) ? svg("line", { class: "cursor", x1: 52, x2: width - 12, y1: y(teacher), y2: y(teacher) }, svg("title", {}, `teacher: ${figure(teacher, 4)}`)) : null,
-    lines.map((line, order) => [svg("path", { d: path(line.points.map(([t, l]) => [x(t), y(l)])), fill: "none", stroke: hue(order), "stroke-width": 2 }),
-      line.points.map(([t, l]) => svg("circle", { cx: x(t), cy: y(l), r: 3, fill: hue(order) }, svg("title", {}, `${line.name}, ${integer(t)} tokens: ${figure(l, 4)}`)))])]);
-  }, 700, () => [["run", "tokens", "validation loss"], ...lines.flatMap((line) => line.points.map((point) => [line.name, ...point]))]);
-  const key = (line, order) => element("span", {}, svg("svg", { viewBox: "0 0 20 12", class: "chart", "aria-hidden": "true" },
-    svg("line", { x1: 0, x2: 20, y1: 6, y2: 6, stroke: hue(order), "stroke-width": 2 })), `${line.name}: ${figure(line.points.at(-1)[1], 4)}`);
-  return element("figure", { class: "panel together" }, element("div", { class: "chart-head" }, element("h4", {}, "Validation loss against tokens"),
-    element("div", { class: "legend chart" }, lines.map(key), isNumber(teacher) ? element("span", {}, `the teacher: ${figure(teacher, 4)} (dashed)`) : null)), box);
+  const drawn = lines.map(({ name, points }) => ({ name, points, key: `${name}: ${figure(points.at(-1)[1], 4)}` }));
+  return element("div", { class: "together" }, linesChart("Validation loss against tokens", drawn, { label: "Validation loss against tokens, all runs", height: 340, paper: 700, x: [0, most],
+    y: [low - room, high + room], xName: "tokens", yName: "validation loss, nats a token", xFormat: (v) => `${brief(v / 1e6)} M`, xTicks: [3, 6],
+    point: (name, tokens, loss) => `${name}, ${integer(tokens)} tokens: ${figure(loss, 4)}`, columns: ["run", "tokens", "validation loss"],
+    level: isNumber(teacher) ? { value: teacher, name: `the teacher: ${figure(teacher, 4)}` } : null }));
 }

@@ -15,19 +15,10 @@ function corpusTable(corpus) {
 
 /** A line a layer over the eigenpairs kept. @param lines [{layer, k: [], values: []}] @param least, most of the values shown */
 function keptChart(title, label, yName, lines, least, most) {
-  if (!lines.length) return null;
-  const last = Math.max(...lines.map((line) => line.k.at(-1))), hue = (order) => `hsl(${Math.round((order * 300) / lines.length)} 60% 48%)`;
-  const box = chart(label, 260, (node, width, height) => {
-    const x = linearScale([0, last], [52, width - 12]), y = linearScale([least, most], [height - 42, 28]), shown = (v) => y(Math.min(most, Math.max(v, least)));
-    append(node, [axes({ x, y, xTicks: niceTicks(0, last, 8).filter(Number.isInteger), yTicks: niceTicks(least, most, 5), xFormat: integer,
-      yFormat: (v) => brief(v), xName: "eigenpairs kept of each direction", yName }),
-    lines.map(({ layer, k, values }, order) => [svg("path", { d: path(values.map((v, i) => [x(k[i]), shown(v)])), fill: "none", stroke: hue(order), "stroke-width": 2 }),
-      values.map((v, i) => svg("circle", { cx: x(k[i]), cy: shown(v), r: 3, fill: hue(order) }, svg("title", {}, `layer ${layer}, k = ${k[i]}: ${figure(v)}`)))])]);
-  }, 330, () => [["layer", "k", "value"], ...lines.flatMap(({ layer, k, values }) => values.map((v, i) => [layer, k[i], v]))]);
-  const key = ({ layer }, order) => element("span", {}, svg("svg", { viewBox: "0 0 20 12", class: "chart", "aria-hidden": "true" },
-    svg("line", { x1: 0, x2: 20, y1: 6, y2: 6, stroke: hue(order), "stroke-width": 2 })), `layer ${layer}`);
-  return element("figure", { class: "panel" }, element("div", { class: "chart-head" }, element("h4", {}, title),
-    element("div", { class: "legend chart" }, lines.map(key))), box);
+  const last = Math.max(...lines.map((line) => line.k.at(-1)));
+  return linesChart(title, lines.map(({ layer, k, values }) => ({ name: `layer ${layer}`, points: values.map((v, i) => [k[i], v]) })), {
+    label, height: 260, x: [0, last], y: [least, most], xName: "eigenpairs kept of each direction", yName, xFormat: integer, xTicks: [8, 8],
+    point: (name, k, value) => `${name}, k = ${k}: ${figure(value)}`, columns: ["layer", "k", "value"] });
 }
 
 function explainedChart(corpus) {

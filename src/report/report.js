@@ -780,20 +780,12 @@ function checkpointsTogether(models) {
 function checkpointsOfRun(run, steps) {
   if (new Set(steps.map((model) => model.decomposition.step)).size < 2) return null;
   const difference = steps.some((model) => model.decomposition.minus), numbers = [...new Set(steps.flatMap((model) => layersOf(model).map((l) => l.layer)))];
-  const hue = (order) => `hsl(${Math.round((order * 300) / numbers.length)} 60% 48%)`;
   const figureFor = (title, yName, figureOf) => {
-    const lines = numbers.map((number) => ({ number, points: steps.map((model) => [model.decomposition.step, figureOf(layersOf(model).find((l) => l.layer === number) ?? {})]).filter(([, v]) => isNumber(v)) }))
+    const lines = numbers.map((number) => ({ name: `layer ${number}`, points: steps.map((model) => [model.decomposition.step, figureOf(layersOf(model).find((l) => l.layer === number) ?? {})]).filter(([, v]) => isNumber(v)) }))
       .filter((line) => line.points.length > 1);
-    if (!lines.length) return null;
-    const all = lines.flatMap((line) => line.points.map(([, v]) => v)), most = Math.max(...all) * 1.05 || 1, ends = [steps[0], steps.at(-1)].map((model) => model.decomposition.step);
-    const box = chart(title, 280, (node, width, height) => {
-      const x = linearScale(ends, [52, width - 12]), y = linearScale([0, most], [height - 42, 28]);
-      append(node, [axes({ x, y, xTicks: niceTicks(...ends, width < 420 ? 3 : 6), yTicks: niceTicks(0, most, 5), xFormat: integer, yFormat: (v) => brief(v), xName: "training step", yName }),
-        lines.map(({ number, points }, order) => [svg("path", { d: path(points.map(([s, v]) => [x(s), y(v)])), fill: "none", stroke: hue(order), "stroke-width": 2 }),
-          points.map(([s, v]) => svg("circle", { cx: x(s), cy: y(v), r: 3, fill: hue(order) }, svg("title", {}, `layer ${number}, step ${integer(s)}: ${figure(v)}`)))])]);
-    }, 330, () => [["layer", "step", "value"], ...lines.flatMap(({ number, points }) => points.map((point) => [number, ...point]))]);
-    const key = ({ number }, order) => element("span", {}, svg("svg", { viewBox: "0 0 20 12", class: "chart", "aria-hidden": "true" }, svg("line", { x1: 0, x2: 20, y1: 6, y2: 6, stroke: hue(order), "stroke-width": 2 })), `layer ${number}`);
-    return element("figure", { class: "panel" }, element("div", { class: "chart-head" }, element("h4", {}, title), element("div", { class: "legend chart" }, lines.map(key))), box);
+    const most = Math.max(...lines.flatMap((line) => line.points.map(([, v]) => v))) * 1.05 || 1;
+    return linesChart(title, lines, { label: title, height: 280, x: [steps[0], steps.at(-1)].map((model) => model.decomposition.step), y: [0, most], xName: "training step", yName, xFormat: integer,
+      xTicks: [3, 6], point: (name, step, value) => `${name}, step ${integer(step)}: ${figure(value)}`, columns: ["layer", "step", "value"] });
   };
   return element("div", { class: "together checkpoints" }, element("h3", {}, run.replace(/\/checkpoints\/$/, "") || "Checkpoints"), element("div", { class: "pair" }, figureFor(difference ? "Largest eigenvalue of what changed since the checkpoint before" : "Largest eigenvalue over training", "mean over directions of the largest |λ|", largestEigenvalue),
     figureFor("Effective rank over training", "mean over directions", effectiveRank)));
