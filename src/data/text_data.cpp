@@ -17,7 +17,7 @@ namespace bilens {
 namespace {
 
 constexpr std::string_view kSeparator = "<|endoftext|>";
-constexpr size_t kBlock = 16384;  // stories encoded between two looks at the progress
+constexpr size_t kBlock = 2048;  // stories encoded between two looks at the progress
 
 const std::vector<std::pair<std::string, TextSplit>>& splits() {
   static const std::vector<std::pair<std::string, TextSplit>> names = {{"all", TextSplit::kAll},
@@ -109,7 +109,7 @@ std::string read_utf8(const std::filesystem::path& path) {
   return text;
 }
 
-TokenStream load_text(const TextDataConfig& config, const Tokenizer& tokenizer) {
+TokenStream load_text(const TextDataConfig& config, const Tokenizer& tokenizer, int64_t enough) {
   const std::string text = read_utf8(config.path);
   auto stories = split_stories(text);
   if (config.split != TextSplit::kAll)
@@ -121,10 +121,12 @@ TokenStream load_text(const TextDataConfig& config, const Tokenizer& tokenizer) 
   Progress progress("tokenizing", static_cast<int64_t>(stories.size()), "stories");
   std::vector<at::Tensor> blocks;
   std::vector<int64_t> lengths;
-  for (size_t begin = 0; begin < stories.size(); begin += kBlock) {
+  int64_t tokens = 0;
+  for (size_t begin = 0; begin < stories.size() && tokens < enough; begin += kBlock) {
     if (stop_requested()) throw Stopped{};
     const size_t end = std::min(begin + kBlock, stories.size());
     blocks.push_back(encode_block(stories, begin, end, tokenizer, lengths));
+    tokens += blocks.back().size(0);
     progress.advance(static_cast<int64_t>(end - begin));
   }
   TokenStream stream{at::cat(blocks), {}};

@@ -45,10 +45,10 @@ LlamaDecoder Corpus::load(const std::string& device) const {
 }
 
 Corpus open_corpus(const fs::path& path, const Json& data, const fs::path& tokenizer,
-                   const std::string& data_spec, const std::string& purpose) {
+                   const std::string& data_spec, const std::string& purpose, int64_t tokens) {
   const auto model = open_language_model(path);
   const auto chosen = choose_text(model, data, data_spec, purpose);
-  return {model, chosen, load_stream(chosen, model, tokenizer)};
+  return {model, chosen, load_stream(chosen, model, tokenizer, tokens)};
 }
 
 at::Tensor norm_gain(const LanguageModel& model, int64_t layer) {

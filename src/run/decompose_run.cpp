@@ -101,8 +101,11 @@ bool is_calibrated(const DecomposeRunConfig& config, const LayerSource& source) 
 std::optional<Corpus> find_corpus(const LayerSource& source, const DecomposeRunConfig& config,
                                   const std::string& data_spec) {
   if (!config.wants_analysis("corpus") && !is_calibrated(config, source)) return std::nullopt;
-  return open_corpus(source.path, config.data, config.tokenizer, data_spec,
-                     "the analysis \"corpus\" or a calibrated surrogate");
+  const auto& wanted = config.corpus;
+  return open_corpus(
+      source.path, config.data, config.tokenizer, data_spec,
+      "the analysis \"corpus\" or a calibrated surrogate",
+      std::max(wanted.tokens, wanted.loss_tokens) + wanted.tokens);  // the surrogate's are the last
 }
 
 StudyConfig study_config(const DecomposeRunConfig& config) {

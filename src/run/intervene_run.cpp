@@ -196,7 +196,7 @@ Outcome run_intervention(const InterveneRunOptions& options) {
   const auto origin = origin_of(decomposition, options.decomposition);
   const auto& model_path = origin.model;
   const auto open = [&](const Json& data, const std::string& spec) {
-    return open_corpus(model_path, data, config.tokenizer, spec, "an intervention");
+    return open_corpus(model_path, data, config.tokenizer, spec, "an intervention", config.tokens);
   };
   const auto corpus = open(config.data, options.data);
   if (corpus.model.weights.sha256() != origin.sha256) {

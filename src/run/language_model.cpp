@@ -58,11 +58,12 @@ void copy_tokenizer(const LanguageModel& model, const fs::path& path, const fs::
   }
 }
 
-TokenStream load_stream(const TextDataConfig& data, const LanguageModel& model, const fs::path& tokenizer) {
+TokenStream load_stream(const TextDataConfig& data, const LanguageModel& model, const fs::path& tokenizer,
+                        int64_t enough) {
   if (data.dataset == "tokens")
     return load_token_file(data, model.config.vocab_size, model.config.bos_token_id.value_or(-1));
-  return load_text(data,
-                   open_tokenizer(model, data.tokenizer.empty() ? tokenizer : fs::path(data.tokenizer)));
+  return load_text(data, open_tokenizer(model, data.tokenizer.empty() ? tokenizer : fs::path(data.tokenizer)),
+                   enough);
 }
 
 }  // namespace bilens

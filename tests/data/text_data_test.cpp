@@ -73,6 +73,7 @@ TEST_CASE("BOS stands before each story, and nothing else is added") {
   for (const int32_t id : tokenizer.encode_with_bos("a time")) expected.push_back(id);
   CHECK(at::equal(stream.ids.to(at::kInt), at::tensor(expected, at::kInt)));
   CHECK(stream.starts == std::vector<int64_t>{0, second});
+  CHECK(at::equal(load_text(config, tokenizer, 1).ids, stream.ids));  // a block of stories at least
   config.split = TextSplit::kTest;
   const auto error = caught([&] { load_text(config, tokenizer); });
   CHECK(error.code() == ExitCode::kBadInput);
@@ -91,6 +92,12 @@ TEST_CASE("the parts of TinyStories have the published sizes") {
   const int64_t test = count(TextSplit::kTest), validation = count(TextSplit::kValidation),
                 train = count(TextSplit::kTrain);
   CHECK(count(TextSplit::kAll) == test + validation + train);
+  config.split = TextSplit::kTrain;
+  const auto all = load_text(config, tokenizer), start = load_text(config, tokenizer, 100000);
+  REQUIRE(start.size() >= 100000);
+  CHECK(start.size() < all.size());
+  CHECK(at::equal(start.ids, all.ids.narrow(0, 0, start.size())));
+  CHECK(std::equal(start.starts.begin(), start.starts.end(), all.starts.begin()));
   // By a Python script of five lines over sentencepiece.
   CHECK(test == 142258);
   CHECK(validation == 135902);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,7 +46,9 @@ std::string read_utf8(const std::filesystem::path& path);
 
 /// Reads `text:` data: stories separated by <|endoftext|>, those of the part in the file's order, BOS before
 /// each, nothing between them. Encodes on all cores.
+/// @param enough it stops behind some story when it has so many tokens
 /// @throws Error(kBadInput): as read_utf8, no story in the part, a tokenizer without BOS.
-TokenStream load_text(const TextDataConfig& config, const Tokenizer& tokenizer);
+TokenStream load_text(const TextDataConfig& config, const Tokenizer& tokenizer,
+                      int64_t enough = std::numeric_limits<int64_t>::max());
 
 }  // namespace bilens

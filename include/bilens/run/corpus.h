@@ -26,10 +26,11 @@ struct Corpus {
 /// @param data_spec text:FILE or tokens:FILE, before `data`; both empty: what the run beside the model
 /// trained on, its validation part
 /// @param purpose of the text, for messages
+/// @param tokens how many will be asked for: of a long text no more is read
 /// @throws Error(kUsage, kBadInput): no text, no language model
 Corpus open_corpus(const std::filesystem::path& model, const Json& data,
                    const std::filesystem::path& tokenizer, const std::string& data_spec,
-                   const std::string& purpose);
+                   const std::string& purpose, int64_t tokens);
 
 /// The gain of the norm in front of a layer's MLP, which load_layers folds into that.
 at::Tensor norm_gain(const LanguageModel& model, int64_t layer);

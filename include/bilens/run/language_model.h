@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <string>
 
@@ -36,8 +37,9 @@ void copy_tokenizer(const LanguageModel& model, const std::filesystem::path& pat
                     const std::filesystem::path& target);
 
 /// The tokens that a config names, for a model. A tokenizer is needed only for text: the config's own,
-/// `tokenizer` or the model's, the first that is given.
+/// `tokenizer` or the model's, the first that is given. @param enough of a text, as for load_text
 TokenStream load_stream(const TextDataConfig& data, const LanguageModel& model,
-                        const std::filesystem::path& tokenizer);
+                        const std::filesystem::path& tokenizer,
+                        int64_t enough = std::numeric_limits<int64_t>::max());
 
 }  // namespace bilens
