@@ -24,6 +24,14 @@ Json settle_schema() {
 
 }  // namespace
 
+const FieldTable<WidenConfig>& WidenConfig::fields() {
+  static const FieldTable<WidenConfig> table =
+      FieldTable<WidenConfig>(
+          "Gives each MLP more hidden units, which say nothing until they are fitted or trained.")
+          .number("factor", &WidenConfig::factor, "How many times as many hidden units.", between(1.0, 64.0));
+  return table;
+}
+
 FinetuneRunConfig::FinetuneRunConfig() : stages(Json::array()) {
   for (const char* kind : {"calibrate", "settle"}) stages.push_back({{"kind", kind}});
 }
@@ -34,7 +42,8 @@ const FieldTable<FinetuneRunConfig>& FinetuneRunConfig::fields() {
     FieldTable<C> fields("Config of `bilens finetune`: a gated Llama-type checkpoint becomes bilinear.");
     const Json stage = {
         {"anyOf",
-         {stage_schema("calibrate", CalibrationConfig::fields().schema()),
+         {stage_schema("widen", WidenConfig::fields().schema()),
+          stage_schema("calibrate", CalibrationConfig::fields().schema()),
           stage_schema("anneal", AnnealConfig::fields().schema()), stage_schema("settle", settle_schema())}}};
     fields.integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
         .text("teacher", &C::teacher, "The checkpoint: a model directory or a llama2.c file.")
@@ -50,8 +59,8 @@ const FieldTable<FinetuneRunConfig>& FinetuneRunConfig::fields() {
         .json("stages", &C::stages,
               {{"type", "array"},
                {"description",
-                "What is done, in this order: \"calibrate\" in closed form, then \"anneal\" and \"settle\", "
-                "which share the steps of `train`."},
+                "What is done, in this order: \"widen\" the MLPs, \"calibrate\" in closed form, then "
+                "\"anneal\" and \"settle\", which share the steps of `train`."},
                {"items", stage}})
         .choice("baseline", &C::baseline,
                 "In place of the stages: train the gated model on (\"continue\"), or the model with SiLU "
@@ -66,7 +75,7 @@ const FieldTable<FinetuneRunConfig>& FinetuneRunConfig::fields() {
 Stages parse_stages(const Json& list, const std::string& where) {
   Stages stages;
   std::vector<Problem> problems;
-  const std::vector<std::string> kinds = {"calibrate", "anneal", "settle"};
+  const std::vector<std::string> kinds = {"widen", "calibrate", "anneal", "settle"};
   int64_t last = -1;
   for (size_t i = 0; i < list.size(); ++i) {
     const std::string path = where + "[" + std::to_string(i) + "]";
@@ -74,15 +83,16 @@ Stages parse_stages(const Json& list, const std::string& where) {
     if (!check_value(kind, choice_schema("", kinds), key_path(path, "kind"), problems)) continue;
     const int64_t place = std::find(kinds.begin(), kinds.end(), kind.get<std::string>()) - kinds.begin();
     if (place <= last) {
-      problems.push_back({path, "calibrate, anneal, settle in this order, each at most once",
+      problems.push_back({path, "widen, calibrate, anneal, settle in this order, each at most once",
                           kind.get<std::string>() + " after " + kinds[static_cast<size_t>(last)], ""});
     }
     last = std::max(last, place);
     Json rest = list[i];
     rest.erase("kind");
-    if (place == 0) stages.calibrate = CalibrationConfig::fields().parse(rest, path, problems);
-    if (place == 1) stages.anneal = AnnealConfig::fields().parse(rest, path, problems);
-    if (place == 2) {
+    if (place == 0) stages.widen = WidenConfig::fields().parse(rest, path, problems);
+    if (place == 1) stages.calibrate = CalibrationConfig::fields().parse(rest, path, problems);
+    if (place == 2) stages.anneal = AnnealConfig::fields().parse(rest, path, problems);
+    if (place == 3) {
       check_keys(rest, {}, path, problems);
       stages.settle = true;
     }
@@ -91,7 +101,10 @@ Stages parse_stages(const Json& list, const std::string& where) {
     problems.push_back({where, "calibrate or anneal", "both",
                         "A calibrated model is bilinear already: follow it by settle."});
   }
-  if (list.empty()) problems.push_back({where, "at least one stage", "none", ""});
+  if (!stages.calibrate && !stages.trains() && problems.empty()) {
+    problems.push_back({where, "calibrate, anneal or settle", list.empty() ? "none" : "widen alone",
+                        "These make the model bilinear."});
+  }
   if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
   return stages;
 }
@@ -103,6 +116,7 @@ Json dump(const Stages& stages) {
     stage.update(rest);
     list.push_back(stage);
   };
+  if (stages.widen) add("widen", WidenConfig::fields().dump(*stages.widen));
   if (stages.calibrate) add("calibrate", CalibrationConfig::fields().dump(*stages.calibrate));
   if (stages.anneal) add("anneal", AnnealConfig::fields().dump(*stages.anneal));
   if (stages.settle) add("settle", Json::object());

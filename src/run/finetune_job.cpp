@@ -1,6 +1,9 @@
+#include <cmath>
+
 #include "bilens/core/files.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/text.h"
+#include "bilens/model/widen.h"
 #include "bilens/run/finetune_config.h"
 #include "bilens/run/language_model.h"
 #include "bilens/run/text_parts.h"
@@ -32,7 +35,7 @@ Json to_json(const Calibration& calibration) {
                       {"error", layer.error},
                       {"sweeps", layer.sweeps}});
   }
-  return {{"tokens", calibration.tokens}, {"layers", layers}};
+  return {{"tokens", calibration.tokens}, {"flops", calibration.flops}, {"layers", layers}};
 }
 
 class FinetuneJob : public TrainingJob {
@@ -43,7 +46,7 @@ class FinetuneJob : public TrainingJob {
         stages_(parse_stages(config_.stages, key_path(where, "stages"))) {
     config_.stages = dump(stages_);
     if (config_.baseline == Baseline::kContinue) stages_ = {};
-    if (config_.baseline == Baseline::kCold) stages_ = {std::nullopt, std::nullopt, true};
+    if (config_.baseline == Baseline::kCold) stages_ = {}, stages_.settle = true;
   }
 
   const RunConfig& settings() const override { return config_; }
@@ -84,10 +87,11 @@ class FinetuneJob : public TrainingJob {
   }
 
   Json estimate(at::Device device) const override {
-    const auto& model = source_->config;
+    auto model = source_->config;
+    const int64_t teacher = model.parameter_count() * static_cast<int64_t>(c10::elementSize(teacher_dtype()));
+    model.intermediate_size = hidden_units();
     const auto held = stored_dtype(source_->weights);
     const int64_t all = model.parameter_count();
-    const int64_t teacher = all * static_cast<int64_t>(c10::elementSize(teacher_dtype()));
     const int64_t training = FinetuneTask::memory(model, config_.train, config_.data.context, held);
     const int64_t checkpoint = 4 * all + state_size(model, config_.train).moments;
     measure_product_rate(device, config_.train.compute);  // as the run does, which needs its memory
@@ -105,7 +109,7 @@ class FinetuneJob : public TrainingJob {
     return static_cast<double>(steps()) * measure_step(task, config_.train);
   }
 
-  Outcome train(at::Device device, const fs::path& out, bool resume, const fs::path& folder) override {
+  TrainingResult train(at::Device device, const fs::path& out, bool resume, const fs::path& folder) override {
     auto teacher = load_teacher(device);
     Json account = {{"format", "bilens-finetune"},
                     {"format_version", 1},
@@ -129,6 +133,8 @@ class FinetuneJob : public TrainingJob {
       model.compute_in(at::kFloat);
     }
     if (stages_.anneal) model = fold_half(model);
+    account["teacher_parameters"] = source_->config.parameter_count();
+    account["parameters"] = model.config().parameter_count();
     account["trained_tokens"] = tokens;
     account["training_flops"] = flops_per_token * static_cast<double>(tokens);
     account["epochs"] = static_cast<double>(tokens) / static_cast<double>(sequences_ * config_.data.context);
@@ -148,14 +154,7 @@ class FinetuneJob : public TrainingJob {
     copy_tokenizer(*source_, config_.data.tokenizer, directory.path());
     write_text(out / "finetune.json", format_json(account));
     directory.commit();
-    auto outcome = outcome_of(account, folder);
-    auto& result = outcome.results[0];
-    result["steps"] = summary.steps;
-    result["skipped_steps"] = summary.skipped_steps;
-    result["loss_spikes"] = summary.loss_spikes;
-    result["tokens_per_second"] = summary.units_per_second;
-    result["peak_memory_bytes"] = peak_memory();
-    return outcome;
+    return {outcome_of(account, folder), summary, "tokens"};
   }
 
   Outcome test(at::Device /*device*/, const fs::path& folder) override {
@@ -187,10 +186,21 @@ class FinetuneJob : public TrainingJob {
     return load;
   }
 
+  int64_t hidden_units() const {
+    const auto units = static_cast<double>(source_->config.intermediate_size);
+    return std::llround(units * (stages_.widen ? stages_.widen->factor : 1.0));
+  }
+
+  LlamaDecoder widened(const LlamaDecoder& model) const {
+    if (!stages_.widen) return model;
+    return widen(model, hidden_units(),
+                 derive_seed(static_cast<uint64_t>(config_.train.seed), "hidden units"));
+  }
+
   /// The teacher with half the identity in the place of SiLU where nothing anneals it; as a baseline, as it
   /// is.
   LlamaDecoder swapped(at::Device device) const {
-    auto student = source_->load(student_options(device));
+    auto student = widened(source_->load(student_options(device)));
     return stages_.settle && !stages_.anneal ? fold_half(student) : student;
   }
 
@@ -202,8 +212,9 @@ class FinetuneJob : public TrainingJob {
     if (!fs::exists(kept)) {
       LlamaLoadOptions exact;  // whatever the teacher beside the training is rounded to
       exact.device = device;
-      const auto made = calibrate(config_.teacher_dtype ? source_->load(exact) : teacher, parts_.train,
-                                  config_.data.context, config_.data.packing, *stages_.calibrate);
+      const auto made =
+          calibrate(widened(config_.teacher_dtype ? source_->load(exact) : teacher), parts_.train,
+                    config_.data.context, config_.data.packing, *stages_.calibrate);
       AtomicDirectory directory(kept);
       auto config = made.model.config();
       config.dtype = at::kFloat;

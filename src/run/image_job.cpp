@@ -78,7 +78,7 @@ class ImageJob : public TrainingJob {
     return images * training_flops(config_.model) / measure_product_rate(device, at::kFloat);
   }
 
-  Outcome train(at::Device device, const fs::path& out, bool resume, const fs::path& folder) override {
+  TrainingResult train(at::Device device, const fs::path& out, bool resume, const fs::path& folder) override {
     at::manual_seed(static_cast<uint64_t>(config_.train.seed));
     ImageClassifier model(config_.model);
     model->to(device);
@@ -98,14 +98,7 @@ class ImageJob : public TrainingJob {
     AtomicDirectory directory(folder);
     save_classifier(directory.path(), model);
     directory.commit();
-    auto outcome = outcome_of(test, folder);
-    auto& result = outcome.results[0];
-    result["steps"] = summary.steps;
-    result["skipped_steps"] = summary.skipped_steps;
-    result["loss_spikes"] = summary.loss_spikes;
-    result["images_per_second"] = summary.units_per_second;
-    log_info(format_number(summary.units_per_second) + " images/s");
-    return outcome;
+    return {outcome_of(test, folder), summary, task.unit()};
   }
 
   Outcome test(at::Device device, const fs::path& folder) override {

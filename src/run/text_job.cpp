@@ -93,7 +93,7 @@ class TextJob : public TrainingJob {
     return static_cast<double>(steps()) * measure_step(task, config_.train);
   }
 
-  Outcome train(at::Device device, const fs::path& out, bool resume, const fs::path& folder) override {
+  TrainingResult train(at::Device device, const fs::path& out, bool resume, const fs::path& folder) override {
     auto model = new_model(device);
     log_info(format_number(static_cast<double>(config_.model.parameter_count())) + " parameters, " +
              format_number(static_cast<double>(parts_.train.size())) + " training tokens, on " +
@@ -103,7 +103,7 @@ class TextJob : public TrainingJob {
     const auto summary = trainer.run();
     model.compute_in(at::kFloat);
     auto outcome = outcome_of(model, folder);
-    auto& result = outcome.results[0];
+    const auto& result = outcome.results[0];
     if (result.contains("loss")) {
       trainer.record({{"step", summary.steps},
                       {"epoch", task.epochs_after(summary.steps)},
@@ -116,14 +116,7 @@ class TextJob : public TrainingJob {
     save_llama(directory.path(), model.parameters(), model.config());
     if (tokenizer_) save_tokenizer(directory.path(), *tokenizer_);
     directory.commit();
-    result["steps"] = summary.steps;
-    result["skipped_steps"] = summary.skipped_steps;
-    result["loss_spikes"] = summary.loss_spikes;
-    result["tokens_per_second"] = summary.units_per_second;
-    result["peak_memory_bytes"] = peak_memory();
-    log_info(format_number(summary.units_per_second) + " tokens/s, peak memory " +
-             format_bytes(static_cast<double>(peak_memory())));
-    return outcome;
+    return {outcome, summary, task.unit()};
   }
 
   Outcome test(at::Device device, const fs::path& folder) override {

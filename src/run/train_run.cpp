@@ -6,6 +6,7 @@
 #include "bilens/core/log.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/progress.h"
+#include "bilens/core/text.h"
 #include "bilens/run/config_file.h"
 #include "bilens/run/training_job.h"
 #include "bilens/tensor/device.h"
@@ -117,9 +118,17 @@ Outcome run_job(const TrainRunOptions& options, const MakeJob& make_job) {
   }
   write_text(options.out / "config.json", format_json(job->config()));
   write_text(options.out / "env.json", format_json(describe_environment(describe_device(device))));
-  auto outcome = job->train(device, options.out, options.resume, model);
-  if (const auto skipped = outcome.results.at(0).at("skipped_steps").get<int64_t>(); skipped > 0)
-    log_warning(std::to_string(skipped) + " steps were skipped, their gradients were not finite");
+  auto [outcome, summary, unit] = job->train(device, options.out, options.resume, model);
+  outcome.results.at(0).update({{"steps", summary.steps},
+                                {"skipped_steps", summary.skipped_steps},
+                                {"loss_spikes", summary.loss_spikes},
+                                {unit + "_per_second", summary.units_per_second},
+                                {"peak_memory_bytes", peak_memory()}});
+  log_info(format_number(summary.units_per_second) + " " + unit + "/s, peak memory " +
+           format_bytes(static_cast<double>(peak_memory())));
+  if (summary.skipped_steps > 0)
+    log_warning(std::to_string(summary.skipped_steps) +
+                " steps were skipped, their gradients were not finite");
   return outcome;
 }
 

@@ -14,6 +14,7 @@
 #include "bilens/nn/rms_norm.h"
 #include "bilens/train/bilinear_fit.h"
 #include "bilens/train/ridge.h"
+#include "bilens/train/text_task.h"
 #include "bilens/train/unit_fit.h"
 
 namespace bilens {
@@ -217,6 +218,19 @@ void refit(const FitData& train, const FitData& held_back, const std::string& wh
   }
 }
 
+/// Floating-point operations a token of the fits of a layer: products with the factors, and the sums of the
+/// refits of down_proj.
+double fit_flops(const BilinearFactors& mlp, const CalibrationConfig& config, int64_t sweeps_kept) {
+  constexpr int64_t kRightSide = 6, kOfStep = 5;  // products of fit_side before its steps, and in each
+  const auto units = static_cast<double>(mlp.gate.size(0)), outputs = static_cast<double>(mlp.down.size(0));
+  const double product = 2 * units * static_cast<double>(mlp.gate.size(1));
+  if (!config.refit) return 2 * product;
+  const double refit = 2 * product + 2 * units * (units + outputs);
+  const double sweep =
+      2 * static_cast<double>(kRightSide + kOfStep * SideFitConfig().steps) * product + refit;
+  return 2 * product + refit + static_cast<double>(std::min(config.sweeps, sweeps_kept + 1)) * sweep;
+}
+
 LayerCalibration calibrate_layer(const Streams& streams, Gate gate, const CalibrationConfig& config,
                                  bool constant, const std::string& where, BilinearFactors& mlp) {
   const auto train = streams.data(false), held_back = streams.data(true);
@@ -282,9 +296,11 @@ Calibration calibrate(const LlamaDecoder& teacher, const TokenStream& stream, in
                                         "layer " + std::to_string(layer) + "'s activations", mlp);
     store(mlp, result.model, layer);
     streams.leave(mlp);
+    result.flops += fit_flops(mlp, config, report.sweeps) * static_cast<double>(result.tokens);
     result.layers.push_back(report);
     progress.advance(1, format("relative error %.4f", report.error));
   }
+  result.flops += 2 * forward_flops(teacher.config(), context) * static_cast<double>(result.tokens);
   return result;
 }
 

@@ -94,6 +94,7 @@ FinetuneTask::FinetuneTask(LlamaDecoder& model, LlamaDecoder& teacher, const Tex
     : TextTask(model, data, text, config, tokenizer),
       model_(model),
       teacher_(teacher),
+      teacher_flops_(forward_flops(teacher.config(), text.context)),
       config_(config),
       anneal_(anneal) {
   if (config.trained == Trained::kMlps) {
@@ -115,7 +116,7 @@ NamedTensors FinetuneTask::parameters() const {
 double FinetuneTask::flops_per_unit() const {
   const double training = TextTask::flops_per_unit();
   const bool taught = config_.loss.divergence > 0 || config_.loss.states > 0;
-  return taught ? training * 4 / 3 : training;  // the teacher's forward pass
+  return taught ? training + teacher_flops_ : training;
 }
 
 void FinetuneTask::set_betas(int64_t step) {

@@ -45,13 +45,17 @@ int64_t TextTrainConfig::total_steps(int64_t sequences) const {
   return steps > 0 ? steps : (epochs * sequences + batch_size - 1) / batch_size;
 }
 
-double training_flops(const LlamaConfig& config, int64_t context) {
+double forward_flops(const LlamaConfig& config, int64_t context) {
   const auto embedding = config.vocab_size * config.hidden_size;
   // Looking up an embedding is no product; a tied one is the head's.
   const int64_t weights = config.parameter_count() - (config.tie_word_embeddings ? 0 : embedding);
   const int64_t attention =
       config.num_hidden_layers * config.num_attention_heads * config.head_dim * 2 * context / 2;
-  return 3.0 * 2.0 * static_cast<double>(weights + attention);
+  return 2.0 * static_cast<double>(weights + attention);
+}
+
+double training_flops(const LlamaConfig& config, int64_t context) {
+  return 3.0 * forward_flops(config, context);
 }
 
 StateSize state_size(const LlamaConfig& model, const TextTrainConfig& config,

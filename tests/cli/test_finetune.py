@@ -169,10 +169,28 @@ class Finetune(TestCase):
         self.assertFalse(continued["converted"])
         self.assertEqual(json.loads((self.folder / "continued/model/config.json").read_text())["hidden_act"], "silu")
 
+    def test_more_hidden_units(self):
+        wide = {"kind": "widen", "factor": 2.5}
+        _, before = self.finetune("cold", stages=[{"kind": "settle"}], train={"steps": 1, "learning_rate": 1e-9})
+        _, swapped = self.finetune("wide-cold", stages=[wide, {"kind": "settle"}], train={"steps": 1, "learning_rate": 1e-9})
+        self.assertAlmostEqual(swapped["untrained"]["loss"], before["untrained"]["loss"], delta=1e-5)  # they say nothing yet
+        _, narrow = self.finetune("narrow", stages=[{"kind": "calibrate", "tokens": 4000}])
+        _, closed = self.finetune("closed", stages=[wide, {"kind": "calibrate", "tokens": 4000}])
+        self.assertLess(closed["test"]["divergence"], 0.9 * narrow["test"]["divergence"])
+        self.assertEqual(closed["parameters"] - narrow["parameters"], 2 * (60 - 24) * (3 * 16 + 2))  # with biases of gate and up
+        self.assertEqual(narrow["parameters"] - closed["teacher_parameters"], 2 * (2 * 24 + 16))
+        self.assertEqual(json.loads((self.folder / "closed/model/config.json").read_text())["intermediate_size"], 60)
+        _, annealed = self.finetune("annealed", stages=[wide, {"kind": "anneal"}, {"kind": "settle"}])
+        self.assertEqual(annealed["parameters"] - annealed["teacher_parameters"], 2 * (60 - 24) * 3 * 16)
+        self.assertLess(annealed["validation"]["divergence"], before["untrained"]["divergence"])
+        _, kept = self.finetune("kept", stages=[wide, {"kind": "settle"}], baseline="continue", train={"steps": 1})
+        self.assertEqual(kept["parameters"], kept["teacher_parameters"])
+
     def test_killed_in_every_stage_and_resumed(self):
         train = {"steps": 60, "optimizer": "muon"}  # whose state and AdamW's come back
-        self.finetune("whole", train=train)
-        config, out = self.config(train=train), self.folder / "killed"
+        changes = {"train": train, "stages": [{"kind": "widen"}, {"kind": "calibrate", "tokens": 4000}, {"kind": "settle"}]}
+        self.finetune("whole", **changes)
+        config, out = self.config(**changes), self.folder / "killed"
         for place in ("calibrated", "checkpoints/step-10", "checkpoints/step-30"):
             process = start("finetune", config, "--out", out, "--resume", "--quiet")
             wait_for(lambda: (out / place).exists(), process=process)
@@ -185,7 +203,7 @@ class Finetune(TestCase):
         # A finished run says what it found.
         again = self.document(self.check(run("finetune", config, "--out", out, "--resume", "--json"), 0, "finished"))
         self.assertEqual(again["results"][0]["test"], json.loads((out / "finetune.json").read_text())["test"])
-        self.check(run("finetune", self.config(train={**train, "seed": 9}), "--out", out, "--resume"), 2, "train.seed")
+        self.check(run("finetune", self.config(**{**changes, "train": {**train, "seed": 9}}), "--out", out, "--resume"), 2, "train.seed")
 
     def test_bad_input(self):
         def refuse(code, *parts, **changes):
@@ -197,7 +215,9 @@ class Finetune(TestCase):
         refuse(2, "calibrate or anneal", stages=[{"kind": "calibrate"}, {"kind": "anneal"}])
         refuse(2, "stages[0].fraction", stages=[{"kind": "anneal", "fraction": 2}])
         refuse(2, "stages[0].tokens", stages=[{"kind": "calibrate", "tokens": -1}])
-        refuse(2, "at least one stage", stages=[])
+        refuse(2, "calibrate, anneal or settle", "none", stages=[])
+        refuse(2, "calibrate, anneal or settle", "widen alone", stages=[{"kind": "widen"}])
+        refuse(2, "stages[0].factor", stages=[{"kind": "widen", "factor": 0.5}, {"kind": "settle"}])
         refuse(2, "baseline", 'Did you mean "continue"?', baseline="contineu")
         refuse(2, "train.loss", train={"loss": {"cross_entropy": 0, "divergence": 0}})
         refuse(2, "data.context", "64 positions", data={"context": 65})

@@ -9,7 +9,7 @@
 #include "bilens/nn/gated_product.h"
 #include "bilens/study/activation_lines.h"
 #include "catch.h"
-#include "random_llama.h"
+#include "decomposed_llama.h"
 #include "temporary_folder.h"
 
 namespace bilens {

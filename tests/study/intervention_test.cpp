@@ -7,7 +7,7 @@
 
 #include "bilens/core/error.h"
 #include "catch.h"
-#include "random_llama.h"
+#include "decomposed_llama.h"
 
 namespace bilens {
 namespace {

@@ -1,7 +1,7 @@
 #include "bilens/study/text_truncation.h"
 
 #include "catch.h"
-#include "random_llama.h"
+#include "decomposed_llama.h"
 
 namespace bilens {
 namespace {

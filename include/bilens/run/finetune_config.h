@@ -17,8 +17,16 @@ enum class Baseline {
   kCold       // SiLU replaced by half the identity at once
 };
 
+/// More hidden units, before anything else.
+struct WidenConfig {
+  double factor = 2.0;
+
+  static const FieldTable<WidenConfig>& fields();
+};
+
 /// The stages that a config lists, in their order; each at most once.
 struct Stages {
+  std::optional<WidenConfig> widen;
   std::optional<CalibrationConfig> calibrate;
   std::optional<AnnealConfig> anneal;
   bool settle = false;

@@ -26,6 +26,13 @@ FieldTable<C>& add_run_fields(FieldTable<C>& table) {
       .integer("threads", &C::threads, "CPU threads; 0: one a core.", between(0, 4096), "threads");
 }
 
+/// What became of a run.
+struct TrainingResult {
+  Outcome outcome;
+  TrainSummary summary;
+  std::string unit;  // of its rate: "images", "tokens"
+};
+
 /// One training run of one kind of model, from its config to its model directory. The functions are called in
 /// this order.
 class TrainingJob {
@@ -47,8 +54,8 @@ class TrainingJob {
   virtual double seconds(at::Device device) const = 0;
 
   /// Trains and fills `model`, the finished model's directory; a folder that is not there yet.
-  virtual Outcome train(at::Device device, const std::filesystem::path& out, bool resume,
-                        const std::filesystem::path& model) = 0;
+  virtual TrainingResult train(at::Device device, const std::filesystem::path& out, bool resume,
+                               const std::filesystem::path& model) = 0;
 
   /// The test result of a model that is finished.
   virtual Outcome test(at::Device device, const std::filesystem::path& model) = 0;

@@ -36,6 +36,7 @@ struct Calibration {
   LlamaDecoder model;  // float32, hidden_act none; mlp_bias with bias, or where the teacher has it
   std::vector<LayerCalibration> layers;
   int64_t tokens = 0;  // that were used
+  double flops = 0.0;  // of the matrix products over them, in passes and fits
 };
 
 /// Converts a model with gated MLPs into a bilinear one without gradients, a layer at a time on the converted

@@ -66,6 +66,7 @@ class FinetuneTask : public TextTask {
   void set_betas(int64_t step);
 
   LlamaDecoder &model_, &teacher_;
+  double teacher_flops_;  // of its forward pass, a token
   FinetuneTrainConfig config_;
   std::optional<AnnealConfig> anneal_;
 };

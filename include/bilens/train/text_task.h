@@ -88,8 +88,10 @@ StateSize state_size(const LlamaConfig& model, const TextTrainConfig& config,
 /// Of a run that moves all.
 StateSize state_size(const LlamaConfig& model, const TextTrainConfig& config);
 
-/// Floating-point operations to train a model on one token, in sequences of `context`: three times those of
-/// the matrix products with the weights and of causal attention, which sees half of a sequence on average.
+/// Floating-point operations of a token in sequences of `context`: of the matrix products with the weights
+/// and of causal attention, which sees half of a sequence on average.
+double forward_flops(const LlamaConfig& config, int64_t context);
+/// To train on it: three times as many.
 double training_flops(const LlamaConfig& config, int64_t context);
 
 /// A language model with cross-entropy on the next token: windows of a stream, a batch in parts whose
