@@ -31,7 +31,9 @@ function sampleTexts(conversion) {
 function conversionSection(model, id, level) {
   const { conversion } = model;
   if (!conversion) return null;
-  const intro = conversion.converted ? "The bilinear model beside the gated one it was made from, on the same windows of text."
+  const { parameters, teacher_parameters } = conversion;
+  const sizes = isNumber(parameters) && isNumber(teacher_parameters) ? ` It has ${integer(parameters)} parameters, the gated one ${integer(teacher_parameters)}.` : "";
+  const intro = conversion.converted ? `The bilinear model beside the gated one it was made from, on the same windows of text.${sizes}`
     : "The model trained on without conversion, beside what it was.";
   return block(id, level, "Conversion", intro, element("div", { class: "panel" }, comparisonTable(conversion)),
     element("div", { class: "pair" }, layerErrors(conversion), sampleTexts(conversion)));

@@ -26,6 +26,10 @@ Json samples(const CheckedJson& account) {
   return result;
 }
 
+Json size_if_given(const CheckedJson& account, const std::string& key) {
+  return account.has(key) ? Json(account.size(key)) : Json();
+}
+
 }  // namespace
 
 Json conversion_data(const std::filesystem::path& file) {
@@ -34,6 +38,8 @@ Json conversion_data(const std::filesystem::path& file) {
   account.require_format("bilens-finetune", 1);
   return {{"teacher", account.text("teacher")},
           {"converted", account.flag("converted")},
+          {"parameters", size_if_given(account, "parameters")},
+          {"teacher_parameters", size_if_given(account, "teacher_parameters")},
           {"trained_tokens", account.size("trained_tokens")},
           {"epochs", short_number(account.number("epochs"))},
           {"untrained", seen(account, "untrained")},

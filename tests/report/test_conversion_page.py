@@ -27,7 +27,7 @@ def write_conversion(folder, final=1.5):
     (folder / "finetune.json").write_text(json.dumps({
         "format": "bilens-finetune", "format_version": 1, "teacher": HOSTILE, "teacher_sha256": "0", "converted": True,
         "calibration": {"tokens": 512, "layers": [{"error": 0.1}, {"error": 0.2}]},
-        "untrained": seen(2.0, [0.5, 0.25]), "trained_tokens": 10240, "epochs": 2.0, "validation": seen(final, [0.9, 0.8]),
+        "untrained": seen(2.0, [0.5, 0.25]), "teacher_parameters": 1000, "parameters": 2500, "trained_tokens": 10240, "epochs": 2.0, "validation": seen(final, [0.9, 0.8]),
         "test": seen(1.5625, [0.9, 0.8]),
         "samples": {"prompt": "Once", "teacher": "Once a", "untrained": "Once " + HOSTILE, "finished": "Once c"}}))
     return folder
@@ -37,7 +37,7 @@ class ConversionFiles(TestCase):
     def test_a_damaged_account_is_refused(self):
         folder = write_conversion(self.folder / "run")
         account = json.loads((folder / "finetune.json").read_text())
-        for change, part in (({"format": "other"}, "bilens-finetune"), ({"validation": {"tokens": 3}}, "layer_r2"), ({"converted": 3}, "converted"),
+        for change, part in (({"format": "other"}, "bilens-finetune"), ({"validation": {"tokens": 3}}, "layer_r2"), ({"converted": 3}, "converted"), ({"parameters": -1}, "parameters"),
                              ({"test": seen("much", [1.0])}, "loss")):
             (folder / "finetune.json").write_text(json.dumps(account | change))
             self.check(run("report", folder, "--out", self.folder / "page.html"), 3, "finetune.json", part)
@@ -59,6 +59,7 @@ class ConversionPage(InBrowser):
         self.visit(self.page)
         self.assertIn(HOSTILE, self.text(".lead"))
         self.assertIn("made bilinear", self.text(".lead"))
+        self.assertIn("It has 2,500 parameters, the gated one 1,000.", self.text("#conversion-1"))
         self.assertEqual(self.texts(".figure-value"), ["1.563", "+0.313", "75.0%"])
         rows = self.ask("[...document.querySelectorAll('#conversion-1 tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))")
         self.assertEqual(rows[0], ["validation, before training", "1,000", "2.000", "1.250", "+0.750", "0.125", "75.0%"])

@@ -81,7 +81,8 @@ TEST_CASE("each parameter moves as by its own algorithm alone") {
   const auto together = parameters(), apart = parameters();
   Optimizer optimizer(together, config_of(Algorithm::kMuon));
   NamedTensors hidden, rest;
-  for (const auto& item : apart) (is_hidden_matrix(item.first, item.second.sizes()) ? hidden : rest).push_back(item);
+  for (const auto& item : apart)
+    (is_hidden_matrix(item.first, item.second.sizes()) ? hidden : rest).push_back(item);
   Muon muon(hidden, {.weight_decay = 0.3});
   AdamW adamw(rest, config_of(Algorithm::kMuon).adamw);
   for (int step = 0; step < 3; ++step) {
