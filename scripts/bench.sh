@@ -8,7 +8,7 @@
 #   decompose    top eigenpairs of large and small layers, beside torch's eigh and SciPy's ARPACK; how cost grows
 #   llama        training and sampling of Llama-type models, beside transformers
 #   twins        small language models trained with either MLP: losses of three seeds (about a quarter of an hour)
-#   finetune     stories260K made bilinear in several ways, at equal tokens, and the speed beside a loop in transformers (hours; --help: arms, rates, seeds)
+#   finetune     stories260K made bilinear in several ways, at equal tokens, and the speed beside a loop in transformers (hours, but no run on record is repeated; --help: arms, rates, seeds)
 #   --data PATH  train: full MNIST (default: data/mnist, else ../shared/data/mnist); twins: a text
 #   --rounds N   measurements of each (default 5)
 

@@ -1,5 +1,6 @@
 """What it costs to make stories260K bilinear: ways of conversion at equal tokens, beside the same model trained on as it is.
 Called by scripts/bench.sh finetune."""
+import hashlib
 import json
 import pathlib
 import shutil
@@ -22,6 +23,10 @@ def calibrate(**settings):
     return {"stages": [{"kind": "calibrate", **settings}, {"kind": "settle"}]}
 
 
+def widen(factor):
+    return {"stages": [{"kind": "widen", "factor": factor}, *calibrate()["stages"]]}
+
+
 ANNEAL = {"stages": [{"kind": "anneal", "fraction": 0.3}, {"kind": "settle"}]}
 SWAP = {"stages": [{"kind": "settle"}]}
 CONTINUE = {"baseline": "continue"}
@@ -29,6 +34,7 @@ SMALL = {"train.batch_size": 4}
 MUON = {"train.optimizer": "muon"}
 REFERENCE = "continue, cross-entropy"
 RECIPE = "recipe: calibrated, half KL, states, Muon, batches of 4"
+WIDEST = "recipe, 4 times the hidden units"
 PARTS = {**calibrate(), **HALF, **STATES, **MUON, **SMALL}
 ARMS = {
     REFERENCE: {**CONTINUE, **CE},
@@ -50,6 +56,8 @@ ARMS = {
     "recipe without Muon": {**PARTS, "train.optimizer": "adamw"},
     "recipe in batches of 16": {**PARTS, "train.batch_size": 16},
     "recipe without gate bias": {**PARTS, **calibrate(bias=False)},
+    "recipe, twice the hidden units": {**PARTS, **widen(2)},
+    WIDEST: {**PARTS, **widen(4)},
 }
 
 
@@ -57,7 +65,7 @@ def settings_of(options, teacher, arm, rate, steps):
     chosen = {"train.batch_size": 16, "train.optimizer": "adamw", **ARMS[arm]}
     batch = chosen["train.batch_size"]
     steps = steps * 16 // batch
-    return {**chosen, "train.steps": steps, "train.warmup_steps": steps // 30, "train.validate_every": steps // 6, "train.learning_rate": rate,
+    return {**chosen, "train.steps": steps, "train.warmup_steps": steps // 30, "train.validate_every": steps // 2, "train.learning_rate": rate,
             "checkpoint.every_steps": steps, "teacher": str(teacher), "data.path": str(options.data), "train.sample.prompt": ""}
 
 
@@ -75,6 +83,22 @@ def records(options):
     return [json.loads(line) for line in options.records.read_text().splitlines()] if options.records.exists() else []
 
 
+def closed_form(options, name, settings, seed):
+    """What the stages before training give, which is the same at every rate, and its seconds; None where there are none."""
+    stages = [stage for stage in settings.get("stages", []) if stage["kind"] in ("widen", "calibrate")]
+    if "baseline" in settings or not any(stage["kind"] == "calibrate" for stage in stages):
+        return None, 0.0
+    drawn = seed if stages[0]["kind"] == "widen" else 0  # the new units
+    run = options.out / name / ("closed-" + hashlib.sha256(json.dumps([stages, drawn]).encode()).hexdigest()[:8])
+    took = run / "seconds.json"
+    if not took.exists():
+        begin = time.perf_counter()
+        bilens(options, "finetune", ROOT / "configs/finetune-stories260k.json", "--out", run, "--resume", "--seed", seed,
+               *flags_of({**settings, "stages": stages}))
+        took.write_text(json.dumps(time.perf_counter() - begin))
+    return run / "calibrated", json.loads(took.read_text())
+
+
 def finetune(options, teacher, arm, rate, seed, steps):
     """The account of a run, with what it took and the losses of each test story; a run on record is not repeated."""
     name = (teacher.parent if teacher.name == "model" else teacher).name
@@ -85,15 +109,20 @@ def finetune(options, teacher, arm, rate, seed, steps):
     if options.recorded:
         return None
     run = options.out / name / name_of(arm, steps, f"{rate:g}", seed)
+    settings = settings_of(options, teacher, arm, rate, steps)
+    calibrated, before = closed_form(options, name, settings, seed)
+    if calibrated:
+        shutil.copytree(calibrated, run / "calibrated", dirs_exist_ok=True)
     begin = time.perf_counter()
-    bilens(options, "finetune", ROOT / "configs/finetune-stories260k.json", "--out", run, "--resume", "--seed", seed,
-           *flags_of(settings_of(options, teacher, arm, rate, steps)))
-    seconds = time.perf_counter() - begin
+    bilens(options, "finetune", ROOT / "configs/finetune-stories260k.json", "--out", run, "--resume", "--seed", seed, *flags_of(settings))
+    seconds = before + time.perf_counter() - begin
     account = json.loads((run / "finetune.json").read_text())
-    stories = load_file(run / "test.safetensors")
-    account = {**key, **{part: account[part] for part in ("untrained", "trained_tokens", "training_flops", "epochs", "validation", "test")},
-               "calibration_tokens": account.get("calibration", {}).get("tokens", 0), "seconds": round(seconds),
-               "story_tokens": stories["tokens"].tolist(), "story_losses": [round(loss, 2) for loss in stories["losses"].tolist()]}
+    calibration, stories = account.get("calibration", {"tokens": 0, "flops": 0.0}), load_file(run / "test.safetensors")
+    account = {**key, **{part: account[part] for part in ("parameters", "untrained", "trained_tokens", "training_flops", "epochs", "validation", "test")},
+               "calibration_tokens": calibration["tokens"], "calibration_flops": calibration["flops"], "seconds": round(seconds),
+               "story_losses": [round(loss, 2) for loss in stories["losses"].tolist()]}
+    if arm == REFERENCE:  # the same stories in all
+        account["story_tokens"] = stories["tokens"].tolist()
     with options.records.open("a") as file:
         file.write(json.dumps(account) + "\n")
     shutil.rmtree(run / "checkpoints")  # 3 MB a run
@@ -122,15 +151,15 @@ def row(arm, rate, accounts, references):
     value, low, high = gap(accounts, references)
     first = accounts[0]
     untrained = first.get("untrained") or first["validation"]
-    return (arm, f"{rate:g}", len(accounts), f"{untrained['loss'] - untrained['teacher_loss']:+.3f}", f"{mean('loss'):.4f}",
+    return (arm, f"{first['parameters']:,}", f"{rate:g}", len(accounts), f"{untrained['loss'] - untrained['teacher_loss']:+.3f}", f"{mean('loss'):.4f}",
             f"{value:+.4f} [{low:+.4f}, {high:+.4f}]", f"{mean('divergence'):.4f}", f"{100 * mean('agreement'):.1f}%",
-            f"{(first['trained_tokens'] + first['calibration_tokens']) / 1e6:.2f} M", f"{first['epochs']:.2f}", f"{first['training_flops'] / 1e12:.2f}",
+            f"{(first['trained_tokens'] + first['calibration_tokens']) / 1e6:.2f} M", f"{first['epochs']:.2f}", f"{first['training_flops'] / 1e12:.1f} + {first['calibration_flops'] / 1e12:.1f}",
             f"{statistics.median(account['seconds'] for account in accounts):.0f} s")
 
 
-FEW = (REFERENCE, "annealed over 30%", "cold swap", RECIPE)
-HEAD = ("arm", "rate", "seeds", "untrained, above the teacher (validation)", "test loss", "above *continue* [95% over stories]",
-        "KL to the teacher", "top-1 agreement", "tokens with calibration", "epochs", "TFLOP of training", "time")
+FEW = (REFERENCE, "annealed over 30%", "cold swap", RECIPE, WIDEST)
+HEAD = ("arm", "parameters", "rate", "seeds", "untrained, above the teacher (validation)", "test loss", "above *continue* [95% over stories]",
+        "KL to the teacher", "top-1 agreement", "tokens with calibration", "epochs", "TFLOP of training + calibration", "time")
 
 
 def compare(options, teacher, rates, steps, seeds):
@@ -138,7 +167,7 @@ def compare(options, teacher, rates, steps, seeds):
     accounts = {arm: [run for seed in seeds(arm) if (run := finetune(options, teacher, arm, rate, seed, steps))] for arm, rate in rates.items()}
     seen = accounts[REFERENCE][0]["test"]
     return (f"The teacher itself has test loss {seen['teacher_loss']:.4f} on {seen['tokens']:,} tokens.\n\n" +
-            table(HEAD, [row(arm, rates[arm], found, accounts[REFERENCE]) for arm, found in accounts.items()]))
+            table(HEAD, [row(arm, rates[arm], found, accounts[REFERENCE]) for arm, found in accounts.items() if found]))
 
 
 def second_teacher(options):
