@@ -124,8 +124,9 @@ Outcome run_job(const TrainRunOptions& options, const MakeJob& make_job) {
                                 {"loss_spikes", summary.loss_spikes},
                                 {unit + "_per_second", summary.units_per_second},
                                 {"peak_memory_bytes", peak_memory()}});
-  log_info(format_number(summary.units_per_second) + " " + unit + "/s, peak memory " +
-           format_bytes(static_cast<double>(peak_memory())));
+  if (summary.steps > 0)
+    log_info(format_number(summary.units_per_second) + " " + unit + "/s, peak memory " +
+             format_bytes(static_cast<double>(peak_memory())));
   if (summary.skipped_steps > 0)
     log_warning(std::to_string(summary.skipped_steps) +
                 " steps were skipped, their gradients were not finite");

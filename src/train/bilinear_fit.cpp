@@ -90,4 +90,9 @@ at::Tensor fit_side(const FitData& data, const BilinearFactors& factors, Side si
   return start + change;
 }
 
+double fit_side_flops(const BilinearFactors& factors, const SideFitConfig& config) {
+  constexpr int64_t kBefore = 6, kOfStep = 5;  // products with a factor: of right_side(), of times()
+  return 2.0 * static_cast<double>((kBefore + kOfStep * config.steps) * factors.gate.numel());
+}
+
 }  // namespace bilens

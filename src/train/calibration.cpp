@@ -221,14 +221,11 @@ void refit(const FitData& train, const FitData& held_back, const std::string& wh
 /// Floating-point operations a token of the fits of a layer: products with the factors, and the sums of the
 /// refits of down_proj.
 double fit_flops(const BilinearFactors& mlp, const CalibrationConfig& config, int64_t sweeps_kept) {
-  constexpr int64_t kRightSide = 6, kOfStep = 5;  // products of fit_side before its steps, and in each
   const auto units = static_cast<double>(mlp.gate.size(0)), outputs = static_cast<double>(mlp.down.size(0));
-  const double product = 2 * units * static_cast<double>(mlp.gate.size(1));
-  if (!config.refit) return 2 * product;
-  const double refit = 2 * product + 2 * units * (units + outputs);
-  const double sweep =
-      2 * static_cast<double>(kRightSide + kOfStep * SideFitConfig().steps) * product + refit;
-  return 2 * product + refit + static_cast<double>(std::min(config.sweeps, sweeps_kept + 1)) * sweep;
+  const double lines = 4.0 * static_cast<double>(mlp.gate.numel());
+  if (!config.refit) return lines;
+  const double refit = lines + 2 * units * (units + outputs), sweep = 2 * fit_side_flops(mlp) + refit;
+  return lines + refit + static_cast<double>(std::min(config.sweeps, sweeps_kept + 1)) * sweep;
 }
 
 LayerCalibration calibrate_layer(const Streams& streams, Gate gate, const CalibrationConfig& config,

@@ -39,4 +39,7 @@ struct SideFitConfig {
 at::Tensor fit_side(const FitData& data, const BilinearFactors& factors, Side side,
                     const SideFitConfig& config = {});
 
+/// Floating-point operations that it takes a token, at most.
+double fit_side_flops(const BilinearFactors& factors, const SideFitConfig& config = {});
+
 }  // namespace bilens
