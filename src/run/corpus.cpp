@@ -18,7 +18,7 @@ TextDataConfig choose_text(const LanguageModel& model, const Json& given, const 
     data = TextDataConfig::fields().parse_or_throw(given, "data", ExitCode::kUsage);
   } else {
     data = text_of_model(data_spec, model.path);
-    if (data && data_spec.empty() && data->split == TextSplit::kAll) data->split = TextSplit::kValidation;
+    if (data && data_spec.empty()) data->split = TextSplit::kValidation;
   }
   if (!data) {
     throw Error(ExitCode::kUsage, {model.path.string(), "a text for " + purpose,
@@ -48,7 +48,12 @@ Corpus open_corpus(const fs::path& path, const Json& data, const fs::path& token
                    const std::string& data_spec, const std::string& purpose, int64_t tokens) {
   const auto model = open_language_model(path);
   const auto chosen = choose_text(model, data, data_spec, purpose);
-  return {model, chosen, load_stream(chosen, model, tokenizer, tokens)};
+  Corpus corpus{model, chosen, load_stream(chosen, model, tokenizer, tokens)};
+  if (corpus.stream.size() < 2) {
+    throw Error(ExitCode::kBadInput, {chosen.path, "at least 2 tokens", std::to_string(corpus.stream.size()),
+                                      "Give a longer text."});
+  }
+  return corpus;
 }
 
 at::Tensor norm_gain(const LanguageModel& model, int64_t layer) {

@@ -261,6 +261,8 @@ void DecomposeRunConfig::check(std::vector<Problem>& problems) const {
     problems.push_back({"weights", "none with the analysis \"corpus\" or a calibrated surrogate",
                         "tensor names", "Which layer of the running model they are is not known."});
   }
+  if (corpus.loss_tokens == 1)
+    problems.push_back({"corpus.loss_tokens", "0, or at least 2 tokens", "1", "One has none to predict."});
   if (wants_analysis("tokens") && !fold_norm) {
     problems.push_back({"fold_norm", "true for the analysis \"tokens\"", "false",
                         "Tokens are vectors before the norm's gain, and so must the eigenvectors be."});

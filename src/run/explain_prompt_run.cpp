@@ -101,10 +101,12 @@ Outcome run_prompt_explanation(const ExplainPromptOptions& options) {
   }
   int64_t logit = options.logit.empty() ? -1 : token_of(vocabulary, options.logit, "--logit");
   const int64_t minus = options.minus.empty() ? -1 : token_of(vocabulary, options.minus, "--minus");
-  if (logit >= 0 && logit == minus) {
+  const auto check_minus = [&](const std::string& logit_is) {
+    if (minus < 0 || logit != minus) return;
     throw Error(ExitCode::kUsage,
-                {"--minus", "another token than --logit", "\"" + vocabulary.name(minus) + "\"", ""});
-  }
+                {"--minus", "another token than " + logit_is, "\"" + vocabulary.name(minus) + "\"", ""});
+  };
+  check_minus("--logit");
   Outcome outcome;
   if (options.dry_run) {
     const int64_t d = source.config.hidden_size;
@@ -123,7 +125,10 @@ Outcome run_prompt_explanation(const ExplainPromptOptions& options) {
   LlamaLoadOptions load;
   load.device = device, load.dtype = at::kFloat;
   auto model = source.load(load);
-  if (logit < 0) logit = likeliest_next(model, prompt);
+  if (logit < 0) {
+    logit = likeliest_next(model, prompt);
+    check_minus("the likeliest next one, which is explained without --logit");
+  }
   auto difference = at::zeros({source.config.vocab_size}, at::kDouble);
   difference[logit] += 1;
   if (minus >= 0) {
@@ -134,18 +139,17 @@ Outcome run_prompt_explanation(const ExplainPromptOptions& options) {
   const auto explanation = explain_prompt(model, layers, prompt, difference);
   Json pieces = Json::array();
   for (const auto token : prompt) pieces.push_back(vocabulary.name(token));
-  const Json about = {{"model", path.string()},
-                      {"prompt", options.prompt},
-                      {"tokens", pieces},
-                      {"token", vocabulary.name(logit)},
-                      {"minus", minus < 0 ? Json(nullptr) : Json(vocabulary.name(minus))}};
-  Json result = about;
+  Json result = {{"model", path.string()},
+                 {"prompt", options.prompt},
+                 {"tokens", pieces},
+                 {"token", vocabulary.name(logit)},
+                 {"minus", minus < 0 ? Json(nullptr) : Json(vocabulary.name(minus))}};
   result.update(to_json(explanation));
   name_terms(explanation, vocabulary, result["terms"]);
   outcome.text = in_words(result);
   if (!options.out.empty()) {
     const DirectoryLock lock(options.out);
-    write_prompt_explanation(options.out, explanation, about);
+    write_prompt_explanation(options.out, explanation, result);
     outcome.text += options.out + "\n";
   }
   outcome.results.push_back(result);

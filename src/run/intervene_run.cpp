@@ -51,6 +51,14 @@ Origin origin_of(const Decomposition& decomposition, const fs::path& path) {
       throw Error(ExitCode::kBadInput, {file, "the decomposition of one model", "of the difference of two",
                                         "Such a layer does not run."});
     }
+    const Json weights = info.at("config").value("weights", Json::object());
+    for (const auto& [role, tensor] : weights.items()) {
+      if (tensor.is_string() && !tensor.get<std::string>().empty()) {
+        throw Error(ExitCode::kBadInput, {file, "layers found by the model's architecture",
+                                          "weights." + role + " " + tensor.dump(),
+                                          "Which layer of the running model that is is not known."});
+      }
+    }
     return {info.at("model").get<std::string>(), info.at("model_sha256").get<std::string>(),
             info.at("surrogate"), info.at("config").at("fold_norm").get<bool>()};
   } catch (const Json::exception& error) {
@@ -140,7 +148,7 @@ std::string in_words(const Json& result) {
   std::string text =
       format("layer %lld, %s, eigenvectors %s, %s: loss %.4f on %s tokens of %s documents\n",
              result.at("layer").get<long long>(), result.at("direction").get<std::string>().c_str(),
-             result.at("eigenvectors").dump().c_str(), result.at("change").get<std::string>().c_str(),
+             result.at("eigenvectors").dump().c_str(), result.at("intervention").at("change").get<std::string>().c_str(),
              result.at("loss").get<double>(), format_number(result.at("tokens").get<double>()).c_str(),
              format_number(result.at("documents").get<double>()).c_str());
   if (!result.at("surrogate").is_null())
@@ -210,7 +218,11 @@ Outcome run_intervention(const InterveneRunOptions& options) {
   if (origin.fold_norm) chosen.pairs.gain = norm_gain(corpus.model, config.layer);
   const auto logits = logit_direction(config, model_path);
   std::optional<Corpus> source;
-  if (!config.source.is_null()) source = open(config.source, "");
+  if (!config.source.is_null()) {
+    source = open(config.source, "");
+    source->data.context = corpus.data.context;  // so that places in both mean the same
+    source->data.packing = corpus.data.packing;
+  }
   Outcome outcome;
   if (options.dry_run) {
     // Terms and their copy while they are joined; quantities, their changes and, of a patch, the source's.
@@ -235,7 +247,9 @@ Outcome run_intervention(const InterveneRunOptions& options) {
                  {"layer", config.layer},
                  {"direction", chosen.direction},
                  {"eigenvectors", config.eigenvectors},
-                 {"change", InterventionConfig::fields().dump(config.intervention).at("change")}};
+                 {"intervention", InterventionConfig::fields().dump(config.intervention)},
+                 {"data", TextDataConfig::fields().dump(corpus.data)},
+                 {"source", source ? TextDataConfig::fields().dump(source->data) : Json()}};
   result.update(to_json(study, logits.defined()));
   outcome.text = in_words(result);
   outcome.results.push_back(result);

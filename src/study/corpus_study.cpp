@@ -17,8 +17,6 @@ namespace bilens {
 
 namespace {
 
-constexpr int64_t kPartBytes = int64_t{64} << 20;  // of all eigenpairs' contributions on some tokens
-
 /// Sums over tokens of a target t and of what is to be like it, ŷ.
 struct TargetSums {
   at::Tensor count, t, tt, y, yy, ty;

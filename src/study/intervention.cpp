@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <set>
 
 #include "bilens/tensor/random.h"
 #include "layer_forms.h"
@@ -19,20 +20,33 @@ struct Quantities {
   at::Tensor values;  // [quantities, tokens] float64 on the CPU
 };
 
-/// For each of the eigenpairs some others of about its |λ|, in random order: [others, e] of `other_values`.
+/// Controls of other eigenpairs, each of about the |λ| of the one whose place it takes, at random, none twice
+/// in a control nor twice in a place: [others, e] of `other_values`.
 at::Tensor draw_others(const ChosenPairs& pairs, int64_t controls, uint64_t seed) {
+  const int64_t e = pairs.values.size(0);
   const int64_t known = pairs.other_values.defined() ? pairs.other_values.size(0) : 0;
-  const int64_t near = std::min(2 * controls, known), others = std::min(controls, known);
-  std::vector<at::Tensor> columns;
-  for (int64_t i = 0; i < pairs.values.size(0); ++i) {
+  const int64_t others = std::clamp<int64_t>(known - e + 1, 0, controls);
+  const int64_t near = std::min(2 * controls + e - 1, known);  // leaves one that is free each time
+  auto drawn = at::empty({others, e}, at::kLong);
+  std::vector<std::set<int64_t>> taken(static_cast<size_t>(others));
+  for (int64_t i = 0; i < e && others > 0; ++i) {
+    const auto far = (pairs.other_values.abs() - pairs.values[i].abs()).abs();
     const auto generator =
         make_generator(at::kCPU, derive_seed(seed, "other eigenvectors", static_cast<uint64_t>(i)));
-    const auto order = at::randperm(near, generator, at::kLong).narrow(0, 0, others);
-    if (others == 0) return at::empty({0, pairs.values.size(0)}, at::kLong);
-    const auto far = (pairs.other_values.abs() - pairs.values[i].abs()).abs();
-    columns.push_back(std::get<1>(far.topk(near, 0, /*largest=*/false)).index_select(0, order));
+    const auto order = std::get<1>(far.topk(near, 0, /*largest=*/false))
+                           .index_select(0, at::randperm(near, generator, at::kLong))
+                           .contiguous();
+    std::vector<int64_t> free(order.const_data_ptr<int64_t>(), order.const_data_ptr<int64_t>() + near);
+    for (int64_t control = 0; control < others; ++control) {
+      auto& used = taken[static_cast<size_t>(control)];
+      const auto found =
+          std::find_if(free.begin(), free.end(), [&](int64_t other) { return !used.contains(other); });
+      drawn[control][i] = *found;
+      used.insert(*found);
+      free.erase(found);
+    }
   }
-  return at::stack(columns, 1);
+  return drawn;
 }
 
 /// λ (v·x)² of the eigenpairs, of random vectors in the place of v, and of other eigenpairs.
@@ -146,7 +160,7 @@ const FieldTable<InterventionConfig>& InterventionConfig::fields() {
   static const FieldTable<C> table =
       FieldTable<C>("What takes the place of a contribution.")
           .choice("change", &C::change,
-                  "\"zero\"; \"mean\": its mean over the text; \"resample\": its value at a random other "
+                  "\"zero\"; \"mean\": its mean over the text; \"resample\": its value at a random "
                   "token; \"scale\": `factor` times it; \"patch\": its value at the same place of "
                   "`source`.",
                   std::vector<std::pair<std::string, Change>>{{"zero", Change::kZero},
@@ -186,7 +200,7 @@ InterventionStudy intervene(LlamaDecoder& model, const TextWindows& text, const 
   const auto along = u / u.square().sum();
   const auto followed = logit_direction.defined() ? logit_direction.to(device, at::kFloat) : at::Tensor();
   std::vector<DocumentSums> sums;
-  for (int64_t i = 0; i < count; ++i) sums.emplace_back(text.stream, 3);
+  for (int64_t i = 0; i < count; ++i) sums.emplace_back(text.stream, text.first + text.tokens, 3);
   InterventionStudy study;
   double loss = 0.0;
   text.each("intervene", [&](const TokenBatch& batch, ForwardOptions options) {

@@ -60,7 +60,12 @@ at::Tensor LayerForms::truncated(const at::Tensor& x, const at::Tensor& y, int64
 }
 
 at::Tensor LayerForms::dual() const {
-  return directions_.defined() ? at::linalg_pinv(directions_).t() : at::Tensor();
+  if (!directions_.defined()) return {};
+  // Directions are stored in float32: below its rounding they do not tell apart.
+  constexpr double kRounding = 1.2e-7;
+  return at::linalg_pinv(directions_,
+                         kRounding * static_cast<double>(std::max(directions_.size(0), directions_.size(1))))
+      .t();
 }
 
 at::Tensor LayerForms::scales(const at::Tensor& down) const {

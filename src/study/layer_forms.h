@@ -4,6 +4,8 @@
 
 namespace bilens {
 
+constexpr int64_t kPartBytes = int64_t{64} << 20;  // of all eigenpairs' contributions on some tokens
+
 /// What takes a norm's gain out of its output, for a layer that it was folded into: 1 / gain [d] float64, 0
 /// where the gain is 0 and W and V with it. Undefined for an undefined gain.
 at::Tensor inverse_gain(const at::Tensor& gain, at::Device device);

@@ -147,15 +147,14 @@ Json to_json(const PromptExplanation& explanation) {
 }
 
 void write_prompt_explanation(const std::filesystem::path& directory, const PromptExplanation& explanation,
-                              const Json& about) {
+                              const Json& result) {
   NamedTensors tensors;
   for (size_t i = 0; i < std::min(kListedTerms, explanation.terms.size()); ++i)
     tensors.emplace_back("term_" + std::to_string(i), explanation.terms[i].vector);
   write_safetensors(directory / "explanation.safetensors", tensors,
                     {{"format", "bilens-prompt-explanation"}, {"format_version", "1"}});
   Json document = {{"format", "bilens-prompt-explanation"}, {"format_version", 1}};
-  document.update(about);
-  document.update(to_json(explanation));
+  document.update(result);
   write_text(directory / "explanation.json", format_json(document));
 }
 

@@ -11,8 +11,7 @@ namespace bilens {
 
 namespace {
 
-constexpr int64_t kPartBytes = int64_t{64} << 20;  // of all eigenpairs' contributions on some tokens
-constexpr int64_t kDraws = 2000;                   // of documents, for 95% intervals
+constexpr int64_t kDraws = 2000;  // of documents, for 95% intervals
 
 std::vector<int64_t> counts_up_to(int64_t pairs) {
   std::vector<int64_t> counts = {0};
@@ -29,10 +28,11 @@ struct Run {
   DocumentSums sums;
 };
 
-Run start(const CorpusSource& source, const TokenStream& stream, at::Device device) {
+Run start(const CorpusSource& source, const TextWindows& text, at::Device device) {
   const LayerForms forms(source.decomposition, source.gain, device);
   const TruncatedLayer layer = {source.decomposition.layer, counts_up_to(forms.pairs()), {}};
-  return {forms, forms.dual(), layer, DocumentSums(stream, static_cast<int64_t>(layer.k.size()))};
+  return {forms, forms.dual(), layer,
+          DocumentSums(text.stream, text.first + text.tokens, static_cast<int64_t>(layer.k.size()))};
 }
 
 }  // namespace
@@ -44,9 +44,9 @@ TextTruncation truncate_on_text(LlamaDecoder& model, const TextWindows& text,
   std::vector<Run> runs;
   for (const auto& source : sources) {
     check_fit(source, model.config());
-    runs.push_back(start(source, text.stream, device));
+    runs.push_back(start(source, text, device));
   }
-  DocumentSums own(text.stream, 1);
+  DocumentSums own(text.stream, text.first + text.tokens, 1);
   text.each("losses", [&](const TokenBatch& batch, ForwardOptions options) {
     const auto tokens = batch.inputs.to(device), targets = batch.targets.to(device);
     const auto losses = model.losses(tokens, targets, options);

@@ -13,8 +13,13 @@ namespace {
 constexpr int64_t kDrawnAtOnce = int64_t{1} << 22;  // documents, at 24 bytes
 }  // namespace
 
-DocumentSums::DocumentSums(const TokenStream& stream, int64_t figures)
-    : starts_(at::tensor(stream.starts, at::kLong)),
+DocumentSums::DocumentSums(const TokenStream& stream, int64_t end, int64_t figures)
+    : starts_(at::tensor(
+          at::ArrayRef<int64_t>(
+              stream.starts.data(),
+              static_cast<size_t>(std::distance(
+                  stream.starts.begin(), std::lower_bound(stream.starts.begin(), stream.starts.end(), end)))),
+          at::kLong)),
       sums_(at::zeros({figures + 1, starts_.size(0)}, at::kDouble)) {}
 
 void DocumentSums::add(const std::vector<int64_t>& begins, const std::vector<at::Tensor>& figures) {

@@ -44,7 +44,7 @@ TextComparison compare_text(LlamaDecoder& model, LlamaDecoder& teacher, const To
   const int64_t at_once = std::max<int64_t>(1, kLogitsAtOnce / (context * model.config().vocab_size));
   TextComparison result;
   std::vector<LayerSums> sums(static_cast<size_t>(layers));
-  DocumentSums documents(stream, 2);
+  DocumentSums documents(stream, stream.size(), 2);
   double divergence = 0;
   int64_t agreeing = 0;
   Progress progress("compare with the teacher", stream.size(), "tokens");

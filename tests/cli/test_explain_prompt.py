@@ -89,6 +89,8 @@ class ExplainPrompt(TestCase):
         result = self.explain(model, "--prompt", "a dog", "--out", out)["results"][0]
         about = json.loads((out / "explanation.json").read_text())
         self.assertEqual((about["format"], about["prompt"], about["sum"]), ("bilens-prompt-explanation", "a dog", result["sum"]))
+        self.assertEqual(about["terms"], result["terms"])
+        self.assertTrue(all(term["nearest"] for term in about["terms"]))
         vectors = load_file(out / "explanation.safetensors")
         self.assertEqual(len(vectors), len(about["terms"]))
         np.testing.assert_allclose([np.linalg.norm(v) for v in vectors.values()], 1, atol=1e-10)
@@ -96,12 +98,14 @@ class ExplainPrompt(TestCase):
         self.assertIn("largest contributions of eigenvectors", text)
 
     def test_bad_input(self):
-        model, _ = self.model()
+        model, w = self.model()
         message = lambda *flags, expect=2: self.explain(model, *flags, expect=expect)["failures"][0]["message"]
         self.assertIn("--prompt", message())  # neither an image nor a text
         self.assertIn("both", message("--prompt", "a dog", "--input", "test:0"))
         self.assertIn("no --prompt", message("--logit", 3))
         self.assertIn("another token", message("--prompt", "a dog", "--logit", 3, "--minus", 3))
+        likeliest = int(forward(w, self.ids(model, self.explain(model, "--prompt", "a dog")["results"][0]))[0][-1].argmax())
+        self.assertIn("the likeliest next one", message("--prompt", "a dog", "--minus", likeliest))
         self.assertIn("one token", message("--prompt", "a dog", "--logit", "dogmatically"))
         self.assertIn("from 0 to 299", message("--prompt", "a dog", "--minus", 300))
         self.assertIn("at most 64 tokens", message("--prompt", "a dog " * 100))

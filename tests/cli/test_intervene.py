@@ -79,12 +79,32 @@ class Intervene(TestCase):
         sizes = [np.sqrt((values[i] ** 2 * (x @ vectors[i]) ** 4).mean()) for i in near]
         self.assertLess(min(abs(result["effects"][-1]["size"] / size - 1) for size in sizes), 1e-4)
 
+    def test_no_eigenvector_is_twice_in_a_control(self):
+        self.out = self.folder / "one"
+        self.check(run("decompose", self.folder / "model", "--out", self.out, "--set", "dtype=float64", "--set", "k=4", "--set", "analyses=[]",
+                       "--set", 'directions={"kind": "random", "count": 1, "seed": 0}'), 0)
+        flags = ("--set", "layer=1", "--set", "intervention.controls=5", "--set", "intervention.change=zero")
+        effects = self.intervene("--set", "eigenvectors=[0, 1]", *flags)["results"][0]["effects"]
+        others = [effect for effect in effects if effect["what"] == "other eigenvectors"]
+        file = load_file(self.out / "layer_1.safetensors")
+        x = np.concatenate([forward(self.w, self.ids[first:first + WINDOW - 1])[1][1][1] for first in range(0, TOKENS, WINDOW)])
+        q = (x @ file["eigenvectors"][0, 2:].T) ** 2 @ file["eigenvalues"][0, 2:]  # what is left are these two
+        self.assertEqual(len(others), 1)
+        self.assertLess(abs(others[0]["size"] / np.sqrt((q ** 2).mean()) - 1), 1e-4)
+        self.assertEqual(len(self.intervene("--set", "eigenvectors=[0, 1, 2]", *flags)["results"][0]["effects"]), 2 + 2 * 5)
+
     def test_values_of_another_text(self):
         other = json.dumps(self.tokens("other.bin", np.random.default_rng(1).integers(2, 300, 200)))
         patch = ("--set", "intervention.change=patch")
         self.assertNotEqual(self.intervene(*patch, "--set", f"source={other}")["results"][0]["effects"][0]["loss"]["mean"], 0)
         same = self.intervene(*patch, "--set", "source=" + json.dumps(self.text))["results"][0]
         self.assertEqual([effect["loss"]["mean"] for effect in same["effects"]], [0] * 5)
+        # Whatever windows the source is given in, it is read in those of the text.
+        given = self.intervene(*patch, "--set", f"source={other}")["results"][0]
+        wider = self.intervene(*patch, "--set", "source=" + json.dumps({**json.loads(other), "context": 2 * WINDOW, "packing": "documents"}))["results"][0]
+        self.assertEqual(given["effects"], wider["effects"])
+        self.assertEqual((given["source"]["path"], given["data"]["path"]), (json.loads(other)["path"], self.text["path"]))
+        self.assertEqual(given["intervention"]["change"], "patch")
         self.assertIn("source", self.message(*patch))
         self.assertIn("source", self.message("--set", f"source={other}"))
         short = json.dumps(self.tokens("short.bin", np.full(50, 7)))
@@ -118,6 +138,12 @@ class Intervene(TestCase):
         self.assertAlmostEqual(result["effects"][1]["loss"]["mean"], loss(change=change) - loss(), delta=NEAR)
 
     def test_bad_input(self):
+        one, self.text = self.text, self.tokens("single.bin", np.array([7]))
+        self.assertIn("at least 2 tokens", self.message(expect=3))
+        self.text = one
+        named = [part for role in ("gate", "up", "down") for part in ("--set", f"weights.{role}=model.layers.2.mlp.{role}_proj.weight")]
+        self.check(run("decompose", self.folder / "model", "--out", self.folder / "named", "--set", "k=4", "--set", "analyses=[]", *named), 0)
+        self.assertIn("weights.gate", self.message(out=self.folder / "named", expect=3))
         self.assertIn("0 twice", self.message("--set", "eigenvectors=[0, 0]"))
         self.assertIn("layer", self.message("--set", "layer=9"))
         self.assertIn("below 3", self.message("--set", "direction=3"))

@@ -8,11 +8,12 @@
 namespace bilens {
 
 /// Puts P((a(Wx + b) + o) ⊙ (Vx + c)) in the place of each gated layer of a language model, a and o fitted to
-/// its activations on the config.corpus.tokens tokens that follow those which the analysis "corpus" reads, so
-/// that what that one measures is held out; completes source.surrogate by what they are worth.
+/// its activations on the config.corpus.tokens tokens that follow those which the analysis "corpus" and
+/// its losses read, so that what that one measures is held out; completes source.surrogate by what they are
+/// worth.
 /// @param source of gated layers
 /// @return surrogate.safetensors: layer_N.slope, layer_N.offset [d_hidden] float32
-/// @throws Error(kBadInput) for a text of fewer than twice as many tokens
+/// @throws Error(kBadInput) for a text that is shorter
 NamedTensors calibrate_surrogate(LayerSource& source, const DecomposeRunConfig& config, const Corpus& corpus);
 
 }  // namespace bilens

@@ -59,10 +59,10 @@ struct InterventionStudy {
 ///   - "random, same eigenvalues": Σ λ (r·x)² for random unit vectors r, which is no part of the output: a
 ///     disturbance of the same kind;
 ///   - "random, same mean": the same with each λ scaled so that the term's mean is that of λ (v·x)²;
-///   - "other eigenvectors": Σ λ'(v'·x)² of other eigenpairs of the layer, drawn for each λ among the 2 ·
-///     controls whose |λ'| are nearest; fewer or none where the layer has few others.
+///   - "other eigenvectors": Σ λ'(v'·x)² of other eigenpairs of the layer, drawn for each λ among those
+///     whose |λ'| are nearest, some 2 · controls, none twice; fewer or none where the layer has few others.
 /// Two passes; the second runs the model once and once more for each effect. Memory beside the model: 8 bytes
-/// × tokens × (1 + controls) × (8 + 2 · eigenpairs), and some logits.
+/// × tokens × (1 + 2 · controls) × (8 + 2 · eigenpairs), and some logits.
 /// @param source of kPatch's values, at least as long; else null
 /// @param logit_direction [vocab_size]: a difference of logits to follow; undefined: none
 /// @throws Error(kBadInput) for a source that is shorter and for a direction that is 0; Stopped

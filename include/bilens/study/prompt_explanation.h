@@ -47,10 +47,10 @@ struct PromptExplanation {
 PromptExplanation explain_prompt(LlamaDecoder& model, const std::vector<BilinearLayer>& layers,
                                  const std::vector<int32_t>& prompt, const at::Tensor& difference);
 
-/// explanation.json, from `about` and the explanation, and explanation.safetensors with the vectors of the
+/// explanation.json, `result` as it is, and explanation.safetensors with the vectors of the
 /// terms that are listed (docs/formats.md).
 void write_prompt_explanation(const std::filesystem::path& directory, const PromptExplanation& explanation,
-                              const Json& about);
+                              const Json& result);
 
 /// {"logit", "sum", "embedding", "rms", "layers": [...], "terms": the largest 20, "other_terms": their rest}.
 Json to_json(const PromptExplanation& explanation);

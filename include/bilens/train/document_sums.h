@@ -10,8 +10,9 @@ namespace bilens {
 /// Sums of figures of predicted tokens over the documents that these belong to, for intervals over documents.
 class DocumentSums {
  public:
+  /// @param end of what is read of the stream: documents behind it are left out
   /// @param figures that each token has
-  DocumentSums(const TokenStream& stream, int64_t figures);
+  DocumentSums(const TokenStream& stream, int64_t end, int64_t figures);
 
   /// @param begins of the rows in the stream
   /// @param figures [rows, length] each, of the tokens that follow the inputs of those rows
