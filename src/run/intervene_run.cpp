@@ -148,7 +148,8 @@ std::string in_words(const Json& result) {
   std::string text =
       format("layer %lld, %s, eigenvectors %s, %s: loss %.4f on %s tokens of %s documents\n",
              result.at("layer").get<long long>(), result.at("direction").get<std::string>().c_str(),
-             result.at("eigenvectors").dump().c_str(), result.at("intervention").at("change").get<std::string>().c_str(),
+             result.at("eigenvectors").dump().c_str(),
+             result.at("intervention").at("change").get<std::string>().c_str(),
              result.at("loss").get<double>(), format_number(result.at("tokens").get<double>()).c_str(),
              format_number(result.at("documents").get<double>()).c_str());
   if (!result.at("surrogate").is_null())
