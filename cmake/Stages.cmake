@@ -50,4 +50,5 @@ add_library(bilens::bilens ALIAS bilens_all)
 
 add_executable(bilens_program ${PROJECT_SOURCE_DIR}/src/cli/main.cpp)
 target_link_libraries(bilens_program PRIVATE bilens_cli bilens_options)
-set_target_properties(bilens_program PROPERTIES OUTPUT_NAME bilens)
+# libbilens_cuda.so is found beside it wherever the build is moved.
+set_target_properties(bilens_program PROPERTIES OUTPUT_NAME bilens BUILD_RPATH "$ORIGIN")

@@ -6,12 +6,14 @@
 #include "bilens/core/error.h"
 #include "bilens/core/version.h"
 #include "bilens/tensor/cuda_library.h"
+#include "device_cuda.h"
 
 namespace bilens {
 
 at::Device choose_device(const std::string& name) {
   if (name == "cpu") return at::kCPU;
-  const bool available = build_info().cuda && load_cuda();
+  const std::string missing = build_info().cuda ? load_cuda() : "a bilens that was built without CUDA";
+  const bool available = missing.empty();
   if (name == "auto") return available ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
   int64_t index = 0;
   const bool numbered = name.rfind("cuda:", 0) == 0 && name.size() > 5 && name.size() < 9 &&
@@ -22,8 +24,7 @@ at::Device choose_device(const std::string& name) {
   if (numbered) index = std::stoll(name.substr(5));
   if (!available) {
     throw Error(ExitCode::kUsage,
-                {"--device " + name, "an NVIDIA GPU",
-                 build_info().cuda ? "none on this machine" : "a bilens that was built without CUDA",
+                {"--device " + name, "an NVIDIA GPU", missing,
                  build_info().cuda ? "Use --device cpu, or check the driver with nvidia-smi."
                                    : "Use --device cpu, or build with BILENS_CUDA=ON."});
   }
@@ -42,7 +43,8 @@ void set_threads(int64_t count) {
 std::string describe_device(at::Device device) {
   const int threads = at::get_num_threads();
   if (device.is_cpu()) return "cpu, " + std::to_string(threads) + (threads == 1 ? " thread" : " threads");
-  return device.str();
+  const auto& there = *static_cast<const DeviceCuda*>(cuda_symbol("bilens_device_cuda"));
+  return device.str() + ", " + there.name(device.index());
 }
 
 at::ScalarType parse_dtype(const std::string& name) {
