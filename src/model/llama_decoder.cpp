@@ -200,9 +200,9 @@ at::Tensor LlamaDecoder::attention_block(const DecoderLayer& layer, const at::Te
 
 at::Tensor LlamaDecoder::add_attention(int64_t layer, const at::Tensor& h,
                                        const at::Tensor& document_starts) {
-  const RotaryTable& angles = rotary(h.size(1));
+  const auto positions = token_positions(rotary(h.size(1)), h.size(1), document_starts, h.options());
   return attention_block(layers_.at(static_cast<size_t>(layer)), h, [&](const at::Tensor& qkv) {
-    return causal_attention(qkv, heads_of(config_), angles, document_starts);
+    return causal_attention(qkv, heads_of(config_), positions);
   });
 }
 
@@ -217,10 +217,12 @@ at::Tensor LlamaDecoder::mlp_block(const DecoderLayer& layer, int64_t index, con
 }
 
 at::Tensor LlamaDecoder::final_states(const at::Tensor& tokens, const ForwardOptions& options) {
-  const RotaryTable& angles = rotary(tokens.size(1));
-  const auto attend = [&angles, heads = heads_of(config_), starts = options.document_starts](
-                          const at::Tensor& qkv) { return causal_attention(qkv, heads, angles, starts); };
   auto h = embed(tokens);
+  const int64_t length = tokens.size(1);
+  const auto attend = [heads = heads_of(config_),
+                       positions =
+                           token_positions(rotary(length), length, options.document_starts, h.options())](
+                          const at::Tensor& qkv) { return causal_attention(qkv, heads, positions); };
   if (options.states != nullptr) options.states->clear();
   for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
     if (options.states != nullptr) options.states->push_back(h);

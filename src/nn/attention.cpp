@@ -5,6 +5,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
+#include <functional>
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -42,7 +44,8 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-bool has_kernel(const at::Tensor& x) { return x.device().is_cpu() && x.scalar_type() == at::kFloat; }
+bool has_kernel(at::Device device, at::ScalarType dtype) { return device.is_cpu() && dtype == at::kFloat; }
+bool has_kernel(const at::Tensor& x) { return has_kernel(x.device(), x.scalar_type()); }
 
 /// For every sequence and key-value head, on all threads.
 template <class Body>
@@ -106,10 +109,10 @@ struct CausalAttention : torch::autograd::Function<CausalAttention> {
   }
 };
 
-/// x [batch, heads, tokens, d] turned; cosine and sine [tokens, d/2] or [batch, 1, tokens, d/2].
-at::Tensor turn(const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine) {
+/// x [batch, heads, tokens, d] turned; the angles [tokens, d/2] or [batch, 1, tokens, d/2].
+at::Tensor turn(const at::Tensor& x, const RotaryTable& angles) {
   const auto halves = x.chunk(2, -1);
-  const auto c = cosine.to(x.device(), x.scalar_type()), s = sine.to(x.device(), x.scalar_type());
+  const auto &c = angles.cosine, &s = angles.sine;
   return at::cat({halves[0] * c - halves[1] * s, halves[1] * c + halves[0] * s}, -1);
 }
 
@@ -126,45 +129,67 @@ Split split(const at::Tensor& qkv, const AttentionHeads& h) {
 
 at::Tensor join_heads(const at::Tensor& out) { return out.transpose(1, 2).flatten(2); }
 
+/// Of q, k and v [batch, heads, tokens, head_dim]; as many heads as q has, or fewer, which then serve
+/// several. Of LibTorch's kernels that keep no scores in memory only the one in 16 bits without a mask lets
+/// heads serve several: for the others they are repeated.
+at::Tensor attend(const at::Tensor& q, at::Tensor k, at::Tensor v, const at::Tensor& mask, bool causal) {
+  const int64_t times = q.size(1) / k.size(1);
+  const bool shared = times > 1 && q.is_cuda() && q.scalar_type() == at::kBFloat16 && !mask.defined();
+  if (times > 1 && !shared) {
+    k = k.repeat_interleave(times, 1, q.size(1));
+    v = v.repeat_interleave(times, 1, q.size(1));
+  }
+  return join_heads(at::scaled_dot_product_attention(
+      q, k, v, mask.defined() ? std::optional<at::Tensor>(mask) : std::nullopt, 0.0, causal, std::nullopt,
+      shared));
+}
+
 }  // namespace
 
-at::Tensor causal_attention(const at::Tensor& qkv, const AttentionHeads& h, const RotaryTable& rotary,
-                            const at::Tensor& starts) {
+TokenPositions token_positions(const RotaryTable& rotary, int64_t tokens, const at::Tensor& starts,
+                               const at::TensorOptions& options) {
+  const auto device = options.device();
+  const auto dtype = c10::typeMetaToScalarType(options.dtype());
+  if (has_kernel(device, dtype)) return {rotary, starts, {}};
+  const auto take = [&](const std::function<at::Tensor(const at::Tensor&)>& some) {
+    return RotaryTable{some(rotary.cosine).to(dtype), some(rotary.sine).to(dtype)};
+  };
+  if (!starts.defined()) return {take([&](const auto& table) { return table.narrow(0, 0, tokens); }), {}, {}};
+  const auto begins = starts.to(device), place = at::arange(tokens, begins.options());
+  const auto positions = place - begins;
+  const auto angles = take([&](const auto& table) { return table.index({positions}).unsqueeze(1); });
+  const auto seen =
+      (place.unsqueeze(0) <= place.unsqueeze(1)).logical_and(place >= begins.unsqueeze(-1)).unsqueeze(1);
+  const auto mask = at::zeros(seen.sizes(), options.requires_grad(false))
+                        .masked_fill_(seen.logical_not(), -std::numeric_limits<double>::infinity());
+  return {angles, {}, mask};
+}
+
+at::Tensor causal_attention(const at::Tensor& qkv, const AttentionHeads& h, const TokenPositions& positions) {
+  const auto& [rotary, starts, mask] = positions;
   if (has_kernel(qkv)) {
     return CausalAttention::apply(qkv.contiguous(), h.heads, h.kv_heads, h.head_dim, rotary.cosine,
                                   rotary.sine,
                                   starts.defined() ? std::optional<at::Tensor>(starts) : std::nullopt);
   }
-  const int64_t tokens = qkv.size(1);
-  auto cosine = rotary.cosine.narrow(0, 0, tokens), sine = rotary.sine.narrow(0, 0, tokens);
-  std::optional<at::Tensor> mask;
-  if (starts.defined()) {
-    const auto place = at::arange(tokens, starts.options());
-    const auto positions = place - starts;
-    cosine = rotary.cosine.index({positions}).unsqueeze(1);
-    sine = rotary.sine.index({positions}).unsqueeze(1);
-    // [batch, 1, query, key]
-    mask = ((place.unsqueeze(0) <= place.unsqueeze(1)) & (place >= starts.unsqueeze(-1)))
-               .unsqueeze(1)
-               .to(qkv.device());
-  }
   const auto [q, k, v] = split(qkv, h);
-  return join_heads(at::scaled_dot_product_attention(turn(q, cosine, sine), turn(k, cosine, sine), v, mask,
-                                                     0.0, !mask, std::nullopt, h.heads != h.kv_heads));
+  return attend(turn(q, rotary), turn(k, rotary), v, mask, !mask.defined());
 }
 
 at::Tensor cached_attention(const at::Tensor& qkv, const AttentionHeads& h, const RotaryTable& rotary,
                             LayerCache& cache, int64_t past) {
   const int64_t batch = qkv.size(0), tokens = qkv.size(1), all = past + tokens;
   if (!has_kernel(qkv)) {
-    const auto cosine = rotary.cosine.narrow(0, past, tokens), sine = rotary.sine.narrow(0, past, tokens);
+    const auto of_these = [&](const at::Tensor& table) {
+      return table.narrow(0, past, tokens).to(qkv.scalar_type());
+    };
+    const RotaryTable angles = {of_these(rotary.cosine), of_these(rotary.sine)};
     const auto [q, k, v] = split(qkv, h);
-    cache.keys.narrow(2, past, tokens).copy_(turn(k, cosine, sine));
+    cache.keys.narrow(2, past, tokens).copy_(turn(k, angles));
     cache.values.narrow(2, past, tokens).copy_(v);
-    const auto mask = at::ones({tokens, all}, qkv.options().dtype(at::kBool)).tril(past);
-    return join_heads(at::scaled_dot_product_attention(turn(q, cosine, sine), cache.keys.narrow(2, 0, all),
-                                                       cache.values.narrow(2, 0, all), mask, 0.0, false,
-                                                       std::nullopt, h.heads != h.kv_heads));
+    at::Tensor mask;  // one token sees all before it
+    if (tokens > 1) mask = at::ones({tokens, all}, qkv.options().dtype(at::kBool)).tril(past);
+    return attend(turn(q, angles), cache.keys.narrow(2, 0, all), cache.values.narrow(2, 0, all), mask, false);
   }
   const auto x = qkv.contiguous();
   auto call = cached_call(h, tokens, all, cache.keys.size(2));

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "catch.h"
+#include "gpu.h"
 #include "gradients.h"
 
 namespace bilens {
@@ -55,12 +56,39 @@ TEST_CASE("attention and its gradients are those of the composition in float64")
         return composed(t[0], heads, table, starts);
       };
       const auto fast = [&](const std::vector<at::Tensor>& t) {
-        return causal_attention(t[0], heads, table, starts);
+        return causal_attention(t[0], heads, token_positions(table, tokens, starts, t[0].options()));
       };
       CAPTURE(heads.heads, heads.kv_heads, heads.head_dim, tokens);
       const auto expected = value_and_gradients(slow, {in}, at::kDouble);
       // Exponentials of scores up to some 20, sums of 67.
       CHECK(worst_relative(value_and_gradients(fast, {in}, at::kFloat), expected) < 200 * kEps);
+      // The way without kernels, and its mask: the same sums in float64.
+      CHECK(worst_relative(value_and_gradients(fast, {in}, at::kDouble), expected) < 1e-12);
+    }
+  }
+}
+
+TEST_CASE("attention and its gradients on a GPU are those on the CPU", "[gpu]") {
+  if (!test::have_gpu()) return;
+  for (const auto& heads : std::vector<AttentionHeads>{{4, 4, 16}, {8, 2, 64}}) {
+    const int64_t tokens = 67;
+    const auto table = angles(tokens, heads.head_dim);
+    const auto in = normal({2, tokens, (heads.heads + 2 * heads.kv_heads) * heads.head_dim}, 3);
+    auto starts = at::zeros({2, tokens}, at::kLong);
+    starts[1].narrow(0, 38, tokens - 38).fill_(38);
+    for (const auto& documents : {at::Tensor(), starts}) {
+      const auto attend = [&](const std::vector<at::Tensor>& t) {
+        const auto device = t[0].device();
+        const RotaryTable there = {table.cosine.to(device), table.sine.to(device)};
+        return causal_attention(t[0], heads, token_positions(there, tokens, documents, t[0].options()));
+      };
+      const auto expected = value_and_gradients(attend, {in}, at::kDouble);
+      // Exponentials of scores up to some 20, sums of 67; numbers in bfloat16 have 2^-9.
+      for (const auto& [dtype, bound] : std::vector<std::pair<at::ScalarType, double>>{
+               {at::kDouble, 1e-12}, {at::kFloat, 200 * kEps}, {at::kBFloat16, 5e-2}}) {
+        CAPTURE(heads.heads, documents.defined(), dtype);
+        CHECK(worst_relative(value_and_gradients(attend, {in}, dtype, at::kCUDA), expected) < bound);
+      }
     }
   }
 }
@@ -69,8 +97,10 @@ TEST_CASE("without documents, every token sees all before it") {
   const AttentionHeads heads{2, 1, 4};
   const auto table = angles(9, 4);
   const auto in = normal({1, 9, 16}, 4).to(at::kFloat);
-  const auto none = causal_attention(in, heads, table),
-             one = causal_attention(in, heads, table, at::zeros({1, 9}, at::kLong));
+  const auto attend = [&](const at::Tensor& starts) {
+    return causal_attention(in, heads, token_positions(table, 9, starts, in.options()));
+  };
+  const auto none = attend({}), one = attend(at::zeros({1, 9}, at::kLong));
   CHECK(none.equal(one));
 }
 
@@ -79,7 +109,7 @@ TEST_CASE("tokens one by one with a cache give what all together give") {
   const AttentionHeads heads{4, 2, d};
   const auto table = angles(tokens, d);
   const auto in = normal({2, tokens, 8 * d}, 5).to(at::kFloat);
-  const auto all = causal_attention(in, heads, table);
+  const auto all = causal_attention(in, heads, token_positions(table, tokens, {}, in.options()));
   LayerCache cache{at::zeros({2, 2, tokens, d}), at::zeros({2, 2, tokens, d})};
   for (const auto& [past, count] : std::vector<std::pair<int64_t, int64_t>>{{0, 5}, {5, 1}, {6, 1}, {7, 6}}) {
     const auto part = cached_attention(in.narrow(1, past, count).contiguous(), heads, table, cache, past);

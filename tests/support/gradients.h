@@ -13,17 +13,19 @@ inline at::Tensor normal(at::IntArrayRef shape, uint64_t seed) {
   return at::randn(shape, at::kDouble);
 }
 
-/// f(inputs) in the dtype, followed by its gradients for Σ f ⊙ (fixed weights), all as float64.
+/// f(inputs) in the dtype on the device, followed by its gradients for Σ f ⊙ (fixed weights), all as float64
+/// on the CPU.
 template <class Function>
 std::vector<at::Tensor> value_and_gradients(const Function& f, const std::vector<at::Tensor>& inputs,
-                                            at::ScalarType dtype) {
+                                            at::ScalarType dtype, at::Device device = at::kCPU) {
   std::vector<at::Tensor> leaves;
   for (const auto& input : inputs)
-    leaves.push_back(input.detach().to(dtype, false, true).requires_grad_(true));
+    leaves.push_back(input.detach().to(device, dtype, false, true).requires_grad_(true));
   const at::Tensor y = f(leaves);
-  (y * normal(y.sizes(), 99).to(dtype)).sum().backward();
-  std::vector<at::Tensor> all = {y.detach().to(at::kDouble)};
-  for (const auto& leaf : leaves) all.push_back(leaf.grad().to(at::kDouble));
+  (y * normal(y.sizes(), 99).to(device, dtype)).sum().backward();
+  const auto plain = [](const at::Tensor& t) { return t.detach().to(at::kCPU, at::kDouble); };
+  std::vector<at::Tensor> all = {plain(y)};
+  for (const auto& leaf : leaves) all.push_back(plain(leaf.grad()));
   return all;
 }
 

@@ -15,17 +15,29 @@ struct RotaryTable {
   at::Tensor cosine, sine;
 };
 
+/// Where the tokens of a batch stand: the same in all layers, so made once a forward pass.
+struct TokenPositions {
+  RotaryTable rotary;  // for the kernels of this project by position, elsewhere of each token
+  at::Tensor starts;   // for these kernels
+  at::Tensor mask;     // elsewhere, 0 where a query may look and −∞ where not, [batch, 1, query, key]
+};
+
+/// @param starts int64 [batch, tokens] on the CPU, the place of the first token of each token's document,
+/// or undefined: one document; positions count from there
+/// @param options device and dtype of the queries, keys and values
+TokenPositions token_positions(const RotaryTable& rotary, int64_t tokens, const at::Tensor& starts,
+                               const at::TensorOptions& options);
+
 /// Causal attention with rotary embedding: O = softmax(QKᵀ/√d) V, each query seeing itself and what came
 /// before in its document; the pairs (x_i, x_{i+d/2}) of queries and keys turned by their position's angles
 /// (arXiv 2104.09864, with the halves of Hugging Face's layout). In float32 on the CPU by kernels of this
 /// project, which keep the input and one number a query and head for the gradients; elsewhere by
 /// at::scaled_dot_product_attention.
 /// @param qkv [batch, tokens, (heads + 2 kv_heads) head_dim]: queries, keys, values
-/// @param starts int64 [batch, tokens] on the CPU, the place of the first token of each token's document,
-/// or undefined: one document; positions count from there
+/// @param positions made for these tokens, this device and dtype
 /// @return [batch, tokens, heads * head_dim]
-at::Tensor causal_attention(const at::Tensor& qkv, const AttentionHeads& heads, const RotaryTable& rotary,
-                            const at::Tensor& starts = {});
+at::Tensor causal_attention(const at::Tensor& qkv, const AttentionHeads& heads,
+                            const TokenPositions& positions);
 
 /// Keys (turned to their positions) and values of one layer: [batch, kv_heads, capacity, head_dim] each.
 struct LayerCache {
