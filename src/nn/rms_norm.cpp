@@ -74,7 +74,9 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon)
   if (x.scalar_type() == at::kBFloat16) {
     return rms_norm(x.to(at::kFloat), gain.to(at::kFloat), epsilon).to(at::kBFloat16);
   }
-  if (!x.device().is_cpu() || x.scalar_type() != at::kFloat) {
+  if (x.is_cuda())
+    return std::get<0>(at::_fused_rms_norm(x, gain.sizes(), gain.to(x.scalar_type()), epsilon));
+  if (x.scalar_type() != at::kFloat) {
     return x * (x.square().mean(-1, true) + epsilon).rsqrt() * gain;
   }
   const auto rows = as_rows(x).contiguous(),

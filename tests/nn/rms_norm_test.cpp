@@ -1,6 +1,7 @@
 #include "bilens/nn/rms_norm.h"
 
 #include "catch.h"
+#include "gpu.h"
 #include "gradients.h"
 
 namespace bilens {
@@ -29,6 +30,18 @@ TEST_CASE("the norm and its gradients are those of the composition in float64") 
     // The gain's gradient sums over all rows: the root of their number in roundings, at most 300 here.
     CHECK(worst_relative(value_and_gradients(fused, in, at::kFloat), expected) < 40 * kEps);
     CHECK(worst_relative(value_and_gradients(fused, in, at::kDouble), expected) < 40 * 2.3e-16);
+  }
+}
+
+TEST_CASE("the norm and its gradients on a GPU are those on the CPU", "[gpu]") {
+  if (!test::have_gpu()) return;
+  for (const auto& shape : std::vector<std::vector<int64_t>>{{1, 3}, {2, 5, 64}, {300, 2048}}) {
+    const std::vector<at::Tensor> in = {normal(shape, 1), normal({shape.back()}, 2)};
+    const auto expected = value_and_gradients(composed, in, at::kDouble);
+    CAPTURE(shape);
+    CHECK(worst_relative(value_and_gradients(fused, in, at::kFloat, at::kCUDA), expected) < 40 * kEps);
+    CHECK(worst_relative(value_and_gradients(fused, in, at::kDouble, at::kCUDA), expected) < 40 * 2.3e-16);
+    CHECK(worst_relative(value_and_gradients(fused, in, at::kBFloat16, at::kCUDA), expected) < 4 * 0x1p-8);
   }
 }
 
