@@ -52,7 +52,7 @@ at::ScalarType loss_dtype(const at::Tensor& x) {
 at::Tensor in_parts(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets,
                     at::Tensor& grad_x, at::Tensor& grad_head) {
   auto losses = at::empty({x.size(0)}, x.options().dtype(loss_dtype(x)));
-  const int64_t part = rows_of_part(head.size(0));
+  const int64_t part = rows_of_part(head.size(0), head.device());
   for (int64_t begin = 0; begin < x.size(0); begin += part) {
     const int64_t rows = std::min(part, x.size(0) - begin);
     const auto rows_x = x.narrow(0, begin, rows);
@@ -119,6 +119,12 @@ at::Tensor cross_entropies(const at::Tensor& x, const at::Tensor& head, const at
   const at::NoGradGuard no_grad;
   at::Tensor none, nothing;
   return in_parts(x.contiguous(), head, targets.contiguous(), none, nothing).to(at::kFloat);
+}
+
+int64_t loss_memory(int64_t rows, int64_t vocabulary, at::Device device, bool taught) {
+  // Logits, their logarithms and gradient; the teacher's, and their products.
+  const int64_t tables = taught ? 7 : 3;
+  return tables * 4 * vocabulary * std::min(rows, rows_of_part(vocabulary, device));
 }
 
 }  // namespace bilens

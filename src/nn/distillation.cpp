@@ -47,7 +47,7 @@ struct DistillationSum : torch::autograd::Function<DistillationSum> {
     auto grad_x = at::empty_like(x);
     auto grad_head = for_head ? at::zeros(head.sizes(), head.options().dtype(dtype)) : at::Tensor();
     auto sum = at::zeros({}, x.options().dtype(dtype));
-    const int64_t part = rows_of_part(head.size(0));
+    const int64_t part = rows_of_part(head.size(0), head.device());
     for (int64_t begin = 0; begin < x.size(0); begin += part) {
       const int64_t rows = std::min(part, x.size(0) - begin);
       const auto some = x.narrow(0, begin, rows);

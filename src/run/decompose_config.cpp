@@ -5,10 +5,10 @@
 #include <algorithm>
 
 #include "bilens/analysis/gram.h"
-#include "bilens/core/memory.h"
 #include "bilens/data/image_dataset.h"
 #include "bilens/io/weight_names.h"
 #include "bilens/tensor/device.h"
+#include "bilens/tensor/device_memory.h"
 #include "bilens/tensor/random.h"
 #include "bilens/tensor/shape.h"
 
@@ -223,7 +223,7 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
                   "standard error.",
                   words({"known", "estimate"}))
           .json("memory_limit", &C::memory_limit,
-                any_of("Bytes for the matrices in work; \"auto\": a quarter of what is free.",
+                any_of("Bytes for the matrices in work; \"auto\": a quarter of what is free on the device.",
                        {{{"type", "integer"}, {"minimum", 1 << 20}}, {{"enum", {"auto"}}}}))
           .nested("weights", &C::weights, WeightMap::fields())
           .choice(
@@ -325,7 +325,8 @@ EigenConfig DecomposeRunConfig::eigen(int64_t dimension) const {
   eigen.certify = certify;
   eigen.energy = energy;
   eigen.estimate_rank = effective_rank == "estimate";
-  eigen.memory_limit = memory_limit.is_string() ? available_memory() / 4 : memory_limit.get<int64_t>();
+  eigen.memory_limit =
+      memory_limit.is_string() ? free_memory(choose_device(device)) / 4 : memory_limit.get<int64_t>();
   return eigen;
 }
 

@@ -283,9 +283,10 @@ void add_estimate(Outcome& outcome, const LayerSource& source, const DecomposeRu
   if (corpus)
     memory = std::max(memory, corpus_study_bytes() + text + 4 * corpus->model.config.parameter_count());
   const auto raise = [&](const char* key, int64_t value) {
-    outcome.estimate[key] = std::max(outcome.estimate[key].get<int64_t>(), value);
+    outcome.estimate[key] = std::max(outcome.estimate.value(key, int64_t{0}), value);
   };
   raise("memory_bytes", peak_memory() + kLibraryWorkspace + memory);
+  if (!device.is_cpu()) raise("device_memory_bytes", memory);
   outcome.estimate["disk_bytes"] = outcome.estimate["disk_bytes"].get<int64_t>() + disk;
   outcome.estimate["seconds"] =
       seconds_known ? Json(outcome.estimate["seconds"].get<double>() + seconds) : Json(nullptr);

@@ -1,7 +1,6 @@
 #include <cmath>
 
 #include "bilens/core/files.h"
-#include "bilens/core/memory.h"
 #include "bilens/core/text.h"
 #include "bilens/model/widen.h"
 #include "bilens/run/finetune_config.h"
@@ -92,11 +91,12 @@ class FinetuneJob : public TrainingJob {
     model.intermediate_size = hidden_units();
     const auto held = stored_dtype(source_->weights);
     const int64_t all = model.parameter_count();
-    const int64_t training = FinetuneTask::memory(model, config_.train, config_.data.context, held);
+    const int64_t training = FinetuneTask::memory(model, config_.train, config_.data.context, held, device);
     const int64_t checkpoint = 4 * all + state_size(model, config_.train).moments;
     measure_product_rate(device, config_.train.compute);  // as the run does, which needs its memory
-    return {{"memory_bytes", peak_memory() + teacher + (trains() ? training : 4 * all)},
-            {"disk_bytes", (config_.checkpoint.keep_last + 1) * checkpoint + 2 * 4 * all + steps() * 400}};
+    auto plan = memory_plan(device, teacher + (trains() ? training : 4 * all));
+    plan["disk_bytes"] = (config_.checkpoint.keep_last + 1) * checkpoint + 2 * 4 * all + steps() * 400;
+    return plan;
   }
 
   double seconds(at::Device device) const override {

@@ -2,7 +2,6 @@
 
 #include "bilens/core/files.h"
 #include "bilens/core/log.h"
-#include "bilens/core/memory.h"
 #include "bilens/core/text.h"
 #include "bilens/model/model_directory.h"
 #include "bilens/run/training_job.h"
@@ -69,8 +68,9 @@ class ImageJob : public TrainingJob {
     const int64_t checkpoints =
         config_.checkpoint.keep_last + 1;      // the new one stands before the oldest goes
     measure_product_rate(device, at::kFloat);  // as the run does, which needs its memory
-    return {{"memory_bytes", peak_memory() + memory()},
-            {"disk_bytes", (3 * checkpoints + 1) * config_.model.parameter_count() * 4 + steps() * 500}};
+    auto plan = memory_plan(device, memory());
+    plan["disk_bytes"] = (3 * checkpoints + 1) * config_.model.parameter_count() * 4 + steps() * 500;
+    return plan;
   }
 
   double seconds(at::Device device) const override {

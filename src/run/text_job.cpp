@@ -1,6 +1,5 @@
 #include "bilens/core/files.h"
 #include "bilens/core/log.h"
-#include "bilens/core/memory.h"
 #include "bilens/core/text.h"
 #include "bilens/data/tokenizer_training.h"
 #include "bilens/model/llama_directory.h"
@@ -80,9 +79,10 @@ class TextJob : public TrainingJob {
     const int64_t checkpoints =
         config_.checkpoint.keep_last + 1;                 // the new one stands before the oldest goes
     measure_product_rate(device, config_.train.compute);  // as the run does, which needs its memory
-    return {{"memory_bytes",
-             peak_memory() + TextTask::memory(config_.model, config_.train, config_.data.context)},
-            {"disk_bytes", checkpoints * (weights + moments) + weights + steps() * 400}};
+    auto plan =
+        memory_plan(device, TextTask::memory(config_.model, config_.train, config_.data.context, device));
+    plan["disk_bytes"] = checkpoints * (weights + moments) + weights + steps() * 400;
+    return plan;
   }
 
   double seconds(at::Device device) const override {

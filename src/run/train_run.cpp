@@ -10,6 +10,7 @@
 #include "bilens/run/config_file.h"
 #include "bilens/run/training_job.h"
 #include "bilens/tensor/device.h"
+#include "bilens/tensor/device_memory.h"
 
 namespace bilens {
 
@@ -61,7 +62,7 @@ void check_out(const fs::path& out, bool resume) {
                                  "Continue that run with --resume, or name another folder with --out."});
 }
 
-void check_resources(const Json& estimate, const fs::path& out) {
+void check_resources(const Json& estimate, at::Device device, const fs::path& out) {
   std::vector<Problem> problems;
   const auto need = [&](const char* what, int64_t needed, int64_t free, const char* fix) {
     if (needed > free) {
@@ -71,6 +72,10 @@ void check_resources(const Json& estimate, const fs::path& out) {
   };
   need("memory", estimate.at("memory_bytes").get<int64_t>() - peak_memory(), available_memory(),
        "Use a smaller batch_size or model.");
+  if (!device.is_cpu()) {
+    need("memory of the GPU", estimate.at("device_memory_bytes").get<int64_t>() - device_memory(device).now,
+         free_memory(device), "Use a smaller micro_batch, batch_size or model.");
+  }
   need("disk", estimate.at("disk_bytes").get<int64_t>(), free_disk(out),
        "Free some space, or name another --out.");
   if (!problems.empty()) throw Error(ExitCode::kExhausted, problems);
@@ -93,7 +98,7 @@ Outcome dry_run(const TrainRunOptions& options, const MakeJob& make_job) {
   const auto device = choose_device(job->settings().device);
   set_threads(job->settings().threads);
   outcome.estimate = job->estimate(device);
-  const bool fits = holds([&] { check_resources(outcome.estimate, options.out); });
+  const bool fits = holds([&] { check_resources(outcome.estimate, device, options.out); });
   outcome.estimate["seconds"] = fits ? Json(job->seconds(device)) : Json();
   return outcome;
 }
@@ -124,9 +129,14 @@ Outcome run_job(const TrainRunOptions& options, const MakeJob& make_job) {
                                 {"loss_spikes", summary.loss_spikes},
                                 {unit + "_per_second", summary.units_per_second},
                                 {"peak_memory_bytes", peak_memory()}});
+  auto memory = format_bytes(static_cast<double>(peak_memory()));
+  if (!device.is_cpu()) {
+    const int64_t peak = device_memory(device).peak;
+    outcome.results.at(0)["peak_device_memory_bytes"] = peak;
+    memory += ", on the GPU " + format_bytes(static_cast<double>(peak));
+  }
   if (summary.steps > 0)
-    log_info(format_number(summary.units_per_second) + " " + unit + "/s, peak memory " +
-             format_bytes(static_cast<double>(peak_memory())));
+    log_info(format_number(summary.units_per_second) + " " + unit + "/s, peak memory " + memory);
   if (summary.skipped_steps > 0)
     log_warning(std::to_string(summary.skipped_steps) +
                 " steps were skipped, their gradients were not finite");
@@ -134,6 +144,14 @@ Outcome run_job(const TrainRunOptions& options, const MakeJob& make_job) {
 }
 
 }  // namespace
+
+Json memory_plan(at::Device device, int64_t needed) {
+  if (device.is_cpu()) return {{"memory_bytes", peak_memory() + needed}};
+  constexpr int64_t kCudaLibraries =
+      450'000'000;  // loaded as they are used: seen 330 to 540 MB, LibTorch 2.11
+  return {{"memory_bytes", peak_memory() + kCudaLibraries},
+          {"device_memory_bytes", device_memory(device).now + needed}};
+}
 
 Json train_config_schema() { return {{"oneOf", {image_job_schema(), text_job_schema()}}}; }
 

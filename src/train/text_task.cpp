@@ -8,6 +8,7 @@
 #include "bilens/core/text.h"
 #include "bilens/model/generation.h"
 #include "bilens/model/llama_directory.h"
+#include "bilens/nn/cross_entropy.h"
 #include "bilens/tensor/random.h"
 #include "bilens/train/sharded_gradients.h"
 #include "bilens/train/text_evaluation.h"
@@ -78,8 +79,8 @@ int64_t TextTask::state_memory(const StateSize& state, const TextTrainConfig& co
   return (1 + count_shards(state.weights, config.sequences_at_once())) * state.weights + state.moments;
 }
 
-int64_t TextTask::activation_memory(const LlamaConfig& model, const TextTrainConfig& config,
-                                    int64_t context) {
+int64_t TextTask::activation_memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context,
+                                    at::Device device, bool taught) {
   const int64_t tokens = config.sequences_at_once() * context;
   const auto width = static_cast<int64_t>(c10::elementSize(config.compute));
   const int64_t heads = model.num_attention_heads * model.head_dim;
@@ -88,7 +89,8 @@ int64_t TextTask::activation_memory(const LlamaConfig& model, const TextTrainCon
   const int64_t layer = 5 * model.hidden_size + qkv + heads + 2 * model.intermediate_size;
   const int64_t kept = config.checkpoint_layers ? model.hidden_size * model.num_hidden_layers + layer
                                                 : layer * model.num_hidden_layers;
-  return tokens * width * (kept + 2 * model.intermediate_size + 4 * model.hidden_size);
+  return tokens * width * (kept + 2 * model.intermediate_size + 4 * model.hidden_size) +
+         loss_memory(tokens, model.vocab_size, device, taught);
 }
 
 TextTask::TextTask(LlamaDecoder& model, const TextParts& data, const TextDataConfig& text,

@@ -10,7 +10,7 @@ import unittest
 import numpy
 import safetensors.numpy
 
-from bilens_cli import BILENS, ROOT, TestCase, environment, read_metrics, run
+from bilens_cli import BILENS, DEVICE, ROOT, TestCase, environment, read_metrics, run
 
 EPOCHS, BATCH = 2, 200
 
@@ -31,7 +31,7 @@ class TrainOnMnist5k(TestCase):
         cls.config = {"model": {"d_model": 32, "d_hidden": 32},
                       "data": {"validation_fraction": 0.1, "pixel_mean": 0.13, "pixel_std": 0.31},
                       "train": {"epochs": EPOCHS, "batch_size": BATCH, "learning_rate": 3e-3, "weight_decay": 0.1},
-                      "device": "cpu", "threads": 1}
+                      "device": DEVICE, "threads": 1}
         cls.out = cls.case.folder / "run"
         path = cls.case.write("config.json", json.dumps(cls.config))
         cls.result = cls.case.check(run("train", path, "--out", cls.out, "--json"), 0)
@@ -146,14 +146,17 @@ class DryRun(TestCase):
                                     {"batch_size": 4000, "input_noise": {"std": 0.1}})):
             with self.subTest(name):
                 config = self.write(f"{name}.json", json.dumps(
-                    {"model": model, "train": {**train, "steps": 2}, "device": "cpu", "threads": 2}))
+                    {"model": model, "train": {**train, "steps": 2}, "device": DEVICE, "threads": 2}))
                 code, stdout, _ = self.peak_of("train", config, "--out", self.folder / name, "--dry-run", "--json")
                 self.assertEqual(code, 0, stdout)
                 self.assertFalse((self.folder / name).exists())
                 estimate = json.loads(stdout)["estimate"]
-                code, _, used = self.peak_of("train", config, "--out", self.folder / name)
+                code, stdout, used = self.peak_of("train", config, "--out", self.folder / name, "--json")
                 self.assertEqual(code, 0)
                 self.assertLess(abs(estimate["memory_bytes"] - used) / used, 0.2, f"{estimate['memory_bytes']} {used}")
+                if DEVICE != "cpu":
+                    used, planned = json.loads(stdout)["results"][0]["peak_device_memory_bytes"], estimate["device_memory_bytes"]
+                    self.assertLess(abs(planned - used) / used, 0.2, f"{planned} {used}")
                 disk = sum(p.stat().st_size for p in (self.folder / name).rglob("*") if p.is_file())
                 self.assertGreaterEqual(estimate["disk_bytes"], disk - 20000)  # small files are not counted
                 self.assertGreater(estimate["seconds"], 0)

@@ -7,7 +7,7 @@ import struct
 
 import numpy
 
-from bilens_cli import ROOT, TestCase, read_metrics, run, start, stop, wait_for
+from bilens_cli import DEVICE, ROOT, TestCase, read_metrics, run, start, stop, wait_for
 from texts import stories
 
 class TrainText(TestCase):
@@ -26,7 +26,7 @@ class TrainText(TestCase):
                             "num_attention_heads": 2, "hidden_act": "linear", "max_position_embeddings": 64},
                   "data": {"dataset": "text", "path": str(self.text), "tokenizer": str(self.tokenizer), "context": 32},
                   "train": {"steps": 12, "batch_size": 8, "learning_rate": 1e-2, "validate_every": 6, "seed": 1},
-                  "checkpoint": {"every_steps": 5}, "device": "cpu", "threads": 1}
+                  "checkpoint": {"every_steps": 5}, "device": DEVICE, "threads": 1}
         for section, values in changes.items():
             if isinstance(values, dict):
                 config[section].update(values)
@@ -179,6 +179,8 @@ class TrainText(TestCase):
         estimate = self.document(self.check(self.train(config, "--dry-run", "--json"), 0))["estimate"]
         result = self.document(self.check(self.train(config, "--json"), 0))["results"][0]
         self.assertLess(abs(estimate["memory_bytes"] / result["peak_memory_bytes"] - 1), 0.2)
+        if DEVICE != "cpu":  # here a hundred times smaller than the program
+            self.assertGreater(result["peak_device_memory_bytes"], 0)
         self.assertGreater(estimate["seconds"], 0)
         used = sum(p.stat().st_size for p in (self.folder / "run").rglob("*") if p.is_file())
         self.assertGreater(estimate["disk_bytes"], used - 100_000)  # small files are not counted

@@ -2,6 +2,7 @@
 
 #include "bilens/nn/cross_entropy.h"
 #include "catch.h"
+#include "gpu.h"
 #include "gradients.h"
 
 namespace bilens {
@@ -19,8 +20,8 @@ at::Tensor composed(const at::Tensor& z, const at::Tensor& t, const at::Tensor& 
   return ((w.cross_entropy * data + w.divergence * w.temperature * w.temperature * divergence) * kept).sum();
 }
 
-TEST_CASE("loss and gradients are those of the definition in float64") {
-  // With 40,000 words a part of the logits has 32 rows: three parts, the last one shorter.
+void check_against_definition(at::Device device) {
+  // With 40,000 words a part of the logits has 32 rows on the CPU: three parts, the last one shorter.
   for (const auto& [rows, words] : std::vector<std::pair<int64_t, int64_t>>{{1, 2}, {37, 11}, {70, 40'000}}) {
     for (const DistillationWeights w :
          {DistillationWeights{0.3, 0.7, 1.0}, {0.0, 1.0, 2.5}, {1.0, 0.0, 1.0}}) {
@@ -33,16 +34,22 @@ TEST_CASE("loss and gradients are those of the definition in float64") {
         return composed(t[0].mm(t[1].t()), y.mm(head.t()), targets, w);
       };
       const auto parts = [&](const std::vector<at::Tensor>& t) {
-        const auto dtype = t[0].scalar_type();
-        return distillation_sum(t[0], t[1], y.to(dtype), head.to(dtype), targets, w);
+        const auto as_there = t[0].options().requires_grad(false);
+        return distillation_sum(t[0], t[1], y.to(as_there), head.to(as_there), targets.to(device), w);
       };
       const auto expected = value_and_gradients(whole, in, at::kDouble);
       // As for the cross-entropy: the gradient of x is a sum over all words.
       const double factor = 100 + static_cast<double>(words) / 50;
-      CHECK(worst_relative(value_and_gradients(parts, in, at::kFloat), expected) < factor * kEps);
-      CHECK(worst_relative(value_and_gradients(parts, in, at::kDouble), expected) < factor * 2.3e-16);
+      CHECK(worst_relative(value_and_gradients(parts, in, at::kFloat, device), expected) < factor * kEps);
+      CHECK(worst_relative(value_and_gradients(parts, in, at::kDouble, device), expected) < factor * 2.3e-16);
     }
   }
+}
+
+TEST_CASE("loss and gradients are those of the definition in float64") { check_against_definition(at::kCPU); }
+
+TEST_CASE("loss and gradients on a GPU are those of the definition in float64", "[gpu]") {
+  if (test::have_gpu()) check_against_definition(at::kCUDA);
 }
 
 TEST_CASE("a teacher that says the same costs nothing, and its own loss is the cross-entropy") {

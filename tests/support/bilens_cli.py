@@ -14,6 +14,8 @@ import unittest
 
 BILENS = os.environ.get("BILENS", "build/bilens")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Where the configs of these tests compute; a command whose device is left open takes the GPU where there is one.
+DEVICE = os.environ.get("BILENS_TEST_DEVICE", "cpu")
 TIMEOUT = 600  # seconds; a test that waits longer has found a hang
 
 
@@ -128,7 +130,7 @@ class TestCase(unittest.TestCase):
         config = {"model": {"d_model": 4, "d_hidden": 4},
                   "data": {"dataset": "mnist", "path": str(folder or self.small_data())},
                   "train": {"epochs": 2, "batch_size": 16, "learning_rate": 1e-2, "weight_decay": 0.1, "seed": 1},
-                  "checkpoint": {"every_epochs": 1, "keep_last": 2}, "device": "cpu", "threads": 1}
+                  "checkpoint": {"every_epochs": 1, "keep_last": 2}, "device": DEVICE, "threads": 1}
         for section, values in changes.items():
             if isinstance(values, dict):
                 config[section].update(values)

@@ -16,4 +16,7 @@ at::Tensor cross_entropy_sum(const at::Tensor& x, const at::Tensor& head, const 
 /// The terms of that sum: float32 [n]; 0 where not counted. No gradients.
 at::Tensor cross_entropies(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets);
 
+/// Bytes of a part's logits and of what is made of them. @param taught with a teacher's, as distillation_sum
+int64_t loss_memory(int64_t rows, int64_t vocabulary, at::Device device, bool taught);
+
 }  // namespace bilens

@@ -48,7 +48,7 @@ class TrainingJob {
   /// Reads the data, and decides what of the model follows from it. @throws Error with all contradictions
   virtual void prepare() = 0;
 
-  /// What the run takes, for a dry run: memory_bytes, with what the process holds now, and disk_bytes.
+  /// What the run takes, for a dry run: the memory_plan and disk_bytes.
   virtual Json estimate(at::Device device) const = 0;
   /// How long its steps take. Called where memory is sufficient.
   virtual double seconds(at::Device device) const = 0;
@@ -60,6 +60,10 @@ class TrainingJob {
   /// The test result of a model that is finished.
   virtual Outcome test(at::Device device, const std::filesystem::path& model) = 0;
 };
+
+/// memory_bytes, with what the process holds now, where `needed` more are taken; on a GPU these are apart, as
+/// device_memory_bytes.
+Json memory_plan(at::Device device, int64_t needed);
 
 /// The jobs: both kinds of models from scratch, and a checkpoint made bilinear. @param config as the user
 /// wrote it @throws Error(kUsage)

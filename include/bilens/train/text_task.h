@@ -117,13 +117,16 @@ class TextTask : public TrainingTask {
 
   /// Memory of a run beyond its data: weights, gradients, moments, and what the backward pass needs of
   /// the sequences computed at once.
-  static int64_t memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context) {
-    return state_memory(state_size(model, config), config) + activation_memory(model, config, context);
+  static int64_t memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context,
+                        at::Device device) {
+    return state_memory(state_size(model, config), config) +
+           activation_memory(model, config, context, device, false);
   }
 
  protected:
   static int64_t state_memory(const StateSize& state, const TextTrainConfig& config);
-  static int64_t activation_memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context);
+  static int64_t activation_memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context,
+                                   at::Device device, bool taught);
 
   /// The loss of some sequences, summed over their tokens.
   virtual at::Tensor loss_sum(const at::Tensor& tokens, const at::Tensor& targets,
