@@ -37,39 +37,47 @@ Muon::Muon(const NamedTensors& parameters, const MuonConfig& config) : config_(c
   for (const auto& [name, parameter] : parameters) {
     auto& batches = by_shape[lying(parameter).sizes().vec()];
     const auto room = static_cast<size_t>(std::max<int64_t>(1, kBatchNumbers / parameter.numel()));
-    if (batches.empty() || batches.back().size() == room) batches.emplace_back();
-    batches.back().push_back(
-        {name, parameter, at::zeros_like(parameter, parameter.options().dtype(config.moments))});
+    if (batches.empty() || batches.back().names.size() == room) batches.emplace_back();
+    batches.back().names.push_back(name);
+    batches.back().parameters.push_back(parameter);
   }
-  for (auto& [shape, batches] : by_shape)
-    std::move(batches.begin(), batches.end(), std::back_inserter(batches_));
+  for (auto& [shape, batches] : by_shape) {
+    for (Batch& batch : batches) {
+      const auto count = static_cast<int64_t>(batch.names.size());
+      batch.momentum =
+          at::zeros({count, shape[0], shape[1]}, batch.parameters[0].options().dtype(config.moments));
+      batches_.push_back(std::move(batch));
+    }
+  }
 }
 
-/// Moves the momentum on. A skipped step's gradient may hold anything, so it counts as 0, with weight 0.
-at::Tensor Muon::update(Matrix& matrix, const at::Tensor& skip) const {
-  const auto gradient = matrix.parameter.grad().masked_fill(skip.to(at::kBool), 0.0);
-  auto momentum = matrix.momentum.to(at::kFloat);
+/// Moves the momenta on. A skipped step's gradients may hold anything, so they count as 0, with weight 0.
+at::Tensor Muon::update(Batch& batch, const at::Tensor& skip) const {
+  std::vector<at::Tensor> gradients;
+  for (const auto& parameter : batch.parameters) gradients.push_back(lying(parameter.grad()));
+  auto gradient = at::stack(gradients);
+  gradients.clear();
+  gradient.masked_fill_(skip.to(at::kBool), 0.0);
+  auto momentum = batch.momentum.to(at::kFloat);
   momentum.lerp_(gradient, (1 - config_.momentum) * (1 - skip));
-  if (config_.moments != at::kFloat) matrix.momentum.copy_(momentum);
-  return lying(gradient.lerp(momentum, config_.momentum));
+  if (config_.moments != at::kFloat) batch.momentum.copy_(momentum);
+  return gradient.lerp_(momentum, config_.momentum);
 }
 
 void Muon::step(double learning_rate, const at::Tensor& skip) {
   const at::NoGradGuard no_grad;
-  const auto taken = 1 - skip;
+  const auto taken = (1 - skip).squeeze();
+  const auto kept = 1 - learning_rate * config_.weight_decay * taken;
   for (Batch& batch : batches_) {
-    std::vector<at::Tensor> updates;
-    for (Matrix& matrix : batch) updates.push_back(update(matrix, skip));
-    auto stacked = at::stack(updates);
-    updates.clear();
-    const auto product = stacked.is_cuda() ? at::kBFloat16 : at::kFloat;
-    const auto size = static_cast<double>(stacked.size(2));
-    stacked =
-        orthogonalized(stacked.to(product)).to(at::kFloat) * (learning_rate * 0.2 * std::sqrt(size) * taken);
-    for (size_t i = 0; i < batch.size(); ++i) {
-      at::Tensor& parameter = batch[i].parameter;
-      const auto change = stacked[static_cast<int64_t>(i)];
-      parameter.mul_(1 - learning_rate * config_.weight_decay * taken);
+    auto changes = update(batch, skip);
+    const auto product = changes.is_cuda() ? at::kBFloat16 : at::kFloat;
+    const auto size = static_cast<double>(changes.size(2));
+    changes =
+        orthogonalized(changes.to(product)).to(at::kFloat) * (learning_rate * 0.2 * std::sqrt(size) * taken);
+    if (config_.weight_decay != 0) at::_foreach_mul_(batch.parameters, kept);
+    for (size_t i = 0; i < batch.parameters.size(); ++i) {
+      at::Tensor& parameter = batch.parameters[i];
+      const auto change = changes[static_cast<int64_t>(i)];
       parameter.sub_(is_tall(parameter) ? change.mT() : change);
     }
   }
@@ -78,7 +86,11 @@ void Muon::step(double learning_rate, const at::Tensor& skip) {
 NamedTensors Muon::state() const {
   NamedTensors tensors;
   for (const Batch& batch : batches_) {
-    for (const Matrix& matrix : batch) tensors.emplace_back("momentum." + matrix.name, matrix.momentum);
+    for (size_t i = 0; i < batch.names.size(); ++i) {
+      const auto momentum = batch.momentum[static_cast<int64_t>(i)];
+      tensors.emplace_back("momentum." + batch.names[i],
+                           is_tall(batch.parameters[i]) ? momentum.mT() : momentum);
+    }
   }
   return tensors;
 }

@@ -38,13 +38,14 @@ class Muon {
   NamedTensors state() const;
 
  private:
-  struct Matrix {
-    std::string name;
-    at::Tensor parameter, momentum;
+  /// Matrices of one shape, or its transpose: those that stand are laid.
+  struct Batch {
+    std::vector<std::string> names;
+    std::vector<at::Tensor> parameters;
+    at::Tensor momentum;  // [n, rows, columns], laid
   };
-  using Batch = std::vector<Matrix>;  // of one shape, or its transpose
 
-  at::Tensor update(Matrix& matrix, const at::Tensor& skip) const;
+  at::Tensor update(Batch& batch, const at::Tensor& skip) const;
 
   MuonConfig config_;
   std::vector<Batch> batches_;
