@@ -31,8 +31,7 @@ at::Tensor take_columns(const at::Tensor& vectors, const at::Tensor& chosen) {
 
 }  // namespace
 
-Candidates solve_dense(const InteractionOperator& q, int64_t k) {
-  const auto dtype = q.scales().scalar_type();
+Candidates solve_dense(const InteractionOperator& q, int64_t k, at::ScalarType dtype) {
   const auto [values, vectors] = checked_eigh(q.form(0, q.count(), dtype));
   const auto spectra = values.to(at::kCPU, at::kDouble).nan_to_num(0).contiguous();
   const auto chosen = choose(spectra, k, machine_epsilon(dtype));

@@ -17,8 +17,8 @@ struct Candidates {
 /// @param values [c, q] float64, CPU, contiguous
 at::Tensor choose(const at::Tensor& values, int64_t k, double eps);
 
-/// By the library's eigensolver from the formed matrices.
-Candidates solve_dense(const InteractionOperator& q, int64_t k);
+/// By the library's eigensolver from the matrices, formed in the dtype.
+Candidates solve_dense(const InteractionOperator& q, int64_t k, at::ScalarType dtype);
 
 /// By the reduced problem of directions that few hidden units take part in.
 Candidates solve_low_rank(const InteractionOperator& q, int64_t k);

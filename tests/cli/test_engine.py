@@ -9,7 +9,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 import bilens_cli
-from bilens_cli import TestCase, files_below, run, start, stop
+from bilens_cli import TestCase, files_below, run, start, stop, wait_for
 
 RECORDS = ("layer_0.progress.json", "layer_0.safetensors.part")
 
@@ -59,6 +59,14 @@ class Solvers(Engine):
                     self.assertLess(residuals.max(), tolerance)
                     self.assertTrue((residuals <= layer["residuals"] * (1 + 1e-6) + 1e-15).all(), "a residual is larger than stated")
                     np.testing.assert_allclose(layer["trace"], np.trace(q, axis1=1, axis2=2), rtol=1e-10, atol=1e-10 * norm.max())
+
+    def test_dense_spectra_reach_a_tolerance_that_float32_solvers_miss(self):
+        q = self.write_layer()
+        layer, entry, _ = self.solve('k="all"', "solver=dense", "tolerance=3e-7")
+        self.assertEqual(entry["converged"], 6)
+        x = layer["eigenvectors"].astype(float)
+        residuals = np.linalg.norm(np.einsum("nij,nkj->nki", q, x) - layer["eigenvalues"][:, :, None] * x, axis=2)
+        self.assertLess((residuals / abs(layer["eigenvalues"]).max(1, keepdims=True)).max(), 3e-7)
 
     def test_energy_exact_and_off(self):
         q = self.write_layer()
@@ -132,13 +140,16 @@ class Streaming(Engine):
         whole, _, _ = self.solve(*self.settings)
         seconds = time.monotonic() - begin
         chance, kills, directions = random.Random(3), 0, set()
+        record = self.folder / "out/layer_0.progress.json"
+        done = lambda: record.read_bytes() if record.exists() else None
         for _ in range(6):
             process = start(*self.command(*self.settings, flags=("--resume",)))
-            time.sleep(chance.uniform(0.2, 0.9) * seconds / 2)
+            before = done()
+            wait_for(lambda: process.poll() is not None or done() != before)
+            time.sleep(chance.uniform(0, 0.1) * seconds)
             code, stderr = stop(process, signal.SIGKILL)
             self.assertIn(code, (0, -signal.SIGKILL), stderr)
             kills += code != 0
-            record = self.folder / "out/layer_0.progress.json"
             if record.exists():
                 directions.add(json.loads(record.read_text())["directions"])
         self.assertGreater(kills, 0)
