@@ -71,6 +71,13 @@ class FinetuneJob : public TrainingJob {
                           "2 to the model's " + std::to_string(model.max_position_embeddings) + " positions",
                           std::to_string(config_.data.context), ""});
     }
+    if (stages_.anneal && stages_.anneal->layers.is_array()) {
+      for (const Json& layer : stages_.anneal->layers) {
+        if (layer >= model.num_hidden_layers)
+          problems.push_back(
+              {"stages: layers", "below " + std::to_string(model.num_hidden_layers), layer.dump(), ""});
+      }
+    }
     if (config_.train.loss.cross_entropy + config_.train.loss.divergence + config_.train.loss.states == 0)
       problems.push_back({"train.loss", "a weight above 0", "none", ""});
     if (!problems.empty()) throw Error(ExitCode::kUsage, problems);

@@ -20,29 +20,41 @@ const FieldTable<AnnealConfig>& AnnealConfig::fields() {
           .choice("order", &C::order, "In all layers at once, or in one after the other.",
                   {{"together", AnnealOrder::kTogether},
                    {"first_to_last", AnnealOrder::kFirstToLast},
-                   {"last_to_first", AnnealOrder::kLastToFirst}});
+                   {"last_to_first", AnnealOrder::kLastToFirst}})
+          .json("layers", &C::layers,
+                {{"description",
+                  "The layers in which it falls, \"all\" or their numbers; in the others SiLU "
+                  "gives way at once."},
+                 {"anyOf",
+                  {{{"enum", {"all"}}},
+                   {{"type", "array"}, {"items", {{"type", "integer"}, {"minimum", 0}}}, {"minItems", 1}}}}});
   return table;
+}
+
+bool AnnealConfig::anneals(int64_t layer) const {
+  return layers.is_string() || std::find(layers.begin(), layers.end(), Json(layer)) != layers.end();
 }
 
 std::vector<double> betas_at(const AnnealConfig& config, int64_t step, int64_t total_steps, int64_t layers) {
   const double span = config.fraction * static_cast<double>(total_steps);
   const double all = span > 0 ? std::min(1.0, static_cast<double>(step) / span) : 1.0;
-  const auto count = static_cast<double>(layers);
-  std::vector<double> betas;
-  for (int64_t layer = 0; layer < layers; ++layer) {
-    const int64_t place = config.order == AnnealOrder::kLastToFirst ? layers - 1 - layer : layer;
+  std::vector<int64_t> annealed;
+  for (int64_t layer = 0; layer < layers; ++layer)
+    if (config.anneals(layer)) annealed.push_back(layer);
+  if (config.order == AnnealOrder::kLastToFirst) std::reverse(annealed.begin(), annealed.end());
+  const auto count = static_cast<double>(annealed.size());
+  std::vector<double> betas(static_cast<size_t>(layers), 0.0);
+  for (size_t place = 0; place < annealed.size(); ++place) {
     const double t = config.order == AnnealOrder::kTogether
                          ? all
                          : std::clamp(all * count - static_cast<double>(place), 0.0, 1.0);
-    double beta = 0.0;
-    if (t < 1) {
-      switch (config.shape) {
-        case AnnealShape::kLinear: beta = 1 - t; break;
-        case AnnealShape::kCosine: beta = 0.5 * (1 + std::cos(std::numbers::pi * t)); break;
-        case AnnealShape::kExponential: beta = std::pow(0.01, t); break;
-      }
+    if (t >= 1) continue;
+    double& beta = betas[static_cast<size_t>(annealed[place])];
+    switch (config.shape) {
+      case AnnealShape::kLinear: beta = 1 - t; break;
+      case AnnealShape::kCosine: beta = 0.5 * (1 + std::cos(std::numbers::pi * t)); break;
+      case AnnealShape::kExponential: beta = std::pow(0.01, t); break;
     }
-    betas.push_back(beta);
   }
   return betas;
 }

@@ -6,7 +6,7 @@ import signal
 import numpy
 from safetensors.numpy import load_file
 
-from bilens_cli import ROOT, TestCase, read_metrics, run, safetensors_bytes, start, stop, wait_for
+from bilens_cli import DEVICE, ROOT, TestCase, read_metrics, run, safetensors_bytes, start, stop, wait_for
 from texts import stories
 
 
@@ -62,7 +62,7 @@ class Finetune(TestCase):
             "model": {"type": "llama", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
                       "num_attention_heads": 2, "hidden_act": "silu", "max_position_embeddings": 64, "initializer_range": 0.2},
             "data": {"dataset": "text", "path": str(cls.text), "tokenizer": str(folder / "tokenizer"), "context": 32},
-            "train": {"steps": 150, "batch_size": 16, "learning_rate": 1e-2}, "device": "cpu", "threads": 1}))
+            "train": {"steps": 150, "batch_size": 16, "learning_rate": 1e-2}, "device": DEVICE, "threads": 1}))
         check(run("train", config, "--out", folder / "teacher"), 0)
         cls.teacher = folder / "teacher/model"
 
@@ -70,7 +70,7 @@ class Finetune(TestCase):
         config = {"teacher": str(self.teacher), "data": {"dataset": "text", "path": str(self.text), "context": 32},
                   "stages": [{"kind": "calibrate", "tokens": 4000}, {"kind": "settle"}],
                   "train": {"steps": 20, "batch_size": 8, "learning_rate": 1e-3, "loss": {"divergence": 1.0}},
-                  "checkpoint": {"every_steps": 5}, "device": "cpu", "threads": 1}
+                  "checkpoint": {"every_steps": 5}, "device": DEVICE, "threads": 1}
         for section, values in changes.items():
             if isinstance(values, dict):
                 config[section].update(values)
@@ -214,6 +214,8 @@ class Finetune(TestCase):
         refuse(2, "stages[1]", "at most once", stages=[{"kind": "settle"}, {"kind": "settle"}])
         refuse(2, "calibrate or anneal", stages=[{"kind": "calibrate"}, {"kind": "anneal"}])
         refuse(2, "stages[0].fraction", stages=[{"kind": "anneal", "fraction": 2}])
+        refuse(2, "stages[0].layers", stages=[{"kind": "anneal", "layers": []}])
+        refuse(2, "stages: layers", "below 2", "5", stages=[{"kind": "anneal", "layers": [1, 5]}])
         refuse(2, "stages[0].tokens", stages=[{"kind": "calibrate", "tokens": -1}])
         refuse(2, "calibrate, anneal or settle", "none", stages=[])
         refuse(2, "calibrate, anneal or settle", "widen alone", stages=[{"kind": "widen"}])

@@ -124,6 +124,17 @@ TEST_CASE("layers may take their turns, each with a share of the time for itself
   CHECK(betas_at(config, 15, 30, 3) == std::vector<double>{1, 0.5, 0});
 }
 
+TEST_CASE("layers that are not annealed are swapped at once, and take no turn") {
+  AnnealConfig config;
+  config.fraction = 1.0;
+  config.layers = {0, 2};
+  CHECK(betas_at(config, 0, 30, 3) == std::vector<double>{1, 0, 1});
+  CHECK(betas_at(config, 15, 30, 3) == std::vector<double>{0.5, 0, 0.5});
+  config.order = AnnealOrder::kLastToFirst;
+  CHECK(betas_at(config, 15, 30, 3) == std::vector<double>{1, 0, 0});
+  CHECK(betas_at(config, 24, 32, 3) == std::vector<double>{0.5, 0, 0});
+}
+
 TEST_CASE("folding the half into gate_proj changes nothing at beta 0") {
   for (const bool bias : {false, true}) {
     auto model = new_model(5, bias);

@@ -15,14 +15,17 @@ struct AnnealConfig {
   double fraction = 0.3;
   AnnealShape shape = AnnealShape::kLinear;
   AnnealOrder order = AnnealOrder::kTogether;
+  Json layers = "all";  // or their numbers
 
+  bool anneals(int64_t layer) const;
   static const FieldTable<AnnealConfig>& fields();
 };
 
 /// β of each layer at a step (counted from 0), a pure function of it: with t from 0 to 1 over the first
 /// `fraction` of all steps
 ///   linear 1 − t,  cosine ½(1 + cos πt),  exponential 0.01^t
-/// and 0 from there on. Layer after layer each has an equal share of that time for itself.
+/// and 0 from there on. Layer after layer each has an equal share of that time for itself. In layers that are
+/// not to be annealed β is 0 from the start.
 std::vector<double> betas_at(const AnnealConfig& config, int64_t step, int64_t total_steps, int64_t layers);
 
 /// Which weights move.
