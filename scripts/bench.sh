@@ -2,13 +2,14 @@
 # Measures bilens beside what a user would write in Python, in one run: interleaved, the same threads, the median of
 # five. Prints the ratios and writes them, with the machine, into docs/benchmarks.md.
 #
-# Usage: scripts/bench.sh train|decompose|llama|twins|finetune [--data DIR] [--rounds N]
+# Usage: scripts/bench.sh train|decompose|llama|twins|finetune|gpu [--data DIR] [--rounds N]
 #
 #   train        training speed (width 256; width 512 with noise) and decomposition of the trained classifier
 #   decompose    top eigenpairs of large and small layers, beside torch's eigh and SciPy's ARPACK; how cost grows
 #   llama        training and sampling of Llama-type models, beside transformers
 #   twins        small language models trained with either MLP: losses of three seeds (about a quarter of an hour)
 #   finetune     stories260K made bilinear in several ways, at equal tokens, and the speed beside a loop in transformers (hours, but no run on record is repeated; --help: arms, rates, seeds)
+#   gpu          layers and models of TinyLlama's size on a GPU, beside PyTorch and transformers on it
 #   --data PATH  train: full MNIST (default: data/mnist, else ../shared/data/mnist); twins: a text
 #   --rounds N   measurements of each (default 5)
 
@@ -16,6 +17,6 @@
 source "$(dirname "$0")/common.sh"
 
 usage_if_asked "$@"
-[[ ${1:-} =~ ^(train|decompose|llama|twins|finetune)$ ]] || usage_error "which benchmark? train, decompose, llama, twins or finetune"
+[[ ${1:-} =~ ^(train|decompose|llama|twins|finetune|gpu)$ ]] || usage_error "which benchmark? train, decompose, llama, twins, finetune or gpu"
 scripts/setup.sh --bench
 PATH=$PWD/.venv/bin:$PATH exec .venv/bin/python "scripts/bench_$1.py" "${@:2}"

@@ -20,17 +20,30 @@ def arguments(description):
 
 
 def peer(script, *arguments):
-    command = [sys.executable, ROOT / "scripts/peers" / script, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return output_of([sys.executable, ROOT / "scripts/peers" / script, *arguments])
 
 
 def bilens(options, *arguments):
     """The first result of a command's --json."""
     command = [options.bilens, *arguments, "--json", "--quiet", "--threads", THREADS, "--device", options.device]
-    done = subprocess.run([str(a) for a in command], capture_output=True, text=True)
+    return json.loads(output_of(command))["results"][0]
+
+
+def output_of(command):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))}: {done.stderr}")
-    return json.loads(done.stdout)["results"][0]
+    return done.stdout
+
+
+def steady_rate(run, tokens):
+    """Tokens/s of a training run without its first step, or the first steps that a GPU reports together. @param tokens: of a step"""
+    lines = [json.loads(line) for line in (pathlib.Path(run) / "metrics.jsonl").read_text().splitlines()]
+    # The lines hold running means: with them the seconds since the start.
+    seconds = {line["step"]: line["step"] * tokens / line["tokens_per_second"] for line in lines if "tokens_per_second" in line}
+    first = max(step for step in seconds if seconds[step] < seconds[min(seconds)] + 1e-3)
+    last = max(seconds)
+    return (last - first) * tokens / (seconds[last] - seconds[first])
 
 
 def layer_entry(folder):

@@ -6,7 +6,7 @@ import tempfile
 
 import numpy
 
-from bench_common import ROOT, arguments, bilens, keep, peer, table
+from bench_common import arguments, bilens, keep, peer, steady_rate, table
 
 # dim, layers, heads, key-value heads, hidden, vocabulary, batch, sequence; steps timed
 SHAPES = {"dim 288, 6 layers, vocabulary 4096, 8 × 256": ((288, 6, 6, 6, 768, 4096, 8, 256), 10),
@@ -15,23 +15,21 @@ NEW_TOKENS = 250
 SAMPLINGS = 3  # a round: they take seconds, and differ more than training does
 
 
-def train(options, folder, shape, steps):
-    """Trains on random tokens; `steps` and one before them, whose time does not count."""
+def train(options, folder, shape, steps, **settings):
+    """Tokens/s and peak memory of training on random tokens; `steps` and one before them, whose time does not count.
+    @param settings: of the section "train" """
     dim, layers, heads, kv_heads, hidden, vocabulary, batch, sequence = shape
     tokens = numpy.random.default_rng(0).integers(3, vocabulary, (steps + 2) * batch * (sequence + 1)).astype("<u2")
     (folder / "tokens.bin").write_bytes(tokens.tobytes())
-    settings = {"model": {"type": "llama", "vocab_size": vocabulary, "hidden_size": dim, "intermediate_size": hidden,
-                          "num_hidden_layers": layers, "num_attention_heads": heads, "num_key_value_heads": kv_heads,
-                          "max_position_embeddings": max(sequence, 512), "hidden_act": "linear"},
-                "data": {"dataset": "tokens", "path": str(folder / "tokens.bin"), "context": sequence, "packing": "plain",
-                         "split": "train", "held_out": 0.0},
-                "train": {"steps": steps + 1, "batch_size": batch, "learning_rate": 1e-4}}
-    (folder / "config.json").write_text(json.dumps(settings))
+    config = {"model": {"type": "llama", "vocab_size": vocabulary, "hidden_size": dim, "intermediate_size": hidden,
+                        "num_hidden_layers": layers, "num_attention_heads": heads, "num_key_value_heads": kv_heads,
+                        "max_position_embeddings": max(sequence, 512), "hidden_act": "linear"},
+              "data": {"dataset": "tokens", "path": str(folder / "tokens.bin"), "context": sequence, "packing": "plain",
+                       "split": "train", "held_out": 0.0},
+              "train": {"steps": steps + 1, "batch_size": batch, "learning_rate": 1e-4, **settings}}
+    (folder / "config.json").write_text(json.dumps(config))
     result = bilens(options, "train", folder / "config.json", "--out", folder / "run")
-    lines = [json.loads(line) for line in (folder / "run/metrics.jsonl").read_text().splitlines()]
-    # From the running mean rates: the seconds after the first step.
-    seconds = [line["step"] * batch * sequence / line["tokens_per_second"] for line in lines]
-    return steps * batch * sequence / (seconds[-1] - seconds[0]), result["peak_memory_bytes"]
+    return steady_rate(folder / "run", batch * sequence), result.get("peak_device_memory_bytes", result["peak_memory_bytes"])
 
 
 def sample(options, model):

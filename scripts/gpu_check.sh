@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds bilens with CUDA into build-gpu and runs the tests and the benchmark that need a GPU. For a machine that has
-# a GPU, the CUDA toolkit and a torch; needs no network and touches neither build/ nor .venv.
+# Builds bilens with CUDA into build-gpu and runs the tests that need a GPU, the tests of the program on it, and the
+# benchmarks for it. For a machine that has a GPU, the CUDA toolkit and a Python with torch, transformers, numpy and
+# safetensors; needs no network and touches neither build/ nor .venv.
 #
 # Usage: scripts/gpu_check.sh [--torch PATH] [--jobs N]
 #
@@ -52,10 +53,12 @@ ctest --test-dir build-gpu -L gpu --no-tests=error --output-on-failure | tee $re
 if grep -qE '\*+Skipped|Not Run' $results; then
   die "tests that need a GPU were skipped although there is one."
 fi
+BILENS_TEST_DEVICE=cuda ctest --test-dir build-gpu -L cli --output-on-failure -j 4
+python3 scripts/bench_gpu.py --bilens build-gpu/bilens
 data=${BILENS_TEST_DATA:-../shared/data}/mnist
 [[ -d data/mnist ]] && data=data/mnist
 if [[ -d $data ]]; then
   python3 scripts/bench_train.py --bilens build-gpu/bilens --device cuda --data "$data"
 else
-  say "No MNIST in data/mnist: the benchmark is left out."
+  say "No MNIST in data/mnist: the benchmark of training on it is left out."
 fi

@@ -12,7 +12,7 @@ import unittest
 import numpy
 from safetensors.numpy import load_file
 
-from bilens_cli import ROOT, TestCase, run, test_data
+from bilens_cli import DEVICE, ROOT, TestCase, run, test_data
 from texts import stories
 
 SAME = 1e-5  # of losses of 1 to 6 nats, float32 on both sides, sums in float64
@@ -46,7 +46,7 @@ class Transformers(TestCase):
             "model": {"type": "llama", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4,
                       "num_key_value_heads": 2, "hidden_act": act, "max_position_embeddings": 64, "initializer_range": 0.2},
             "data": {"dataset": "text", "path": str(cls.text), "tokenizer": str(cls.case.folder / "tokenizer"), "context": 32},
-            "train": {"steps": 100, "batch_size": 16, "learning_rate": 1e-2}, "device": "cpu"}))
+            "train": {"steps": 100, "batch_size": 16, "learning_rate": 1e-2}, "device": DEVICE}))
         cls.case.check(run("train", config, "--out", out), 0)
         return out / "model"
 
