@@ -1,11 +1,13 @@
 """What it costs to make stories260K bilinear: ways of conversion at equal tokens, beside the same model trained on as it is.
 Called by scripts/bench.sh finetune."""
+import concurrent.futures
 import hashlib
 import json
 import pathlib
 import shutil
 import statistics
 import sys
+import threading
 import time
 
 import numpy
@@ -34,7 +36,7 @@ SMALL = {"train.batch_size": 4}
 MUON = {"train.optimizer": "muon"}
 REFERENCE = "continue, cross-entropy"
 RECIPE = "recipe: calibrated, half KL, states, Muon, batches of 4"
-WIDEST = "recipe, 4 times the hidden units"
+WIDER, WIDEST = "recipe, 4 times the hidden units", "recipe, 8 times the hidden units"
 PARTS = {**calibrate(), **HALF, **STATES, **MUON, **SMALL}
 ARMS = {
     REFERENCE: {**CONTINUE, **CE},
@@ -57,8 +59,10 @@ ARMS = {
     "recipe in batches of 16": {**PARTS, "train.batch_size": 16},
     "recipe without gate bias": {**PARTS, **calibrate(bias=False)},
     "recipe, twice the hidden units": {**PARTS, **widen(2)},
-    WIDEST: {**PARTS, **widen(4)},
+    WIDER: {**PARTS, **widen(4)},
+    WIDEST: {**PARTS, **widen(8)},
 }
+calibrating, recording = threading.Lock(), threading.Lock()
 
 
 def settings_of(options, teacher, arm, rate, steps):
@@ -79,8 +83,13 @@ def name_of(*parts):
     return "-".join("".join(c if c.isalnum() else " " for part in parts for c in f"{part} ").split())
 
 
+def name_of_teacher(model):
+    return (model.parent if model.name == "model" else model).name
+
+
 def records(options):
-    return [json.loads(line) for line in options.records.read_text().splitlines()] if options.records.exists() else []
+    with recording:
+        return [json.loads(line) for line in options.records.read_text().splitlines()] if options.records.exists() else []
 
 
 def closed_form(options, name, settings, seed):
@@ -91,17 +100,18 @@ def closed_form(options, name, settings, seed):
     drawn = seed if stages[0]["kind"] == "widen" else 0  # the new units
     run = options.out / name / ("closed-" + hashlib.sha256(json.dumps([stages, drawn]).encode()).hexdigest()[:8])
     took = run / "seconds.json"
-    if not took.exists():
-        begin = time.perf_counter()
-        bilens(options, "finetune", ROOT / "configs/finetune-stories260k.json", "--out", run, "--resume", "--seed", seed,
-               *flags_of({**settings, "stages": stages}))
-        took.write_text(json.dumps(time.perf_counter() - begin))
+    with calibrating:  # several runs may ask for the same
+        if not took.exists():
+            begin = time.perf_counter()
+            bilens(options, "finetune", ROOT / "configs/finetune-stories260k.json", "--out", run, "--resume", "--seed", seed,
+                   *flags_of({**settings, "stages": stages}))
+            took.write_text(json.dumps(time.perf_counter() - begin))
     return run / "calibrated", json.loads(took.read_text())
 
 
 def finetune(options, teacher, arm, rate, seed, steps):
     """The account of a run, with what it took and the losses of each test story; a run on record is not repeated."""
-    name = (teacher.parent if teacher.name == "model" else teacher).name
+    name = name_of_teacher(teacher)
     key = {"teacher": name, "arm": arm, "steps": steps, "rate": rate, "seed": seed}
     for account in records(options):
         if {part: account[part] for part in key} == key:
@@ -119,21 +129,36 @@ def finetune(options, teacher, arm, rate, seed, steps):
     account = json.loads((run / "finetune.json").read_text())
     calibration, stories = account.get("calibration", {"tokens": 0, "flops": 0.0}), load_file(run / "test.safetensors")
     account = {**key, **{part: account[part] for part in ("parameters", "untrained", "trained_tokens", "training_flops", "epochs", "validation", "test")},
-               "calibration_tokens": calibration["tokens"], "calibration_flops": calibration["flops"], "seconds": round(seconds),
+               "calibration_tokens": calibration["tokens"], "calibration_flops": calibration["flops"],
+               "device": options.device, "seconds": round(seconds) if options.jobs == 1 else None,
                "story_losses": [round(loss, 2) for loss in stories["losses"].tolist()]}
     if arm == REFERENCE:  # the same stories in all
         account["story_tokens"] = stories["tokens"].tolist()
-    with options.records.open("a") as file:
+    with recording, options.records.open("a") as file:
         file.write(json.dumps(account) + "\n")
     shutil.rmtree(run / "checkpoints")  # 3 MB a run
     print(f"{name}, {arm}, {steps} steps, rate {rate:g}, seed {seed}: validation {account['validation']['loss']:.4f}, {seconds:.0f} s", flush=True)
     return account
 
 
-def best_rate(options, arm):
-    """By the validation loss of one seed; None where no run is on record."""
-    tried = [run for rate in options.rates if (run := finetune(options, options.teacher, arm, rate, options.seeds[0], options.steps))]
-    return min(tried, key=lambda run: run["validation"]["loss"])["rate"] if tried else None
+def finetune_all(options, runs):
+    """Their accounts, None for what is not on record."""
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        return list(pool.map(lambda run: finetune(options, *run), runs))
+
+
+def kept_rates(options, teacher, rates, steps):
+    """The same, but where a run is on record its rate."""
+    seen = {account["arm"]: account["rate"] for account in records(options) if (account["teacher"], account["steps"]) == (name_of_teacher(teacher), steps)}
+    return {arm: seen.get(arm, rate) for arm, rate in rates.items()}
+
+
+def best_rates(options, teacher, arms):
+    """arm -> rate, by the validation loss of one seed; without arms of which no run is on record."""
+    runs = [(teacher, arm, rate, options.seeds[0], options.steps) for arm in arms for rate in options.rates]
+    found = [account for account in finetune_all(options, runs) if account]
+    # The last wins: by falling loss.
+    return {account["arm"]: account["rate"] for account in sorted(found, key=lambda account: -account["validation"]["loss"])}
 
 
 def gap(accounts, references, draws=10000):
@@ -151,20 +176,22 @@ def row(arm, rate, accounts, references):
     value, low, high = gap(accounts, references)
     first = accounts[0]
     untrained = first.get("untrained") or first["validation"]
+    alone = [account["seconds"] for account in accounts if account["device"] == "cpu" and account["seconds"]]
     return (arm, f"{first['parameters']:,}", f"{rate:g}", len(accounts), f"{untrained['loss'] - untrained['teacher_loss']:+.3f}", f"{mean('loss'):.4f}",
             f"{value:+.4f} [{low:+.4f}, {high:+.4f}]", f"{mean('divergence'):.4f}", f"{100 * mean('agreement'):.1f}%",
             f"{(first['trained_tokens'] + first['calibration_tokens']) / 1e6:.2f} M", f"{first['epochs']:.2f}", f"{first['training_flops'] / 1e12:.1f} + {first['calibration_flops'] / 1e12:.1f}",
-            f"{statistics.median(account['seconds'] for account in accounts):.0f} s")
+            f"{statistics.median(alone):.0f} s" if alone else "")
 
 
-FEW = (REFERENCE, "annealed over 30%", "cold swap", RECIPE, WIDEST)
+FEW = (REFERENCE, "annealed over 30%", "cold swap", RECIPE, WIDER, WIDEST)
 HEAD = ("arm", "parameters", "rate", "seeds", "untrained, above the teacher (validation)", "test loss", "above *continue* [95% over stories]",
-        "KL to the teacher", "top-1 agreement", "tokens with calibration", "epochs", "TFLOP of training + calibration", "time")
+        "KL to the teacher", "top-1 agreement", "tokens with calibration", "epochs", "TFLOP of training + calibration", "time on the CPU")
 
 
 def compare(options, teacher, rates, steps, seeds):
     """Rows of arms. @param rates: arm -> rate. @param seeds: arm -> its seeds"""
-    accounts = {arm: [run for seed in seeds(arm) if (run := finetune(options, teacher, arm, rate, seed, steps))] for arm, rate in rates.items()}
+    found = finetune_all(options, [(teacher, arm, rate, seed, steps) for arm, rate in rates.items() for seed in seeds(arm)])
+    accounts = {arm: [account for account in found if account and account["arm"] == arm] for arm in rates}
     seen = accounts[REFERENCE][0]["test"]
     return (f"The teacher itself has test loss {seen['teacher_loss']:.4f} on {seen['tokens']:,} tokens.\n\n" +
             table(HEAD, [row(arm, rates[arm], found, accounts[REFERENCE]) for arm, found in accounts.items() if found]))
@@ -173,6 +200,8 @@ def compare(options, teacher, rates, steps, seeds):
 def second_teacher(options):
     """A SwiGLU model of the same size, trained here from scratch on eight epochs of the same text, with a tokenizer of its own."""
     model, tokenizer = options.out / "swiglu-2500", options.out / "tokenizer-512"
+    if options.recorded:
+        return model
     if not tokenizer.exists():
         bilens(options, "tokenizer", "train", "--data", f"text:{options.data}", "--vocabulary", 512, "--out", tokenizer)
     if not (model / "model").exists():
@@ -207,19 +236,21 @@ def main():
     parser.add_argument("--long", type=int, default=977, help="steps of the longer comparison: 8 M tokens")
     parser.add_argument("--rates", type=float, nargs="+", default=[5e-4, 1e-3, 2e-3], help="peak rates; each arm has its best on validation")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5], help="the recipe and continue have all, others the first three")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time; beside others they are not timed")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS), help="these alone, beside continue")
     options = parser.parse_args()
     for path, what in ((options.data, "text"), (options.teacher, "model")):
         if not path.exists():
             sys.exit(f"{path}: no {what} there. Name one with --{'data' if what == 'text' else 'teacher'}.")
-    best = lambda arms: {arm: rate for arm in arms if (rate := best_rate(options, arm))}
-    rates, few = best(dict.fromkeys([REFERENCE, *options.arms])), best(FEW)
+    rates = best_rates(options, options.teacher, dict.fromkeys([REFERENCE, *options.arms]))
+    few = {arm: rates[arm] for arm in FEW if arm in rates}
+    second = second_teacher(options)
     text = (f"### {options.steps} × {TOKENS_A_STEP:,} tokens\n\nRates {', '.join(f'{rate:g}' for rate in options.rates)}. " +
             compare(options, options.teacher, rates, options.steps, lambda arm: options.seeds if arm in (REFERENCE, RECIPE) else options.seeds[:3]) +
-            f"\n### {options.long} × {TOKENS_A_STEP:,} tokens, the same rates\n\n" +
-            compare(options, options.teacher, few, options.long, lambda arm: options.seeds[:1]) +
-            "\n### Another teacher, trained from scratch on the same text, the same rates\n\n" +
-            compare(options, second_teacher(options), few, options.steps, lambda arm: options.seeds[:1]))
+            f"\n### {options.long} × {TOKENS_A_STEP:,} tokens, one rate each\n\n" +
+            compare(options, options.teacher, kept_rates(options, options.teacher, few, options.long), options.long, lambda arm: options.seeds[:1]) +
+            "\n### Another teacher, trained from scratch on the same text, one rate each\n\n" +
+            compare(options, second, kept_rates(options, second, few, options.steps), options.steps, lambda arm: options.seeds[:1]))
     keep("finetune", options, text + "\n### Speed\n\n" + throughput(options), "speed: medians of interleaved runs")
 
 

@@ -456,6 +456,7 @@ class Corpus(Tokens):
         self.assertIn("--data text:stories.txt.gz", self.message(*self.flags))
         self.assertFalse(self.out.exists())  # before anything is solved
         self.assertIn("no model that reads text", self.check(run("decompose", self.model, "--minus", self.model, "--out", self.folder / "m", *self.flags), 2).stderr)
+        self.assertIn("corpus.loss_tokens", self.message(*self.flags, "--data", f"tokens:{self.text}", "--set", "corpus.loss_tokens=1"))
         self.assertIn("nowhere.bin", self.message(*self.flags, "--data", "tokens:nowhere.bin", expect=3))
         self.text.write_bytes(np.full(100, 60000, "<u2").tobytes())
         self.assertIn("60000", self.message(*self.flags, "--data", f"tokens:{self.text}", expect=3))

@@ -84,6 +84,13 @@ class TrainText(TestCase):
         self.check(self.train(out / "config.json", out="again"), 0)
         self.assertEqual((self.folder / "again/model/model.safetensors").read_bytes(), before)
 
+    def test_a_model_is_studied_on_text_that_it_was_not_trained_on(self):
+        """Also where its run looked at nothing but the training part."""
+        self.check(self.train(self.config(data={"split": "train"})), 0)
+        self.check(run("decompose", self.folder / "run/model", "--out", self.folder / "out", "--set", 'analyses=["corpus"]', "--set", "k=4"), 0)
+        data = json.loads((self.folder / "out/corpus.json").read_text())["data"]
+        self.assertEqual((data["split"], data["path"]), ("validation", str(self.text)))
+
     def test_killed_and_stopped_runs_end_in_the_same_weights(self):
         config = self.config(train={"steps": 400}, checkpoint={"every_steps": 20})
         self.check(self.train(config, out="whole"), 0)
