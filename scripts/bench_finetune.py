@@ -156,9 +156,10 @@ def kept_rates(options, teacher, rates, steps):
 def best_rates(options, teacher, arms):
     """arm -> rate, by the validation loss of one seed; without arms of which no run is on record."""
     runs = [(teacher, arm, rate, options.seeds[0], options.steps) for arm in arms for rate in options.rates]
-    found = [account for account in finetune_all(options, runs) if account]
-    # The last wins: by falling loss.
-    return {account["arm"]: account["rate"] for account in sorted(found, key=lambda account: -account["validation"]["loss"])}
+    tried = {arm: [] for arm in arms}
+    for account in filter(None, finetune_all(options, runs)):
+        tried[account["arm"]].append(account)
+    return {arm: min(accounts, key=lambda account: account["validation"]["loss"])["rate"] for arm, accounts in tried.items() if accounts}
 
 
 def gap(accounts, references, draws=10000):
