@@ -39,11 +39,10 @@ def output_of(command):
 def steady_rate(run, tokens):
     """Tokens/s of a training run without its first step, or the first steps that a GPU reports together. @param tokens: of a step"""
     lines = [json.loads(line) for line in (pathlib.Path(run) / "metrics.jsonl").read_text().splitlines()]
-    # The lines hold running means: with them the seconds since the start.
-    seconds = {line["step"]: line["step"] * tokens / line["tokens_per_second"] for line in lines if "tokens_per_second" in line}
-    first = max(step for step in seconds if seconds[step] < seconds[min(seconds)] + 1e-3)
-    last = max(seconds)
-    return (last - first) * tokens / (seconds[last] - seconds[first])
+    # Lines hold running means, those that are written together the same: the last of them tells the seconds since the start.
+    last_of = {line["tokens_per_second"]: line["step"] for line in lines if "tokens_per_second" in line}
+    (first, begin), *_, (last, end) = [(step, step * tokens / rate) for rate, step in last_of.items()]
+    return (last - first) * tokens / (end - begin)
 
 
 def layer_entry(folder):

@@ -14,6 +14,9 @@ at::Device choose_device(const std::string& name) {
   if (name == "cpu") return at::kCPU;
   const std::string missing = build_info().cuda ? load_cuda() : "a bilens that was built without CUDA";
   const bool available = missing.empty();
+  // Off by default, but containers switch TF32 on by an environment variable: products are what their dtype
+  // says.
+  if (available) at::globalContext().setAllowTF32CuBLAS(false);
   if (name == "auto") return available ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
   int64_t index = 0;
   const bool numbered = name.rfind("cuda:", 0) == 0 && name.size() > 5 && name.size() < 9 &&

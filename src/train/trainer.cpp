@@ -97,7 +97,7 @@ void Trainer::write_step(int64_t step, const double* measured, double norm, Prog
   line["grad_norm"] = norm;
   line["lr"] = learning_rate_at(schedule_, step - 1);
   progress.advance(task_.units_after(step) - task_.units_after(step - 1), note);
-  const double rate = units_per_second(step);
+  const double rate = units_per_second(step_);  // of all steps that were waited for, on a GPU more than this
   line[task_.unit() + "_per_second"] = rate;
   line["mfu"] = rate * task_.flops_per_unit() / product_rate_;
   record(line);
