@@ -116,8 +116,9 @@ class ImageJob : public TrainingJob {
     const int64_t state = 4 * m.parameter_count() * 4;
     const int64_t batch = config_.train.batch_size;
     const int64_t inputs = batch * m.d_input * (1 + 4 + (config_.train.input_noise.std > 0 ? 4 : 0));
+    // Of each layer gate, up and their product, output and sum with the input.
     const int64_t activations =
-        batch * 4 * (m.d_model + m.n_layers * (4 * m.d_hidden + 2 * m.d_model) + 4 * m.d_output);
+        batch * 4 * (m.d_model + m.n_layers * (3 * m.d_hidden + 2 * m.d_model) + 4 * m.d_output);
     return state + inputs + activations;
   }
 

@@ -138,7 +138,7 @@ class DryRun(TestCase):
             return process.returncode, stdout.read(), usage.ru_maxrss * 1024
 
     @unittest.skipIf("BILENS_SANITIZED" in os.environ, "the address sanitizer keeps freed memory")
-    def test_the_estimate_is_near_what_is_used(self):
+    def test_the_estimate_is_within_a_fifth_of_what_is_used(self):
         """Small, wide and with large batches: each where another part of the memory dominates."""
         for name, model, train in (("small", {"d_model": 32, "d_hidden": 32}, {"batch_size": 64}),
                                    ("wide", {"d_model": 3000, "d_hidden": 3000}, {"batch_size": 64}),
@@ -153,9 +153,7 @@ class DryRun(TestCase):
                 estimate = json.loads(stdout)["estimate"]
                 code, stdout, used = self.peak_of("train", config, "--out", self.folder / name, "--json")
                 self.assertEqual(code, 0)
-                # What both threads hold at most is counted, and need not coincide: of one config runs used 593 to 665 MB.
-                excess = estimate["memory_bytes"] / used - 1
-                self.assertTrue(-0.2 < excess < 0.3, f"{estimate['memory_bytes']} {used}")
+                self.assertLess(abs(estimate["memory_bytes"] - used) / used, 0.2, f"{estimate['memory_bytes']} {used}")
                 if DEVICE != "cpu":
                     used, planned = json.loads(stdout)["results"][0]["peak_device_memory_bytes"], estimate["device_memory_bytes"]
                     self.assertLess(abs(planned - used) / used, 0.2, f"{planned} {used}")
