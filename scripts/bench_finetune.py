@@ -147,12 +147,6 @@ def finetune_all(options, runs):
         return list(pool.map(lambda run: finetune(options, *run), runs))
 
 
-def kept_rates(options, teacher, rates, steps):
-    """The same, but where a run is on record its rate."""
-    seen = {account["arm"]: account["rate"] for account in records(options) if (account["teacher"], account["steps"]) == (name_of_teacher(teacher), steps)}
-    return {arm: seen.get(arm, rate) for arm, rate in rates.items()}
-
-
 def best_rates(options, teacher, arms):
     """arm -> rate, by the validation loss of one seed; without arms of which no run is on record."""
     runs = [(teacher, arm, rate, options.seeds[0], options.steps) for arm in arms for rate in options.rates]
@@ -160,6 +154,12 @@ def best_rates(options, teacher, arms):
     for account in filter(None, finetune_all(options, runs)):
         tried[account["arm"]].append(account)
     return {arm: min(accounts, key=lambda account: account["validation"]["loss"])["rate"] for arm, accounts in tried.items() if accounts}
+
+
+def kept_rates(options, teacher, rates, steps):
+    """These rates, but of a run of as many steps that is on record its own."""
+    seen = {account["arm"]: account["rate"] for account in records(options) if (account["teacher"], account["steps"]) == (name_of_teacher(teacher), steps)}
+    return {arm: seen.get(arm, rate) for arm, rate in rates.items()}
 
 
 def gap(accounts, references, draws=10000):

@@ -12,6 +12,7 @@ import torch
 
 from bench_common import ROOT, arguments, bilens, keep, peer, steady_rate, table
 from bench_decompose import LARGE, measure_bilens
+from bench_finetune import flags_of
 from bench_llama import train
 
 # dim, layers, heads, key-value heads, hidden, vocabulary, batch, sequence; steps timed
@@ -56,21 +57,17 @@ def compared(name, ours, theirs):
 def finetune_steps(options, model, folder, run, *settings):
     """(tokens/s after the first steps, bytes of the GPU)"""
     at_once, context, steps = FINETUNE
-    result = bilens(options, "finetune", ROOT / "configs/finetune-tinyllama.json", "--out", folder / run, *flags(
+    result = bilens(options, "finetune", ROOT / "configs/finetune-tinyllama.json", "--out", folder / run, *flags_of(
         {"teacher": str(model), "data": {"dataset": "tokens", "path": str(folder / "tokens.bin"), "context": context, "packing": "plain", "held_out": 2e-3},
          "train.steps": steps, "train.batch_size": at_once, "train.micro_batch": at_once, "train.warmup_steps": 1, "train.validate_every": 0,
          "train.sample.prompt": "", "checkpoint.every_steps": 0}), *settings)
     return steady_rate(folder / run, at_once * context), result["peak_device_memory_bytes"]
 
 
-def flags(settings):
-    return [part for key, value in settings.items() for part in ("--set", f"{key}={json.dumps(value)}")]
-
-
 def tinyllama(options):
     """Steps of the shipped config."""
     at_once, context, steps = FINETUNE
-    swap = flags({"stages": [{"kind": "settle"}], "train.loss": {"cross_entropy": 0.5, "divergence": 0.5, "states": 0.0}, "train.moments": "float32"})
+    swap = flags_of({"stages": [{"kind": "settle"}], "train.loss": {"cross_entropy": 0.5, "divergence": 0.5, "states": 0.0}, "train.moments": "float32"})
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         model = options.model or folder / "tinyllama"
