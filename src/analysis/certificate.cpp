@@ -8,28 +8,27 @@
 #include <limits>
 
 #include "add_transpose.h"
+#include "bilens/analysis/factor_error.h"
 
 namespace bilens {
 
 namespace {
 
-constexpr double kUnit = 0.5 * std::numeric_limits<double>::epsilon();  // unit roundoff u
-
-/// γ_n = nu/(1 − nu), Higham's bound of n roundings, doubled so that the bound's own rounding is covered too.
-double gamma(double n) { return 2 * n * kUnit / (1 - n * kUnit); }
-
-/// Whether A − cI is positive definite in spite of rounding, A [d, d] symmetric with a positive diagonal;
+/// Whether A − cI is positive semidefinite in spite of rounding, A [d, d] symmetric with a positive diagonal;
 /// `error` bounds ‖A − the exact matrix‖. A is used up; `factor` [d, d] takes the decomposition.
 bool proves_positive(at::Tensor& a, double error, at::Tensor& factor) {
-  const auto d = static_cast<double>(a.size(0));
+  const double g = higham_gamma(static_cast<double>(a.size(0) + 1));
   const auto diagonal = a.diagonal();
-  const double trace = diagonal.abs().sum().item<double>(), g = gamma(d + 1);
-  diagonal.sub_(g * trace / (1 - g) + error);
+  const double trace = diagonal.abs().sum().item<double>();
+  // By substitution, L costs γ·trace at most; what is measured of it instead counts sizes twice.
+  const double margin = (a.is_cuda() ? 4 : 1) * g * trace / (1 - g);
+  diagonal.sub_(margin + error);
   auto info = at::empty({}, a.options().dtype(at::kInt));
   // Columns are what the library stores: of a symmetric matrix they are the rows.
   auto columns = factor.t();
   at::linalg_cholesky_ex_out(columns, info, a.t(), /*upper=*/true, /*check_errors=*/false);
-  return info.item<int>() == 0 && factor.diagonal().isfinite().all().item<bool>();
+  if (info.item<int>() != 0) return false;
+  return a.is_cuda() ? factor_error(a, factor) <= margin : factor.diagonal().isfinite().all().item<bool>();
 }
 
 }  // namespace
@@ -78,7 +77,7 @@ at::Tensor Certifier::forming_errors(const at::Tensor& sizes) const {
     y = image + image.amax(1, true) * 1e-3 + std::numeric_limits<double>::min();
   }
   const auto terms = static_cast<double>(terms_);
-  return (bound * (gamma(terms) * (1 + gamma(2.0 * terms)))).cpu();
+  return (bound * (higham_gamma(terms) * (1 + higham_gamma(2.0 * terms)))).cpu();
 }
 
 double Certifier::bound(int64_t index, const at::Tensor& eigenvalues, const at::Tensor& eigenvectors,
@@ -90,16 +89,21 @@ double Certifier::bound(int64_t index, const at::Tensor& eigenvalues, const at::
   const auto weight = lambda.abs();
   // The rank-k term is what it is: any X and Θ ≥ 0 serve, but its product is rounded: γ_(k+2)·‖|X|Θ|X|ᵀ‖, of
   // which Θ's sum times the largest ‖x‖² is a bound.
-  const double rounding = forming_errors_[index].item<double>() + gamma(k + 4) * weight.sum().item<double>() *
+  const double rounding = forming_errors_[index].item<double>() + higham_gamma(k + 4) *
+                                                                      weight.sum().item<double>() *
                                                                       x.square().sum(1).amax().item<double>();
   const double last = weight[-1].item<double>();
   const auto proves = [&](Side& side, double sign, double tau) {  // τI ∓ Q + X±|Θ|X±ᵀ ≻ 0
     const auto rows = x * (lambda * sign).gt(0).unsqueeze(1);
     at::addmm_out(side.shifted, q_, rows.t() * weight, rows, -sign);
     side.shifted.diagonal().add_(tau);
-    return proves_positive(side.shifted, rounding + 4 * kUnit * tau, side.factor);
+    return proves_positive(side.shifted, rounding + higham_gamma(2) * tau, side.factor);
   };
-  const double slack = std::max({4 * rounding, 1e-9 * weight[0].item<double>(), 1e-280});
+  // More than proofs lose: |tr Q| is at most Σ|λ| of the listed and d|λ_k| where nothing is missing.
+  const auto d = static_cast<double>(q_.size(0));
+  const double trace = 2 * (d * last + weight.sum().item<double>());
+  const double slack =
+      std::max({4 * rounding + 5 * higham_gamma(d + 1) * trace, 1e-9 * weight[0].item<double>(), 1e-280});
   for (const double tau : {0.5 * (last + std::min(next, last)), last + slack}) {
     bool proved[2] = {false, false};
     at::parallel_for(0, 2, 1, [&](int64_t begin, int64_t end) {

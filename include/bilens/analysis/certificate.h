@@ -9,7 +9,8 @@ namespace bilens {
 /// at most k₊ eigenvalues of Q reach τ; the same for −Q. A Cholesky decomposition of that matrix less cI that
 /// runs through in floating point is a proof when c covers all rounding (Rump, BIT 46, 2006):
 /// γ_(d+1)·trace/(1 − γ_(d+1)) for the decomposition, and the a-priori bounds of every product that went into
-/// the matrix, γ_n·‖|factors|‖. Everything is float64, from the weights as stored.
+/// the matrix, γ_n·‖|factors|‖. That bound is of substitution; a GPU's library may multiply by inverses of
+/// blocks, so there ‖A − LLᵀ‖ is measured. Everything is float64, from the weights as stored.
 class Certifier {
  public:
   /// @param exact   operators over the input, weights as stored; 24hd + 40d² bytes are held beside
