@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "bilens/core/files.h"
@@ -101,7 +102,7 @@ class FinetuneJob : public TrainingJob {
     const int64_t training = FinetuneTask::memory(model, config_.train, config_.data.context, held, device);
     const int64_t checkpoint = 4 * all + state_size(model, config_.train).moments;
     measure_product_rate(device, config_.train.compute);  // as the run does, which needs its memory
-    auto plan = memory_plan(device, teacher + (trains() ? training : 4 * all));
+    auto plan = memory_plan(device, teacher + std::max(calibrating(model), trains() ? training : 4 * all));
     plan["disk_bytes"] = (config_.checkpoint.keep_last + 1) * checkpoint + 2 * 4 * all + steps() * 400;
     return plan;
   }
@@ -196,6 +197,16 @@ class FinetuneJob : public TrainingJob {
   int64_t hidden_units() const {
     const auto units = static_cast<double>(source_->config.intermediate_size);
     return std::llround(units * (stages_.widen ? stages_.widen->factor : 1.0));
+  }
+
+  /// Bytes of the closed-form stage beside the teacher of the training: its own teacher where that is
+  /// another, what becomes of it, and the sums.
+  int64_t calibrating(const LlamaConfig& model) const {
+    if (!stages_.calibrate) return 0;
+    const bool another = config_.teacher_dtype || stages_.widen;
+    const auto width = static_cast<int64_t>(c10::elementSize(stored_dtype(source_->weights)));
+    return model.parameter_count() * ((another ? width : 0) + 4) +
+           calibration_memory(model, *stages_.calibrate);
   }
 
   LlamaDecoder widened(const LlamaDecoder& model) const {

@@ -265,6 +265,11 @@ const FieldTable<CalibrationConfig>& CalibrationConfig::fields() {
   return table;
 }
 
+int64_t calibration_memory(const LlamaConfig& model, const CalibrationConfig& config) {
+  const int64_t units = model.intermediate_size;
+  return 8 * config.tokens * model.hidden_size + 32 * units * units + 100 * kTokensAtOnce * units;
+}
+
 Calibration calibrate(const LlamaDecoder& teacher, const TokenStream& stream, int64_t context,
                       Packing packing, const CalibrationConfig& config) {
   const at::NoGradGuard no_grad;

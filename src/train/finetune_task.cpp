@@ -95,7 +95,7 @@ int64_t FinetuneTask::memory(const LlamaConfig& model, const FinetuneTrainConfig
                              at::ScalarType held, at::Device device) {
   const StateSize moving = state_size(model, config);
   const int64_t still = model.parameter_count() - moving.weights / 4;
-  return state_memory(moving, config) + still * static_cast<int64_t>(c10::elementSize(held)) +
+  return state_memory(moving, config, device) + still * static_cast<int64_t>(c10::elementSize(held)) +
          activation_memory(model, config, context, device, true);
 }
 

@@ -16,13 +16,13 @@ constexpr int64_t kLargestCopies = int64_t{512} << 20;
 }  // namespace
 
 int64_t count_shards(const NamedTensors& parameters, int64_t rows) {
-  if (!parameters.front().second.device().is_cpu()) return 1;
   int64_t bytes = 0;
   for (const auto& [name, parameter] : parameters) bytes += static_cast<int64_t>(parameter.nbytes());
-  return count_shards(bytes, rows);
+  return count_shards(parameters.front().second.device(), bytes, rows);
 }
 
-int64_t count_shards(int64_t bytes, int64_t rows) {
+int64_t count_shards(at::Device device, int64_t bytes, int64_t rows) {
+  if (!device.is_cpu()) return 1;
   const int64_t shards = std::min<int64_t>(at::get_num_threads(), rows);
   return bytes * shards <= kLargestCopies ? std::max<int64_t>(1, shards) : 1;
 }

@@ -74,9 +74,10 @@ StateSize state_size(const LlamaConfig& model, const TextTrainConfig& config) {
   return state_size(model, config, [](const std::string&) { return true; });
 }
 
-int64_t TextTask::state_memory(const StateSize& state, const TextTrainConfig& config) {
+int64_t TextTask::state_memory(const StateSize& state, const TextTrainConfig& config, at::Device device) {
   // Weights, the gradients of each thread's part of the batch, moments.
-  return (1 + count_shards(state.weights, config.sequences_at_once())) * state.weights + state.moments;
+  const int64_t gradients = count_shards(device, state.weights, config.sequences_at_once());
+  return (1 + gradients) * state.weights + state.moments;
 }
 
 int64_t TextTask::activation_memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context,

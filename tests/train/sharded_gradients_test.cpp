@@ -55,6 +55,7 @@ TEST_CASE("as many parts as threads, no more than rows, and one where copies wou
   // 300 MB, never touched.
   const auto large = at::empty({300 << 18}, at::kFloat);
   CHECK(count_shards({{"a", large}}, 1000) == 1);
+  CHECK(count_shards(at::Device("cuda"), 4, 1000) == 1);  // one thread feeds it
 }
 
 }  // namespace

@@ -50,14 +50,17 @@ struct Calibration {
 ///      as long as the error on held-back documents falls.
 /// Tokens count by 1 / mean square of the teacher's stream, as the norm behind it sees them. Products are
 /// float32, the sums that the fits of 1 and 2 solve are float64.
-/// Beside both models, holds two residual streams (8 bytes × tokens × hidden_size), 16 bytes ×
-/// intermediate_size² of sums and about as much in the eigensolver, and some 100 bytes × 2048 ×
-/// intermediate_size: 1.6, 1.0 and 1.2 GB for TinyLlama-1.1B and 100,000 tokens.
+/// Holds calibration_memory() beside both models.
 /// @param stream read from its start, in windows of `context` tokens
 /// @param packing what attention sees of a window
 /// @throws Error(kUsage) for a teacher that is bilinear; Error(kBadInput) for fewer than two windows and for
 /// activations that are not finite; Stopped
 Calibration calibrate(const LlamaDecoder& teacher, const TokenStream& stream, int64_t context,
                       Packing packing, const CalibrationConfig& config);
+
+/// Bytes: two residual streams (8 × tokens × hidden_size), sums (16 × intermediate_size²) and about as much
+/// in the eigensolver, and some 100 × 2048 × intermediate_size; 1.6, 1.0 and 1.2 GB for TinyLlama-1.1B and
+/// 100,000 tokens.
+int64_t calibration_memory(const LlamaConfig& model, const CalibrationConfig& config);
 
 }  // namespace bilens

@@ -12,8 +12,8 @@ namespace bilens {
 /// backward: products of a small model are too small to be shared. 1 on a GPU, for one thread, and where the
 /// gradients of all parts would take more than 512 MB.
 int64_t count_shards(const NamedTensors& parameters, int64_t rows);
-/// The same on the CPU, of gradients of that many bytes.
-int64_t count_shards(int64_t bytes, int64_t rows);
+/// The same of gradients of that many bytes.
+int64_t count_shards(at::Device device, int64_t bytes, int64_t rows);
 
 /// Adds the gradients of Σ loss(begin, end), over `shards` parts of [0, rows), to the parameters'. Parts are
 /// computed at the same time and added in their order: the same result each time.

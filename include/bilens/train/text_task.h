@@ -119,12 +119,12 @@ class TextTask : public TrainingTask {
   /// the sequences computed at once.
   static int64_t memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context,
                         at::Device device) {
-    return state_memory(state_size(model, config), config) +
+    return state_memory(state_size(model, config), config, device) +
            activation_memory(model, config, context, device, false);
   }
 
  protected:
-  static int64_t state_memory(const StateSize& state, const TextTrainConfig& config);
+  static int64_t state_memory(const StateSize& state, const TextTrainConfig& config, at::Device device);
   static int64_t activation_memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context,
                                    at::Device device, bool taught);
 
