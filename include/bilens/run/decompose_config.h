@@ -65,21 +65,6 @@ struct DecomposeRunConfig {
   EigenConfig eigen(int64_t dimension) const;
 };
 
-/// Output directions of one layer.
-struct Directions {
-  at::Tensor u;  // [n, d_out] float64; undefined: the identity
-  std::string kind, output_is = "hidden", center = "none";
-  std::vector<std::string> names;    // of tokens, or none
-  std::optional<double> mean_share;  // n‖Q̄‖² / Σ‖Q_u‖² before centring
-};
-
-/// The head's rows, centred when asked for, where the layer reaches it linearly; else every output axis; or
-/// what the config's `directions` name, tokens by the model's vocabulary. "eigenvectors" is resolved by the
-/// caller, who has the other layer.
-/// @throws Error(kUsage, kBadInput)
-Directions choose_directions(const DecomposeRunConfig& config, const LayerSource& model,
-                             const SourceLayer& source);
-
 /// The layers of a model as a config reads them, and its vocabulary where the config needs one.
 LayerSource load_layers(const std::filesystem::path& path, const DecomposeRunConfig& config);
 

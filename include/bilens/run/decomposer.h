@@ -2,6 +2,7 @@
 
 #include "bilens/analysis/decomposition.h"
 #include "bilens/run/decompose_config.h"
+#include "bilens/run/directions.h"
 
 namespace bilens {
 

@@ -1,0 +1,29 @@
+#pragma once
+
+#include "bilens/run/layer_source.h"
+
+namespace bilens {
+
+struct DecomposeRunConfig;
+
+/// Output directions of one layer.
+struct Directions {
+  at::Tensor u;  // [n, d_out] float64; undefined: the identity
+  std::string kind, output_is = "hidden", center = "none";
+  std::vector<std::string> names;    // of tokens, or none
+  std::optional<double> mean_share;  // n‖Q̄‖² / Σ‖Q_u‖² before centring
+};
+
+/// Of a config's key "directions".
+Json directions_schema();
+/// Adds what is wrong with its value: a kind that does not exist, keys that the kind does not have or lacks.
+void check_directions(const Json& directions, std::vector<Problem>& problems);
+
+/// The head's rows, centred when asked for, where the layer reaches it linearly; else every output axis; or
+/// what the config's `directions` name, tokens by the model's vocabulary. "eigenvectors" is resolved by the
+/// caller, who has the other layer.
+/// @throws Error(kUsage, kBadInput)
+Directions choose_directions(const DecomposeRunConfig& config, const LayerSource& model,
+                             const SourceLayer& source);
+
+}  // namespace bilens

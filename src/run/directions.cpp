@@ -1,0 +1,204 @@
+#include "bilens/run/directions.h"
+
+#include <ATen/ATen.h>
+
+#include "bilens/analysis/gram.h"
+#include "bilens/io/weight_names.h"
+#include "bilens/run/decompose_config.h"
+#include "bilens/tensor/random.h"
+#include "bilens/tensor/shape.h"
+
+namespace bilens {
+
+namespace {
+
+const Json kNatural = {{"type", "integer"}, {"minimum", 0}};
+const Json kPositive = {{"type", "integer"}, {"minimum", 1}};
+
+const Json kToken = {{"description", "A word, a piece or a number."},
+                     {"anyOf", {{{"type", "string"}}, kNatural}}};
+const Json kTokens = {{"type", "array"}, {"items", kToken}};
+const Json kSomeTokens = list_schema("At least one token.", kToken);
+
+struct DirectionKey {
+  std::string name;
+  Json schema;
+  bool required = true;
+};
+
+/// The keys beside "kind" that each kind of directions has.
+const std::vector<std::pair<std::string, std::vector<DirectionKey>>>& direction_kinds() {
+  static const std::vector<std::pair<std::string, std::vector<DirectionKey>>> kinds = {
+      {"outputs", {}},
+      {"axes", {}},
+      {"random", {{"count", kPositive}, {"seed", kNatural}}},
+      {"file", {{"path", {{"type", "string"}}}, {"tensor", {{"type", "string"}}}}},
+      {"tokens", {{"plus", kSomeTokens}, {"minus", kTokens, false}}},
+      {"unembedding", {{"tokens", kSomeTokens}}},
+      {"hosvd", {{"count", kPositive}}},
+      {"eigenvectors",
+       {{"layer", kNatural},
+        {"direction", kNatural},
+        {"indices", {{"type", "array"}, {"items", kNatural}}}}}};
+  return kinds;
+}
+
+at::Tensor directions_from_file(const Json& spec, int64_t d_out) {
+  const Weights file(spec.at("path").get<std::string>());
+  const auto tensor = read_expression(file, spec.at("tensor").get<std::string>());
+  require_shape(tensor, {-1, d_out}, file.path().string() + ": " + spec.at("tensor").get<std::string>());
+  require_finite(tensor, file.path().string());
+  return tensor.to(at::kDouble);
+}
+
+/// n‖Q̄‖² / Σ‖Q_u‖², the share of the energy that is common to all directions and changes no probability.
+double mean_energy_share(const SourceLayer& source, const at::Tensor& head, const at::Tensor& mean) {
+  const int64_t n = head.size(0);
+  const auto squares = squared_frobenius({source.layer, source.embed, at::cat({head, mean})});
+  const double all = squares.narrow(0, 0, n).sum().item<double>(), common = squares[n].item<double>();
+  return all > 0 ? static_cast<double>(n) * common / all : 0.0;
+}
+
+/// Singular vectors of the outputs' mode, as directions: what the outputs have in common comes first.
+at::Tensor leading_outputs(const DecomposeRunConfig& config, const LayerSource& model,
+                           const SourceLayer& source) {
+  DecomposeRunConfig of_outputs = config;
+  of_outputs.directions = {{"kind", "outputs"}};
+  const auto outputs = choose_directions(of_outputs, model, source).u;
+  HosvdConfig hosvd;
+  hosvd.count = config.directions.at("count").get<int64_t>();
+  const auto embed = config.input_space == "input" ? source.embed : at::Tensor();
+  const auto mixes = output_hosvd({source.layer, embed, outputs}, hosvd).vectors;
+  return outputs.defined() ? mixes.mm(outputs) : mixes;
+}
+
+struct Tokens {
+  at::Tensor rows;                 // unembedding rows, float64 [n, d], centred when asked for
+  std::vector<std::string> names;  // n
+};
+
+Tokens find_tokens(const Json& list, const std::string& where, const Vocabulary& vocabulary, bool centred) {
+  Tokens tokens;
+  std::vector<int64_t> ids;
+  for (size_t i = 0; i < list.size(); ++i) {
+    ids.push_back(vocabulary.id_of(list[i], where + "[" + std::to_string(i) + "]"));
+    tokens.names.push_back(vocabulary.name(ids.back()));
+  }
+  tokens.rows = vocabulary.unembedding.rows(at::tensor(ids, at::kLong));
+  if (!centred) tokens.rows += vocabulary.unembedding.mean();
+  return tokens;
+}
+
+/// One direction: the mean row of some tokens, less that of others.
+void choose_difference(const Json& spec, const Vocabulary& vocabulary, Directions& chosen) {
+  const bool centred = chosen.center == "mean";
+  const auto plus = find_tokens(spec.at("plus"), "directions.plus", vocabulary, centred);
+  chosen.u = plus.rows.mean(0, /*keepdim=*/true);
+  chosen.names = {join(plus.names)};
+  const Json others = spec.value("minus", Json::array());
+  if (others.empty()) return;
+  const auto minus = find_tokens(others, "directions.minus", vocabulary, centred);
+  chosen.u = chosen.u - minus.rows.mean(0, /*keepdim=*/true);
+  chosen.names = {join(plus.names) + " − " + join(minus.names)};
+}
+
+void choose_token_directions(const DecomposeRunConfig& config, const Vocabulary& vocabulary,
+                             const SourceLayer& source, Directions& chosen) {
+  chosen.center = config.center;
+  if (chosen.kind == "tokens") return choose_difference(config.directions, vocabulary, chosen);
+  const auto tokens = find_tokens(config.directions.at("tokens"), "directions.tokens", vocabulary, false);
+  const auto mean = vocabulary.unembedding.mean().unsqueeze(0);
+  chosen.names = tokens.names;
+  chosen.u = config.center == "mean" ? tokens.rows - mean : tokens.rows;
+  const bool cheap = tokens.rows.size(0) >= source.layer.d_hidden() / 8;  // as in solve_eigen
+  if (config.center == "mean" &&
+      (config.energy == Energy::kExact || (config.energy == Energy::kAuto && cheap)))
+    chosen.mean_share = mean_energy_share(source, tokens.rows, mean);
+}
+
+}  // namespace
+
+Json directions_schema() {
+  std::vector<Json> options;
+  for (const auto& [kind, keys] : direction_kinds()) {
+    Json properties = {{"kind", {{"enum", {kind}}}}};
+    Json required = {"kind"};
+    for (const auto& key : keys) {
+      properties[key.name] = key.schema;
+      if (key.required) required.push_back(key.name);
+    }
+    options.push_back({{"type", "object"},
+                       {"properties", properties},
+                       {"required", required},
+                       {"additionalProperties", false}});
+  }
+  return {
+      {"description",
+       "Output directions: \"outputs\" (the head's rows where the layer reaches the head linearly, else "
+       "every "
+       "axis), "
+       "\"axes\", \"random\", \"file\" (rows of a safetensors tensor: NAME, NAME[BEGIN:END] or "
+       "NAME[BEGIN:END].T), "
+       "\"tokens\" (one direction: the mean unembedding row of the tokens in plus less that of those in "
+       "minus; "
+       "words, pieces or numbers), \"unembedding\" (one direction a token), \"hosvd\" (the outputs' leading "
+       "singular "
+       "vectors), \"eigenvectors\" (of another layer, top-down)."},
+      {"anyOf", options}};
+}
+
+void check_directions(const Json& directions, std::vector<Problem>& problems) {
+  if (!directions.is_object() || !directions.contains("kind") || !directions.at("kind").is_string()) {
+    problems.push_back({"directions", "an object with a kind", describe(directions), ""});
+    return;
+  }
+  std::vector<std::string> kinds;
+  for (const auto& [kind, keys] : direction_kinds()) {
+    kinds.push_back(kind);
+    if (directions.at("kind") != kind) continue;
+    std::vector<std::string> names = {"kind"};
+    for (const auto& key : keys) {
+      names.push_back(key.name);
+      if (directions.contains(key.name)) {
+        check_value(directions.at(key.name), key.schema, "directions." + key.name, problems);
+      } else if (key.required) {
+        problems.push_back(
+            {"directions." + key.name, "a value, because kind is \"" + kind + "\"", "none", ""});
+      }
+    }
+    check_keys(directions, names, "directions", problems);
+    return;
+  }
+  check_value(directions.at("kind"), choice_schema("", kinds), "directions.kind", problems);
+}
+
+Directions choose_directions(const DecomposeRunConfig& config, const LayerSource& model,
+                             const SourceLayer& source) {
+  const auto kind = config.directions.at("kind").get<std::string>();
+  const int64_t d_out = source.layer.d_out();
+  Directions chosen;
+  chosen.kind = kind;
+  if (kind == "outputs" && source.head.defined()) {
+    const auto head = source.head.to(at::kDouble);
+    chosen.output_is = "logits";
+    chosen.center = config.center;
+    chosen.u = config.center == "mean" ? head - head.mean(0, true) : head;
+    if (config.center == "mean") chosen.mean_share = mean_energy_share(source, head, head.mean(0, true));
+  } else if (kind == "outputs" || kind == "axes") {
+    chosen.kind = "axes";
+  } else if (kind == "random") {
+    const auto count = config.directions.at("count").get<int64_t>();
+    const auto seed = derive_seed(config.directions.at("seed").get<uint64_t>(), "directions");
+    const auto u = at::randn({count, d_out}, make_generator(at::kCPU, seed), at::dtype(at::kDouble));
+    chosen.u = u / u.norm(2, {1}, true);
+  } else if (kind == "file") {
+    chosen.u = directions_from_file(config.directions, d_out);
+  } else if (kind == "hosvd") {
+    chosen.u = leading_outputs(config, model, source);
+  } else if (kind == "tokens" || kind == "unembedding") {
+    choose_token_directions(config, *model.vocabulary, source, chosen);
+  }
+  return chosen;
+}
+
+}  // namespace bilens
