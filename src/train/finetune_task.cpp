@@ -65,7 +65,9 @@ const FieldTable<FinetuneTrainConfig>& FinetuneTrainConfig::fields() {
   using C = FinetuneTrainConfig;
   static const FieldTable<DistillationWeights> loss =
       FieldTable<DistillationWeights>(
-          "What is made small: cross-entropy with the data, divergence from the teacher.")
+          "What is made small: cross-entropy with the data, divergence from the teacher's next tokens and "
+          "from "
+          "its states.")
           .number("cross_entropy", &DistillationWeights::cross_entropy,
                   "Weight of the cross-entropy of the next token.", at_least(0.0))
           .number("divergence", &DistillationWeights::divergence,

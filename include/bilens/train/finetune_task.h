@@ -36,7 +36,7 @@ struct FinetuneTrainConfig : TextTrainConfig {
   FinetuneTrainConfig();
 
   Trained trained = Trained::kAll;
-  DistillationWeights loss = {1.0, 0.0, 1.0};
+  DistillationWeights loss;
 
   static const FieldTable<FinetuneTrainConfig>& fields();
 };
