@@ -224,7 +224,7 @@ Outcome guarded(const std::function<Outcome()>& run) {
     return run();
   } catch (const Stopped&) {
     outcome.failures.push_back(
-        {"", ExitCode::kStopped, "stopped by a signal; what was done is saved, --resume continues it"});
+        {"", ExitCode::kStopped, "stopped by a signal; --resume goes on from what was saved"});
   } catch (const std::exception& error) {
     outcome.failures.push_back(failure_of(error));
     if (const auto* known = dynamic_cast<const Error*>(&error)) outcome.problems = known->problems();
