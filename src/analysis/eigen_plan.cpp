@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include "bilens/core/log.h"
@@ -182,19 +181,6 @@ std::string EigenPlan::describe() const {
   return std::string(solver_name(solver)) + ": " + tera(own->operations) + " TFLOP a direction" +
          (others.empty() ? "" : others + ")") + ", " + std::to_string(chunk) + " at a time, " +
          format_bytes(static_cast<double>(bytes)) + " beside the weights";
-}
-
-double measure_product_rate(at::ScalarType dtype, at::Device device) {
-  constexpr int64_t kSize = 1024;
-  const auto a = at::ones({kSize, kSize}, at::dtype(dtype).device(device));
-  double best = 0;
-  for (int repeat = 0; repeat < 3; ++repeat) {
-    const auto begin = std::chrono::steady_clock::now();
-    a.mm(a)[0][0].item<double>();  // waits for a GPU
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    best = std::max(best, 2.0 * kSize * kSize * kSize / seconds);
-  }
-  return best;
 }
 
 }  // namespace bilens

@@ -39,6 +39,23 @@ function conversionSection(model, id, level) {
     element("div", { class: "pair" }, layerErrors(conversion), sampleTexts(conversion)));
 }
 
+/** How far a converted model is from the original, on the part of the text that was kept for last. */
+function convertedLine(model) {
+  const account = at(model, "conversion", "converted") ? model.conversion : at(model, "decomposition", "converted");
+  const seen = at(account, "test") ?? at(account, "validation");
+  if (!seen) return null;
+  return element("p", { class: "converted" }, `The converted model: KL to the original ${figure(seen.divergence)} nats a token, top-1 agreement ${percent(seen.agreement)}, `
+    + `R² of the residual stream behind each layer ${seen.layer_r2.map((value) => figure(value)).join(", ")}.`);
+}
+
+/** Of a conversion, its test loss above that of its teacher trained on for as many tokens, where that run is there too. */
+function aboveContinued(model) {
+  const { conversion } = model;
+  if (!conversion || !conversion.converted || !conversion.test) return null;
+  const other = data.models.map((m) => m.conversion).find((c) => c && !c.converted && c.test && c.teacher === conversion.teacher && c.trained_tokens === conversion.trained_tokens);
+  return other ? conversion.test.loss - other.test.loss : null;
+}
+
 /** Validation loss of several conversions against the tokens they have seen. */
 function conversionsTogether(models) {
   const lines = models.map((model, i) => {

@@ -6,17 +6,6 @@ namespace bilens::report {
 
 namespace {
 
-/// A model beside its teacher on one part of the data, or null.
-Json seen(const CheckedJson& account, const std::string& part) {
-  if (!account.has(part)) return nullptr;
-  const auto figures = account.object(part);
-  Json result = {{"tokens", figures.size("tokens")},
-                 {"layer_r2", short_numbers(figures.numbers("layer_r2"))}};
-  for (const char* key : {"loss", "teacher_loss", "divergence", "agreement"})
-    result[key] = short_number(figures.number(key));
-  return result;
-}
-
 Json samples(const CheckedJson& account) {
   if (!account.has("samples")) return nullptr;
   const auto texts = account.object("samples");
@@ -32,6 +21,16 @@ Json size_if_given(const CheckedJson& account, const std::string& key) {
 
 }  // namespace
 
+Json seen_beside_teacher(const CheckedJson& account, const std::string& part) {
+  if (!account.has(part)) return nullptr;
+  const auto figures = account.object(part);
+  Json result = {{"tokens", figures.size("tokens")},
+                 {"layer_r2", short_numbers(figures.numbers("layer_r2"))}};
+  for (const char* key : {"loss", "teacher_loss", "divergence", "agreement"})
+    result[key] = short_number(figures.number(key));
+  return result;
+}
+
 Json conversion_data(const std::filesystem::path& file) {
   const Json json = read_json(file, ExitCode::kBadInput);
   const CheckedJson account(json, file.string());
@@ -42,9 +41,9 @@ Json conversion_data(const std::filesystem::path& file) {
           {"teacher_parameters", size_if_given(account, "teacher_parameters")},
           {"trained_tokens", account.size("trained_tokens")},
           {"epochs", short_number(account.number("epochs"))},
-          {"untrained", seen(account, "untrained")},
-          {"validation", seen(account, "validation")},
-          {"test", seen(account, "test")},
+          {"untrained", seen_beside_teacher(account, "untrained")},
+          {"validation", seen_beside_teacher(account, "validation")},
+          {"test", seen_beside_teacher(account, "test")},
           {"samples", samples(account)},
           {"calibrated", account.has("calibration")}};
 }

@@ -4,6 +4,7 @@
 
 #include "bilens/io/safetensors.h"
 #include "checked_json.h"
+#include "conversion_data.h"
 #include "corpus_data.h"
 #include "layer_data.h"
 
@@ -29,6 +30,15 @@ Json image_shape(const CheckedJson& decomposition) {
   const auto shape = decomposition.numbers("image_shape");
   const bool valid = shape.size() == 2 && shape[0] >= 1 && shape[1] >= 1;
   return valid ? short_numbers(shape) : Json();
+}
+
+/// Of a model that was made from another: from which, and how far from it; else null.
+Json converted(const CheckedJson& decomposition) {
+  if (!decomposition.has("converted")) return nullptr;
+  const auto conversion = decomposition.object("converted");
+  return {{"teacher", conversion.text_or_empty("teacher")},
+          {"validation", seen_beside_teacher(conversion, "validation")},
+          {"test", seen_beside_teacher(conversion, "test")}};
 }
 
 /// N of a training checkpoint ".../step-N", or null.
@@ -61,6 +71,7 @@ Json decomposition_data(const fs::path& directory, const Study* study, const Det
           {"model_sha256", decomposition.text_or_empty("model_sha256")},
           {"model_type", decomposition.text_or_empty("model_type")},
           {"image_shape", image_shape(decomposition)},
+          {"converted", converted(decomposition)},
           {"config", json.value("config", Json())},
           {"device", decomposition.text_or_empty("device")},
           {"seconds", decomposition.has("seconds") ? short_number(decomposition.number("seconds")) : Json()},

@@ -120,7 +120,7 @@ function head(model, level) {
   return element("div", {},
     level === 1 ? element("p", { class: "eyebrow" }, "Model") : null,
     level === 1 ? element("h1", {}, model.name) : null,
-    element("p", { class: "lead" }, sentence(model, facts)), headFigures(model), headFacts(model, facts));
+    element("p", { class: "lead" }, sentence(model, facts)), convertedLine(model), headFigures(model), headFacts(model, facts));
 }
 
 // ---------------------------------------------------------------------------------------------------- training curves
@@ -794,6 +794,7 @@ function checkpointsOfRun(run, steps) {
 const indexColumns = [
   ["Model", (m) => m.name], ["Accuracy", (m) => at(headline(m), "accuracy"), percent], ["Loss", (m) => at(headline(m), "loss"), (v) => figure(v, 4)],
   ["Above the teacher", (m) => (at(m, "conversion", "test") ? m.conversion.test.loss - m.conversion.test.teacher_loss : null), (v) => signed(v, 3)],
+  ["Above it trained on", aboveContinued, (v) => signed(v, 3)],
   ["Dataset", (m) => plain(factsOf(m).dataset)], ["Layers", (m) => factsOf(m).layers, integer], ["Width", (m) => factsOf(m).width, integer],
   ["Parameters", (m) => m.parameters, integer], ["Noise", (m) => factsOf(m).noise, brief], ["Epochs", (m) => factsOf(m).epochs, integer],
   ["Step", (m) => at(m, "decomposition", "step"), integer], ["Largest |λ|", (m) => overLayers(m, largestEigenvalue), figure], ["Effective rank", (m) => overLayers(m, effectiveRank), figure],

@@ -18,6 +18,7 @@
 #include "bilens/core/version.h"
 #include "bilens/model/model_directory.h"
 #include "bilens/run/batch.h"
+#include "bilens/run/conversion.h"
 #include "bilens/run/corpus_analysis.h"
 #include "bilens/run/data_spec.h"
 #include "bilens/run/decomposer.h"
@@ -26,6 +27,7 @@
 #include "bilens/run/token_analysis.h"
 #include "bilens/study/study.h"
 #include "bilens/tensor/device.h"
+#include "bilens/tensor/product_rate.h"
 
 namespace bilens {
 
@@ -154,13 +156,18 @@ Json summarize(const fs::path& model, const fs::path& out, const Decomposition& 
       }
     }
   }
-  return {{"model", model.string()}, {"surrogate", decomposition.info.at("surrogate")},
-          {"out", out.string()},     {"layers", layers},
-          {"seconds", seconds},      {"peak_memory_bytes", peak_memory()}};
+  return {{"model", model.string()},
+          {"surrogate", decomposition.info.at("surrogate")},
+          {"converted", decomposition.info.at("converted")},
+          {"out", out.string()},
+          {"layers", layers},
+          {"seconds", seconds},
+          {"peak_memory_bytes", peak_memory()}};
 }
 
 std::string in_words(const Json& result) {
   std::string text;
+  if (!result.at("converted").is_null()) text += conversion_in_words(result.at("converted")) + "\n";
   if (!result.at("surrogate").is_null())
     text += "surrogate: " + result.at("surrogate").at("meaning").get<std::string>() + "\n";
   for (const auto& layer : result.at("layers")) {
@@ -220,6 +227,7 @@ Json decompose_model(const fs::path& path, const fs::path& out, const fs::path& 
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   decomposition.info = {{"version", version()},
                         {"surrogate", source.surrogate},
+                        {"converted", minus.empty() ? source.conversion : Json(nullptr)},
                         {"model", path.string()},
                         {"model_sha256", source.sha256},
                         {"minus", minus.empty() ? Json(nullptr) : Json(minus.string())},
@@ -266,7 +274,7 @@ void add_estimate(Outcome& outcome, const LayerSource& source, const DecomposeRu
     if (config.method != "eigen" && config.method != "rotate") {
       const auto cost = plan_factors(config.method, sizes, eigen);
       memory = std::max(memory, cost.bytes + result);
-      if (cost.operations) seconds += *cost.operations / measure_product_rate(at::kDouble, device);
+      if (cost.operations) seconds += *cost.operations / measure_product_rate(device, at::kDouble);
       seconds_known = seconds_known && cost.operations;
       outcome.text += where + config.method + ": " + cost.words + ", " +
                       format_bytes(static_cast<double>(cost.bytes)) + " beside the weights\n";
@@ -277,7 +285,7 @@ void add_estimate(Outcome& outcome, const LayerSource& source, const DecomposeRu
     if (config.wants_analysis("tokens"))
       memory = std::max(memory, token_study_bytes(sizes.n, sizes.k, source.vocabulary->size()) + result);
     text += corpus_layer_bytes(sizes.n, sizes.k, config.corpus);
-    seconds += plan.operations / measure_product_rate(dtype, device);
+    seconds += plan.operations / measure_product_rate(device, dtype);
     outcome.text += where + plan.describe() + "\n";
   }
   if (corpus)

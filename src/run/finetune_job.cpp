@@ -4,6 +4,7 @@
 #include "bilens/core/files.h"
 #include "bilens/core/text.h"
 #include "bilens/model/widen.h"
+#include "bilens/run/conversion.h"
 #include "bilens/run/finetune_config.h"
 #include "bilens/run/language_model.h"
 #include "bilens/run/text_parts.h"
@@ -108,13 +109,21 @@ class FinetuneJob : public TrainingJob {
   }
 
   double seconds(at::Device device) const override {
-    if (!trains()) return 0.0;
+    double sum = 0.0;
+    if (stages_.calibrate) {
+      auto model = source_->config;
+      model.intermediate_size = hidden_units();
+      const auto cost = closed_form(model);
+      sum += cost.products / measure_product_rate(device, at::kFloat) +
+             cost.solves / measure_product_rate(device, at::kDouble);
+    }
+    if (!trains()) return sum;
     auto teacher = load_teacher(device);
     auto model = swapped(device);  // of a calibrated model's shapes, but for its biases
     auto part = config_.train;
     part.batch_size = part.sequences_at_once();
     FinetuneTask task(model, teacher, parts_, config_.data, part, stages_.anneal, tokenizer_);
-    return static_cast<double>(steps()) * measure_step(task, config_.train);
+    return sum + static_cast<double>(steps()) * measure_step(task, config_.train);
   }
 
   TrainingResult train(at::Device device, const fs::path& out, bool resume, const fs::path& folder) override {
@@ -160,6 +169,8 @@ class FinetuneJob : public TrainingJob {
     config.dtype = source_->config.dtype;
     save_llama(directory.path(), model.parameters(), config);
     copy_tokenizer(*source_, config_.data.tokenizer, directory.path());
+    if (account.at("converted"))
+      write_text(directory.path() / kConversionFile, format_json(conversion_of(account)));
     write_text(out / "finetune.json", format_json(account));
     directory.commit();
     return {outcome_of(account, folder), summary, "tokens"};
@@ -199,14 +210,19 @@ class FinetuneJob : public TrainingJob {
     return std::llround(units * (stages_.widen ? stages_.widen->factor : 1.0));
   }
 
+  CalibrationCost closed_form(const LlamaConfig& model) const {
+    auto config = *stages_.calibrate;
+    config.tokens = std::min(config.tokens, parts_.train.size());
+    return calibration_cost(model, config_.data.context, config);
+  }
+
   /// Bytes of the closed-form stage beside the teacher of the training: its own teacher where that is
   /// another, what becomes of it, and the sums.
   int64_t calibrating(const LlamaConfig& model) const {
     if (!stages_.calibrate) return 0;
     const bool another = config_.teacher_dtype || stages_.widen;
     const auto width = static_cast<int64_t>(c10::elementSize(stored_dtype(source_->weights)));
-    return model.parameter_count() * ((another ? width : 0) + 4) +
-           calibration_memory(model, *stages_.calibrate);
+    return model.parameter_count() * ((another ? width : 0) + 4) + closed_form(model).bytes;
   }
 
   LlamaDecoder widened(const LlamaDecoder& model) const {

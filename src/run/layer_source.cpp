@@ -11,6 +11,7 @@
 #include "bilens/model/paper_classifier.h"
 #include "bilens/model/paper_config.h"
 #include "bilens/model/paper_transformer.h"
+#include "bilens/run/conversion.h"
 #include "bilens/tensor/shape.h"
 
 namespace bilens {
@@ -195,6 +196,7 @@ LayerSource load_layers(const fs::path& path, const LayerSourceConfig& config) {
   LayerSource source;
   source.path = path;
   source.sha256 = weights.sha256();
+  source.conversion = read_conversion(path);
   const bool has_config = fs::is_regular_file(path / "config.json");
   bool may_be_gated = false;  // what is known to be bilinear needs nothing in its place
   if (map.given()) {

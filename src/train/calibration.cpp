@@ -265,9 +265,21 @@ const FieldTable<CalibrationConfig>& CalibrationConfig::fields() {
   return table;
 }
 
-int64_t calibration_memory(const LlamaConfig& model, const CalibrationConfig& config) {
-  const int64_t units = model.intermediate_size;
-  return 8 * config.tokens * model.hidden_size + 32 * units * units + 100 * kTokensAtOnce * units;
+CalibrationCost calibration_cost(const LlamaConfig& model, int64_t context, const CalibrationConfig& config) {
+  const int64_t units = model.intermediate_size, d = model.hidden_size, constant = config.bias ? 1 : 0;
+  const auto of_size = [](int64_t rows, int64_t columns) {
+    return at::empty({rows, columns}, at::TensorOptions(at::kMeta));
+  };
+  const BilinearFactors mlp{of_size(units, d + constant), of_size(units, d + constant),
+                            of_size(d, units + constant)};
+  const auto layers = static_cast<double>(model.num_hidden_layers), n = static_cast<double>(units);
+  const double refits = config.refit ? static_cast<double>(1 + config.sweeps) : 0;
+  CalibrationCost cost;
+  cost.bytes = 8 * config.tokens * d + 32 * units * units + 100 * kTokensAtOnce * units;
+  cost.products = (layers * fit_flops(mlp, config, config.sweeps) + 2 * forward_flops(model, context)) *
+                  static_cast<double>(config.tokens);
+  cost.solves = layers * refits * 9 * n * n * n;
+  return cost;
 }
 
 Calibration calibrate(const LlamaDecoder& teacher, const TokenStream& stream, int64_t context,

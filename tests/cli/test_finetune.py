@@ -150,11 +150,49 @@ class Finetune(TestCase):
         evaluated = self.document(self.check(run("evaluate", out / "model", "--json"), 0))["results"][0]
         self.assertEqual(evaluated["tokens"], account["test"]["tokens"])
         self.assertAlmostEqual(evaluated["loss"], account["test"]["loss"], delta=1e-6)
-        self.check(run("decompose", out / "model", "--out", self.folder / "d", "--set", "k=4"), 0)
         self.check(run("generate", out / "model", "--prompt", "The dog", "--max-tokens", 4), 0)
         # Without the gate's bias there is none in the model.
         self.finetune("bare", stages=[{"kind": "calibrate", "tokens": 4000, "bias": False}, {"kind": "settle"}])
         self.assertFalse(json.loads((self.folder / "bare/model/config.json").read_text())["mlp_bias"])
+
+    def decompose(self, model, out, *flags):
+        return self.check(run("decompose", model, "--out", self.folder / out, "--set", "dtype=float64", "--set", "k=all", *flags), 0)
+
+    def test_the_converted_model_decomposes_exactly_and_says_what_it_is(self):
+        _, account = self.finetune("run")
+        moved = (self.folder / "run/model").rename(self.folder / "moved")  # away from its account
+        done = self.decompose(moved, "d", "--data", f"text:{self.text}", "--set", 'analyses=["corpus"]', "--set", "corpus.tokens=2000", "--json")
+        result = self.document(done)["results"][0]
+        for layer in result["layers"]:
+            # Its form is the layer, and all eigenpairs together its form.
+            self.assertAlmostEqual(layer["corpus"]["form_r2"], 1, delta=1e-4)
+            self.assertAlmostEqual(layer["corpus"]["r2"][-1], 1, delta=1e-4)
+            self.assertAlmostEqual(sum(layer["corpus"][part] for part in ("quadratic", "linear", "constant")), 1, delta=1e-9)
+        written = json.loads((self.folder / "d/decomposition.json").read_text())["converted"]
+        for said in (written, result["converted"]):
+            self.assertEqual((said["teacher"], said["test"]), (str(self.teacher), account["test"]))
+        words = self.decompose(moved, "again", "--set", "analyses=[]").stdout
+        self.assertIn("the converted model of", words)
+        self.assertIn(f"KL to the original {account['test']['divergence']:.4f}", words)
+        self.check(run("report", self.folder / "d", "--out", self.folder / "page.html"), 0)
+        # A difference of models is none of them, and the unconverted one trained on is not converted.
+        self.decompose(moved, "difference", "--minus", moved, "--set", "analyses=[]")
+        self.assertIsNone(json.loads((self.folder / "difference/decomposition.json").read_text())["converted"])
+        self.finetune("continued", baseline="continue")
+        self.assertFalse((self.folder / "continued/model/conversion.json").exists())
+        for damaged in ("{}", "[1]", json.dumps({**written, "test": {"divergence": "small"}}), "not JSON"):
+            (moved / "conversion.json").write_text(damaged)
+            self.check(run("decompose", moved, "--out", self.folder / "bad"), 3, "conversion.json")
+            self.assertFalse((self.folder / "bad").exists())
+
+    def test_a_loss_that_is_not_given_is_the_schemas(self):
+        schema = json.loads(self.check(run("schema", "finetune"), 0).stdout)["properties"]["train"]["properties"]["loss"]["properties"]
+        config = json.loads(self.config(stages=[{"kind": "calibrate", "tokens": 4000}]).read_text())
+        for given in (None, {}):
+            config["train"].pop("loss", None) if given is None else config["train"].update(loss=given)
+            out = self.folder / f"loss-{given}"
+            self.check(run("finetune", self.write("loss.json", json.dumps(config)), "--out", out), 0)
+            self.assertEqual(json.loads((out / "config.json").read_text())["train"]["loss"], {key: of["default"] for key, of in schema.items()})
 
     def test_annealing_and_the_continued_teacher(self):
         stages = [{"kind": "anneal", "fraction": 0.5}, {"kind": "settle"}]
@@ -205,6 +243,23 @@ class Finetune(TestCase):
         self.assertEqual(again["results"][0]["test"], json.loads((out / "finetune.json").read_text())["test"])
         self.check(run("finetune", self.config(**{**changes, "train": {**train, "seed": 9}}), "--out", out, "--resume"), 2, "train.seed")
 
+    def test_annealed_and_baseline_runs_are_killed_and_resumed(self):
+        """Within the annealing, behind its border, and in the training of the unconverted model."""
+        for name, changes, places in (
+                ("annealed", {"stages": [{"kind": "anneal", "fraction": 0.5}, {"kind": "settle"}]}, ("checkpoints/step-10", "checkpoints/step-40")),
+                ("continued", {"baseline": "continue"}, ("checkpoints/step-20",))):
+            changes["train"] = {"steps": 60}
+            self.finetune(name, **changes)
+            config, out = self.config(**changes), self.folder / f"{name}-killed"
+            for place in places:
+                process = start("finetune", config, "--out", out, "--resume", "--quiet")
+                wait_for(lambda: (out / place).exists(), process=process)
+                stop(process, signal.SIGKILL)
+                self.assertFalse((out / "model").exists())
+            self.check(run("finetune", config, "--out", out, "--resume"), 0)
+            for file in ("model/model.safetensors", "finetune.json"):
+                self.assertEqual((out / file).read_bytes(), (self.folder / name / file).read_bytes(), f"{name}: {file}")
+
     def test_bad_input(self):
         def refuse(code, *parts, **changes):
             self.check(run("finetune", self.config(**changes), "--out", self.folder / "bad"), code, *parts)
@@ -230,6 +285,9 @@ class Finetune(TestCase):
         self.finetune("bilinear", stages=[{"kind": "calibrate", "tokens": 4000}])
         refuse(2, "hidden_act", "a bilinear model", teacher=str(self.folder / "bilinear/model"))
         dry = self.document(self.check(run("finetune", self.config(), "--out", self.folder / "bad", "--dry-run", "--json"), 0))
+        self.assertGreater(dry["estimate"]["seconds"], 0)
+        alone = self.config(stages=[{"kind": "calibrate", "tokens": 4000}])  # the closed form takes its time too
+        dry = self.document(self.check(run("finetune", alone, "--out", self.folder / "bad", "--dry-run", "--json"), 0))
         self.assertGreater(dry["estimate"]["seconds"], 0)
         self.assertFalse((self.folder / "bad").exists())
 

@@ -11,7 +11,7 @@ def seen(loss, r2):
     return {"tokens": 1000, "loss": loss, "teacher_loss": 1.25, "divergence": 0.125, "agreement": 0.75, "layer_r2": r2}
 
 
-def write_conversion(folder, final=1.5):
+def write_conversion(folder, final=1.5, test=1.5625, converted=True):
     """A run as `bilens finetune` leaves it, of a model with two layers."""
     (folder / "model").mkdir(parents=True)
     config = {"teacher": HOSTILE, "data": {"dataset": "text", "context": 32}, "train": {"batch_size": 8, "steps": 40, "seed": 1}}
@@ -25,10 +25,10 @@ def write_conversion(folder, final=1.5):
     (folder / "model/config.json").write_text(json.dumps({
         "model_type": "llama", "hidden_size": 16, "num_hidden_layers": 2, "vocab_size": 320, "hidden_act": "linear"}))
     (folder / "finetune.json").write_text(json.dumps({
-        "format": "bilens-finetune", "format_version": 1, "teacher": HOSTILE, "teacher_sha256": "0", "converted": True,
+        "format": "bilens-finetune", "format_version": 1, "teacher": HOSTILE, "teacher_sha256": "0", "converted": converted,
         "calibration": {"tokens": 512, "layers": [{"error": 0.1}, {"error": 0.2}]},
         "untrained": seen(2.0, [0.5, 0.25]), "teacher_parameters": 1000, "parameters": 2500, "trained_tokens": 10240, "epochs": 2.0, "validation": seen(final, [0.9, 0.8]),
-        "test": seen(1.5625, [0.9, 0.8]),
+        "test": seen(test, [0.9, 0.8]),
         "samples": {"prompt": "Once", "teacher": "Once a", "untrained": "Once " + HOSTILE, "finished": "Once c"}}))
     return folder
 
@@ -49,8 +49,9 @@ class ConversionPage(InBrowser):
     def setUpClass(cls):
         super().setUpClass()
         runs = [write_conversion(cls.folder / name, final) for name, final in (("one", 1.5), ("two", 1.625))]
-        cls.page, cls.both = cls.folder / "one.html", cls.folder / "both.html"
-        for directories, page in ((runs[:1], cls.page), (runs, cls.both)):
+        continued = write_conversion(cls.folder / "continued", test=1.125, converted=False)
+        cls.page, cls.both, cls.beside = (cls.folder / f"{name}.html" for name in ("one", "both", "beside"))
+        for directories, page in ((runs[:1], cls.page), (runs, cls.both), ((runs[0], continued), cls.beside)):
             done = run("report", *directories, "--out", page)
             assert done.returncode == 0, done.stderr
             assert_self_contained(page)
@@ -84,9 +85,24 @@ class ConversionPage(InBrowser):
         self.assertIn("the teacher: 1.250", self.text(".together .legend"))
         self.assertIn("Above the teacher", self.text(".index thead"))
 
+    def test_it_opens_with_how_far_the_model_is_from_the_original(self):
+        self.visit(self.page)
+        self.assertEqual(self.text(".converted"), "The converted model: KL to the original 0.125 nats a token, top-1 agreement 75.0%, "
+                                                  "R² of the residual stream behind each layer 0.900, 0.800.")
+
+    def test_beside_the_teacher_trained_on(self):
+        self.visit(self.beside)
+        heads = self.texts(".index thead th")
+        rows = self.ask("[...document.querySelectorAll('.index tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))")
+        place = [head.strip() for head in heads].index("Above it trained on")
+        self.assertEqual([row[place] for row in rows], ["+0.438", "–"])
+        self.assertEqual(len(self.texts(".converted")), 1)
+        self.visit(self.both)
+        self.assertNotIn("Above it trained on", self.text(".index thead"))  # without such a run there is no such column
+
     def test_nothing_overflows_on_a_phone(self):
         with self.phone():
-            for page in (self.page, self.both):
+            for page in (self.page, self.both, self.beside):
                 self.visit(page)
                 self.assert_fits_a_phone()
 

@@ -45,7 +45,4 @@ struct EigenPlan {
 /// dense solver, which always can.
 EigenPlan plan_eigen(const EigenSizes& sizes, at::Device device, const EigenConfig& config);
 
-/// Operations a second of a matrix product of a thousand rows, in the dtype, measured now (some 20 ms).
-double measure_product_rate(at::ScalarType dtype, at::Device device);
-
 }  // namespace bilens

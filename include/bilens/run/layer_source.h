@@ -49,6 +49,7 @@ struct LayerSource {
   std::optional<ClassifierConfig> classifier;  // of an image classifier's directory
   std::optional<Vocabulary> vocabulary;        // of a language model, where somebody asked for it
   Json surrogate;                              // what the layers stand for, where they do; else null
+  Json conversion;                             // of a model made from another (run/conversion.h); else null
   std::vector<SourceLayer> layers;
 };
 

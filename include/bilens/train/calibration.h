@@ -50,7 +50,7 @@ struct Calibration {
 ///      as long as the error on held-back documents falls.
 /// Tokens count by 1 / mean square of the teacher's stream, as the norm behind it sees them. Products are
 /// float32, the sums that the fits of 1 and 2 solve are float64.
-/// Holds calibration_memory() beside both models.
+/// Holds CalibrationCost::bytes beside both models.
 /// @param stream read from its start, in windows of `context` tokens
 /// @param packing what attention sees of a window
 /// @throws Error(kUsage) for a teacher that is bilinear; Error(kBadInput) for fewer than two windows and for
@@ -58,9 +58,15 @@ struct Calibration {
 Calibration calibrate(const LlamaDecoder& teacher, const TokenStream& stream, int64_t context,
                       Packing packing, const CalibrationConfig& config);
 
-/// Bytes: two residual streams (8 × tokens × hidden_size), sums (16 × intermediate_size²) and about as much
-/// in the eigensolver, and some 100 × 2048 × intermediate_size; 1.6, 1.0 and 1.2 GB for TinyLlama-1.1B and
-/// 100,000 tokens.
-int64_t calibration_memory(const LlamaConfig& model, const CalibrationConfig& config);
+/// What calibrate() takes at most, for a model before it.
+struct CalibrationCost {
+  /// Two residual streams (8 × tokens × hidden_size), sums (16 × intermediate_size²) and about as much in the
+  /// eigensolver, and some 100 × 2048 × intermediate_size; 1.6, 1.0 and 1.2 GB for TinyLlama-1.1B and 100,000
+  /// tokens.
+  int64_t bytes = 0;
+  double products = 0.0;  // operations in float32, over the tokens
+  double solves = 0.0;    // in float64: an eigendecomposition of intermediate_size² a refit
+};
+CalibrationCost calibration_cost(const LlamaConfig& model, int64_t context, const CalibrationConfig& config);
 
 }  // namespace bilens
