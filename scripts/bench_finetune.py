@@ -58,6 +58,7 @@ ARMS = {
     "recipe without Muon": {**PARTS, "train.optimizer": "adamw"},
     "recipe in batches of 16": {**PARTS, "train.batch_size": 16},
     "recipe without gate bias": {**PARTS, **calibrate(bias=False)},
+    "recipe, MLPs alone": {**PARTS, "train.trained": "mlps"},
     "recipe, twice the hidden units": {**PARTS, **widen(2)},
     WIDER: {**PARTS, **widen(4)},
     WIDEST: {**PARTS, **widen(8)},
@@ -165,8 +166,8 @@ def kept_rates(options, teacher, rates, steps):
 def gap(accounts, references, draws=10000):
     """Mean over seeds of the test loss above the reference's, and its 95% interval over stories (bootstrap)."""
     tokens = numpy.array(references[0]["story_tokens"], float)
-    losses = lambda runs: numpy.array([run["story_losses"] for run in runs])
-    difference = numpy.mean(losses(accounts) - losses(references[:len(accounts)]), axis=0)
+    of_seed = {run["seed"]: numpy.array(run["story_losses"]) for run in references}
+    difference = numpy.mean([numpy.array(run["story_losses"]) - of_seed[run["seed"]] for run in accounts], axis=0)
     chosen = numpy.random.default_rng(0).integers(0, len(tokens), (draws, len(tokens)))
     low, high = numpy.quantile(difference[chosen].sum(1) / tokens[chosen].sum(1), [0.025, 0.975])
     return difference.sum() / tokens.sum(), low, high

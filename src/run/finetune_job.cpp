@@ -103,7 +103,9 @@ class FinetuneJob : public TrainingJob {
     const int64_t training = FinetuneTask::memory(model, config_.train, config_.data.context, held, device);
     const int64_t checkpoint = 4 * all + state_size(model, config_.train).moments;
     measure_product_rate(device, config_.train.compute);  // as the run does, which needs its memory
-    auto plan = memory_plan(device, teacher + std::max(calibrating(model), trains() ? training : 4 * all));
+    const int64_t comparing = 4 * all + comparison_memory(model, config_.data.context);
+    auto plan =
+        memory_plan(device, teacher + std::max({calibrating(model), comparing, trains() ? training : 0}));
     plan["disk_bytes"] = (config_.checkpoint.keep_last + 1) * checkpoint + 2 * 4 * all + steps() * 400;
     return plan;
   }

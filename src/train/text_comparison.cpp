@@ -14,7 +14,10 @@ namespace bilens {
 
 namespace {
 
-constexpr int64_t kLogitsAtOnce = 1 << 23;  // 32 MB of float32, and a few of such
+constexpr int64_t kTokensAtOnce = 8192;  // in windows, but one at least
+constexpr int64_t kRowsAtOnce = 512;     // of the logits of both models
+
+int64_t windows_at_once(int64_t context) { return std::max<int64_t>(1, kTokensAtOnce / context); }
 
 /// Sums over tokens that a layer's R² follows from, float64.
 struct LayerSums {
@@ -36,31 +39,47 @@ struct LayerSums {
 
 }  // namespace
 
+int64_t comparison_memory(const LlamaConfig& model, int64_t context) {
+  const int64_t tokens = windows_at_once(context) * context, d = model.hidden_size;
+  // Of both models the states behind the layers, of one layer three times in float64; an MLP's hidden units.
+  const int64_t states = 8 * (model.num_hidden_layers + 2) * d + 24 * d, mlp = 12 * model.intermediate_size;
+  return tokens * (states + mlp) + 8 * 4 * model.vocab_size * std::min(tokens, kRowsAtOnce);
+}
+
 TextComparison compare_text(LlamaDecoder& model, LlamaDecoder& teacher, const TokenStream& stream,
                             int64_t context) {
   const at::NoGradGuard no_grad;
   const auto device = model.parameters().front().second.device();
   const int64_t layers = model.config().num_hidden_layers;
-  const int64_t at_once = std::max<int64_t>(1, kLogitsAtOnce / (context * model.config().vocab_size));
   TextComparison result;
   std::vector<LayerSums> sums(static_cast<size_t>(layers));
   DocumentSums documents(stream, stream.size(), 2);
-  double divergence = 0;
-  int64_t agreeing = 0;
+  auto divergence = at::zeros({}, at::device(device).dtype(at::kDouble));
+  auto agreeing = at::zeros({}, at::device(device).dtype(at::kLong));
   Progress progress("compare with the teacher", stream.size(), "tokens");
-  for (const auto& windows : evaluation_windows(stream.size(), context, at_once)) {
+  for (const auto& windows : evaluation_windows(stream.size(), context, windows_at_once(context))) {
     if (stop_requested()) throw Stopped{};
     const auto batch = make_batch(stream, windows.begins, windows.window);
-    const auto tokens = batch.inputs.to(device), targets = batch.targets.to(device).unsqueeze(-1);
+    const auto tokens = batch.inputs.to(device), targets = batch.targets.to(device).flatten();
     std::vector<at::Tensor> states, taught;
     ForwardOptions keep_states, keep_taught;
     keep_states.states = &states, keep_taught.states = &taught;
-    const auto logs = model.logits(model.final_states(tokens, keep_states)).log_softmax(-1);
-    const auto teacher_logs = teacher.logits(teacher.final_states(tokens, keep_taught)).log_softmax(-1);
-    const auto loss_of = [&](const at::Tensor& log) { return log.gather(-1, targets).squeeze(-1).neg(); };
-    documents.add(windows.begins, {loss_of(logs), loss_of(teacher_logs)});
-    divergence += (teacher_logs.exp() * (teacher_logs - logs)).sum(at::kDouble).item<double>();
-    agreeing += logs.argmax(-1).eq(teacher_logs.argmax(-1)).sum().item<int64_t>();
+    const auto x = model.final_states(tokens, keep_states).flatten(0, 1);
+    const auto teacher_x = teacher.final_states(tokens, keep_taught).flatten(0, 1);
+    auto losses = at::empty(targets.sizes(), x.options().dtype(at::kFloat)),
+         teacher_losses = at::empty_like(losses);
+    for (int64_t begin = 0; begin < x.size(0); begin += kRowsAtOnce) {
+      const auto rows = [&](const at::Tensor& all) { return all.slice(0, begin, begin + kRowsAtOnce); };
+      const auto logs = model.logits(rows(x)).log_softmax(-1),
+                 teacher_logs = teacher.logits(rows(teacher_x)).log_softmax(-1);
+      const auto target = rows(targets).unsqueeze(-1);
+      rows(losses).copy_(logs.gather(-1, target).squeeze(-1).neg());
+      rows(teacher_losses).copy_(teacher_logs.gather(-1, target).squeeze(-1).neg());
+      divergence += (teacher_logs.exp() * (teacher_logs - logs)).sum(at::kDouble);
+      agreeing += logs.argmax(-1).eq(teacher_logs.argmax(-1)).sum();
+    }
+    documents.add(windows.begins,
+                  {losses.view(batch.targets.sizes()), teacher_losses.view(batch.targets.sizes())});
     // The last of the states is behind the final norm: of the last layer's output that is what counts.
     for (int64_t i = 0; i < layers; ++i) sums[i].add(states[i + 1], taught[i + 1]);
     result.tokens += targets.numel();
@@ -71,8 +90,8 @@ TextComparison compare_text(LlamaDecoder& model, LlamaDecoder& teacher, const To
   const auto count = static_cast<double>(result.tokens);
   result.loss = result.document_losses.sum().item<double>() / count;
   result.teacher_loss = result.document_teacher_losses.sum().item<double>() / count;
-  result.divergence = divergence / count;
-  result.agreement = static_cast<double>(agreeing) / count;
+  result.divergence = divergence.item<double>() / count;
+  result.agreement = static_cast<double>(agreeing.item<int64_t>()) / count;
   for (const auto& layer : sums) result.layer_r2.push_back(layer.r2(result.tokens));
   return result;
 }

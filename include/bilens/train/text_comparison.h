@@ -21,6 +21,9 @@ struct TextComparison {
   at::Tensor document_tokens, document_losses, document_teacher_losses;
 };
 
+/// Bytes that compare_text() holds beside both models.
+int64_t comparison_memory(const LlamaConfig& model, int64_t context);
+
 /// Windows as evaluate_text. @throws Stopped
 TextComparison compare_text(LlamaDecoder& model, LlamaDecoder& teacher, const TokenStream& stream,
                             int64_t context);
