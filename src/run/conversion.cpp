@@ -52,7 +52,9 @@ Json read_conversion(const fs::path& model) {
 }
 
 std::string conversion_in_words(const Json& conversion) {
-  std::string words = "the converted model of " + conversion.value("teacher", Json("another")).dump();
+  const Json teacher = conversion.value("teacher", Json());
+  const std::string words =
+      "the converted model of " + (teacher.is_string() ? teacher.get<std::string>() : "another");
   const Json test = conversion.value("test", Json()),
              seen = test.is_object() ? test : conversion.value("validation", Json());
   if (!seen.is_object()) return words;
