@@ -110,7 +110,7 @@ Outcome decompose(const Flags& flags) {
   DecomposeRunOptions options;
   options.models = flags.arguments;
   options.config = config_of(flags, "");
-  // Only random directions draw random numbers.
+  // Analyses and methods have seeds of their own.
   const Json directions = options.config.value("directions", Json());
   if (flags.seed && directions.is_object() && directions.value("kind", Json()) == "random") {
     options.config["directions"]["seed"] = *flags.seed;

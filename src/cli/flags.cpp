@@ -57,9 +57,10 @@ cxxopts::Options make_options(const CommandInfo& command) {
   options.positional_help(command.synopsis).show_positional_help();
   for (const auto& name : command.flags) add_flag(options, command, name);
   using cxxopts::value;
-  options.add_options("Common")("set", "Set one config key; repeatable", value<std::vector<std::string>>(),
-                                "a.b=VALUE")("device", "auto, cpu, cuda or cuda:N", value<std::string>(),
-                                             "NAME")(
+  if (command.has_config)
+    options.add_options("Common")("set", "Set one config key; repeatable", value<std::vector<std::string>>(),
+                                  "a.b=VALUE");
+  options.add_options("Common")("device", "auto, cpu, cuda or cuda:N", value<std::string>(), "NAME")(
       "threads", "CPU threads; 0: one a core", value<int64_t>(), "N")("seed", "Seed of all random numbers",
                                                                       value<int64_t>(), "S")(
       "dry-run", "Check everything, estimate memory, disk and time; do nothing")(
@@ -86,14 +87,16 @@ const std::vector<CommandInfo>& commands() {
        "bilens train configs/mnist.json --set train.epochs=5",
        {"out", "resume"},
        0,
-       1},
+       1,
+       true},
       {"finetune",
        "CONFIG.json",
        "Make a pretrained SwiGLU model bilinear",
        "bilens finetune configs/finetune-stories260k.json",
        {"out", "resume"},
        0,
-       1},
+       1,
+       true},
       {"evaluate",
        "MODEL...",
        "Loss and accuracy on images, or loss and perplexity on text",
@@ -121,14 +124,16 @@ const std::vector<CommandInfo>& commands() {
        "bilens decompose runs/mnist/model --set k=20",
        {"config", "minus", "data", "out", "resume"},
        1,
-       kMany},
+       kMany,
+       true},
       {"intervene",
        "DECOMPOSITION",
        "What a language model loses without an eigenvector's contribution, beside controls",
        "bilens intervene models/stories/decomposition --set layer=4 --set eigenvectors=[0]",
        {"config", "data"},
        1,
-       1},
+       1,
+       true},
       {"explain",
        "MODEL",
        "Logits of an image, or behind a prompt, as a sum over eigenvectors",
@@ -183,7 +188,8 @@ Flags parse_flags(const CommandInfo& command, int argc, char** argv) {
     text("minus", flags.minus), text("input", flags.input);
     text("tokenizer", flags.tokenizer), text("prompt", flags.prompt), text("logit", flags.logit);
     if (parsed.count("arguments") > 0) flags.arguments = parsed["arguments"].as<std::vector<std::string>>();
-    if (parsed.count("set") > 0) flags.settings = parsed["set"].as<std::vector<std::string>>();
+    if (command.has_config && parsed.count("set") > 0)
+      flags.settings = parsed["set"].as<std::vector<std::string>>();
     const auto natural = [&](const char* name, std::optional<int64_t>& target) {
       if (parsed.count(name) == 0) return;
       target = parsed[name].as<int64_t>();

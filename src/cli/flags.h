@@ -27,6 +27,7 @@ struct CommandInfo {
   std::string example;
   std::vector<std::string> flags;  // names of the extra flags
   size_t least_arguments = 0, most_arguments = 0;
+  bool has_config = false;
 };
 
 const std::vector<CommandInfo>& commands();
