@@ -101,7 +101,7 @@ void write_decomposition(const fs::path& directory, const Decomposition& decompo
   Json head = {{"format", "bilens-decomposition"}, {"format_version", kFormatVersion}};
   head.update(info);
   write_text(directory / kDecompositionFile, format_json(head));
-  for (const auto& layer : decomposition.layers) remove_progress(directory, layer.layer);
+  remove_progress(directory);
 }
 
 Decomposition read_decomposition(const fs::path& directory) {

@@ -47,8 +47,10 @@ const std::vector<std::pair<const char*, double EigenPairs::Seconds::*>> kSecond
     {"check", &EigenPairs::Seconds::check},     {"probe", &EigenPairs::Seconds::probe},
     {"certify", &EigenPairs::Seconds::certify}, {"energy", &EigenPairs::Seconds::energy}};
 
+constexpr const char* kProgress = ".progress.json";
+
 fs::path progress_path(const fs::path& directory, int64_t layer) {
-  return directory / ("layer_" + std::to_string(layer) + ".progress.json");
+  return directory / ("layer_" + std::to_string(layer) + kProgress);
 }
 
 /// What an earlier run left on record of this layer; null where there is nothing.
@@ -220,8 +222,12 @@ void read_layer_file(const fs::path& directory, LayerDecomposition& layer, int64
   if (layer.directions.defined()) require_shape(layer.directions, {n, layer.d_out}, where + "directions");
 }
 
-void remove_progress(const fs::path& directory, int64_t layer) {
-  fs::remove(progress_path(directory, layer));
+void remove_progress(const fs::path& directory) {
+  std::vector<fs::path> records;
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    if (entry.path().filename().string().ends_with(kProgress)) records.push_back(entry.path());
+  }
+  for (const auto& record : records) fs::remove(record);
 }
 
 }  // namespace bilens

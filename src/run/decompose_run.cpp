@@ -10,6 +10,7 @@
 #include "bilens/analysis/decomposition.h"
 #include "bilens/analysis/eigen_plan.h"
 #include "bilens/analysis/factor_plan.h"
+#include "bilens/analysis/layer_file.h"
 #include "bilens/core/files.h"
 #include "bilens/core/log.h"
 #include "bilens/core/memory.h"
@@ -339,6 +340,7 @@ Outcome run_decomposition(const DecomposeRunOptions& options) {
       return add_estimate(outcome, load(path, config), config, options.data);
     }
     if (options.resume && fs::exists(outs[path] / kDecompositionFile)) {
+      remove_progress(outs[path]);  // where a kill came before that
       log_info(outs[path].string() + " is finished");
       outcome.results.push_back({{"model", path.string()}, {"out", outs[path].string()}, {"skipped", true}});
       return;

@@ -234,8 +234,9 @@ class CommandLine(TestCase):
         self.assertIn("train", listed)
         for command in listed:
             result = self.check(run(command, "--help"), 0)
-            for flag in ("--set", "--device", "--dry-run", "--json"):
+            for flag in ("--device", "--dry-run", "--json"):
                 self.assertIn(flag, result.stdout)
+            self.assertEqual("--set" in result.stdout, command in ("train", "finetune", "decompose", "intervene"), command)
             self.assertIn("Example:", result.stdout)
         self.check(run("--help"), 0)
         self.check(run("-h"), 0)

@@ -56,6 +56,6 @@ bool read_factors(const std::filesystem::path& directory, LayerDecomposition& la
 void read_layer_file(const std::filesystem::path& directory, LayerDecomposition& layer, int64_t n, int64_t k);
 
 /// Removes the records of progress of a decomposition that is whole.
-void remove_progress(const std::filesystem::path& directory, int64_t layer);
+void remove_progress(const std::filesystem::path& directory);
 
 }  // namespace bilens
