@@ -95,17 +95,16 @@ class FinetuneJob : public TrainingJob {
   }
 
   Json estimate(at::Device device) const override {
-    auto model = source_->config;
-    const int64_t teacher = model.parameter_count() * static_cast<int64_t>(c10::elementSize(teacher_dtype()));
-    model.intermediate_size = hidden_units();
+    const int64_t teacher =
+        source_->config.parameter_count() * static_cast<int64_t>(c10::elementSize(teacher_dtype()));
+    const auto model = widened_config();
     const auto held = stored_dtype(source_->weights);
     const int64_t all = model.parameter_count();
     const int64_t training = FinetuneTask::memory(model, config_.train, config_.data.context, held, device);
     const int64_t checkpoint = 4 * all + state_size(model, config_.train).moments;
     measure_product_rate(device, config_.train.compute);  // as the run does, which needs its memory
     const int64_t comparing = 4 * all + comparison_memory(model, config_.data.context);
-    auto plan =
-        memory_plan(device, teacher + std::max({calibrating(model), comparing, trains() ? training : 0}));
+    auto plan = memory_plan(device, teacher + std::max({calibrating(), comparing, trains() ? training : 0}));
     plan["disk_bytes"] = (config_.checkpoint.keep_last + 1) * checkpoint + 2 * 4 * all + steps() * 400;
     return plan;
   }
@@ -113,9 +112,7 @@ class FinetuneJob : public TrainingJob {
   double seconds(at::Device device) const override {
     double sum = 0.0;
     if (stages_.calibrate) {
-      auto model = source_->config;
-      model.intermediate_size = hidden_units();
-      const auto cost = closed_form(model);
+      const auto cost = closed_form();
       sum += cost.products / measure_product_rate(device, at::kFloat) +
              cost.solves / measure_product_rate(device, at::kDouble);
     }
@@ -212,19 +209,25 @@ class FinetuneJob : public TrainingJob {
     return std::llround(units * (stages_.widen ? stages_.widen->factor : 1.0));
   }
 
-  CalibrationCost closed_form(const LlamaConfig& model) const {
+  LlamaConfig widened_config() const {
+    auto config = source_->config;
+    config.intermediate_size = hidden_units();
+    return config;
+  }
+
+  CalibrationCost closed_form() const {
     auto config = *stages_.calibrate;
     config.tokens = std::min(config.tokens, parts_.train.size());
-    return calibration_cost(model, config_.data.context, config);
+    return calibration_cost(widened_config(), config_.data.context, config);
   }
 
   /// Bytes of the closed-form stage beside the teacher of the training: its own teacher where that is
   /// another, what becomes of it, and the sums.
-  int64_t calibrating(const LlamaConfig& model) const {
+  int64_t calibrating() const {
     if (!stages_.calibrate) return 0;
     const bool another = config_.teacher_dtype || stages_.widen;
     const auto width = static_cast<int64_t>(c10::elementSize(stored_dtype(source_->weights)));
-    return model.parameter_count() * ((another ? width : 0) + 4) + closed_form(model).bytes;
+    return widened_config().parameter_count() * ((another ? width : 0) + 4) + closed_form().bytes;
   }
 
   LlamaDecoder widened(const LlamaDecoder& model) const {

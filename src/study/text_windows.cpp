@@ -2,8 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-
 #include "bilens/core/progress.h"
 #include "bilens/core/stop.h"
 #include "bilens/data/token_windows.h"
@@ -23,7 +21,7 @@ int64_t TextWindows::predicted() const {
 void TextWindows::each(const std::string& name,
                        const std::function<void(const TokenBatch&, ForwardOptions)>& body) const {
   Progress progress(name, tokens, "tokens");
-  for (auto windows : evaluation_windows(tokens, context, std::max<int64_t>(1, kTokensAtOnce / context))) {
+  for (auto windows : evaluation_windows(tokens, context, windows_within(kTokensAtOnce, context))) {
     if (stop_requested()) throw Stopped{};
     for (auto& begin : windows.begins) begin += first;
     const auto batch = make_batch(stream, windows.begins, windows.window);

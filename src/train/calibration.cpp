@@ -10,6 +10,7 @@
 #include "bilens/core/progress.h"
 #include "bilens/core/stop.h"
 #include "bilens/core/text.h"
+#include "bilens/data/token_windows.h"
 #include "bilens/nn/gated_product.h"
 #include "bilens/nn/rms_norm.h"
 #include "bilens/train/bilinear_fit.h"
@@ -96,7 +97,7 @@ class Streams {
           int64_t context, Packing packing, double held_out)
       : teacher_(teacher),
         converted_(converted),
-        windows_at_once_(std::max<int64_t>(1, kTokensAtOnce / context)),
+        windows_at_once_(windows_within(kTokensAtOnce, context)),
         constant_(converted.config().mlp_bias) {
     std::vector<int64_t> begins;
     for (int64_t i = 0; i < windows; ++i) begins.push_back(i * context);

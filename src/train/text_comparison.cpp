@@ -17,8 +17,6 @@ namespace {
 constexpr int64_t kTokensAtOnce = 8192;  // in windows, but one at least
 constexpr int64_t kRowsAtOnce = 512;     // of the logits of both models
 
-int64_t windows_at_once(int64_t context) { return std::max<int64_t>(1, kTokensAtOnce / context); }
-
 /// Sums over tokens that a layer's R² follows from, float64.
 struct LayerSums {
   at::Tensor error, square, sum;  // scalar, scalar, [d]
@@ -40,7 +38,7 @@ struct LayerSums {
 }  // namespace
 
 int64_t comparison_memory(const LlamaConfig& model, int64_t context) {
-  const int64_t tokens = windows_at_once(context) * context, d = model.hidden_size;
+  const int64_t tokens = windows_within(kTokensAtOnce, context) * context, d = model.hidden_size;
   // Of both models the states behind the layers, of one layer three times in float64; an MLP's hidden units.
   const int64_t states = 8 * (model.num_hidden_layers + 2) * d + 24 * d, mlp = 12 * model.intermediate_size;
   return tokens * (states + mlp) + 8 * 4 * model.vocab_size * std::min(tokens, kRowsAtOnce);
@@ -57,7 +55,8 @@ TextComparison compare_text(LlamaDecoder& model, LlamaDecoder& teacher, const To
   auto divergence = at::zeros({}, at::device(device).dtype(at::kDouble));
   auto agreeing = at::zeros({}, at::device(device).dtype(at::kLong));
   Progress progress("compare with the teacher", stream.size(), "tokens");
-  for (const auto& windows : evaluation_windows(stream.size(), context, windows_at_once(context))) {
+  for (const auto& windows :
+       evaluation_windows(stream.size(), context, windows_within(kTokensAtOnce, context))) {
     if (stop_requested()) throw Stopped{};
     const auto batch = make_batch(stream, windows.begins, windows.window);
     const auto tokens = batch.inputs.to(device), targets = batch.targets.to(device).flatten();

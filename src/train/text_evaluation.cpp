@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
-#include <algorithm>
 #include <cmath>
 
 #include "bilens/core/progress.h"
@@ -26,7 +25,7 @@ TextEvaluation evaluate_text(LlamaDecoder& model, const TokenStream& stream, int
   double sum = 0.0;
   Progress progress("evaluate", stream.size(), "tokens");
   for (const auto& windows :
-       evaluation_windows(stream.size(), context, std::max<int64_t>(1, kTokensAtOnce / context))) {
+       evaluation_windows(stream.size(), context, windows_within(kTokensAtOnce, context))) {
     if (stop_requested()) throw Stopped{};
     const auto batch = make_batch(stream, windows.begins, windows.window);
     const auto losses = model.losses(batch.inputs.to(device), batch.targets.to(device));

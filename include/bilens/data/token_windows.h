@@ -12,6 +12,11 @@ struct WindowBatch {
   int64_t window = 0;
 };
 
+/// How many windows fit into so many tokens; one at least.
+inline int64_t windows_within(int64_t tokens, int64_t context) {
+  return tokens < context ? 1 : tokens / context;
+}
+
 /// Consecutive windows of `context` tokens, `batch_size` at a time; a last, shorter window stands alone and
 /// is kept when it has at least 2 tokens. Tokens 2 ... n of each window are predicted.
 std::vector<WindowBatch> evaluation_windows(int64_t tokens, int64_t context, int64_t batch_size);
