@@ -1,0 +1,79 @@
+#include "bilens/run/decompose_estimate.h"
+
+#include <algorithm>
+
+#include "bilens/analysis/eigen_plan.h"
+#include "bilens/analysis/factor_plan.h"
+#include "bilens/core/memory.h"
+#include "bilens/core/progress.h"
+#include "bilens/core/text.h"
+#include "bilens/run/decompose_data.h"
+#include "bilens/run/decomposer.h"
+#include "bilens/tensor/device.h"
+#include "bilens/tensor/product_rate.h"
+
+namespace bilens {
+
+namespace {
+
+constexpr int64_t kLibraryWorkspace = int64_t{60} << 20;  // of the matrix library, seen on 2 threads
+
+/// Bytes of the studies: inputs in float64 and half as much again for hidden states; terms, their sums and
+/// errors.
+int64_t study_bytes(const std::optional<ImageDataConfig>& data, int64_t d, int64_t k) {
+  if (!data) return 0;
+  const int64_t images = load_images(*data, 0).test.size();
+  return images * 8 * (d + d / 2 + 5 * k);
+}
+
+}  // namespace
+
+void add_estimate(const LayerSource& source, const DecomposeRunConfig& config, const std::string& data_spec,
+                  Outcome& outcome) {
+  if (outcome.estimate.is_null())
+    outcome.estimate = {{"memory_bytes", 0}, {"disk_bytes", 0}, {"seconds", 0.0}};
+  const auto device = choose_device(config.device);
+  const auto dtype = parse_dtype(config.dtype);
+  const auto data = find_images(source, config, data_spec);
+  const auto corpus = find_corpus(source, config, data_spec);
+  int64_t memory = 0, disk = 0, text = 0;
+  double seconds = 0;
+  bool seconds_known = !outcome.estimate["seconds"].is_null();
+  for (const auto& layer : source.layers) {
+    if (!config.wants_layer(layer.number)) continue;
+    const auto problem = eigen_problem(layer, choose_directions(config, source, layer), config);
+    const auto eigen = config.eigen(problem.dimension());
+    const auto sizes = eigen_sizes(problem, eigen.k);
+    const int64_t result = sizes.n * sizes.k * sizes.d * static_cast<int64_t>(c10::elementSize(dtype));
+    const std::string where = source.path.string() + ", layer " + std::to_string(layer.number) + ": ";
+    disk += result + sizes.n * sizes.k * 40;
+    if (config.method != "eigen" && config.method != "rotate") {
+      const auto cost = plan_factors(config.method, sizes, eigen);
+      memory = std::max(memory, cost.bytes + result);
+      if (cost.operations) seconds += *cost.operations / measure_product_rate(device, at::kDouble);
+      seconds_known = seconds_known && cost.operations;
+      outcome.text += where + config.method + ": " + cost.words + ", " +
+                      format_bytes(static_cast<double>(cost.bytes)) + " beside the weights\n";
+      continue;
+    }
+    const auto plan = plan_eigen(sizes, device, eigen);
+    memory = std::max({memory, plan.bytes + result, study_bytes(data, sizes.d, sizes.k) + result});
+    if (config.wants_analysis("tokens"))
+      memory = std::max(memory, token_study_bytes(sizes.n, sizes.k, source.vocabulary->size()) + result);
+    text += corpus_layer_bytes(sizes.n, sizes.k, config.corpus);
+    seconds += plan.operations / measure_product_rate(device, dtype);
+    outcome.text += where + plan.describe() + "\n";
+  }
+  if (corpus)
+    memory = std::max(memory, corpus_study_bytes() + text + 4 * corpus->model.config.parameter_count());
+  const auto raise = [&](const char* key, int64_t value) {
+    outcome.estimate[key] = std::max(outcome.estimate.value(key, int64_t{0}), value);
+  };
+  raise("memory_bytes", peak_memory() + kLibraryWorkspace + memory);
+  if (!device.is_cpu()) raise("device_memory_bytes", memory);
+  outcome.estimate["disk_bytes"] = outcome.estimate["disk_bytes"].get<int64_t>() + disk;
+  outcome.estimate["seconds"] =
+      seconds_known ? Json(outcome.estimate["seconds"].get<double>() + seconds) : Json(nullptr);
+}
+
+}  // namespace bilens

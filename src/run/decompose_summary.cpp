@@ -1,0 +1,81 @@
+#include "bilens/run/decompose_summary.h"
+
+#include <ATen/ATen.h>
+
+#include "bilens/core/memory.h"
+#include "bilens/core/progress.h"
+#include "bilens/core/text.h"
+#include "bilens/run/conversion.h"
+#include "bilens/run/corpus_analysis.h"
+#include "bilens/run/token_analysis.h"
+
+namespace bilens {
+
+namespace {
+
+Json summarize_layer(const LayerDecomposition& layer) {
+  Json summary = {{"layer", layer.layer}, {"method", layer.method}, {"directions", layer.count()}};
+  if (layer.has_pairs()) {
+    summary["k"] = layer.pairs.k();
+    summary["converged"] = layer.pairs.converged.sum().item<int64_t>();
+    summary["worst_residual"] = layer.pairs.residuals.max().item<double>();
+  }
+  if (layer.factors) {
+    summary["figures"] = layer.factors->figures;
+    summary["words"] = layer.factors->words;
+  }
+  return summary;
+}
+
+}  // namespace
+
+Json summarize_decomposition(const std::filesystem::path& model, const std::filesystem::path& out,
+                             const Decomposition& decomposition, const std::optional<TokenStudy>& tokens,
+                             const std::optional<CorpusStudy>& corpus, double seconds) {
+  Json layers = Json::array();
+  for (const auto& layer : decomposition.layers) {
+    layers.push_back(summarize_layer(layer));
+    for (const auto& of_layer : tokens ? tokens->layers : std::vector<TokenLayer>{}) {
+      if (of_layer.layer == layer.layer) layers.back()["tokens"] = summarize_tokens(*tokens, of_layer, layer);
+    }
+    for (const auto& of_layer : corpus ? corpus->layers : std::vector<CorpusLayer>{}) {
+      if (of_layer.layer != layer.layer) continue;
+      layers.back()["corpus"] = summarize_corpus(of_layer);
+      layers.back()["corpus"]["tokens"] = corpus->tokens;
+      for (const auto& losses : corpus->losses.is_null() ? Json::array() : corpus->losses.at("layers")) {
+        if (losses.at("layer") == layer.layer) layers.back()["corpus"]["losses"] = losses;
+      }
+    }
+  }
+  return {{"model", model.string()},
+          {"surrogate", decomposition.info.at("surrogate")},
+          {"converted", decomposition.info.at("converted")},
+          {"out", out.string()},
+          {"layers", layers},
+          {"seconds", seconds},
+          {"peak_memory_bytes", peak_memory()}};
+}
+
+std::string decomposition_in_words(const Json& result) {
+  std::string text;
+  if (!result.at("converted").is_null()) text += conversion_in_words(result.at("converted")) + "\n";
+  if (!result.at("surrogate").is_null())
+    text += "surrogate: " + result.at("surrogate").at("meaning").get<std::string>() + "\n";
+  for (const auto& layer : result.at("layers")) {
+    text += format("layer %lld: %lld directions, ", layer.at("layer").get<long long>(),
+                   layer.at("directions").get<long long>());
+    if (layer.contains("words")) {
+      text += layer.at("method").get<std::string>() + ", " + layer.at("words").get<std::string>() + "\n";
+    } else {
+      text += format("top %lld, %lld converged, worst residual %.1e\n", layer.at("k").get<long long>(),
+                     layer.at("converged").get<long long>(), layer.at("worst_residual").get<double>());
+    }
+    for (const auto& card : layer.value("tokens", Json::array())) text += card_in_words(card);
+    if (layer.contains("corpus"))
+      text += corpus_in_words(layer.at("corpus").at("tokens"), layer.at("corpus"));
+  }
+  return text + format_duration(result.at("seconds").get<double>()) + "  " +
+         result.at("out").get<std::string>() + "\n";
+}
+
+}  // namespace bilens
