@@ -63,8 +63,8 @@ const FieldTable<FinetuneRunConfig>& FinetuneRunConfig::fields() {
                 "\"anneal\" and \"settle\", which share the steps of `train`."},
                {"items", stage}})
         .choice("baseline", &C::baseline,
-                "In place of the stages: train the gated model on (\"continue\"), or the model with SiLU "
-                "replaced by half the identity at once (\"cold\"), for as many steps.",
+                "In place of the stages behind \"widen\": train the gated model on (\"continue\"), or the "
+                "model with SiLU replaced by half the identity at once (\"cold\"), for as many steps.",
                 {{"none", Baseline::kNone}, {"continue", Baseline::kContinue}, {"cold", Baseline::kCold}})
         .nested("train", &C::train, FinetuneTrainConfig::fields());
     return add_run_fields(fields);

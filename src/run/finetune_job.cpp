@@ -46,8 +46,11 @@ class FinetuneJob : public TrainingJob {
         config_(FinetuneRunConfig::fields().parse_or_throw(config, where, ExitCode::kUsage)),
         stages_(parse_stages(config_.stages, key_path(where, "stages"))) {
     config_.stages = dump(stages_);
-    if (config_.baseline == Baseline::kContinue) stages_ = {};
-    if (config_.baseline == Baseline::kCold) stages_ = {}, stages_.settle = true;
+    if (config_.baseline != Baseline::kNone) {
+      stages_.calibrate.reset();
+      stages_.anneal.reset();
+      stages_.settle = config_.baseline == Baseline::kCold;
+    }
   }
 
   const RunConfig& settings() const override { return config_; }
@@ -74,14 +77,15 @@ class FinetuneJob : public TrainingJob {
                           std::to_string(config_.data.context), ""});
     }
     if (stages_.anneal && stages_.anneal->layers.is_array()) {
+      const char* path = stages_.widen ? "stages[1].layers" : "stages[0].layers";  // no other comes before
       for (const Json& layer : stages_.anneal->layers) {
         if (layer >= model.num_hidden_layers)
           problems.push_back(
-              {"stages: layers", "below " + std::to_string(model.num_hidden_layers), layer.dump(), ""});
+              {key_path(where_, path), "below " + std::to_string(model.num_hidden_layers), layer.dump(), ""});
       }
     }
     if (config_.train.loss.cross_entropy + config_.train.loss.divergence + config_.train.loss.states == 0)
-      problems.push_back({"train.loss", "a weight above 0", "none", ""});
+      problems.push_back({key_path(where_, "train.loss"), "a weight above 0", "none", ""});
     if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
     const bool text = config_.data.dataset == "text";
     check_training_text(config_.data, key_path(where_, "data"), true);
@@ -236,8 +240,8 @@ class FinetuneJob : public TrainingJob {
                  derive_seed(static_cast<uint64_t>(config_.train.seed), "hidden units"));
   }
 
-  /// The teacher with half the identity in the place of SiLU where nothing anneals it; as a baseline, as it
-  /// is.
+  /// The teacher, widened, with half the identity in the place of SiLU where nothing anneals it; trained on
+  /// as it is, with SiLU.
   LlamaDecoder swapped(at::Device device) const {
     auto student = widened(source_->load(student_options(device)));
     return stages_.settle && !stages_.anneal ? fold_half(student) : student;

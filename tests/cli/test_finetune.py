@@ -221,8 +221,13 @@ class Finetune(TestCase):
         _, annealed = self.finetune("annealed", stages=[wide, {"kind": "anneal"}, {"kind": "settle"}])
         self.assertEqual(annealed["parameters"] - annealed["teacher_parameters"], 2 * (60 - 24) * 3 * 16)
         self.assertLess(annealed["validation"]["divergence"], before["untrained"]["divergence"])
-        _, kept = self.finetune("kept", stages=[wide, {"kind": "settle"}], baseline="continue", train={"steps": 1})
-        self.assertEqual(kept["parameters"], kept["teacher_parameters"])
+        # The baselines are as wide, the one with SiLU and at first the teacher itself.
+        for baseline, gate, untrained in (("continue", "silu", before["untrained"]["teacher_loss"]), ("cold", "linear", before["untrained"]["loss"])):
+            _, control = self.finetune(f"as-wide-{baseline}", stages=[wide, {"kind": "calibrate"}, {"kind": "settle"}], baseline=baseline, train={"steps": 20})
+            self.assertEqual(control["parameters"], annealed["parameters"])
+            self.assertAlmostEqual(control["untrained"]["loss"], untrained, delta=1e-5)
+            config = json.loads((self.folder / f"as-wide-{baseline}/model/config.json").read_text())
+            self.assertEqual((config["hidden_act"], config["intermediate_size"]), (gate, 60))
 
     def test_killed_in_every_stage_and_resumed(self):
         train = {"steps": 60, "optimizer": "muon"}  # whose state and AdamW's come back
@@ -270,7 +275,8 @@ class Finetune(TestCase):
         refuse(2, "calibrate or anneal", stages=[{"kind": "calibrate"}, {"kind": "anneal"}])
         refuse(2, "stages[0].fraction", stages=[{"kind": "anneal", "fraction": 2}])
         refuse(2, "stages[0].layers", stages=[{"kind": "anneal", "layers": []}])
-        refuse(2, "stages: layers", "below 2", "5", stages=[{"kind": "anneal", "layers": [1, 5]}])
+        refuse(2, "stages[0].layers", "below 2", "5", stages=[{"kind": "anneal", "layers": [1, 5]}])
+        refuse(2, "stages[1].layers", "below 2", "5", stages=[{"kind": "widen"}, {"kind": "anneal", "layers": [5]}])
         refuse(2, "stages[0].tokens", stages=[{"kind": "calibrate", "tokens": -1}])
         refuse(2, "calibrate, anneal or settle", "none", stages=[])
         refuse(2, "calibrate, anneal or settle", "widen alone", stages=[{"kind": "widen"}])

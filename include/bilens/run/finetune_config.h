@@ -10,7 +10,7 @@
 
 namespace bilens {
 
-/// What stands in place of the conversion, to compare with.
+/// What stands in place of the stages that make a model bilinear, to compare with.
 enum class Baseline {
   kNone,
   kContinue,  // the gated model, trained for as many tokens
