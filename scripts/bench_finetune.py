@@ -1,5 +1,6 @@
 """What it costs to make stories260K bilinear: ways of conversion at equal tokens, beside the same model trained on as it is.
 Called by scripts/bench.sh finetune."""
+import collections
 import concurrent.futures
 import hashlib
 import json
@@ -37,6 +38,7 @@ MUON = {"train.optimizer": "muon"}
 REFERENCE = "continue, cross-entropy"
 RECIPE = "recipe: calibrated, half KL, states, Muon, batches of 4"
 WIDER, WIDEST = "recipe, 4 times the hidden units", "recipe, 8 times the hidden units"
+WIDE_REFERENCE = "continue with 8 times the hidden units"
 PARTS = {**calibrate(), **HALF, **STATES, **MUON, **SMALL}
 ARMS = {
     REFERENCE: {**CONTINUE, **CE},
@@ -62,8 +64,10 @@ ARMS = {
     "recipe, twice the hidden units": {**PARTS, **widen(2)},
     WIDER: {**PARTS, **widen(4)},
     WIDEST: {**PARTS, **widen(8)},
+    WIDE_REFERENCE: {**CONTINUE, **CE, **widen(8)},
+    "continue with 8 times the hidden units, trained as in the recipe": {**PARTS, **CONTINUE, **widen(8)},
 }
-calibrating, recording = threading.Lock(), threading.Lock()
+calibrating, recording = collections.defaultdict(threading.Lock), threading.Lock()
 
 
 def settings_of(options, teacher, arm, rate, steps):
@@ -101,7 +105,7 @@ def closed_form(options, name, settings, seed):
     drawn = seed if stages[0]["kind"] == "widen" else 0  # the new units
     run = options.out / name / ("closed-" + hashlib.sha256(json.dumps([stages, drawn]).encode()).hexdigest()[:8])
     took = run / "seconds.json"
-    with calibrating:  # several runs may ask for the same
+    with calibrating[run]:  # several runs may ask for the same
         if not took.exists():
             begin = time.perf_counter()
             bilens(options, "finetune", ROOT / "configs/finetune-stories260k.json", "--out", run, "--resume", "--seed", seed,
