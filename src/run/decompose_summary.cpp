@@ -19,6 +19,8 @@ Json summarize_layer(const LayerDecomposition& layer) {
     summary["k"] = layer.pairs.k();
     summary["converged"] = layer.pairs.converged.sum().item<int64_t>();
     summary["worst_residual"] = layer.pairs.residuals.max().item<double>();
+    const auto& bound = layer.pairs.certified_bound;
+    if (bound.defined()) summary["certified"] = bound.isfinite().sum().item<int64_t>();
   }
   if (layer.factors) {
     summary["figures"] = layer.factors->figures;
@@ -67,8 +69,11 @@ std::string decomposition_in_words(const Json& result) {
     if (layer.contains("words")) {
       text += layer.at("method").get<std::string>() + ", " + layer.at("words").get<std::string>() + "\n";
     } else {
-      text += format("top %lld, %lld converged, worst residual %.1e\n", layer.at("k").get<long long>(),
+      text += format("top %lld, %lld converged, worst residual %.1e", layer.at("k").get<long long>(),
                      layer.at("converged").get<long long>(), layer.at("worst_residual").get<double>());
+      if (layer.contains("certified"))
+        text += format(", %lld certified", layer.at("certified").get<long long>());
+      text += "\n";
     }
     for (const auto& card : layer.value("tokens", Json::array())) text += card_in_words(card);
     if (layer.contains("corpus"))
