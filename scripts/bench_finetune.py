@@ -27,7 +27,8 @@ def calibrate(**settings):
 
 
 def widen(factor):
-    return {"stages": [{"kind": "widen", "factor": factor}, *calibrate()["stages"]]}
+    """With few sequences at once, whose activations a CPU's caches hold."""
+    return {"stages": [{"kind": "widen", "factor": factor}, *calibrate()["stages"]], "train.micro_batch": 2}
 
 
 ANNEAL = {"stages": [{"kind": "anneal", "fraction": 0.3}, {"kind": "settle"}]}
