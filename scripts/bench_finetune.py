@@ -163,34 +163,38 @@ def best_rates(options, teacher, arms):
 
 
 def kept_rates(options, teacher, rates, steps):
-    """These rates, but of a run of as many steps that is on record its own."""
-    seen = {account["arm"]: account["rate"] for account in records(options) if (account["teacher"], account["steps"]) == (name_of_teacher(teacher), steps)}
+    """These rates, but where runs of as many steps are on record, that of the best on validation."""
+    found = [account for account in records(options) if (account["teacher"], account["steps"]) == (name_of_teacher(teacher), steps)]
+    seen = {account["arm"]: account["rate"] for account in sorted(found, key=lambda account: -account["validation"]["loss"])}
     return {arm: seen.get(arm, rate) for arm, rate in rates.items()}
 
 
-def gap(accounts, references, draws=10000):
-    """Mean over seeds of the test loss above the reference's, and its 95% interval over stories (bootstrap)."""
-    tokens = numpy.array(references[0]["story_tokens"], float)
+def tokens_of(references):
+    return numpy.array(references[0]["story_tokens"], float)
+
+
+def gap(accounts, references, tokens, draws=10000):
+    """Mean over seeds of the test loss above the reference's, and its 95% interval over stories (bootstrap), in words.
+    @param tokens: of each story"""
     of_seed = {run["seed"]: numpy.array(run["story_losses"]) for run in references}
-    difference = numpy.mean([numpy.array(run["story_losses"]) - of_seed[run["seed"]] for run in accounts], axis=0)
+    difference = numpy.mean([numpy.array(run["story_losses"]) - of_seed[run["seed"]] for run in accounts if run["seed"] in of_seed], axis=0)
     chosen = numpy.random.default_rng(0).integers(0, len(tokens), (draws, len(tokens)))
     low, high = numpy.quantile(difference[chosen].sum(1) / tokens[chosen].sum(1), [0.025, 0.975])
-    return difference.sum() / tokens.sum(), low, high
+    return f"{difference.sum() / tokens.sum():+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
 def row(arm, rate, accounts, references):
     mean = lambda key: statistics.mean(account["test"][key] for account in accounts)
-    value, low, high = gap(accounts, references)
     first = accounts[0]
     untrained = first.get("untrained") or first["validation"]
     alone = [account["seconds"] for account in accounts if account["device"] == "cpu" and account["seconds"]]
     return (arm, f"{first['parameters']:,}", f"{rate:g}", len(accounts), f"{untrained['loss'] - untrained['teacher_loss']:+.3f}", f"{mean('loss'):.4f}",
-            f"{value:+.4f} [{low:+.4f}, {high:+.4f}]", f"{mean('divergence'):.4f}", f"{100 * mean('agreement'):.1f}%",
+            gap(accounts, references, tokens_of(references)), f"{mean('divergence'):.4f}", f"{100 * mean('agreement'):.1f}%",
             f"{(first['trained_tokens'] + first['calibration_tokens']) / 1e6:.2f} M", f"{first['epochs']:.2f}", f"{first['training_flops'] / 1e12:.1f} + {first['calibration_flops'] / 1e12:.1f}",
             f"{statistics.median(alone):.0f} s" if alone else "")
 
 
-FEW = (REFERENCE, "annealed over 30%", "cold swap", RECIPE, WIDER, WIDEST)
+FEW = (REFERENCE, "annealed over 30%", "cold swap", RECIPE, WIDER, WIDEST, WIDE_REFERENCE)
 HEAD = ("arm", "parameters", "rate", "seeds", "untrained, above the teacher (validation)", "test loss", "above *continue* [95% over stories]",
         "KL to the teacher", "top-1 agreement", "tokens with calibration", "epochs", "TFLOP of training + calibration", "time on the CPU")
 
@@ -199,9 +203,13 @@ def compare(options, teacher, rates, steps, seeds):
     """Rows of arms. @param rates: arm -> rate. @param seeds: arm -> its seeds"""
     found = finetune_all(options, [(teacher, arm, rate, seed, steps) for arm, rate in rates.items() for seed in seeds(arm)])
     accounts = {arm: [account for account in found if account and account["arm"] == arm] for arm in rates}
-    seen = accounts[REFERENCE][0]["test"]
-    return (f"The teacher itself has test loss {seen['teacher_loss']:.4f} on {seen['tokens']:,} tokens.\n\n" +
-            table(HEAD, [row(arm, rates[arm], found, accounts[REFERENCE]) for arm, found in accounts.items() if found]))
+    references = accounts[REFERENCE]
+    seen = references[0]["test"]
+    text = (f"The teacher itself has test loss {seen['teacher_loss']:.4f} on {seen['tokens']:,} tokens.\n\n" +
+            table(HEAD, [row(arm, rates[arm], found, references) for arm, found in accounts.items() if found]))
+    if accounts.get(WIDEST) and accounts.get(WIDE_REFERENCE):
+        text += f"\nAbove *{WIDE_REFERENCE}* the {WIDEST} is {gap(accounts[WIDEST], accounts[WIDE_REFERENCE], tokens_of(references))}.\n"
+    return text
 
 
 def second_teacher(options):
