@@ -208,7 +208,7 @@ def compare(options, teacher, rates, steps, seeds):
     text = (f"The teacher itself has test loss {seen['teacher_loss']:.4f} on {seen['tokens']:,} tokens.\n\n" +
             table(HEAD, [row(arm, rates[arm], found, references) for arm, found in accounts.items() if found]))
     if accounts.get(WIDEST) and accounts.get(WIDE_REFERENCE):
-        text += f"\nAbove *{WIDE_REFERENCE}* the {WIDEST} is {gap(accounts[WIDEST], accounts[WIDE_REFERENCE], tokens_of(references))}.\n"
+        text += f"\n*{WIDEST}* above *{WIDE_REFERENCE}*: {gap(accounts[WIDEST], accounts[WIDE_REFERENCE], tokens_of(references))}.\n"
     return text
 
 
