@@ -22,12 +22,11 @@ Json ranks_to_json(const at::Tensor& ranks) {
 
 /// What eigenpairs say of themselves.
 Json describe_pairs(const EigenPairs& pairs) {
-  const auto& bound = pairs.certified_bound;
   return {{"solver", solver_name(pairs.solver)},
           {"k", pairs.k()},
           {"worst_residual", pairs.residuals.max().item<double>()},
           {"converged", pairs.converged.sum().item<int64_t>()},
-          {"certified", bound.defined() ? bound.isfinite().sum().item<int64_t>() : 0},
+          {"certified", count_certified(pairs)},
           {"repaired", pairs.repaired},
           {"effective_rank", ranks_to_json(pairs.effective_rank)},
           {"seconds", seconds_to_json(pairs.seconds)}};
@@ -93,6 +92,11 @@ LayerDecomposition read_layer(const fs::path& directory, const Json& entry) {
 }
 
 }  // namespace
+
+int64_t count_certified(const EigenPairs& pairs) {
+  const auto& bound = pairs.certified_bound;
+  return bound.defined() ? bound.isfinite().sum().item<int64_t>() : 0;
+}
 
 void write_decomposition(const fs::path& directory, const Decomposition& decomposition) {
   Json info = decomposition.info;

@@ -19,8 +19,7 @@ Json summarize_layer(const LayerDecomposition& layer) {
     summary["k"] = layer.pairs.k();
     summary["converged"] = layer.pairs.converged.sum().item<int64_t>();
     summary["worst_residual"] = layer.pairs.residuals.max().item<double>();
-    const auto& bound = layer.pairs.certified_bound;
-    if (bound.defined()) summary["certified"] = bound.isfinite().sum().item<int64_t>();
+    if (layer.pairs.certified_bound.defined()) summary["certified"] = count_certified(layer.pairs);
   }
   if (layer.factors) {
     summary["figures"] = layer.factors->figures;

@@ -16,6 +16,9 @@ struct Decomposition {
 
 constexpr const char* kDecompositionFile = "decomposition.json";
 
+/// Of how many directions a bound on all other eigenvalues is proved.
+int64_t count_certified(const EigenPairs& pairs);
+
 /// Writes decomposition.json over layer files that are there (LayerFile), and removes their records of
 /// progress.
 void write_decomposition(const std::filesystem::path& directory, const Decomposition& decomposition);
