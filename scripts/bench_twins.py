@@ -31,7 +31,7 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "runs/twins", help="runs that are there are not repeated")
     options = parser.parse_args()
     if not options.data.is_file():
-        sys.exit(f"{options.data}: no text there. Run scripts/get_data.sh tinystories, or name a file with --data.")
+        sys.exit(f"{options.data}: no text there. Run scripts/get_data.sh tinystories-sample --from FOLDER, or name a file with --data.")
     if not options.tokenizer.exists():
         bilens(options, "tokenizer", "train", "--data", f"text:{options.data}", "--vocabulary", 512, "--out", options.tokenizer)
     found = {name: [train(options, act, seed) for seed in SEEDS] for name, act in TWINS.items()}

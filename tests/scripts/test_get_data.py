@@ -47,10 +47,10 @@ class GetData(unittest.TestCase):
         self.addCleanup(server.close)
         return server
 
-    def get(self, *arguments, **environment):
+    def get(self, *arguments, name="mnist", **environment):
         environment = {"BILENS_DATA_SHA256": str(self.checksums), **environment}
         environment = {**os.environ, "no_proxy": "127.0.0.1", **environment}
-        done = subprocess.run([SCRIPT, "mnist", "--to", self.to, *arguments], env=environment, timeout=120,
+        done = subprocess.run([SCRIPT, name, "--to", self.to, *arguments], env=environment, timeout=120,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         return done.returncode, done.stdout
 
@@ -171,6 +171,32 @@ class GetData(unittest.TestCase):
         self.assertEqual(output.count("already there"), 4)
         self.assertEqual(server.requests, [])
         self.assertEqual([(path.name, path.stat().st_mtime_ns) for path in sorted(self.to.iterdir())], before)
+
+    def test_stories_come_from_their_home(self):
+        file, text = "TinyStoriesV2-GPT4-valid.txt", b"Once upon a time.\n<|endoftext|>\n" * 100
+        self.checksums.write_text(f"{sha256(text)}  tinystories/{file}\n")
+        server = self.serve(files={file: text}, drop_once=[file])
+        code, output = self.get(name="tinystories", BILENS_TINYSTORIES_URL=server.url)
+        self.assertEqual(code, 0, output)
+        self.assertEqual({path.name: path.read_bytes() for path in self.to.iterdir()}, {file: text})
+        server.corrupt.add(file)
+        (self.to / file).unlink()
+        self.assertEqual(self.get(name="tinystories", BILENS_TINYSTORIES_URL=server.url)[0], 1)
+        self.assertEqual(list(self.to.iterdir()), [])
+
+    def test_the_sample_of_stories_has_no_home(self):
+        code, output = self.get(name="tinystories-sample")
+        self.assertEqual(code, 2, output)
+        self.assertIn("--from", output)
+        self.assertFalse(self.to.exists())
+
+    def test_every_file_has_a_published_checksum(self):
+        for name in ("mnist", "fashion-mnist", "tinystories", "tinystories-train", "tinystories-sample", "stories260k"):
+            with self.subTest(name=name):
+                code, output = self.get("--from", self.folder, name=name, BILENS_DATA_SHA256="")
+                self.assertEqual(code, 1, output)
+                self.assertNotIn("has no line", output)
+                self.assertIn(f"not in {self.folder}", output)
 
     def test_usage(self):
         self.assertEqual(self.get("--nonsense")[0], 2)
