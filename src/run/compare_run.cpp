@@ -51,8 +51,9 @@ Outcome run_comparison(const EvaluateRunOptions& options) {
   const auto paths = expand_models(options.models);
   set_threads(options.threads);
   if (paths.size() < 2) throw Error(ExitCode::kUsage, {"bilens compare", "at least two models", "one", ""});
+  const auto device = choose_device(options.device);
   std::vector<ImageClassifier> models;
-  for (const auto& path : paths) models.push_back(load_classifier(path, at::kCPU));
+  for (const auto& path : paths) models.push_back(load_classifier(path, device));
   require_same_spaces(models, paths);
   const auto data_config = data_of_model(options.data, paths.front());
   if (!data_config) {
@@ -67,7 +68,7 @@ Outcome run_comparison(const EvaluateRunOptions& options) {
   }
   const auto& c = models.front()->config;
   const auto gaussian =
-      fit_gaussian(to_inputs(data.train.images, c.pixel_mean, c.pixel_std, at::kCPU, at::kDouble));
+      fit_gaussian(to_inputs(data.train.images, c.pixel_mean, c.pixel_std, device, at::kDouble));
   std::vector<ComparedModel> compared;
   for (const auto& model : models) compared.push_back(prepare_comparison(model, data.test));
   outcome.text = "                 same  other class  best wrong class  untrained\n";

@@ -67,8 +67,9 @@ at::Tensor matched_eigenvectors(const at::Tensor& a, const at::Tensor& b) {
   return means;
 }
 
-Likeness summarize(const at::Tensor& cosines, const at::Tensor& with_untrained) {
+Likeness summarize(const at::Tensor& computed, const at::Tensor& with_untrained) {
   Likeness likeness;
+  const auto cosines = computed.cpu();
   const int64_t n = cosines.size(0);
   const auto diagonal = cosines.diagonal().contiguous();
   likeness.per_class.assign(diagonal.const_data_ptr<double>(), diagonal.const_data_ptr<double>() + n);
@@ -107,10 +108,10 @@ ComparedModel prepare_comparison(const ImageClassifier& model, const ImageSplit&
                  "Inner layers of two models have spaces of their own and cannot be compared."});
   }
   const auto stored = [](const torch::nn::Linear& linear) {
-    return linear ? linear->weight.detach().to(at::kCPU, at::kDouble) : at::Tensor();
+    return linear ? linear->weight.detach().to(at::kDouble) : at::Tensor();
   };
   const auto bias = [](const torch::nn::Linear& linear) {
-    return linear && linear->bias.defined() ? linear->bias.detach().to(at::kCPU, at::kDouble) : at::Tensor();
+    return linear && linear->bias.defined() ? linear->bias.detach().to(at::kDouble) : at::Tensor();
   };
   auto& mlp = *model->mlps.front();
   const BilinearLayer layer{stored(mlp.gate_proj),
@@ -133,13 +134,15 @@ ComparedModel prepare_comparison(const ImageClassifier& model, const ImageSplit&
   eigen.k = kTop;
   eigen.dtype = at::kDouble;
   eigen.energy = Energy::kOff;
-  compared.eigenvectors = solve_eigen({layer, embed, u}, at::kCPU, eigen).eigenvectors;
+  compared.eigenvectors = solve_eigen({layer, embed, u}, embed.device(), eigen).eigenvectors.cpu();
   return compared;
 }
 
 ImageClassifier untrained_like(const ImageClassifier& model, uint64_t seed) {
   at::manual_seed(seed);
-  return ImageClassifier(model->config);
+  ImageClassifier fresh(model->config);
+  fresh->to(model->embed->weight.device());
+  return fresh;
 }
 
 Comparison compare(const ComparedModel& a, const ComparedModel& b, const ComparedModel& untrained,

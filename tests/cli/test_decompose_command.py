@@ -136,6 +136,13 @@ class Compare(Command):
             different = results[0][figure]
             self.assertLess(different["same_class"], 0.5 if figure != "outputs" else 0.9)
 
+    def test_an_unknown_device_is_refused(self):
+        for name in ("a", "b"):
+            write_model(self.folder / name, d_model=8, d_hidden=8)
+        result = bilens_cli.run("compare", self.folder / "a", self.folder / "b", "--data", "mnist-5k", "--device", "tpu")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("tpu", result.stderr)
+
     def test_deep_models_are_refused(self):
         write_model(self.folder / "a", n_layers=2, d_model=8, d_hidden=8)
         write_model(self.folder / "b", n_layers=2, d_model=8, d_hidden=8)

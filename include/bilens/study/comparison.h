@@ -27,9 +27,9 @@ struct Comparison {
 
 /// What a comparison needs of a model: its logits as quadratic forms of the pixels.
 struct ComparedModel {
-  QuadraticForms forms;     // centred classes
-  at::Tensor logits;        // centred, float64 [N, classes]
-  at::Tensor eigenvectors;  // [classes, k, d], of largest |λ|
+  QuadraticForms forms;     // centred classes; where the model is
+  at::Tensor logits;        // centred, float64 [N, classes], on the CPU
+  at::Tensor eigenvectors;  // [classes, k, d], of largest |λ|, on the CPU
 };
 
 /// @throws Error(kBadInput) for a classifier of several layers or with a gate: its logits are no quadratic
