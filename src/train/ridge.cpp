@@ -47,11 +47,10 @@ RidgeFit fit_ridge(const LeastSquaresSums& train, const LeastSquaresSums& held_b
   const auto [values, vectors] = at::linalg_eigh(train.hh);
   const auto d0 = best.matrix;
   const auto turned = (train.th - d0.mm(train.hh)).mm(vectors);
-  for (bool first = true; const double ridge : ridges) {
+  for (const double ridge : ridges) {
     const auto d = d0 + (turned / (values.clamp_min(0) + ridge * unit)).mm(vectors.t());
     const double error = held_back.relative_error(d);
-    if (first || error < best.error) best.matrix = d, best.ridge = ridge, best.error = error;
-    first = false;
+    if (error < best.error) best.matrix = d, best.ridge = ridge, best.error = error;
   }
   return best;
 }

@@ -70,8 +70,22 @@ TEST_CASE("few noisy rows take a large ridge, many take a small one") {
   CHECK(few.ridge >= 0.1);
   CHECK(many.ridge <= 1e-3);
   CHECK(many.error < 0.01 * many.error_before);
-  const auto greedy = fit_ridge(rows(50, 5.0), held_back, start, "layer", {1e-12});
-  CHECK(few.error < greedy.error);
+  CHECK(few.error <= few.error_before);
+  const auto seen = rows(50, 5.0);
+  const auto greedy = fit_ridge(seen, seen, start, "layer", {1e-12});  // held back is what it was fitted to
+  CHECK(few.error < held_back.relative_error(greedy.matrix));
+}
+
+TEST_CASE("a fit that only makes matters worse is not taken") {
+  at::manual_seed(5);
+  const auto planted = doubles({3, 20}), h = doubles({25, 20}), other = doubles({500, 20});
+  const auto noise =
+      sums_of(h, doubles({25, 3}), ones(25));  // targets that have nothing to do with the features
+  const auto held_back = sums_of(other, other.mm(planted.t()), ones(500));
+  const auto fit = fit_ridge(noise, held_back, planted, "layer");
+  CHECK(at::equal(fit.matrix, planted));
+  CHECK(fit.ridge == std::numeric_limits<double>::infinity());
+  CHECK(fit.error == fit.error_before);
 }
 
 TEST_CASE("hidden units that are never active keep their weights; sums that are not finite are refused") {

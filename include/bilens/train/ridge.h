@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -27,13 +28,14 @@ struct LeastSquaresSums {
 const std::vector<double>& default_ridges();
 
 struct RidgeFit {
-  at::Tensor matrix;                       // D, float64 [m, p]
-  double ridge = 0.0;                      // the chosen one, relative as above
-  double error_before = 0.0, error = 0.0;  // relative errors on the held-back data, of `start` and of D
+  at::Tensor matrix;  // D, float64 [m, p]
+  // The chosen one, relative as above; infinite where D₀ itself does best.
+  double ridge = std::numeric_limits<double>::infinity();
+  double error_before = 0.0, error = 0.0;  // relative errors on the held-back data, of D₀ and of D
 };
 
-/// argmin_D Σ w‖t − Dh‖² + ρ‖D − D₀‖² for each ridge ρ, and of those the one with the smallest error on data
-/// held back. Shrinking to D₀ rather than 0 leaves alone what the data do not determine. One
+/// argmin_D Σ w‖t − Dh‖² + ρ‖D − D₀‖² for each ridge ρ, and of those and D₀ (ρ = ∞) the one with the smallest
+/// error on data held back. Shrinking to D₀ rather than 0 leaves alone what the data do not determine. One
 /// eigendecomposition serves all ridges: D = D₀ + (Σ w thᵀ − D₀ Σ w hhᵀ) U (Λ + ρ)⁻¹ Uᵀ.
 /// @param start D₀ [m, p]
 /// @throws Error(kBadInput), naming `where`, for sums that are not finite
