@@ -88,9 +88,10 @@ at::Tensor distillation_sum(const at::Tensor& x, const at::Tensor& head, const a
 
 at::Tensor state_error_sum(const std::vector<at::Tensor>& states, const std::vector<at::Tensor>& taught) {
   at::Tensor sum;
+  const auto dtype = states.front().scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   for (size_t i = 0; i < states.size(); ++i) {
-    const auto t = taught[i].detach().to(states[i].scalar_type());
-    const auto error = ((states[i] - t).square().sum(-1) / t.square().sum(-1)).sum();
+    const auto t = taught[i].detach().to(dtype);
+    const auto error = ((states[i].to(dtype) - t).square().sum(-1) / t.square().sum(-1)).sum();
     sum = sum.defined() ? sum + error : error;
   }
   return sum / static_cast<double>(states.size());

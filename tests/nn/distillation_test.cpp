@@ -91,5 +91,13 @@ TEST_CASE("the error of hidden states by hand, and its gradients") {
   CHECK(worst_relative(value_and_gradients(error, in, at::kFloat), expected) < 100 * kEps);
 }
 
+TEST_CASE("the error of hidden states in bfloat16 is summed in float32") {
+  const auto h = normal({4, 64, 32}, 4).to(at::kBFloat16), t = normal({4, 64, 32}, 5).to(at::kBFloat16);
+  const auto sum = state_error_sum({h}, {t});
+  CHECK(sum.scalar_type() == at::kFloat);
+  const double exact = state_error_sum({h.to(at::kDouble)}, {t.to(at::kDouble)}).item<double>();
+  CHECK(sum.item<double>() == Approx(exact).epsilon(1e-5));  // 256 terms in float32; bfloat16 keeps 3e-3
+}
+
 }  // namespace
 }  // namespace bilens

@@ -28,8 +28,8 @@ at::Tensor distillation_sum(const at::Tensor& x, const at::Tensor& head, const a
 
 /// Σ_i mean_l ‖h_li − t_li‖² / ‖t_li‖² over tokens i and layers l: how far a model's hidden states are from
 /// its teacher's (FitNets, arXiv 1412.6550, without its projections). Gradients of `states` alone.
-/// @param states, taught one a layer, [..., d] float32 or float64
-/// @return scalar of their dtype
+/// @param states, taught one a layer, [..., d]
+/// @return scalar, float64 of float64 states, else float32
 at::Tensor state_error_sum(const std::vector<at::Tensor>& states, const std::vector<at::Tensor>& taught);
 
 }  // namespace bilens
