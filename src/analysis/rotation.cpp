@@ -39,7 +39,7 @@ Rotations iterate(const at::Tensor& x, const RotationConfig& config) {
   const int64_t n = x.size(0), k = x.size(1), b = std::max<int64_t>(config.starts, 1);
   const double tolerance = config.tolerance * std::sqrt(static_cast<double>(k));
   // Problems n·b in a row; those that have converged leave.
-  auto o = start_rotations(k, config, x.options()).expand({n, b, k, k}).reshape({n * b, k, k});
+  auto o = start_rotations(k, config, x.options()).repeat({n, 1, 1});
   auto iterations = at::zeros({n * b}, x.options().dtype(at::kInt));
   auto active = at::arange(n * b, iterations.options().dtype(at::kLong));
   for (int64_t step = 0; step < config.max_iterations && active.numel() > 0; ++step) {
