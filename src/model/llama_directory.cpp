@@ -70,6 +70,7 @@ LlamaDecoder load_llama(const Weights& weights, const LlamaConfig& config, const
     for (const auto& [name, shape] : config.parameter_shapes())
       tensors[name] = weights.tensor(name).to(dtype);
   }
+  for (const auto& [name, tensor] : tensors) require_finite(tensor, weights.path().string() + ": " + name);
   return LlamaDecoder(config, std::move(tensors));
 }
 

@@ -90,7 +90,10 @@ ImageClassifier load_classifier(const fs::path& directory, at::Device device) {
   check_tensors(weights, config);
   const at::NoGradGuard no_grad;
   ImageClassifier model(config);
-  for (auto& item : model->named_parameters()) item.value().copy_(weights.tensor(item.key()));
+  for (auto& item : model->named_parameters()) {
+    item.value().copy_(weights.tensor(item.key()));
+    require_finite(item.value(), weights.path().string() + ": " + item.key());
+  }
   model->to(device);
   model->eval();
   return model;

@@ -131,6 +131,7 @@ ImageClassifier load_paper_classifier(const Weights& weights, const PaperClassif
       item.value().zero_();  // a bias that this layer does not have
     } else {
       item.value().copy_(read_expression(weights, name));
+      require_finite(item.value(), weights.path().string() + ": " + name);
     }
   }
   model->eval();

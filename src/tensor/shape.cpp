@@ -22,8 +22,9 @@ void require_shape(const at::Tensor& tensor, at::IntArrayRef shape, const std::s
 }
 
 void require_finite(const at::Tensor& tensor, const std::string& name) {
-  // One pass without a mask: the sum of x·0 is NaN when any element is not finite.
-  if (at::isfinite((tensor * 0).sum()).item<bool>()) return;
+  // One pass without a mask. A sum is finite only of finite numbers; those may overflow it, the sum of x·0
+  // they do not.
+  if (at::isfinite(tensor.sum()).item<bool>() || at::isfinite((tensor * 0).sum()).item<bool>()) return;
   throw Error(ExitCode::kBadInput, {name, "finite numbers", "NaN or infinity",
                                     "The model was not saved whole, or its training diverged."});
 }
