@@ -48,11 +48,13 @@ function convertedLine(model) {
     + `R² of the residual stream behind each layer ${seen.layer_r2.map((value) => figure(value)).join(", ")}.`);
 }
 
-/** Of a conversion, its test loss above that of its teacher trained on for as many tokens, where that run is there too. */
+/** Of a conversion, its test loss above that of its teacher, as wide as it was, trained on for as many tokens, where that run is there too. */
 function aboveContinued(model) {
   const { conversion } = model;
   if (!conversion || !conversion.converted || !conversion.test) return null;
-  const other = data.models.map((m) => m.conversion).find((c) => c && !c.converted && c.test && c.teacher === conversion.teacher && c.trained_tokens === conversion.trained_tokens);
+  const same = (c, ...keys) => keys.every((key) => c[key] === conversion[key]);
+  const other = data.models.map((m) => m.conversion).find((c) => c && !c.converted && c.test && c.parameters === c.teacher_parameters
+    && same(c, "teacher", "teacher_sha256", "trained_tokens") && c.test.tokens === conversion.test.tokens);
   return other ? conversion.test.loss - other.test.loss : null;
 }
 

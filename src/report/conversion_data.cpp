@@ -36,6 +36,7 @@ Json conversion_data(const std::filesystem::path& file) {
   const CheckedJson account(json, file.string());
   account.require_format("bilens-finetune", 1);
   return {{"teacher", account.text("teacher")},
+          {"teacher_sha256", account.text_or_empty("teacher_sha256")},
           {"converted", account.flag("converted")},
           {"parameters", size_if_given(account, "parameters")},
           {"teacher_parameters", size_if_given(account, "teacher_parameters")},

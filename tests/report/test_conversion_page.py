@@ -11,7 +11,7 @@ def seen(loss, r2):
     return {"tokens": 1000, "loss": loss, "teacher_loss": 1.25, "divergence": 0.125, "agreement": 0.75, "layer_r2": r2}
 
 
-def write_conversion(folder, final=1.5, test=1.5625, converted=True):
+def write_conversion(folder, final=1.5, test=1.5625, converted=True, **account):
     """A run as `bilens finetune` leaves it, of a model with two layers."""
     (folder / "model").mkdir(parents=True)
     config = {"teacher": HOSTILE, "data": {"dataset": "text", "context": 32}, "train": {"batch_size": 8, "steps": 40, "seed": 1}}
@@ -29,7 +29,7 @@ def write_conversion(folder, final=1.5, test=1.5625, converted=True):
         "calibration": {"tokens": 512, "layers": [{"error": 0.1}, {"error": 0.2}]},
         "untrained": seen(2.0, [0.5, 0.25]), "teacher_parameters": 1000, "parameters": 2500, "trained_tokens": 10240, "epochs": 2.0, "validation": seen(final, [0.9, 0.8]),
         "test": seen(test, [0.9, 0.8]),
-        "samples": {"prompt": "Once", "teacher": "Once a", "untrained": "Once " + HOSTILE, "finished": "Once c"}}))
+        "samples": {"prompt": "Once", "teacher": "Once a", "untrained": "Once " + HOSTILE, "finished": "Once c"}} | account))
     return folder
 
 
@@ -49,9 +49,12 @@ class ConversionPage(InBrowser):
     def setUpClass(cls):
         super().setUpClass()
         runs = [write_conversion(cls.folder / name, final) for name, final in (("one", 1.5), ("two", 1.625))]
-        continued = write_conversion(cls.folder / "continued", test=1.125, converted=False)
+        continued = write_conversion(cls.folder / "continued", test=1.125, converted=False, parameters=1000)
+        # What the original would not be compared with: a wider one, and another.
+        wider = write_conversion(cls.folder / "wider", test=1.0, converted=False)
+        another = write_conversion(cls.folder / "another", test=1.0, converted=False, parameters=1000, teacher_sha256="1")
         cls.page, cls.both, cls.beside = (cls.folder / f"{name}.html" for name in ("one", "both", "beside"))
-        for directories, page in ((runs[:1], cls.page), (runs, cls.both), ((runs[0], continued), cls.beside)):
+        for directories, page in ((runs[:1], cls.page), (runs, cls.both), ((runs[0], wider, another, continued), cls.beside)):
             done = run("report", *directories, "--out", page)
             assert done.returncode == 0, done.stderr
             assert_self_contained(page)
@@ -95,7 +98,7 @@ class ConversionPage(InBrowser):
         heads = self.texts(".index thead th")
         rows = self.ask("[...document.querySelectorAll('.index tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))")
         place = [head.strip() for head in heads].index("Above it trained on")
-        self.assertEqual([row[place] for row in rows], ["+0.438", "–"])
+        self.assertEqual([row[place] for row in rows], ["+0.438", "–", "–", "–"])
         self.assertEqual(len(self.texts(".converted")), 1)
         self.visit(self.both)
         self.assertNotIn("Above it trained on", self.text(".index thead"))  # without such a run there is no such column
