@@ -72,7 +72,7 @@ Outcome generate(const Flags& flags) {
   if (flags.top_k) sampler["top_k"] = *flags.top_k;
   if (flags.top_p) sampler["top_p"] = *flags.top_p;
   if (flags.seed) sampler["seed"] = *flags.seed;
-  options.sampler = SamplerConfig::fields().parse_or_throw(sampler, "bilens generate", ExitCode::kUsage);
+  options.sampler = SamplerConfig::fields().parse_or_throw(sampler, "--", ExitCode::kUsage);
   if (!flags.device.empty()) options.device = flags.device;
   options.threads = flags.threads.value_or(0);
   options.dry_run = flags.dry_run;
@@ -212,7 +212,9 @@ void print_outcome(const std::string& command, const Flags& flags, const Outcome
   }
   std::cout << outcome.text;
   for (const auto& failure : outcome.failures) {
-    if (outcome.failures.size() + outcome.results.size() == 1 || flags.dry_run) log_error(failure.message);
+    // Those of a batch were said as they happened.
+    if (failure.model.empty() || outcome.failures.size() + outcome.results.size() == 1)
+      log_error(failure.message);
   }
   if (flags.dry_run && outcome.estimate.is_object()) std::cout << format_json(outcome.estimate);
 }

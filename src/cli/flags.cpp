@@ -8,6 +8,7 @@
 
 #include "bilens/core/version.h"
 #include "bilens/run/config_file.h"
+#include "bilens/tensor/device.h"
 
 namespace bilens {
 
@@ -15,22 +16,31 @@ namespace {
 
 constexpr size_t kMany = 1'000'000;
 
+std::string data_help(const std::string& command) {
+  const std::string images = "mnist-5k, mnist:DIR, fashion-mnist:DIR or idx:IMAGES,LABELS",
+                    text = "text:FILE or tokens:FILE";
+  if (command == "tokenizer") return "text:FILE";
+  if (command == "intervene") return text + "; default: what the model was trained on";
+  const std::string of_run = "; default: a run's own";
+  if (command == "compare" || command == "explain") return images + of_run;
+  return "For images " + images + ", for text " + text + of_run;
+}
+
 /// The flags that only some commands take.
 void add_flag(cxxopts::Options& options, const CommandInfo& command, const std::string& name) {
   auto add = options.add_options();
   using cxxopts::value;
   if (name == "out") add("out", "Where the results go", value<std::string>(), "PATH");
-  if (name == "resume") add("resume", "Continue what was interrupted");
-  if (name == "data")
-    add("data", "mnist-5k, mnist:DIR, fashion-mnist:DIR, idx:IMAGES,LABELS, text:FILE or tokens:FILE",
-        value<std::string>(), "SPEC");
+  if (name == "resume") add("resume", "Continue what was interrupted, or begin where nothing is");
+  if (name == "data") add("data", data_help(command.name), value<std::string>(), "SPEC");
   if (name == "vocabulary") add("vocabulary", "Number of pieces, bytes included", value<int64_t>(), "N");
   if (name == "config") add("config", "Settings; without it the defaults", value<std::string>(), "FILE");
   if (name == "tokenizer")
     add("tokenizer", "SentencePiece model; default: the one beside the weights", value<std::string>(),
         "FILE");
   if (name == "context")
-    add("context", "Tokens in a window; default: the model's positions, at most 2048", value<int64_t>(), "N");
+    add("context", "Tokens in a window; default: a run's own, else the model's positions, at most 2048",
+        value<int64_t>(), "N");
   const bool explains = command.name == "explain";
   if (name == "prompt")
     add("prompt", explains ? "Text whose next token is explained" : "Text to continue", value<std::string>(),
@@ -71,10 +81,21 @@ cxxopts::Options make_options(const CommandInfo& command) {
   return options;
 }
 
-/// cxxopts quotes with typographic marks; its message is all we need of it.
-Error usage_error(const CommandInfo& command, const std::string& found) {
-  return Error(ExitCode::kUsage,
-               {"bilens " + command.name, "", found, "See `bilens " + command.name + " --help`."});
+Error usage_error(const CommandInfo& command, const std::string& where, const std::string& expected,
+                  const std::string& found) {
+  return Error(ExitCode::kUsage, {where, expected, found, "See `bilens " + command.name + " --help`."});
+}
+
+/// cxxopts names the value that is no number, between typographic marks, but not its flag.
+Error not_a_number(const CommandInfo& command, const std::string& message, int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string text = argv[i];
+    const auto value = text.starts_with("--") ? text.substr(text.find('=') + 1) : text;
+    if (message.find("‘" + value + "’") == std::string::npos) continue;
+    return usage_error(command, value == text ? argv[i - 1] : text.substr(0, text.find('=')), "a number",
+                       "\"" + value + "\"");
+  }
+  return usage_error(command, "bilens " + command.name, "numbers", message);
 }
 
 }  // namespace
@@ -82,7 +103,7 @@ Error usage_error(const CommandInfo& command, const std::string& found) {
 const std::vector<CommandInfo>& commands() {
   static const std::vector<CommandInfo> table = {
       {"train",
-       "CONFIG.json",
+       "[CONFIG.json]",
        "Train an image classifier or a language model",
        "bilens train configs/mnist.json --set train.epochs=5",
        {"out", "resume"},
@@ -129,7 +150,7 @@ const std::vector<CommandInfo>& commands() {
       {"intervene",
        "DECOMPOSITION",
        "What a language model loses without an eigenvector's contribution, beside controls",
-       "bilens intervene models/stories260k/decomposition --set layer=4 --set eigenvectors=[0]",
+       "bilens intervene runs/stories/model/decomposition --set layer=4 --set eigenvectors=[0]",
        {"config", "data"},
        1,
        1,
@@ -144,7 +165,7 @@ const std::vector<CommandInfo>& commands() {
        1},
       {"compare",
        "MODEL MODEL...",
-       "How alike models are: weights, data, outputs",
+       "How alike image classifiers of one layer are: weights, data, outputs",
        "bilens compare runs/seed1/model runs/seed2/model",
        {"data"},
        2,
@@ -190,14 +211,16 @@ Flags parse_flags(const CommandInfo& command, int argc, char** argv) {
     if (parsed.count("arguments") > 0) flags.arguments = parsed["arguments"].as<std::vector<std::string>>();
     if (command.has_config && parsed.count("set") > 0)
       flags.settings = parsed["set"].as<std::vector<std::string>>();
-    const auto natural = [&](const char* name, std::optional<int64_t>& target) {
+    const auto natural = [&](const char* name, std::optional<int64_t>& target,
+                             std::optional<int64_t> most = std::nullopt) {
       if (parsed.count(name) == 0) return;
       target = parsed[name].as<int64_t>();
-      if (*target >= 0) return;
-      throw Error(ExitCode::kUsage, {std::string("--") + name, "0 or more", std::to_string(*target),
-                                     "Leave it out for the default."});
+      if (*target >= 0 && (!most || *target <= *most)) return;
+      throw Error(ExitCode::kUsage,
+                  {std::string("--") + name, most ? "0 to " + std::to_string(*most) : "0 or more",
+                   std::to_string(*target), "Leave it out for the default."});
     };
-    natural("threads", flags.threads), natural("seed", flags.seed);
+    natural("threads", flags.threads, kMostThreads), natural("seed", flags.seed);
     if (takes("vocabulary")) natural("vocabulary", flags.vocabulary);
     if (takes("context")) natural("context", flags.context);
     if (takes("max-tokens")) natural("max-tokens", flags.max_tokens);
@@ -212,14 +235,16 @@ Flags parse_flags(const CommandInfo& command, int argc, char** argv) {
     flags.quiet = parsed.count("quiet") > 0;
     flags.verbose = parsed.count("verbose") > 0;
     flags.help = parsed.count("help") > 0;
+  } catch (const cxxopts::exceptions::incorrect_argument_type& error) {
+    throw not_a_number(command, error.what(), argc, argv);
   } catch (const cxxopts::exceptions::exception& error) {
-    throw usage_error(command, error.what());
+    throw usage_error(command, "bilens " + command.name, "", error.what());
   }
   if (flags.help) return flags;
   const size_t count = flags.arguments.size();
-  if (count < command.least_arguments) throw usage_error(command, "no " + command.synopsis);
-  if (count > command.most_arguments)
-    throw usage_error(command, "one argument too many: " + flags.arguments[command.most_arguments]);
+  if (count < command.least_arguments || count > command.most_arguments)
+    throw usage_error(command, "bilens " + command.name, command.synopsis,
+                      count == 0 ? "nothing" : join(flags.arguments, " "));
   return flags;
 }
 

@@ -9,6 +9,8 @@ namespace bilens {
 
 namespace {
 
+constexpr double kExact = 9007199254740992.0;  // 2^53: whole numbers below are exact in a double
+
 Json ranged(const std::string& type, const std::string& meaning, const Range& range,
             const std::string& unit) {
   Json schema = typed_schema(type, meaning);
@@ -19,8 +21,15 @@ Json ranged(const std::string& type, const std::string& meaning, const Range& ra
   return schema;
 }
 
+/// 1e9 is an integer too, as in JSON Schema.
+bool is_whole(const Json& value) {
+  if (!value.is_number_float()) return false;
+  const auto number = value.get<double>();
+  return std::trunc(number) == number && std::abs(number) < kExact;
+}
+
 bool has_type(const Json& value, const std::string& type) {
-  if (type == "integer") return value.is_number_integer();
+  if (type == "integer") return value.is_number_integer() || is_whole(value);
   if (type == "number") return value.is_number();
   if (type == "string") return value.is_string();
   if (type == "boolean") return value.is_boolean();
@@ -40,11 +49,24 @@ std::string with_article(const std::string& type) {
   return (type.find_first_of("aeiou") == 0 ? "an " : "a ") + type;
 }
 
+std::string in_full(double number) {
+  return std::trunc(number) == number && std::abs(number) < kExact ? format("%.0f", number)
+                                                                   : format("%g", number);
+}
+
 /// What a schema allows, in words: "an integer, at least 1".
 std::string expectation(const Json& schema) {
-  std::vector<std::string> parts;
+  static const Json::json_pointer kKind("/properties/kind/enum/0");
+  std::vector<std::string> parts, kinds;
   if (schema.contains("anyOf")) {
-    for (const auto& option : schema.at("anyOf")) parts.push_back(expectation(option));
+    for (const auto& option : schema.at("anyOf")) {
+      if (option.contains(kKind)) {
+        kinds.push_back(option.at(kKind).dump());
+      } else {
+        parts.push_back(expectation(option));
+      }
+    }
+    if (!kinds.empty()) parts.push_back("an object with a \"kind\", one of " + join(kinds));
     return join(parts, " or ");
   }
   if (schema.contains("enum")) {
@@ -53,11 +75,12 @@ std::string expectation(const Json& schema) {
   }
   for (const auto& type : types_of(schema)) parts.push_back(with_article(type));
   std::string text = join(parts, " or ");
-  if (schema.contains("minimum")) text += format(", at least %g", schema.at("minimum").get<double>());
-  if (schema.contains("exclusiveMinimum"))
-    text += format(", more than %g", schema.at("exclusiveMinimum").get<double>());
-  if (schema.contains("maximum")) text += format(", at most %g", schema.at("maximum").get<double>());
-  if (schema.contains("minItems")) text += ", not empty, each " + expectation(schema.at("items"));
+  const auto bound = [&](const char* key, const char* words) {
+    if (schema.contains(key)) text += words + in_full(schema.at(key).get<double>());
+  };
+  bound("minimum", ", at least "), bound("exclusiveMinimum", ", more than "), bound("maximum", ", at most ");
+  if (schema.contains("minItems")) text += ", not empty";
+  if (schema.contains("items")) text += ", each " + expectation(schema.at("items"));
   return text;
 }
 
@@ -142,6 +165,11 @@ void check_keys(const Json& object, const std::vector<std::string>& names, const
 
 std::string key_path(const std::string& where, const std::string& key) {
   if (where.empty()) return key;
+  if (where == "--") {
+    std::string flag = where + key;
+    std::replace(flag.begin(), flag.end(), '_', '-');
+    return flag;
+  }
   const bool below_key = where.find(": ") != std::string::npos;
   const bool source =
       where.find('/') != std::string::npos || where.ends_with(".json") || where.starts_with("--");

@@ -149,8 +149,8 @@ std::string describe(const Json& json) {
     case Json::value_t::null: return "null";
     case Json::value_t::boolean: return "the boolean " + shown;
     case Json::value_t::string: return "the string " + shown;
-    case Json::value_t::array: return "an array";
-    case Json::value_t::object: return "an object";
+    case Json::value_t::array: return "the array " + shown;
+    case Json::value_t::object: return "the object " + shown;
     default: return shown;
   }
 }

@@ -31,7 +31,8 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
   static const FieldTable<C> table =
       FieldTable<C>("Config of `bilens decompose`.")
           .json("layers", &C::layers,
-                any_of("Which layers.", {{{"enum", {"all"}}}, {{"type", "array"}, {"items", kNatural}}}))
+                any_of("Which layers.",
+                       {{{"enum", {"all"}}}, {{"type", "array"}, {"items", kNatural}, {"minItems", 1}}}))
           .json("directions", &C::directions, directions_schema())
           .choice(
               "method", &C::method,
@@ -119,7 +120,8 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
           .nested("tokens", &C::tokens, TokenStudyConfig::fields())
           .nested("corpus", &C::corpus, CorpusStudyConfig::fields())
           .text("device", &C::device, "auto, cpu, cuda or cuda:N.")
-          .integer("threads", &C::threads, "CPU threads; 0: one a core.", between(0, 4096), "threads");
+          .integer("threads", &C::threads, "CPU threads; 0: one a core.", between(0, kMostThreads),
+                   "threads");
   return table;
 }
 
@@ -138,6 +140,19 @@ void DecomposeRunConfig::check(std::vector<Problem>& problems) const {
 }
 
 void DecomposeRunConfig::check_model(const LayerSource& source) const {
+  const auto require_layer = [&](const Json& number, const std::string& where) {
+    const bool there = std::any_of(source.layers.begin(), source.layers.end(),
+                                   [&](const auto& layer) { return number == layer.number; });
+    if (there) return;
+    std::vector<std::string> numbers;
+    for (const auto& layer : source.layers) numbers.push_back(std::to_string(layer.number));
+    throw Error(ExitCode::kUsage,
+                {where, "one of the layers of " + source.path.string() + " (" + join(numbers) + ")",
+                 number.dump(), ""});
+  };
+  if (layers.is_array())
+    for (const auto& number : layers) require_layer(number, "layers");
+  if (directions.at("kind") == "eigenvectors") require_layer(directions.at("layer"), "directions.layer");
   const bool classifier =
       source.classifier || std::any_of(source.layers.begin(), source.layers.end(),
                                        [](const auto& layer) { return layer.embed.defined(); });

@@ -78,8 +78,12 @@ Chosen choose(const Decomposition& decomposition, const InterveneRunConfig& conf
   const auto found = std::find_if(decomposition.layers.begin(), decomposition.layers.end(),
                                   [&](const auto& layer) { return layer.layer == config.layer; });
   if (found == decomposition.layers.end() || !found->has_pairs()) {
-    throw Error(ExitCode::kUsage, {"layer", "a layer of " + path.string() + " with eigenvectors",
-                                   std::to_string(config.layer), ""});
+    std::vector<std::string> there;
+    for (const auto& layer : decomposition.layers)
+      if (layer.has_pairs()) there.push_back(std::to_string(layer.layer));
+    throw Error(ExitCode::kUsage,
+                {"layer", "a layer of " + path.string() + " with eigenvectors (" + join(there) + ")",
+                 std::to_string(config.layer), ""});
   }
   const auto below = [](const std::string& what, int64_t value, int64_t count) {
     if (value < count) return;
@@ -175,8 +179,10 @@ const FieldTable<InterveneRunConfig>& InterveneRunConfig::fields() {
   const auto text = [](const std::string& meaning) -> Json {
     return {{"description", meaning}, {"anyOf", {{{"type", "null"}}, {{"type", "object"}}}}};
   };
-  const auto tokens = [](const std::string& meaning) {
-    return list_schema(meaning, {{"anyOf", {{{"type", "string"}}, {{"type", "integer"}, {"minimum", 0}}}}});
+  const auto tokens = [](const std::string& meaning) -> Json {
+    return {{"description", meaning},
+            {"type", "array"},
+            {"items", {{"anyOf", {{{"type", "string"}}, {{"type", "integer"}, {"minimum", 0}}}}}}};
   };
   static const FieldTable<C> table =
       FieldTable<C>("Config of `bilens intervene`.")
@@ -185,14 +191,15 @@ const FieldTable<InterveneRunConfig>& InterveneRunConfig::fields() {
           .integers("eigenvectors", &C::eigenvectors, "Of the direction, counted from 0; changed together.",
                     at_least(0))
           .nested("intervention", &C::intervention, InterventionConfig::fields())
-          .json("plus", &C::plus, tokens("Tokens whose mean logit is followed."))
-          .json("minus", &C::minus, tokens("Tokens whose mean logit is subtracted from it."))
+          .json("plus", &C::plus, tokens("Tokens whose mean logit is followed, less that of those in minus."))
+          .json("minus", &C::minus, tokens("Tokens whose mean logit is subtracted."))
           .json("data", &C::data, text("Text, as in a training config; null: what the model was trained on."))
           .json("source", &C::source, text("Text whose values \"patch\" puts in."))
           .integer("tokens", &C::tokens, "Read from the start of the data.", between(2, 1e9), "tokens")
           .text("tokenizer", &C::tokenizer, "SentencePiece model; empty: the one beside the model's weights.")
           .text("device", &C::device, "auto, cpu, cuda or cuda:N.")
-          .integer("threads", &C::threads, "CPU threads; 0: one a core.", between(0, 4096), "threads");
+          .integer("threads", &C::threads, "CPU threads; 0: one a core.", between(0, kMostThreads),
+                   "threads");
   return table;
 }
 

@@ -54,7 +54,7 @@ class BadConfig(TestCase):
         self.refuse({"train": {"epochs": 2.5}}, "train.epochs", "an integer", "2.5")
         self.refuse({"model": {"bias": 1}}, "model.bias", "a boolean")
         self.refuse({"model": 3}, "model", "an object")
-        self.refuse("[]", "an object", "an array")
+        self.refuse("[]", "an object", "the array")
 
     def test_not_finite_negative_overflowing(self):
         self.refuse('{"train": {"learning_rate": NaN}}', "valid JSON")
@@ -101,11 +101,14 @@ class BadConfig(TestCase):
     def test_flags(self):
         config = self.small_config()
         self.check(self.train(config, "--no-such-flag"), 2, "no-such-flag", "--help")
-        self.check(self.train(config, "--threads", "many"), 2, "many")
-        for flag in ("--seed", "--threads"):
+        for given in (("--threads", "many"), ("--threads=many",)):
+            self.check(self.train(config, *given), 2, '--threads: expected a number, found "many"')
+        for flag, range in (("--seed", "0 or more"), ("--threads", "0 to 4096")):
             for given in ((flag, "-1"), (flag, "-5"), (f"{flag}=-1",)):
-                self.check(self.train(config, *given), 2, f"{flag}: expected 0 or more, found -")
-        self.check(run("decompose", self.folder, "--threads", "-1"), 2, "--threads: expected 0 or more, found -1")
+                self.check(self.train(config, *given), 2, f"{flag}: expected {range}, found -")
+        self.check(self.train(config, "--threads", "100000"), 2, "--threads: expected 0 to 4096, found 100000")
+        self.check(run("compare", self.folder), 2, "expected MODEL MODEL..., found " + str(self.folder))
+        self.check(run("decompose", self.folder, "--threads", "-1"), 2, "--threads: expected 0 to 4096, found -1")
         self.check(self.train(config, "another.json"), 2, "another.json")
         self.check(run("evaluate"), 2, "MODEL")
         document = self.document(self.check(self.train(config, "--no-such-flag", "--json"), 2))

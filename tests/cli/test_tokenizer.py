@@ -68,7 +68,7 @@ class TokenizerTraining(TestCase):
         self.check(run("tokenizer", "train", "--data", "mnist-5k", "--vocabulary", 300, "--out", self.folder / "o"), 2, "--data")
         self.check(run("tokenizer", "train", "--data", "text", "--vocabulary", 300, "--out", self.folder / "o"), 2, "text:FILE")
         self.check(run("tokenizer", "trian"), 2, 'expected train, found "trian"')
-        self.check(run("tokenizer"), 2, "no train")
+        self.check(run("tokenizer"), 2, "expected train, found nothing")
         self.assertEqual({p.name for p in self.folder.iterdir()}, {"stories.txt"})
 
     def test_a_folder_with_files_is_left_alone(self):

@@ -167,7 +167,7 @@ class CommandLine(TestCase):
         return json.loads(self.check(run("schema", "train"), 0).stdout)
 
     def image_schema(self):
-        return self.schema()["oneOf"][0]
+        return self.schema()["anyOf"][0]
 
     def defaults(self, schema):
         return {key: self.defaults(value) if "properties" in value else value["default"]
@@ -195,9 +195,9 @@ class CommandLine(TestCase):
     def test_the_schema_is_valid(self):
         schema = self.schema()
         self.assertEqual(schema["$schema"], "https://json-schema.org/draft/2020-12/schema")
-        self.assertEqual([kind["properties"]["model"]["properties"]["type"]["enum"] for kind in schema["oneOf"]],
+        self.assertEqual([kind["properties"]["model"]["properties"]["type"]["enum"] for kind in schema["anyOf"]],
                          [["bilinear_mlp"], ["llama"]])
-        for kind in schema["oneOf"]:
+        for kind in schema["anyOf"]:
             self.assertFalse(kind["additionalProperties"])
             self.check_schema(kind)
         self.check(run("schema", "trian"), 2, "trian")

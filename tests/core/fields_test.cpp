@@ -92,11 +92,39 @@ TEST_CASE("a value of another type is refused, not converted") {
   CHECK(contains(problems_of(R"({"fast": 1})"), "expected a boolean, found 1"));
   CHECK(contains(problems_of(R"({"name": null})"), "expected a string, found null"));
   CHECK(contains(problems_of(R"({"inner": 3})"), "c.json: inner: expected an object, found 3"));
-  CHECK(contains(problems_of(R"([])"), "expected an object, found an array"));
+  CHECK(contains(problems_of(R"([])"), "expected an object, found the array []"));
   CHECK(contains(problems_of(R"({"limit": "none"})"), "a number or null"));
   CHECK(problems_of(R"({"limit": null})") == "");
   CHECK(contains(problems_of(R"({"k": 0})"), "an integer, at least 1 or \"all\", found 0"));
   CHECK(contains(problems_of(R"({"k": "most"})"), "found the string \"most\""));
+}
+
+TEST_CASE("a whole number is an integer however it is written") {
+  CHECK(parse(R"({"size": 8.0})").size == 8);
+  CHECK(contains(problems_of(R"({"size": 1e300})"), "expected an integer"));
+}
+
+TEST_CASE("expectations are said in full") {
+  const auto said = [](const Json& value, const Json& schema) {
+    std::vector<Problem> problems;
+    CHECK_FALSE(check_value(value, schema, "x", problems));
+    return problems.at(0).expected + " / " + problems.at(0).found;
+  };
+  CHECK(said(0, integer_schema("", at_least(1048576), "")) == "an integer, at least 1048576 / 0");
+  CHECK(said({1, -1}, list_schema("", integer_schema("", at_least(0), ""))) ==
+        "an array, not empty, each an integer, at least 0 / the array [1,-1]");
+  const auto kind = [](const char* name) -> Json {
+    return {{"type", "object"}, {"properties", {{"kind", {{"enum", {name}}}}}}};
+  };
+  CHECK(said("b", {{"anyOf", {kind("a"), kind("b")}}}) ==
+        "an object with a \"kind\", one of \"a\", \"b\" / the string \"b\"");
+}
+
+TEST_CASE("the place of a key is said as the user wrote it") {
+  CHECK(key_path("", "a") == "a");
+  CHECK(key_path("a", "b") == "a.b");
+  CHECK(key_path("c.json", "a") == "c.json: a");
+  CHECK(key_path("--", "top_k") == "--top-k");
 }
 
 TEST_CASE("numbers outside their range and integers that overflow are refused") {

@@ -131,8 +131,8 @@ TEST_CASE("describe names type and value") {
   CHECK(describe(nullptr) == "null");
   CHECK(describe(true) == "the boolean true");
   CHECK(describe("1e-4") == "the string \"1e-4\"");
-  CHECK(describe(Json::array({1})) == "an array");
-  CHECK(describe(Json::object()) == "an object");
+  CHECK(describe(Json::array({1})) == "the array [1]");
+  CHECK(describe(Json::object()) == "the object {}");
   CHECK(describe(2.5) == "2.5");
   CHECK(describe(std::string(1000, 'x')).size() < 100);
 }

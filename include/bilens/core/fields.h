@@ -37,7 +37,7 @@ bool check_value(const Json& value, const Json& schema, const std::string& where
 void check_keys(const Json& object, const std::vector<std::string>& names, const std::string& where,
                 std::vector<Problem>& problems);
 
-/// "where.key", or "where: key" below a file name or a flag.
+/// "where.key", or "where: key" below a file name or a flag; below "--" the flag itself.
 std::string key_path(const std::string& where, const std::string& key);
 
 /// The table of a config struct's keys, which stands beside the struct: parsing, the JSON Schema, the

@@ -55,7 +55,7 @@ struct DecomposeRunConfig {
   /// How layers are to be read.
   LayerSourceConfig source() const { return {weights, fold_norm, surrogate}; }
   bool wants_layer(int64_t number) const;
-  /// @throws Error(kUsage) for a model that `traceless` would change
+  /// @throws Error(kUsage) for layers that the model does not have, and one that `traceless` would change
   void check_model(const LayerSource& source) const;
   bool wants_analysis(const std::string& name) const;
   /// Whether directions or analyses speak of tokens.

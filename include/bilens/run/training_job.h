@@ -5,10 +5,14 @@
 #include <string>
 
 #include "bilens/run/outcome.h"
+#include "bilens/tensor/device.h"
 #include "bilens/train/checkpoint.h"
 #include "bilens/train/trainer.h"
 
 namespace bilens {
+
+/// In the folder of a fine-tuning, what its closed-form stage gave; one put there beforehand is taken.
+constexpr const char* kCalibratedFolder = "calibrated";
 
 /// The keys that every training config has beside "model", "data" and "train".
 struct RunConfig {
@@ -23,7 +27,7 @@ FieldTable<C>& add_run_fields(FieldTable<C>& table) {
   CheckpointConfig C::*const checkpoint = &C::checkpoint;
   return table.nested("checkpoint", checkpoint, CheckpointConfig::fields())
       .text("device", &C::device, "auto, cpu, cuda or cuda:N.")
-      .integer("threads", &C::threads, "CPU threads; 0: one a core.", between(0, 4096), "threads");
+      .integer("threads", &C::threads, "CPU threads; 0: one a core.", between(0, kMostThreads), "threads");
 }
 
 /// What became of a run.

@@ -10,7 +10,9 @@ namespace bilens {
 /// @throws Error(kUsage) for another name, and for a GPU that is not there or was not compiled in.
 at::Device choose_device(const std::string& name);
 
-/// 0 keeps the default, one thread a core.
+constexpr int64_t kMostThreads = 4096;
+
+/// 0 keeps the default, one thread a core. At most kMostThreads.
 void set_threads(int64_t count);
 
 /// "cpu, 2 threads" or "cuda:0, NVIDIA ...".
