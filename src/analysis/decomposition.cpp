@@ -110,6 +110,11 @@ void write_decomposition(const fs::path& directory, const Decomposition& decompo
 
 Decomposition read_decomposition(const fs::path& directory) {
   const fs::path file = directory / kDecompositionFile;
+  if (!fs::exists(file)) {
+    throw Error(ExitCode::kBadInput, {directory.string(), "a decomposition",
+                                      fs::exists(directory) ? "no decomposition.json in it" : "nothing there",
+                                      "`bilens decompose MODEL` makes one."});
+  }
   Decomposition decomposition;
   decomposition.info = read_json(file, ExitCode::kBadInput);
   const Json& info = decomposition.info;

@@ -39,12 +39,12 @@ ImageSplit read_split(const fs::path& images, const fs::path& labels) {
 ImageDataset read_folder(const ImageDataConfig& config) {
   const fs::path folder = config.path.empty() ? fs::path("data") / config.dataset : fs::path(config.path);
   if (!fs::is_directory(folder)) {
-    throw Error(
-        ExitCode::kBadInput,
-        {folder.string(), "a folder with train-images-idx3-ubyte[.gz] and its companions", "nothing there",
-         config.dataset == "mnist-5k"
-             ? "Run from the project's folder, or give data.path."
-             : "Run scripts/get_data.sh " + config.dataset + ", or give data.path."});
+    throw Error(ExitCode::kBadInput,
+                {folder.string(), "a folder with train-images-idx3-ubyte[.gz] and its companions",
+                 fs::exists(folder) ? "a file" : "nothing there",
+                 config.dataset == "mnist-5k"
+                     ? "Run from the project's folder, or give data.path."
+                     : "Run scripts/get_data.sh " + config.dataset + ", or give data.path."});
   }
   ImageDataset data;
   data.train = read_split(plain_or_gzip(folder, "train-images-idx3-ubyte"),

@@ -115,8 +115,10 @@ TokenStream load_text(const TextDataConfig& config, const Tokenizer& tokenizer, 
   if (config.split != TextSplit::kAll)
     std::erase_if(stories, [&](std::string_view story) { return part_of_story(story) != config.split; });
   if (stories.empty()) {
-    throw Error(ExitCode::kBadInput, {config.path, "at least one story of the chosen part", "none",
-                                      "Use a longer text, or split=all."});
+    throw Error(
+        ExitCode::kBadInput,
+        {config.path, "at least one story of the chosen part", "none",
+         config.split == TextSplit::kAll ? "Use a longer text." : "Use a longer text, or another split."});
   }
   Progress progress("tokenizing", static_cast<int64_t>(stories.size()), "stories");
   std::vector<at::Tensor> blocks;

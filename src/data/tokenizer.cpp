@@ -33,6 +33,11 @@ void refuse_other_formats(const fs::path& file) {
 }
 
 fs::path model_file(const fs::path& path) {
+  if (!fs::exists(path)) {
+    throw Error(ExitCode::kBadInput,
+                {path.string(), "a SentencePiece model, or a folder with a tokenizer.model", "nothing there",
+                 "`bilens tokenizer train` makes one from a text."});
+  }
   if (!fs::is_directory(path)) return path;
   if (fs::exists(path / "tokenizer.model")) return path / "tokenizer.model";
   for (const char* name : {"tokenizer.json", "tokenizer.bin"}) {

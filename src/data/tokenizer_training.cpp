@@ -78,7 +78,8 @@ std::string reason(const sentencepiece::util::Status& status) {
   const auto end = text.rfind("] ");
   if (end == std::string::npos) return text;
   const auto begin = text.find('[');
-  const auto message = text.substr(end + 2);
+  auto message = text.substr(end + 2);
+  message = message.substr(0, message.find(" or decrease character_coverage"));  // which we do not offer
   return message.empty() && begin < end ? "SentencePiece wants " + text.substr(begin + 1, end - begin - 1)
                                         : message;
 }

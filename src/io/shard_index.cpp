@@ -8,7 +8,8 @@ std::map<std::string, std::string> read_shard_index(const std::filesystem::path&
   const Json index = read_json(index_file, ExitCode::kBadInput);
   if (!index.is_object() || !index.contains("weight_map") || !index.at("weight_map").is_object()) {
     throw Error(ExitCode::kBadInput,
-                {index_file.string(), "an object with a weight_map", describe(index), ""});
+                {index_file.string(), "an object with a weight_map", describe(index),
+                 "An index lists which shard holds which tensor; name the model directory itself."});
   }
   std::map<std::string, std::string> shards;
   for (const auto& [tensor, file] : index.at("weight_map").items()) {

@@ -251,9 +251,9 @@ LlamaConfig parse_llama_config(const Json& json, const std::string& where) {
   std::vector<Problem> problems;
   if (!json.is_object()) throw Error(ExitCode::kBadInput, {where, "an object", describe(json), ""});
   if (!json.contains("model_type") || json.at("model_type") != "llama") {
-    throw Error(ExitCode::kBadInput,
-                {key_path(where, "model_type"), "\"llama\"",
-                 json.contains("model_type") ? describe(json.at("model_type")) : "none", ""});
+    throw Error(ExitCode::kBadInput, {key_path(where, "model_type"), "\"llama\"",
+                                      json.contains("model_type") ? describe(json.at("model_type")) : "none",
+                                      "Language models of the Llama type are read here."});
   }
   auto names = LlamaConfig::architecture_fields().names();
   std::erase_if(names, [](const auto& name) { return name == "type" || name == "rope"; });

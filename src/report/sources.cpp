@@ -111,8 +111,11 @@ std::vector<Source> sources_of(const fs::path& directory) {
   if (auto source = recognise(directory)) return {std::move(*source)};
   auto sources = inside(directory);
   if (sources.empty() && is_file(directory / "explanation.json")) {
-    throw Error(ExitCode::kBadInput, {directory.string(), expected, "an explanation",
-                                      "Its page, explanation.html, was written by `bilens explain --out`."});
+    throw Error(ExitCode::kBadInput,
+                {directory.string(), expected, "an explanation",
+                 is_file(directory / "explanation.html")
+                     ? "Its page, explanation.html, was written by `bilens explain --out`."
+                     : "A prompt's explanation is explanation.json, without a page."});
   }
   if (sources.empty()) {
     throw Error(ExitCode::kBadInput,

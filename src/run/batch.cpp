@@ -14,7 +14,9 @@ void for_each_model(const std::vector<std::filesystem::path>& models, Outcome& o
       work(model);
     } catch (const std::exception& error) {
       outcome.failures.push_back(failure_of(error, model.string()));
-      if (models.size() > 1) log_error(model.string() + ": " + outcome.failures.back().message);
+      const auto& message = outcome.failures.back().message;
+      const bool named = message.starts_with(model.string());
+      if (models.size() > 1) log_error(named ? message : model.string() + ": " + message);
     }
   }
   if (models.size() < 2) return;

@@ -30,15 +30,13 @@ int64_t study_bytes(const std::optional<ImageDataConfig>& data, int64_t d, int64
 
 void add_estimate(const LayerSource& source, const DecomposeRunConfig& config, const std::string& data_spec,
                   Outcome& outcome) {
-  if (outcome.estimate.is_null())
-    outcome.estimate = {{"memory_bytes", 0}, {"disk_bytes", 0}, {"seconds", 0.0}};
   const auto device = choose_device(config.device);
   const auto dtype = parse_dtype(config.dtype);
   const auto data = find_images(source, config, data_spec);
   const auto corpus = find_corpus(source, config, data_spec);
   int64_t memory = 0, disk = 0, text = 0;
   double seconds = 0;
-  bool seconds_known = !outcome.estimate["seconds"].is_null();
+  bool seconds_known = outcome.estimate.is_null() || !outcome.estimate["seconds"].is_null();
   for (const auto& layer : source.layers) {
     if (!config.wants_layer(layer.number)) continue;
     const auto problem = eigen_problem(layer, choose_directions(config, source, layer), config);
@@ -66,6 +64,8 @@ void add_estimate(const LayerSource& source, const DecomposeRunConfig& config, c
   }
   if (corpus)
     memory = std::max(memory, corpus_study_bytes() + text + 4 * corpus->model.config.parameter_count());
+  if (outcome.estimate.is_null())
+    outcome.estimate = {{"memory_bytes", 0}, {"disk_bytes", 0}, {"seconds", 0.0}};
   const auto raise = [&](const char* key, int64_t value) {
     outcome.estimate[key] = std::max(outcome.estimate.value(key, int64_t{0}), value);
   };

@@ -113,8 +113,8 @@ TEST_CASE("a header size of 0, 1, 2^63 or beyond the file is refused") {
   for (const uint64_t size :
        {uint64_t{0}, uint64_t{1}, uint64_t{1} << 63, ~uint64_t{0}, uint64_t{good.size() - 7}}) {
     CAPTURE(size);
-    CHECK(
-        contains(with_size(size), "at byte 0: expected a header of 2 to " + std::to_string(good.size() - 8)));
+    CHECK(contains(with_size(size), "at byte 0: expected the length of a safetensors header, 2 to " +
+                                        std::to_string(good.size() - 8)));
   }
 }
 
