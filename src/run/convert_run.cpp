@@ -3,12 +3,14 @@
 #include <functional>
 
 #include "bilens/core/files.h"
+#include "bilens/core/log.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/progress.h"
 #include "bilens/model/model_directory.h"
 #include "bilens/model/paper_classifier.h"
 #include "bilens/model/paper_transformer.h"
 #include "bilens/run/language_model.h"
+#include "bilens/run/model_arguments.h"
 
 namespace bilens {
 
@@ -73,11 +75,11 @@ Conversion prepare(const ConvertRunOptions& options) {
 
 Outcome run_conversion(const ConvertRunOptions& options) {
   Outcome outcome;
-  if (options.out.empty() || !is_empty_directory(options.out)) {
-    throw Error(ExitCode::kUsage, {options.out.empty() ? "OUT" : options.out.string(),
-                                   "an empty or new folder", "files in it", "Name another folder."});
-  }
-  const auto conversion = prepare(options);
+  if (options.out.empty()) throw Error(ExitCode::kUsage, {"OUT", "an empty or new folder", "\"\"", ""});
+  require_empty_directory(options.out, "Name another folder.");
+  auto named = options;
+  named.in = find_model(options.in.string());
+  const auto conversion = prepare(named);
   if (options.dry_run) {
     outcome.estimate = {{"memory_bytes", peak_memory() + conversion.bytes},
                         {"disk_bytes", conversion.bytes},
@@ -86,7 +88,12 @@ Outcome run_conversion(const ConvertRunOptions& options) {
   }
   AtomicDirectory folder(options.out);
   conversion.save(folder.path());
+  const bool without_tokenizer = fs::exists(folder.path() / "generation_config.json") &&
+                                 !fs::exists(folder.path() / "tokenizer.model") &&
+                                 !fs::exists(folder.path() / "tokenizer.json");
   folder.commit();
+  if (without_tokenizer)
+    log_warning("no tokenizer beside the weights: commands that read text will need --tokenizer");
   outcome.results.push_back({{"model", options.in.string()},
                              {"out", options.out.string()},
                              {"parameters", conversion.parameters},

@@ -13,7 +13,7 @@ namespace bilens {
 namespace fs = std::filesystem;
 
 Outcome run_inspection(const fs::path& argument) {
-  const fs::path path = expand_models({argument.string()}).front();
+  const fs::path path = find_model(argument.string());
   const Weights weights(path);
   Json tensors = Json::array();
   int64_t parameters = 0, bytes = 0;

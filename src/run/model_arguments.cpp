@@ -6,6 +6,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "bilens/analysis/decomposition.h"
 #include "bilens/core/error.h"
 #include "bilens/core/files.h"
 #include "bilens/io/weights.h"
@@ -31,7 +32,7 @@ fs::path single_model(const fs::path& path) {
 std::vector<fs::path> models_at(const fs::path& path) {
   if (const auto model = single_model(path); !model.empty()) return {model};
   std::vector<fs::path> found;
-  if (!fs::is_directory(path)) return found;
+  if (!fs::is_directory(path) || fs::exists(path / kDecompositionFile)) return found;
   for (const auto& entry : fs::directory_iterator(path)) {
     if (entry.path().filename().string().front() == '.') continue;
     // Here a .bin may be anything, a tokenizer for instance.
@@ -89,6 +90,14 @@ std::vector<fs::path> expand_models(const std::vector<std::string>& arguments) {
     models.insert(models.end(), found.begin(), found.end());
   }
   return models;
+}
+
+fs::path find_model(const std::string& argument) {
+  const auto models = expand_models({argument});
+  if (models.size() == 1) return models.front();
+  std::vector<std::string> names;
+  for (const auto& model : models) names.push_back(model.string());
+  throw Error(ExitCode::kBadInput, {argument, "one model", join(names), "Name one of them."});
 }
 
 std::vector<std::string> batch_names(const std::vector<fs::path>& models) {
