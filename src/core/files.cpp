@@ -212,4 +212,10 @@ bool is_empty_directory(const fs::path& directory) {
   return true;
 }
 
+void require_empty_directory(const fs::path& directory, const std::string& fix) {
+  if (is_empty_directory(directory)) return;
+  throw Error(ExitCode::kUsage, {directory.string(), "an empty or new folder",
+                                 fs::is_directory(directory) ? "files in it" : "a file", fix});
+}
+
 }  // namespace bilens

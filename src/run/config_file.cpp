@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 
+#include "bilens/core/fields.h"
 #include "bilens/core/version.h"
 #include "bilens/tensor/device.h"
 
@@ -40,6 +41,27 @@ Json load_config(const std::filesystem::path& file, const std::vector<std::strin
 }
 
 std::string setting(const std::string& path, const Json& value) { return path + "=" + value.dump(); }
+
+void require_same_settings(const Json& before, const std::filesystem::path& file, const Json& now,
+                           const std::set<std::string>& free) {
+  std::vector<Problem> problems;
+  const auto compare = [&](const std::string& where, const Json& was, const Json& is) {
+    if (was == is) return;
+    problems.push_back({where, was.dump() + ", as in " + file.string(), is.dump(),
+                        "Resume with the same settings, or start anew with another --out."});
+  };
+  for (const auto& [section, is] : now.items()) {
+    if (free.count(section) != 0) continue;
+    const Json was = before.value(section, Json());
+    if (!was.is_object() || !is.is_object()) {
+      compare(section, was, is);
+      continue;
+    }
+    for (const auto& [key, value] : is.items())
+      compare(key_path(section, key), was.value(key, Json()), value);
+  }
+  if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
+}
 
 Json describe_environment(const std::string& device) {
   const auto build = build_info();

@@ -12,8 +12,10 @@
 #include "bilens/core/files.h"
 #include "bilens/core/log.h"
 #include "bilens/core/version.h"
+#include "bilens/io/weights.h"
 #include "bilens/model/model_directory.h"
 #include "bilens/run/batch.h"
+#include "bilens/run/config_file.h"
 #include "bilens/run/conversion.h"
 #include "bilens/run/corpus_analysis.h"
 #include "bilens/run/decompose_data.h"
@@ -31,6 +33,8 @@ namespace bilens {
 namespace fs = std::filesystem;
 
 namespace {
+
+constexpr const char* kSurrogateFile = "surrogate.safetensors";
 
 DecomposeRunConfig parse(const DecomposeRunOptions& options) {
   std::vector<Problem> problems;
@@ -87,19 +91,43 @@ StudyConfig study_config(const DecomposeRunConfig& config) {
           config.wants_analysis("importance"), StudyConfig{}.examples};
 }
 
-void study_model(const LayerSource& source, const Decomposition& decomposition,
-                 const ImageDataConfig& data_config, const DecomposeRunConfig& config, const fs::path& out) {
-  const auto data = load_images(data_config, 0);
+void study_model(const LayerSource& source, const Decomposition& decomposition, const std::string& dataset,
+                 const ImageSplit& images, const DecomposeRunConfig& config, const fs::path& out) {
   auto model = load_classifier(source.path, at::kCPU);
-  auto study = make_study(model, data.test, decomposition, study_config(config));
-  study.data = {{"dataset", data_config.dataset}, {"split", "test"}, {"examples", data.test.size()}};
-  write_study(out, study, data.test);
+  auto study = make_study(model, images, decomposition, study_config(config));
+  study.data = {{"dataset", dataset}, {"split", "test"}, {"examples", images.size()}};
+  write_study(out, study, images);
 }
 
+/// A folder that has a part of a decomposition is gone on with, one that has something else is nobody's to
+/// write into.
 void check_out(const fs::path& out, bool resume) {
-  if (resume || is_empty_directory(out)) return;
-  throw Error(ExitCode::kUsage, {out.string(), "an empty or new folder", "files in it",
-                                 "Keep what is finished with --resume, or name another folder with --out."});
+  const auto is_ours = [](const fs::directory_entry& entry) {
+    const auto name = entry.path().filename().string();
+    return name == kDecompositionFile || name == kSurrogateFile || name.starts_with("layer_");
+  };
+  if (resume && fs::is_directory(out) &&
+      std::any_of(fs::directory_iterator(out), fs::directory_iterator(), is_ours))
+    return;
+  require_empty_directory(out,
+                          resume ? "No decomposition was begun there: name its folder with --out."
+                                 : "Keep what is finished with --resume, or name another folder with --out.");
+}
+
+/// What is finished stands for another call only where that is of the same job. @throws Error(kUsage)
+void check_same_job(const fs::path& out, const fs::path& path, const fs::path& minus,
+                    const DecomposeRunConfig& config) {
+  const fs::path file = out / kDecompositionFile;
+  const Json info = read_decomposition(out).info;
+  const auto& fields = DecomposeRunConfig::fields();
+  const auto before =
+      fields.parse_or_throw(info.value("config", Json::object()), file.string(), ExitCode::kBadInput);
+  require_same_settings(fields.dump(before), file, fields.dump(config),
+                        {"device", "threads", "memory_limit"});
+  const auto hash = [](const fs::path& model) {
+    return model.empty() ? Json() : Json(Weights(model).sha256());
+  };
+  require_same_settings(info, file, {{"model_sha256", hash(path)}, {"minus_sha256", hash(minus)}}, {});
 }
 
 /// One model: decomposition.json is written last, after the study, so that it stands for the whole.
@@ -110,24 +138,20 @@ Json decompose_model(const fs::path& path, const fs::path& out, const fs::path& 
   auto source = load(path, config);
   if (!minus.empty()) subtract_layers(source, load_layers(minus, config.source()));
   const auto corpus = find_corpus(source, config, options.data);
+  const auto data = minus.empty() ? find_images(source, config, options.data) : std::nullopt;
+  const auto images = data ? load_images(*data, 0).test : ImageSplit();
   const auto lines =
       is_calibrated(config, source) ? calibrate_surrogate(source, config, *corpus) : NamedTensors();
   const DirectoryLock lock(out);
   check_out(out, options.resume);
   if (!lines.empty())
-    write_safetensors(out / "surrogate.safetensors", lines,
-                      {{"format", "bilens-surrogate"}, {"format_version", "1"}});
+    write_safetensors(out / kSurrogateFile, lines, {{"format", "bilens-surrogate"}, {"format_version", "1"}});
   Decomposition decomposition;
   const Decomposer decomposer(source, config);
   for (const auto& layer : source.layers) {
     if (config.wants_layer(layer.number)) decomposition.layers.push_back(decomposer.write(layer, out));
   }
-  if (decomposition.layers.empty()) {
-    throw Error(ExitCode::kUsage, {"layers", "numbers below " + std::to_string(source.layers.size()),
-                                   config.layers.dump(), ""});
-  }
-  const auto data = minus.empty() ? find_images(source, config, options.data) : std::nullopt;
-  if (data) study_model(source, decomposition, *data, config, out);
+  if (data) study_model(source, decomposition, data->dataset, images, config, out);
   std::optional<TokenStudy> tokens;
   if (config.wants_analysis("tokens")) tokens = analyse_tokens(source, decomposition, config, out);
   std::optional<CorpusStudy> on_corpus;
@@ -140,6 +164,7 @@ Json decompose_model(const fs::path& path, const fs::path& out, const fs::path& 
                         {"model", path.string()},
                         {"model_sha256", source.sha256},
                         {"minus", minus.empty() ? Json(nullptr) : Json(minus.string())},
+                        {"minus_sha256", minus.empty() ? Json(nullptr) : Json(source.minus_sha256)},
                         {"model_type", source.classifier ? Json(source.classifier->type) : Json(nullptr)},
                         {"image_shape", source.classifier ? source.classifier->image_shape : Json(nullptr)},
                         {"config", DecomposeRunConfig::fields().dump(config)},
@@ -179,15 +204,20 @@ Outcome run_decomposition(const DecomposeRunOptions& options) {
     outs[models[i]] = options.out.empty()  ? default_out(models[i])
                       : models.size() == 1 ? fs::path(options.out)
                                            : fs::path(options.out) / names[i];
-    if (!options.minus.empty()) minus[models[i]] = options.minus;
   }
-  if (options.minus == "previous") models = pair_with_previous(models, minus);
+  if (options.minus == "previous") {
+    models = pair_with_previous(models, minus);
+  } else if (!options.minus.empty()) {
+    const auto other = find_model(options.minus);
+    for (const auto& model : models) minus[model] = other;
+  }
   Outcome outcome;
   for_each_model(models, outcome, [&](const fs::path& path) {
     if (options.dry_run) {
       return add_estimate(load(path, config), config, options.data, outcome);
     }
     if (options.resume && fs::exists(outs[path] / kDecompositionFile)) {
+      check_same_job(outs[path], path, minus[path], config);
       remove_progress(outs[path]);  // where a kill came before that
       log_info(outs[path].string() + " is finished");
       outcome.results.push_back({{"model", path.string()}, {"out", outs[path].string()}, {"skipped", true}});

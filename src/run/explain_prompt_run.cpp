@@ -86,7 +86,8 @@ std::string in_words(const Json& result) {
 }  // namespace
 
 Outcome run_prompt_explanation(const ExplainPromptOptions& options) {
-  const auto path = expand_models({options.model}).front();
+  if (!options.out.empty()) require_empty_directory(options.out, "Name another folder with --out.");
+  const auto path = find_model(options.model);
   set_threads(options.threads);
   const auto device = choose_device(options.device);
   const auto source = open_language_model(path);

@@ -105,7 +105,8 @@ Outcome run_explanation(const ExplainRunOptions& options) {
         {"bilens explain", "--input IMAGE of an image classifier, or --prompt TEXT of a language model",
          "neither", ""});
   }
-  const auto path = expand_models({options.model}).front();
+  if (!options.out.empty()) require_empty_directory(options.out, "Name another folder with --out.");
+  const auto path = find_model(options.model);
   set_threads(options.threads);
   auto model = load_classifier(path, at::kCPU);
   const auto input = read_input(options, path, model->config);

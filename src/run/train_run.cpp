@@ -20,8 +20,19 @@ namespace {
 
 using MakeJob = std::function<std::unique_ptr<TrainingJob>(const TrainRunOptions&)>;
 
+/// Whose config it is shows its keys. @throws Error(kUsage) for that of the other command
+void require_config_of(const std::string& command, const std::string& own, const std::string& others,
+                       const TrainRunOptions& options) {
+  if (options.config.contains(own) || !options.config.contains(others)) return;
+  const std::string other = command == "train" ? "finetune" : "train";
+  throw Error(ExitCode::kUsage,
+              {options.where, "a config of `bilens " + command + "`",
+               "\"" + others + "\", a key of `bilens " + other + "`", "Run `bilens " + other + "` with it."});
+}
+
 /// A job of the kind that "model.type" names; a config without it is an image classifier's.
 std::unique_ptr<TrainingJob> make_training(const TrainRunOptions& options) {
+  require_config_of("train", "model", "teacher", options);
   const Json model = options.config.value("model", Json::object());
   const Json type = model.is_object() ? model.value("type", Json("bilinear_mlp")) : Json("bilinear_mlp");
   std::vector<Problem> problems;
@@ -37,29 +48,15 @@ void check_same_run(const fs::path& out, const TrainingJob& job) {
   const fs::path file = out / "config.json";
   if (!fs::exists(file)) return;
   const Json before = job.complete(read_json(file, ExitCode::kBadInput), file.string());
-  std::vector<Problem> problems;
-  const auto compare = [&](const std::string& where, const Json& was, const Json& now) {
-    if (was == now) return;
-    problems.push_back({where, was.dump() + ", as in " + file.string(), now.dump(),
-                        "Resume with the same settings, or start anew with another --out."});
-  };
-  const Json resolved = job.config();
-  for (const auto& [section, now] : resolved.items()) {
-    if (section == "checkpoint" || section == "device" || section == "threads") continue;
-    if (!now.is_object()) {
-      compare(section, before.at(section), now);
-      continue;
-    }
-    for (const auto& [key, value] : now.items())
-      compare(key_path(section, key), before.at(section).at(key), value);
-  }
-  if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
+  require_same_settings(before, file, job.config(), {"checkpoint", "device", "threads"});
 }
 
+/// A folder that has a run is resumed, one that has something else is nobody's to write into.
 void check_out(const fs::path& out, bool resume) {
-  if (resume || is_empty_directory(out)) return;
-  throw Error(ExitCode::kUsage, {out.string(), "an empty or new folder", "files in it",
-                                 "Continue that run with --resume, or name another folder with --out."});
+  if (resume && (fs::exists(out / "config.json") || fs::exists(out / kCalibratedFolder))) return;
+  require_empty_directory(out, resume
+                                   ? "No run was begun there: name its folder with --out."
+                                   : "Continue that run with --resume, or name another folder with --out.");
 }
 
 void check_resources(const Json& estimate, at::Device device, const fs::path& out) {
@@ -153,15 +150,17 @@ Json memory_plan(at::Device device, int64_t needed) {
           {"device_memory_bytes", device_memory(device).now + needed}};
 }
 
-Json train_config_schema() { return {{"oneOf", {image_job_schema(), text_job_schema()}}}; }
+Json train_config_schema() { return {{"anyOf", {image_job_schema(), text_job_schema()}}}; }
 
 Json finetune_config_schema() { return finetune_job_schema(); }
 
 Outcome run_training(const TrainRunOptions& options) { return run_job(options, make_training); }
 
 Outcome run_finetuning(const TrainRunOptions& options) {
-  return run_job(options,
-                 [](const TrainRunOptions& given) { return make_finetune_job(given.config, given.where); });
+  return run_job(options, [](const TrainRunOptions& given) {
+    require_config_of("finetune", "teacher", "model", given);
+    return make_finetune_job(given.config, given.where);
+  });
 }
 
 }  // namespace bilens

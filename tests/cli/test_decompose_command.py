@@ -98,7 +98,8 @@ class Explain(Command):
         shapes = (dict(), dict(bias=True), dict(n_layers=3, residual=True, bias=True, down_proj=True, d_hidden=40), dict(n_layers=2))
         for shape in shapes:
             with self.subTest(**shape):
-                shutil.rmtree(self.model, ignore_errors=True)
+                for folder in (self.model, self.folder / "why"):
+                    shutil.rmtree(folder, ignore_errors=True)
                 config, w = write_model(self.model, d_model=20, **{"d_hidden": 20, **shape})
                 (result,) = run("explain", self.model, "--input", "test:123", "--data", "mnist-5k", "--out", self.folder / "why")["results"]
                 true = logits(config, w, test_pixels()[123:124] / 255.0)[0]
@@ -113,6 +114,9 @@ class Explain(Command):
                 saved = load_file(self.folder / "why" / "explanation.safetensors")
                 np.testing.assert_array_equal(saved["image"].ravel(), test_pixels()[123])
                 self.assertEqual("class_3.term_0" in saved, True)
+        again = bilens_cli.run("explain", self.model, "--input", "test:123", "--data", "mnist-5k", "--out", self.folder / "why")
+        self.assertEqual(again.returncode, 2)
+        self.assertIn("an empty or new folder", again.stderr)
 
     def test_bad_input(self):
         write_model(self.model, d_model=8, d_hidden=8)
@@ -263,8 +267,41 @@ class Batch(Command):
         write_model(self.model, d_model=4, d_hidden=4)
         self.decompose("--set", "analyses=[]")
         before = bilens_cli.files_below(self.out)
-        self.assertIn("--resume", self.decompose("--set", "analyses=[]", expect=2)["failures"][0]["message"])
+        message = lambda *flags, **options: self.decompose("--set", "analyses=[]", *flags, expect=2, **options)["failures"][0]["message"]
+        self.assertIn("--resume", message())
+        # Finished is what was asked for then, of that model then.
+        self.assertTrue(self.decompose("--set", "analyses=[]", "--resume")["results"][0]["skipped"])
+        self.assertIn("k: expected 10", message("--set", "k=2", "--resume"))
+        write_model(self.folder / "other", d_model=4, d_hidden=4, seed=9)
+        self.assertIn("model_sha256", message("--resume", model=self.folder / "other"))
         self.assertEqual(bilens_cli.files_below(self.out), before)
+
+    def test_a_folder_of_something_else_is_not_resumed(self):
+        write_model(self.model, d_model=4, d_hidden=4)
+        self.out.mkdir()
+        (self.out / "notes.txt").write_text("mine")
+        message = self.decompose("--set", "analyses=[]", "--resume", expect=2)["failures"][0]["message"]
+        self.assertIn("No decomposition was begun there", message)
+        self.assertEqual(bilens_cli.files_below(self.out), {"notes.txt": b"mine"})
+
+    def test_layers_that_are_not_there_are_refused(self):
+        write_model(self.model, n_layers=2, d_model=4, d_hidden=4)
+        for flags in ((), ("--dry-run",)):
+            message = self.decompose("--set", "analyses=[]", "--set", "layers=[0,9]", *flags, expect=2)["failures"][0]["message"]
+            self.assertIn("(0, 1), found 9", message)
+        self.assertFalse(self.out.exists())
+
+    def test_data_that_are_not_there_are_found_before_the_work(self):
+        write_model(self.model, d_model=4, d_hidden=4)
+        self.decompose("--data", "mnist:nowhere", expect=3)
+        self.assertFalse(self.out.exists())
+
+    def test_one_of_several_models_has_to_be_named(self):
+        for name in ("a", "b"):
+            write_model(self.folder / "models" / name, d_model=4, d_hidden=4)
+        result = bilens_cli.run("inspect", self.folder / "models")
+        self.assertEqual(result.returncode, 3)
+        self.assertIn("expected one model", result.stderr)
 
     def test_dry_run_estimates_and_does_nothing(self):
         write_model(self.model, d_model=64, d_hidden=64)

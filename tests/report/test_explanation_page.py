@@ -95,7 +95,7 @@ class ExplanationFiles(WithFolder):
         (blocked / "explanation.html").mkdir(parents=True)
         (blocked / "explanation.html" / "file").write_text("kept")
         model = self.folder / HOSTILE_NAME / "one"
-        self.assertIn("explanation.html", explain(model, blocked, expect=1).stderr)
+        self.assertIn("an empty or new folder", explain(model, blocked, expect=2).stderr)
         self.assertTrue((blocked / "explanation.html" / "file").exists())
 
 

@@ -77,6 +77,9 @@ void remove_leftovers(const std::filesystem::path& directory);
 /// missing).
 bool is_empty_directory(const std::filesystem::path& directory);
 
+/// @throws Error(kUsage) where something is in the way; `fix` says what to do then.
+void require_empty_directory(const std::filesystem::path& directory, const std::string& fix);
+
 /// By name, numbers in it by their value: "step-800" before "step-1200".
 void sort_by_number(std::vector<std::filesystem::path>& paths);
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,11 @@ Json load_config(const std::filesystem::path& file, const std::vector<std::strin
 
 /// "a.b=VALUE" for a value that is known already.
 std::string setting(const std::string& path, const Json& value);
+
+/// A resumed job must be the same job: its settings against those of an earlier run, section by section.
+/// @param free what may differ @throws Error(kUsage) that names each key that does
+void require_same_settings(const Json& before, const std::filesystem::path& file, const Json& now,
+                           const std::set<std::string>& free);
 
 /// What the machine and the program are, for env.json.
 Json describe_environment(const std::string& device);
