@@ -25,6 +25,12 @@ void mark_documents(const std::vector<int64_t>& starts, int64_t begin, int64_t l
 
 }  // namespace
 
+TokenStream first_tokens(const TokenStream& stream, int64_t count) {
+  if (stream.size() <= count) return stream;
+  const auto end = std::lower_bound(stream.starts.begin(), stream.starts.end(), count);
+  return {stream.ids.narrow(0, 0, count), {stream.starts.begin(), end}};
+}
+
 at::ScalarType id_type(int64_t vocabulary) { return vocabulary <= 65536 ? at::kUInt16 : at::kInt; }
 
 TokenBatch make_batch(const TokenStream& stream, const std::vector<int64_t>& begins, int64_t window) {

@@ -145,6 +145,12 @@ const std::vector<std::pair<std::string, Gate>>& gate_names() {
   return names;
 }
 
+const std::string& gate_name(Gate gate) {
+  const auto& names = gate_names();
+  return std::find_if(names.begin(), names.end(), [&](const auto& named) { return named.second == gate; })
+      ->first;
+}
+
 at::Tensor gated_product(const at::Tensor& gate, const at::Tensor& up, const Activation& activation) {
   if (gate.sizes() != up.sizes() || gate.scalar_type() != up.scalar_type() || gate.device() != up.device()) {
     throw std::invalid_argument("gated_product: gate and up must have the same shape, dtype and device");

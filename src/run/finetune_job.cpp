@@ -1,3 +1,6 @@
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -7,12 +10,14 @@
 #include "bilens/run/conversion.h"
 #include "bilens/run/finetune_config.h"
 #include "bilens/run/language_model.h"
+#include "bilens/run/model_arguments.h"
 #include "bilens/run/text_parts.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/product_rate.h"
 #include "bilens/tensor/random.h"
 #include "bilens/train/measured_step.h"
 #include "bilens/train/text_comparison.h"
+#include "bilens/train/text_evaluation.h"
 
 namespace bilens {
 
@@ -63,18 +68,29 @@ class FinetuneJob : public TrainingJob {
   }
 
   void prepare() override {
-    source_ = open_language_model(config_.teacher);
+    if (!fs::exists(config_.teacher)) {
+      throw Error(ExitCode::kBadInput,
+                  {key_path(where_, "teacher"), "a model", "nothing at " + config_.teacher,
+                   "`bilens convert` makes a model directory, scripts/get_model.sh obtains one."});
+    }
+    source_ = open_language_model(find_model(config_.teacher));
     const auto& model = source_->config;
     std::vector<Problem> problems;
     if (model.hidden_act != Gate::kSilu) {
       problems.push_back({config_.teacher + ": hidden_act", "\"silu\"",
-                          model.hidden_act == Gate::kNone ? "a bilinear model" : "another gate",
+                          model.hidden_act == Gate::kNone ? "\"linear\", a bilinear model"
+                                                          : "\"" + gate_name(model.hidden_act) + "\"",
                           "Only SwiGLU models are converted."});
     }
     if (config_.data.context < 2 || config_.data.context > model.max_position_embeddings) {
       problems.push_back({key_path(key_path(where_, "data"), "context"),
                           "2 to the model's " + std::to_string(model.max_position_embeddings) + " positions",
                           std::to_string(config_.data.context), ""});
+    }
+    if (stages_.calibrate && stages_.calibrate->tokens < 2 * config_.data.context) {
+      problems.push_back({key_path(where_, stages_.widen ? "stages[1].tokens" : "stages[0].tokens"),
+                          "at least two windows of data.context, " + std::to_string(2 * config_.data.context),
+                          std::to_string(stages_.calibrate->tokens), ""});
     }
     if (stages_.anneal && stages_.anneal->layers.is_array()) {
       const char* path = stages_.widen ? "stages[1].layers" : "stages[0].layers";  // no other comes before
@@ -88,10 +104,12 @@ class FinetuneJob : public TrainingJob {
       problems.push_back({key_path(where_, "train.loss"), "a weight above 0", "none", ""});
     if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
     const bool text = config_.data.dataset == "text";
-    check_training_text(config_.data, key_path(where_, "data"), true);
-    if (text || !config_.data.tokenizer.empty())
+    if (text || !config_.data.tokenizer.empty() || !config_.train.sample.prompt.empty())
       tokenizer_ = open_tokenizer(*source_, config_.data.tokenizer);
-    parts_ = load_text_parts(config_.data, tokenizer_, model.vocab_size);
+    const int64_t bos = tokenizer_ ? tokenizer_->bos() : model.bos_token_id.value_or(-1);
+    check_training_text(config_.data, key_path(where_, "data"), true, bos >= 0);
+    parts_ =
+        load_text_parts(config_.data, tokenizer_, model.vocab_size, bos, config_.train.validation_tokens);
     const TrainingWindows windows(parts_.train.size(), config_.data.context, 1, 0, config_.data.path);
     sequences_ = windows.windows_per_epoch();
     config_.train.check(sequences_, "sequences", steps(), problems);
@@ -120,13 +138,26 @@ class FinetuneJob : public TrainingJob {
       sum += cost.products / measure_product_rate(device, at::kFloat) +
              cost.solves / measure_product_rate(device, at::kDouble);
     }
-    if (!trains()) return sum;
     auto teacher = load_teacher(device);
     auto model = swapped(device);  // of a calibrated model's shapes, but for its biases
-    auto part = config_.train;
-    part.batch_size = part.sequences_at_once();
-    FinetuneTask task(model, teacher, parts_, config_.data, part, stages_.anneal, tokenizer_);
-    return sum + static_cast<double>(steps()) * measure_step(task, config_.train);
+    const int64_t context = config_.data.context;
+    int64_t compared = parts_.validation.size() + parts_.test.size();
+    if (trains()) {
+      auto part = config_.train;
+      part.batch_size = part.sequences_at_once();
+      FinetuneTask task(model, teacher, parts_, config_.data, part, stages_.anneal, tokenizer_);
+      sum += static_cast<double>(steps()) * measure_step(task, config_.train);
+      const double validating = measure_reading(
+          parts_.validation, context, [&](const TokenStream& some) { evaluate_text(model, some, context); });
+      sum += validating *
+             static_cast<double>(count_validations(config_.train, steps()) * parts_.validation.size());
+      compared += parts_.validation.size();  // the untrained model
+      finish(model);
+    }
+    const double comparing = measure_reading(parts_.validation, context, [&](const TokenStream& some) {
+      compare_text(model, teacher, some, context);
+    });
+    return sum + comparing * static_cast<double>(compared);
   }
 
   TrainingResult train(at::Device device, const fs::path& out, bool resume, const fs::path& folder) override {
@@ -141,7 +172,10 @@ class FinetuneJob : public TrainingJob {
     int64_t tokens = 0;
     double flops_per_token = 0;
     Json untrained;
+    model.compute_in(at::kFloat);
     if (trains()) {
+      if (stages_.anneal)
+        model.set_betas(betas_at(*stages_.anneal, 0, steps(), model.config().num_hidden_layers));
       account["untrained"] = seen_on(parts_.validation, model, teacher);
       untrained = sample(model);
       FinetuneTask task(model, teacher, parts_, config_.data, config_.train, stages_.anneal, tokenizer_);
@@ -149,10 +183,10 @@ class FinetuneJob : public TrainingJob {
       summary = trainer.run();
       tokens = task.units_after(summary.steps);
       flops_per_token = task.flops_per_unit();
-      model.require_gradients(false);
-      model.compute_in(at::kFloat);
+      finish(model);
     }
     if (stages_.anneal) model = fold_half(model);
+    round_as_written(model);
     account["teacher_parameters"] = source_->config.parameter_count();
     account["parameters"] = model.config().parameter_count();
     account["trained_tokens"] = tokens;
@@ -208,6 +242,22 @@ class FinetuneJob : public TrainingJob {
     return load;
   }
 
+  /// Of a model behind its training, what nothing needs any more; and float32, in which it is compared.
+  static void finish(LlamaDecoder& model) {
+    model.require_gradients(false);
+    for (const auto& [name, parameter] : model.parameters())
+      at::Tensor(parameter).mutable_grad() = at::Tensor();
+    model.compute_in(at::kFloat);
+  }
+
+  /// The account is of the model that is written, in the teacher's dtype.
+  void round_as_written(LlamaDecoder& model) const {
+    const at::NoGradGuard no_grad;
+    const auto dtype = source_->config.dtype;
+    for (const auto& [name, parameter] : model.parameters())
+      if (parameter.scalar_type() != dtype) at::Tensor(parameter).copy_(parameter.to(dtype));
+  }
+
   int64_t hidden_units() const {
     const auto units = static_cast<double>(source_->config.intermediate_size);
     return std::llround(units * (stages_.widen ? stages_.widen->factor : 1.0));
@@ -251,7 +301,7 @@ class FinetuneJob : public TrainingJob {
   /// a resumed run goes on with the same.
   LlamaDecoder begin(LlamaDecoder& teacher, at::Device device, const fs::path& out, Json& account) const {
     if (!stages_.calibrate) return swapped(device);
-    const fs::path kept = out / "calibrated";
+    const fs::path kept = out / kCalibratedFolder;
     if (!fs::exists(kept)) {
       LlamaLoadOptions exact;  // whatever the teacher beside the training is rounded to
       exact.device = device;
@@ -262,12 +312,25 @@ class FinetuneJob : public TrainingJob {
       auto config = made.model.config();
       config.dtype = at::kFloat;
       save_llama(directory.path(), made.model.parameters(), config);
-      write_text(directory.path() / "calibration.json", format_json(to_json(made)));
+      Json record = {{"format", "bilens-calibration"},
+                     {"format_version", 1},
+                     {"teacher_sha256", account.at("teacher_sha256")}};
+      record.update(to_json(made));
+      write_text(directory.path() / "calibration.json", format_json(record));
       directory.commit();
     }
-    account["calibration"] = read_json(kept / "calibration.json", ExitCode::kBadInput);
+    Json record = read_json(kept / "calibration.json", ExitCode::kBadInput);
+    const Json of = record.value("teacher_sha256", Json());
+    if (of != account.at("teacher_sha256")) {
+      throw Error(ExitCode::kBadInput, {kept.string(), "made of the weights of " + config_.teacher,
+                                        "of others, sha256 " + of.dump(), "Start anew with another --out."});
+    }
+    for (const char* key : {"format", "format_version", "teacher_sha256"}) record.erase(key);
+    account["calibration"] = record;
     return load_llama(kept, student_options(device));
   }
+
+  static constexpr int64_t kFewest = 3;  // of one predicted token a variation is 0
 
   bool samples() const { return tokenizer_ && !config_.train.sample.prompt.empty(); }
 
@@ -281,7 +344,7 @@ class FinetuneJob : public TrainingJob {
   /// @param file where given, takes the figures of each document
   Json seen_on(const TokenStream& part, LlamaDecoder& model, LlamaDecoder& teacher,
                const fs::path& file = {}) const {
-    if (part.size() < 2) return nullptr;
+    if (part.size() < kFewest) return nullptr;
     const auto seen = compare_text(model, teacher, part, config_.data.context);
     if (!file.empty()) {
       write_safetensors(file,

@@ -16,6 +16,12 @@ namespace {
 constexpr const char* kTokenizerFiles[] = {"tokenizer.model", "tokenizer_config.json",
                                            "special_tokens_map.json", "tokenizer.json", "added_tokens.json"};
 
+/// Where its weights lie.
+fs::path folder_of(const LanguageModel& model) {
+  if (fs::is_directory(model.path)) return model.path;
+  return model.path.has_parent_path() ? model.path.parent_path() : fs::path(".");
+}
+
 }  // namespace
 
 bool is_language_model(const fs::path& path) {
@@ -44,17 +50,16 @@ LanguageModel open_language_model(const fs::path& path) {
 }
 
 Tokenizer open_tokenizer(const LanguageModel& model, const fs::path& path) {
-  const auto beside = fs::is_directory(model.path) ? model.path : model.path.parent_path();
-  Tokenizer tokenizer(path.empty() ? beside : path);
+  Tokenizer tokenizer(path.empty() ? folder_of(model) : path);
   tokenizer.require_fits(model.config.vocab_size, model.path.string());
   return tokenizer;
 }
 
 void copy_tokenizer(const LanguageModel& model, const fs::path& path, const fs::path& target) {
   if (!path.empty()) return save_tokenizer(target, Tokenizer(path));
-  if (!fs::is_directory(model.path)) return;
+  const auto beside = folder_of(model);
   for (const char* name : kTokenizerFiles) {
-    if (fs::is_regular_file(model.path / name)) fs::copy_file(model.path / name, target / name);
+    if (fs::is_regular_file(beside / name)) fs::copy_file(beside / name, target / name);
   }
 }
 

@@ -69,18 +69,11 @@ std::vector<SourceLayer> classifier_layers(const Weights& weights, const Classif
   return layers;
 }
 
-std::string name_of(Gate gate) {
-  for (const auto& [name, known] : gate_names()) {
-    if (known == gate) return name;
-  }
-  throw std::logic_error("a gate without a name");
-}
-
 /// The layers of a classifier under the papers' names, with what its own format has by config.json.
 std::vector<SourceLayer> paper_layers(const Weights& weights, const PaperClassifier& found) {
   const auto& config = found.config;
   if (config.gate != Gate::kNone)
-    throw not_bilinear(weights.path(), name_of(config.gate), "decompose a model without a gate.");
+    throw not_bilinear(weights.path(), gate_name(config.gate), "decompose a model without a gate.");
   std::vector<SourceLayer> layers;
   for (const auto& names : found.mlps) {
     SourceLayer source{names.layer, read_layer(weights, names, false), {}, {}};
@@ -173,7 +166,7 @@ void refuse_gated(const Weights& weights, const PaperConfig& config) {
   if (config.keys.empty())
     log_info(weights.path().string() + ": no config.json says what the gate is; it is taken to be bilinear");
   if (const Gate gate = config.gate(); gate != Gate::kNone)
-    throw not_bilinear(weights.path(), name_of(gate), instead);
+    throw not_bilinear(weights.path(), gate_name(gate), instead);
 }
 
 }  // namespace
@@ -207,7 +200,7 @@ LayerSource load_layers(const fs::path& path, const LayerSourceConfig& config) {
   } else if (!is_paper_transformer(weights) && has_config && read_model_type(path) == "bilinear_mlp") {
     source.classifier = read_classifier_config(path);
     if (source.classifier->gate != Gate::kNone) {
-      throw not_bilinear(path, name_of(source.classifier->gate), "train with gate \"none\".");
+      throw not_bilinear(path, gate_name(source.classifier->gate), "train with gate \"none\".");
     }
     source.layers = classifier_layers(weights, *source.classifier);
   } else {

@@ -55,7 +55,8 @@ class TextJob : public TrainingJob {
   }
 
   void prepare() override {
-    check_training_text(config_.data, key_path(where_, "data"), !config_.data.tokenizer.empty());
+    const bool has_tokenizer = !config_.data.tokenizer.empty();
+    check_training_text(config_.data, key_path(where_, "data"), has_tokenizer, has_tokenizer);
     if (!config_.data.tokenizer.empty()) take_tokenizer();
     std::vector<Problem> problems;
     config_.model.resolve(key_path(where_, "model"), problems);
@@ -67,7 +68,8 @@ class TextJob : public TrainingJob {
                           "Shorten it, or raise model.max_position_embeddings."});
     }
     if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
-    parts_ = load_text_parts(config_.data, tokenizer_, config_.model.vocab_size);
+    parts_ = load_text_parts(config_.data, tokenizer_, config_.model.vocab_size,
+                             tokenizer_ ? tokenizer_->bos() : -1, config_.train.validation_tokens);
     const TrainingWindows windows(parts_.train.size(), config_.data.context, 1, 0, config_.data.path);
     sequences_ = windows.windows_per_epoch();
     config_.train.check(sequences_, "sequences", steps(), problems);
@@ -90,7 +92,13 @@ class TextJob : public TrainingJob {
     auto part = config_.train;
     part.batch_size = part.sequences_at_once();
     TextTask task(model, parts_, config_.data, part, tokenizer_);
-    return static_cast<double>(steps()) * measure_step(task, config_.train);
+    const double training = static_cast<double>(steps()) * measure_step(task, config_.train);
+    const double evaluating =
+        measure_reading(parts_.validation, config_.data.context,
+                        [&](const TokenStream& some) { evaluate_text(model, some, config_.data.context); });
+    const int64_t read =
+        count_validations(config_.train, steps()) * parts_.validation.size() + parts_.test.size();
+    return training + static_cast<double>(read) * evaluating;
   }
 
   TrainingResult train(at::Device device, const fs::path& out, bool resume, const fs::path& folder) override {

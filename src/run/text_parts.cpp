@@ -1,10 +1,13 @@
 #include "bilens/run/text_parts.h"
 
+#include <limits>
+
 #include "bilens/data/token_file.h"
 
 namespace bilens {
 
-void check_training_text(const TextDataConfig& data, const std::string& where, bool has_tokenizer) {
+void check_training_text(const TextDataConfig& data, const std::string& where, bool has_tokenizer,
+                         bool knows_documents) {
   std::vector<Problem> problems;
   const auto needed = [&](const char* key, const std::string& expected, const char* fix) {
     problems.push_back({key_path(where, key), expected, "none", fix});
@@ -14,7 +17,7 @@ void check_training_text(const TextDataConfig& data, const std::string& where, b
     needed("tokenizer", "a SentencePiece model",
            "Name one, or make one of the text with `bilens tokenizer train`.");
   }
-  if (!has_tokenizer && data.dataset == "tokens" && data.packing == Packing::kDocuments) {
+  if (!knows_documents && data.dataset == "tokens" && data.packing == Packing::kDocuments) {
     needed("tokenizer", "the tokenizer of the ids, to know where documents begin",
            "Name it, or set data.packing=plain.");
   }
@@ -27,18 +30,19 @@ void check_training_text(const TextDataConfig& data, const std::string& where, b
 }
 
 TextParts load_text_parts(const TextDataConfig& data, const std::optional<Tokenizer>& tokenizer,
-                          int64_t vocabulary) {
-  const auto part = [&](TextSplit split) {
+                          int64_t vocabulary, int64_t bos, int64_t validation_tokens) {
+  const auto part = [&](TextSplit split, int64_t enough = std::numeric_limits<int64_t>::max()) {
     auto one = data;
     one.split = split;
-    return one.dataset == "text" ? load_text(one, *tokenizer)
-                                 : load_token_file(one, vocabulary, tokenizer ? tokenizer->bos() : -1);
+    const auto all =
+        one.dataset == "text" ? load_text(one, *tokenizer, enough) : load_token_file(one, vocabulary, bos);
+    return first_tokens(all, enough);
   };
   TextParts parts;
   parts.train = part(TextSplit::kTrain);
   const bool held_back = data.dataset == "text" || data.held_out > 0;
   if (data.split == TextSplit::kAll && held_back) {
-    parts.validation = part(TextSplit::kValidation);
+    parts.validation = part(TextSplit::kValidation, validation_tokens);
     parts.test = part(TextSplit::kTest);
   }
   return parts;

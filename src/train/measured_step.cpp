@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <chrono>
 
 namespace bilens {
@@ -23,6 +24,26 @@ double measure_step(TrainingTask& task, const TextTrainConfig& config) {
   }
   const auto parts = static_cast<double>(config.batch_size) / static_cast<double>(config.sequences_at_once());
   return parts * gradients.count() + update.count();
+}
+
+double measure_reading(const TokenStream& part, int64_t context,
+                       const std::function<void(const TokenStream&)>& read) {
+  constexpr int64_t kEnough = 2048;  // tokens, for products as wide as those of the whole
+  const auto some = first_tokens(part, std::max(context, kEnough) + 1);
+  if (some.size() < 2) return 0.0;
+  using Clock = std::chrono::steady_clock;
+  std::chrono::duration<double> taken{};
+  for (int64_t time = 0; time < 2; ++time) {
+    const auto begin = Clock::now();
+    read(some);
+    taken = Clock::now() - begin;
+  }
+  return taken.count() / static_cast<double>(some.size());
+}
+
+int64_t count_validations(const TextTrainConfig& config, int64_t steps) {
+  const int64_t every = config.validate_every;
+  return every > 0 ? (steps + every - 1) / every : std::max<int64_t>(config.epochs, 1);
 }
 
 }  // namespace bilens

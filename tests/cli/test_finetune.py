@@ -1,10 +1,12 @@
 """`bilens finetune`: a small SwiGLU model trained here becomes bilinear; killed, resumed, compared, refused."""
 
 import json
+import shutil
 import signal
+import time
 
 import numpy
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from bilens_cli import DEVICE, ROOT, TestCase, read_metrics, run, safetensors_bytes, start, stop, wait_for
 from texts import stories
@@ -46,6 +48,17 @@ def read_bfloat16(file):
         begin, end = entry["data_offsets"]
         tensors[name] = numpy.frombuffer(content[8 + size + begin:8 + size + end], "<u2").reshape(entry["shape"])
     return tensors
+
+
+def widened_to_float32(source, target):
+    """The model of bfloat16 weights in `source`, in float32."""
+    target.mkdir()
+    tensors = {name: (tensor.astype(numpy.uint32) << 16).view(numpy.float32) for name, tensor in read_bfloat16(source / "model.safetensors").items()}
+    save_file(tensors, target / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((source / "config.json").read_text())
+    (target / "config.json").write_text(json.dumps(config | {"torch_dtype": "float32", "dtype": "float32"}))
+    for name in ("tokenizer.model", "tokenizer_config.json"):
+        (target / name).write_bytes((source / name).read_bytes())
 
 
 class Finetune(TestCase):
@@ -132,6 +145,16 @@ class Finetune(TestCase):
         self.assertEqual({name.removeprefix("exp_avg.") for name in load_file(checkpoint / "optimizer.safetensors")
                           if name.startswith("exp_avg.")}, set(mlps))
         self.assertTrue(any((load_file(checkpoint / "model.safetensors")[name].view(numpy.uint32) & 0xFFFF).any() for name in mlps))
+        # The account is of the weights that were written, rounded as they are, in float32.
+        exact = self.folder / "whole/exact"
+        widened_to_float32(self.folder / "whole/model", exact)
+        (self.folder / "whole/model").rename(self.folder / "whole/rounded")
+        exact.rename(self.folder / "whole/model")  # of a run, whose test part is read
+        evaluated = self.document(self.check(run("evaluate", self.folder / "whole", "--json"), 0))["results"][0]
+        shutil.rmtree(self.folder / "whole/model")
+        (self.folder / "whole/rounded").rename(self.folder / "whole/model")
+        self.assertEqual(evaluated["tokens"], account["test"]["tokens"])
+        self.assertAlmostEqual(evaluated["loss"], account["test"]["loss"], delta=1e-6)
         config, out = self.config(**changes), self.folder / "killed"
         process = start("finetune", config, "--out", out, "--resume", "--quiet")
         wait_for((out / "checkpoints/step-20").exists, process=process)
@@ -248,6 +271,50 @@ class Finetune(TestCase):
         self.assertEqual(again["results"][0]["test"], json.loads((out / "finetune.json").read_text())["test"])
         self.check(run("finetune", self.config(**{**changes, "train": {**train, "seed": 9}}), "--out", out, "--resume"), 2, "train.seed")
 
+    def test_stopped_in_the_closed_form_and_resumed(self):
+        changes = {"stages": [{"kind": "widen", "factor": 16}, {"kind": "calibrate", "tokens": 4000, "sweeps": 8}, {"kind": "settle"}], "train": {"steps": 4}}
+        _, account = self.finetune("whole", **changes)
+        config, out = self.config(**changes), self.folder / "stopped"
+        process = start("finetune", config, "--out", out, "--resume")
+        wait_for((out / "env.json").exists, process=process)
+        time.sleep(0.1)  # the closed form takes some 2 s
+        code, stderr = stop(process, signal.SIGTERM)
+        self.assertEqual(code, 75, stderr)
+        self.assertFalse((out / "calibrated").exists())
+        self.check(run("finetune", config, "--out", out, "--resume"), 0)
+        for name in ("model/model.safetensors", "finetune.json"):
+            self.assertEqual((out / name).read_bytes(), (self.folder / "whole" / name).read_bytes(), name)
+
+    def test_a_closed_form_of_other_weights_is_not_gone_on_with(self):
+        teacher = self.folder / "teacher"
+        shutil.copytree(self.teacher, teacher)
+        config, out = self.config(teacher=str(teacher)), self.folder / "run"
+        process = start("finetune", config, "--out", out, "--quiet")
+        wait_for((out / "calibrated").exists, process=process)
+        stop(process, signal.SIGKILL)
+        weights = load_file(teacher / "model.safetensors")
+        weights["model.norm.weight"] *= 1.5
+        save_file(weights, teacher / "model.safetensors", metadata={"format": "pt"})
+        self.check(run("finetune", config, "--out", out, "--resume"), 3, "calibrated", "made of the weights of")
+
+    def test_validation_reads_as_much_as_is_asked_for(self):
+        _, account = self.finetune("run", stages=[{"kind": "settle"}], train={"steps": 2, "validation_tokens": 500})
+        for part in ("untrained", "validation"):
+            self.assertLessEqual(account[part]["tokens"], 500)
+            self.assertGreater(account[part]["tokens"], 400)
+        self.assertGreater(account["test"]["tokens"], 500)
+
+    def test_before_the_first_step_is_what_the_first_step_sees(self):
+        changes = {"train": {"steps": 2, "learning_rate": 1e-9}}
+        _, cold = self.finetune("cold", stages=[{"kind": "settle"}], **changes)
+        _, at_once = self.finetune("at-once", stages=[{"kind": "anneal", "fraction": 0}, {"kind": "settle"}], **changes)
+        self.assertAlmostEqual(at_once["untrained"]["loss"], cold["untrained"]["loss"], delta=1e-6)
+
+    def test_the_estimate_is_near_what_is_used(self):
+        dry = self.document(self.check(run("finetune", self.config(), "--out", self.folder / "run", "--dry-run", "--json"), 0))
+        result, _ = self.finetune("run")
+        self.assertLess(abs(dry["estimate"]["memory_bytes"] / result["peak_memory_bytes"] - 1), 0.2)
+
     def test_annealed_and_baseline_runs_are_killed_and_resumed(self):
         """Within the annealing, behind its border, and in the training of the unconverted model."""
         for name, changes, places in (
@@ -278,6 +345,7 @@ class Finetune(TestCase):
         refuse(2, "stages[0].layers", "below 2", "5", stages=[{"kind": "anneal", "layers": [1, 5]}])
         refuse(2, "stages[1].layers", "below 2", "5", stages=[{"kind": "widen"}, {"kind": "anneal", "layers": [5]}])
         refuse(2, "stages[0].tokens", stages=[{"kind": "calibrate", "tokens": -1}])
+        refuse(2, "stages[1].tokens", "two windows", "64", stages=[{"kind": "widen"}, {"kind": "calibrate", "tokens": 40}])
         refuse(2, "calibrate, anneal or settle", "none", stages=[])
         refuse(2, "calibrate, anneal or settle", "widen alone", stages=[{"kind": "widen"}])
         refuse(2, "stages[0].factor", stages=[{"kind": "widen", "factor": 0.5}, {"kind": "settle"}])
@@ -289,7 +357,7 @@ class Finetune(TestCase):
         del config["teacher"]
         self.check(run("finetune", self.write("bare.json", json.dumps(config)), "--out", self.folder / "bad"), 2, "teacher")
         self.finetune("bilinear", stages=[{"kind": "calibrate", "tokens": 4000}])
-        refuse(2, "hidden_act", "a bilinear model", teacher=str(self.folder / "bilinear/model"))
+        refuse(2, "hidden_act", "bilinear model", teacher=str(self.folder / "bilinear/model"))
         dry = self.document(self.check(run("finetune", self.config(), "--out", self.folder / "bad", "--dry-run", "--json"), 0))
         self.assertGreater(dry["estimate"]["seconds"], 0)
         alone = self.config(stages=[{"kind": "calibrate", "tokens": 4000}])  # the closed form takes its time too

@@ -46,6 +46,15 @@ class Published(TestCase):
         again = self.check(run("convert", self.data / "stories260K/stories260K.bin", folder), 2)
         self.assertIn("an empty or new folder", again.stderr)
 
+    def test_the_tokenizer_beside_a_single_file_comes_along(self):
+        (self.folder / "beside").mkdir()
+        for name, target in (("stories260K.bin", "model.bin"), ("tok512.model", "tokenizer.model")):
+            (self.folder / "beside" / target).write_bytes((self.data / "stories260K" / name).read_bytes())
+        self.check(run("convert", self.folder / "beside/model.bin", self.folder / "with"), 0)
+        self.assertTrue((self.folder / "with/tokenizer.model").is_file())
+        (self.folder / "beside/tokenizer.model").unlink()
+        self.check(run("convert", self.folder / "beside/model.bin", self.folder / "without"), 0, "no tokenizer")
+
     def test_converting_again_changes_nothing(self):
         self.convert()
         self.check(run("convert", self.folder / "stories", self.folder / "again"), 0)

@@ -14,6 +14,9 @@ struct TokenStream {
   int64_t size() const { return ids.defined() ? ids.size(0) : 0; }
 };
 
+/// The first tokens, and the documents that begin in them; shares the ids.
+TokenStream first_tokens(const TokenStream& stream, int64_t count);
+
 /// What ids below `vocabulary` are stored as: uint16 or int32.
 at::ScalarType id_type(int64_t vocabulary);
 

@@ -20,5 +20,6 @@ struct Activation {
 
 /// Config names of the gates.
 const std::vector<std::pair<std::string, Gate>>& gate_names();
+const std::string& gate_name(Gate gate);
 
 }  // namespace bilens

@@ -11,12 +11,16 @@ namespace bilens {
 
 /// What a config says of the text to train on, before any file is read. @param where of the config's "data"
 /// @param has_tokenizer whether there is one, by this config or beside the model
+/// @param knows_documents whether it is known which token begins one
 /// @throws Error(kUsage)
-void check_training_text(const TextDataConfig& data, const std::string& where, bool has_tokenizer);
+void check_training_text(const TextDataConfig& data, const std::string& where, bool has_tokenizer,
+                         bool knows_documents);
 
 /// The parts of the text: with split "all" each for its purpose, with "train" the training part alone.
 /// @param vocabulary of the model
+/// @param bos where documents of a token file begin; -1: not known
+/// @param validation_tokens at most of that part
 TextParts load_text_parts(const TextDataConfig& data, const std::optional<Tokenizer>& tokenizer,
-                          int64_t vocabulary);
+                          int64_t vocabulary, int64_t bos, int64_t validation_tokens);
 
 }  // namespace bilens

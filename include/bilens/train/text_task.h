@@ -32,6 +32,7 @@ struct TextTrainConfig : StepConfig {
   int64_t micro_batch = 0;
   at::ScalarType compute = at::kFloat;
   bool checkpoint_layers = false;
+  int64_t validation_tokens = 1'000'000;
   SampleConfig sample;
 
   static const FieldTable<TextTrainConfig>& fields();
@@ -68,6 +69,8 @@ FieldTable<C>& add_text_train_fields(FieldTable<C>& table) {
               {{"float32", at::kFloat}, {"bfloat16", at::kBFloat16}})
       .flag("checkpoint_layers", &C::checkpoint_layers,
             "Compute the inside of each layer again for its gradients: less memory, a third more work.")
+      .integer("validation_tokens", &C::validation_tokens,
+               "Read at most of the validation part, from its start.", between(2, 1e12), "tokens")
       .nested("sample", sample, SampleConfig::fields());
 }
 
