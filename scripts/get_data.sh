@@ -25,8 +25,7 @@ source "$(dirname "$0")/common.sh"
 # shellcheck source=scripts/download.sh
 source scripts/download.sh
 
-# The public homes. None of them could be reached from where this script was written (no name service to the outside), so
-# they are untried. The checksums are those of the published files; for the hub's they and the commits are what public
+# The public homes; downloads are tested against a local server only. The checksums are those of the published files; for the hub's they and the commits are what public
 # repositories pin, who had them from there.
 mnist_homes="https://ossci-datasets.s3.amazonaws.com/mnist https://storage.googleapis.com/cvdf-datasets/mnist"
 fashion_mnist_homes="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"

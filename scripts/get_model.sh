@@ -15,7 +15,7 @@
 #
 # Environment: HF_TOKEN, for private and gated models; HF_ENDPOINT replaces https://huggingface.co.
 #
-# The hub could not be reached from where this script was written: it is tried against a local server only.
+# It is tested against a local server; the hub itself is untried.
 
 # shellcheck source=scripts/common.sh
 source "$(dirname "$0")/common.sh"
