@@ -219,13 +219,18 @@ void refit(const FitData& train, const FitData& held_back, const std::string& wh
   }
 }
 
+/// Floating-point operations a token, in float64, of the sums Σ w hhᵀ and Σ w thᵀ of a refit of down_proj.
+double refit_flops(const BilinearFactors& mlp) {
+  const auto units = static_cast<double>(mlp.gate.size(0)), outputs = static_cast<double>(mlp.down.size(0));
+  return 2 * units * (units + outputs);
+}
+
 /// Floating-point operations a token of the fits of a layer: products with the factors, and the sums of the
 /// refits of down_proj.
 double fit_flops(const BilinearFactors& mlp, const CalibrationConfig& config, int64_t sweeps_kept) {
-  const auto units = static_cast<double>(mlp.gate.size(0)), outputs = static_cast<double>(mlp.down.size(0));
   const double lines = 4.0 * static_cast<double>(mlp.gate.numel());
   if (!config.refit) return lines;
-  const double refit = lines + 2 * units * (units + outputs), sweep = 2 * fit_side_flops(mlp) + refit;
+  const double refit = lines + refit_flops(mlp), sweep = 2 * fit_side_flops(mlp) + refit;
   return lines + refit + static_cast<double>(std::min(config.sweeps, sweeps_kept + 1)) * sweep;
 }
 
@@ -275,11 +280,13 @@ CalibrationCost calibration_cost(const LlamaConfig& model, int64_t context, cons
                             of_size(d, units + constant)};
   const auto layers = static_cast<double>(model.num_hidden_layers), n = static_cast<double>(units);
   const double refits = config.refit ? static_cast<double>(1 + config.sweeps) : 0;
+  const double tokens = static_cast<double>(config.tokens),
+               sums = layers * refits * refit_flops(mlp) * tokens;
   CalibrationCost cost;
   cost.bytes = 8 * config.tokens * d + 32 * units * units + 100 * kTokensAtOnce * units;
-  cost.products = (layers * fit_flops(mlp, config, config.sweeps) + 2 * forward_flops(model, context)) *
-                  static_cast<double>(config.tokens);
-  cost.solves = layers * refits * 9 * n * n * n;
+  cost.products =
+      (layers * fit_flops(mlp, config, config.sweeps) + 2 * forward_flops(model, context)) * tokens - sums;
+  cost.solves = sums + layers * refits * 9 * n * n * n;
   return cost;
 }
 

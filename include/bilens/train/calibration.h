@@ -65,7 +65,7 @@ struct CalibrationCost {
   /// tokens.
   int64_t bytes = 0;
   double products = 0.0;  // operations in float32, over the tokens
-  double solves = 0.0;    // in float64: an eigendecomposition of intermediate_size² a refit
+  double solves = 0.0;  // in float64: of each refit the sums, and an eigendecomposition of intermediate_size²
 };
 CalibrationCost calibration_cost(const LlamaConfig& model, int64_t context, const CalibrationConfig& config);
 
