@@ -249,20 +249,19 @@ at::Tensor LlamaDecoder::loss_sum(const at::Tensor& tokens, const at::Tensor& ta
 at::Tensor LlamaDecoder::distillation_sum(const at::Tensor& tokens, const at::Tensor& targets,
                                           LlamaDecoder& teacher, const DistillationWeights& weights,
                                           const ForwardOptions& options) {
-  std::vector<at::Tensor> states, taught;
+  std::vector<at::Tensor> states, taught;  // held where they are asked for alone
   auto followed = options;
-  followed.states = &states;
+  ForwardOptions plain;
+  plain.document_starts = options.document_starts;
+  if (weights.states != 0) followed.states = &states, plain.states = &taught;
+  at::Tensor teacher_x;
   {
     const at::NoGradGuard no_grad;
-    ForwardOptions plain;
-    plain.document_starts = options.document_starts;
-    plain.states = &taught;
-    teacher.final_states(tokens, plain);
+    teacher_x = teacher.final_states(tokens, plain).flatten(0, 1);
   }
-  final_states(tokens, followed);
-  const auto loss =
-      bilens::distillation_sum(states.back().flatten(0, 1), computed(head_), taught.back().flatten(0, 1),
-                               teacher.computed(teacher.head_), targets.flatten(), weights);
+  const auto x = final_states(tokens, followed).flatten(0, 1);
+  const auto loss = bilens::distillation_sum(x, computed(head_), teacher_x, teacher.computed(teacher.head_),
+                                             targets.flatten(), weights);
   if (weights.states == 0) return loss;
   const auto outputs = [](const std::vector<at::Tensor>& all) {  // of the layers, without the embedding
     return std::vector<at::Tensor>(all.begin() + 1, all.end());
