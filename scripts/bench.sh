@@ -10,7 +10,7 @@
 #   twins        small language models trained with either MLP: losses of three seeds (about a quarter of an hour)
 #   finetune     stories260K made bilinear in several ways, at equal tokens, and the speed beside a loop in transformers (hours, but no run on record is repeated; --help: arms, rates, seeds)
 #   gpu          layers and models of TinyLlama's size on a GPU, beside PyTorch and transformers on it
-#   --data PATH  train: full MNIST (default: data/mnist, else ../shared/data/mnist); twins: a text
+#   --data PATH  train: full MNIST (default: data/mnist, else ../shared/data/mnist); twins, finetune: a text
 #   --rounds N   measurements of each (default 5)
 
 # shellcheck source=scripts/common.sh

@@ -2,6 +2,7 @@
 Called by scripts/bench.sh finetune."""
 import collections
 import concurrent.futures
+import functools
 import hashlib
 import json
 import pathlib
@@ -93,6 +94,18 @@ def name_of_teacher(model):
     return (model.parent if model.name == "model" else model).name
 
 
+@functools.cache
+def sha256_of(file):
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def identity(options, teacher):
+    """What a run on record must have been of."""
+    if options.recorded:  # whatever it was, for nothing is run
+        return {}
+    return {"teacher_sha256": sha256_of(teacher / "model.safetensors"), "data_sha256": sha256_of(options.data)}
+
+
 def records(options):
     with recording:
         return [json.loads(line) for line in options.records.read_text().splitlines()] if options.records.exists() else []
@@ -118,7 +131,7 @@ def closed_form(options, name, settings, seed):
 def finetune(options, teacher, arm, rate, seed, steps):
     """The account of a run, with what it took and the losses of each test story; a run on record is not repeated."""
     name = name_of_teacher(teacher)
-    key = {"teacher": name, "arm": arm, "steps": steps, "rate": rate, "seed": seed}
+    key = {"teacher": name, **identity(options, teacher), "arm": arm, "steps": steps, "rate": rate, "seed": seed}
     for account in records(options):
         if {part: account[part] for part in key} == key:
             return account
