@@ -152,6 +152,20 @@ TEST_CASE("rotations do not depend on the order of directions") {
   CHECK((basis.vectors[3] - single.vectors[0]).abs().max().item<double>() < 1e-5);
 }
 
+TEST_CASE("one start serves several directions") {
+  const auto x = std::get<0>(at::linalg_qr(random_tensor({3, 21, 4}, 66))).mT().contiguous();
+  const auto theta = random_tensor({3, 4}, 67);
+  RotationConfig config;
+  config.starts = 1;
+  const auto basis = rotate_eigenspaces(pairs_of(x, theta), at::kCPU, config);
+  check_invariants(basis, pairs_of(x, theta));
+  for (int64_t i = 0; i < 3; ++i) {
+    const auto alone =
+        rotate_eigenspaces(pairs_of(x.narrow(0, i, 1), theta.narrow(0, i, 1)), at::kCPU, config);
+    CHECK((basis.vectors[i] - alone.vectors[0]).abs().max().item<double>() < 1e-9);
+  }
+}
+
 TEST_CASE("rotations of degenerate spectra") {
   const auto x = disjoint_vectors(3, 2, 11, 64).unsqueeze(0);
   const auto zero = rotate_eigenspaces(pairs_of(x, at::zeros({1, 3}, at::kDouble)), at::kCPU, {});

@@ -2,8 +2,12 @@
 
 import json
 import shutil
+import struct
+
+from safetensors.numpy import save_file
 
 from bilens_cli import TestCase, run, safetensors_bytes
+from language_models import write_llama
 
 
 def entry(shape, begin, end, dtype="F32"):
@@ -142,6 +146,23 @@ class BadModels(TestCase):
             header[name] = {**e, "data_offsets": [len(data), len(data) + len(chunk)]}
             data += chunk
         (model / "model.safetensors").write_bytes(safetensors_bytes(header, data))
+
+    def test_numbers_that_are_none(self):
+        for value in ("nan", "inf"):
+            model = self.copy(value)
+            self.rewrite(model, lambda tensors: tensors.update({name: (e, struct.pack("<f", float(value)) + chunk[4:])
+                                                                for name, (e, chunk) in tensors.items() if name == "head.weight"}))
+            self.refuse(model, "head.weight", "NaN or infinity")
+            self.check(run("compare", model, self.trained / "model", "--data", self.data), 3, "head.weight")
+            self.check(run("explain", model, "--input", "test:0", "--data", self.data), 3, "head.weight")
+            language = self.folder / f"language-{value}"
+            weights = write_llama(language)
+            weights["model.norm.weight"][3] = float(value)
+            save_file({name: tensor.astype("f4") for name, tensor in weights.items()}, language / "model.safetensors")
+            self.check(run("convert", language, self.folder / "out"), 3, "model.norm.weight", "NaN or infinity")
+            self.assertFalse((self.folder / "out").exists())
+            tokens = self.write("tokens.bin", bytes(2000))
+            self.check(run("evaluate", language, "--data", f"tokens:{tokens}"), 3, "model.norm.weight")
 
     def test_as_it_is(self):
         model = self.copy()

@@ -297,6 +297,17 @@ class Finetune(TestCase):
         save_file(weights, teacher / "model.safetensors", metadata={"format": "pt"})
         self.check(run("finetune", config, "--out", out, "--resume"), 3, "calibrated", "made of the weights of")
 
+    def test_documents_of_a_token_file_begin_where_the_teacher_says(self):
+        # Every 25 tokens a BOS, so that windows of 32 hold two documents.
+        ids = numpy.random.default_rng(0).integers(4, 320, 4000).astype("<u2")
+        ids[::25] = 1
+        data = {"dataset": "tokens", "path": str(self.write("tokens.bin", ids.tobytes())), "held_out": 0.1}
+        weights = {}
+        for packing in ("documents", "plain"):
+            self.finetune(packing, stages=[{"kind": "settle"}], data={**data, "packing": packing}, train={"steps": 3})
+            weights[packing] = (self.folder / packing / "model/model.safetensors").read_bytes()
+        self.assertNotEqual(weights["documents"], weights["plain"])
+
     def test_validation_reads_as_much_as_is_asked_for(self):
         _, account = self.finetune("run", stages=[{"kind": "settle"}], train={"steps": 2, "validation_tokens": 500})
         for part in ("untrained", "validation"):
