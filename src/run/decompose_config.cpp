@@ -130,6 +130,10 @@ void DecomposeRunConfig::check(std::vector<Problem>& problems) const {
     problems.push_back({"weights", "none with the analysis \"corpus\" or a calibrated surrogate",
                         "tensor names", "Which layer of the running model they are is not known."});
   }
+  if (certify && method != "eigen" && method != "rotate") {
+    problems.push_back(
+        {"certify", "false with method \"" + method + "\"", "true", "Bounds are proved for eigenvalues."});
+  }
   if (corpus.loss_tokens == 1)
     problems.push_back({"corpus.loss_tokens", "0, or at least 2 tokens", "1", "One has none to predict."});
   if (wants_analysis("tokens") && !fold_norm) {
