@@ -56,7 +56,7 @@ void add_flag(cxxopts::Options& options, const CommandInfo& command, const std::
   if (name == "minus" && explains)
     add("minus", "Token whose logit is subtracted; default: the mean of all", value<std::string>(), "TOKEN");
   if (name == "minus" && !explains)
-    add("minus", "Decompose the difference to this model; previous: of each to the one before it",
+    add("minus", "Decompose the difference to this model; \"previous\": to the one before each",
         value<std::string>(), "MODEL");
   if (name == "input")
     add("input", "Image to explain: SPLIT:N of the data, or an IDX file:N", value<std::string>(), "IMAGE");

@@ -67,7 +67,8 @@ function conversionsTogether(models) {
     return { i, name: model.name, points: isNumber(start) ? [[0, start], ...points] : points };
   }).filter((line) => models[line.i].conversion && line.points.every(([tokens]) => isNumber(tokens)) && line.points.length > 1);
   if (lines.length < 2) return null;
-  const losses = lines.flatMap((line) => line.points.map(([, loss]) => loss)), teacher = at(models[lines[0].i], "conversion", "validation", "teacher_loss");
+  const losses = lines.flatMap((line) => line.points.map(([, loss]) => loss)), teachers = new Set(lines.map(({ i }) => at(models[i], "conversion", "validation", "teacher_loss")));
+  const teacher = teachers.size === 1 ? [...teachers][0] : null;
   const all = isNumber(teacher) ? [...losses, teacher] : losses, low = Math.min(...all), high = Math.max(...all), room = (high - low) * 0.06 || 0.1;
   const most = Math.max(...lines.flatMap((line) => line.points.map(([tokens]) => tokens)));
   const drawn = lines.map(({ name, points }) => ({ name, points, key: `${name}: ${figure(points.at(-1)[1], 4)}` }));
