@@ -27,9 +27,9 @@ def calibrate(**settings):
     return {"stages": [{"kind": "calibrate", **settings}, {"kind": "settle"}]}
 
 
-def widen(factor):
+def widen(factor, **settings):
     """With few sequences at once, whose activations a CPU's caches hold."""
-    return {"stages": [{"kind": "widen", "factor": factor}, *calibrate()["stages"]], "train.micro_batch": 2}
+    return {"stages": [{"kind": "widen", "factor": factor}, *calibrate(**settings)["stages"]], "train.micro_batch": 2}
 
 
 ANNEAL = {"stages": [{"kind": "anneal", "fraction": 0.3}, {"kind": "settle"}]}
@@ -66,6 +66,7 @@ ARMS = {
     "recipe, twice the hidden units": {**PARTS, **widen(2)},
     WIDER: {**PARTS, **widen(4)},
     WIDEST: {**PARTS, **widen(8)},
+    "recipe, 8 times the hidden units, without gate bias": {**PARTS, **widen(8, bias=False)},
     WIDE_REFERENCE: {**CONTINUE, **CE, **widen(8)},
     "continue with 8 times the hidden units, trained as in the recipe": {**PARTS, **CONTINUE, **widen(8)},
 }
@@ -274,7 +275,7 @@ def main():
     few = {arm: rates[arm] for arm in FEW if arm in rates}
     second = second_teacher(options)
     text = (f"### {options.steps} × {TOKENS_A_STEP:,} tokens\n\nRates {', '.join(f'{rate:g}' for rate in options.rates)}. " +
-            compare(options, options.teacher, rates, options.steps, lambda arm: options.seeds if arm in (REFERENCE, RECIPE) else options.seeds[:3]) +
+            compare(options, options.teacher, rates, options.steps, lambda arm: options.seeds if arm in (REFERENCE, RECIPE, WIDEST) else options.seeds[:3]) +
             f"\n### {options.long} × {TOKENS_A_STEP:,} tokens, one rate each\n\n" +
             compare(options, options.teacher, kept_rates(options, options.teacher, few, options.long), options.long, lambda arm: options.seeds[:1]) +
             "\n### Another teacher, trained from scratch on the same text, one rate each\n\n" +
