@@ -46,7 +46,7 @@ int64_t peak_memory() { return proc_bytes("/proc/self/status", "VmHWM:"); }
 void keep_freed_memory() {
 #ifdef __GLIBC__
   mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the most it takes
-  mallopt(M_TRIM_THRESHOLD, 256 << 20);
+  mallopt(M_TRIM_THRESHOLD, kKeptMemory);
 #endif
 }
 

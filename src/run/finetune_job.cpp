@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "bilens/core/files.h"
+#include "bilens/core/memory.h"
 #include "bilens/core/text.h"
 #include "bilens/model/widen.h"
 #include "bilens/run/conversion.h"
@@ -122,11 +123,17 @@ class FinetuneJob : public TrainingJob {
     const auto model = widened_config();
     const auto held = stored_dtype(source_->weights);
     const int64_t all = model.parameter_count();
-    const int64_t training = FinetuneTask::memory(model, config_.train, config_.data.context, held, device);
+    auto training = FinetuneTask::memory(model, config_.train, config_.data.context, held, device);
+    if (!trains()) training = {};
     const int64_t checkpoint = 4 * all + state_size(model, config_.train).moments;
     measure_product_rate(device, config_.train.compute);  // as the run does, which needs its memory
     const int64_t comparing = 4 * all + comparison_memory(model, config_.data.context);
-    auto plan = memory_plan(device, teacher + std::max({calibrating(), comparing, trains() ? training : 0}));
+    // One after the other; but what one frees the next does not find in pieces of its sizes.
+    const int64_t most = std::max({calibrating(), comparing, training.total()});
+    const int64_t rest = calibrating() + comparing + training.total() - most;
+    auto plan = memory_plan(device, teacher + most + (device.is_cpu() ? std::min(rest, kKeptMemory) : 0));
+    plan["memory"] = to_json(training);
+    plan["memory"].update({{"teacher", teacher}, {"closed_form", calibrating()}, {"comparison", comparing}});
     plan["disk_bytes"] = (config_.checkpoint.keep_last + 1) * checkpoint + 2 * 4 * all + steps() * 400;
     return plan;
   }

@@ -81,8 +81,9 @@ class TextJob : public TrainingJob {
     const int64_t checkpoints =
         config_.checkpoint.keep_last + 1;                 // the new one stands before the oldest goes
     measure_product_rate(device, config_.train.compute);  // as the run does, which needs its memory
-    auto plan =
-        memory_plan(device, TextTask::memory(config_.model, config_.train, config_.data.context, device));
+    const auto memory = TextTask::memory(config_.model, config_.train, config_.data.context, device);
+    auto plan = memory_plan(device, memory.total());
+    plan["memory"] = to_json(memory);
     plan["disk_bytes"] = checkpoints * (weights + moments) + weights + steps() * 400;
     return plan;
   }

@@ -150,6 +150,13 @@ Json memory_plan(at::Device device, int64_t needed) {
           {"device_memory_bytes", device_memory(device).now + needed}};
 }
 
+Json to_json(const TrainingMemory& memory) {
+  return {{"weights", memory.weights},
+          {"gradients", memory.gradients},
+          {"moments", memory.moments},
+          {"activations", memory.activations}};
+}
+
 Json train_config_schema() { return {{"anyOf", {image_job_schema(), text_job_schema()}}}; }
 
 Json finetune_config_schema() { return finetune_job_schema(); }

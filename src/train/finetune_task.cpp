@@ -93,12 +93,14 @@ StateSize state_size(const LlamaConfig& model, const FinetuneTrainConfig& config
   });
 }
 
-int64_t FinetuneTask::memory(const LlamaConfig& model, const FinetuneTrainConfig& config, int64_t context,
-                             at::ScalarType held, at::Device device) {
+TrainingMemory FinetuneTask::memory(const LlamaConfig& model, const FinetuneTrainConfig& config,
+                                    int64_t context, at::ScalarType held, at::Device device) {
   const StateSize moving = state_size(model, config);
   const int64_t still = model.parameter_count() - moving.weights / 4;
-  return state_memory(moving, config, device) + still * static_cast<int64_t>(c10::elementSize(held)) +
-         activation_memory(model, config, context, device, true);
+  auto memory = state_memory(moving, config, device);
+  memory.weights += still * static_cast<int64_t>(c10::elementSize(held));
+  memory.activations = activation_memory(model, config, context, device, true);
+  return memory;
 }
 
 FinetuneTask::FinetuneTask(LlamaDecoder& model, LlamaDecoder& teacher, const TextParts& data,

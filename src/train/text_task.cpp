@@ -74,10 +74,11 @@ StateSize state_size(const LlamaConfig& model, const TextTrainConfig& config) {
   return state_size(model, config, [](const std::string&) { return true; });
 }
 
-int64_t TextTask::state_memory(const StateSize& state, const TextTrainConfig& config, at::Device device) {
-  // Weights, the gradients of each thread's part of the batch, moments.
+TrainingMemory TextTask::state_memory(const StateSize& state, const TextTrainConfig& config,
+                                      at::Device device) {
+  // Gradients of each thread's part of the batch.
   const int64_t gradients = count_shards(device, state.weights, config.sequences_at_once());
-  return (1 + gradients) * state.weights + state.moments;
+  return {state.weights, gradients * state.weights, state.moments, 0};
 }
 
 int64_t TextTask::activation_memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context,

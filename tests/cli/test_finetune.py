@@ -325,6 +325,9 @@ class Finetune(TestCase):
         dry = self.document(self.check(run("finetune", self.config(), "--out", self.folder / "run", "--dry-run", "--json"), 0))
         result, _ = self.finetune("run")
         self.assertLess(abs(dry["estimate"]["memory_bytes"] / result["peak_memory_bytes"] - 1), 0.2)
+        parameters, plan = 4 * json.loads((self.folder / "run/finetune.json").read_text())["teacher_parameters"], dry["estimate"]["memory"]
+        self.assertEqual([plan[part] // parameters for part in ("teacher", "weights", "gradients", "moments")], [1, 1, 1, 2])
+        self.assertTrue(all(plan[part] > 0 for part in ("activations", "closed_form", "comparison")))
 
     def test_annealed_and_baseline_runs_are_killed_and_resumed(self):
         """Within the annealing, behind its border, and in the training of the unconverted model."""

@@ -12,7 +12,9 @@ int64_t available_memory();
 /// The largest resident size that this process has had so far, in bytes (VmHWM).
 int64_t peak_memory();
 
-/// Lets the process keep up to 256 MB that it freed for what it needs next: fresh pages cost as much as
+constexpr int64_t kKeptMemory = int64_t{256} << 20;
+
+/// Lets the process keep up to kKeptMemory that it freed for what it needs next: fresh pages cost as much as
 /// filling them, and a step's tensors are like those of the step before. For the start of a program; glibc
 /// only.
 void keep_freed_memory();

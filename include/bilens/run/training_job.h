@@ -7,9 +7,13 @@
 #include "bilens/run/outcome.h"
 #include "bilens/tensor/device.h"
 #include "bilens/train/checkpoint.h"
+#include "bilens/train/text_task.h"
 #include "bilens/train/trainer.h"
 
 namespace bilens {
+
+/// For the estimate of a dry run: bytes by what they are for.
+Json to_json(const TrainingMemory& memory);
 
 /// In the folder of a fine-tuning, what its closed-form stage gave; one put there beforehand is taken.
 constexpr const char* kCalibratedFolder = "calibrated";

@@ -58,8 +58,8 @@ class FinetuneTask : public TextTask {
   std::vector<Observation> validate(int64_t step) override;
 
   /// As TextTask::memory. @param held the dtype of the weights that do not move
-  static int64_t memory(const LlamaConfig& model, const FinetuneTrainConfig& config, int64_t context,
-                        at::ScalarType held, at::Device device);
+  static TrainingMemory memory(const LlamaConfig& model, const FinetuneTrainConfig& config, int64_t context,
+                               at::ScalarType held, at::Device device);
 
  protected:
   at::Tensor loss_sum(const at::Tensor& tokens, const at::Tensor& targets,

@@ -91,6 +91,14 @@ StateSize state_size(const LlamaConfig& model, const TextTrainConfig& config,
 /// Of a run that moves all.
 StateSize state_size(const LlamaConfig& model, const TextTrainConfig& config);
 
+/// Bytes of a run beyond its data, by what they are for.
+struct TrainingMemory {
+  int64_t weights = 0, gradients = 0, moments = 0;
+  int64_t activations = 0;  // what the backward pass needs of the sequences computed at once, with the loss
+
+  int64_t total() const { return weights + gradients + moments + activations; }
+};
+
 /// Floating-point operations of a token in sequences of `context`: of the matrix products with the weights
 /// and of causal attention, which sees half of a sequence on average.
 double forward_flops(const LlamaConfig& config, int64_t context);
@@ -118,16 +126,16 @@ class TextTask : public TrainingTask {
   std::vector<Observation> validate(int64_t step) override;
   void save_model(const std::filesystem::path& directory) const override;
 
-  /// Memory of a run beyond its data: weights, gradients, moments, and what the backward pass needs of
-  /// the sequences computed at once.
-  static int64_t memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context,
-                        at::Device device) {
-    return state_memory(state_size(model, config), config, device) +
-           activation_memory(model, config, context, device, false);
+  static TrainingMemory memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context,
+                               at::Device device) {
+    auto memory = state_memory(state_size(model, config), config, device);
+    memory.activations = activation_memory(model, config, context, device, false);
+    return memory;
   }
 
  protected:
-  static int64_t state_memory(const StateSize& state, const TextTrainConfig& config, at::Device device);
+  static TrainingMemory state_memory(const StateSize& state, const TextTrainConfig& config,
+                                     at::Device device);
   static int64_t activation_memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context,
                                    at::Device device, bool taught);
 
