@@ -4,6 +4,7 @@ import json
 import unittest
 
 from bilens_cli import TestCase, run
+from language_models import write_llama
 from pages import HOSTILE, InBrowser, assert_self_contained
 
 
@@ -92,6 +93,17 @@ class ConversionPage(InBrowser):
         self.visit(self.page)
         self.assertEqual(self.text(".converted"), "The converted model: KL to the original 0.125 nats a token, top-1 agreement 75.0%, "
                                                   "R² of the residual stream behind each layer 0.900, 0.800.")
+
+    def test_the_page_of_a_decomposition_opens_with_it_too(self):
+        model, out, page = (self.folder / name for name in ("moved", "decomposition", "decomposition.html"))
+        write_llama(model, layers=2)
+        account = {"teacher": HOSTILE, "teacher_sha256": "0", "validation": seen(1.5, [0.9, 0.8]), "test": seen(1.5625, [0.9, 0.8])}
+        (model / "conversion.json").write_text(json.dumps({"format": "bilens-conversion", "format_version": 1, **account}))
+        for command in (("decompose", model, "--out", out, "--set", "k=2"), ("report", out, "--out", page)):
+            done = run(*command)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.visit(page)
+        self.assertIn("The converted model: KL to the original 0.125 nats a token, top-1 agreement 75.0%", self.text(".converted"))
 
     def test_beside_the_teacher_trained_on(self):
         self.visit(self.beside)
