@@ -33,6 +33,14 @@ function lossChart(corpus) {
     Math.min(0, ...all), Math.max(1e-3, ...all));
 }
 
+/** What the layers' outputs along the directions are made of, in the order of the layers. */
+function sharesLine(model) {
+  const corpus = at(model, "decomposition", "corpus");
+  if (!corpus) return null;
+  const shares = (part) => corpus.layers.map((layer) => percent(layer[part])).join(", ");
+  return element("p", { class: "shares" }, `On text, of the mean squares of ${corpus.layers.length === 1 ? `layer ${corpus.layers[0].layer}’s` : "the layers’"} outputs: quadratic ${shares("quadratic")}; linear ${shares("linear")}; constant ${shares("constant")}.`);
+}
+
 function corpusSection(model, id, level) {
   const corpus = at(model, "decomposition", "corpus");
   if (!corpus) return null;

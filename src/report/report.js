@@ -120,7 +120,7 @@ function head(model, level) {
   return element("div", {},
     level === 1 ? element("p", { class: "eyebrow" }, "Model") : null,
     level === 1 ? element("h1", {}, model.name) : null,
-    element("p", { class: "lead" }, sentence(model, facts)), convertedLine(model), headFigures(model), headFacts(model, facts));
+    element("p", { class: "lead" }, sentence(model, facts)), convertedLine(model), sharesLine(model), headFigures(model), headFacts(model, facts));
 }
 
 // ---------------------------------------------------------------------------------------------------- training curves

@@ -43,6 +43,15 @@ class CorpusPage(InBrowser):
         assert done.returncode == 0, done.stderr
         assert_self_contained(cls.page)
 
+    def test_the_page_opens_with_the_shares(self):
+        self.visit(self.page)
+        opening = self.text(".shares")
+        for part in ("quadratic", "linear", "constant"):
+            said = opening.split(part + " ")[1].split(";")[0].rstrip(".").split(", ")
+            self.assertEqual(len(said), 3)
+            for text, layer in zip(said, self.layers):
+                self.assertAlmostEqual(float(text.rstrip("%")) / 100, layer["corpus"][part], delta=1e-3)
+
     def test_the_table_says_what_the_command_did(self):
         self.visit(self.page)
         rows = self.ask("[...document.querySelectorAll('#corpus-1 tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))")
