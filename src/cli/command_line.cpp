@@ -244,6 +244,10 @@ Error unknown_command(const std::string& name, const std::vector<std::string>& n
 
 int run_command_line(int argc, char** argv) {
   const std::string name = argc > 1 ? argv[1] : "--help";
+  if (name == "help" && argc > 2) {
+    std::string help = "--help";
+    return run_command_line(3, std::array<char*, 3>{argv[0], argv[2], help.data()}.data());
+  }
   if (name == "--help" || name == "-h" || name == "help") {
     std::cout << program_help();
     return static_cast<int>(argc > 1 ? ExitCode::kOk : ExitCode::kUsage);

@@ -234,6 +234,7 @@ class CommandLine(TestCase):
         self.assertIn("train", listed)
         for command in listed:
             result = self.check(run(command, "--help"), 0)
+            self.assertEqual(run("help", command).stdout, result.stdout)
             for flag in ("--device", "--dry-run", "--json"):
                 self.assertIn(flag, result.stdout)
             self.assertEqual("--set" in result.stdout, command in ("train", "finetune", "decompose", "intervene"), command)
