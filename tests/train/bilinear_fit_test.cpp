@@ -79,7 +79,8 @@ TEST_CASE("a step in closed form: the damped normal equations, solved densely, i
   for (const int64_t size : {200, 64, 1}) {
     CHECK(difference(fit_side(in_parts(rows, size), start, Side::kGate, {60, 0.3}), expected) < 1e-10);
   }
-  // In float32, as calibration runs it: roundings of sums of 800 terms, a few times larger by the system's condition.
+  // In float32, as calibration runs it: roundings of sums of 800 terms, a few times larger by the system's
+  // condition.
   const auto narrow = [](const at::Tensor& tensor) { return tensor.to(at::kFloat); };
   const BilinearFactors single = {narrow(start.gate), narrow(start.up), narrow(start.down)};
   const FitRows same = {narrow(rows.inputs), narrow(rows.targets), narrow(rows.weights)};
