@@ -6,9 +6,9 @@
 
 #include "bilens/core/files.h"
 #include "bilens/core/memory.h"
-#include "bilens/core/text.h"
 #include "bilens/model/widen.h"
 #include "bilens/run/conversion.h"
+#include "bilens/run/finetune_account.h"
 #include "bilens/run/finetune_config.h"
 #include "bilens/run/language_model.h"
 #include "bilens/run/model_arguments.h"
@@ -17,7 +17,6 @@
 #include "bilens/tensor/product_rate.h"
 #include "bilens/tensor/random.h"
 #include "bilens/train/measured_step.h"
-#include "bilens/train/text_comparison.h"
 #include "bilens/train/text_evaluation.h"
 
 namespace bilens {
@@ -25,25 +24,6 @@ namespace bilens {
 namespace fs = std::filesystem;
 
 namespace {
-
-Json to_json(const TextComparison& c) {
-  return {{"tokens", c.tokens},         {"loss", c.loss},           {"teacher_loss", c.teacher_loss},
-          {"divergence", c.divergence}, {"agreement", c.agreement}, {"layer_r2", c.layer_r2}};
-}
-
-Json to_json(const Calibration& calibration) {
-  Json layers = Json::array();
-  for (const auto& layer : calibration.layers) {
-    layers.push_back({{"unit_r2", layer.unit_r2},
-                      {"degenerate_units", layer.degenerate_units},
-                      {"error_scaled", layer.error_scaled},
-                      {"error_refitted", layer.error_refitted},
-                      {"ridge", layer.ridge},
-                      {"error", layer.error},
-                      {"sweeps", layer.sweeps}});
-  }
-  return {{"tokens", calibration.tokens}, {"flops", calibration.flops}, {"layers", layers}};
-}
 
 class FinetuneJob : public TrainingJob {
  public:
@@ -77,6 +57,9 @@ class FinetuneJob : public TrainingJob {
     source_ = open_language_model(find_model(config_.teacher));
     const auto& model = source_->config;
     std::vector<Problem> problems;
+    const auto behind_widen = [&](const std::string& key) {  // where no other stage comes before
+      return key_path(where_, (stages_.widen ? "stages[1]." : "stages[0].") + key);
+    };
     if (model.hidden_act != Gate::kSilu) {
       problems.push_back({config_.teacher + ": hidden_act", "\"silu\"",
                           model.hidden_act == Gate::kNone ? "\"linear\", a bilinear model"
@@ -89,16 +72,15 @@ class FinetuneJob : public TrainingJob {
                           std::to_string(config_.data.context), ""});
     }
     if (stages_.calibrate && stages_.calibrate->tokens < 2 * config_.data.context) {
-      problems.push_back({key_path(where_, stages_.widen ? "stages[1].tokens" : "stages[0].tokens"),
+      problems.push_back({behind_widen("tokens"),
                           "at least two windows of data.context, " + std::to_string(2 * config_.data.context),
                           std::to_string(stages_.calibrate->tokens), ""});
     }
     if (stages_.anneal && stages_.anneal->layers.is_array()) {
-      const char* path = stages_.widen ? "stages[1].layers" : "stages[0].layers";  // no other comes before
       for (const Json& layer : stages_.anneal->layers) {
         if (layer >= model.num_hidden_layers)
           problems.push_back(
-              {key_path(where_, path), "below " + std::to_string(model.num_hidden_layers), layer.dump(), ""});
+              {behind_widen("layers"), "below " + std::to_string(model.num_hidden_layers), layer.dump(), ""});
       }
     }
     if (config_.train.loss.cross_entropy + config_.train.loss.divergence + config_.train.loss.states == 0)
@@ -217,11 +199,11 @@ class FinetuneJob : public TrainingJob {
       write_text(directory.path() / kConversionFile, format_json(conversion_of(account)));
     write_text(out / "finetune.json", format_json(account));
     directory.commit();
-    return {outcome_of(account, folder), summary, "tokens"};
+    return {outcome_of_account(account, folder), summary, "tokens"};
   }
 
   Outcome test(at::Device /*device*/, const fs::path& folder) override {
-    return outcome_of(read_json(folder.parent_path() / "finetune.json", ExitCode::kBadInput), folder);
+    return outcome_of_account(read_json(folder.parent_path() / "finetune.json", ExitCode::kBadInput), folder);
   }
 
  private:
@@ -337,8 +319,6 @@ class FinetuneJob : public TrainingJob {
     return load_llama(kept, student_options(device));
   }
 
-  static constexpr int64_t kFewest = 3;  // of one predicted token a variation is 0
-
   bool samples() const { return tokenizer_ && !config_.train.sample.prompt.empty(); }
 
   /// What the model makes of the prompt, or null without one.
@@ -351,34 +331,7 @@ class FinetuneJob : public TrainingJob {
   /// @param file where given, takes the figures of each document
   Json seen_on(const TokenStream& part, LlamaDecoder& model, LlamaDecoder& teacher,
                const fs::path& file = {}) const {
-    if (part.size() < kFewest) return nullptr;
-    const auto seen = compare_text(model, teacher, part, config_.data.context);
-    if (!file.empty()) {
-      write_safetensors(file,
-                        {{"tokens", seen.document_tokens},
-                         {"losses", seen.document_losses},
-                         {"teacher_losses", seen.document_teacher_losses}},
-                        {{"format", "bilens-documents"}, {"format_version", "1"}});
-    }
-    return to_json(seen);
-  }
-
-  static Outcome outcome_of(const Json& account, const fs::path& folder) {
-    Outcome outcome;
-    Json result = {{"model", folder.string()}};
-    for (const char* part : {"untrained", "validation", "test"}) {
-      const Json seen = account.value(part, Json());
-      result[part] = seen;
-      if (!seen.is_object()) continue;
-      const auto figure = [&](const char* name) { return seen.at(name).get<double>(); };
-      outcome.text +=
-          format("%s loss %.4f nats/token (teacher %.4f), KL %.4f, top-1 agreement %.1f%%\n",
-                 std::string(part) == "untrained" ? "validation, untrained" : part, figure("loss"),
-                 figure("teacher_loss"), figure("divergence"), 100 * figure("agreement"));
-    }
-    outcome.results.push_back(result);
-    outcome.text += folder.string() + "\n";
-    return outcome;
+    return compare_with_teacher(part, model, teacher, config_.data.context, file);
   }
 
   std::string where_;
