@@ -48,6 +48,8 @@ const FieldTable<FinetuneRunConfig>& FinetuneRunConfig::fields() {
     fields.integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
         .text("teacher", &C::teacher, "The checkpoint: a model directory or a llama2.c file.")
         .required()
+        .text("teacher_sha256", &C::teacher_sha256,
+              "SHA-256 that its weights must have (docs/formats.md); empty: any. A run's config.json has it.")
         .choice("teacher_dtype", &C::teacher_dtype,
                 "What the teacher is held in beside the model; in bfloat16 it takes half of float32's "
                 "memory, and its losses are "

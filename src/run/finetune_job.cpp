@@ -55,6 +55,7 @@ class FinetuneJob : public TrainingJob {
                    "`bilens convert` makes a model directory, scripts/get_model.sh obtains one."});
     }
     source_ = open_language_model(find_model(config_.teacher));
+    require_weights();
     const auto& model = source_->config;
     std::vector<Problem> problems;
     const auto behind_widen = [&](const std::string& key) {  // where no other stage comes before
@@ -154,7 +155,7 @@ class FinetuneJob : public TrainingJob {
     Json account = {{"format", "bilens-finetune"},
                     {"format_version", 1},
                     {"teacher", config_.teacher},
-                    {"teacher_sha256", source_->weights.sha256()},
+                    {"teacher_sha256", config_.teacher_sha256},
                     {"converted", config_.baseline != Baseline::kContinue}};
     auto model = begin(teacher, device, out, account);
     TrainSummary summary;
@@ -207,6 +208,18 @@ class FinetuneJob : public TrainingJob {
   }
 
  private:
+  /// Those that the config was made for; from here on it names them, so that a resumed run has the same.
+  void require_weights() {
+    const auto sha256 = source_->weights.sha256();
+    if (!config_.teacher_sha256.empty() && config_.teacher_sha256 != sha256) {
+      throw Error(
+          ExitCode::kBadInput,
+          {key_path(where_, "teacher_sha256"), sha256 + ", of the weights of " + config_.teacher,
+           config_.teacher_sha256, "Name the checkpoint that is meant, or leave teacher_sha256 out."});
+    }
+    config_.teacher_sha256 = sha256;
+  }
+
   bool trains() const { return stages_.trains() || config_.baseline == Baseline::kContinue; }
   int64_t steps() const { return config_.train.total_steps(sequences_); }
 

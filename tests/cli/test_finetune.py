@@ -1,5 +1,6 @@
 """`bilens finetune`: a small SwiGLU model trained here becomes bilinear; killed, resumed, compared, refused."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -287,17 +288,25 @@ class Finetune(TestCase):
         for name in ("model/model.safetensors", "finetune.json"):
             self.assertEqual((out / name).read_bytes(), (self.folder / "whole" / name).read_bytes(), name)
 
-    def test_a_closed_form_of_other_weights_is_not_gone_on_with(self):
+    def test_other_weights_are_not_gone_on_with(self):
         teacher = self.folder / "teacher"
-        shutil.copytree(self.teacher, teacher)
-        config, out = self.config(teacher=str(teacher)), self.folder / "run"
-        process = start("finetune", config, "--out", out, "--quiet")
-        wait_for((out / "calibrated").exists, process=process)
-        stop(process, signal.SIGKILL)
-        weights = load_file(teacher / "model.safetensors")
-        weights["model.norm.weight"] *= 1.5
-        save_file(weights, teacher / "model.safetensors", metadata={"format": "pt"})
-        self.check(run("finetune", config, "--out", out, "--resume"), 3, "calibrated", "made of the weights of")
+        for name, stages, place in (("swapped", [{"kind": "settle"}], "checkpoints/step-10"), ("calibrated", [{"kind": "calibrate", "tokens": 4000}, {"kind": "settle"}], "calibrated")):
+            shutil.copytree(self.teacher, teacher, dirs_exist_ok=True)
+            config, out = self.config(teacher=str(teacher), stages=stages, train={"steps": 60}), self.folder / name
+            process = start("finetune", config, "--out", out, "--quiet")
+            wait_for((out / place).exists, process=process)
+            stop(process, signal.SIGKILL)
+            known = json.loads((out / "config.json").read_text())["teacher_sha256"]
+            self.assertEqual(known, hashlib.sha256((teacher / "model.safetensors").read_bytes()).hexdigest())
+            weights = load_file(teacher / "model.safetensors")
+            weights["model.norm.weight"] *= 1.5
+            save_file(weights, teacher / "model.safetensors", metadata={"format": "pt"})
+            self.check(run("finetune", config, "--out", out, "--resume"), 2, "teacher_sha256", known)
+        # Nor where the closed form alone was kept, nor where the config says which weights are meant.
+        shutil.copytree(out / "calibrated", self.folder / "copied/calibrated")
+        self.check(run("finetune", config, "--out", self.folder / "copied", "--resume"), 3, "calibrated", "made of the weights of")
+        self.check(run("finetune", config, "--out", self.folder / "pinned", "--set", f"teacher_sha256={known}"), 3, "teacher_sha256", known, str(teacher))
+        self.assertFalse((self.folder / "pinned").exists())
 
     def test_documents_of_a_token_file_begin_where_the_teacher_says(self):
         # Every 25 tokens a BOS, so that windows of 32 hold two documents.

@@ -39,6 +39,7 @@ struct FinetuneRunConfig : RunConfig {
   FinetuneRunConfig();
 
   std::string teacher;
+  std::string teacher_sha256;                   // of its weights; empty: whatever they are
   std::optional<at::ScalarType> teacher_dtype;  // not given: as stored
   TextDataConfig data;
   Json stages;
