@@ -30,6 +30,7 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
   };
   static const FieldTable<C> table =
       FieldTable<C>("Config of `bilens decompose`.")
+          .integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
           .json("layers", &C::layers,
                 any_of("Which layers.",
                        {{{"enum", {"all"}}}, {{"type", "array"}, {"items", kNatural}, {"minItems", 1}}}))

@@ -186,6 +186,7 @@ const FieldTable<InterveneRunConfig>& InterveneRunConfig::fields() {
   };
   static const FieldTable<C> table =
       FieldTable<C>("Config of `bilens intervene`.")
+          .integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
           .integer("layer", &C::layer, "Of the decomposition.", at_least(0))
           .integer("direction", &C::direction, "Of the layer, counted from 0.", at_least(0))
           .integers("eigenvectors", &C::eigenvectors, "Of the direction, counted from 0; changed together.",

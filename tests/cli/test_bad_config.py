@@ -85,6 +85,14 @@ class BadConfig(TestCase):
         self.refuse({"data": {"dataset": "mnits"}}, "data.dataset", 'Did you mean "mnist"?')
         self.refuse({"train": {"schedule": "cosin"}}, "train.schedule", 'Did you mean "cosine"?')
 
+    def test_every_config_may_name_its_format(self):
+        for command, arguments in (("train", ()), ("finetune", ("--set", "teacher=nothing")), ("decompose", ("nothing",)), ("intervene", ("nothing",))):
+            flags = ("--out", self.folder / "out") if command in ("train", "finetune") else ()
+            newer = run(command, *arguments, *flags, "--set", "format_version=2", "--dry-run")
+            self.check(newer, 2, "format_version")
+            this = run(command, *arguments, *flags, "--set", "format_version=1", "--dry-run")
+            self.assertNotIn("format_version", this.stdout + this.stderr)
+
     def test_set_on_an_unknown_path(self):
         config = self.small_config()
         self.check(self.train(config, "--set", "train.epoch=3"), 2, "train.epoch", 'Did you mean "epochs"?')

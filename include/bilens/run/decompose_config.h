@@ -14,6 +14,7 @@ namespace bilens {
 
 /// The whole config of `bilens decompose`.
 struct DecomposeRunConfig {
+  int64_t format_version = 1;
   Json layers = "all";
   Json directions = {{"kind", "outputs"}};
   std::string method = "eigen";

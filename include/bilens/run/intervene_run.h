@@ -7,6 +7,7 @@ namespace bilens {
 
 /// The whole config of `bilens intervene`.
 struct InterveneRunConfig {
+  int64_t format_version = 1;
   int64_t layer = 0, direction = 0;  // of the decomposition
   std::vector<int64_t> eigenvectors = {0};
   InterventionConfig intervention;
