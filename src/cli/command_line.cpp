@@ -76,11 +76,9 @@ Outcome generate(const Flags& flags) {
   if (!flags.device.empty()) options.device = flags.device;
   options.threads = flags.threads.value_or(0);
   options.dry_run = flags.dry_run;
-  auto outcome = run_generation(options, [&](const std::string& text) {
+  return run_generation(options, [&](const std::string& text) {
     if (!flags.json) std::cout << text << std::flush;
   });
-  outcome.text = "\n";
-  return outcome;
 }
 
 Outcome convert(const Flags& flags) {

@@ -53,6 +53,7 @@ Outcome run_generation(const GenerateRunOptions& options,
   const auto result = continue_tokens(model, prompt, options.max_tokens, options.sampler,
                                       [&](int32_t token) { say(decoder.next(token)); });
   say(decoder.finish());
+  show("\n");
   const auto count = static_cast<double>(result.tokens.size());
   const double rate = result.seconds > 0 ? count / result.seconds : 0.0;
   outcome.results.push_back({{"model", options.model.string()},

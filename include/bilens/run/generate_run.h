@@ -21,7 +21,7 @@ struct GenerateRunOptions {
 };
 
 /// Continues a prompt until the model ends it, `max_tokens` are there, or its positions are used up.
-/// @param show takes the text as it comes, the prompt first
+/// @param show takes the text as it comes, the prompt first, and at the end a newline
 Outcome run_generation(const GenerateRunOptions& options,
                        const std::function<void(const std::string&)>& show);
 
