@@ -46,8 +46,7 @@ struct Calibration {
 ///   2. down_proj (and its bias) by ridge regression to the teacher's residual stream behind the layer, so
 ///      that a layer also makes good what earlier ones lost;
 ///   3. sweeps over gate_proj, up_proj and down_proj (and biases), each by least squares with the others
-///   held,
-///      as long as the error on held-back documents falls.
+///      held, as long as the error on held-back documents falls.
 /// Tokens count by 1 / mean square of the teacher's stream, as the norm behind it sees them. Products are
 /// float32, the sums that the fits of 1 and 2 solve are float64.
 /// Holds CalibrationCost::bytes beside both models.
