@@ -96,7 +96,7 @@ class FinetuneJob : public TrainingJob {
         load_text_parts(config_.data, tokenizer_, model.vocab_size, bos, config_.train.validation_tokens);
     const TrainingWindows windows(parts_.train.size(), config_.data.context, 1, 0, config_.data.path);
     sequences_ = windows.windows_per_epoch();
-    config_.train.check(sequences_, "sequences", steps(), problems);
+    config_.train.check(key_path(where_, "train"), sequences_, "sequences", steps(), problems);
     if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
   }
 

@@ -60,7 +60,7 @@ class ImageJob : public TrainingJob {
     model.pixel_std = config_.data.pixel_std;
     std::vector<Problem> problems;
     model.check(key_path(where_, "model"), problems);
-    config_.train.check(data_.train.size(), "images", steps(), problems);
+    config_.train.check(key_path(where_, "train"), data_.train.size(), "images", steps(), problems);
     if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
   }
 

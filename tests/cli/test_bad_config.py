@@ -72,9 +72,9 @@ class BadConfig(TestCase):
 
     def test_contradictions(self):
         data = {"dataset": "mnist", "path": str(self.small_data(images=40))}
-        self.refuse({"data": data, "train": {"epochs": 2, "batch_size": 20, "warmup_steps": 4}}, "train.warmup_steps",
+        self.refuse({"data": data, "train": {"epochs": 2, "batch_size": 20, "warmup_steps": 4}}, "config.json: train.warmup_steps",
                     "less than the run's 4 steps", "found 4")
-        self.refuse({"data": data, "train": {"batch_size": 41}}, "train.batch_size", "(40)", "found 41")
+        self.refuse({"data": data, "train": {"batch_size": 41}}, "config.json: train.batch_size", "(40)", "found 41")
         self.refuse({"data": data, "model": {"d_model": 8, "d_hidden": 9}, "train": {"batch_size": 8}},
                     "config.json: model.d_hidden", "down_proj is false")
 
@@ -128,7 +128,7 @@ class BadConfig(TestCase):
         result = run("train", config, "--out", self.folder / "out", "--dry-run", "--json", "--device", "cuda:x")
         self.check(result, 2)
         document = self.document(result)
-        for where in ("--device", str(self.folder / "out"), "train.batch_size", f"{config}: model.d_hidden"):
+        for where in ("--device", str(self.folder / "out"), f"{config}: train.batch_size", f"{config}: model.d_hidden"):
             self.assertIn(where, [problem["where"] for problem in document["problems"]])
         for problem in document["problems"]:
             self.assertEqual(set(problem), {"where", "expected", "found", "fix"})

@@ -238,7 +238,7 @@ TEST_CASE("a few non-finite steps are counted and passed over") {
 TEST_CASE("contradictions with the data are named") {
   const auto problems_of = [](const ImageTrainConfig& config) {
     std::vector<Problem> problems;
-    config.check(200, "images", config.total_steps(200), problems);
+    config.check("train", 200, "images", config.total_steps(200), problems);
     return problems.empty() ? std::string() : problems.front().message();
   };
   auto config = quick();

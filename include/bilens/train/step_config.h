@@ -33,9 +33,9 @@ struct StepConfig {
     return {schedule, learning_rate, warmup_steps, total_steps, final_rate, decay_fraction};
   }
 
-  /// Contradictions with each other and with the data. @param examples what the training data holds of them
-  /// @param what they are ("images", "sequences")
-  void check(int64_t examples, const std::string& what, int64_t total_steps,
+  /// Contradictions with each other and with the data. @param where they stand in the config
+  /// @param examples what the training data holds of them @param what they are ("images", "sequences")
+  void check(const std::string& where, int64_t examples, const std::string& what, int64_t total_steps,
              std::vector<Problem>& problems) const;
 };
 
