@@ -2,6 +2,7 @@
 Called by scripts/bench.sh finetune."""
 import collections
 import concurrent.futures
+import datetime
 import functools
 import hashlib
 import json
@@ -150,7 +151,7 @@ def finetune(options, teacher, arm, rate, seed, steps):
     calibration, stories = account.get("calibration", {"tokens": 0, "flops": 0.0}), load_file(run / "test.safetensors")
     account = {**key, **{part: account[part] for part in ("parameters", "untrained", "trained_tokens", "training_flops", "epochs", "validation", "test")},
                "calibration_tokens": calibration["tokens"], "calibration_flops": calibration["flops"],
-               "device": options.device, "seconds": round(seconds) if options.jobs == 1 else None,
+               "device": options.device, "date": datetime.date.today().isoformat(), "seconds": round(seconds) if options.jobs == 1 else None,
                "story_losses": [round(loss, 2) for loss in stories["losses"].tolist()]}
     if arm == REFERENCE:  # the same stories in all
         account["story_tokens"] = stories["tokens"].tolist()
@@ -197,20 +198,34 @@ def gap(accounts, references, tokens, draws=10000):
     return f"{difference.sum() / tokens.sum():+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
-def row(arm, rate, accounts, references):
+def times_alone(options, teacher, steps):
+    """(arm, day) -> seconds of its runs on the CPU with nothing beside them, at whatever rate."""
+    times = collections.defaultdict(list)
+    for account in records(options):
+        if (account["teacher"], account["steps"], account["device"]) == (name_of_teacher(teacher), steps, "cpu") and account["seconds"]:
+            times[account["arm"], account["date"]].append(account["seconds"])
+    return times
+
+
+def time_beside_reference(arm, times):
+    """Median of what a run takes in the time of *continue* on the same day, for machines differ; in words, none where it is not known."""
+    ratios = [seconds / statistics.median(times[REFERENCE, day]) for (name, day), alone in times.items() if name == arm and (REFERENCE, day) in times
+              for seconds in alone]
+    return f"{statistics.median(ratios):.1f}" if ratios else ""
+
+
+def row(arm, rate, accounts, references, time):
     mean = lambda key: statistics.mean(account["test"][key] for account in accounts)
     first = accounts[0]
     untrained = first.get("untrained") or first["validation"]
-    alone = [account["seconds"] for account in accounts if account["device"] == "cpu" and account["seconds"]]
     return (arm, f"{first['parameters']:,}", f"{rate:g}", len(accounts), f"{untrained['loss'] - untrained['teacher_loss']:+.3f}", f"{mean('loss'):.4f}",
             gap(accounts, references, tokens_of(references)), f"{mean('divergence'):.4f}", f"{100 * mean('agreement'):.1f}%",
-            f"{(first['trained_tokens'] + first['calibration_tokens']) / 1e6:.2f} M", f"{first['epochs']:.2f}", f"{first['training_flops'] / 1e12:.1f} + {first['calibration_flops'] / 1e12:.1f}",
-            f"{statistics.median(alone):.0f} s" if alone else "")
+            f"{(first['trained_tokens'] + first['calibration_tokens']) / 1e6:.2f} M", f"{first['epochs']:.2f}", f"{first['training_flops'] / 1e12:.1f} + {first['calibration_flops'] / 1e12:.1f}", time)
 
 
 FEW = (REFERENCE, "annealed over 30%", "cold swap", RECIPE, WIDER, WIDEST, WIDE_REFERENCE)
 HEAD = ("arm", "parameters", "rate", "seeds", "untrained, above the teacher (validation)", "test loss", "above *continue* [95% over stories]",
-        "KL to the teacher", "top-1 agreement", "tokens with calibration", "epochs", "TFLOP of training + calibration", "time on the CPU")
+        "KL to the teacher", "top-1 agreement", "tokens with calibration", "epochs", "TFLOP of training + calibration", "time on the CPU, in that of *continue*")
 
 
 def compare(options, teacher, rates, steps, seeds):
@@ -218,9 +233,11 @@ def compare(options, teacher, rates, steps, seeds):
     found = finetune_all(options, [(teacher, arm, rate, seed, steps) for arm, rate in rates.items() for seed in seeds(arm)])
     accounts = {arm: [account for account in found if account and account["arm"] == arm] for arm in rates}
     references = accounts[REFERENCE]
-    seen = references[0]["test"]
-    text = (f"The teacher itself has test loss {seen['teacher_loss']:.4f} on {seen['tokens']:,} tokens.\n\n" +
-            table(HEAD, [row(arm, rates[arm], found, references) for arm, found in accounts.items() if found]))
+    seen, times = references[0]["test"], times_alone(options, teacher, steps)
+    took = sorted({seconds for (arm, _), alone in times.items() if arm == REFERENCE for seconds in alone})
+    text = (f"The teacher itself has test loss {seen['teacher_loss']:.4f} on {seen['tokens']:,} tokens." +
+            (f" *continue* took {' to '.join(map(str, took[:1] + took[1:][-1:]))} s." if took else "") + "\n\n" +
+            table(HEAD, [row(arm, rates[arm], found, references, time_beside_reference(arm, times)) for arm, found in accounts.items() if found]))
     if accounts.get(WIDEST) and accounts.get(WIDE_REFERENCE):
         text += f"\n*{WIDEST}* above *{WIDE_REFERENCE}*: {gap(accounts[WIDEST], accounts[WIDE_REFERENCE], tokens_of(references))}.\n"
     return text
