@@ -1,18 +1,16 @@
-"""`bilens finetune`: a small SwiGLU model trained here becomes bilinear; killed, resumed, compared, refused."""
+"""`bilens finetune`: a small SwiGLU model trained here becomes bilinear; what is written, said, compared, refused."""
 
-import hashlib
 import json
 import os
 import shutil
 import signal
-import time
 import unittest
 
 import numpy
 from safetensors.numpy import load_file, save_file
 
-from bilens_cli import DEVICE, ROOT, TestCase, read_metrics, run, safetensors_bytes, start, stop, wait_for
-from texts import stories
+from bilens_cli import ROOT, read_metrics, run, safetensors_bytes, start, stop, wait_for
+from finetuning import FinetuneCase
 
 
 def rounded_to_bfloat16(source, target):
@@ -64,41 +62,7 @@ def widened_to_float32(source, target):
         (target / name).write_bytes((source / name).read_bytes())
 
 
-class Finetune(TestCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.case = cls("setUp")
-        TestCase.setUp(cls.case)
-        cls.addClassCleanup(cls.case.doCleanups)
-        folder, check = cls.case.folder, cls.case.check
-        cls.text = cls.case.write("stories.txt", stories(600))
-        check(run("tokenizer", "train", "--data", f"text:{cls.text}", "--vocabulary", 320, "--out", folder / "tokenizer"), 0)
-        config = cls.case.write("teacher.json", json.dumps({
-            "model": {"type": "llama", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
-                      "num_attention_heads": 2, "hidden_act": "silu", "max_position_embeddings": 64, "initializer_range": 0.2},
-            "data": {"dataset": "text", "path": str(cls.text), "tokenizer": str(folder / "tokenizer"), "context": 32},
-            "train": {"steps": 150, "batch_size": 16, "learning_rate": 1e-2}, "device": DEVICE, "threads": 1}))
-        check(run("train", config, "--out", folder / "teacher"), 0)
-        cls.teacher = folder / "teacher/model"
-
-    def config(self, **changes):
-        config = {"teacher": str(self.teacher), "data": {"dataset": "text", "path": str(self.text), "context": 32},
-                  "stages": [{"kind": "calibrate", "tokens": 4000}, {"kind": "settle"}],
-                  "train": {"steps": 20, "batch_size": 8, "learning_rate": 1e-3, "loss": {"divergence": 1.0}},
-                  "checkpoint": {"every_steps": 5}, "device": DEVICE, "threads": 1}
-        for section, values in changes.items():
-            if isinstance(values, dict):
-                config[section].update(values)
-            else:
-                config[section] = values
-        return self.write("config.json", json.dumps(config))
-
-    def finetune(self, out, *flags, **changes):
-        """The account of a run."""
-        result = self.check(run("finetune", self.config(**changes), "--out", self.folder / out, "--json", *flags), 0)
-        return self.document(result)["results"][0], json.loads((self.folder / out / "finetune.json").read_text())
-
+class Finetune(FinetuneCase):
     def test_the_closed_form_alone_beats_the_swap_and_training_gains_more(self):
         _, closed = self.finetune("closed", stages=[{"kind": "calibrate", "tokens": 4000}])
         _, cold = self.finetune("cold", baseline="cold", train={"steps": 1, "learning_rate": 1e-9})
@@ -255,59 +219,6 @@ class Finetune(TestCase):
             config = json.loads((self.folder / f"as-wide-{baseline}/model/config.json").read_text())
             self.assertEqual((config["hidden_act"], config["intermediate_size"]), (gate, 60))
 
-    def test_killed_in_every_stage_and_resumed(self):
-        train = {"steps": 60, "optimizer": "muon"}  # whose state and AdamW's come back
-        changes = {"train": train, "stages": [{"kind": "widen"}, {"kind": "calibrate", "tokens": 4000}, {"kind": "settle"}]}
-        self.finetune("whole", **changes)
-        config, out = self.config(**changes), self.folder / "killed"
-        for place in ("calibrated", "checkpoints/step-10", "checkpoints/step-30"):
-            process = start("finetune", config, "--out", out, "--resume", "--quiet")
-            wait_for(lambda: (out / place).exists(), process=process)
-            code, stderr = stop(process, signal.SIGKILL)
-            self.assertEqual(code, -signal.SIGKILL, stderr)
-            self.assertFalse((out / "model").exists())
-        self.check(run("finetune", config, "--out", out, "--resume"), 0)
-        for name in ("model/model.safetensors", "finetune.json", "calibrated/model.safetensors"):
-            self.assertEqual((out / name).read_bytes(), (self.folder / "whole" / name).read_bytes(), name)
-        # A finished run says what it found.
-        again = self.document(self.check(run("finetune", config, "--out", out, "--resume", "--json"), 0, "finished"))
-        self.assertEqual(again["results"][0]["test"], json.loads((out / "finetune.json").read_text())["test"])
-        self.check(run("finetune", self.config(**{**changes, "train": {**train, "seed": 9}}), "--out", out, "--resume"), 2, "train.seed")
-
-    def test_stopped_in_the_closed_form_and_resumed(self):
-        changes = {"stages": [{"kind": "widen", "factor": 16}, {"kind": "calibrate", "tokens": 4000, "sweeps": 8}, {"kind": "settle"}], "train": {"steps": 4}}
-        _, account = self.finetune("whole", **changes)
-        config, out = self.config(**changes), self.folder / "stopped"
-        process = start("finetune", config, "--out", out, "--resume")
-        wait_for((out / "env.json").exists, process=process)
-        time.sleep(0.1)  # the closed form takes some 2 s
-        code, stderr = stop(process, signal.SIGTERM)
-        self.assertEqual(code, 75, stderr)
-        self.assertFalse((out / "calibrated").exists())
-        self.check(run("finetune", config, "--out", out, "--resume"), 0)
-        for name in ("model/model.safetensors", "finetune.json"):
-            self.assertEqual((out / name).read_bytes(), (self.folder / "whole" / name).read_bytes(), name)
-
-    def test_other_weights_are_not_gone_on_with(self):
-        teacher = self.folder / "teacher"
-        for name, stages, place in (("swapped", [{"kind": "settle"}], "checkpoints/step-10"), ("calibrated", [{"kind": "calibrate", "tokens": 4000}, {"kind": "settle"}], "calibrated")):
-            shutil.copytree(self.teacher, teacher, dirs_exist_ok=True)
-            config, out = self.config(teacher=str(teacher), stages=stages, train={"steps": 60}), self.folder / name
-            process = start("finetune", config, "--out", out, "--quiet")
-            wait_for((out / place).exists, process=process)
-            stop(process, signal.SIGKILL)
-            known = json.loads((out / "config.json").read_text())["teacher_sha256"]
-            self.assertEqual(known, hashlib.sha256((teacher / "model.safetensors").read_bytes()).hexdigest())
-            weights = load_file(teacher / "model.safetensors")
-            weights["model.norm.weight"] *= 1.5
-            save_file(weights, teacher / "model.safetensors", metadata={"format": "pt"})
-            self.check(run("finetune", config, "--out", out, "--resume"), 2, "teacher_sha256", known)
-        # Nor where the closed form alone was kept, nor where the config says which weights are meant.
-        shutil.copytree(out / "calibrated", self.folder / "copied/calibrated")
-        self.check(run("finetune", config, "--out", self.folder / "copied", "--resume"), 3, "calibrated", "made of the weights of")
-        self.check(run("finetune", config, "--out", self.folder / "pinned", "--set", f"teacher_sha256={known}"), 3, "teacher_sha256", known, str(teacher))
-        self.assertFalse((self.folder / "pinned").exists())
-
     def test_documents_of_a_token_file_begin_where_the_teacher_says(self):
         # Every 25 tokens a BOS, so that windows of 32 hold two documents.
         ids = numpy.random.default_rng(0).integers(4, 320, 4000).astype("<u2")
@@ -340,23 +251,6 @@ class Finetune(TestCase):
         parameters, plan = 4 * json.loads((self.folder / "run/finetune.json").read_text())["teacher_parameters"], dry["estimate"]["memory"]
         self.assertEqual([plan[part] // parameters for part in ("teacher", "weights", "gradients", "moments")], [1, 1, 1, 2])
         self.assertTrue(all(plan[part] > 0 for part in ("activations", "closed_form", "comparison")))
-
-    def test_annealed_and_baseline_runs_are_killed_and_resumed(self):
-        """Within the annealing, behind its border, and in the training of the unconverted model."""
-        for name, changes, places in (
-                ("annealed", {"stages": [{"kind": "anneal", "fraction": 0.5}, {"kind": "settle"}]}, ("checkpoints/step-10", "checkpoints/step-40")),
-                ("continued", {"baseline": "continue"}, ("checkpoints/step-20",))):
-            changes["train"] = {"steps": 60}
-            self.finetune(name, **changes)
-            config, out = self.config(**changes), self.folder / f"{name}-killed"
-            for place in places:
-                process = start("finetune", config, "--out", out, "--resume", "--quiet")
-                wait_for(lambda: (out / place).exists(), process=process)
-                stop(process, signal.SIGKILL)
-                self.assertFalse((out / "model").exists())
-            self.check(run("finetune", config, "--out", out, "--resume"), 0)
-            for file in ("model/model.safetensors", "finetune.json"):
-                self.assertEqual((out / file).read_bytes(), (self.folder / name / file).read_bytes(), f"{name}: {file}")
 
     def test_bad_input(self):
         def refuse(code, *parts, **changes):
