@@ -234,9 +234,9 @@ def compare(options, teacher, rates, steps, seeds):
     accounts = {arm: [account for account in found if account and account["arm"] == arm] for arm in rates}
     references = accounts[REFERENCE]
     seen, times = references[0]["test"], times_alone(options, teacher, steps)
-    took = sorted({seconds for (arm, _), alone in times.items() if arm == REFERENCE for seconds in alone})
+    took = [seconds for (arm, _), alone in times.items() if arm == REFERENCE for seconds in alone]
     text = (f"The teacher itself has test loss {seen['teacher_loss']:.4f} on {seen['tokens']:,} tokens." +
-            (f" *continue* took {' to '.join(map(str, took[:1] + took[1:][-1:]))} s." if took else "") + "\n\n" +
+            (f" *continue* took {' to '.join(map(str, dict.fromkeys([min(took), max(took)])))} s." if took else "") + "\n\n" +
             table(HEAD, [row(arm, rates[arm], found, references, time_beside_reference(arm, times)) for arm, found in accounts.items() if found]))
     if accounts.get(WIDEST) and accounts.get(WIDE_REFERENCE):
         text += f"\n*{WIDEST}* above *{WIDE_REFERENCE}*: {gap(accounts[WIDEST], accounts[WIDE_REFERENCE], tokens_of(references))}.\n"

@@ -115,9 +115,7 @@ class BadModels(TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.case = cls("small_model")
-        cls.case.setUp()
-        cls.addClassCleanup(cls.case.doCleanups)
+        cls.share_a_folder()
         cls.trained = cls.case.small_model()
         cls.data = f"mnist:{cls.case.folder / 'data'}"
 

@@ -5,23 +5,15 @@ import unittest
 import numpy as np
 from safetensors.numpy import load_file
 
-from bilens_cli import TestCase, run
+from bilens_cli import run
 from language_models import forward, interaction_matrix, write_llama
-from texts import stories
+from texts import TextCase
 
 NEAR = 1e-4  # of logits of a few nats, which bilens computes in float32
 
 
-class ExplainPrompt(TestCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.case = cls("setUp")
-        TestCase.setUp(cls.case)
-        cls.addClassCleanup(cls.case.doCleanups)
-        text = cls.case.write("stories.txt", stories(300))
-        cls.tokenizer = cls.case.folder / "tokenizer"
-        cls.case.check(run("tokenizer", "train", "--data", f"text:{text}", "--vocabulary", 300, "--out", cls.tokenizer), 0)
+class ExplainPrompt(TextCase):
+    story_count, vocabulary_size = 300, 300
 
     def model(self, name="model", **options):
         w = write_llama(self.folder / name, **options)

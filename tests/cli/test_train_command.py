@@ -25,9 +25,7 @@ class TrainOnMnist5k(TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.case = cls("small_model")
-        cls.case.setUp()
-        cls.addClassCleanup(cls.case.doCleanups)
+        cls.share_a_folder()
         cls.config = {"model": {"d_model": 32, "d_hidden": 32},
                       "data": {"validation_fraction": 0.1, "pixel_mean": 0.13, "pixel_std": 0.31},
                       "train": {"epochs": EPOCHS, "batch_size": BATCH, "learning_rate": 3e-3, "weight_decay": 0.1},

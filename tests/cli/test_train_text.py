@@ -7,32 +7,18 @@ import struct
 
 import numpy
 
-from bilens_cli import DEVICE, ROOT, TestCase, read_metrics, run, start, stop, wait_for
-from texts import stories
+from bilens_cli import DEVICE, ROOT, read_metrics, run, start, stop, wait_for
+from texts import TextCase, stories
 
-class TrainText(TestCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.case = cls("setUp")
-        TestCase.setUp(cls.case)
-        cls.addClassCleanup(cls.case.doCleanups)
-        cls.text = cls.case.write("stories.txt", stories(400))
-        cls.tokenizer = cls.case.folder / "tokenizer"
-        cls.case.check(run("tokenizer", "train", "--data", f"text:{cls.text}", "--vocabulary", 320, "--out", cls.tokenizer), 0)
 
+class TrainText(TextCase):
     def config(self, **changes):
         config = {"model": {"type": "llama", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
                             "num_attention_heads": 2, "hidden_act": "linear", "max_position_embeddings": 64},
                   "data": {"dataset": "text", "path": str(self.text), "tokenizer": str(self.tokenizer), "context": 32},
                   "train": {"steps": 12, "batch_size": 8, "learning_rate": 1e-2, "validate_every": 6, "seed": 1},
                   "checkpoint": {"every_steps": 5}, "device": DEVICE, "threads": 1}
-        for section, values in changes.items():
-            if isinstance(values, dict):
-                config[section].update(values)
-            else:
-                config[section] = values
-        return self.write("config.json", json.dumps(config))
+        return self.write_config(config, changes)
 
     def train(self, config, *flags, out="run"):
         return run("train", config, "--out", self.folder / out, *flags)

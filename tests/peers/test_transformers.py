@@ -12,8 +12,8 @@ import unittest
 import numpy
 from safetensors.numpy import load_file
 
-from bilens_cli import DEVICE, ROOT, TestCase, run, test_data
-from texts import stories
+from bilens_cli import DEVICE, ROOT, run, test_data
+from texts import TextCase
 
 SAME = 1e-5  # of losses of 1 to 6 nats, float32 on both sides, sums in float64
 
@@ -26,17 +26,13 @@ def require_transformers():
     raise unittest.SkipTest("no transformers (scripts/setup.sh --bench installs it)")
 
 
-class Transformers(TestCase):
+class Transformers(TextCase):
+    story_count = 300
+
     @classmethod
     def setUpClass(cls):
-        super().setUpClass()
         require_transformers()
-        cls.case = cls("setUp")
-        TestCase.setUp(cls.case)
-        cls.addClassCleanup(cls.case.doCleanups)
-        folder = cls.case.folder
-        cls.text = cls.case.write("stories.txt", stories(300))
-        cls.case.check(run("tokenizer", "train", "--data", f"text:{cls.text}", "--vocabulary", 320, "--out", folder / "tokenizer"), 0)
+        super().setUpClass()
         cls.trained = {act: cls.train(act) for act in ("linear", "silu")}
 
     @classmethod
@@ -45,7 +41,7 @@ class Transformers(TestCase):
         config = cls.case.write(f"{act}.json", json.dumps({
             "model": {"type": "llama", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4,
                       "num_key_value_heads": 2, "hidden_act": act, "max_position_embeddings": 64, "initializer_range": 0.2},
-            "data": {"dataset": "text", "path": str(cls.text), "tokenizer": str(cls.case.folder / "tokenizer"), "context": 32},
+            "data": {"dataset": "text", "path": str(cls.text), "tokenizer": str(cls.tokenizer), "context": 32},
             "train": {"steps": 100, "batch_size": 16, "learning_rate": 1e-2}, "device": DEVICE}))
         cls.case.check(run("train", config, "--out", out), 0)
         return out / "model"

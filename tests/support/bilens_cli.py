@@ -122,6 +122,22 @@ class TestCase(unittest.TestCase):
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return path
 
+    @classmethod
+    def share_a_folder(cls):
+        """For setUpClass: `cls.case`, whose folder stays until all tests of the class have run."""
+        cls.case = cls("setUp")
+        TestCase.setUp(cls.case)
+        cls.addClassCleanup(cls.case.doCleanups)
+
+    def write_config(self, config, changes):
+        """`changes` are merged into the sections of `config`."""
+        for section, values in changes.items():
+            if isinstance(values, dict):
+                config[section].update(values)
+            else:
+                config[section] = values
+        return self.write("config.json", json.dumps(config))
+
     def small_data(self, **sizes):
         return write_idx_folder(self.folder / "data", **sizes)
 
@@ -131,12 +147,7 @@ class TestCase(unittest.TestCase):
                   "data": {"dataset": "mnist", "path": str(folder or self.small_data())},
                   "train": {"epochs": 2, "batch_size": 16, "learning_rate": 1e-2, "weight_decay": 0.1, "seed": 1},
                   "checkpoint": {"every_epochs": 1, "keep_last": 2}, "device": DEVICE, "threads": 1}
-        for section, values in changes.items():
-            if isinstance(values, dict):
-                config[section].update(values)
-            else:
-                config[section] = values
-        return self.write("config.json", json.dumps(config))
+        return self.write_config(config, changes)
 
     def small_model(self, name="run", **changes):
         """A trained run directory."""
