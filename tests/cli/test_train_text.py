@@ -8,7 +8,7 @@ import struct
 import numpy
 
 from bilens_cli import DEVICE, ROOT, read_metrics, run, start, stop, wait_for
-from texts import TextCase, stories
+from texts import TextCase
 
 
 class TrainText(TextCase):
