@@ -3,7 +3,9 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <optional>
 
+#include "bilens/core/utf8.h"
 #include "bilens/tensor/shape.h"
 #include "impostors.h"
 #include "pickle.h"
@@ -20,6 +22,7 @@ using Kind = PickleValue::Kind;
 constexpr size_t kMaxPickle = size_t{64} << 20;
 constexpr int kMaxDepth = 64;
 constexpr size_t kMaxNames = 1'000'000;
+constexpr size_t kMaxArgs = 1000;
 
 /// Where training scripts keep the model among other things.
 const char* const kModelKeys[] = {"model_state_dict", "state_dict", "model", "module"};
@@ -51,6 +54,36 @@ const PickleValue& model_of(const PickleValue& root) {
     found = inner;
   }
   return *found;
+}
+
+/// A number, a string, true or false, None; nothing for what else a pickle may hold.
+std::optional<Json> scalar(const PickleValue& value) {
+  switch (value.kind) {
+    case Kind::kNone: return Json(nullptr);
+    case Kind::kBool: return Json(value.integer != 0);
+    case Kind::kInt: return Json(value.integer);
+    case Kind::kFloat: return Json(value.real);
+    case Kind::kString:
+      return first_invalid_utf8(value.text) ? std::nullopt : std::optional(Json(value.text));
+    default: return std::nullopt;
+  }
+}
+
+/// The scalars in the dictionary under "model_args"; null where there is none.
+Json model_args_of(const PickleValue& root, const std::string& where) {
+  Json args;
+  for (size_t i = 0; i + 1 < root.items.size(); i += 2) {
+    const auto& found = *root.items[i + 1];
+    if (root.items[i]->text != "model_args" || !found.is(Kind::kDict)) continue;
+    if (found.items.size() / 2 > kMaxArgs)
+      throw bad(where + ": model_args", "at most " + std::to_string(kMaxArgs) + " of them", "more", "");
+    args = Json::object();
+    for (size_t j = 0; j + 1 < found.items.size(); j += 2) {
+      const auto name = scalar(*found.items[j]), value = scalar(*found.items[j + 1]);
+      if (name && name->is_string() && value) args[name->get<std::string>()] = *value;
+    }
+  }
+  return args;
 }
 
 /// Everything in nested dictionaries that is none, by the keys on the way.
@@ -145,6 +178,7 @@ TorchFile::TorchFile(const std::filesystem::path& path) : WeightFile(path) {
   if (!pickle.root().is(Kind::kDict))
     throw bad(where, "a dictionary of tensors", describe(pickle.root()), kSaveStateDict);
 
+  model_args_ = model_args_of(pickle.root(), where);
   const Flattened found(model_of(pickle.root()), where);
   for (const auto& [name, value] : found.values()) {
     if (is_tensor(*value) || (value->is(Kind::kCall) && names_tensor(name))) {

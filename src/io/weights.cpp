@@ -4,6 +4,7 @@
 #include <set>
 
 #include "bilens/core/sha256.h"
+#include "bilens/io/torch_file.h"
 #include "shard_index.h"
 
 namespace bilens {
@@ -65,6 +66,7 @@ void Weights::add_shards(const fs::path& index_file) {
 void Weights::add_file(const fs::path& file) {
   const auto opened = open_weight_file(file);
   if (const auto* llama2c = dynamic_cast<const Llama2cFile*>(opened.get())) llama2c_ = llama2c->header();
+  if (const auto* torch = dynamic_cast<const TorchFile*>(opened.get())) model_args_ = torch->model_args();
   files_.push_back(file);
   for (const auto& [name, info] : opened->tensors()) {
     if (!tensors_.emplace(name, info).second) {

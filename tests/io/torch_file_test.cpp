@@ -115,6 +115,26 @@ TEST_CASE("the model is found in a training checkpoint, whatever else is in it")
   CHECK(at::equal(file.tensor("module._orig_mod.embed.weight"), counted({2, 3})));
 }
 
+TEST_CASE(
+    "the sizes that a training checkpoint keeps beside its model are read, as far as they are scalars") {
+  const std::string real = std::string("G\x3f\xf8", 3) + std::string(6, '\0');  // 1.5, big-endian
+  const std::string args =
+      dict(text("dim") + integer(288) + text("dropout") + real + text("bias") + "\x89" + text("n_kv_heads") +
+           "N" + text("arch") + text("llama") + text("what") + evil() + integer(7) + integer(8) +
+           text("\xff") + integer(1) + text("bad") + text("\xff"));
+  const auto opened = [&](const std::string& items) { return Written(archive(pickle(dict(items)))).open(); };
+  const std::string model = text("model") + dict(text("w.weight") + four());
+  CHECK(opened(model + text("model_args") + args).model_args() ==
+        Json({{"dim", 288}, {"dropout", 1.5}, {"bias", false}, {"n_kv_heads", nullptr}, {"arch", "llama"}}));
+  CHECK(opened(model + text("model_args") + args).tensors().size() == 1);
+  CHECK(opened(model).model_args().is_null());
+  CHECK(opened(model + text("model_args") + integer(1)).model_args().is_null());
+  std::string many;
+  for (int i = 0; i < 1001; ++i) many += text(std::to_string(i)) + integer(i);
+  CHECK(contains(refusal_of(dict(model + text("model_args") + dict(many))),
+                 "model_args: expected at most 1000"));
+}
+
 TEST_CASE("a tensor outlives the file") {
   const auto bias = TorchFile(fixture("state_dict.bin")).tensor("embed.bias");
   CHECK(at::equal(bias, counted({2})));

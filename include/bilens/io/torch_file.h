@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "bilens/core/json.h"
 #include "bilens/io/weight_file.h"
 
 namespace bilens {
@@ -26,6 +27,10 @@ class TorchFile : public WeightFile {
   /// storage or needs an unknown global, which is named.
   explicit TorchFile(const std::filesystem::path& path);
 
+  /// The numbers, strings and flags under "model_args" beside the tensors, where training scripts keep the
+  /// model's sizes; null where there is no such dictionary.
+  const Json& model_args() const { return model_args_; }
+
  private:
   struct Place {
     std::string entry;
@@ -38,6 +43,7 @@ class TorchFile : public WeightFile {
 
   std::shared_ptr<const ZipArchive> archive_;
   std::map<std::string, Place> places_;
+  Json model_args_;
   std::map<std::string, std::string> others_;  // what stands under the names that are no tensors
 };
 

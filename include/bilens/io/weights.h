@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "bilens/core/json.h"
 #include "bilens/io/llama2c.h"
 #include "bilens/io/safetensors.h"
 #include "bilens/io/weight_file.h"
@@ -35,6 +36,10 @@ class Weights {
   /// Of a llama2.c file, whose header is also the model's config.
   const std::optional<Llama2cHeader>& llama2c() const { return llama2c_; }
 
+  /// Of a PyTorch checkpoint with a dictionary "model_args" beside the tensors, its numbers, strings and
+  /// flags; else null.
+  const Json& model_args() const { return model_args_; }
+
   /// Of one file, its SHA-256; of several, the SHA-256 of their `sha256sum` listing, sorted by name.
   std::string sha256() const;
 
@@ -53,6 +58,7 @@ class Weights {
   std::map<std::string, TensorInfo> tensors_;
   std::map<std::string, Owner> owner_;
   std::optional<Llama2cHeader> llama2c_;
+  Json model_args_;
 };
 
 /// Whether a directory holds weights in one of these layouts.
