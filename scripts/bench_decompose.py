@@ -37,7 +37,8 @@ def measure_bilens(options, d, h, n, kind, **settings):
         directions = json.dumps({"kind": "file", "path": str(folder / "directions.safetensors"), "tensor": "u"})
         sets = [argument for key, value in {"k": K, "directions": directions, "energy": "off", **settings}.items()
                 for argument in ("--set", f"{key}={value}")]
-        result = bilens(options, "decompose", folder / "layer.safetensors", "--out", folder / "out", *sets)
+        result = bilens(options, "decompose", folder / "layer.safetensors", "--gate", "none", "--set",
+                        "weights.down=identity", "--out", folder / "out", *sets)
         entry = layer_entry(folder / "out")
         assert entry["converged"] == n, f"{entry['converged']} of {n} converged, worst residual {entry['worst_residual']}"
         return {part: seconds / n for part, seconds in entry["seconds"].items()}, entry, result["peak_memory_bytes"]
@@ -101,7 +102,7 @@ def whole_tensor(options):
         weights = sum(tensor.numel() * 4 for tensor in tensors.values())
         for number in range(options.rounds):
             rate = 1e9 * float(re.search(r"f64 GEMM (\d+)", peer("peer_limits.py")).group(1))
-            result = bilens(options, "decompose", folder / "layer.safetensors", "--out", folder / f"out-{number}",
+            result = bilens(options, "decompose", folder / "layer.safetensors", "--gate", "none", "--out", folder / f"out-{number}",
                             "--set", "method=hosvd", "--set", "k=100")
             limits.append(operations / rate)
             times.append(layer_entry(folder / f"out-{number}")["seconds"]["hosvd"])

@@ -98,6 +98,13 @@ int64_t count_certified(const EigenPairs& pairs) {
   return bound.defined() ? bound.isfinite().sum().item<int64_t>() : 0;
 }
 
+std::string doubt_about(const Json& info) {
+  if (info.contains("gate") || info.value("model_type", Json()) == "bilinear_mlp") return "";
+  return "An earlier version made this decomposition and does not record where gate and norm came from: for "
+         "some "
+         "models they were wrong. Decompose again.";
+}
+
 void write_decomposition(const fs::path& directory, const Decomposition& decomposition) {
   Json info = decomposition.info;
   info["layers"] = Json::array();

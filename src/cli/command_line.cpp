@@ -7,6 +7,7 @@
 #include <map>
 
 #include "bilens/core/files.h"
+#include "bilens/core/invocation.h"
 #include "bilens/core/log.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/stop.h"
@@ -82,7 +83,8 @@ Outcome generate(const Flags& flags) {
 }
 
 Outcome convert(const Flags& flags) {
-  return run_conversion({flags.arguments[0], flags.arguments[1], flags.tokenizer, flags.dry_run});
+  return run_conversion({flags.arguments[0], flags.arguments[1], flags.tokenizer,
+                         flags.gate.empty() ? "auto" : flags.gate, flags.dry_run});
 }
 
 Outcome compare(const Flags& flags) { return run_comparison(evaluation_options(flags)); }
@@ -254,6 +256,7 @@ int run_command_line(int argc, char** argv) {
     std::cout << "bilens " << version() << "\n";
     return 0;
   }
+  set_invocation({argv, argv + argc});
   std::vector<std::string> names;
   const CommandInfo* command = nullptr;
   for (const auto& info : commands()) {

@@ -58,6 +58,9 @@ void add_flag(cxxopts::Options& options, const CommandInfo& command, const std::
   if (name == "minus" && !explains)
     add("minus", "Decompose the difference to this model; \"previous\": to the one before each",
         value<std::string>(), "MODEL");
+  if (name == "gate")
+    add("gate", "none (bilinear), silu, gelu, gelu_tanh or relu, where nothing beside the weights says it",
+        value<std::string>(), "NAME");
   if (name == "input")
     add("input", "Image to explain: SPLIT:N of the data, or an IDX file:N", value<std::string>(), "IMAGE");
 }
@@ -136,14 +139,14 @@ const std::vector<CommandInfo>& commands() {
        "IN OUT",
        "Write a checkpoint as a model directory (a language model's loads in transformers)",
        "bilens convert stories260K.bin models/stories260k --tokenizer tok512.model",
-       {"tokenizer"},
+       {"tokenizer", "gate"},
        2,
        2},
       {"decompose",
        "MODEL...",
        "Eigenvectors and other factors of every layer",
        "bilens decompose runs/mnist/model --set k=20",
-       {"config", "minus", "data", "out", "resume"},
+       {"config", "gate", "minus", "data", "out", "resume"},
        1,
        kMany,
        true},
@@ -206,7 +209,7 @@ Flags parse_flags(const CommandInfo& command, int argc, char** argv) {
     };
     text("config", flags.config), text("out", flags.out), text("data", flags.data),
         text("device", flags.device);
-    text("minus", flags.minus), text("input", flags.input);
+    text("minus", flags.minus), text("input", flags.input), text("gate", flags.gate);
     text("tokenizer", flags.tokenizer), text("prompt", flags.prompt), text("logit", flags.logit);
     if (parsed.count("arguments") > 0) flags.arguments = parsed["arguments"].as<std::vector<std::string>>();
     if (command.has_config && parsed.count("set") > 0)
@@ -266,6 +269,7 @@ std::string program_help() {
 Json config_of(const Flags& flags, const std::string& seed_key) {
   auto settings = flags.settings;
   if (!flags.device.empty()) settings.push_back(setting("device", flags.device));
+  if (!flags.gate.empty()) settings.push_back(setting("gate", flags.gate));
   if (flags.threads) settings.push_back(setting("threads", *flags.threads));
   if (flags.seed && !seed_key.empty()) settings.push_back(setting(seed_key, *flags.seed));
   return load_config(flags.config, settings);

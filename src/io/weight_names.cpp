@@ -13,47 +13,32 @@ namespace bilens {
 
 namespace {
 
-/// Conventional places of the norm's gain that feeds an MLP, seen from the prefix "...layers.N.mlp.".
-const char* const kNorms[] = {"post_attention_layernorm.weight", "ffn_norm.weight"};
-
-/// The last number among the dotted parts of a name.
-int64_t layer_number(const std::string& name, int64_t otherwise) {
-  int64_t found = otherwise;
-  for (size_t begin = 0; begin < name.size();) {
-    const size_t end = std::min(name.find('.', begin), name.size());
-    const std::string part = name.substr(begin, end - begin);
-    const bool number =
-        !part.empty() && part.size() < 10 &&
-        std::all_of(part.begin(), part.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
-    if (number) found = std::stoll(part);
-    begin = end + 1;
-  }
-  return found;
-}
-
 std::string if_present(const Weights& weights, const std::string& name) {
   return weights.contains(name) ? name : "";
 }
 
 /// How the tensors of a gated MLP are called behind a prefix; # is a number. Without `up`, `gate` is packed:
-/// its rows are those of both, gate first.
+/// its rows are those of both, gate first. `module` is the part of these names that belongs to the MLP alone.
 struct MlpForm {
-  const char *gate, *up, *down;
+  const char *gate, *up, *down, *module;
+  MlpConvention convention;
 };
 
 constexpr const char* kBlock = "blocks.#.weight";
 
+using C = MlpConvention;
 constexpr MlpForm kForms[] = {
-    {"gate_proj.weight", "up_proj.weight", "down_proj.weight"},  // Hugging Face's Llama, and ours
-    {"gate_up_proj.weight", "", "down_proj.weight"},             // Hugging Face's Phi-3
-    {"feed_forward.w1.weight", "feed_forward.w3.weight", "feed_forward.w2.weight"},  // Llama's own
-    {"W_l", "W_r", "W_p"},
-    {"W_l.weight", "W_r.weight", "W_p.weight"},
-    {"w_l", "w_r", "w_p"},
-    {"w_l.weight", "w_r.weight", "w_p.weight"},
-    {"mlp.w.weight", "", "mlp.p.weight"},  // language models of arXiv 2406.03947, 2410.08417
-    {"mlp.w.weight", "", "mlp.o.weight"},  // the same in earlier versions of their code
-    {kBlock, "", ""},                      // their image classifiers
+    {"gate_proj.weight", "up_proj.weight", "down_proj.weight", "", C::kHuggingFace},  // Llama's, and ours
+    {"gate_up_proj.weight", "", "down_proj.weight", "", C::kHuggingFace},             // Phi-3's
+    {"feed_forward.w1.weight", "feed_forward.w3.weight", "feed_forward.w2.weight", "feed_forward.", C::kMeta},
+    {"mlp.swiglu.w1.weight", "mlp.swiglu.w2.weight", "mlp.swiglu.w3.weight", "mlp.", C::kLitGpt},
+    {"W_l", "W_r", "W_p", nullptr, C::kPlain},
+    {"W_l.weight", "W_r.weight", "W_p.weight", nullptr, C::kPlain},
+    {"w_l", "w_r", "w_p", nullptr, C::kPlain},
+    {"w_l.weight", "w_r.weight", "w_p.weight", nullptr, C::kPlain},
+    {"mlp.w.weight", "", "mlp.p.weight", "mlp.", C::kPapers},
+    {"mlp.w.weight", "", "mlp.o.weight", "mlp.", C::kPapers},  // in earlier versions of their code
+    {kBlock, "", "", nullptr, C::kPlain},                      // their image classifiers
 };
 
 /// The gates of image classifiers with an embedding and a head in front of and behind all layers.
@@ -91,12 +76,38 @@ std::string bias_of(const Weights& weights, const std::string& name) {
   return if_present(weights, name.substr(0, name.size() - suffix.size()) + ".bias");
 }
 
-std::string norm_before(const Weights& weights, const std::string& prefix) {
-  const std::string block = prefix.ends_with("mlp.") ? prefix.substr(0, prefix.size() - 4) : prefix;
-  for (const char* norm : kNorms) {
-    if (weights.contains(block + norm)) return block + norm;
-  }
-  return "";
+/// "W_in" -> "b_in", "net.w_l" -> "net.b_l", "W" -> "W.bias": of parameters that are no module's weight.
+std::string bias_of_parameter(const Weights& weights, const std::string& name) {
+  const size_t last = name.rfind('.') == std::string::npos ? 0 : name.rfind('.') + 1;
+  std::string other = name;
+  if (last < name.size() && (name[last] == 'W' || name[last] == 'w')) other[last] = 'b';
+  if (other != name && weights.contains(other)) return other;
+  return if_present(weights, name + ".bias");
+}
+
+std::string bias_of_any(const Weights& weights, const std::string& name) {
+  return name.ends_with(".weight") ? bias_of(weights, name) : bias_of_parameter(weights, name);
+}
+
+bool is_number(const std::string& part) {
+  return !part.empty() && part.size() < 10 &&
+         std::all_of(part.begin(), part.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+}
+
+/// "model.layers.0.mlp." -> "model.layers.0."; what ends in a number is a block itself.
+std::string block_of(const std::string& prefix) {
+  if (prefix.empty() || prefix.back() != '.') return prefix;
+  const std::string outer = without_last_part(prefix);
+  const std::string last = prefix.substr(outer.size(), prefix.size() - outer.size() - 1);
+  return is_number(last) ? prefix : outer;
+}
+
+/// Where the MLP's names stand: its convention, block and module.
+void place(MlpNames& mlp, const MlpForm& form, const std::string& prefix) {
+  mlp.convention = form.convention;
+  mlp.block = form.module != nullptr && *form.module == '\0' ? block_of(prefix) : prefix;
+  if (form.module != nullptr && !(*form.module == '\0' && mlp.block == prefix))
+    mlp.module = prefix + form.module;
 }
 
 MlpNames separate_mlp(const Weights& weights, const MlpForm& form, const std::string& gate,
@@ -108,9 +119,9 @@ MlpNames separate_mlp(const Weights& weights, const MlpForm& form, const std::st
     throw Error(ExitCode::kBadInput, {weights.path().string(), mlp.up + " beside " + gate, "none", ""});
   }
   mlp.down = if_present(weights, prefix + form.down);
-  mlp.gate_bias = bias_of(weights, mlp.gate);
-  mlp.up_bias = bias_of(weights, mlp.up);
-  mlp.down_bias = bias_of(weights, prefix + form.down);
+  mlp.gate_bias = bias_of_any(weights, mlp.gate);
+  mlp.up_bias = bias_of_any(weights, mlp.up);
+  mlp.down_bias = bias_of_any(weights, prefix + form.down);
   return mlp;
 }
 
@@ -191,13 +202,31 @@ std::vector<MlpNames> find_mlps(const Weights& weights) {
           packed ? packed_mlp(weights, form, name, *prefix) : separate_mlp(weights, form, name, *prefix);
       if (mlp.gate.empty()) break;
       mlp.layer = layer_number(name, static_cast<int64_t>(mlps.size()));
-      mlp.norm = norm_before(weights, *prefix);
+      place(mlp, form, *prefix);
       mlps.push_back(mlp);
       break;
     }
   }
   std::stable_sort(mlps.begin(), mlps.end(), [](const auto& a, const auto& b) { return a.layer < b.layer; });
   return mlps;
+}
+
+int64_t layer_number(const std::string& name, int64_t otherwise) {
+  int64_t found = otherwise;
+  for (size_t begin = 0; begin < name.size();) {
+    const size_t end = std::min(name.find('.', begin), name.size());
+    const std::string part = name.substr(begin, end - begin);
+    if (is_number(part)) found = std::stoll(part);
+    begin = end + 1;
+  }
+  return found;
+}
+
+std::string bias_beside(const Weights& weights, const std::string& expression) {
+  const auto parsed = parse_tensor_expression(expression);
+  const auto bias = bias_of_any(weights, parsed.name);
+  const bool cut = !bias.empty() && parsed.end >= 0 && !parsed.transposed;
+  return cut ? rows_of(bias, parsed.begin, parsed.end) : bias;
 }
 
 ClassifierEnds find_classifier_ends(const Weights& weights) {

@@ -24,6 +24,20 @@ fs::path find_weights(const fs::path& directory) {
   return {};
 }
 
+/// The shards of the index beside a file that lists it; empty where there is none.
+std::map<std::string, std::string> shards_around(const fs::path& file) {
+  const auto folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
+  for (const char* name : kFiles) {
+    const fs::path index = folder / name;
+    if (index.extension() != ".json" || !fs::is_regular_file(index)) continue;
+    auto shards = read_shard_index(index);
+    const bool listed = std::any_of(shards.begin(), shards.end(),
+                                    [&](const auto& item) { return item.second == file.filename(); });
+    if (listed) return shards;
+  }
+  return {};
+}
+
 }  // namespace
 
 bool has_weights(const fs::path& directory) { return !find_weights(directory).empty(); }
@@ -39,6 +53,31 @@ Weights::Weights(const fs::path& path) : path_(path) {
   }
   file.extension() == ".json" ? add_shards(file) : add_file(file);
   for (const char* wrapper : {"module.", "_orig_mod.", "module."}) strip(wrapper);
+}
+
+Weights Weights::with_neighbours(const fs::path& path) {
+  Weights weights(path);
+  if (fs::is_directory(path)) return weights;
+  std::set<std::string> there = {path.filename().string()};
+  for (const auto& [tensor, shard] : shards_around(path)) {
+    const fs::path file = path.parent_path() / shard;
+    if (!fs::is_regular_file(file)) {
+      weights.missing_[tensor] = shard;
+    } else if (there.insert(shard).second) {
+      weights.add_file(file);
+    }
+  }
+  return weights;
+}
+
+bool Weights::is_named(const std::string& name) const {
+  const auto owner = owner_.find(name);
+  return owner != owner_.end() && (fs::is_directory(path_) || owner->second.file->path() == files_.front());
+}
+
+std::string Weights::missing_shard_of(const std::string& name) const {
+  const auto found = missing_.find(name);
+  return found == missing_.end() ? "" : found->second;
 }
 
 void Weights::add_shards(const fs::path& index_file) {

@@ -6,7 +6,6 @@
 #include <set>
 
 #include "bilens/core/files.h"
-#include "bilens/io/weights.h"
 #include "bilens/tensor/shape.h"
 
 namespace bilens {
@@ -59,11 +58,7 @@ ClassifierConfig read_classifier_config(const fs::path& directory) {
   return config;
 }
 
-namespace {
-
-/// Compares names and shapes from the header alone, before a module is built: a config that claims giant
-/// sizes must not make us allocate them.
-void check_tensors(const Weights& weights, const ClassifierConfig& config) {
+void check_classifier_tensors(const Weights& weights, const ClassifierConfig& config) {
   std::set<std::string> known;
   for (const auto& [name, shape] : config.parameter_shapes()) {
     known.insert(name);
@@ -82,12 +77,10 @@ void check_tensors(const Weights& weights, const ClassifierConfig& config) {
   }
 }
 
-}  // namespace
-
 ImageClassifier load_classifier(const fs::path& directory, at::Device device) {
   const auto config = read_classifier_config(directory);
   const Weights weights(directory);
-  check_tensors(weights, config);
+  check_classifier_tensors(weights, config);
   const at::NoGradGuard no_grad;
   ImageClassifier model(config);
   for (auto& item : model->named_parameters()) {

@@ -1,5 +1,6 @@
 #include "bilens/run/convert_run.h"
 
+#include <algorithm>
 #include <functional>
 
 #include "bilens/core/files.h"
@@ -9,6 +10,7 @@
 #include "bilens/model/model_directory.h"
 #include "bilens/model/paper_classifier.h"
 #include "bilens/model/paper_transformer.h"
+#include "bilens/run/gate_choice.h"
 #include "bilens/run/language_model.h"
 #include "bilens/run/model_arguments.h"
 
@@ -33,11 +35,20 @@ int64_t bytes_of(const Weights& weights) {
 
 constexpr int64_t kFloatBytes = 4;
 
-Conversion convert_classifier(const ConvertRunOptions& options, const Weights& weights,
-                              const PaperClassifier& found) {
+/// @throws Error(kBadInput) for a gate that our classifiers do not have
+Gate classifier_gate(const GateChoice& gate) {
+  for (const auto& [name, known] : gate_names())
+    if (name == gate.name) return known;
+  throw Error(ExitCode::kBadInput, {"gate", "none, silu, gelu or relu", gate.name + ", by " + gate.source,
+                                    "Image classifiers here have no other gate."});
+}
+
+Conversion convert_classifier(const ConvertRunOptions& options, const Weights& weights, PaperClassifier found,
+                              const GateChoice& gate) {
   if (!options.tokenizer.empty()) {
     throw Error(ExitCode::kUsage, {"--tokenizer", "a language model", "an image classifier", ""});
   }
+  found.config.gate = classifier_gate(gate);
   const auto model = load_paper_classifier(weights, found);
   const auto parameters = found.config.parameter_count();
   return {parameters, kFloatBytes * parameters,
@@ -66,7 +77,12 @@ Conversion convert_llama(const ConvertRunOptions& options) {
 
 Conversion prepare(const ConvertRunOptions& options) {
   const Weights weights(options.in);
-  if (const auto found = find_paper_classifier(weights)) return convert_classifier(options, weights, *found);
+  const auto found = find_paper_classifier(weights);
+  if (found || options.gate != "auto") {
+    const auto gate =
+        choose_gate(read_architecture(weights), MlpConvention::kPlain, options.gate, options.in.string());
+    if (found) return convert_classifier(options, weights, *found, gate);
+  }
   if (is_paper_transformer(weights)) return convert_paper_transformer(options, weights);
   return convert_llama(options);
 }
@@ -75,6 +91,9 @@ Conversion prepare(const ConvertRunOptions& options) {
 
 Outcome run_conversion(const ConvertRunOptions& options) {
   Outcome outcome;
+  const auto& words = gate_words();
+  if (options.gate != "auto" && std::find(words.begin(), words.end(), options.gate) == words.end())
+    throw Error(ExitCode::kUsage, {"--gate", join(words), "\"" + options.gate + "\"", ""});
   if (options.out.empty()) throw Error(ExitCode::kUsage, {"OUT", "an empty or new folder", "\"\"", ""});
   require_empty_directory(options.out, "Name another folder.");
   auto named = options;

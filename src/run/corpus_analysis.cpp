@@ -2,8 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-
 #include "bilens/core/progress.h"
 #include "bilens/core/text.h"
 #include "bilens/run/vocabulary.h"
@@ -18,10 +16,9 @@ CorpusStudy analyse_corpus(const LayerSource& source, const Decomposition& decom
   std::vector<CorpusSource> sources;
   for (const auto& layer : decomposition.layers) {
     if (!layer.has_pairs()) continue;
-    const auto& of_model = *std::find_if(source.layers.begin(), source.layers.end(),
-                                         [&](const auto& l) { return l.number == layer.layer; });
-    sources.push_back(
-        {layer, of_model.layer, config.fold_norm ? norm_gain(corpus.model, layer.layer) : at::Tensor()});
+    // In float32, as the model computes: float64 copies of all layers would be twice as large.
+    sources.push_back({layer, source.load(layer.layer).layer.to(at::kFloat, at::kCPU),
+                       source.fold_norm ? norm_gain(corpus.model, layer.layer) : at::Tensor()});
   }
   auto study = study_corpus(model, corpus.windows(config.corpus.tokens), sources, config.corpus);
   if (config.corpus.loss_tokens > 0)

@@ -66,7 +66,10 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
                   "\"input\": of an image classifier's first layer, over the pixels; \"model\": over the "
                   "MLP's own input.",
                   words({"input", "model"}))
-          .flag("fold_norm", &C::fold_norm, "Folds an RMSNorm's gain into the layer behind it.")
+          .flag("fold_norm", &C::fold_norm,
+                "Folds the norms around an MLP into it, by the model's type; false: the spectrum over the "
+                "MLP's own "
+                "input.")
           .flag("traceless", &C::traceless,
                 "Takes the trace off, Q - (tr Q / d) I: behind a norm, where |x|^2 is d, that changes the "
                 "outputs by "
@@ -95,6 +98,10 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
                 any_of("Bytes for the matrices in work; \"auto\": a quarter of what is free on the device.",
                        {{{"type", "integer"}, {"minimum", 1 << 20}}, {{"enum", {"auto"}}}}))
           .nested("weights", &C::weights, WeightMap::fields())
+          .choice("gate", &C::gate,
+                  "What the gate is, where nothing beside the weights says it; \"none\": the layers are "
+                  "bilinear.",
+                  words({"auto", "none", "silu", "gelu", "gelu_tanh", "relu"}))
           .choice(
               "surrogate", &C::surrogate,
               "What stands for a gated layer that is not bilinear: \"none\", it is refused; \"half\", its "
@@ -127,7 +134,9 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
 }
 
 void DecomposeRunConfig::check(std::vector<Problem>& problems) const {
-  if (weights.given() && (wants_analysis("corpus") || surrogate == Surrogate::kCalibrated)) {
+  check_weight_map(weights, problems);
+  if ((weights.names_layers() || !weights.norm.empty()) &&
+      (wants_analysis("corpus") || surrogate == Surrogate::kCalibrated)) {
     problems.push_back({"weights", "none with the analysis \"corpus\" or a calibrated surrogate",
                         "tensor names", "Which layer of the running model they are is not known."});
   }
@@ -158,13 +167,12 @@ void DecomposeRunConfig::check_model(const LayerSource& source) const {
   if (layers.is_array())
     for (const auto& number : layers) require_layer(number, "layers");
   if (directions.at("kind") == "eigenvectors") require_layer(directions.at("layer"), "directions.layer");
-  const bool classifier =
-      source.classifier || std::any_of(source.layers.begin(), source.layers.end(),
-                                       [](const auto& layer) { return layer.embed.defined(); });
-  if (!traceless || !classifier) return;
+  if (!traceless || !(source.over_inputs || source.raw_stream)) return;
   throw Error(
       ExitCode::kUsage,
-      {"traceless", "a model whose MLPs are behind norms", source.path.string() + ", an image classifier",
+      {"traceless", "MLPs behind norms that are folded in",
+       source.path.string() + (source.over_inputs ? ", an image classifier, or a stack behind an embedding"
+                                                  : ", whose MLPs read inputs of any length"),
        "The length of its inputs varies, so without the trace it is another model."});
 }
 

@@ -37,8 +37,9 @@ void add_estimate(const LayerSource& source, const DecomposeRunConfig& config, c
   int64_t memory = 0, disk = 0, text = 0;
   double seconds = 0;
   bool seconds_known = outcome.estimate.is_null() || !outcome.estimate["seconds"].is_null();
-  for (const auto& layer : source.layers) {
-    if (!config.wants_layer(layer.number)) continue;
+  for (const auto& lazy : source.layers) {
+    if (!config.wants_layer(lazy.number)) continue;
+    const auto layer = lazy.load();
     const auto problem = eigen_problem(layer, choose_directions(config, source, layer), config);
     const auto eigen = config.eigen(problem.dimension());
     const auto sizes = eigen_sizes(problem, eigen.k);

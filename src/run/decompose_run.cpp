@@ -18,6 +18,7 @@
 #include "bilens/run/config_file.h"
 #include "bilens/run/conversion.h"
 #include "bilens/run/corpus_analysis.h"
+#include "bilens/run/data_spec.h"
 #include "bilens/run/decompose_data.h"
 #include "bilens/run/decompose_estimate.h"
 #include "bilens/run/decompose_summary.h"
@@ -52,8 +53,35 @@ DecomposeRunConfig parse(const DecomposeRunOptions& options) {
   return config;
 }
 
+/// a − b in one input and one output space.
+SourceLayer difference(SourceLayer a, const fs::path& path_a, const SourceLayer& b, const fs::path& path_b) {
+  const auto same = [](const at::Tensor& x, const at::Tensor& y) {
+    return x.defined() == y.defined() && (!x.defined() || (x.sizes() == y.sizes() && x.equal(y)));
+  };
+  if (!same(a.embed, b.embed) || !same(a.head, b.head)) {
+    throw Error(ExitCode::kBadInput,
+                {path_b.string(), "the same embedding and head as " + path_a.string(), "others",
+                 "The difference of two layers needs one input and one output space."});
+  }
+  a.layer = subtract(a.layer, b.layer);
+  return a;
+}
+
+/// Layers behind different norms read different inputs.
+void require_same_input(const LayerSource& a, const LayerSource& b) {
+  const auto kind = [](const LayerSource& of) {
+    return (of.norm.is_null() ? std::string("no norm that is known")
+                              : of.norm.at("kind").get<std::string>()) +
+           (of.fold_norm ? ", folded in" : ", not folded in");
+  };
+  if (kind(a) == kind(b)) return;
+  throw Error(ExitCode::kBadInput, {b.path.string() + ": norm", kind(a) + ", as in " + a.path.string(),
+                                    kind(b), "The difference of two layers needs one input space."});
+}
+
 /// Layer by layer, a − b in the place of a.
 void subtract_layers(LayerSource& source, const LayerSource& other) {
+  require_same_input(source, other);
   for (auto& layer : source.layers) {
     const auto match = std::find_if(other.layers.begin(), other.layers.end(),
                                     [&](const auto& o) { return o.number == layer.number; });
@@ -61,15 +89,10 @@ void subtract_layers(LayerSource& source, const LayerSource& other) {
       throw Error(ExitCode::kBadInput, {other.path.string(), "layer " + std::to_string(layer.number), "none",
                                         "--minus needs the same layers."});
     }
-    const auto same = [](const at::Tensor& a, const at::Tensor& b) {
-      return a.defined() == b.defined() && (!a.defined() || (a.sizes() == b.sizes() && a.equal(b)));
+    layer.load = [load_a = layer.load, load_b = match->load, a = source.path, b = other.path] {
+      return difference(load_a(), a, load_b(), b);
     };
-    if (!same(layer.embed, match->embed) || (!same(layer.head, match->head))) {
-      throw Error(ExitCode::kBadInput,
-                  {other.path.string(), "the same embedding and head as " + source.path.string(), "others",
-                   "The difference of two layers needs one input and one output space."});
-    }
-    layer.layer = subtract(layer.layer, match->layer);
+    layer.load();  // what does not fit is said before any layer is solved
   }
   source.minus_sha256 = other.sha256;
   if (source.surrogate.is_null()) source.surrogate = other.surrogate;
@@ -119,6 +142,8 @@ void check_same_job(const fs::path& out, const fs::path& path, const fs::path& m
                     const DecomposeRunConfig& config) {
   const fs::path file = out / kDecompositionFile;
   const Json info = read_decomposition(out).info;
+  if (const auto doubt = doubt_about(info); !doubt.empty())
+    throw Error(ExitCode::kUsage, {file.string(), "a decomposition of this version", "none", doubt});
   const auto& fields = DecomposeRunConfig::fields();
   const auto before =
       fields.parse_or_throw(info.value("config", Json::object()), file.string(), ExitCode::kBadInput);
@@ -136,10 +161,15 @@ Json decompose_model(const fs::path& path, const fs::path& out, const fs::path& 
                      const DecomposeRunConfig& config, const DecomposeRunOptions& options) {
   const auto begin = std::chrono::steady_clock::now();
   auto source = load(path, config);
-  if (!minus.empty()) subtract_layers(source, load_layers(minus, config.source()));
+  Json minus_gate;
+  if (!minus.empty()) {
+    const auto other = load_layers(minus, config.source());
+    minus_gate = other.gate.to_json();
+    subtract_layers(source, other);
+  }
   const auto corpus = find_corpus(source, config, options.data);
   const auto data = minus.empty() ? find_images(source, config, options.data) : std::nullopt;
-  const auto images = data ? load_images(*data, 0).test : ImageSplit();
+  const auto images = data ? load_images_for(*source.classifier, source.path, *data).test : ImageSplit();
   const auto lines =
       is_calibrated(config, source) ? calibrate_surrogate(source, config, *corpus) : NamedTensors();
   const DirectoryLock lock(out);
@@ -149,7 +179,7 @@ Json decompose_model(const fs::path& path, const fs::path& out, const fs::path& 
   Decomposition decomposition;
   const Decomposer decomposer(source, config);
   for (const auto& layer : source.layers) {
-    if (config.wants_layer(layer.number)) decomposition.layers.push_back(decomposer.write(layer, out));
+    if (config.wants_layer(layer.number)) decomposition.layers.push_back(decomposer.write(layer.load(), out));
   }
   if (data) study_model(source, decomposition, data->dataset, images, config, out);
   std::optional<TokenStudy> tokens;
@@ -160,6 +190,10 @@ Json decompose_model(const fs::path& path, const fs::path& out, const fs::path& 
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   decomposition.info = {{"version", version()},
                         {"surrogate", source.surrogate},
+                        {"gate", source.gate.to_json()},
+                        {"minus_gate", minus_gate},
+                        {"fold_norm", source.fold_norm},
+                        {"norm", source.norm},
                         {"converted", minus.empty() ? source.conversion : Json(nullptr)},
                         {"model", path.string()},
                         {"model_sha256", source.sha256},

@@ -152,7 +152,7 @@ at::Tensor Decomposer::from_layer_above(const SourceLayer& below) const {
   const auto& spec = config_.directions;
   for (const auto& layer : source_.layers) {
     if (layer.number != spec.at("layer")) continue;
-    SourceLayer above = layer;
+    SourceLayer above = layer.load();
     above.embed = at::Tensor();
     DecomposeRunConfig outputs = config_;
     outputs.directions = {{"kind", "outputs"}};

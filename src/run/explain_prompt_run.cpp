@@ -122,7 +122,7 @@ Outcome run_prompt_explanation(const ExplainPromptOptions& options) {
   LayerSourceConfig read;
   read.surrogate = Surrogate::kHalf;  // of a gated model; what that leaves is a term of its own
   std::vector<BilinearLayer> layers;
-  for (const auto& layer : load_layers(path, read).layers) layers.push_back(layer.layer);
+  for (const auto& layer : load_layers(path, read).layers) layers.push_back(layer.load().layer);
   LlamaLoadOptions load;
   load.device = device, load.dtype = at::kFloat;
   auto model = source.load(load);

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "bilens/analysis/decomposition.h"
+#include "bilens/core/log.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/progress.h"
 #include "bilens/core/text.h"
@@ -53,14 +54,14 @@ Origin origin_of(const Decomposition& decomposition, const fs::path& path) {
     }
     const Json weights = info.at("config").value("weights", Json::object());
     for (const auto& [role, tensor] : weights.items()) {
-      if (tensor.is_string() && !tensor.get<std::string>().empty()) {
+      if (tensor.is_string() && !tensor.get<std::string>().empty() && role != "norm_gain") {
         throw Error(ExitCode::kBadInput, {file, "layers found by the model's architecture",
                                           "weights." + role + " " + tensor.dump(),
                                           "Which layer of the running model that is is not known."});
       }
     }
     return {info.at("model").get<std::string>(), info.at("model_sha256").get<std::string>(),
-            info.at("surrogate"), info.at("config").at("fold_norm").get<bool>()};
+            info.at("surrogate"), info.value("fold_norm", info.at("config").at("fold_norm")).get<bool>()};
   } catch (const Json::exception& error) {
     throw Error(ExitCode::kBadInput,
                 {file, "a decomposition as docs/formats.md says", error.what(), "Decompose again."});
@@ -209,8 +210,10 @@ Outcome run_intervention(const InterveneRunOptions& options) {
   set_threads(config.threads);
   choose_device(config.device);
   const auto decomposition = read_decomposition(options.decomposition);
-  auto chosen = choose(decomposition, config, options.decomposition);
+  if (const auto doubt = doubt_about(decomposition.info); !doubt.empty())
+    log_warning(options.decomposition + ": " + doubt);
   const auto origin = origin_of(decomposition, options.decomposition);
+  auto chosen = choose(decomposition, config, options.decomposition);
   const auto& model_path = origin.model;
   const auto open = [&](const Json& data, const std::string& spec) {
     return open_corpus(model_path, data, config.tokenizer, spec, "an intervention", config.tokens);

@@ -53,8 +53,7 @@ TokenStudy analyse_tokens(const LayerSource& source, const Decomposition& decomp
   study.unembedding_null = space.unembedding_null;
   for (const auto& layer : decomposition.layers) {
     if (!layer.has_pairs()) continue;
-    const auto& of_model = *std::find_if(source.layers.begin(), source.layers.end(),
-                                         [&](const auto& l) { return l.number == layer.layer; });
+    const auto of_model = source.load(layer.layer);
     study.layers.push_back(
         study_tokens(layer, permuted_pairs(of_model, layer.directions, config), space, config.tokens));
   }

@@ -34,7 +34,7 @@ class Batch(TestCase):
         bad = [str(self.models / f"step-{i + 1}") for i in BAD]
         document = self.document(self.check(result, 3))
         self.assertEqual([failure["model"] for failure in document["failures"]], bad)
-        self.assertIn("convert the model first", document["failures"][2]["message"])
+        self.assertIn("bilens finetune", document["failures"][2]["message"])
         self.assertEqual(len(document["results"]), MODELS - len(BAD))
         self.assertEqual(len(self.finished(out)), MODELS - len(BAD))
 

@@ -59,9 +59,9 @@ class Classifiers(TestCase):
             (folder / "config.json").write_text(json.dumps(config))
         return folder
 
-    def convert(self, source, code=0, *parts, out="converted"):
+    def convert(self, source, code=0, *parts, out="converted", flags=()):
         self.out = self.folder / out
-        return self.check(run("convert", source, self.out), code, *parts)
+        return self.check(run("convert", source, self.out, *flags), code, *parts)
 
     def converted_logits(self, x):
         """By docs/formats.md, in float64."""
@@ -87,7 +87,7 @@ class Classifiers(TestCase):
 
     def test_a_file_alone_and_separate_matrices(self):
         tensors = separate_classifier()
-        self.convert(self.original(tensors) / "model.safetensors")
+        self.convert(self.original(tensors) / "model.safetensors", flags=("--gate", "none"))
         self.check_logits(tensors)
         self.assertTrue(json.loads((self.out / "config.json").read_text())["down_proj"])
 
@@ -98,7 +98,7 @@ class Classifiers(TestCase):
             self.skipTest("no torch in this Python")
         tensors = packed_classifier(2)
         torch.save({name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, self.folder / "state.pt")
-        self.convert(self.folder / "state.pt")
+        self.convert(self.folder / "state.pt", flags=("--gate", "none"))
         self.check_logits(tensors)
 
     def test_the_program_agrees_with_the_original(self):
@@ -130,7 +130,7 @@ class Classifiers(TestCase):
                 self.check(run("decompose", source, "--out", self.folder / f"d{number}"), 3, *words)
         gap = tensors | {"blocks.2.weight": tensors["blocks.0.weight"]}
         self.convert(self.original(gap, name="gap"), 3, "layer 1", "layer 2")
-        self.check(run("convert", self.original(tensors, name="good"), self.out, "--tokenizer", self.folder), 2, "--tokenizer")
+        self.check(run("convert", self.original(tensors, name="good"), self.out, "--gate", "none", "--tokenizer", self.folder), 2, "--tokenizer")
 
     def test_decompose_respects_the_residual_and_refuses_the_gate(self):
         """The original and its conversion are one model, so their decompositions are one."""

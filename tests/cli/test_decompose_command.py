@@ -147,6 +147,16 @@ class Compare(Command):
         self.assertEqual(result.returncode, 2)
         self.assertIn("tpu", result.stderr)
 
+    def test_images_of_another_size_are_refused_by_every_command(self):
+        for name in ("a", "b"):
+            write_model(self.folder / name, d_model=8, d_hidden=8)
+        data = ("--data", f"mnist:{bilens_cli.write_idx_folder(self.folder / 'data')}")
+        for command in (("evaluate", self.folder / "a"), ("compare", self.folder / "a", self.folder / "b"),
+                        ("explain", self.folder / "a", "--input", "test:0"), ("decompose", self.folder / "a", "--out", self.folder / "out")):
+            result = bilens_cli.run(*command, *data)
+            self.assertEqual(result.returncode, 3, result.stderr)
+            self.assertIn("784 pixels", result.stderr)
+
     def test_deep_models_are_refused(self):
         write_model(self.folder / "a", n_layers=2, d_model=8, d_hidden=8)
         write_model(self.folder / "b", n_layers=2, d_model=8, d_hidden=8)
@@ -163,11 +173,11 @@ class Sources(Command):
         save_file(names, self.folder / "model.safetensors")
         packed = {"blocks.0.weight": np.concatenate([w, v]), "out": np.ascontiguousarray(p.T)}
         save_file(packed, self.folder / "packed.safetensors")
-        self.decompose("--set", "k=all", "--set", "dtype=float64", model=self.folder / "model.safetensors")
+        self.decompose("--set", "k=all", "--set", "dtype=float64", "--gate", "none", model=self.folder / "model.safetensors")
         found = self.layer(3)
         shutil.rmtree(self.out)
         self.decompose("--set", "k=all", "--set", "dtype=float64", "--set", "weights.gate=blocks.0.weight[0:12]",
-                       "--set", "weights.up=blocks.0.weight[12:24]", "--set", "weights.down=out.T", model=self.folder / "packed.safetensors")
+                       "--set", "weights.up=blocks.0.weight[12:24]", "--set", "weights.down=out.T", "--gate", "none", model=self.folder / "packed.safetensors")
         np.testing.assert_array_equal(self.layer(0)["eigenvalues"], found["eigenvalues"])
         q = np.einsum("mh,hi,hj->mij", p.astype(float), w.astype(float), v.astype(float))
         q = (q + q.transpose(0, 2, 1)) / 2

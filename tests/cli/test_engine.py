@@ -27,7 +27,7 @@ class Engine(TestCase):
 
     def command(self, *settings, flags=()):
         directions = {"kind": "file", "path": str(self.folder / "directions.safetensors"), "tensor": "s"}
-        sets = [part for text in (f"directions={json.dumps(directions)}", *settings) for part in ("--set", text)]
+        sets = [part for text in (f"directions={json.dumps(directions)}", "gate=none", "weights.down=identity", *settings) for part in ("--set", text)]
         return ("decompose", self.folder / "layer.safetensors", "--out", self.folder / "out", *sets, *flags)
 
     def solve(self, *settings, flags=()):

@@ -106,8 +106,8 @@ class Directions(DecompositionTest):
                      {"kind": "tokens", "plus": [1], "tokens": [2]}):
             with self.subTest(spec):
                 self.assertIn("directions", self.message(directions=spec))
-        save_file({f"mlp.{n}_proj.weight": np.ones((3, 3), np.float32) for n in ("gate", "up")}, self.folder / "layer.safetensors")
-        self.assertIn("config.json", self.message(directions={"kind": "tokens", "plus": [1]}, expect=3, model=self.folder / "layer.safetensors"))
+        save_file({f"mlp.{n}_proj.weight": np.ones((3, 3), np.float32) for n in ("gate", "up", "down")}, self.folder / "layer.safetensors")
+        self.assertIn("config.json", self.message("--gate", "none", directions={"kind": "tokens", "plus": [1]}, expect=3, model=self.folder / "layer.safetensors"))
 
 
 class Words(DecompositionTest):

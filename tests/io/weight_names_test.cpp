@@ -79,10 +79,11 @@ TEST_CASE("the MLPs of our own classifier are found in the order of their number
   CHECK(mlps[1].down.empty());
   CHECK(mlps[1].up_bias == "layers.2.mlp.up_proj.bias");
   CHECK(mlps[1].gate_bias.empty());
-  CHECK(mlps[1].norm.empty());
+  CHECK(mlps[1].block == "layers.2.");
+  CHECK(mlps[1].module == "layers.2.mlp.");
 }
 
-TEST_CASE("the MLPs of a Hugging Face Llama come with their norm") {
+TEST_CASE("the MLPs of a Hugging Face Llama come with their block") {
   const Named weights({"model.embed_tokens.weight", "model.layers.1.mlp.gate_proj.weight",
                        "model.layers.1.mlp.up_proj.weight", "model.layers.1.mlp.down_proj.weight",
                        "model.layers.1.post_attention_layernorm.weight",
@@ -91,7 +92,8 @@ TEST_CASE("the MLPs of a Hugging Face Llama come with their norm") {
   REQUIRE(mlps.size() == 1);
   CHECK(mlps[0].layer == 1);
   CHECK(mlps[0].down == "model.layers.1.mlp.down_proj.weight");
-  CHECK(mlps[0].norm == "model.layers.1.post_attention_layernorm.weight");
+  CHECK(mlps[0].block == "model.layers.1.");
+  CHECK(mlps[0].convention == MlpConvention::kHuggingFace);
 }
 
 TEST_CASE("an MLP without a prefix counts as layer 0, and a gate without its up_proj is an error") {
@@ -169,7 +171,35 @@ TEST_CASE("the papers' language models, separate matrices, and Llama's own names
   REQUIRE(llama.size() == 1);
   CHECK(llama[0].up == "layers.1.feed_forward.w3.weight");
   CHECK(llama[0].down == "layers.1.feed_forward.w2.weight");
-  CHECK(llama[0].norm == "layers.1.ffn_norm.weight");
+  CHECK(llama[0].block == "layers.1.");
+  CHECK(llama[0].module == "layers.1.feed_forward.");
+  CHECK(llama[0].convention == MlpConvention::kMeta);
+}
+
+TEST_CASE("lit-gpt's SwiGLU has its output in w3, and bare parameters have their biases beside them") {
+  const test::TemporaryFolder folder;
+  const auto lit = find_mlps(shaped(folder, {{"transformer.h.2.mlp.swiglu.w1.weight", {4, 3}},
+                                             {"transformer.h.2.mlp.swiglu.w2.weight", {4, 3}},
+                                             {"transformer.h.2.mlp.swiglu.w3.weight", {3, 4}}}));
+  REQUIRE(lit.size() == 1);
+  CHECK(lit[0].up == "transformer.h.2.mlp.swiglu.w2.weight");
+  CHECK(lit[0].down == "transformer.h.2.mlp.swiglu.w3.weight");
+  CHECK(lit[0].convention == MlpConvention::kLitGpt);
+  const auto bare = find_mlps(
+      shaped(folder, {{"b.0.W_l", {4, 3}}, {"b.0.W_r", {4, 3}}, {"b.0.b_l", {4}}, {"b.0.W_r.bias", {4}}}));
+  CHECK(bare.at(0).gate_bias == "b.0.b_l");
+  CHECK(bare.at(0).up_bias == "b.0.W_r.bias");
+}
+
+TEST_CASE("the bias beside a named matrix has the same rows") {
+  const test::TemporaryFolder folder;
+  const auto weights =
+      shaped(folder, {{"w.weight", {8, 3}}, {"w.bias", {8}}, {"W_in", {3, 4}}, {"b_in", {4}}, {"x", {2, 2}}});
+  CHECK(bias_beside(weights, "w.weight") == "w.bias");
+  CHECK(bias_beside(weights, "w.weight[2:6]") == "w.bias[2:6]");
+  CHECK(bias_beside(weights, "w.weight[2:6].T") == "w.bias");
+  CHECK(bias_beside(weights, "W_in.T") == "b_in");
+  CHECK(bias_beside(weights, "x").empty());
 }
 
 TEST_CASE("embedding and head stand around the layers, whatever those are called") {

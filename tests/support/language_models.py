@@ -46,10 +46,9 @@ def unembedding(w, centred=True):
 
 
 def folded(w, layer, name):
-    """A projection of an MLP with the norm's gain in it, rounded to float32 as the layer is read."""
+    """A projection of an MLP with the norm's gain in it."""
     block = f"model.layers.{layer}."
-    product = w[f"{block}mlp.{name}.weight"].astype(np.float32) * w[block + "post_attention_layernorm.weight"].astype(np.float32)
-    return product.astype(np.float64)
+    return w[f"{block}mlp.{name}.weight"] * w[block + "post_attention_layernorm.weight"]
 
 
 def interaction_matrix(w, layer, u, half=False):

@@ -23,6 +23,11 @@ int64_t count_certified(const EigenPairs& pairs);
 /// progress.
 void write_decomposition(const std::filesystem::path& directory, const Decomposition& decomposition);
 
+/// What is to be said of a decomposition that an earlier version made, by rules on gates, norms and biases
+/// that were wrong for some models: its decomposition.json does not record where gate and norm came from. ""
+/// of all others, and of image classifiers, for which nothing has changed.
+std::string doubt_about(const Json& info);
+
 /// @throws Error(kBadInput): missing, damaged, of a newer version, or tensors that do not fit the description
 Decomposition read_decomposition(const std::filesystem::path& directory);
 

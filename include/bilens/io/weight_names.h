@@ -25,12 +25,23 @@ TensorExpression parse_tensor_expression(const std::string& text);
 /// slice.
 at::Tensor read_expression(const Weights& weights, const std::string& expression);
 
+/// Whose names a gated MLP has; that may say more than where its matrices are (model/architecture.h).
+enum class MlpConvention {
+  kHuggingFace,  // gate_proj, up_proj, down_proj; ours too
+  kMeta,         // feed_forward.w1, w3, w2
+  kLitGpt,       // mlp.swiglu.w1, w2, w3
+  kPapers,       // mlp.w, mlp.p: the language models of arXiv 2406.03947 and 2410.08417
+  kPlain         // W_l, W_r, W_p; blocks.N: bare tensors, or named by the user
+};
+
 /// The tensors of one gated MLP by our names; empty where there is none. Weights are [out, in].
 struct MlpNames {
   int64_t layer = 0;
-  std::string gate, up, down;                 // .weight, or tensor expressions
+  MlpConvention convention = MlpConvention::kPlain;
+  std::string block;           // what stands before all names of the decoder block: "model.layers.0."
+  std::string module;          // and before those of the MLP alone: "model.layers.0.mlp."; "": not known
+  std::string gate, up, down;  // .weight, or tensor expressions
   std::string gate_bias, up_bias, down_bias;  // empty without biases
-  std::string norm;                           // gain of the RMSNorm in front
 };
 
 /// Finds every gated MLP among the names, by the table in weight_names.cpp: gate_proj, up_proj, down_proj;
@@ -38,6 +49,13 @@ struct MlpNames {
 /// last number in the name (else a count). In order of layers.
 /// @throws Error(kBadInput) when a gate has no up_proj, or a packed tensor cannot be halved.
 std::vector<MlpNames> find_mlps(const Weights& weights);
+
+/// The last number among the dotted parts of a name; `otherwise` where there is none.
+int64_t layer_number(const std::string& name, int64_t otherwise);
+
+/// The bias beside a named matrix, with the same rows: "x.weight[0:8]" has "x.bias[0:8]", "W_in" has "b_in"
+/// or "W_in.bias". Empty where there is none.
+std::string bias_beside(const Weights& weights, const std::string& expression);
 
 /// embed.weight and head.weight around layers named blocks.N.weight or W_l, W_r: the first layer's input and
 /// the logits are linear in these. Empty for all else.

@@ -23,9 +23,19 @@ class Weights {
   /// @throws Error(kBadInput): nothing there, damaged, a shard missing, a tensor not where the index says.
   explicit Weights(const std::filesystem::path& path);
 
+  /// As above; of a file that an index beside it lists as one of several shards, with the tensors of those
+  /// shards that are there, so that what belongs together is found together.
+  static Weights with_neighbours(const std::filesystem::path& path);
+
   /// What the files say of their tensors, by name; nothing of the data is read.
   const std::map<std::string, TensorInfo>& tensors() const { return tensors_; }
   bool contains(const std::string& name) const { return tensors_.count(name) != 0; }
+
+  /// Whether a tensor is in what was named, not in a neighbour.
+  bool is_named(const std::string& name) const;
+
+  /// The shard that should hold a tensor and is not there; "" where there is none.
+  std::string missing_shard_of(const std::string& name) const;
 
   /// To be read only: a view of the mapped file wherever the format allows that.
   at::Tensor tensor(const std::string& name) const;
@@ -49,6 +59,7 @@ class Weights {
     std::string name;  // in the file
   };
 
+  Weights() = default;
   void add_file(const std::filesystem::path& file);
   void add_shards(const std::filesystem::path& index_file);
   void strip(const std::string& wrapper);
@@ -57,6 +68,7 @@ class Weights {
   std::vector<std::filesystem::path> files_;
   std::map<std::string, TensorInfo> tensors_;
   std::map<std::string, Owner> owner_;
+  std::map<std::string, std::string> missing_;  // tensors of shards that are not there
   std::optional<Llama2cHeader> llama2c_;
   Json model_args_;
 };

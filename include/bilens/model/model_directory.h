@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "bilens/io/weights.h"
 #include "bilens/model/image_classifier.h"
 
 namespace bilens {
@@ -12,6 +13,10 @@ std::string read_model_type(const std::filesystem::path& directory);
 
 /// @throws Error(kBadInput): no such model, another type, keys or tensors missing, extra or of another shape.
 ClassifierConfig read_classifier_config(const std::filesystem::path& directory);
+/// Names and shapes from the header alone, before a module is built: a config that claims giant sizes must
+/// not make us allocate them. @throws Error(kBadInput) that names the tensor
+void check_classifier_tensors(const Weights& weights, const ClassifierConfig& config);
+
 ImageClassifier load_classifier(const std::filesystem::path& directory, at::Device device);
 
 /// Fills a directory with config.json and model.safetensors (float32, the Hugging Face layout).

@@ -37,6 +37,7 @@ struct DecomposeRunConfig {
   std::string effective_rank = "known";
   Json memory_limit = "auto";
   WeightMap weights;
+  std::string gate = "auto";
   Surrogate surrogate = Surrogate::kNone;
   std::string tokenizer;
   Json data;
@@ -54,7 +55,7 @@ struct DecomposeRunConfig {
   void check(std::vector<Problem>& problems) const;
 
   /// How layers are to be read.
-  LayerSourceConfig source() const { return {weights, fold_norm, surrogate}; }
+  LayerSourceConfig source() const { return {weights, gate, fold_norm, surrogate}; }
   bool wants_layer(int64_t number) const;
   /// @throws Error(kUsage) for layers that the model does not have, and one that `traceless` would change
   void check_model(const LayerSource& source) const;

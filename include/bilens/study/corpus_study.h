@@ -64,7 +64,7 @@ struct CorpusStudy {
 /// was folded into them, else undefined.
 struct CorpusSource {
   const LayerDecomposition& decomposition;
-  const BilinearLayer& layer;
+  BilinearLayer layer;
   at::Tensor gain;
 };
 

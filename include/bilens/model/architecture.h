@@ -1,0 +1,58 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bilens/core/json.h"
+#include "bilens/io/weight_names.h"
+
+namespace bilens {
+
+/// What feeds a gated MLP, x = norm(h), and what its output meets. A gain is the stored weight w, or 1 + w;
+/// it folds into the matrices. Behind the MLP a norm is a gain on the output and a positive number a token.
+struct MlpNorms {
+  enum class Kind {
+    kNone,  // x = h, the residual stream as it is
+    kRms,   // h / rms(h) ⊙ gain
+    kLayer  // (h − mean(h)) / std(h) ⊙ gain + bias
+  };
+  Kind kind = Kind::kNone;
+  std::string
+      before;  // the norm in front, as it is called in its block: "post_attention_layernorm"; "": none
+  bool one_plus = false;  // gains are 1 + w
+  bool optional = false;  // versions without a gain exist: then it is 1
+  std::string behind;     // the norm behind the MLP; "": none
+  std::string source;     // who says so
+};
+
+/// What a model says of itself, beside its weights.
+struct Architecture {
+  std::string type;         // model_type, such as "gemma2"; "" where nothing says it
+  std::string type_source;  // who says it: "config.json: model_type"
+  std::string gate;  // one of gate_words(), or an activation that is not among them; "": nothing says it
+  std::string gate_source;
+  Json config;  // the config.json, or its text_config; null without one
+};
+
+/// The names of gates for `--gate`: "none" (bilinear), "silu", "gelu" (by the error function), "gelu_tanh",
+/// "relu".
+const std::vector<std::string>& gate_words();
+
+/// By the first of these that says something: config.json, in the directory or beside a named file (Hugging
+/// Face's, ours, the papers'); Meta's params.json; the model_args of a checkpoint; the header of a llama2.c
+/// file.
+/// @throws Error(kBadInput): a config that is damaged or contradicts itself
+Architecture read_architecture(const Weights& weights);
+
+/// What the names alone say of the gate: Meta's and lit-gpt's MLPs are SwiGLU. "" where they say nothing.
+std::string gate_by_names(MlpConvention convention);
+
+/// The norms around an MLP of this architecture, by the one table of them; nothing where it is not known.
+std::optional<MlpNorms> norms_of(const Architecture& architecture, MlpConvention convention);
+
+/// Norms that stand in the MLP's block, whatever their names; those inside attention and MLP do not count.
+std::vector<std::string> norms_in_block(const Weights& weights, const MlpNames& mlp);
+
+}  // namespace bilens
