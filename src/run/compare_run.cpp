@@ -60,7 +60,7 @@ Outcome run_comparison(const EvaluateRunOptions& options) {
     throw Error(ExitCode::kUsage, {paths.front().string(), "data", "no --data, and no run beside the model",
                                    "Give --data, for example --data mnist-5k."});
   }
-  const auto data = load_images(*data_config, 0);
+  const auto data = load_images_for(models.front()->config, paths.front(), *data_config);
   Outcome outcome;
   if (options.dry_run) {
     outcome.estimate = {{"memory_bytes", peak_memory()}, {"disk_bytes", 0}, {"seconds", nullptr}};

@@ -50,6 +50,18 @@ std::optional<ImageDataConfig> data_of_model(const std::string& spec, const fs::
   return spec.empty() ? config_of_run<ImageDataConfig>(model) : parse_data_spec(spec);
 }
 
+ImageDataset load_images_for(const ClassifierConfig& model, const fs::path& path,
+                             const ImageDataConfig& config) {
+  auto data = load_images(config, 0);
+  if (data.height * data.width == model.d_input && data.classes <= model.d_output) return data;
+  throw Error(ExitCode::kBadInput, {path.string(),
+                                    "images of " + std::to_string(model.d_input) + " pixels in at most " +
+                                        std::to_string(model.d_output) + " classes",
+                                    std::to_string(data.height * data.width) + " pixels in " +
+                                        std::to_string(data.classes) + " classes",
+                                    "Give the data that the model was trained for."});
+}
+
 std::optional<TextDataConfig> text_of_model(const std::string& spec, const fs::path& model) {
   return spec.empty() ? config_of_run<TextDataConfig>(model) : parse_text_spec(spec);
 }

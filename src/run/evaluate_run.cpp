@@ -28,16 +28,7 @@ ImageDataset load_test_data(const std::string& spec, const std::filesystem::path
                 {model.string(), "data to evaluate on", "no --data, and no run beside the model",
                  "Give --data, for example --data mnist-5k."});
   }
-  auto data = load_images(*data_config, 0);
-  if (data.height * data.width != config.d_input || data.classes > config.d_output) {
-    throw Error(ExitCode::kBadInput, {model.string(),
-                                      "images of " + std::to_string(config.d_input) + " pixels in at most " +
-                                          std::to_string(config.d_output) + " classes",
-                                      std::to_string(data.height * data.width) + " pixels in " +
-                                          std::to_string(data.classes) + " classes",
-                                      "Give the data that the model was trained for."});
-  }
-  return data;
+  return load_images_for(config, model, *data_config);
 }
 
 /// Adds one model's result, unless this is a dry run.

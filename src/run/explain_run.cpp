@@ -45,7 +45,7 @@ Input read_input(const ExplainRunOptions& options, const fs::path& model, const 
     if (!data_config)
       throw Error(ExitCode::kUsage, {"--input " + options.input, "data",
                                      "no --data, and no run beside the model", "Give --data."});
-    const auto data = load_images(*data_config, 0);
+    const auto data = load_images_for(config, model, *data_config);
     split = where == "test" ? data.test : data.train;
   } else {
     split.images = read_idx(where, 3);
@@ -72,7 +72,8 @@ std::vector<LayerDecomposition> decompose_fully(const fs::path& path, const std:
   auto source = load_layers(path);
   std::vector<LayerDecomposition> layers;
   const Decomposer decomposer(source, config);
-  for (auto layer : source.layers) {
+  for (const auto& lazy : source.layers) {
+    auto layer = lazy.load();
     layer.layer.residual = false;
     if (layer.head.defined()) layers.push_back(decomposer.solve(layer));
   }

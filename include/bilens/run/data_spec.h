@@ -6,6 +6,7 @@
 
 #include "bilens/data/image_dataset.h"
 #include "bilens/data/text_data.h"
+#include "bilens/model/image_classifier.h"
 
 namespace bilens {
 
@@ -19,6 +20,11 @@ TextDataConfig parse_text_spec(const std::string& spec);
 /// The data of a model: what `spec` says, else what the run that made the model trained on (its config.json
 /// beside model/ or above checkpoints/); none when neither is there.
 std::optional<ImageDataConfig> data_of_model(const std::string& spec, const std::filesystem::path& model);
+
+/// The images for a classifier. @param path of the model, for messages
+/// @throws Error(kBadInput) where they have other pixels or more classes than the model
+ImageDataset load_images_for(const ClassifierConfig& model, const std::filesystem::path& path,
+                             const ImageDataConfig& config);
 
 /// The same for a language model. The split is that of the spec or of the run.
 std::optional<TextDataConfig> text_of_model(const std::string& spec, const std::filesystem::path& model);
