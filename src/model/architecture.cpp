@@ -191,6 +191,12 @@ Architecture read_architecture(const Weights& weights) {
   return found;
 }
 
+Architecture architecture_of_stack(const Architecture& model, const MlpNames& mlp) {
+  for (const char* tower : {"vision", "visual", "audio"})
+    if (mlp.gate.find(tower) != std::string::npos) return {};
+  return model;
+}
+
 std::string gate_by_names(MlpConvention convention) {
   return convention == Convention::kMeta || convention == Convention::kLitGpt ? "silu" : "";
 }

@@ -144,9 +144,10 @@ void check_as_evaluated(const Weights& weights, const Architecture& architecture
   check_llama_tensors(weights, read_llama_config(weights.path()));
 }
 
-void add_layers(LayerSource& source, const Weights& weights, const Architecture& architecture,
+void add_layers(LayerSource& source, const Weights& weights, const Architecture& model,
                 const LayerSourceConfig& config) {
-  const auto mlps = choose_mlps(weights, architecture, config.weights);
+  const auto mlps = choose_mlps(weights, model, config.weights);
+  const auto architecture = architecture_of_stack(model, mlps.front());
   source.gate = choose_gate(architecture, mlps.front().convention, config.gate, source.path.string());
   const auto norms = choose_norms(weights, architecture, mlps, config.weights, config.fold_norm);
   source.fold_norm = norms.folded;

@@ -84,6 +84,14 @@ class PartialWeights(LayersTest):
                        *(f"weights.{part}=visual.blocks.{{layer}}.mlp.{part}_proj.weight" for part in ("gate", "up", "down")))
         self.assert_spectrum(of_mlp(tower, "visual.blocks.0.mlp."))
 
+    def test_a_tower_is_not_what_the_text_config_says(self):
+        tower = mlp(5, "visual.blocks.0.mlp.")
+        folder = self.model("both", {**mlp(1), **tower}, model_type="qwen2_vl", text_config={"model_type": "qwen2", "hidden_act": "linear"}, vision_config={"hidden_act": "silu"})
+        named = lambda stack: [f"weights.{part}={stack}.{{layer}}.mlp.{part}_proj.weight" for part in ("gate", "up", "down")]
+        self.decompose(folder, *named("model.layers"))
+        self.assert_spectrum(of_mlp(mlp(1)))
+        self.assertIn("--gate none", self.refusal(folder, *named("visual.blocks")))
+
     def test_a_norm_between_the_matrices(self):
         self.refused({**mlp(1), BASE + "ffn_sub_norm.weight": draw(1, 12)}, "ffn_sub_norm")
 

@@ -46,6 +46,10 @@ const std::vector<std::string>& gate_words();
 /// @throws Error(kBadInput): a config that is damaged or contradicts itself
 Architecture read_architecture(const Weights& weights);
 
+/// The same of one stack of a model: a vision or audio tower beside the decoder is not what the config's text
+/// part describes, so of that nothing is known.
+Architecture architecture_of_stack(const Architecture& model, const MlpNames& mlp);
+
 /// What the names alone say of the gate: Meta's and lit-gpt's MLPs are SwiGLU. "" where they say nothing.
 std::string gate_by_names(MlpConvention convention);
 
