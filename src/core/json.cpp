@@ -128,6 +128,9 @@ Json parse_json(const std::string& text, const std::string& where, ExitCode code
   if (text.find_first_not_of(" \t\r\n") == std::string::npos) {
     throw Error(code, {where, "a JSON document", "nothing (the file is empty)", ""});
   }
+  if (const auto nul = text.find('\0'); nul != std::string::npos) {  // the parser takes it for the end
+    throw Error(code, {where, "valid JSON", "a NUL byte at byte " + std::to_string(nul), ""});
+  }
   Json root;
   StrictBuilder builder(root, text, where, code);
   Json::sax_parse(text, &builder);

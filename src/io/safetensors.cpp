@@ -38,6 +38,11 @@ const std::vector<std::pair<std::string, at::ScalarType>>& dtypes() {
   return table;
 }
 
+/// Dtypes of the format that LibTorch or its operations do not have, and their bits.
+constexpr std::pair<const char*, int64_t> kUnreadable[] = {
+    {"F4", 4},   {"F6_E2M3", 6},     {"F6_E3M2", 6},    {"F8_E8M0", 8},
+    {"C64", 64}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}};
+
 size_t dtype_rank(at::ScalarType dtype) {
   for (size_t i = 0; i < dtypes().size(); ++i) {
     if (dtypes()[i].second == dtype) return i;
@@ -50,16 +55,29 @@ Error bad(const std::string& where, const std::string& expected, const std::stri
   return Error(ExitCode::kBadInput, {where, expected, found, fix});
 }
 
+/// Bytes by shape and dtype; nothing where they do not fit into memory, or are no whole bytes.
+std::optional<size_t> bytes_of(const TensorInfo& info) {
+  if (info.unreadable.empty()) return tensor_bytes(info.dtype, info.shape);
+  const auto numbers = tensor_bytes(at::kByte, info.shape);
+  for (const auto& [name, bits] : kUnreadable) {
+    int64_t all = 0;
+    if (info.unreadable != name || !numbers) continue;
+    if (__builtin_mul_overflow(static_cast<int64_t>(*numbers), bits, &all) || all % 8 != 0)
+      return std::nullopt;
+    return static_cast<size_t>(all / 8);
+  }
+  return numbers ? std::optional(info.end - info.begin) : std::nullopt;  // of a dtype newer than this program
+}
+
 TensorInfo read_entry(const std::string& where, const Json& entry) {
   if (!entry.is_object() || !entry.contains("dtype") || !entry.contains("shape") ||
       !entry.contains("data_offsets")) {
     throw bad(where, "dtype, shape and data_offsets", describe(entry));
   }
   const Json& dtype = entry.at("dtype");
-  const auto known = std::find_if(dtypes().begin(), dtypes().end(),
-                                  [&](const auto& row) { return dtype.is_string() && row.first == dtype; });
-  if (known == dtypes().end())
-    throw bad(where, "a known dtype", describe(dtype), "This dtype is not supported.");
+  if (!dtype.is_string() || dtype == "") throw bad(where, "the name of a known dtype", describe(dtype));
+  const auto known =
+      std::find_if(dtypes().begin(), dtypes().end(), [&](const auto& row) { return row.first == dtype; });
 
   const auto natural_numbers = [](const Json& list) {
     return list.is_array() &&
@@ -70,11 +88,16 @@ TensorInfo read_entry(const std::string& where, const Json& entry) {
     throw bad(where, "a shape of non-negative integers", entry.at("shape").dump());
   if (!natural_numbers(offsets) || offsets.size() != 2) throw bad(where, "two data_offsets", offsets.dump());
 
-  TensorInfo info{known->second, {}, offsets[0].get<size_t>(), offsets[1].get<size_t>()};
+  TensorInfo info{at::ScalarType::Undefined, {}, offsets[0].get<size_t>(), offsets[1].get<size_t>()};
+  if (known == dtypes().end()) {
+    info.unreadable = dtype.get<std::string>();
+  } else {
+    info.dtype = known->second;
+  }
   if (info.begin > info.end) throw bad(where, "data_offsets that do not decrease", offsets.dump());
   for (const auto& size : entry.at("shape")) info.shape.push_back(size.get<int64_t>());
-  const auto bytes = tensor_bytes(info.dtype, info.shape);
-  if (!bytes) throw bad(where, "a shape that fits into memory", entry.at("shape").dump());
+  const auto bytes = bytes_of(info);
+  if (!bytes) throw bad(where, "a shape of whole bytes that fits into memory", entry.at("shape").dump());
   if (*bytes != info.end - info.begin) {
     throw bad(where, std::to_string(*bytes) + " bytes for dtype and shape " + describe_shape(info.shape),
               "a span of " + std::to_string(info.end - info.begin));
@@ -82,7 +105,9 @@ TensorInfo read_entry(const std::string& where, const Json& entry) {
   return info;
 }
 
+/// null is as good as none, as in the reference.
 Json read_metadata(const std::string& where, const Json& entry) {
+  if (entry.is_null()) return Json::object();
   const bool strings = entry.is_object() && std::all_of(entry.begin(), entry.end(),
                                                         [](const Json& value) { return value.is_string(); });
   if (!strings) throw bad(where, "an object of strings", describe(entry));
@@ -141,6 +166,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : WeightFile
     }
   }
   check_tiling(path.string(), tensors_, file.size - 8 - header_bytes);
+  require_readable();
   data_ = std::shared_ptr<const char>(file.data, file.data.get() + 8 + header_bytes);
 }
 

@@ -192,10 +192,16 @@ TorchFile::TorchFile(const std::filesystem::path& path) : WeightFile(path) {
               others_.empty() ? "an empty one" : others_.begin()->second + " under " + others_.begin()->first,
               kSaveStateDict);
   }
+  require_readable();
 }
 
 void TorchFile::add(const std::string& name, const TorchTensor& tensor, const std::string& folder) {
   const std::string entry = folder + "data/" + tensor.storage, where = path_.string() + ": " + name;
+  const auto list = [&](TensorInfo info) {
+    if (!tensors_.emplace(name, std::move(info)).second)
+      throw bad(where, "each tensor once", "it is there twice", "");
+  };
+  if (!tensor.unreadable.empty()) return list({tensor.dtype, tensor.shape, 0, 0, tensor.unreadable});
   const auto stored = archive_->find(entry);
   if (stored.size != tensor.storage_bytes) {
     throw bad(where, "a storage of " + std::to_string(tensor.storage_bytes) + " bytes",
@@ -207,8 +213,7 @@ void TorchFile::add(const std::string& name, const TorchTensor& tensor, const st
     throw bad(where, "a tensor no larger than the file",
               "shape " + describe_shape(tensor.shape) + " by strides " + describe_shape(tensor.strides), "");
   }
-  if (!tensors_.emplace(name, TensorInfo{tensor.dtype, tensor.shape, tensor.begin, tensor.end}).second)
-    throw bad(where, "each tensor once", "it is there twice", "");
+  list({tensor.dtype, tensor.shape, tensor.begin, tensor.end});
   places_[name] = {entry, tensor.strides};
 }
 

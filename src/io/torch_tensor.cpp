@@ -69,6 +69,17 @@ std::vector<int64_t> read_counts(const PickleValue& value, const std::string& wh
   return counts;
 }
 
+/// Whether PyTorch itself has the name; what else a pickle names may do anything.
+bool is_of_torch(const PickleValue& value) {
+  return value.is(Kind::kGlobal) && value.text.rfind("torch.", 0) == 0;
+}
+
+void name_unreadable(const PickleValue& kind, const std::string& where, const std::string& expected,
+                     TorchTensor& tensor) {
+  if (!is_of_torch(kind)) throw bad(where, expected, describe(kind));
+  tensor.unreadable = kind.text;
+}
+
 /// ("storage", class, key, device, elements)
 void read_storage(const PickleValue& value, const std::string& where, TorchTensor& tensor) {
   const bool storage = value.is(Kind::kPersistent) && value.items[0]->is(Kind::kTuple) &&
@@ -79,7 +90,8 @@ void read_storage(const PickleValue& value, const std::string& where, TorchTenso
   const auto& parts = value.items[0]->items;
   const auto* row = std::find_if(std::begin(kDtypes), std::end(kDtypes),
                                  [&](const auto& known) { return known.storage == parts[1]->text; });
-  if (row == std::end(kDtypes)) throw bad(where, "a storage of a known dtype", describe(*parts[1]));
+  if (row == std::end(kDtypes))
+    return name_unreadable(*parts[1], where, "a storage of a known dtype", tensor);
   tensor.dtype = row->type;
   tensor.storage = parts[2]->text;
   const auto bytes = tensor_bytes(row->type, {read_count(*parts[4], where, "size of the storage")});
@@ -91,8 +103,33 @@ void read_dtype(const PickleValue& value, const std::string& where, TorchTensor&
   const auto* row = std::find_if(std::begin(kDtypes), std::end(kDtypes), [&](const auto& known) {
     return value.is(Kind::kGlobal) && known.dtype == value.text;
   });
-  if (row == std::end(kDtypes)) throw bad(where, "a known dtype", describe(value));
+  if (row == std::end(kDtypes)) return name_unreadable(value, where, "a known dtype", tensor);
   tensor.dtype = row->type;
+}
+
+/// Flags that change what the numbers mean: a conjugation or a sign that was put off.
+bool has_flags(const PickleValue& call, size_t index) {
+  const auto& arguments = call.items[1]->items;
+  return index < arguments.size() && arguments[index]->is(Kind::kDict) && !arguments[index]->items.empty();
+}
+
+/// Of a tensor that is not dense what rebuilds it, and its sizes where they stand in a known place; else 0.
+TorchTensor read_unreadable(const PickleValue& call, const std::string& where) {
+  TorchTensor tensor;
+  tensor.unreadable = call.items[0]->text;
+  tensor.shape = {0};
+  const auto& given = call.items[1]->items;
+  const auto is_sizes = [](const PickleValue* value) {
+    return value->is(Kind::kTuple) || value->is_call_of("torch.Size");
+  };
+  if (call.is_call_of("torch._utils._rebuild_qtensor") && given.size() > 2)
+    tensor.shape = read_counts(*given[2], where, "shape");
+  if (call.is_call_of("torch._utils._rebuild_sparse_tensor") && given.size() == 2) {
+    const auto& parts = given[1]->items;  // tensors, sizes, flags
+    const auto sizes = std::find_if(parts.begin(), parts.end(), is_sizes);
+    if (sizes != parts.end()) tensor.shape = read_counts(**sizes, where, "shape");
+  }
+  return tensor;
 }
 
 /// Which bytes of the storage the shape and strides reach, from `offset` elements on.
@@ -131,15 +168,21 @@ TorchTensor read_call(const PickleValue& value, const std::string& where, int ne
   }
   const bool v3 = value.is_call_of("torch._utils._rebuild_tensor_v3");
   if (!v3 && !value.is_call_of("torch._utils._rebuild_tensor_v2")) {
+    if (is_tensor(value)) return read_unreadable(value, where);
     throw Error(ExitCode::kBadInput,
                 {where, "a tensor", describe(value),
                  "Such objects are not constructed, as that would execute code from the file."});
   }
   TorchTensor tensor;
+  if (has_flags(value, v3 ? 7 : 6)) tensor.unreadable = "a tensor whose conjugate or negative is meant";
   read_storage(argument(value, 0, where), where, tensor);
   if (v3) read_dtype(argument(value, 6, where), where, tensor);
   tensor.shape = read_counts(argument(value, 2, where), where, "shape");
   tensor.strides = read_counts(argument(value, 3, where), where, "strides");
+  if (!tensor.unreadable.empty()) {
+    tensor.dtype = at::ScalarType::Undefined;
+    return tensor;
+  }
   find_span(read_count(argument(value, 1, where), where, "offset"), where, tensor);
   return tensor;
 }
@@ -153,7 +196,10 @@ bool is_tensor(const PickleValue& value) {
 }
 
 TorchTensor read_torch_tensor(const PickleValue& value, const std::string& where) {
-  return read_call(value, where, 0);
+  auto tensor = read_call(value, where, 0);
+  if (!tensor_bytes(at::kByte, tensor.shape))
+    throw bad(where, "a shape that fits into memory", "shape " + describe_shape(tensor.shape));
+  return tensor;
 }
 
 }  // namespace bilens

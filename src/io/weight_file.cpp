@@ -5,6 +5,7 @@
 #include "bilens/io/llama2c.h"
 #include "bilens/io/safetensors.h"
 #include "bilens/io/torch_file.h"
+#include "bilens/tensor/device.h"
 #include "impostors.h"
 #include "mapped_file.h"
 
@@ -27,10 +28,27 @@ int64_t TensorInfo::elements() const {
   return count;
 }
 
+std::string TensorInfo::stored_as() const { return unreadable.empty() ? dtype_name(dtype) : unreadable; }
+
 at::Tensor WeightFile::tensor(const std::string& name) const {
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) throw missing(name);
+  if (!found->second.unreadable.empty()) {
+    throw Error(ExitCode::kBadInput,
+                {path_.string() + ": " + name, "a dense tensor of whole or floating-point numbers",
+                 found->second.unreadable, "Store it as one, for instance in float32."});
+  }
   return load(name, found->second);
+}
+
+void WeightFile::require_readable() const {
+  for (const auto& [name, info] : tensors_) {
+    if (info.unreadable.empty()) return;
+  }
+  if (tensors_.empty()) return;
+  const auto& [name, info] = *tensors_.begin();
+  throw Error(ExitCode::kBadInput, {path_.string() + ": " + name, "a dense tensor of a known dtype",
+                                    info.unreadable, "There is no tensor in this file that can be read."});
 }
 
 Error WeightFile::missing(const std::string& name) const {

@@ -5,7 +5,6 @@
 #include "bilens/core/progress.h"
 #include "bilens/io/weights.h"
 #include "bilens/run/model_arguments.h"
-#include "bilens/tensor/device.h"
 #include "bilens/tensor/shape.h"
 
 namespace bilens {
@@ -22,12 +21,12 @@ Outcome run_inspection(const fs::path& argument) {
   Outcome outcome;
   for (const auto& [name, info] : weights.tensors()) {
     tensors.push_back({{"name", name},
-                       {"dtype", dtype_name(info.dtype)},
+                       {"dtype", info.stored_as()},
                        {"shape", info.shape},
                        {"parameters", info.elements()}});
     parameters += info.elements();
     bytes += static_cast<int64_t>(info.end - info.begin);
-    outcome.text += name + std::string(widest + 2 - name.size(), ' ') + dtype_name(info.dtype) + "  " +
+    outcome.text += name + std::string(widest + 2 - name.size(), ' ') + info.stored_as() + "  " +
                     describe_shape(info.shape) + "\n";
   }
   const fs::path config_file = path / "config.json";

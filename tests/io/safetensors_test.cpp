@@ -134,6 +134,47 @@ TEST_CASE("a name that stands twice is refused") {
   CHECK(contains(refusal(with_header(twice, "12345678")), "the key \"a\" twice"));
 }
 
+TEST_CASE("bytes behind the header are white space, not NUL; null metadata are none") {
+  const std::string one = "{" + entry("a", "[1]", "[0,4]");
+  CHECK(contains(refusal(with_header(one + "}" + std::string(3, '\0'), "1234")), "a NUL byte at byte"));
+  const test::TemporaryFolder folder;
+  test::write_file(folder / "w", with_header(one + ",\"__metadata__\":null} \n\r\t", "1234"));
+  const SafetensorsFile file(folder / "w");
+  CHECK(file.metadata().empty());
+  CHECK(file.tensors().size() == 1);
+}
+
+TEST_CASE("a tensor of a dtype that is not read is listed, and refused where it is needed") {
+  const auto file_of = [](const std::string& dtype, const std::string& shape, size_t bytes) {
+    const std::string end = std::to_string(4 + bytes);
+    return with_header(
+        "{" + entry("a", "[1]", "[0,4]") + "," + entry("s", shape, "[4," + end + "]", dtype) + "}",
+        std::string("\0\0\x80\x3F", 4) + std::string(bytes, '\1'));
+  };
+  const std::tuple<const char*, const char*, size_t> dtypes[] = {{"F8_E8M0", "[3]", 3},
+                                                                 {"F4", "[2,3]", 3},
+                                                                 {"F6_E2M3", "[4]", 3},
+                                                                 {"C64", "[2]", 16},
+                                                                 {"F31", "[7]", 5}};
+  const test::TemporaryFolder folder;
+  for (const auto& [dtype, shape, bytes] : dtypes) {
+    CAPTURE(dtype);
+    test::write_file(folder / "w", file_of(dtype, shape, bytes));
+    const SafetensorsFile file(folder / "w");
+    CHECK(file.tensor("a").item<float>() == 1.0f);
+    CHECK(file.tensors().at("s").stored_as() == dtype);
+    const auto error = caught([&] { file.tensor("s"); });
+    CHECK(contains(error.what(), "w: s: expected a dense tensor"));
+    CHECK(contains(error.what(), "found " + std::string(dtype)));
+  }
+  // Sizes are checked as those of any other.
+  CHECK(contains(refusal(file_of("F8_E8M0", "[3]", 4)), "3 bytes for dtype and shape [3]"));
+  CHECK(contains(refusal(file_of("C64", "[2]", 8)), "16 bytes"));
+  CHECK(contains(refusal(file_of("F4", "[3]", 2)), "whole bytes"));
+  CHECK(contains(refusal(file_of("F4", "[4611686018427387904,4]", 2)), "fits into memory"));
+  CHECK(contains(refusal(file_of("F31", "[4611686018427387904,4]", 2)), "fits into memory"));
+}
+
 TEST_CASE("overlapping, gapped and reversed offsets are refused") {
   const auto two = [](const std::string& first, const std::string& second, size_t bytes) {
     return refusal(with_header("{" + entry("a", "[1]", first) + "," + entry("b", "[1]", second) + "}",
@@ -163,9 +204,9 @@ TEST_CASE("a shape that overflows or does not fill its span is refused") {
   CHECK(contains(one("7", "[0,4]", 4), "non-negative integers"));
 }
 
-TEST_CASE("an unknown dtype is named") {
+TEST_CASE("a file of nothing but an unknown dtype is refused, which is named") {
   CHECK(contains(refusal(with_header("{" + entry("a", "[1]", "[0,4]", "F31") + "}", "1234")),
-                 "the string \"F31\""));
+                 "a: expected a dense tensor of a known dtype, found F31"));
   CHECK(contains(refusal(with_header(R"({"a":{"dtype":4,"shape":[1],"data_offsets":[0,4]}})", "1234")),
                  "known dtype"));
 }

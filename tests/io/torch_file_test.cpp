@@ -31,9 +31,9 @@ std::string global(const std::string& module, const std::string& name) {
 std::string tuple(const std::string& items) { return "(" + items + "t"; }
 std::string pickle(const std::string& body) { return "\x80\x02" + body + "."; }
 std::string dict(const std::string& items) { return "}(" + items + "u"; }
-std::string storage(int32_t elements, const std::string& type = "FloatStorage",
-                    const std::string& key = "0") {
-  return tuple(text("storage") + global("torch", type) + text(key) + text("cpu") + integer(elements)) + "Q";
+std::string storage(int32_t elements, const std::string& type = "FloatStorage", const std::string& key = "0",
+                    const std::string& module = "torch") {
+  return tuple(text("storage") + global(module, type) + text(key) + text("cpu") + integer(elements)) + "Q";
 }
 std::string tensor(const std::string& storage, int32_t offset, const std::string& shape,
                    const std::string& strides) {
@@ -166,6 +166,44 @@ TEST_CASE("a global outside the whitelist is never called, and an error only whe
   const std::string object = evil() + dict(text("a") + integer(1)) + "b" + "(" + text("k") + integer(1) + "u";
   CHECK(Written(archive(pickle(dict(text("w") + four() + text("x") + object)))).open().tensors().size() == 1);
   CHECK_FALSE(std::filesystem::exists("/tmp/owned"));
+}
+
+TEST_CASE("a tensor that is not dense or of another dtype is listed, and refused where it is needed") {
+  const auto check = [&](const std::string& value, const std::string& kind,
+                         const std::vector<int64_t>& shape) {
+    const auto file = Written(archive(pickle(dict(text("a.weight") + value + text("w") + four())))).open();
+    CHECK(file.tensor("w").numel() == 4);
+    CHECK(file.tensors().at("a.weight").stored_as() == kind);
+    CHECK(file.tensors().at("a.weight").shape == shape);
+    const auto error = caught([&] { file.tensor("a.weight"); });
+    CHECK(error.code() == ExitCode::kBadInput);
+    CHECK(contains(error.what(), "a.weight: expected a dense tensor"));
+    CHECK(contains(error.what(), "found " + kind));
+  };
+  const auto rebuilt = [](const std::string& name, const std::string& arguments) {
+    return global("torch._utils", name) + tuple(arguments) + "R";
+  };
+  check(tensor(storage(2, "ComplexFloatStorage"), 0, integer(2), integer(1)), "torch.ComplexFloatStorage",
+        {2});
+  check(rebuilt("_rebuild_sparse_tensor", ""), "torch._utils._rebuild_sparse_tensor", {0});
+  check(rebuilt("_rebuild_sparse_tensor",
+                global("torch", "sparse_coo") + tuple(four() + four() + tuple(integer(3) + integer(5)))),
+        "torch._utils._rebuild_sparse_tensor", {3, 5});
+  check(rebuilt("_rebuild_qtensor",
+                storage(4, "QInt8Storage") + integer(0) + tuple(integer(4)) + tuple(integer(1))),
+        "torch._utils._rebuild_qtensor", {4});
+  check(rebuilt("_rebuild_tensor_v3", storage(4, "UntypedStorage", "0", "torch.storage") + integer(0) +
+                                          tuple(integer(4)) + tuple(integer(1)) + "\x89" + dict("") +
+                                          global("torch", "float8_e8m0fnu")),
+        "torch.float8_e8m0fnu", {4});
+  // A sign that was put off: -x is meant where x is stored.
+  check(rebuilt("_rebuild_tensor_v2", storage(4) + integer(0) + tuple(integer(4)) + tuple(integer(1)) +
+                                          "\x89" + dict("") + dict(text("neg") + "\x88")),
+        "a tensor whose conjugate or negative is meant", {4});
+  const std::string huge = std::string("\x8a\x08", 2) + std::string(7, '\xff') + "\x7f";  // 2^63 - 1
+  CHECK(contains(refusal_of(dict(text("w") + four() + text("c") +
+                                 tensor(storage(2, "ComplexFloatStorage"), 0, huge + huge, huge + huge))),
+                 "c: expected a shape that fits into memory"));
 }
 
 TEST_CASE("a tensor beyond its storage is refused") {

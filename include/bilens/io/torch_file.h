@@ -18,7 +18,8 @@ struct TorchTensor;
 /// The tensors of a PyTorch checkpoint (.pt, .pth, .bin: a zip archive since PyTorch 1.6), found in nested
 /// dictionaries: those of "model_state_dict", "state_dict", "model" or "module" where there is one of these,
 /// else all, under the keys on the way to them joined by dots. Nothing in the file is executed: objects of
-/// unknown classes are passed over, unless they stand where a tensor should. Tensors are views of the mapped
+/// unknown classes are passed over, unless they stand where a tensor should; PyTorch's own tensors that are
+/// not dense, complex or quantized ones are listed as unreadable. Tensors are views of the mapped
 /// file, with the strides it says; copies only where the archive is compressed.
 /// Source: https://github.com/pytorch/pytorch/blob/main/torch/serialization.py (zip format)
 class TorchFile : public WeightFile {

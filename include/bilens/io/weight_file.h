@@ -16,8 +16,13 @@ struct TensorInfo {
   at::ScalarType dtype;
   std::vector<int64_t> shape;
   size_t begin, end;  // bytes in the file's data
+  /// As what the file stores it, where that cannot be read ("F8_E8M0", "torch.ComplexFloatStorage"); dtype is
+  /// Undefined then. Such a tensor is listed, and refused only where it is needed.
+  std::string unreadable = {};
 
   int64_t elements() const;
+  /// For messages: "float32", "F8_E8M0".
+  std::string stored_as() const;
 };
 
 /// One file of named tensors, whatever its format, opened without reading the data.
@@ -29,12 +34,15 @@ class WeightFile {
   const std::map<std::string, TensorInfo>& tensors() const { return tensors_; }
 
   /// To be read only: a view of the mapped file, which it keeps alive, wherever the format allows that.
-  /// @throws Error(kBadInput) when absent, with the nearest name.
+  /// @throws Error(kBadInput) when absent, with the nearest name, and where it cannot be read.
   at::Tensor tensor(const std::string& name) const;
 
  protected:
   explicit WeightFile(std::filesystem::path path) : path_(std::move(path)) {}
   virtual at::Tensor load(const std::string& name, const TensorInfo& info) const = 0;
+
+  /// @throws Error(kBadInput) where there are tensors, and none that can be read
+  void require_readable() const;
 
   /// The error for a name that is not among the tensors.
   virtual Error missing(const std::string& name) const;
