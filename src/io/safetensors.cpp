@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "bilens/core/files.h"
+#include "bilens/tensor/range.h"
 #include "bilens/tensor/shape.h"
 #include "impostors.h"
 #include "mapped_file.h"
@@ -213,6 +214,7 @@ void write_safetensors(const std::filesystem::path& path, const NamedTensors& te
   AtomicFile file(path);
   file.write(start_safetensors(specs, metadata));
   for (const auto& spec : specs) {
+    require_range(by_name.at(spec.name), spec.dtype, path.string() + ": " + spec.name);
     const auto dense = by_name.at(spec.name).detach().to(at::kCPU, spec.dtype).contiguous();
     file.write(dense.const_data_ptr(), dense.numel() * dense.element_size());
   }

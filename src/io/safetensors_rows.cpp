@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "bilens/core/files.h"
+#include "bilens/tensor/range.h"
 #include "bilens/tensor/shape.h"
 
 namespace bilens {
@@ -72,6 +73,7 @@ void SafetensorsRows::write(const std::string& name, int64_t first, const at::Te
   auto shape = info.shape;
   shape.front() = -1;
   require_shape(rows, shape, part_.string() + ": " + name);
+  require_range(rows, info.dtype, part_.string() + ": " + name);
   const auto dense = rows.detach().cpu().to(info.dtype).contiguous();
   const size_t row =
       info.shape.front() == 0 ? 0 : (info.end - info.begin) / static_cast<size_t>(info.shape.front());

@@ -3,10 +3,12 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <set>
 
 #include "bilens/core/files.h"
 #include "bilens/io/sharded_safetensors.h"
+#include "bilens/tensor/range.h"
 #include "bilens/tensor/shape.h"
 
 namespace bilens {
@@ -15,20 +17,53 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Tensors that old files carry and that follow from the rest.
+constexpr const char* kEmbedding = "model.embed_tokens.weight";
+constexpr const char* kHead = "lm_head.weight";
+
+/// Tensors that old files carry and that follow from the rest; a tied head is looked at.
 bool is_redundant(const std::string& name, const LlamaConfig& config) {
-  return name.ends_with(".rotary_emb.inv_freq") || (config.tie_word_embeddings && name == "lm_head.weight");
+  return name.ends_with(".rotary_emb.inv_freq") || (config.tie_word_embeddings && name == kHead);
 }
 
-bool is_weight_dtype(at::ScalarType dtype) {
-  return dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf || dtype == at::kDouble;
+/// Of a head that stands beside the embedding it is said to be. transformers 5 keeps one that differs,
+/// earlier versions leave it out: two models.
+void require_tied(const Weights& weights) {
+  const auto head = weights.tensor(kHead), embedding = weights.tensor(kEmbedding);
+  const auto dtype = common_dtype({head.scalar_type(), embedding.scalar_type()});
+  if (head.sizes() == embedding.sizes() && at::equal(head.to(dtype), embedding.to(dtype))) return;
+  throw Error(
+      ExitCode::kBadInput,
+      {weights.path().string() + ": " + kHead,
+       "what model.embed_tokens.weight holds, because tie_word_embeddings is true", "other values",
+       "Set tie_word_embeddings to false in config.json if this head is meant, else remove it from the "
+       "weights."});
 }
 
 }  // namespace
 
-at::ScalarType stored_dtype(const Weights& weights) {
-  const auto stored = weights.tensors().at("model.embed_tokens.weight").dtype;
-  return stored == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
+void require_weight_dtype(const TensorInfo& info, const std::string& where) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf, at::kDouble}) {
+    if (info.dtype == dtype) return;
+  }
+  throw Error(ExitCode::kBadInput, {where, "float32, bfloat16, float16 or float64", info.stored_as(),
+                                    "Quantised weights are not supported."});
+}
+
+at::ScalarType common_dtype(const std::vector<at::ScalarType>& dtypes) {
+  const auto count = [&](at::ScalarType dtype) { return std::count(dtypes.begin(), dtypes.end(), dtype); };
+  if (count(dtypes.front()) == static_cast<ptrdiff_t>(dtypes.size())) return dtypes.front();
+  return count(at::kDouble) > 0 ? at::kDouble : at::kFloat;
+}
+
+at::ScalarType stored_dtype(const Weights& weights, const LlamaConfig& config) {
+  std::vector<at::ScalarType> dtypes;
+  for (const auto& [name, shape] : config.parameter_shapes())
+    dtypes.push_back(weights.tensors().at(name).dtype);
+  return common_dtype(dtypes);
+}
+
+at::ScalarType held_dtype(const Weights& weights, const LlamaConfig& config) {
+  return stored_dtype(weights, config) == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
 }
 
 void check_llama_tensors(const Weights& weights, const LlamaConfig& config) {
@@ -42,35 +77,46 @@ void check_llama_tensors(const Weights& weights, const LlamaConfig& config) {
       throw Error(ExitCode::kBadInput, {where, "shape " + describe_shape(shape) + " by config.json",
                                         "shape " + describe_shape(found->second.shape), ""});
     }
-    if (!is_weight_dtype(found->second.dtype)) {
-      throw Error(ExitCode::kBadInput,
-                  {where, "float32, bfloat16, float16 or float64", c10::toString(found->second.dtype),
-                   "Quantised weights are not supported."});
-    }
+    require_weight_dtype(found->second, where);
   }
   for (const auto& [name, info] : weights.tensors()) {
     if (known.count(name) != 0 || is_redundant(name, config)) continue;
     throw Error(ExitCode::kBadInput, {weights.path().string(), "only the tensors of its config.json",
                                       "also " + name, "config.json and the weights do not belong together."});
   }
+  if (config.tie_word_embeddings && weights.contains(kHead)) require_tied(weights);
+}
+
+NamedTensors stored_parameters(const Weights& weights, const LlamaConfig& config) {
+  NamedTensors tensors;
+  for (const auto& [name, shape] : config.parameter_shapes()) {
+    tensors.emplace_back(name, weights.tensor(name));
+    require_finite(tensors.back().second, weights.path().string() + ": " + name);
+  }
+  return tensors;
 }
 
 LlamaDecoder load_llama(const Weights& weights, const LlamaConfig& config, const LlamaLoadOptions& options) {
   check_llama_tensors(weights, config);
   const at::NoGradGuard no_grad;
-  const auto dtype = options.dtype.value_or(stored_dtype(weights));
+  const auto dtype = options.dtype.value_or(held_dtype(weights, config));
+  const auto where = [&](const std::string& name) { return weights.path().string() + ": " + name; };
+  const auto stored = [&](const std::string& name, at::ScalarType held) {
+    const auto tensor = weights.tensor(name);
+    require_range(tensor, held, where(name));
+    return tensor;
+  };
   std::map<std::string, at::Tensor> tensors;
   if (options.copy || !options.device.is_cpu()) {
     const auto dtype_of = [&](const std::string& name) {
       return options.float32_mlps && is_mlp_weight(name) ? at::kFloat : dtype;
     };
     tensors = LlamaDecoder::allocate(config, options.device, dtype_of);
-    for (auto& [name, tensor] : tensors) tensor.copy_(weights.tensor(name));
+    for (auto& [name, tensor] : tensors) tensor.copy_(stored(name, tensor.scalar_type()));
   } else {
-    for (const auto& [name, shape] : config.parameter_shapes())
-      tensors[name] = weights.tensor(name).to(dtype);
+    for (const auto& [name, shape] : config.parameter_shapes()) tensors[name] = stored(name, dtype).to(dtype);
   }
-  for (const auto& [name, tensor] : tensors) require_finite(tensor, weights.path().string() + ": " + name);
+  for (const auto& [name, tensor] : tensors) require_finite(tensor, where(name));
   return LlamaDecoder(config, std::move(tensors));
 }
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "bilens/core/files.h"
+#include "bilens/tensor/range.h"
 #include "bilens/tensor/shape.h"
 
 namespace bilens {
@@ -84,7 +85,9 @@ ImageClassifier load_classifier(const fs::path& directory, at::Device device) {
   const at::NoGradGuard no_grad;
   ImageClassifier model(config);
   for (auto& item : model->named_parameters()) {
-    item.value().copy_(weights.tensor(item.key()));
+    const auto stored = weights.tensor(item.key());
+    require_range(stored, item.value().scalar_type(), weights.path().string() + ": " + item.key());
+    item.value().copy_(stored);
     require_finite(item.value(), weights.path().string() + ": " + item.key());
   }
   model->to(device);

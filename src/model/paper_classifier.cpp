@@ -7,6 +7,7 @@
 #include <set>
 
 #include "bilens/model/paper_config.h"
+#include "bilens/tensor/range.h"
 #include "bilens/tensor/shape.h"
 
 namespace bilens {
@@ -130,7 +131,9 @@ ImageClassifier load_paper_classifier(const Weights& weights, const PaperClassif
     if (name.empty()) {
       item.value().zero_();  // a bias that this layer does not have
     } else {
-      item.value().copy_(read_expression(weights, name));
+      const auto stored = read_expression(weights, name);
+      require_range(stored, item.value().scalar_type(), weights.path().string() + ": " + name);
+      item.value().copy_(stored);
       require_finite(item.value(), weights.path().string() + ": " + name);
     }
   }

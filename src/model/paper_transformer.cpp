@@ -7,6 +7,7 @@
 #include <set>
 
 #include "bilens/model/paper_config.h"
+#include "bilens/tensor/range.h"
 #include "bilens/tensor/shape.h"
 
 namespace bilens {
@@ -26,6 +27,7 @@ class Reader {
     const auto tensor = weights_.tensor(name);
     require_shape(tensor, shape, where(name));
     require_finite(tensor, where(name));
+    require_range(tensor, at::kFloat, where(name));
     taken_.insert(name);
     return tensor.to(at::kFloat);
   }

@@ -26,14 +26,11 @@ struct Conversion {
   std::function<void(const fs::path& folder)> save;
 };
 
-int64_t bytes_of(const Weights& weights) {
-  int64_t bytes = 0;
-  for (const auto& [name, info] : weights.tensors())
-    bytes += info.elements() * static_cast<int64_t>(c10::elementSize(info.dtype));
-  return bytes;
-}
-
 constexpr int64_t kFloatBytes = 4;
+
+int64_t bytes_of(const LlamaConfig& config) {
+  return config.parameter_count() * static_cast<int64_t>(c10::elementSize(config.dtype));
+}
 
 /// @throws Error(kBadInput) for a gate that our classifiers do not have
 Gate classifier_gate(const GateChoice& gate) {
@@ -69,8 +66,9 @@ Conversion convert_paper_transformer(const ConvertRunOptions& options, const Wei
 Conversion convert_llama(const ConvertRunOptions& options) {
   const auto model = open_language_model(options.in);
   if (!options.tokenizer.empty()) open_tokenizer(model, options.tokenizer);
-  return {model.config.parameter_count(), bytes_of(model.weights), [options, model](const fs::path& folder) {
-            save_llama(folder, model.load({}).parameters(), model.config);
+  const auto parameters = model.config.parameter_count();
+  return {parameters, bytes_of(model.config), [options, model](const fs::path& folder) {
+            save_llama(folder, stored_parameters(model.weights, model.config), model.config);
             copy_tokenizer(model, options.tokenizer, folder);
           }};
 }

@@ -16,6 +16,7 @@
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/product_rate.h"
 #include "bilens/tensor/random.h"
+#include "bilens/tensor/range.h"
 #include "bilens/train/measured_step.h"
 #include "bilens/train/text_evaluation.h"
 
@@ -104,7 +105,7 @@ class FinetuneJob : public TrainingJob {
     const int64_t teacher =
         source_->config.parameter_count() * static_cast<int64_t>(c10::elementSize(teacher_dtype()));
     const auto model = widened_config();
-    const auto held = stored_dtype(source_->weights);
+    const auto held = held_dtype(source_->weights, source_->config);
     const int64_t all = model.parameter_count();
     auto training = FinetuneTask::memory(model, config_.train, config_.data.context, held, device);
     if (!trains()) training = {};
@@ -224,7 +225,7 @@ class FinetuneJob : public TrainingJob {
   int64_t steps() const { return config_.train.total_steps(sequences_); }
 
   at::ScalarType teacher_dtype() const {
-    return config_.teacher_dtype.value_or(stored_dtype(source_->weights));
+    return config_.teacher_dtype.value_or(held_dtype(source_->weights, source_->config));
   }
 
   LlamaDecoder load_teacher(at::Device device) const {
@@ -239,7 +240,8 @@ class FinetuneJob : public TrainingJob {
     LlamaLoadOptions load;
     load.device = device;
     load.copy = true;
-    load.dtype = config_.train.trained == Trained::kAll ? at::kFloat : stored_dtype(source_->weights);
+    load.dtype =
+        config_.train.trained == Trained::kAll ? at::kFloat : held_dtype(source_->weights, source_->config);
     load.float32_mlps = true;
     return load;
   }
@@ -256,8 +258,11 @@ class FinetuneJob : public TrainingJob {
   void round_as_written(LlamaDecoder& model) const {
     const at::NoGradGuard no_grad;
     const auto dtype = source_->config.dtype;
-    for (const auto& [name, parameter] : model.parameters())
-      if (parameter.scalar_type() != dtype) at::Tensor(parameter).copy_(parameter.to(dtype));
+    for (const auto& [name, parameter] : model.parameters()) {
+      if (parameter.scalar_type() == dtype) continue;
+      require_range(parameter, dtype, config_.teacher + ", as it is written in its dtype: " + name);
+      at::Tensor(parameter).copy_(parameter.to(dtype));
+    }
   }
 
   int64_t hidden_units() const {
@@ -282,7 +287,7 @@ class FinetuneJob : public TrainingJob {
   int64_t calibrating() const {
     if (!stages_.calibrate) return 0;
     const bool another = config_.teacher_dtype || stages_.widen;
-    const auto width = static_cast<int64_t>(c10::elementSize(stored_dtype(source_->weights)));
+    const auto width = static_cast<int64_t>(c10::elementSize(held_dtype(source_->weights, source_->config)));
     return widened_config().parameter_count() * ((another ? width : 0) + 4) + closed_form().bytes;
   }
 

@@ -46,6 +46,8 @@ LanguageModel open_language_model(const fs::path& path) {
   }
   LanguageModel model{path, read_llama_config(path), weights};
   check_llama_tensors(model.weights, model.config);
+  model.config.dtype =
+      stored_dtype(model.weights, model.config);  // what the file holds, whatever its config says
   return model;
 }
 

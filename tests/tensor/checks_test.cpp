@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "bilens/tensor/device.h"
+#include "bilens/tensor/range.h"
 #include "bilens/tensor/shape.h"
 #include "caught.h"
 #include "gpu.h"
@@ -45,6 +46,29 @@ TEST_CASE("require_finite refuses one NaN or infinity among many numbers") {
     }
   }
   CHECK_NOTHROW(require_finite(at::zeros({0}), "w"));
+}
+
+TEST_CASE("require_range refuses what overflows in a narrower dtype, and only that") {
+  const double most = 65504, rounds_down = 65519, overflows = 65520;  // of float16
+  for (const auto dtype : {at::kFloat, at::kDouble}) {
+    for (const double sign : {1.0, -1.0}) {
+      const auto of = [&](double x) { return at::tensor({0.0, sign * x, 1.0}).to(dtype); };
+      CHECK_NOTHROW(require_range(of(most), at::kHalf, "w"));
+      CHECK_NOTHROW(require_range(of(rounds_down), at::kHalf, "w"));
+      CHECK_NOTHROW(require_range(of(overflows), at::kBFloat16, "w"));
+      const auto error = caught([&] { require_range(of(overflows), at::kHalf, "layers.0.w"); });
+      CHECK(error.code() == ExitCode::kBadInput);
+      CHECK(contains(error.what(), "layers.0.w: expected numbers that float16 holds, found "));
+      CHECK(contains(error.what(), "65520"));
+    }
+  }
+  CHECK_THROWS_AS(require_range(at::full({2}, 1e39, at::kDouble), at::kFloat, "w"), Error);
+  CHECK_THROWS_AS(require_range(at::full({2}, 3.4e38, at::kFloat), at::kBFloat16, "w"), Error);
+  CHECK_NOTHROW(require_range(at::full({2}, 3.38e38, at::kFloat), at::kBFloat16, "w"));
+  CHECK_NOTHROW(require_range(at::full({2}, 65504, at::kHalf), at::kFloat, "w"));
+  CHECK_NOTHROW(require_range(at::zeros({0}), at::kHalf, "w"));
+  // What is no number is the business of require_finite.
+  CHECK_NOTHROW(require_range(at::full({2}, INFINITY, at::kDouble), at::kHalf, "w"));
 }
 
 TEST_CASE("the CPU is always there, and other names are refused") {

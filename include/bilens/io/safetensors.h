@@ -48,6 +48,7 @@ using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 /// Writes the tensors whole or not at all, ordered as the reference writer does (wide dtypes first, then by
 /// name), so that equal contents are equal files. `metadata`: an object of strings. `dtype`, where given, is
 /// what all are stored in; a tensor is converted when its turn comes, so that no second set of them stands.
+/// @throws Error(kBadInput) that names the tensor with a finite number that the dtype does not hold
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
                        const Json& metadata = Json::object(), std::optional<at::ScalarType> dtype = {});
 

@@ -50,7 +50,7 @@ struct LlamaConfig {
   RopeConfig rope;
   std::optional<int64_t> bos_token_id = 1;
   std::vector<int64_t> eos_token_id = {2};
-  at::ScalarType dtype = at::kFloat;  // of the stored weights: float32, bfloat16 or float16
+  at::ScalarType dtype = at::kFloat;  // of the stored weights: float32, bfloat16, float16 or float64
 
   /// What a training config chooses, under "model".
   static const FieldTable<LlamaConfig>& architecture_fields();
