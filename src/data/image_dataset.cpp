@@ -36,6 +36,25 @@ ImageSplit read_split(const fs::path& images, const fs::path& labels) {
   return split;
 }
 
+/// What stands in the place of the four files as torchvision and 7-Zip lay them out.
+void refuse_other_layouts(const fs::path& folder, const std::string& dataset) {
+  const std::string first = "train-images-idx3-ubyte";
+  const auto there = [&](const fs::path& place) { return fs::exists(plain_or_gzip(place, first)); };
+  if (there(folder)) return;
+  for (const char* inside : {"MNIST/raw", "FashionMNIST/raw", "raw"}) {
+    if (!there(folder / inside)) continue;
+    throw Error(ExitCode::kBadInput, {folder.string(), "a folder with " + first + "[.gz] and its companions",
+                                      "the files in " + std::string(inside) + ", where torchvision puts them",
+                                      "Name that folder: " + dataset + ":" + (folder / inside).string()});
+  }
+  const fs::path renamed = folder / "train-images.idx3-ubyte";
+  if (!fs::exists(renamed)) return;
+  throw Error(
+      ExitCode::kBadInput,
+      {folder.string(), first + "[.gz] and its companions", "names with a dot, as 7-Zip unpacks them",
+       "Rename them: cd " + folder.string() + " && for f in *.idx?-ubyte; do mv $f ${f/.idx/-idx}; done"});
+}
+
 ImageDataset read_folder(const ImageDataConfig& config) {
   const fs::path folder = config.path.empty() ? fs::path("data") / config.dataset : fs::path(config.path);
   if (!fs::is_directory(folder)) {
@@ -46,6 +65,7 @@ ImageDataset read_folder(const ImageDataConfig& config) {
                      ? "Run from the project's folder, or give data.path."
                      : "Run scripts/get_data.sh " + config.dataset + ", or give data.path."});
   }
+  refuse_other_layouts(folder, config.dataset);
   ImageDataset data;
   data.train = read_split(plain_or_gzip(folder, "train-images-idx3-ubyte"),
                           plain_or_gzip(folder, "train-labels-idx1-ubyte"));

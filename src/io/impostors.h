@@ -1,13 +1,15 @@
 #pragma once
 
 #include <filesystem>
-#include <string>
+
+#include "mapped_file.h"
 
 namespace bilens {
 
-/// @param start the first 16 bytes of a file that is none of ours
-/// @throws Error(kBadInput) that names what stands where weights should be after a download went wrong: a
-/// Git-LFS pointer or an HTML page.
-void refuse_impostors(const std::filesystem::path& path, const std::string& start);
+/// @param file of a format that is none of ours
+/// @throws Error(kBadInput) that says what it is and what to do, where its content or extension tells: what
+/// stands in the place of weights after a download went wrong (a Git-LFS pointer, an HTML page), weights of
+/// other programs, archives, texts.
+void refuse_impostors(const std::filesystem::path& path, const MappedFile& file);
 
 }  // namespace bilens

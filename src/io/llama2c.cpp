@@ -179,7 +179,7 @@ Llama2cFile::Llama2cFile(const std::filesystem::path& path) : WeightFile(path) {
   const MappedFile file = map_file(path);
   data_ = file.data;
   const bool marked = is_llama2c(file.start(4));
-  if (!marked) refuse_impostors(path, file.start(16));
+  if (!marked) refuse_impostors(path, file);
   if (file.size < (marked ? kHeader : kLegacyHeader)) {
     throw bad(path.string(),
               "a llama2.c header of " + std::to_string(marked ? kHeader : kLegacyHeader) + " bytes",

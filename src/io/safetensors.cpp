@@ -143,14 +143,14 @@ void check_tiling(const std::string& path, const std::map<std::string, TensorInf
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : WeightFile(path) {
   const MappedFile file = map_file(path);
   if (file.size < 10) {
-    refuse_impostors(path, file.start(16));
+    refuse_impostors(path, file);
     throw bad(path.string(), "a safetensors file of at least 10 bytes", std::to_string(file.size) + " bytes");
   }
   uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, file.data.get(), 8);
   const uint64_t most = std::min<uint64_t>(kMaxHeader, file.size - 8);
   if (header_bytes < 2 || header_bytes > most) {
-    refuse_impostors(path, file.start(16));
+    refuse_impostors(path, file);
     throw bad(path.string() + " at byte 0",
               "the length of a safetensors header, 2 to " + std::to_string(most) + " bytes",
               std::to_string(header_bytes), "The file is damaged, or no safetensors file.");

@@ -122,6 +122,17 @@ class Flattened {
 /// Names of parameters: what stands there should be a tensor.
 bool names_tensor(const std::string& name) { return name.ends_with("weight") || name.ends_with("bias"); }
 
+/// Of PyTorch before 1.6, which begins with a number of its own, or of any other program.
+[[noreturn]] void refuse_pickle(const MappedFile& file, const std::string& where) {
+  const std::string mark = "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+  const bool torch = file.start(2 + mark.size()).substr(2) == mark;
+  throw bad(where, "a PyTorch checkpoint in its zip format",
+            torch ? "PyTorch's format before 1.6" : "another pickle of Python",
+            torch ? "Write it again: torch.save(torch.load(FILE, weights_only=True), FILE)."
+                  : "Load it only where you trust it, and save the model's tensors alone: "
+                    "torch.save(model.state_dict(), FILE).");
+}
+
 /// The folder in the archive that all entries of the checkpoint are in, with its slash.
 std::string folder_of(const ZipArchive& archive, const std::string& where) {
   const std::string name = "/data.pkl";
@@ -130,8 +141,15 @@ std::string folder_of(const ZipArchive& archive, const std::string& where) {
     if (slash != std::string::npos && item.first.compare(slash, std::string::npos, name) == 0)
       return item.first.substr(0, slash + 1);
   }
-  throw bad(where, "a PyTorch checkpoint: a zip archive with a data.pkl", "another zip archive",
-            kSaveStateDict);
+  const auto& entries = archive.entries();
+  const bool arrays = !entries.empty() && std::all_of(entries.begin(), entries.end(), [](const auto& item) {
+    return item.first.ends_with(".npy");
+  });
+  throw bad(
+      where, "a PyTorch checkpoint: a zip archive with a data.pkl",
+      arrays ? "NumPy arrays (.npz)" : "another zip archive",
+      arrays ? "Store them so: safetensors.numpy.save_file(dict(numpy.load(FILE)), \"weights.safetensors\")."
+             : "Unpack it with `unzip`, and name the model or the weight file inside.");
 }
 
 std::string read_small(const ZipArchive& archive, const std::string& name, const std::string& where) {
@@ -165,11 +183,8 @@ bool is_pickle(const std::string& start) {
 TorchFile::TorchFile(const std::filesystem::path& path) : WeightFile(path) {
   const std::string where = path.string();
   const MappedFile file = map_file(path);
-  if (is_pickle(file.start(2))) {
-    throw bad(where, "a PyTorch checkpoint in its zip format", "a bare pickle (PyTorch's format before 1.6?)",
-              "Write it again: torch.save(torch.load(FILE, weights_only=True), FILE).");
-  }
-  refuse_impostors(path, file.start(16));
+  if (is_pickle(file.start(2))) refuse_pickle(file, where);
+  refuse_impostors(path, file);
   archive_ = std::make_shared<ZipArchive>(path, file);
   const std::string folder = folder_of(*archive_, where);
   check_byte_order(*archive_, folder, where);

@@ -66,7 +66,7 @@ std::shared_ptr<const WeightFile> open_weight_file(const std::filesystem::path& 
   if (starts_as_safetensors(file)) return std::make_shared<SafetensorsFile>(path);
   if (is_zip(start) || is_pickle(start)) return std::make_shared<TorchFile>(path);
   if (is_llama2c(start)) return std::make_shared<Llama2cFile>(path);
-  refuse_impostors(path, start);
+  refuse_impostors(path, file);
   if (extension == ".pt" || extension == ".pth") return std::make_shared<TorchFile>(path);
   if (extension == ".bin") return std::make_shared<Llama2cFile>(path);
   return std::make_shared<SafetensorsFile>(path);

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "bilens/core/sha256.h"
+#include "bilens/io/foreign_folder.h"
 #include "bilens/io/torch_file.h"
 #include "shard_index.h"
 
@@ -47,6 +48,7 @@ Weights::Weights(const fs::path& path) : path_(path) {
     throw Error(ExitCode::kBadInput, {path.string(), "a model", "nothing there", "Check the path."});
   const fs::path file = fs::is_directory(path) ? find_weights(path) : path;
   if (file.empty()) {
+    if (const auto foreign = describe_foreign_folder(path)) throw Error(ExitCode::kBadInput, *foreign);
     throw Error(ExitCode::kBadInput,
                 {path.string(), "model.safetensors, pytorch_model.bin or the .index.json of one of them",
                  "none", "Name a model directory or a weight file."});

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "bilens/core/files.h"
+#include "bilens/io/foreign_folder.h"
 #include "bilens/tensor/range.h"
 #include "bilens/tensor/shape.h"
 
@@ -21,6 +22,9 @@ Json read_model_json(const fs::path& directory) {
   if (!fs::is_directory(directory)) {
     throw Error(ExitCode::kBadInput, {directory.string(), "a model directory",
                                       fs::exists(directory) ? "a file" : "nothing there", "Check the path."});
+  }
+  if (!fs::exists(directory / "config.json")) {
+    if (const auto foreign = describe_foreign_folder(directory)) throw Error(ExitCode::kBadInput, *foreign);
   }
   const Json json = read_json(directory / "config.json", ExitCode::kBadInput);
   if (!json.is_object() || !json.contains("model_type") || !json.at("model_type").is_string()) {

@@ -18,7 +18,10 @@ Outcome::Failure failure_of_torch(const c10::Error& error, const std::string& mo
     return {model, ExitCode::kExhausted, std::string("the device's ") + kNoMemory + ". " + text};
   if (text.find("allocate memory") != std::string::npos)
     return {model, ExitCode::kExhausted, std::string(kNoMemory) + ". " + text};
-  return {model, ExitCode::kFailure, text};
+  const Problem problem{model.empty() ? "LibTorch" : model, "tensors that LibTorch can compute with",
+                        "an error inside it: " + text.substr(0, text.find('\n')),
+                        "bilens should have refused this input with a reason: please report the command."};
+  return {model, ExitCode::kFailure, problem.message()};
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "bilens/analysis/decomposition.h"
 #include "bilens/core/error.h"
 #include "bilens/core/files.h"
+#include "bilens/io/foreign_folder.h"
 #include "bilens/io/weights.h"
 
 namespace bilens {
@@ -37,8 +38,11 @@ std::vector<fs::path> models_at(const fs::path& path) {
     if (entry.path().filename().string().front() == '.') continue;
     // Here a .bin may be anything, a tokenizer for instance.
     if (fs::is_regular_file(entry.path()) && entry.path().extension() != ".safetensors") continue;
+    if (entry.path().filename() == "adapter_model.safetensors") continue;  // no model without its base
     if (const auto model = single_model(entry.path()); !model.empty()) found.push_back(model);
   }
+  // What it is instead, whoever reads it says.
+  if (found.empty() && describe_foreign_folder(path)) found.push_back(path);
   sort_by_number(found);
   return found;
 }

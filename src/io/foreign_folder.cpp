@@ -1,0 +1,92 @@
+#include "bilens/io/foreign_folder.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "bilens/core/files.h"
+#include "bilens/core/json.h"
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kExpected =
+    "model.safetensors, pytorch_model.bin or the .index.json of one of them, with config.json";
+
+struct Mark {
+  const char *file, *found, *fix;
+};
+
+/// Files that say by their names what a folder is; in `fix` # is the folder.
+constexpr Mark kMarks[] = {
+    {"lit_model.pth", "lit-gpt's layout (lit_model.pth)",
+     "`litgpt convert_from_litgpt # OUT` writes Hugging Face's names; put its config.json beside them."},
+    {"ckpt.pt", "the folder of a training script (ckpt.pt)",
+     "`bilens convert #/ckpt.pt OUT` writes a Llama of llama2.c as a model directory."},
+    {"tf_model.h5", "TensorFlow's weights (tf_model.h5)",
+     "AutoModel.from_pretrained(\"#\", from_tf=True).save_pretrained(OUT) writes safetensors."},
+    {"flax_model.msgpack", "Flax weights (flax_model.msgpack)",
+     "AutoModel.from_pretrained(\"#\", from_flax=True).save_pretrained(OUT) writes safetensors."},
+    {"model.onnx", "an ONNX graph (model.onnx)", "Name the weights that it was made of."}};
+
+std::string with_folder(const std::string& text, const fs::path& folder) {
+  const auto at = text.find('#');
+  return at == std::string::npos ? text : text.substr(0, at) + folder.string() + text.substr(at + 1);
+}
+
+/// Of a hub's cache (refs, blobs, snapshots): the snapshot that refs/main names, else the first.
+fs::path snapshot_in(const fs::path& folder) {
+  if (!fs::is_directory(folder / "snapshots") || !fs::is_directory(folder / "blobs")) return {};
+  std::vector<fs::path> all;
+  for (const auto& entry : fs::directory_iterator(folder / "snapshots")) all.push_back(entry.path());
+  if (all.empty()) return folder / "snapshots" / "REVISION";
+  std::sort(all.begin(), all.end());
+  if (!fs::is_regular_file(folder / "refs/main")) return all.front();
+  const auto named = folder / "snapshots" / read_text(folder / "refs/main", 100, ExitCode::kBadInput);
+  return std::find(all.begin(), all.end(), named) == all.end() ? all.front() : named;
+}
+
+/// The base that an adapter was trained for, as its config names it.
+std::string base_of(const fs::path& config) {
+  const Json json = read_json(config, ExitCode::kBadInput);
+  const Json base = json.is_object() ? json.value("base_model_name_or_path", Json()) : Json();
+  return base.is_string() ? base.get<std::string>() : "its base";
+}
+
+bool holds_gguf(const fs::path& folder) {
+  return std::any_of(fs::directory_iterator(folder), fs::directory_iterator(),
+                     [](const auto& entry) { return entry.path().extension() == ".gguf"; });
+}
+
+}  // namespace
+
+std::optional<Problem> describe_foreign_folder(const fs::path& path) {
+  if (!fs::is_directory(path)) return std::nullopt;
+  const auto problem = [&](const std::string& found, const std::string& fix) {
+    return Problem{path.string(), kExpected, found, fix};
+  };
+  if (fs::exists(path / "consolidated.00.pth") || fs::exists(path / "consolidated.safetensors")) {
+    if (!fs::exists(path / "params.json"))
+      return problem("Meta's layout without its params.json", "Put params.json beside consolidated.00.pth.");
+    return problem("Meta's layout (params.json)",
+                   "`bilens convert " + path.string() + " OUT` writes it as a model directory.");
+  }
+  if (const auto config = path / "adapter_config.json"; fs::exists(config)) {
+    return problem("an adapter (LoRA) without " + base_of(config),
+                   "Merge it in PEFT: AutoPeftModelForCausalLM.from_pretrained(\"" + path.string() +
+                       "\").merge_and_unload().save_pretrained(OUT).");
+  }
+  if (const auto snapshot = snapshot_in(path); !snapshot.empty())
+    return problem("a model in the cache of the hub", "Name its snapshot: " + snapshot.string());
+  for (const auto& [file, found, fix] : kMarks) {
+    if (fs::exists(path / file)) return problem(found, with_folder(fix, path));
+  }
+  if (holds_gguf(path))
+    return problem("GGUF files of llama.cpp",
+                   "Name the model that they were made of, in Hugging Face's layout.");
+  return std::nullopt;
+}
+
+}  // namespace bilens
