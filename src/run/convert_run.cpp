@@ -7,6 +7,7 @@
 #include "bilens/core/log.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/progress.h"
+#include "bilens/model/meta_llama.h"
 #include "bilens/model/model_directory.h"
 #include "bilens/model/paper_classifier.h"
 #include "bilens/model/paper_transformer.h"
@@ -73,7 +74,33 @@ Conversion convert_llama(const ConvertRunOptions& options) {
           }};
 }
 
+/// Whether the folder's tokenizer.model is none of SentencePiece's: Llama 3 calls a list of tiktoken's so.
+bool has_other_tokenizer(const fs::path& folder) {
+  if (!fs::exists(folder / "tokenizer.model")) return false;
+  try {
+    Tokenizer tokenizer(folder / "tokenizer.model");
+  } catch (const Error&) {
+    return true;
+  }
+  return false;
+}
+
+Conversion convert_meta(const ConvertRunOptions& options) {
+  const auto files = open_meta_files(options.in);
+  const auto found = read_meta_llama(files);
+  const LanguageModel model{options.in, found.config, files.parts.front()};
+  if (!options.tokenizer.empty()) open_tokenizer(model, options.tokenizer);
+  const auto parameters = found.config.parameter_count();
+  return {parameters, bytes_of(found.config), [options, found, model](const fs::path& folder) {
+            save_llama(folder, found.parameters, found.config);
+            const auto beside = fs::is_directory(options.in) ? options.in : options.in.parent_path();
+            if (!options.tokenizer.empty() || !has_other_tokenizer(beside))
+              copy_tokenizer(model, options.tokenizer, folder);
+          }};
+}
+
 Conversion prepare(const ConvertRunOptions& options) {
+  if (is_meta_folder(options.in)) return convert_meta(options);
   const Weights weights(options.in);
   const auto found = find_paper_classifier(weights);
   if (found || options.gate != "auto") {
@@ -82,6 +109,7 @@ Conversion prepare(const ConvertRunOptions& options) {
     if (found) return convert_classifier(options, weights, *found, gate);
   }
   if (is_paper_transformer(weights)) return convert_paper_transformer(options, weights);
+  if (has_meta_names(weights)) return convert_meta(options);
   return convert_llama(options);
 }
 

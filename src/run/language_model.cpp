@@ -4,6 +4,7 @@
 #include "bilens/data/token_file.h"
 #include "bilens/data/tokenizer_training.h"
 #include "bilens/model/llama2c_config.h"
+#include "bilens/model/meta_llama.h"
 #include "bilens/model/model_directory.h"
 
 namespace bilens {
@@ -20,6 +21,17 @@ constexpr const char* kTokenizerFiles[] = {"tokenizer.model", "tokenizer_config.
 fs::path folder_of(const LanguageModel& model) {
   if (fs::is_directory(model.path)) return model.path;
   return model.path.has_parent_path() ? model.path.parent_path() : fs::path(".");
+}
+
+/// What to do with a file of weights alone, by the names in it.
+std::string way_on(const fs::path& path, const Weights& weights) {
+  if (has_meta_names(weights))
+    return "`bilens convert " + path.string() + " OUT` writes it as a model directory.";
+  if (weights.contains("transformer.h.0.mlp.fc_1.weight"))
+    return "`litgpt convert_from_litgpt` writes this checkpoint of lit-gpt under Hugging Face's names.";
+  if (weights.contains("transformer.h.0.attn.c_attn.weight"))
+    return "This is a GPT-2: only language models of the Llama type are read.";
+  return "Name the directory that holds both.";
 }
 
 }  // namespace
@@ -40,9 +52,8 @@ LanguageModel open_language_model(const fs::path& path) {
     return model;
   }
   if (!fs::is_directory(path)) {
-    throw Error(ExitCode::kBadInput,
-                {path.string(), "a model directory or a llama2.c file", "weights without a config.json",
-                 "Name the directory that holds both."});
+    throw Error(ExitCode::kBadInput, {path.string(), "a model directory or a llama2.c file",
+                                      "weights without a config.json", way_on(path, weights)});
   }
   LanguageModel model{path, read_llama_config(path), weights};
   check_llama_tensors(model.weights, model.config);

@@ -11,6 +11,7 @@
 #include "bilens/core/files.h"
 #include "bilens/io/foreign_folder.h"
 #include "bilens/io/weights.h"
+#include "bilens/model/meta_llama.h"
 
 namespace bilens {
 
@@ -62,7 +63,7 @@ std::vector<fs::path> matches(const std::string& pattern) {
 
 bool is_model_directory(const fs::path& path) {
   if (!fs::is_directory(path)) return false;
-  if (has_weights(path)) return true;
+  if (has_weights(path) || is_meta_folder(path)) return true;
   // A model whose weights are missing is still one, to be named as bad; a run's own config.json has no
   // model_type.
   std::ifstream config(path / "config.json");
