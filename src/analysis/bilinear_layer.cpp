@@ -14,23 +14,12 @@ at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tens
   return bias.defined() ? y + bias : y;
 }
 
-/// P, or the identity written out.
-at::Tensor dense_down(const BilinearLayer& layer) {
-  return layer.down.defined() ? layer.down : at::eye(layer.d_hidden(), layer.gate.options());
-}
-
-/// Biases of a's hidden units, then of b's; one that is not there is zero.
-at::Tensor join_biases(const at::Tensor& a, int64_t h_a, const at::Tensor& b, int64_t h_b) {
-  if (!a.defined() && !b.defined()) return {};
-  return at::cat(
-      {a.defined() ? a : at::zeros({h_a}, b.options()), b.defined() ? b : at::zeros({h_b}, a.options())});
-}
-
 template <class Move>
 BilinearLayer move_layer(const BilinearLayer& layer, const Move& move) {
   const auto moved = [&](const at::Tensor& tensor) { return tensor.defined() ? move(tensor) : tensor; };
-  return {moved(layer.gate),    moved(layer.up),        moved(layer.down), moved(layer.gate_bias),
-          moved(layer.up_bias), moved(layer.down_bias), layer.residual};
+  return {moved(layer.gate),      moved(layer.up),      moved(layer.down),
+          moved(layer.gate_bias), moved(layer.up_bias), moved(layer.down_bias),
+          layer.residual,         layer.parts,          layer.terms};
 }
 
 }  // namespace
@@ -77,6 +66,7 @@ BilinearLayer fold_input(const BilinearLayer& layer, const at::Tensor& embed) {
   folded.gate = layer.gate.mm(embed);
   folded.up = layer.up.mm(embed);
   folded.residual = false;
+  for (auto& part : folded.parts) part = fold_input(part, embed);
   return folded;
 }
 
@@ -85,34 +75,6 @@ BilinearLayer permute_up(const BilinearLayer& layer, const at::Tensor& order) {
   permuted.up = layer.up.index_select(0, order);
   if (layer.up_bias.defined()) permuted.up_bias = layer.up_bias.index_select(0, order);
   return permuted;
-}
-
-BilinearLayer subtract(const BilinearLayer& a, const BilinearLayer& b) {
-  if (a.d_in() != b.d_in() || a.d_out() != b.d_out()) {
-    throw Error(ExitCode::kBadInput,
-                {"--minus", "layers with the same input and output widths",
-                 std::to_string(a.d_in()) + " to " + std::to_string(a.d_out()) + " and " +
-                     std::to_string(b.d_in()) + " to " + std::to_string(b.d_out()),
-                 ""});
-  }
-  if (a.residual != b.residual) {
-    throw Error(ExitCode::kBadInput,
-                {"--minus", "a residual in both layers or in none",
-                 std::string("one in the ") + (a.residual ? "first" : "second") + " only",
-                 "Their difference would keep x itself, which no training changed."});
-  }
-  BilinearLayer difference;
-  difference.gate = at::cat({a.gate, b.gate});
-  difference.up = at::cat({a.up, b.up});
-  difference.down = at::cat({dense_down(a), -dense_down(b)}, 1);
-  difference.gate_bias = join_biases(a.gate_bias, a.d_hidden(), b.gate_bias, b.d_hidden());
-  difference.up_bias = join_biases(a.up_bias, a.d_hidden(), b.up_bias, b.d_hidden());
-  if (b.down_bias.defined()) {
-    difference.down_bias = a.down_bias.defined() ? a.down_bias - b.down_bias : -b.down_bias;
-  } else {
-    difference.down_bias = a.down_bias;
-  }
-  return difference;
 }
 
 }  // namespace bilens

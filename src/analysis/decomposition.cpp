@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "bilens/analysis/layer_file.h"
+#include "bilens/analysis/rounding_floor.h"
 #include "bilens/core/files.h"
 
 namespace bilens {
@@ -22,14 +23,16 @@ Json ranks_to_json(const at::Tensor& ranks) {
 
 /// What eigenpairs say of themselves.
 Json describe_pairs(const EigenPairs& pairs) {
-  return {{"solver", solver_name(pairs.solver)},
-          {"k", pairs.k()},
-          {"worst_residual", pairs.residuals.max().item<double>()},
-          {"converged", pairs.converged.sum().item<int64_t>()},
-          {"certified", count_certified(pairs)},
-          {"repaired", pairs.repaired},
-          {"effective_rank", ranks_to_json(pairs.effective_rank)},
-          {"seconds", seconds_to_json(pairs.seconds)}};
+  Json entry = {{"solver", solver_name(pairs.solver)},
+                {"k", pairs.k()},
+                {"worst_residual", pairs.residuals.max().item<double>()},
+                {"converged", pairs.converged.sum().item<int64_t>()},
+                {"certified", count_certified(pairs)},
+                {"repaired", pairs.repaired},
+                {"effective_rank", ranks_to_json(pairs.effective_rank)},
+                {"seconds", seconds_to_json(pairs.seconds)}};
+  if (pairs.floor.defined()) entry["unchanged"] = unchanged_directions(pairs).numel();
+  return entry;
 }
 
 Json describe_layer(const LayerDecomposition& l) {

@@ -2,7 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
+
 #include "bilens/analysis/gram.h"
+#include "bilens/analysis/rounding_floor.h"
 #include "bilens/tensor/shape.h"
 #include "normalization.h"
 
@@ -38,6 +41,18 @@ DirectedLayer direct_layer(const EigenProblem& problem, at::Device device) {
 
 double squared_tensor_norm(const BilinearLayer& layer) {
   return squared_frobenius({layer, {}, {}}).sum().item<double>();
+}
+
+WholeTensor whole_tensor(const EigenProblem& problem, at::Device device) {
+  WholeTensor whole{direct_layer(problem, device), 0, 0, false};
+  whole.squared_norm = squared_tensor_norm(whole.layer);
+  if (problem.layer.parts.empty()) return whole;
+  whole.floor = gram_floor(problem.on(device)) / whole.unit;
+  whole.unchanged = std::sqrt(whole.squared_norm) <= whole.floor;
+  if (!whole.unchanged) return whole;
+  whole.layer.down = at::zeros_like(whole.layer.down);
+  whole.squared_norm = 0;
+  return whole;
 }
 
 }  // namespace bilens

@@ -18,4 +18,15 @@ DirectedLayer direct_layer(const EigenProblem& problem, at::Device device);
 /// Σ_i ‖B_i‖²_F over all outputs of a layer with a `down`.
 double squared_tensor_norm(const BilinearLayer& layer);
 
+/// A problem for a method that looks at all directions at once: as a layer with ‖B‖², in the layer's own
+/// unit. A difference that rounding alone could leave (gram_floor) has not changed: it becomes zero.
+struct WholeTensor : DirectedLayer {
+  double squared_norm;
+  double floor;  // of ‖B‖; 0 where the layer is no difference
+  bool unchanged;
+};
+
+/// @throws as direct_layer
+WholeTensor whole_tensor(const EigenProblem& problem, at::Device device);
+
 }  // namespace bilens

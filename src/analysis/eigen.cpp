@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "bilens/analysis/eigen_plan.h"
+#include "bilens/analysis/rounding_floor.h"
 #include "bilens/core/error.h"
 #include "bilens/core/log.h"
 #include "bilens/core/progress.h"
@@ -25,7 +26,8 @@ void append(EigenPairs& all, const EigenPairs& chunk) {
        {&EigenPairs::eigenvalues, &EigenPairs::eigenvectors, &EigenPairs::residuals, &EigenPairs::trace,
         &EigenPairs::frobenius, &EigenPairs::weight_energy, &EigenPairs::vector_error,
         &EigenPairs::effective_rank, &EigenPairs::effective_rank_error, &EigenPairs::converged,
-        &EigenPairs::columns, &EigenPairs::cluster, &EigenPairs::tie_at_k, &EigenPairs::certified_bound}) {
+        &EigenPairs::columns, &EigenPairs::cluster, &EigenPairs::tie_at_k, &EigenPairs::certified_bound,
+        &EigenPairs::floor}) {
     if ((all.*field).defined()) all.*field = at::cat({all.*field, chunk.*field});
   }
   all.repaired += chunk.repaired;
@@ -71,12 +73,18 @@ void solve_eigen(const EigenProblem& problem, at::Device device, const EigenConf
   const auto plan = plan_eigen(eigen_sizes(problem, config.k), device, config);
   log_debug(plan.describe());
   ChunkSolver solver(problem, device, config, plan);
+  const auto floors = rounding_floors(problem.on(device));
   const int64_t n = solver.count();
   Progress progress("decompose", n, "directions", first);
   while (first < n) {
     if (stop_requested()) throw Stopped{};
     const int64_t count = std::min(plan.chunk, n - first);
-    sink(first, solver.solve(first, count));
+    auto pairs = solver.solve(first, count);
+    if (floors.defined()) {
+      pairs.floor = floors.narrow(0, first, count);
+      apply_floor(pairs);
+    }
+    sink(first, pairs);
     progress.advance(count);
     first += count;
   }

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "bilens/core/error.h"
 #include "bilens/core/text.h"
@@ -11,6 +12,9 @@ namespace bilens {
 
 namespace {
 
+/// Null for a share of nothing.
+Json number(double value) { return std::isnan(value) ? Json() : Json(value); }
+
 /// "hosvd_output_" + vectors, singular_values, energy.
 void add_mode(Factors& factors, const std::string& mode, const Hosvd& hosvd, at::ScalarType dtype) {
   const std::string prefix = "hosvd_" + mode + "_";
@@ -18,7 +22,8 @@ void add_mode(Factors& factors, const std::string& mode, const Hosvd& hosvd, at:
   factors.tensors.emplace_back(prefix + "singular_values", hosvd.singular_values.cpu());
   factors.tensors.emplace_back(prefix + "energy", hosvd.energy.cpu());
   factors.figures[mode] = {{"kept", hosvd.vectors.size(0)},
-                           {"energy", hosvd.energy[-1].item<double>()},
+                           {"resolved", hosvd.resolved},
+                           {"energy", number(hosvd.energy[-1].item<double>())},
                            {"discarded", hosvd.discarded},
                            {"floor", hosvd.floor}};
 }
@@ -39,9 +44,34 @@ void add_energy(Factors& factors, const std::string& prefix, const ProjectionEne
 
 std::string percent(double share) { return format("%.1f%%", 100 * share); }
 
-double mean_of(const at::Tensor& tensor) { return tensor.to(at::kDouble).mean().item<double>(); }
+/// Over what is a number.
+double mean_of(const at::Tensor& tensor) { return tensor.to(at::kDouble).nanmean().item<double>(); }
 
 std::string status(bool converged) { return converged ? "converged" : "not converged"; }
+
+/// Of a difference.
+std::string nothing_above(double floor) {
+  return std::string(kNoChange) + format(" (nothing above %.1e)", floor);
+}
+
+/// Says of a method that looks at each direction by itself how many of n did not change.
+void add_unchanged(Factors& factors, int64_t unchanged, const at::Tensor& floor) {
+  if (!floor.defined()) return;
+  factors.figures["unchanged"] = unchanged;
+  if (unchanged == 0) return;
+  const int64_t n = floor.size(0);
+  factors.words = unchanged == n ? nothing_above(floor.max().item<double>())
+                                 : factors.words + "; " + kNoChange + " in " + std::to_string(unchanged) +
+                                       " of " + std::to_string(n) + " directions";
+}
+
+/// Says of one that looks at all directions at once whether anything changed.
+void add_unchanged(Factors& factors, bool unchanged, double floor) {
+  if (floor == 0 && !unchanged) return;
+  factors.figures["unchanged"] = unchanged;
+  factors.figures["floor"] = floor;
+  if (unchanged) factors.words = nothing_above(floor);
+}
 
 }  // namespace
 
@@ -58,10 +88,14 @@ Factors to_factors(const Hosvd& output, const Hosvd& input, at::ScalarType dtype
   add_mode(factors, "output", output, dtype);
   add_mode(factors, "input", input, dtype);
   const auto mode = [](const char* name, const Hosvd& hosvd) {
-    return std::to_string(hosvd.vectors.size(0)) + " " + name + " factors, " +
+    const int64_t kept = hosvd.vectors.size(0), noise = kept - hosvd.resolved;
+    return std::to_string(kept) + " " + name + " factors" +
+           (noise > 0 ? " (" + std::to_string(noise) + " of them rounding)" : "") + ", " +
            percent(hosvd.energy[-1].item<double>()) + " of the energy";
   };
   factors.words = mode("output", output) + "; " + mode("input", input);
+  const bool unchanged = output.energy.isnan().any().item<bool>() && input.energy.isnan().any().item<bool>();
+  if (unchanged) add_unchanged(factors, true, std::max(output.floor, input.floor));
   return factors;
 }
 
@@ -93,6 +127,8 @@ Factors to_factors(const std::vector<SparseEigenPairs>& path, at::ScalarType dty
   }
   factors.tensors = std::move(joined);
   factors.figures["converged"] = mean_of(factors.at("sparse_converged"));
+  add_unchanged(factors, path.back().unchanged, path.back().floor);
+  if (path.back().floor.defined()) factors.tensors.emplace_back("floor", path.back().floor);
   return factors;
 }
 
@@ -114,10 +150,11 @@ Factors to_factors(const RotatedBasis& basis, at::ScalarType dtype) {
   factors.figures = {{"converged", mean_of(basis.converged)},
                      {"mean_objective", mean_of(basis.objective)},
                      {"mean_start_objective", mean_of(basis.start_objective)},
-                     {"mean_off_diagonal", mean_of(basis.energy.off_diagonal)}};
+                     {"mean_off_diagonal", number(mean_of(basis.energy.off_diagonal))}};
   factors.words = "rotated to a fourth moment of " + format("%.3g", mean_of(basis.objective)) + " from " +
                   format("%.3g", mean_of(basis.start_objective)) + ", " +
                   percent(mean_of(basis.energy.off_diagonal)) + " of the core off its diagonal";
+  add_unchanged(factors, basis.unchanged, basis.floor);
   return factors;
 }
 
@@ -130,9 +167,9 @@ Factors to_factors(const JointBasis& basis, at::ScalarType dtype) {
                    {"joint_start_objectives", basis.start_objectives}},
                   {{"objective", basis.objective},
                    {"squared_norm", basis.total},
-                   {"diagonal_energy", basis.diagonal_energy[-1].item<double>()},
-                   {"full_energy", basis.full_energy},
-                   {"off_diagonal", basis.off_diagonal},
+                   {"diagonal_energy", number(basis.diagonal_energy[-1].item<double>())},
+                   {"full_energy", number(basis.full_energy)},
+                   {"off_diagonal", number(basis.off_diagonal)},
                    {"gradient", basis.gradient},
                    {"converged", basis.converged}},
                   "",
@@ -141,6 +178,7 @@ Factors to_factors(const JointBasis& basis, at::ScalarType dtype) {
   factors.words = std::to_string(basis.vectors.size(0)) + " shared vectors, " +
                   percent(basis.diagonal_energy[-1].item<double>()) + " of the energy without cross terms, " +
                   percent(basis.full_energy) + " with them, " + status(basis.converged);
+  add_unchanged(factors, basis.unchanged, basis.floor);
   return factors;
 }
 

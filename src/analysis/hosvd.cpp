@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "bilens/analysis/rounding_floor.h"
 #include "bilens/core/error.h"
 #include "dense_eigen.h"
 #include "gram_tiles.h"
@@ -15,8 +16,17 @@ namespace bilens {
 
 namespace {
 
+/// Cumulative shares of the σ² above the floor.
+at::Tensor energy_shares(const at::Tensor& squares, double squared_floor) {
+  const auto counted = at::where(squares > squared_floor, squares, at::zeros_like(squares));
+  const double total = counted.sum().item<double>();
+  if (total > 0) return counted.cumsum(0) / total;
+  return at::full_like(squares, squared_floor > 0 ? std::numeric_limits<double>::quiet_NaN() : 1.0);
+}
+
 /// Singular vectors and values from the Gram matrix of the rows that they belong to.
-Hosvd from_gram(const at::Tensor& gram, const HosvdConfig& config) {
+/// @param floor of a difference, `gram_floor`; else 0
+Hosvd from_gram(const at::Tensor& gram, const HosvdConfig& config, double floor) {
   // Scaled to largest entry 1: σ² of weights of 1e±30 is nothing that an eigensolver's checks are made for.
   const double largest = gram.abs().max().item<double>(), unit = largest > 0 ? largest : 1.0;
   if (!std::isfinite(largest)) {
@@ -25,8 +35,7 @@ Hosvd from_gram(const at::Tensor& gram, const HosvdConfig& config) {
   }
   const auto [ascending, columns] = checked_eigh((gram / unit).unsqueeze(0));
   const auto squares = ascending[0].flip(0).clamp_min(0);
-  const auto total = squares.sum();
-  const auto energy = total.item<double>() > 0 ? squares.cumsum(0) / total : at::ones_like(squares);
+  const auto energy = energy_shares(squares, floor * floor / unit);
   const int64_t enough =
       config.energy < 1 ? energy.lt(config.energy).sum().item<int64_t>() + 1 : squares.numel();
   const int64_t k = std::clamp<int64_t>(std::min(enough, config.count), 1, squares.numel());
@@ -35,9 +44,11 @@ Hosvd from_gram(const at::Tensor& gram, const HosvdConfig& config) {
   hosvd.vectors = orient(vectors).contiguous();
   hosvd.singular_values = squares.narrow(0, 0, k).sqrt() * std::sqrt(unit);
   hosvd.energy = energy.narrow(0, 0, k).clone();
-  hosvd.squared_norm = total.item<double>() * unit;
+  hosvd.squared_norm = squares.sum().item<double>() * unit;
   hosvd.discarded = squares.narrow(0, k, squares.numel() - k).sum().item<double>() * unit;
-  hosvd.floor = std::sqrt(std::numeric_limits<double>::epsilon()) * hosvd.singular_values[0].item<double>();
+  const double rounding = std::sqrt(std::numeric_limits<double>::epsilon());
+  hosvd.floor = std::max(rounding * hosvd.singular_values[0].item<double>(), floor);
+  hosvd.resolved = hosvd.singular_values.gt(hosvd.floor).sum().item<int64_t>();
   return hosvd;
 }
 
@@ -85,11 +96,13 @@ const FieldTable<HosvdConfig>& HosvdConfig::fields() {
 }
 
 Hosvd output_hosvd(const EigenProblem& problem, const HosvdConfig& config) {
-  return from_gram(frobenius_products(problem, config.memory_limit), config);
+  return from_gram(frobenius_products(problem, config.memory_limit), config,
+                   gram_floor(problem, config.memory_limit));
 }
 
 Hosvd input_hosvd(const EigenProblem& problem, const HosvdConfig& config) {
-  return from_gram(sum_of_squares(checked_operator(problem), config.memory_limit), config);
+  return from_gram(sum_of_squares(checked_operator(problem), config.memory_limit), config,
+                   gram_floor(problem, config.memory_limit));
 }
 
 }  // namespace bilens

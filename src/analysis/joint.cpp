@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "bilens/analysis/interaction.h"
@@ -21,7 +22,8 @@ namespace bilens {
 namespace {
 
 constexpr double kRounding = 1e-15;  // of f
-constexpr int64_t kSettling = 50;    // iterations of a start's wider basis
+constexpr double kNoShare = std::numeric_limits<double>::quiet_NaN();
+constexpr int64_t kSettling = 50;  // iterations of a start's wider basis
 
 /// V with what the layer makes of it.
 struct Point {
@@ -114,8 +116,8 @@ const FieldTable<JointConfig>& JointConfig::fields() {
 }
 
 JointBasis diagonalize_jointly(const EigenProblem& problem, at::Device device, const JointConfig& config) {
-  const auto directed = direct_layer(problem, device);
-  const auto& layer = directed.layer;
+  const auto whole = whole_tensor(problem, device);
+  const auto& layer = whole.layer;
   const int64_t k = std::min(config.k, layer.d_in()), starts = std::max<int64_t>(config.starts, 1);
   Ascent best;
   std::vector<double> reached;
@@ -128,14 +130,14 @@ JointBasis diagonalize_jointly(const EigenProblem& problem, at::Device device, c
     progress.advance(1);
   }
 
-  const double unit = directed.unit, squared = unit * unit;
+  const double unit = whole.unit, squared = unit * unit;
   const auto sizes = best.point.outputs.square().sum(1);
   const auto order = sizes.argsort(/*stable=*/true, 0, /*descending=*/true);
   const auto v = orient(best.point.v.index_select(0, order));
   BilinearLayer core = layer;
   core.gate = layer.gate.mm(v.t());
   core.up = layer.up.mm(v.t());
-  const double total = squared_tensor_norm(layer), full = squared_tensor_norm(core);
+  const double total = whole.squared_norm, full = squared_tensor_norm(core);
 
   JointBasis basis;
   basis.vectors = v.cpu();
@@ -151,6 +153,12 @@ JointBasis diagonalize_jointly(const EigenProblem& problem, at::Device device, c
   basis.full_energy = energy_share(full, total);
   basis.off_diagonal = std::max(0.0, 1 - energy_share(best.point.value, full));
   basis.measure = measure_sparsity(basis.vectors);
+  basis.floor = whole.floor * unit;
+  basis.unchanged = whole.unchanged;
+  if (!whole.unchanged) return basis;
+  basis.converged = false;
+  basis.diagonal_energy.fill_(kNoShare);
+  basis.full_energy = basis.off_diagonal = kNoShare;
   return basis;
 }
 

@@ -31,6 +31,7 @@ auto tensor_fields(L& layer) {
       {"effective_rank", &p.effective_rank},
       {"effective_rank_error", &p.effective_rank_error},
       {"certified_bound", &p.certified_bound},
+      {"floor", &p.floor},
       {"shift", &layer.shift},
       {"linear", &layer.linear},
       {"constant", &layer.constant},

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
+#include "bilens/analysis/rounding_floor.h"
 #include "bilens/core/stop.h"
 #include "bilens/tensor/random.h"
 #include "bilens/tensor/shape.h"
@@ -99,6 +101,13 @@ RotatedBasis rotate_eigenspaces(const EigenPairs& pairs, at::Device device, cons
   basis.energy = projection_energy(cores, at::eye(k, cores.options()).expand_as(cores), total);
   if (!pairs.frobenius.defined()) basis.energy = {{}, {}, {}, basis.energy.off_diagonal};
   basis.measure = measure_sparsity(basis.vectors);
+  const auto unchanged = unchanged_directions(pairs);
+  basis.floor = pairs.floor;
+  basis.unchanged = unchanged.numel();
+  basis.converged.index_fill_(0, unchanged, 0);
+  for (auto* share : {&basis.energy.diagonal, &basis.energy.full, &basis.energy.off_diagonal}) {
+    if (share->defined()) share->index_fill_(0, unchanged, std::numeric_limits<double>::quiet_NaN());
+  }
   return basis;
 }
 

@@ -3,9 +3,11 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "bilens/analysis/interaction.h"
 #include "bilens/analysis/lanczos.h"
+#include "bilens/analysis/rounding_floor.h"
 #include "bilens/core/progress.h"
 #include "bilens/core/stop.h"
 #include "bilens/tensor/device.h"
@@ -170,11 +172,12 @@ class Search {
 };
 
 /// All components at one s for matrices Q [c, d, d] float64 of largest entry 1.
-SparseEigenPairs solve_chunk(const at::Tensor& q, int64_t s, const at::Tensor& warm,
+/// @param floors [c], what rounding leaves of differences; else 0
+SparseEigenPairs solve_chunk(const at::Tensor& q, const at::Tensor& floors, int64_t s, const at::Tensor& warm,
                              const SparseEigenConfig& config, Progress& progress) {
   const int64_t c = q.size(0), d = q.size(1), k = std::min(config.k, d);
   // What is left of Q within its rounding is nothing.
-  const double floor = 50 * machine_epsilon(config.dtype) * std::sqrt(static_cast<double>(s));
+  const auto floor = floors.clamp_min(50 * machine_epsilon(config.dtype) * std::sqrt(static_cast<double>(s)));
   SparseEigenPairs pairs;
   pairs.sparsity = s;
   pairs.vectors = at::zeros({c, k, d}, q.options().dtype(config.dtype));
@@ -199,6 +202,17 @@ SparseEigenPairs solve_chunk(const at::Tensor& q, int64_t s, const at::Tensor& w
   return pairs;
 }
 
+/// Directions of a difference without any component: no energy that could be shared out, nothing converged.
+void mark_unchanged(const at::Tensor& floors, SparseEigenPairs& pairs) {
+  const auto unchanged = floors.gt(0).logical_and(pairs.objective.select(1, 0).eq(0));
+  const auto rows = unchanged.nonzero().squeeze(1);
+  pairs.unchanged = rows.numel();
+  pairs.converged.index_fill_(0, rows, 0);
+  pairs.energy.total.index_fill_(0, rows, 0);
+  for (auto* share : {&pairs.energy.diagonal, &pairs.energy.full, &pairs.energy.off_diagonal})
+    share->index_fill_(0, rows, std::numeric_limits<double>::quiet_NaN());
+}
+
 /// Figures of the stored vectors, in float64 against Q [c, d, d]; `unit` [c, 1] is what Q is to be multiplied
 /// by.
 void measure(const at::Tensor& q, const at::Tensor& unit, SparseEigenPairs& pairs) {
@@ -217,6 +231,7 @@ void append(at::Tensor& all, const at::Tensor& chunk) {
 
 void append(SparseEigenPairs& all, const SparseEigenPairs& chunk) {
   all.sparsity = chunk.sparsity;
+  all.unchanged += chunk.unchanged;
   for (const auto field :
        {&SparseEigenPairs::values, &SparseEigenPairs::vectors, &SparseEigenPairs::objective,
         &SparseEigenPairs::iterations, &SparseEigenPairs::converged}) {
@@ -258,6 +273,9 @@ std::vector<SparseEigenPairs> solve_sparse_eigen(const EigenProblem& problem, at
   const auto& layer = directed.layer;
   const int64_t n = layer.d_out(), h = layer.d_hidden(), d = layer.d_in();
   const auto path = ascending_path(config, d);
+  const auto known = rounding_floors(problem.on(device), config.memory_limit);
+  const auto floors =
+      known.defined() ? known.to(layer.gate.device()) / directed.unit : at::zeros({n}, layer.gate.options());
   // Q, R and their temporaries, s ⊙ V, and the starts of both signs with their images.
   const int64_t bytes = 8 * (5 * d * d + h * d + 32 * config.starts * d);
   const int64_t chunk = std::clamp<int64_t>(config.memory_limit / bytes, 1, n);
@@ -275,12 +293,15 @@ std::vector<SparseEigenPairs> solve_sparse_eigen(const EigenProblem& problem, at
     q.div_(unit.view({-1, 1, 1}));
     at::Tensor warm;
     for (size_t i = 0; i < path.size(); ++i) {
-      auto pairs = solve_chunk(q, path[i], warm, config, progress);
+      const auto floor = floors.narrow(0, first, count) / unit;
+      auto pairs = solve_chunk(q, floor, path[i], warm, config, progress);
       warm = pairs.vectors;
       measure(q, unit.unsqueeze(1) * directed.unit, pairs);
+      mark_unchanged(floor, pairs);
       append(all[i], pairs);
     }
   }
+  for (auto& pairs : all) pairs.floor = known;
   return all;
 }
 

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "bilens/analysis/difference.h"
 #include "bilens/analysis/interaction.h"
 
 namespace bilens {

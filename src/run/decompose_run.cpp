@@ -8,6 +8,7 @@
 #include <set>
 
 #include "bilens/analysis/decomposition.h"
+#include "bilens/analysis/difference.h"
 #include "bilens/analysis/layer_file.h"
 #include "bilens/core/files.h"
 #include "bilens/core/log.h"

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "bilens/analysis/rounding_floor.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/progress.h"
 #include "bilens/core/text.h"
@@ -20,12 +21,30 @@ Json summarize_layer(const LayerDecomposition& layer) {
     summary["converged"] = layer.pairs.converged.sum().item<int64_t>();
     summary["worst_residual"] = layer.pairs.residuals.max().item<double>();
     if (layer.pairs.certified_bound.defined()) summary["certified"] = count_certified(layer.pairs);
+    if (layer.pairs.floor.defined()) {
+      summary["unchanged"] = unchanged_directions(layer.pairs).numel();
+      summary["floor"] = layer.pairs.floor.max().item<double>();
+    }
   }
   if (layer.factors) {
     summary["figures"] = layer.factors->figures;
     summary["words"] = layer.factors->words;
   }
   return summary;
+}
+
+/// What eigenpairs came to, in words.
+std::string pairs_in_words(const Json& layer, bool difference) {
+  const auto count = [&](const char* name) { return layer.value(name, 0LL); };
+  const auto top = format("top %lld, ", count("k"));
+  const std::string nothing = difference ? kNoChange : "nothing but rounding";
+  const long long unchanged = count("unchanged");
+  if (unchanged > 0 && unchanged == count("directions"))
+    return top + nothing + format(" (nothing above %.1e)", layer.at("floor").get<double>());
+  return top + format("%lld converged", count("converged")) +
+         (unchanged > 0 ? format(", %s in %lld", nothing.c_str(), unchanged) : "") +
+         format(", worst residual %.1e", layer.at("worst_residual").get<double>()) +
+         (layer.contains("certified") ? format(", %lld certified", count("certified")) : "");
 }
 
 }  // namespace
@@ -51,6 +70,7 @@ Json summarize_decomposition(const std::filesystem::path& model, const std::file
   return {{"model", model.string()},
           {"surrogate", decomposition.info.at("surrogate")},
           {"converted", decomposition.info.at("converted")},
+          {"minus", decomposition.info.at("minus")},
           {"out", out.string()},
           {"layers", layers},
           {"seconds", seconds},
@@ -68,11 +88,7 @@ std::string decomposition_in_words(const Json& result) {
     if (layer.contains("words")) {
       text += layer.at("method").get<std::string>() + ", " + layer.at("words").get<std::string>() + "\n";
     } else {
-      text += format("top %lld, %lld converged, worst residual %.1e", layer.at("k").get<long long>(),
-                     layer.at("converged").get<long long>(), layer.at("worst_residual").get<double>());
-      if (layer.contains("certified"))
-        text += format(", %lld certified", layer.at("certified").get<long long>());
-      text += "\n";
+      text += pairs_in_words(layer, !result.at("minus").is_null()) + "\n";
     }
     for (const auto& card : layer.value("tokens", Json::array())) text += card_in_words(card);
     if (layer.contains("corpus"))

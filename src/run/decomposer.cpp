@@ -21,6 +21,16 @@ EigenProblem eigen_problem(const SourceLayer& source, const Directions& directio
           config.input_space == "input" ? source.embed : at::Tensor(), directions.u};
 }
 
+namespace {
+
+/// Where nothing was subtracted but a trace, what it leaves is no change.
+void name_rounding(std::string& words) {
+  const auto place = words.find(kNoChange);
+  if (place != std::string::npos) words.replace(place, std::string(kNoChange).size(), "nothing but rounding");
+}
+
+}  // namespace
+
 Decomposer::Decomposer(const LayerSource& source, const DecomposeRunConfig& config)
     : source_(source), config_(config), device_(choose_device(config.device)) {}
 
@@ -84,6 +94,7 @@ LayerDecomposition Decomposer::write(const SourceLayer& source,
     const auto begin = std::chrono::steady_clock::now();
     if (head.method == "rotate") head.pairs = solve_eigen(problem, device_, eigen);
     head.factors = factorise(problem, head.pairs);
+    if (source_.minus_sha256.empty()) name_rounding(head.factors->words);
     head.factors->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     write_factors(directory, head, run);
     return head;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "bilens/analysis/difference.h"
 #include "bilens/core/text.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/random.h"
@@ -14,18 +15,24 @@ namespace {
 
 constexpr int64_t kCardsInSummary = 3;
 
+/// A layer whose gate and up units are paired at random; of a difference both layers are, alike.
+BilinearLayer pair_at_random(const BilinearLayer& layer, uint64_t seed) {
+  if (layer.parts.size() == 2)
+    return subtract(pair_at_random(layer.parts[0], seed), pair_at_random(layer.parts[1], seed));
+  return permute_up(layer, at::randperm(layer.d_hidden(), make_generator(at::kCPU, seed), at::kLong));
+}
+
 /// The leading eigenpairs of a layer whose gate and up units are paired at random, for the same directions.
 PermutedPairs permuted_pairs(const SourceLayer& source, const at::Tensor& directions,
                              const DecomposeRunConfig& config) {
   const auto seed = derive_seed(static_cast<uint64_t>(config.tokens.seed), "permuted units",
                                 static_cast<uint64_t>(source.number));
-  const auto order = at::randperm(source.layer.d_hidden(), make_generator(at::kCPU, seed), at::kLong);
   EigenConfig eigen = config.eigen(source.layer.d_in());
   eigen.k = 1;
   eigen.certify = eigen.estimate_rank = false;
   eigen.energy = Energy::kOff;
   const auto pairs =
-      solve_eigen({permute_up(source.layer, order), {}, directions}, choose_device(config.device), eigen);
+      solve_eigen({pair_at_random(source.layer, seed), {}, directions}, choose_device(config.device), eigen);
   return {pairs.eigenvalues.select(1, 0), pairs.eigenvectors.select(1, 0)};
 }
 

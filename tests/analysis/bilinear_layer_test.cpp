@@ -58,44 +58,6 @@ TEST_CASE("the form is the layer: x'Qx + l·x + c = u·y, with biases and residu
   CHECK((form - expected).abs().max().item<double>() < 1e-12 * expected.abs().max().item<double>());
 }
 
-TEST_CASE("the difference of two layers is one layer") {
-  const auto a = random_layer(5, 4, 3, true, 1), b = random_layer(6, 4, 3, true, 2);
-  const auto x = random_tensor({8, 4}, 3);
-  const auto expected = a.forward(x) - b.forward(x);
-  CHECK((subtract(a, b).forward(x) - expected).abs().max().item<double>() < 1e-13);
-  const auto other = random_layer(5, 7, 3, true, 1);
-  CHECK_THROWS_AS(subtract(a, other), Error);
-}
-
-TEST_CASE("the difference of layers with biases, residuals, or no down projection is theirs", "[minus]") {
-  const auto x = random_tensor({20, 6}, 1);
-  const auto biased = [](BilinearLayer layer, int which, uint64_t seed) {
-    if (which & 1) layer.gate_bias = random_tensor({layer.d_hidden()}, seed);
-    if (which & 2) layer.up_bias = random_tensor({layer.d_hidden()}, seed + 1);
-    if (which & 4) layer.down_bias = random_tensor({layer.d_out()}, seed + 2);
-    return layer;
-  };
-  for (const bool residual : {false, true}) {
-    for (int a_biases = 0; a_biases < 8; ++a_biases) {
-      for (int b_biases = 0; b_biases < 8; ++b_biases) {
-        auto a = biased(random_layer(9, 6, 6, true, 1), a_biases, 10);
-        auto b = biased(random_layer(6, 6, 6, false, 2), b_biases, 20);
-        a.residual = b.residual = residual;
-        const auto difference = subtract(a, b);
-        const auto expected = a.forward(x) - b.forward(x);
-        CHECK((difference.forward(x) - expected).abs().max().item<double>() <
-              1e-12 * expected.abs().max().item<double>());
-        CHECK(difference.has_linear() == ((a_biases | b_biases) != 0));
-      }
-    }
-  }
-  auto with = random_layer(9, 6, 6, true, 1);
-  const auto without = with;
-  with.residual = true;
-  CHECK_THROWS_WITH(subtract(with, without), ContainsSubstring("residual") && ContainsSubstring("first"));
-  CHECK_THROWS_WITH(subtract(without, with), ContainsSubstring("residual") && ContainsSubstring("second"));
-}
-
 TEST_CASE("layers that are none are refused by name") {
   auto layer = random_layer(4, 3, 2, true, 1);
   layer.up = at::zeros({4, 2}, at::kDouble);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "bilens/analysis/difference.h"
 #include "bilens/core/error.h"
 #include "catch.h"
 #include "layers.h"

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <string>
+#include <vector>
 
 namespace bilens {
 
@@ -13,6 +14,11 @@ struct BilinearLayer {
   at::Tensor down;                           // P [m, h]; undefined: the identity
   at::Tensor gate_bias, up_bias, down_bias;  // b [h], c [h], p [m]; undefined: zero
   bool residual = false;                     // y + x instead of y; no norm between
+
+  // Of a difference, whose rounding is that of larger numbers than its own (analysis/difference.h); else
+  // empty.
+  std::vector<BilinearLayer> parts = {};  // the layers that it is made of
+  std::vector<int64_t> terms = {};  // hidden units of each of the terms it is written as, in their order
 
   int64_t d_in() const { return gate.size(1); }
   int64_t d_hidden() const { return gate.size(0); }
@@ -38,9 +44,5 @@ BilinearLayer fold_input(const BilinearLayer& layer, const at::Tensor& embed);
 /// The layer with gate unit k beside up unit π(k): the same matrices row by row, but who multiplies whom is
 /// undone. A control. @param order π, int64 [h]
 BilinearLayer permute_up(const BilinearLayer& layer, const at::Tensor& order);
-
-/// y_a − y_b as one layer: [W_a; W_b], [V_a; V_b], [P_a, −P_b], biases likewise; two residuals cancel.
-/// @throws Error(kBadInput) when the layers do not share input and output spaces, or only one has a residual
-BilinearLayer subtract(const BilinearLayer& a, const BilinearLayer& b);
 
 }  // namespace bilens

@@ -68,6 +68,7 @@ struct EigenPairs {
   at::Tensor tie_at_k;              // [n] uint8
   at::Tensor
       certified_bound;  // [n]: proved, at most the k listed have |λ| ≥ this; NaN: not proved; or undefined
+  at::Tensor floor;  // [n], of a difference: what rounding alone can leave (rounding_floor.h); or undefined
   int64_t repaired = 0;  // directions where the probe found a missing eigenpair
   struct Seconds {
     double form = 0, solve = 0, check = 0, probe = 0, certify = 0, energy = 0;
@@ -83,7 +84,8 @@ using EigenSink = std::function<void(int64_t first, const EigenPairs& pairs)>;
 /// Eigenpairs of largest |λ| of every direction from `first` on, in chunks that fit the memory limit, each
 /// result checked in float64 against the weights as stored. Lanczos results are refined there by a
 /// Rayleigh–Ritz step, then the operator without them is probed with a random start, and what turns up is
-/// added. Results depend neither on the chunks nor on the order of the directions.
+/// added. Results depend neither on the chunks nor on the order of the directions. Of a difference,
+/// directions without change are named (rounding_floor.h).
 /// @throws Error(kBadInput) for weights that are not finite; Stopped. Not converging is a status.
 void solve_eigen(const EigenProblem& problem, at::Device device, const EigenConfig& config, int64_t first,
                  const EigenSink& sink);

@@ -14,6 +14,9 @@
 
 namespace bilens {
 
+/// What the words of factors say where a difference is rounding alone.
+inline constexpr const char* kNoChange = "no change";
+
 /// What a method other than "eigen" finds of a layer, as it stands in its file (docs/formats.md): tensors by
 /// name, figures for decomposition.json, and one line for people. Vectors have the run's dtype, other reals
 /// are float64.

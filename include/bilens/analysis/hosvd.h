@@ -25,10 +25,12 @@ struct HosvdConfig {
 struct Hosvd {
   at::Tensor vectors;          // [k, n] or [k, d], orthonormal rows, largest component positive
   at::Tensor singular_values;  // σ [k], falling
-  at::Tensor energy;           // [k], cumulative Σσ² over ‖B‖²_F; 1 for B = 0
-  double squared_norm = 0;     // ‖B‖²_F
-  double discarded = 0;        // Σσ² of the factors that are not kept
-  double floor = 0;            // √eps·σ₁
+  at::Tensor energy;  // [k], cumulative Σσ² over ‖B‖²_F; 1 for B = 0. Of a difference those above the
+                      // floor alone count; NaN without any: no change
+  double squared_norm = 0;  // ‖B‖²_F
+  double discarded = 0;     // Σσ² of the factors that are not kept
+  double floor = 0;         // √eps·σ₁; of a difference at least gram_floor (rounding_floor.h)
+  int64_t resolved = 0;     // of the factors kept, those above the floor
 };
 
 /// The output mode, from the Gram matrix S G Sᵀ [n, n]. B = Σ σ_k c_k ⊗ R_k with c_k the vectors and R_k

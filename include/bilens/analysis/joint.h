@@ -32,6 +32,8 @@ struct JointBasis {
   at::Tensor diagonal_energy;  // [k], share of the diagonal cores in `total`, first 1 … k vectors
   double full_energy = 0;      // share of the full cores, Σ_i ‖VB_iVᵀ‖²_F
   double off_diagonal = 0;     // share of the full cores that is not on their diagonals
+  double floor = 0;            // of a difference: what rounding can leave of the root of `total`
+  bool unchanged = false;      // no more than that is there; shares are NaN, nothing converged
   Sparsity measure;            // [k]
 };
 
