@@ -15,19 +15,21 @@
 #include "dense_eigen.h"
 #include "directed_layer.h"
 #include "normalization.h"
+#include "penalized_fit.h"
 
 namespace bilens {
 
 namespace {
 
-constexpr double kExact = 1e-13;   // of ‖B‖²: nothing is left for another start
-constexpr int64_t kSweeps = 2000;  // of coordinate descent
-constexpr double kSweepTolerance = 1e-12;
+constexpr double kExact = 1e-13;  // of ‖B‖²: nothing is left for another start
+constexpr double kNoShare = std::numeric_limits<double>::quiet_NaN();
+constexpr double kRefitted = 1e-9;  // residual of the optimality conditions up to which A counts as refitted
 
 /// The best of all starts within the compressed layer, as terms of the layer.
-CpTerms best_start(const BilinearLayer& layer, double squared_norm, const CpConfig& config,
+/// @param floor of the layer's norm (WholeTensor)
+CpTerms best_start(const BilinearLayer& layer, double squared_norm, double floor, const CpConfig& config,
                    std::vector<double>& errors, Progress& progress) {
-  const auto compressed = compress(layer, config.rank);
+  const auto compressed = compress(layer, config.rank, floor);
   const double kept = squared_tensor_norm(compressed.layer);
   CpTerms best;
   double least = std::numeric_limits<double>::infinity();
@@ -47,27 +49,6 @@ CpTerms best_start(const BilinearLayer& layer, double squared_norm, const CpConf
   return expand(compressed, best);
 }
 
-/// min ½‖B − M‖² + μΣ|a| over A alone, a ≥ 0 where asked for: coordinate descent, every output for itself,
-///   a_r ← S_μ(k_r − Σ_{s≠r} Γ_rs a_s)/Γ_rr,   S_μ the soft threshold.
-/// @param products K [R, n], @return A [R, n]
-at::Tensor penalized_outputs(const at::Tensor& gram, const at::Tensor& products, double mu,
-                             bool nonnegative) {
-  auto a = at::zeros_like(products);
-  const auto diagonal = gram.diagonal().contiguous();
-  for (int64_t sweep = 0; sweep < kSweeps; ++sweep) {
-    if (stop_requested()) throw Stopped{};
-    const auto last = a.clone();
-    for (int64_t r = 0; r < gram.size(0); ++r) {
-      const auto rest = products[r] - gram[r].unsqueeze(0).mm(a).squeeze(0) + diagonal[r] * a[r];
-      const auto shrunk =
-          nonnegative ? (rest - mu).clamp_min(0) : rest.sign() * (rest.abs() - mu).clamp_min(0);
-      a[r].copy_(shrunk / diagonal[r]);
-    }
-    if ((a - last).abs().max().item<double>() <= kSweepTolerance * a.abs().max().item<double>()) break;
-  }
-  return a;
-}
-
 /// Unit l and r with their largest component positive; `output` is not looked at.
 CpTerms gauge(const CpTerms& terms) {
   const auto unit = [](const at::Tensor& rows) {
@@ -81,9 +62,16 @@ CpTerms select(const CpTerms& terms, const at::Tensor& rows) {
           terms.output.index_select(0, rows)};
 }
 
-/// Gauge, best A or the penalised one, order.
-CpTerms finish(const BilinearLayer& layer, const CpTerms& fitted, const CpConfig& config) {
+struct Finished {
+  CpTerms terms;
+  std::optional<double> refit_residual;
+};
+
+/// Gauge, in the dtype that is stored; best A or the penalised one, order.
+Finished finish(const BilinearLayer& layer, const CpTerms& fitted, const CpConfig& config) {
   auto terms = gauge(fitted);
+  for (auto* rows : {&terms.left, &terms.right}) *rows = rows->to(config.dtype).to(at::kDouble);
+  std::optional<double> residual;
   terms.output = best_outputs(layer, terms);
   if (config.nonnegative) {
     const auto positive = terms.output.clamp_min(0).square().sum(1, true);
@@ -93,11 +81,13 @@ CpTerms finish(const BilinearLayer& layer, const CpTerms& fitted, const CpConfig
   }
   if (config.nonnegative || config.l1 > 0) {
     const auto products = contract_inputs(layer, terms);
-    terms.output = penalized_outputs(cp_gram(terms), products,
-                                     config.l1 * products.abs().max().item<double>(), config.nonnegative);
+    const auto fit = fit_penalized(cp_gram(terms), products.t(),
+                                   config.l1 * products.abs().max().item<double>(), config.nonnegative);
+    terms.output = fit.weights.t();
+    residual = fit.residual;
   }
   const auto size = terms.output.norm(2, {1}) * cp_gram(terms).diagonal().sqrt();
-  return select(terms, size.argsort(/*stable=*/true, 0, /*descending=*/true));
+  return {select(terms, size.argsort(/*stable=*/true, 0, /*descending=*/true)), residual};
 }
 
 /// Share of Σ‖ΠB_iΠ‖² with Π onto the span of all l and r.
@@ -121,6 +111,14 @@ double condition_number(const at::Tensor& gram) {
 
 }  // namespace
 
+const char* status_name(CpStatus status) {
+  switch (status) {
+    case CpStatus::kConverged: return "converged";
+    case CpStatus::kDiverging: return "diverging";
+    default: return "not converged";
+  }
+}
+
 const FieldTable<CpConfig>& CpConfig::fields() {
   using C = CpConfig;
   static const FieldTable<C> table =
@@ -138,20 +136,21 @@ const FieldTable<CpConfig>& CpConfig::fields() {
 }
 
 CpDecomposition decompose_cp(const EigenProblem& problem, at::Device device, const CpConfig& config) {
-  const auto directed = direct_layer(problem, device);
-  const auto& layer = directed.layer;
-  const double unit = directed.unit, squared = unit * unit, total = squared_tensor_norm(layer);
+  const auto whole = whole_tensor(problem, device);
+  const auto& layer = whole.layer;
+  const double unit = whole.unit, squared = unit * unit, total = whole.squared_norm;
   std::vector<double> errors;
   const int64_t fits = std::max<int64_t>(config.starts, 1) + 1;  // the last one over the whole layer
   Progress progress("cp", fits, "fits");
-  const auto start = best_start(layer, total, config, errors, progress);
+  const auto start = best_start(layer, total, whole.floor, config, errors, progress);
   const auto fit = fit_cp(layer, total, start, config.max_iterations, config.tolerance);
   progress.advance(fits - static_cast<int64_t>(errors.size()));
-  const auto terms = finish(layer, fit.terms, config);
+  const auto [terms, refit_residual] = finish(layer, fit.terms, config);
 
   const auto gram = cp_gram(terms), products = contract_inputs(layer, terms);
   const auto best = projected_energy(gram.unsqueeze(0), products.unsqueeze(0))[0].cpu();
-  const double captured = (terms.output * (2 * products - gram.mm(terms.output))).sum().item<double>();
+  const double own = (terms.output * gram.mm(terms.output)).sum().item<double>();
+  const double captured = 2 * (terms.output * products).sum().item<double>() - own;
   const double full = full_core(layer, terms), all_terms = best[-1].item<double>();
   CpDecomposition cp;
   cp.left = terms.left.cpu();
@@ -161,16 +160,24 @@ CpDecomposition decompose_cp(const EigenProblem& problem, at::Device device, con
   cp.start_errors = at::tensor(errors, at::kDouble).clamp_min(0) * squared;
   cp.objective = std::max(0.0, total - all_terms) * squared;
   cp.gradient = fit.gradient;
-  cp.converged = fit.converged;
+  cp.status = refit_residual.value_or(0) <= kRefitted ? fit.status : CpStatus::kUnfinished;
+  cp.refit_residual = refit_residual;
   cp.total = total * squared;
   cp.energy = energy_share(captured, total);
   cp.diagonal_energy = total > 0 ? best / total : at::ones_like(best);
   cp.full_energy = energy_share(full, total);
   cp.off_diagonal = std::max(0.0, 1 - energy_share(all_terms, full));
   cp.condition = condition_number(gram);
+  cp.cancellation = own > 0 ? (terms.output.square().sum(1) * gram.diagonal()).sum().item<double>() / own : 1;
+  cp.floor = whole.floor * unit;
+  cp.unchanged = whole.unchanged;
   cp.left_measure = measure_sparsity(cp.left);
   cp.right_measure = measure_sparsity(cp.right);
   cp.output_measure = measure_sparsity(cp.outputs.t());
+  if (!whole.unchanged) return cp;
+  cp.status = CpStatus::kUnfinished;
+  cp.diagonal_energy.fill_(kNoShare);
+  cp.energy = cp.full_energy = cp.off_diagonal = kNoShare;
   return cp;
 }
 

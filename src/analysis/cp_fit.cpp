@@ -16,18 +16,22 @@ constexpr int64_t kDenseUnknowns = 1200;     // up to these the linear system is
 constexpr int64_t kConjugateGradients = 40;  // else, steps
 constexpr int64_t kWindow = 50;              // iterations that have to bring something,
 constexpr double kStagnation = 1e-5;         // this share of ‖B − M‖²
+constexpr size_t kGrowth = 25;               // iterations in which terms that diverge grow by
+constexpr double kGrowing = 1.1;             // this factor at least, twice in a row,
+constexpr double kCancelling = 100;          // to that many times what they add up to
 
-/// Terms with ½∇‖B − M‖² and ‖B − M‖².
+/// Terms with ½∇‖B − M‖², ‖B − M‖², and Σ_r ‖term r‖² over ‖M‖².
 struct Point {
   CpTerms terms, gradient;
-  double squared_error;
+  double squared_error, cancellation;
 };
 
 Point evaluate(const BilinearLayer& layer, double squared_norm, const CpTerms& terms) {
   const auto of_layer = contract(layer, terms), of_terms = contract_self(terms);
   const double cross = (terms.output * of_layer.output).sum().item<double>();
   const double own = (terms.output * of_terms.output).sum().item<double>();
-  return {terms, of_terms + (-1.0) * of_layer, squared_norm - 2 * cross + own};
+  const double apart = (terms.output.square().sum(1) * cp_gram(terms).diagonal()).sum().item<double>();
+  return {terms, of_terms + (-1.0) * of_layer, squared_norm - 2 * cross + own, own > 0 ? apart / own : 1};
 }
 
 /// Block Jacobi: the inverses of ½(AAᵀ∘RRᵀ) + μI, ½(AAᵀ∘LLᵀ) + μI and Γ + μI.
@@ -108,6 +112,19 @@ bool stagnates(const std::vector<double>& history) {
   return before - now < kStagnation * before;
 }
 
+/// Whether the terms of a fit grow against each other while the error falls ever less: they have no limit,
+/// for tensors of rank R are not closed (de Silva and Lim, SIAM J. Matrix Anal. 30, 2008).
+bool diverges(const std::vector<double>& history, const std::vector<double>& cancellations) {
+  if (history.size() <= 2 * kGrowth) return false;
+  const auto back = [](const std::vector<double>& of, size_t steps) { return of[of.size() - 1 - steps]; };
+  const auto growth = [&](size_t steps) {
+    return back(cancellations, steps) / back(cancellations, steps + kGrowth);
+  };
+  const auto fall = [&](size_t steps) { return back(history, steps + kGrowth) / back(history, steps); };
+  return cancellations.back() > kCancelling && growth(0) > kGrowing && growth(kGrowth) > kGrowing &&
+         fall(0) < fall(kGrowth);
+}
+
 /// The gradient over what a term of the largest size would make of the whole tensor.
 double relative_gradient(const Point& point, double squared_norm) {
   const double size = point.terms.left.square().sum(1).amax().item<double>();
@@ -120,14 +137,21 @@ double relative_gradient(const Point& point, double squared_norm) {
 CpFit fit_cp(const BilinearLayer& layer, double squared_norm, const CpTerms& start, int64_t max_iterations,
              double tolerance) {
   auto point = evaluate(layer, squared_norm, balance(start));
-  CpFit fit{point.terms, {point.squared_error}, relative_gradient(point, squared_norm), false};
+  CpFit fit{
+      point.terms, {point.squared_error}, relative_gradient(point, squared_norm), CpStatus::kUnfinished};
+  std::vector<double> cancellations = {point.cancellation};
   const double rounding = 1e-14 * squared_norm;
   const double curvature = point.terms.left.square().sum(1).amax().item<double>();
   double damping = 1e-2 * curvature * curvature, growth = 2;
   for (int64_t step = 0; step < max_iterations; ++step) {
     if (stop_requested()) throw Stopped{};
-    fit.converged = fit.gradient <= tolerance;
-    if (fit.converged || !(damping < 1e12 * curvature * curvature) || stagnates(fit.history)) break;
+    if (fit.gradient <= tolerance) {
+      fit.status = CpStatus::kConverged;
+    } else if (diverges(fit.history, cancellations)) {
+      fit.status = CpStatus::kDiverging;
+    }
+    if (fit.status != CpStatus::kUnfinished) break;
+    if (!(damping < 1e12 * curvature * curvature) || stagnates(fit.history)) break;
     const auto change = solve_step(point, damping, std::min(0.1, std::sqrt(fit.gradient)));
     const double predicted =
         -2 * dot(point.gradient, change) - dot(change, gauss_newton_product(point.terms, change));
@@ -148,6 +172,7 @@ CpFit fit_cp(const BilinearLayer& layer, double squared_norm, const CpTerms& sta
     point = next;
     fit.gradient = next_gradient;
     fit.history.push_back(point.squared_error);
+    cancellations.push_back(point.cancellation);
   }
   fit.terms = point.terms;
   return fit;

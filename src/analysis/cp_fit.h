@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "bilens/analysis/cp.h"
 #include "cp_terms.h"
 
 namespace bilens {
@@ -10,7 +11,7 @@ struct CpFit {
   CpTerms terms;                // balanced
   std::vector<double> history;  // ‖B − M‖² from the start on; never rises by more than rounding
   double gradient = 0;          // of ½‖B − M‖², over ‖B‖ times the largest term's curvature
-  bool converged = false;
+  CpStatus status = CpStatus::kUnfinished;
 
   double squared_error() const { return history.back(); }
 };

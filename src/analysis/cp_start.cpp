@@ -20,9 +20,10 @@ namespace {
 constexpr int64_t kMixtures = 8;  // of the outputs, that Jennrich's planes are measured by
 
 /// The singular vectors of a mode that are not zero but for rounding, at least one.
-at::Tensor resolved(const Hosvd& mode) {
+at::Tensor resolved(const Hosvd& mode, double floor) {
   const auto squares = mode.singular_values.square();
-  const int64_t rank = squares.gt(1e-13 * squares[0]).sum().item<int64_t>();
+  const double least = std::max(1e-13 * squares[0].item<double>(), floor * floor);
+  const int64_t rank = squares.gt(least).sum().item<int64_t>();
   return mode.vectors.narrow(0, 0, std::max<int64_t>(rank, 1));
 }
 
@@ -86,13 +87,13 @@ at::Tensor split(const at::Tensor& plane) {
 
 }  // namespace
 
-CompressedLayer compress(const BilinearLayer& layer, int64_t terms) {
+CompressedLayer compress(const BilinearLayer& layer, int64_t terms, double floor) {
   CompressedLayer made;
   HosvdConfig inputs, outputs;
   inputs.count = 2 * terms;
   outputs.count = terms;
-  made.inputs = resolved(input_hosvd({layer, {}, {}}, inputs));
-  made.outputs = resolved(output_hosvd({layer, {}, {}}, outputs));
+  made.inputs = resolved(input_hosvd({layer, {}, {}}, inputs), floor);
+  made.outputs = resolved(output_hosvd({layer, {}, {}}, outputs), floor);
   made.layer.gate = layer.gate.mm(made.inputs.t());
   made.layer.up = layer.up.mm(made.inputs.t());
   made.layer.down = made.outputs.mm(layer.down);

@@ -11,9 +11,9 @@ struct CompressedLayer {
   at::Tensor outputs;   // O [m', m], orthonormal rows
 };
 
-/// Keeps what R terms can need: at most 2R inputs and R outputs, fewer where the rest is zero. A tensor of R
-/// terms stays whole.
-CompressedLayer compress(const BilinearLayer& layer, int64_t terms);
+/// Keeps what R terms can need: at most 2R inputs and R outputs, fewer where the rest is zero or below the
+/// floor of the norms that the layer is known to. A tensor of R terms stays whole.
+CompressedLayer compress(const BilinearLayer& layer, int64_t terms, double floor);
 
 /// Terms of a compressed layer as terms of the layer itself.
 CpTerms expand(const CompressedLayer& compressed, const CpTerms& terms);

@@ -192,19 +192,23 @@ Factors to_factors(const CpDecomposition& cp, at::ScalarType dtype) {
                    {"cp_start_errors", cp.start_errors}},
                   {{"objective", cp.objective},
                    {"squared_norm", cp.total},
-                   {"energy", cp.energy},
-                   {"full_energy", cp.full_energy},
-                   {"off_diagonal", cp.off_diagonal},
+                   {"energy", number(cp.energy)},
+                   {"full_energy", number(cp.full_energy)},
+                   {"off_diagonal", number(cp.off_diagonal)},
                    {"condition", cp.condition},
+                   {"cancellation", cp.cancellation},
                    {"gradient", cp.gradient},
-                   {"converged", cp.converged}},
+                   {"status", status_name(cp.status)},
+                   {"converged", cp.converged()}},
                   "",
                   0};
   add_sparsity(factors, "cp_left_", cp.left_measure);
   add_sparsity(factors, "cp_right_", cp.right_measure);
   add_sparsity(factors, "cp_outputs_", cp.output_measure);
   factors.words = std::to_string(cp.left.size(0)) + " terms of condition " + format("%.1e", cp.condition) +
-                  ", " + percent(cp.energy) + " of the energy, " + status(cp.converged);
+                  ", " + percent(cp.energy) + " of the energy, " + status_name(cp.status);
+  if (cp.refit_residual) factors.figures["refit_residual"] = *cp.refit_residual;
+  add_unchanged(factors, cp.unchanged, cp.floor);
   return factors;
 }
 

@@ -133,7 +133,9 @@ Factors Decomposer::factorise(const EigenProblem& problem, const EigenPairs& pai
     joint.k = eigen.k;
     return to_factors(diagonalize_jointly(problem, device_, joint), dtype);
   }
-  return to_factors(decompose_cp(problem, device_, c.cp), dtype);
+  CpConfig cp = c.cp;
+  cp.dtype = dtype;
+  return to_factors(decompose_cp(problem, device_, cp), dtype);
 }
 
 /// What has to be equal for a run to go on with another's files.

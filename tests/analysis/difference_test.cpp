@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "bilens/analysis/cp.h"
 #include "bilens/analysis/hosvd.h"
 #include "bilens/analysis/interaction.h"
 #include "bilens/analysis/joint.h"
@@ -182,6 +183,9 @@ TEST_CASE("layers that are equal, unit by unit or in another order, did not chan
     }
     const auto joint = diagonalize_jointly(problem, at::kCPU, {});
     CHECK((joint.unchanged && !joint.converged && std::isnan(joint.full_energy)));
+    const auto cp = decompose_cp(problem, at::kCPU, {});
+    CHECK((cp.unchanged && !cp.converged() && std::isnan(cp.energy)));
+    CHECK(cp.outputs.eq(0).all().item<bool>());
     SparseEigenConfig sparse;
     sparse.sparsity = {2, 3};
     for (const auto& pairs : solve_sparse_eigen(problem, at::kCPU, sparse)) {

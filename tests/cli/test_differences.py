@@ -8,7 +8,7 @@ from safetensors.numpy import load_file, save_file
 from bilens_cli import TestCase, run
 
 D, H, M = 16, 24, 8
-METHODS = ("eigen", "hosvd", "sparse_eigen", "rotate", "joint")
+METHODS = ("eigen", "hosvd", "sparse_eigen", "rotate", "joint", "cp")
 
 
 class Differences(TestCase):
