@@ -40,9 +40,12 @@ std::vector<fs::path> models_at(const fs::path& path) {
     // Here a .bin may be anything, a tokenizer for instance.
     if (fs::is_regular_file(entry.path()) && entry.path().extension() != ".safetensors") continue;
     if (entry.path().filename() == "adapter_model.safetensors") continue;  // no model without its base
-    if (const auto model = single_model(entry.path()); !model.empty()) found.push_back(model);
+    if (const auto model = single_model(entry.path()); !model.empty()) {
+      found.push_back(model);
+    } else if (describe_foreign_folder(entry.path())) {
+      found.push_back(entry.path());  // whoever reads it says what it is instead
+    }
   }
-  // What it is instead, whoever reads it says.
   if (found.empty() && describe_foreign_folder(path)) found.push_back(path);
   sort_by_number(found);
   return found;
