@@ -31,8 +31,8 @@ struct RotatedBasis {
   at::Tensor agreeing;         // [n] int32, starts that reached this objective within 1e-6 of it
   ProjectionEnergy energy;     // off_diagonal: of the core OΘOᵀ; total and shares undefined without energy
   Sparsity measure;            // [n, k]
-  at::Tensor floor;       // [n], of a difference, in eigenvalues (rounding_floor.h); or undefined
-  int64_t unchanged = 0;  // directions with no more than that: values 0, shares NaN, not converged
+  at::Tensor floor;            // [n], of a difference, in eigenvalues (rounding_floor.h); or undefined
+  int64_t unchanged = 0;       // directions with no more than that: values 0, shares NaN, not converged
 };
 
 /// max ‖OX‖₄⁴ over orthogonal O, the quartimax criterion of factor analysis, by the polar iteration

@@ -30,7 +30,7 @@ struct SparseEigenPairs {
   at::Tensor iterations;  // [n, k] int32, of the start that won
   at::Tensor converged;   // [n, k] uint8: the best vector of its support, which another step does not change
   ProjectionEnergy energy;
-  Sparsity measure;  // [n, k]
+  Sparsity measure;       // [n, k]
   at::Tensor floor;       // [n], of a difference, in eigenvalues (rounding_floor.h); or undefined
   int64_t unchanged = 0;  // directions with no more than that: values 0, shares NaN, not converged
 };
