@@ -29,7 +29,10 @@ Json to_json(const Calibration& calibration) {
                       {"error", layer.error},
                       {"sweeps", layer.sweeps}});
   }
-  return {{"tokens", calibration.tokens}, {"flops", calibration.flops}, {"layers", layers}};
+  return {{"tokens", calibration.tokens},
+          {"held_out_tokens", calibration.held_out_tokens},
+          {"flops", calibration.flops},
+          {"layers", layers}};
 }
 
 Json compare_with_teacher(const TokenStream& part, LlamaDecoder& model, LlamaDecoder& teacher,

@@ -17,6 +17,7 @@
 #include "bilens/train/ridge.h"
 #include "bilens/train/text_task.h"
 #include "bilens/train/unit_fit.h"
+#include "calibration_tokens.h"
 
 namespace bilens {
 
@@ -72,43 +73,24 @@ void store(const BilinearFactors& factors, const LlamaDecoder& model, int64_t la
   put("down_proj", factors.down);
 }
 
-/// Which tokens [windows · context] the fits do not see: those of every n-th document, or of every n-th
-/// window where there are fewer documents than n.
-at::Tensor held_back_tokens(const std::vector<int64_t>& starts, int64_t windows, int64_t context,
-                            double share) {
-  const int64_t tokens = windows * context;
-  const auto period = std::clamp<int64_t>(std::llround(1.0 / share), 2, windows);
-  auto parts = std::vector<int64_t>(starts.begin(), std::lower_bound(starts.begin(), starts.end(), tokens));
-  if (static_cast<int64_t>(parts.size()) < period) {
-    parts.clear();
-    for (int64_t begin = 0; begin < tokens; begin += context) parts.push_back(begin);
-  }
-  parts.push_back(tokens);
-  auto mask = at::zeros({tokens}, at::kBool);
-  for (size_t i = period - 1; i + 1 < parts.size(); i += period)
-    mask.slice(0, parts[i], parts[i + 1]).fill_(true);
-  return mask;
-}
-
 /// The calibration tokens with the residual streams of both models, taken from layer to layer.
 class Streams {
  public:
-  Streams(LlamaDecoder& teacher, LlamaDecoder& converted, const TokenStream& stream, int64_t windows,
-          int64_t context, Packing packing, double held_out)
+  Streams(LlamaDecoder& teacher, LlamaDecoder& converted, const TokenStream& stream,
+          CalibrationWindows windows, int64_t context, Packing packing, double held_out)
       : teacher_(teacher),
         converted_(converted),
         windows_at_once_(windows_within(kTokensAtOnce, context)),
         constant_(converted.config().mlp_bias) {
     std::vector<int64_t> begins;
-    for (int64_t i = 0; i < windows; ++i) begins.push_back(i * context);
+    for (int64_t i = 0; i < windows.all(); ++i) begins.push_back(i * context);
     const auto batch = make_batch(stream, begins, context + 1);
     if (packing == Packing::kDocuments) starts_ = batch.document_starts;
     const auto device = teacher.parameters().front().second.device();
-    held_back_ =
-        held_back_tokens(stream.starts, windows, context, held_out).view({windows, context}).to(device);
+    uses_ = token_uses(stream.starts, windows, context, held_out).to(device);
     target_ = teacher.embed(batch.inputs.to(device));
     state_ = target_.clone();
-    weights_ = at::empty({windows, context}, target_.options());
+    weights_ = at::empty({windows.all(), context}, target_.options());
   }
 
   /// Through the whole layer in the teacher, and through its attention in the converted model.
@@ -136,11 +118,16 @@ class Streams {
     });
   }
 
-  /// Inputs of the converted MLP, and what it has to give: tokens for fits, or those held back from them.
-  FitData data(bool held_back) const {
-    return [this, held_back](const std::function<void(const FitRows&)>& use) {
+  int64_t tokens_for(TokenUse what) const {
+    return uses_.eq(static_cast<int64_t>(what)).sum().item<int64_t>();
+  }
+
+  /// Inputs of the converted MLP, and what it has to give, of the tokens that serve for this.
+  FitData data(TokenUse what) const {
+    return [this, what](const std::function<void(const FitRows&)>& use) {
       each_part([&](int64_t begin, int64_t count) {
-        const auto chosen = held_back_.narrow(0, begin, count).flatten().eq(held_back).nonzero().squeeze(1);
+        const auto chosen =
+            uses_.narrow(0, begin, count).flatten().eq(static_cast<int64_t>(what)).nonzero().squeeze(1);
         const auto rows = [&](const at::Tensor& all) {
           return all.narrow(0, begin, count).flatten(0, 1).index_select(0, chosen);
         };
@@ -169,7 +156,8 @@ class Streams {
   LlamaDecoder &teacher_, &converted_;
   int64_t windows_at_once_;
   bool constant_;
-  at::Tensor starts_, held_back_, gain_;
+  at::Tensor starts_, gain_;
+  at::Tensor uses_;            // uint8 [windows, context]
   at::Tensor target_, state_;  // [windows, context, hidden_size]: the teacher's, the converted model's
   at::Tensor weights_;         // [windows, context]
 };
@@ -194,28 +182,41 @@ void fold(const UnitFit& fit, bool constant, BilinearFactors& mlp) {
   if (constant) mlp.gate.select(1, mlp.gate.size(1) - 1) += fit.offset.to(mlp.gate.scalar_type());
 }
 
-RidgeFit refit_down(const FitData& train, const FitData& held_back, const std::string& where,
+/// Σ w‖t − y‖² / Σ w‖t‖²; NaN where there is nothing that it has to give.
+double relative_error(const FitData& data, const BilinearFactors& mlp) {
+  double left = 0.0, whole = 0.0;
+  data([&](const FitRows& rows) {
+    const auto weigh = [&](const at::Tensor& x) {
+      return (x.to(at::kDouble).square().sum(1) * rows.weights).sum().item<double>();
+    };
+    left += weigh(rows.targets - mlp.hidden(rows.inputs).mm(mlp.down.t()));
+    whole += weigh(rows.targets);
+  });
+  return left / whole;
+}
+
+RidgeFit refit_down(const FitData& fitted, const FitData& choosing, const std::string& where,
                     BilinearFactors& mlp) {
-  auto fit = fit_ridge(sums_of(train, mlp), sums_of(held_back, mlp), mlp.down, where);
+  auto fit = fit_ridge(sums_of(fitted, mlp), sums_of(choosing, mlp), mlp.down, where);
   mlp.down = fit.matrix.to(mlp.down.scalar_type());
   return fit;
 }
 
 /// Steps 2 and 3 of calibrate().
-void refit(const FitData& train, const FitData& held_back, const std::string& where, int64_t sweeps,
-           BilinearFactors& mlp, LayerCalibration& report) {
-  const auto first = refit_down(train, held_back, where, mlp);
+void refit(const Streams& streams, const std::string& where, int64_t sweeps, BilinearFactors& mlp,
+           LayerCalibration& report) {
+  const auto fitted = streams.data(TokenUse::kFit), choosing = streams.data(TokenUse::kChoice);
+  const auto first = refit_down(fitted, choosing, where, mlp);
   report.ridge = first.ridge;
-  report.error = report.error_refitted = first.error;
-  while (report.sweeps < sweeps) {
+  report.error_refitted = relative_error(streams.data(TokenUse::kReport), mlp);
+  for (double least = first.error; report.sweeps < sweeps; ++report.sweeps) {
     auto swept = mlp;
-    swept.gate = fit_side(train, swept, Side::kGate);
-    swept.up = fit_side(train, swept, Side::kUp);
-    const double error = refit_down(train, held_back, where, swept).error;
-    if (!(error < report.error)) return;
+    swept.gate = fit_side(fitted, swept, Side::kGate);
+    swept.up = fit_side(fitted, swept, Side::kUp);
+    const double error = refit_down(fitted, choosing, where, swept).error;
+    if (!(error < least)) return;
     mlp = swept;
-    report.error = error;
-    ++report.sweeps;
+    least = error;
   }
 }
 
@@ -236,15 +237,15 @@ double fit_flops(const BilinearFactors& mlp, const CalibrationConfig& config, in
 
 LayerCalibration calibrate_layer(const Streams& streams, Gate gate, const CalibrationConfig& config,
                                  bool constant, const std::string& where, BilinearFactors& mlp) {
-  const auto train = streams.data(false), held_back = streams.data(true);
+  const auto held_out = streams.data(TokenUse::kReport);
   LayerCalibration report;
-  const auto fit = fit_gate(train, mlp, gate, config.bias);
+  const auto fit = fit_gate(streams.data(TokenUse::kFit), mlp, gate, config.bias);
   report.unit_r2 = fit.r2;
   report.degenerate_units = fit.degenerate.sum().item<int64_t>();
   fold(fit, constant, mlp);
-  report.error = report.error_scaled = report.error_refitted =
-      sums_of(held_back, mlp).relative_error(mlp.down);
-  if (config.refit) refit(train, held_back, where, config.sweeps, mlp, report);
+  report.error_scaled = report.error_refitted = relative_error(held_out, mlp);
+  if (config.refit) refit(streams, where, config.sweeps, mlp, report);
+  report.error = relative_error(held_out, mlp);
   return report;
 }
 
@@ -265,9 +266,12 @@ const FieldTable<CalibrationConfig>& CalibrationConfig::fields() {
               "How often at most gate_proj, up_proj and down_proj are fitted in turn after the refit; 0: "
               "down_proj alone.",
               between(0, 100))
-          .number("held_out", &C::held_out,
-                  "Share of the documents that fits do not see and that ridges and sweeps are chosen on.",
-                  {1e-3, 0.5});
+          .number(
+              "held_out", &C::held_out,
+              "Of the documents the share that ridges and sweeps are chosen on and fits do not see; and how "
+              "much more is read behind them, as a share of tokens, to measure errors on, which neither "
+              "fits nor choices see.",
+              {1e-3, 0.5});
   return table;
 }
 
@@ -283,9 +287,12 @@ CalibrationCost calibration_cost(const LlamaConfig& model, int64_t context, cons
   const double tokens = static_cast<double>(config.tokens),
                sums = layers * refits * refit_flops(mlp) * tokens;
   CalibrationCost cost;
-  cost.bytes = 8 * config.tokens * d + 32 * units * units + 100 * kTokensAtOnce * units;
-  cost.products =
-      (layers * fit_flops(mlp, config, config.sweeps) + 2 * forward_flops(model, context)) * tokens - sums;
+  cost.bytes = std::llround(8 * (1 + config.held_out) * tokens * static_cast<double>(d)) +
+               32 * units * units + 100 * kTokensAtOnce * units;
+  cost.products = (layers * fit_flops(mlp, config, config.sweeps) +
+                   2 * (1 + config.held_out) * forward_flops(model, context)) *
+                      tokens -
+                  sums;
   cost.solves = sums + layers * refits * 9 * n * n * n;
   return cost;
 }
@@ -298,17 +305,20 @@ Calibration calibrate(const LlamaDecoder& teacher, const TokenStream& stream, in
     throw Error(ExitCode::kUsage,
                 {"teacher", "a model with gated MLPs", "hidden_act \"linear\"", "It is bilinear already."});
   }
-  const int64_t windows = std::min(config.tokens, stream.size() - 1) / context;
-  if (windows < 2) {
-    throw Error(ExitCode::kBadInput, {"calibration", format("at least two windows of %ld tokens", context),
-                                      format("%ld tokens", std::min(config.tokens, stream.size())),
-                                      "Use more tokens, a longer text or a smaller context."});
+  const auto windows = count_windows((stream.size() - 1) / context, context, config);
+  if (windows.fitted < 2) {
+    throw Error(
+        ExitCode::kBadInput,
+        {"calibration", format("at least two windows of %ld tokens to fit to, and one behind them", context),
+         format("tokens %ld, of a text of %ld", config.tokens, stream.size()),
+         "Use more tokens, a longer text or a smaller context."});
   }
   LlamaDecoder reader(teacher.config(), by_name(teacher));
   reader.compute_in(at::kFloat);
-  Calibration result{ungated_copy(teacher, config.bias), {}, windows * context};
+  Calibration result{ungated_copy(teacher, config.bias), {}, windows.fitted * context};
   const bool constant = result.model.config().mlp_bias;
   Streams streams(reader, result.model, stream, windows, context, packing, config.held_out);
+  result.held_out_tokens = streams.tokens_for(TokenUse::kReport);
   const int64_t layers = teacher.config().num_hidden_layers;
   Progress progress("calibrate", layers, "layers");
   for (int64_t layer = 0; layer < layers; ++layer) {

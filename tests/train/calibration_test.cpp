@@ -72,13 +72,14 @@ double relative(const at::Tensor& found, const at::Tensor& expected) {
 
 TEST_CASE("slope and offset fold into gate_proj: the layer is P((a Wx + b) ⊙ Vx) with a, b in float64") {
   LlamaDecoder teacher(tiny(Gate::kSilu), at::kCPU, 1);
-  const auto stream = text(1601, 2);
+  const auto stream = text(1761, 2);
   auto result = calibrate(teacher, stream, 32, Packing::kPlain, settings(1600, false, 0));
   CHECK(result.tokens == 1600);
+  CHECK(result.held_out_tokens == 160);
   CHECK(result.model.config().hidden_act == Gate::kNone);
   CHECK(result.model.config().mlp_bias);
 
-  // The first layer's inputs are the teacher's. Every tenth document of 25 tokens is held back.
+  // The first layer's inputs are the teacher's. Every tenth document of 25 tokens is kept for choices.
   const auto tokens = windows(stream, 50, 32);
   const auto x = mlp_rows(teacher, tokens, 0).first.to(at::kDouble);
   auto weights = weights_of(teacher);
@@ -147,11 +148,14 @@ TEST_CASE("refit and sweeps lower the held-back error of every layer, and the lo
   }
 }
 
-TEST_CASE("what is reported is the error on held-back documents") {
+TEST_CASE("what is reported is the error on documents that neither fits nor choices saw") {
   LlamaDecoder teacher(tiny(Gate::kSilu), at::kCPU, 8);
-  const auto stream = text(1601, 9);
-  auto result = calibrate(teacher, stream, 32, Packing::kPlain, settings(1600, true, 2));
-  const auto tokens = windows(stream, 50, 32);
+  const auto stream = text(1793, 9);
+  // 51 windows to fit to and 5 behind them; the document that begins in the one and ends in the other is
+  // neither's.
+  auto result = calibrate(teacher, stream, 32, Packing::kPlain, settings(1632, true, 2));
+  CHECK(result.held_out_tokens == 1792 - 1650);
+  const auto tokens = windows(stream, 56, 32);
   const auto t = mlp_rows(teacher, tokens, 0).second, y = mlp_rows(result.model, tokens, 0).second;
   std::vector<at::Tensor> states;
   ForwardOptions options;
@@ -159,11 +163,30 @@ TEST_CASE("what is reported is the error on held-back documents") {
   const at::NoGradGuard no_grad;
   teacher.final_states(tokens, options);
   auto w = 1 / (states[1].flatten(0, 1).square().mean(1) + 1e-6);
-  auto held = at::zeros({1600});
-  for (int64_t document = 9; document < 64; document += 10) held.narrow(0, document * 25, 25).fill_(1);
-  w = w * held;
+  w.narrow(0, 0, 1650).zero_();
   const double error = ((w * (t - y).square().sum(1)).sum() / (w * t.square().sum(1)).sum()).item<double>();
   CHECK(result.layers[0].error == Approx(error).epsilon(1e-4));  // float32 outputs
+}
+
+TEST_CASE("documents held out change no weight of the result") {
+  LlamaDecoder teacher(tiny(Gate::kSilu), at::kCPU, 8);
+  const auto stream = text(1793, 9);
+  auto other = stream;
+  other.ids = stream.ids.clone();
+  other.ids.narrow(0, 1650, 143).copy_(text(143, 3).ids);
+  const auto config = settings(1632, true, 2);
+  const auto one = calibrate(teacher, stream, 32, Packing::kDocuments, config),
+             two = calibrate(teacher, other, 32, Packing::kDocuments, config);
+  const auto expected = weights_of(one.model);
+  for (const auto& [name, weight] : two.model.parameters()) CHECK(at::equal(weight, expected.at(name)));
+  CHECK(one.layers[0].error != two.layers[0].error);
+}
+
+TEST_CASE("of a short text the end is held out") {
+  LlamaDecoder teacher(tiny(Gate::kSilu), at::kCPU, 8);
+  const auto result = calibrate(teacher, text(801, 9), 32, Packing::kPlain, settings(800, false, 0));
+  CHECK(result.tokens == 23 * 32);  // a share of .1/1.1 of 25 windows is held out
+  CHECK(result.held_out_tokens == 800 - 750);
 }
 
 TEST_CASE("without biases the result has none, and a bfloat16 teacher is computed in float32") {
@@ -231,7 +254,7 @@ TEST_CASE("a bilinear teacher, too little text and activations that overflow are
         ExitCode::kUsage);
   const auto few = test::caught([&] { calibrate(gated, text(60, 1), 32, Packing::kPlain, config); });
   CHECK(few.code() == ExitCode::kBadInput);
-  CHECK(test::contains(few.what(), "at least two windows of 32 tokens"));
+  CHECK(test::contains(few.what(), "at least two windows of 32 tokens to fit to, and one behind them"));
   weights_of(gated).at("model.layers.1.mlp.up_proj.weight").fill_(INFINITY);
   const auto broken = test::caught([&] { calibrate(gated, stream, 32, Packing::kPlain, config); });
   CHECK(broken.code() == ExitCode::kBadInput);

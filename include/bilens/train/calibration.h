@@ -20,8 +20,9 @@ struct CalibrationConfig {
   static const FieldTable<CalibrationConfig>& fields();
 };
 
-/// What became of one layer. Errors are relative, Σ w‖t − y‖² / Σ w‖t‖², on documents held back from the
-/// fits: t is what the MLP has to give so that the residual stream is the teacher's again.
+/// What became of one layer. Errors are relative, Σ w‖t − y‖² / Σ w‖t‖², on documents behind those that are
+/// fitted to and chosen on, which had no part in either: t is what the MLP has to give so that the residual
+/// stream is the teacher's again.
 struct LayerCalibration {
   double unit_r2 = 0.0;          // of f(z) ≈ az + b, weighted
   int64_t degenerate_units = 0;  // whose activations determine no line
@@ -29,14 +30,15 @@ struct LayerCalibration {
   double error_refitted = 0.0;   // and down_proj refitted
   double ridge = 0.0;            // of that refit
   double error = 0.0;            // of the layer as it is returned
-  int64_t sweeps = 0;            // over gate, up and down that lowered the held-back error
+  int64_t sweeps = 0;            // over gate, up and down that lowered the error on the choosing documents
 };
 
 struct Calibration {
   LlamaDecoder model;  // float32, hidden_act none; mlp_bias with bias, or where the teacher has it
   std::vector<LayerCalibration> layers;
-  int64_t tokens = 0;  // that were used
-  double flops = 0.0;  // of the matrix products over them, in passes and fits
+  int64_t tokens = 0;           // that were fitted to and chosen on
+  int64_t held_out_tokens = 0;  // that the errors are of
+  double flops = 0.0;           // of the matrix products over the former, in passes and fits
 };
 
 /// Converts a model with gated MLPs into a bilinear one without gradients, a layer at a time on the converted
@@ -46,22 +48,25 @@ struct Calibration {
 ///   2. down_proj (and its bias) by ridge regression to the teacher's residual stream behind the layer, so
 ///      that a layer also makes good what earlier ones lost;
 ///   3. sweeps over gate_proj, up_proj and down_proj (and biases), each by least squares with the others
-///      held, as long as the error on held-back documents falls.
+///      held, as long as the error on the choosing documents falls.
+/// Every n-th document, n = 1 / held_out, is kept from the fits for choosing ridges and sweeps. Errors are
+/// measured on the documents that begin in the next held_out · tokens of the stream; of a short stream on its
+/// end, and less is fitted to.
 /// Tokens count by 1 / mean square of the teacher's stream, as the norm behind it sees them. Products are
 /// float32, the sums that the fits of 1 and 2 solve are float64.
 /// Holds CalibrationCost::bytes beside both models.
 /// @param stream read from its start, in windows of `context` tokens
 /// @param packing what attention sees of a window
-/// @throws Error(kUsage) for a teacher that is bilinear; Error(kBadInput) for fewer than two windows and for
-/// activations that are not finite; Stopped
+/// @throws Error(kUsage) for a teacher that is bilinear; Error(kBadInput) for fewer than three windows and
+/// for activations that are not finite; Stopped
 Calibration calibrate(const LlamaDecoder& teacher, const TokenStream& stream, int64_t context,
                       Packing packing, const CalibrationConfig& config);
 
 /// What calibrate() takes at most, for a model before it.
 struct CalibrationCost {
-  /// Two residual streams (8 × tokens × hidden_size), sums (16 × intermediate_size²) and about as much in the
-  /// eigensolver, and some 100 × 2048 × intermediate_size; 1.6, 1.0 and 1.2 GB for TinyLlama-1.1B and 100,000
-  /// tokens.
+  /// Two residual streams (8 × tokens × (1 + held_out) × hidden_size), sums (16 × intermediate_size²) and
+  /// about as much in the eigensolver, and some 100 × 2048 × intermediate_size; 1.6, 1.0 and 1.2 GB for
+  /// TinyLlama-1.1B and 100,000 tokens.
   int64_t bytes = 0;
   double products = 0.0;  // operations in float32, over the tokens
   double solves = 0.0;  // in float64: of each refit the sums, and an eigendecomposition of intermediate_size²
