@@ -12,13 +12,13 @@ namespace fs = std::filesystem;
 namespace {
 
 TextDataConfig choose_text(const LanguageModel& model, const Json& given, const std::string& data_spec,
-                           const std::string& purpose) {
+                           const std::string& purpose, TextSplit part) {
   std::optional<TextDataConfig> data;
   if (data_spec.empty() && given.is_object()) {
     data = TextDataConfig::fields().parse_or_throw(given, "data", ExitCode::kUsage);
   } else {
     data = text_of_model(data_spec, model.path);
-    if (data && data_spec.empty()) data->split = TextSplit::kValidation;
+    if (data && data_spec.empty()) data->split = part;
   }
   if (!data) {
     throw Error(ExitCode::kUsage, {model.path.string(), "a text for " + purpose,
@@ -45,9 +45,9 @@ LlamaDecoder Corpus::load(const std::string& device) const {
 }
 
 Corpus open_corpus(const fs::path& path, const Json& data, const fs::path& tokenizer,
-                   const std::string& data_spec, const std::string& purpose, int64_t tokens) {
+                   const std::string& data_spec, const std::string& purpose, TextSplit part, int64_t tokens) {
   const auto model = open_language_model(path);
-  const auto chosen = choose_text(model, data, data_spec, purpose);
+  const auto chosen = choose_text(model, data, data_spec, purpose, part);
   Corpus corpus{model, chosen, load_stream(chosen, model, tokenizer, tokens)};
   if (corpus.stream.size() < 2) {
     throw Error(ExitCode::kBadInput, {chosen.path, "at least 2 tokens", std::to_string(corpus.stream.size()),

@@ -22,8 +22,7 @@ CorpusStudy analyse_corpus(const LayerSource& source, const Decomposition& decom
   }
   auto study = study_corpus(model, corpus.windows(config.corpus.tokens), sources, config.corpus);
   if (config.corpus.loss_tokens > 0)
-    study.losses = to_json(truncate_on_text(model, corpus.windows(config.corpus.loss_tokens), sources,
-                                            static_cast<uint64_t>(config.corpus.seed)));
+    study.losses = to_json(truncate_on_text(model, corpus.windows(config.corpus.loss_tokens), sources));
   const auto tokenizer =
       find_tokenizer(corpus.model, corpus.data.tokenizer.empty() ? config.tokenizer : corpus.data.tokenizer);
   for (int64_t id = 0; id < corpus.model.config.vocab_size; ++id)

@@ -24,7 +24,7 @@ std::optional<Corpus> find_corpus(const LayerSource& source, const DecomposeRunC
   const auto& wanted = config.corpus;
   return open_corpus(
       source.path, config.data, config.tokenizer, data_spec,
-      "the analysis \"corpus\" or a calibrated surrogate",
+      "the analysis \"corpus\" or a calibrated surrogate", TextSplit::kValidation,
       std::max(wanted.tokens, wanted.loss_tokens) + wanted.tokens);  // the surrogate's are the last
 }
 

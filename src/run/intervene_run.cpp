@@ -3,15 +3,13 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 
 #include "bilens/analysis/decomposition.h"
 #include "bilens/core/log.h"
 #include "bilens/core/memory.h"
-#include "bilens/core/progress.h"
-#include "bilens/core/text.h"
 #include "bilens/run/corpus.h"
+#include "bilens/run/intervention_result.h"
 #include "bilens/run/vocabulary.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/shape.h"
@@ -130,47 +128,6 @@ at::Tensor logit_direction(const InterveneRunConfig& config, const fs::path& mod
   return direction;
 }
 
-Json to_json(const InterventionStudy& study, bool follows_logits) {
-  Json effects = Json::array();
-  for (const auto& effect : study.effects) {
-    effects.push_back({{"what", effect.what},
-                       {"size", effect.size},
-                       {"loss", to_json(effect.loss)},
-                       {"divergence", to_json(effect.divergence)},
-                       {"logits", follows_logits ? to_json(effect.logits) : Json(nullptr)}});
-  }
-  return {
-      {"tokens", study.tokens}, {"documents", study.documents}, {"loss", study.loss}, {"effects", effects}};
-}
-
-std::string in_words(const Json& result) {
-  const bool alone = result.at("documents").get<int64_t>() < 2;
-  const auto interval = [&](const Json& of) {
-    if (alone) return format("%+.5f", of.at("mean").get<double>());
-    return format("%+.5f [%+.5f, %+.5f]", of.at("mean").get<double>(), of.at("low").get<double>(),
-                  of.at("high").get<double>());
-  };
-  std::string text =
-      format("layer %lld, %s, eigenvectors %s, %s: loss %.4f on %s tokens of %s documents\n",
-             result.at("layer").get<long long>(), result.at("direction").get<std::string>().c_str(),
-             result.at("eigenvectors").dump().c_str(),
-             result.at("intervention").at("change").get<std::string>().c_str(),
-             result.at("loss").get<double>(), format_number(result.at("tokens").get<double>()).c_str(),
-             format_number(result.at("documents").get<double>()).c_str());
-  if (!result.at("surrogate").is_null())
-    text += "surrogate: " + result.at("surrogate").at("meaning").get<std::string>() + "\n";
-  text += format("%-26s %9s  %-34s %-34s", "changed", "size",
-                 alone ? "loss (one document, no interval)" : "loss [95% over documents]", "KL");
-  text += result.at("effects")[0].at("logits").is_null() ? "\n" : " logits\n";
-  for (const auto& effect : result.at("effects")) {
-    text += format("%-26s %9.3g  %-34s %-34s", effect.at("what").get<std::string>().c_str(),
-                   effect.at("size").get<double>(), interval(effect.at("loss")).c_str(),
-                   interval(effect.at("divergence")).c_str());
-    text += (effect.at("logits").is_null() ? "" : " " + interval(effect.at("logits"))) + "\n";
-  }
-  return text;
-}
-
 }  // namespace
 
 InterveneRunConfig::InterveneRunConfig() = default;
@@ -195,7 +152,8 @@ const FieldTable<InterveneRunConfig>& InterveneRunConfig::fields() {
           .nested("intervention", &C::intervention, InterventionConfig::fields())
           .json("plus", &C::plus, tokens("Tokens whose mean logit is followed, less that of those in minus."))
           .json("minus", &C::minus, tokens("Tokens whose mean logit is subtracted."))
-          .json("data", &C::data, text("Text, as in a training config; null: what the model was trained on."))
+          .json("data", &C::data,
+                text("Text, as in a training config; null: the test part of what the model was trained on."))
           .json("source", &C::source, text("Text whose values \"patch\" puts in."))
           .integer("tokens", &C::tokens, "Read from the start of the data.", between(2, 1e9), "tokens")
           .text("tokenizer", &C::tokenizer, "SentencePiece model; empty: the one beside the model's weights.")
@@ -206,7 +164,8 @@ const FieldTable<InterveneRunConfig>& InterveneRunConfig::fields() {
 }
 
 Outcome run_intervention(const InterveneRunOptions& options) {
-  const auto config = parse(options);
+  auto config = parse(options);
+  config.intervention = config.intervention.resolved(static_cast<int64_t>(config.eigenvectors.size()));
   set_threads(config.threads);
   choose_device(config.device);
   const auto decomposition = read_decomposition(options.decomposition);
@@ -216,7 +175,9 @@ Outcome run_intervention(const InterveneRunOptions& options) {
   auto chosen = choose(decomposition, config, options.decomposition);
   const auto& model_path = origin.model;
   const auto open = [&](const Json& data, const std::string& spec) {
-    return open_corpus(model_path, data, config.tokenizer, spec, "an intervention", config.tokens);
+    // Eigenvectors are chosen on the validation part, which decompose reads.
+    return open_corpus(model_path, data, config.tokenizer, spec, "an intervention", TextSplit::kTest,
+                       config.tokens);
   };
   const auto corpus = open(config.data, options.data);
   if (corpus.model.weights.sha256() != origin.sha256) {
@@ -262,8 +223,8 @@ Outcome run_intervention(const InterveneRunOptions& options) {
                  {"intervention", InterventionConfig::fields().dump(config.intervention)},
                  {"data", TextDataConfig::fields().dump(corpus.data)},
                  {"source", source ? TextDataConfig::fields().dump(source->data) : Json()}};
-  result.update(to_json(study, logits.defined()));
-  outcome.text = in_words(result);
+  result.update(to_json(study, config.intervention, logits.defined()));
+  outcome.text = intervention_in_words(result);
   outcome.results.push_back(result);
   return outcome;
 }

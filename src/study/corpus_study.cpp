@@ -216,7 +216,7 @@ const FieldTable<CorpusStudyConfig>& CorpusStudyConfig::fields() {
                    "Tokens for the model's loss with a layer replaced by its first k eigenpairs; 0: not "
                    "measured.",
                    between(0, 1e9), "tokens")
-          .integer("seed", &C::seed, "Of that sample, and of intervals.", at_least(0));
+          .integer("seed", &C::seed, "Of that sample.", at_least(0));
   return table;
 }
 

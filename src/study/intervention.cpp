@@ -153,6 +153,27 @@ struct Predictions {
   }
 };
 
+OfFigures<DocumentInterval> intervals(const at::Tensor& tokens, const at::Tensor& sums) {
+  const auto found = document_intervals(tokens, sums);
+  return {found[0], found[1], found[2]};
+}
+
+/// Of each kind of control among the effects. @param sums [effects, figures, documents]
+std::vector<KindTest> tests_of(const std::vector<Effect>& effects, const at::Tensor& tokens,
+                               const at::Tensor& sums) {
+  std::vector<KindTest> tests;
+  for (size_t first = 2; first < effects.size();) {
+    const auto& what = effects[first].what;
+    size_t end = first;
+    while (end < effects.size() && effects[end].what == what) ++end;
+    const auto controls = sums.slice(0, static_cast<int64_t>(first), static_cast<int64_t>(end));
+    const auto figure = [&](int64_t i) { return test_beside(tokens, sums[0][i], controls.select(1, i)); };
+    tests.push_back({what, controls.size(0), {figure(0), figure(1), figure(2)}});
+    first = end;
+  }
+  return tests;
+}
+
 }  // namespace
 
 const FieldTable<InterventionConfig>& InterventionConfig::fields() {
@@ -169,12 +190,23 @@ const FieldTable<InterventionConfig>& InterventionConfig::fields() {
                                                               {"scale", Change::kScale},
                                                               {"patch", Change::kPatch}})
           .number("factor", &C::factor, "Of \"scale\"; 1 changes nothing.")
+          .integer("looked_at", &C::looked_at,
+                   "Eigenvectors that are looked at in all, here and in other calls, for p: each asks for "
+                   ".05/looked_at; 0: those that are changed here.",
+                   between(0, 1e6))
           .integer("controls", &C::controls,
-                   "Random vectors of each of two kinds, and other eigenvectors, changed alike.",
-                   between(0, 1000))
-          .integer("draws", &C::draws, "Of documents, for 95% intervals.", between(100, 1e6))
-          .integer("seed", &C::seed, "Of random vectors, resampling and draws.", at_least(0));
+                   "Random vectors of each of two kinds, and other eigenvectors, changed alike; 0: as many "
+                   "as that p needs, 20 looked_at - 1, but no more than 1000.",
+                   between(0, kMostControls))
+          .integer("seed", &C::seed, "Of random vectors, other eigenvectors and resampling.", at_least(0));
   return table;
+}
+
+InterventionConfig InterventionConfig::resolved(int64_t eigenvectors) const {
+  auto config = *this;
+  if (looked_at == 0) config.looked_at = eigenvectors;
+  if (controls == 0) config.controls = std::min(controls_needed(config.looked_at), kMostControls);
+  return config;
 }
 
 InterventionStudy intervene(LlamaDecoder& model, const TextWindows& text, const ChosenPairs& pairs,
@@ -217,13 +249,16 @@ InterventionStudy intervene(LlamaDecoder& model, const TextWindows& text, const 
     study.tokens += batch.inputs.numel();
   });
   study.loss = loss / static_cast<double>(study.tokens);
-  study.documents = sums.front().tokens().gt(0).sum().item<int64_t>();
+  const auto tokens = sums.front().tokens();
+  study.documents = tokens.gt(0).sum().item<int64_t>();
+  std::vector<at::Tensor> of_effects;
+  for (const auto& of_effect : sums) of_effects.push_back(of_effect.sums());
   for (int64_t i = 0; i < count; ++i) {
-    const auto of_effect = bootstrap_documents(sums[i].tokens(), sums[i].sums(), config.draws,
-                                               static_cast<uint64_t>(config.seed));
     study.effects.push_back({quantities.names[i], changes[i].square().mean().sqrt().item<double>(),
-                             of_effect[0], of_effect[1], of_effect[2]});
+                             intervals(tokens, of_effects[i]),
+                             intervals(tokens, of_effects[0] - of_effects[i])});
   }
+  study.tests = tests_of(study.effects, tokens, at::stack(of_effects));
   return study;
 }
 

@@ -11,8 +11,6 @@ namespace bilens {
 
 namespace {
 
-constexpr int64_t kDraws = 2000;  // of documents, for 95% intervals
-
 std::vector<int64_t> counts_up_to(int64_t pairs) {
   std::vector<int64_t> counts = {0};
   for (int64_t k = 1; k < pairs; k *= 2) counts.push_back(k);
@@ -38,7 +36,7 @@ Run start(const CorpusSource& source, const TextWindows& text, at::Device device
 }  // namespace
 
 TextTruncation truncate_on_text(LlamaDecoder& model, const TextWindows& text,
-                                const std::vector<CorpusSource>& sources, uint64_t seed) {
+                                const std::vector<CorpusSource>& sources) {
   const at::NoGradGuard no_grad;
   const auto device = model.parameters().front().second.device();
   std::vector<Run> runs;
@@ -79,7 +77,7 @@ TextTruncation truncate_on_text(LlamaDecoder& model, const TextWindows& text,
   result.documents = counted.gt(0).sum().item<int64_t>();
   result.loss = own.sums().sum().item<double>() / static_cast<double>(result.tokens);
   for (auto& run : runs) {
-    run.result.change = bootstrap_documents(counted, run.sums.sums(), kDraws, seed);
+    run.result.change = document_intervals(counted, run.sums.sums());
     result.layers.push_back(run.result);
   }
   return result;

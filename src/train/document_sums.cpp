@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <cmath>
 
-#include "bilens/tensor/random.h"
+#include "bilens/core/student_t.h"
 
 namespace bilens {
 
 namespace {
-constexpr int64_t kDrawnAtOnce = int64_t{1} << 22;  // documents, at 24 bytes
+constexpr double kCoverage = 0.95;
 }  // namespace
 
 DocumentSums::DocumentSums(const TokenStream& stream, int64_t end, int64_t figures)
@@ -33,35 +33,26 @@ void DocumentSums::add(const std::vector<int64_t>& begins, const std::vector<at:
 at::Tensor DocumentSums::tokens() const { return sums_[0].to(at::kLong); }
 
 Json to_json(const DocumentInterval& interval) {
-  return {{"mean", interval.mean}, {"low", interval.low}, {"high", interval.high}};
+  return {{"mean", interval.mean},
+          {"low", interval.low},
+          {"high", interval.high},
+          {"documents", interval.documents}};
 }
 
-std::vector<DocumentInterval> bootstrap_documents(const at::Tensor& tokens, const at::Tensor& sums,
-                                                  int64_t draws, uint64_t seed) {
+std::vector<DocumentInterval> document_intervals(const at::Tensor& tokens, const at::Tensor& sums) {
   const auto used = tokens.nonzero().squeeze(1);
   const auto weights = tokens.index_select(0, used).to(at::kDouble), values = sums.index_select(1, used);
-  const auto means = values.sum(1) / weights.sum();
-  const int64_t documents = used.size(0);
+  const auto total = weights.sum(), means = values.sum(1) / total;
+  const int64_t n = used.size(0);
+  const auto squares = (values - means.unsqueeze(1) * weights).square().sum(1);
+  const auto count = static_cast<double>(n);
+  const auto half =
+      n < 2 ? at::full_like(means, NAN)
+            : (squares * (count / (count - 1))).sqrt() / total * student_t_bound(kCoverage, n - 1);
   std::vector<DocumentInterval> intervals;
-  if (documents < 2) {
-    for (int64_t i = 0; i < sums.size(0); ++i) intervals.push_back({means[i].item<double>(), NAN, NAN});
-    return intervals;
-  }
-  // How often each document is drawn, [count, documents].
-  const auto generator = make_generator(at::kCPU, derive_seed(seed, "documents drawn"));
-  std::vector<at::Tensor> parts;
-  const int64_t at_once = std::max<int64_t>(1, kDrawnAtOnce / documents);
-  for (int64_t first = 0; first < draws; first += at_once) {
-    const int64_t count = std::min(at_once, draws - first);
-    const auto drawn = at::randint(documents, {count, documents}, generator, at::dtype(at::kLong));
-    const auto counts = at::zeros({count, documents}, at::kDouble)
-                            .scatter_add_(1, drawn, at::ones({count, documents}, at::kDouble));
-    parts.push_back(counts.mm(values.t()) / counts.mv(weights).unsqueeze(1));
-  }
-  const auto of_draws = at::cat(parts);  // [draws, figures]
-  const auto ends = at::quantile(of_draws, at::tensor({0.025, 0.975}, at::kDouble), 0);
   for (int64_t i = 0; i < sums.size(0); ++i) {
-    intervals.push_back({means[i].item<double>(), ends[0][i].item<double>(), ends[1][i].item<double>()});
+    const double mean = means[i].item<double>(), width = half[i].item<double>();
+    intervals.push_back({mean, mean - width, mean + width, n});
   }
   return intervals;
 }

@@ -30,12 +30,12 @@ class Intervene(TestCase):
 
     def intervene(self, *flags, expect=0, out=None):
         done = run("intervene", out or self.out, "--json", "--set", "data=" + json.dumps(self.text), "--set", f"tokens={TOKENS}",
-                   "--set", "intervention.controls=1", "--set", "intervention.draws=200", *flags)
+                   "--set", "intervention.controls=1", *flags)
         self.check(done, expect)
         return self.document(done)
 
     def numpy_effect(self, layer, direction, chosen, factor):
-        """Mean loss, and how it changes, with the contributions times `factor`; the same of a logit difference."""
+        """Mean loss, and how it changes, with the contributions times `factor`; the same of a logit difference; all changes of the loss."""
         file = load_file(self.out / f"layer_{layer}.safetensors")
         u, values, vectors = file["directions"][direction], file["eigenvalues"][direction][chosen], file["eigenvectors"][direction][chosen]
 
@@ -52,22 +52,59 @@ class Intervene(TestCase):
             log = [z - np.log(np.exp(z).sum(-1, keepdims=True)) for z in pair]
             losses.append([-l[np.arange(WINDOW - 1), window[1:]] for l in log])
             logits.append([z[:, 40] - z[:, 17] for z in pair])
-        own, changed = np.concatenate(losses, 1).mean(1)
-        return own, changed - own, np.subtract(*np.concatenate(logits, 1).mean(1)[::-1])
+        own, changed = np.concatenate(losses, 1)
+        return own.mean(), (changed - own).mean(), np.subtract(*np.concatenate(logits, 1).mean(1)[::-1]), changed - own
+
+    def numpy_interval(self, changes):
+        """Half of the 95% interval of a mean over tokens, n = 4 documents of 40 tokens each."""
+        places = np.concatenate([np.arange(first + 1, first + WINDOW) for first in range(0, TOKENS, WINDOW)])
+        tokens, sums = np.bincount(places // 40), np.bincount(places // 40, changes)
+        left = sums - changes.mean() * tokens
+        return 3.1824463052837078 * np.sqrt(4 / 3 * (left ** 2).sum()) / tokens.sum()  # t.ppf(.975, 3)
 
     def test_effects_are_numpys(self):
         for flags, factor in ((("--set", "intervention.change=zero"), 0), (("--set", "intervention.change=scale", "--set", "intervention.factor=3"), 3)):
             found = self.intervene("--set", "layer=1", "--set", "direction=2", "--set", "eigenvectors=[0, 2]", "--set", "plus=[40]", "--set", "minus=[17]", *flags)
             result = found["results"][0]
-            loss, change, logits = self.numpy_effect(1, 2, [0, 2], factor)
+            loss, change, logits, changes = self.numpy_effect(1, 2, [0, 2], factor)
             self.assertAlmostEqual(result["loss"], loss, delta=NEAR)
             own = result["effects"][0]
             self.assertEqual((own["what"], result["tokens"], result["documents"]), ("eigenvectors", TOKENS - TOKENS // WINDOW, 4))
             self.assertAlmostEqual(own["loss"]["mean"], change, delta=NEAR)
             self.assertAlmostEqual(own["logits"]["mean"], logits, delta=10 * NEAR)
             self.assertGreater(own["divergence"]["mean"], 0)
-            self.assertLess(own["loss"]["low"], own["loss"]["high"])
+            half = self.numpy_interval(changes)
+            self.assertGreater(half, 100 * NEAR)
+            self.assertAlmostEqual(own["loss"]["high"] - own["loss"]["mean"], half, delta=10 * NEAR)
+            self.assertAlmostEqual(own["loss"]["mean"] - own["loss"]["low"], half, delta=10 * NEAR)
+            self.assertEqual(own["loss"]["documents"], 4)
             self.assertEqual([effect["what"] for effect in result["effects"][1:]], ["direction", "random, same eigenvalues", "random, same mean", "other eigenvectors"])
+
+    def test_eigenvectors_are_held_against_their_controls(self):
+        result = self.intervene("--set", "layer=1", "--set", "eigenvectors=[0, 1]", "--set", "intervention.controls=3")["results"][0]
+        own, direction, *controls = result["effects"]
+        self.assertIsNone(own["difference"])
+        for effect in (direction, *controls):
+            for figure in ("loss", "divergence"):
+                self.assertAlmostEqual(effect["difference"][figure]["mean"], own[figure]["mean"] - effect[figure]["mean"], delta=1e-12)
+                self.assertEqual(effect["difference"][figure]["documents"], 4)
+            self.assertIsNone(effect["difference"]["logits"])
+        self.assertEqual((result["intervention"]["looked_at"], result["wanted_p"]), (2, 0.025))
+        for test in result["tests"]:
+            kind = [effect["divergence"]["mean"] for effect in controls if effect["what"] == test["control"]]
+            self.assertEqual((test["controls"], test["smallest_p"], test["enough"]), (len(kind), 1 / (len(kind) + 1), False))
+            self.assertEqual(test["divergence"]["p"], (1 + sum(value >= own["divergence"]["mean"] for value in kind)) / (len(kind) + 1))
+            self.assertAlmostEqual(test["divergence"]["difference"]["mean"], own["divergence"]["mean"] - np.mean(kind), delta=1e-12)
+
+    def test_by_default_p_of_05_is_possible_or_said_not_to_be(self):
+        def answer(*flags):
+            flags = ("--set", "data=" + json.dumps(self.text), "--set", f"tokens={WINDOW * 4}", "--set", "layer=1", *flags)
+            return self.check(run("intervene", self.out, *flags), 0).stdout
+        one = answer()
+        self.assertIn("random, same mean: p is 1/20 = 0.05 at least, so that p <= .05 is possible", one)
+        self.assertIn("other eigenvectors: p is 1/12 = 0.083 at least, so that p <= .05 is not possible: that takes 19 controls", one)  # of 12 in the layer
+        ten = answer("--set", "intervention.looked_at=10", "--set", "intervention.controls=19")
+        self.assertIn("p <= 0.005 (.05 for each of 10 eigenvectors) is not possible: that takes 199 controls", ten)
 
     def test_other_eigenvectors_are_of_about_the_same_eigenvalue(self):
         result = self.intervene("--set", "layer=1", "--set", "direction=2", "--set", "eigenvectors=[1]", "--set", "intervention.change=zero")["results"][0]
@@ -116,7 +153,8 @@ class Intervene(TestCase):
     def test_words(self):
         done = run("intervene", self.out, "--set", "data=" + json.dumps(self.text), "--set", "tokens=80")
         self.assertIn("random, same mean", self.check(done, 0).stdout)
-        self.assertIn("loss [95% over documents]", done.stdout)
+        self.assertIn("loss [95%, n = 2]", done.stdout)
+        self.assertIn("KL [95%, n = 2], p", done.stdout)
         self.assertGreater(self.intervene("--dry-run")["estimate"]["memory_bytes"], 0)
 
     def test_along_an_axis(self):

@@ -31,7 +31,7 @@ ChosenPairs pairs_of(const LlamaDecoder& model, int64_t k) {
 
 InterventionConfig changing(Change change) {
   InterventionConfig config;
-  config.change = change, config.controls = 2, config.draws = 200;
+  config.change = change, config.controls = 2, config.looked_at = 1;
   return config;
 }
 
@@ -48,12 +48,12 @@ TEST_CASE("all eigenpairs together are the whole direction, whatever takes their
   CHECK(own.what == "eigenvectors");
   CHECK(direction.what == "direction");
   CHECK(std::abs(own.size - direction.size) < kFloat32 * direction.size);
-  CHECK(std::abs(own.loss.mean - direction.loss.mean) < kFloat32);
-  CHECK(std::abs(own.divergence.mean - direction.divergence.mean) < kFloat32);
-  CHECK(own.divergence.mean > 1e-3);  // something happened
-  CHECK(own.divergence.low <= own.divergence.mean);
-  CHECK(own.divergence.mean <= own.divergence.high);
-  CHECK(own.loss.low < own.loss.high);
+  CHECK(std::abs(own.change.loss.mean - direction.change.loss.mean) < kFloat32);
+  CHECK(std::abs(own.change.divergence.mean - direction.change.divergence.mean) < kFloat32);
+  CHECK(own.change.divergence.mean > 1e-3);  // something happened
+  CHECK(own.change.divergence.low <= own.change.divergence.mean);
+  CHECK(own.change.divergence.mean <= own.change.divergence.high);
+  CHECK(own.change.loss.low < own.change.loss.high);
 }
 
 TEST_CASE("an effect is what the model does with the contribution taken out by hand") {
@@ -92,9 +92,9 @@ TEST_CASE("an effect is what the model does with the contribution taken out by h
   const auto count = static_cast<double>(study.tokens);
   const auto& effect = study.effects[0];
   CHECK(std::abs(study.loss - base / count) < kFloat32);
-  CHECK(std::abs(effect.loss.mean - (loss - base) / count) < kFloat32);
-  CHECK(std::abs(effect.logits.mean - logits / count) < 10 * kFloat32);
-  CHECK(std::abs(effect.divergence.mean - divergence / count) < kFloat32);
+  CHECK(std::abs(effect.change.loss.mean - (loss - base) / count) < kFloat32);
+  CHECK(std::abs(effect.change.logits.mean - logits / count) < 10 * kFloat32);
+  CHECK(std::abs(effect.change.divergence.mean - divergence / count) < kFloat32);
   CHECK(std::abs(effect.size - std::sqrt(square / count)) < kFloat32 * effect.size);
 }
 
@@ -109,7 +109,7 @@ TEST_CASE("what puts in what was there changes nothing") {
   const auto study = intervene(model, text, pairs_of(model, 2), config, patched ? &text : nullptr, {});
   for (const auto& effect : study.effects) {
     CHECK(effect.size == 0.0);
-    CHECK(effect.loss.mean == 0.0);
+    CHECK(effect.change.loss.mean == 0.0);
   }
 }
 
@@ -132,10 +132,10 @@ TEST_CASE("controls with the same mean have it, and seeds repeat them") {
   auto other_seed = changing(Change::kZero);
   other_seed.seed = 1;
   const auto other = intervene(model, text_of(stream), pairs, other_seed, nullptr, {});
-  CHECK(again.effects[2].loss.mean == zero.effects[2].loss.mean);
-  CHECK(again.effects[0].loss.low == zero.effects[0].loss.low);
-  CHECK(other.effects[2].loss.mean != zero.effects[2].loss.mean);
-  CHECK(other.effects[0].loss.mean == zero.effects[0].loss.mean);
+  CHECK(again.effects[2].change.loss.mean == zero.effects[2].change.loss.mean);
+  CHECK(again.effects[0].change.loss.low == zero.effects[0].change.loss.low);
+  CHECK(other.effects[2].change.loss.mean != zero.effects[2].change.loss.mean);
+  CHECK(other.effects[0].change.loss.mean == zero.effects[0].change.loss.mean);
 }
 
 TEST_CASE("values of another text need one that is long enough; a direction must not be 0") {
@@ -150,20 +150,41 @@ TEST_CASE("values of another text need one that is long enough; a direction must
   CHECK_THROWS_AS(intervene(model, text_of(stream), none, changing(Change::kZero), nullptr, {}), Error);
 }
 
-TEST_CASE("one document gives no interval; a planted figure gives the textbook one") {
-  const auto one = bootstrap_documents(at::tensor({5, 0}, at::kLong),
-                                       at::tensor({10.0, 0.0}, at::kDouble).unsqueeze(0), 100, 0);
-  CHECK(one[0].mean == 2.0);
-  CHECK(std::isnan(one[0].low));
-  // Documents of one token each, normal figures: the mean ± 1.96 standard errors.
-  constexpr int64_t kDocuments = 400;
-  const auto figures = at::randn({1, kDocuments}, make_generator(at::kCPU, 2), at::dtype(at::kDouble));
-  const auto found = bootstrap_documents(at::ones({kDocuments}, at::kLong), figures, 4000, 3)[0];
-  const double error = figures.std(1, true).item<double>() / std::sqrt(double{kDocuments});
-  CHECK(std::abs(found.mean - figures.mean().item<double>()) < 1e-12);
-  // 4000 draws know a 2.5% quantile to some 4% of the half width; three times that.
-  CHECK(std::abs(found.high - found.mean - 1.96 * error) < 0.12 * 1.96 * error);
-  CHECK(std::abs(found.mean - found.low - 1.96 * error) < 0.12 * 1.96 * error);
+TEST_CASE("eigenvectors are held against controls by the paired difference of documents") {
+  auto model = bilinear_model();
+  const auto stream = random_stream();
+  const auto study =
+      intervene(model, text_of(stream), pairs_of(model, 1), changing(Change::kZero), nullptr, at::ones({19}));
+  const auto& own = study.effects[0].change;
+  for (const auto& effect : study.effects) {
+    // A mean over tokens is linear, so the difference of means is the mean of differences; intervals are not.
+    CHECK(std::abs(effect.difference.loss.mean - (own.loss.mean - effect.change.loss.mean)) < 1e-12);
+    CHECK(effect.difference.loss.documents == study.documents);
+  }
+  CHECK(study.effects[0].difference.loss.high == 0.0);
+  REQUIRE(study.tests.size() == 2);
+  for (size_t kind = 0; kind < 2; ++kind) {
+    const auto& test = study.tests[kind];
+    const auto &first = study.effects[2 + 2 * kind], &second = study.effects[3 + 2 * kind];
+    CHECK(test.what == first.what);
+    CHECK(test.controls == 2);
+    const double mean = (first.change.divergence.mean + second.change.divergence.mean) / 2;
+    CHECK(std::abs(test.of.divergence.difference.mean - (own.divergence.mean - mean)) < 1e-12);
+    CHECK(test.of.divergence.p ==
+          rank_p(own.divergence.mean, {first.change.divergence.mean, second.change.divergence.mean}));
+  }
+}
+
+TEST_CASE("by default there are as many controls as p of .05 needs for all eigenvectors looked at") {
+  CHECK(InterventionConfig().resolved(1).controls == 19);
+  CHECK(InterventionConfig().resolved(3).controls == 59);
+  InterventionConfig config;
+  config.looked_at = 10;
+  CHECK(config.resolved(1).controls == 199);
+  config.looked_at = 100;
+  CHECK(config.resolved(1).controls == kMostControls);  // fewer than it takes, which the result says
+  config.controls = 7;
+  CHECK(config.resolved(1).controls == 7);
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ struct CorpusStudyConfig {
   int64_t contexts = 8;     // of each sign of an eigenvector's projection
   int64_t sample = 2000;    // tokens that quantiles and histograms are of
   int64_t loss_tokens = 0;  // read for losses with a layer truncated
-  int64_t seed = 0;         // of the sample and of intervals
+  int64_t seed = 0;         // of the sample
 
   static const FieldTable<CorpusStudyConfig>& fields();
 };

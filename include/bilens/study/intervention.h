@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "bilens/core/fields.h"
+#include "bilens/study/beside_controls.h"
 #include "bilens/study/text_windows.h"
-#include "bilens/train/document_sums.h"
 
 namespace bilens {
 
@@ -18,12 +18,17 @@ enum class Change {
   kPatch      // its value at the same place of another text
 };
 
+constexpr int64_t kMostControls = 1000;
+
 struct InterventionConfig {
   Change change = Change::kMean;
-  double factor = 2.0;   // of kScale
-  int64_t controls = 5;  // random vectors, for each of the two kinds
-  int64_t draws = 2000;  // of documents, for intervals
+  double factor = 2.0;    // of kScale
+  int64_t looked_at = 0;  // eigenvectors, here and in other calls; 0: those that are changed here
+  int64_t controls = 0;   // of each kind; 0: as many as looked_at needs, kMostControls at most
   int64_t seed = 0;
+
+  /// With looked_at and controls as numbers. @param eigenvectors that are changed
+  InterventionConfig resolved(int64_t eigenvectors) const;
 
   static const FieldTable<InterventionConfig>& fields();
 };
@@ -37,20 +42,35 @@ struct ChosenPairs {
   at::Tensor other_vectors, other_values;  // the layer's other eigenpairs [m, d_in], [m], or undefined
 };
 
+/// A value of each of the figures that a change moves.
+template <class T>
+struct OfFigures {
+  T loss;        // nats above the model's own
+  T divergence;  // KL of the model's own next token to the changed one, nats
+  T logits;      // change of logit_direction·h; 0 where none is given
+};
+
 /// What a change does to the model's predictions, means over tokens.
 struct Effect {
-  std::string what;       // "eigenvectors", "direction", "random, same eigenvalues", "random, same mean" or
-                          // "other eigenvectors"
-  double size = 0.0;      // root mean square of the change of u·y
-  DocumentInterval loss;  // nats above the model's own
-  DocumentInterval divergence;  // KL of the model's own next token to the changed one, nats
-  DocumentInterval logits;      // change of logit_direction·h; 0 where none is given
+  std::string what;   // "eigenvectors", "direction", "random, same eigenvalues", "random, same mean" or
+                      // "other eigenvectors"
+  double size = 0.0;  // root mean square of the change of u·y
+  OfFigures<DocumentInterval> change;
+  OfFigures<DocumentInterval> difference;  // the eigenvectors' change minus this one, by document
+};
+
+/// The eigenvectors beside all controls of one kind.
+struct KindTest {
+  std::string what;
+  int64_t controls = 0;
+  OfFigures<ControlTest> of;
 };
 
 struct InterventionStudy {
   int64_t tokens = 0, documents = 0;  // predicted, and those they are of
   double loss = 0.0;                  // of the model as it is
-  std::vector<Effect> effects;        // the eigenvectors first, then the controls
+  std::vector<Effect> effects;        // the eigenvectors first, then the direction and the controls
+  std::vector<KindTest> tests;        // one a kind of which there are controls
 };
 
 /// Runs a model over a text with q changed in the output of one layer, y ← y + (q' − q) u/‖u‖², so that u·y
@@ -63,7 +83,7 @@ struct InterventionStudy {
 ///     whose |λ'| are nearest, some 2 · controls, none twice; fewer or none where the layer has few others.
 /// Two passes; the second runs the model once and once more for each effect. Memory beside the model: 8 bytes
 /// × tokens × (1 + 2 · controls) × (8 + 2 · eigenpairs), and some logits.
-/// @param source of kPatch's values, at least as long; else null
+/// @param config resolved @param source of kPatch's values, at least as long; else null
 /// @param logit_direction [vocab_size]: a difference of logits to follow; undefined: none
 /// @throws Error(kBadInput) for a source that is shorter and for a direction that is 0; Stopped
 InterventionStudy intervene(LlamaDecoder& model, const TextWindows& text, const ChosenPairs& pairs,

@@ -25,9 +25,10 @@ struct TextTruncation {
 /// model's own; with axes as directions nothing does. Runs the model once, and once for each layer and k.
 /// @throws Error(kBadInput) when layers and model do not fit; Stopped
 TextTruncation truncate_on_text(LlamaDecoder& model, const TextWindows& text,
-                                const std::vector<CorpusSource>& sources, uint64_t seed);
+                                const std::vector<CorpusSource>& sources);
 
-/// {"tokens", "documents", "loss", "layers": [{"layer", "k", "change": [{"mean", "low", "high"}]}]}
+/// {"tokens", "documents", "loss", "layers": [{"layer", "k", "change": [{"mean", "low", "high",
+/// "documents"}]}]}
 Json to_json(const TextTruncation& truncation);
 
 }  // namespace bilens
