@@ -17,6 +17,7 @@ import numpy
 from safetensors.numpy import load_file
 
 from bench_common import ROOT, arguments, bilens, keep, peer, table
+from bench_intervals import in_words
 
 TOKENS_A_STEP = 16 * 512  # whatever the batch
 CE = {"train.loss.cross_entropy": 1.0, "train.loss.divergence": 0.0, "train.loss.states": 0.0}
@@ -188,14 +189,21 @@ def tokens_of(references):
     return numpy.array(references[0]["story_tokens"], float)
 
 
-def gap(accounts, references, tokens, draws=10000):
-    """Mean over seeds of the test loss above the reference's, and its 95% interval over stories (bootstrap), in words.
-    @param tokens: of each story"""
+def differences(accounts, references):
+    """[seeds, stories]: the test losses above the reference's of the same seed."""
     of_seed = {run["seed"]: numpy.array(run["story_losses"]) for run in references}
-    difference = numpy.mean([numpy.array(run["story_losses"]) - of_seed[run["seed"]] for run in accounts if run["seed"] in of_seed], axis=0)
-    chosen = numpy.random.default_rng(0).integers(0, len(tokens), (draws, len(tokens)))
-    low, high = numpy.quantile(difference[chosen].sum(1) / tokens[chosen].sum(1), [0.025, 0.975])
-    return f"{difference.sum() / tokens.sum():+.4f} [{low:+.4f}, {high:+.4f}]"
+    return numpy.array([numpy.array(run["story_losses"]) - of_seed[run["seed"]] for run in accounts if run["seed"] in of_seed])
+
+
+def over_stories(accounts, references, tokens):
+    """Mean over seeds of the test loss above the reference's with its 95% interval over stories, in words. @param tokens: of each story"""
+    return in_words(differences(accounts, references).mean(0), tokens)
+
+
+def over_seeds(accounts, references, tokens):
+    """The same over seeds: what another seed may bring, on these stories. Nothing of one seed, and of the reference beside itself."""
+    found = differences(accounts, references).sum(1) / tokens.sum()
+    return in_words(found, numpy.ones(len(found))) if len(found) > 1 and found.any() else ""
 
 
 def times_alone(options, teacher, steps):
@@ -219,12 +227,12 @@ def row(arm, rate, accounts, references, time):
     first = accounts[0]
     untrained = first.get("untrained") or first["validation"]
     return (arm, f"{first['parameters']:,}", f"{rate:g}", len(accounts), f"{untrained['loss'] - untrained['teacher_loss']:+.3f}", f"{mean('loss'):.4f}",
-            gap(accounts, references, tokens_of(references)), f"{mean('divergence'):.4f}", f"{100 * mean('agreement'):.1f}%",
+            over_stories(accounts, references, tokens_of(references)), over_seeds(accounts, references, tokens_of(references)), f"{mean('divergence'):.4f}", f"{100 * mean('agreement'):.1f}%",
             f"{(first['trained_tokens'] + first['calibration_tokens']) / 1e6:.2f} M", f"{first['epochs']:.2f}", f"{first['training_flops'] / 1e12:.1f} + {first['calibration_flops'] / 1e12:.1f}", time)
 
 
 FEW = (REFERENCE, "annealed over 30%", "cold swap", RECIPE, WIDER, WIDEST, WIDE_REFERENCE)
-HEAD = ("arm", "parameters", "rate", "seeds", "untrained, above the teacher (validation)", "test loss", "above *continue* [95% over stories]",
+HEAD = ("arm", "parameters", "rate", "seeds", "untrained, above the teacher (validation)", "test loss", "above *continue* [95% over stories]", "the same [95% over seeds]",
         "KL to the teacher", "top-1 agreement", "tokens with calibration", "epochs", "TFLOP of training + calibration", "time on the CPU, in that of *continue*")
 
 
@@ -235,11 +243,13 @@ def compare(options, teacher, rates, steps, seeds):
     references = accounts[REFERENCE]
     seen, times = references[0]["test"], times_alone(options, teacher, steps)
     took = [seconds for (arm, _), alone in times.items() if arm == REFERENCE for seconds in alone]
-    text = (f"The teacher itself has test loss {seen['teacher_loss']:.4f} on {seen['tokens']:,} tokens." +
+    text = (f"The teacher itself has test loss {seen['teacher_loss']:.4f} on {seen['tokens']:,} tokens of {len(references[0]['story_tokens'])} stories." +
             (f" *continue* took {' to '.join(map(str, dict.fromkeys([min(took), max(took)])))} s." if took else "") + "\n\n" +
             table(HEAD, [row(arm, rates[arm], found, references, time_beside_reference(arm, times)) for arm, found in accounts.items() if found]))
     if accounts.get(WIDEST) and accounts.get(WIDE_REFERENCE):
-        text += f"\n*{WIDEST}* above *{WIDE_REFERENCE}*: {gap(accounts[WIDEST], accounts[WIDE_REFERENCE], tokens_of(references))}.\n"
+        of = accounts[WIDEST], accounts[WIDE_REFERENCE], tokens_of(references)
+        seeds = over_seeds(*of)
+        text += f"\n*{WIDEST}* above *{WIDE_REFERENCE}*: {over_stories(*of)} over stories{seeds and f', {seeds} over seeds'}.\n"
     return text
 
 
