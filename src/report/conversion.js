@@ -13,7 +13,7 @@ function comparisonTable(conversion) {
 /** 1 − R² of the residual stream behind each layer, before and after training: what is lost. */
 function layerErrors(conversion) {
   const lines = [["before training", "before", at(conversion, "untrained", "layer_r2")], ["finished", "smooth", at(conversion, "validation", "layer_r2")]]
-    .map(([name, style, values]) => ({ name, style, points: (values ?? []).map((v, layer) => [layer, 1 - v]) })).filter((line) => line.points.length);
+    .map(([name, style, values]) => ({ name, style, points: (values ?? []).map((v, layer) => [layer, 1 - v]).filter((_, layer) => isNumber(values[layer])) })).filter((line) => line.points.length);
   const points = lines.flatMap((line) => line.points), high = Math.max(...points.map(([, v]) => v).filter(isNumber), 1e-9);
   return linesChart("What each layer is off by", lines, { label: "Error of the residual stream by layer", height: 240, x: [0, Math.max(1, ...points.map(([layer]) => layer))],
     y: [0, high * 1.05], xName: "layer", yName: "1 − R² behind it, validation", xFormat: integer, xTicks: [8, 8],
@@ -45,7 +45,7 @@ function convertedLine(model) {
   const seen = at(account, "test") ?? at(account, "validation");
   if (!seen) return null;
   return element("p", { class: "converted" }, `The converted model: KL to the original ${figure(seen.divergence)} nats a token, top-1 agreement ${percent(seen.agreement)}, `
-    + `R² of the residual stream behind each layer ${seen.layer_r2.map((value) => figure(value)).join(", ")}.`);
+    + `R² of the residual stream behind each layer ${seen.layer_r2.map((value) => measured(value)).join(", ")}.`);
 }
 
 /** Of a conversion, its test loss above that of its teacher, as wide as it was, trained on for as many tokens, where that run is there too. */

@@ -4,8 +4,8 @@
 function corpusTable(corpus) {
   const last = (values) => values.at(-1);
   const columns = [["Directions", (l) => integer(l.directions)], ["Quadratic", (l) => percent(l.quadratic)], ["Linear", (l) => percent(l.linear)],
-    ["Constant", (l) => percent(l.constant)], ["R² of the form", (l) => figure(l.form_r2)], ["R² of k eigenpairs", (l) => figure(last(l.r2))],
-    ["Their correlation", (l) => figure(last(l.correlation))], ["k", (l) => integer(l.r2.length - 1)], ["R² where active", (l) => figure(last(l.active.r2))],
+    ["Constant", (l) => percent(l.constant)], ["R² of the form", (l) => measured(l.form_r2)], ["R² of k eigenpairs", (l) => measured(last(l.r2))],
+    ["Their correlation", (l) => measured(last(l.correlation))], ["k", (l) => integer(l.r2.length - 1)], ["R² where active", (l) => measured(last(l.active.r2))],
     ["Active tokens", (l) => percent(l.active.share)], ...(corpus.layers.some((l) => l.surrogate) ? [["Error of a token", (l) => figure(at(l, "surrogate", "error"))],
       ["At most", (l) => figure(at(l, "surrogate", "bound"))]] : [])];
   const table = element("table", {}, element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Layer"), columns.map(([name]) => element("th", { scope: "col", class: "number" }, name)))),

@@ -54,6 +54,8 @@ const brief = (value, digits) => figure(value, digits).replace(/\.(\d*?)0+(?=$|�
 const signed = (value, digits) => (value > 0 ? "+" : "") + figure(value, digits);
 const integer = (value) => (isNumber(value) ? value.toLocaleString("en") : "–");
 const percent = (value, digits = 1) => (isNumber(value) ? minus((100 * value).toFixed(digits)) + "%" : "–");
+/** In words what was measured; nothing where it was not, "undefined" where it has no value, such as R² of a constant. */
+const measured = (value, words = figure) => (value === undefined ? null : isNumber(value) ? words(value) : "undefined");
 const plural = (count, one, many = one + "s") => integer(count) + " " + (count === 1 ? one : many);
 
 function seconds(value) {

@@ -334,7 +334,7 @@ function thumbnail(model, layer, direction, vector, selected, choose) {
     element("span", { class: "eigenvalue" }, signedValue(eigenvalue), element("i", {}, vector.index + 1)),
     row("", shortContribution(direction, vector)),
     row("energy", isNumber(vector.weight_energy) ? percent(vector.weight_energy, vector.weight_energy >= 0.985 && vector.weight_energy < 0.9995 ? 1 : 0) : null),
-    row("R²", isNumber(vector.data_r2) ? vector.data_r2.toFixed(2).replace("-", "−") : null)));
+    row("R²", measured(vector.data_r2, (r2) => minus(r2.toFixed(2))))));
 }
 
 function strip(model, layer, direction, sign, selected, choose) {
@@ -374,7 +374,7 @@ function selectedPanel(model, layer, direction, name, selected, choose) {
       ["Eigenvalue λ", signedValue(eigenvalue, 4)],
       ["Contribution λp²", contributionText(vector)],
       ["Weight energy up to here", isNumber(vector.weight_energy) ? percent(vector.weight_energy) : null],
-      ["Data R² up to here", isNumber(vector.data_r2) ? figure(vector.data_r2) : null],
+      ["Data R² up to here", measured(vector.data_r2)],
       ["Residual", isNumber(vector.residual) ? figure(vector.residual, 2) : null],
       ["Vector error", isNumber(vector.vector_error) ? figure(vector.vector_error, 2) : null]]),
     element("div", { class: "examples-all" },
@@ -798,7 +798,8 @@ const indexColumns = [
   ["Dataset", (m) => plain(factsOf(m).dataset)], ["Layers", (m) => factsOf(m).layers, integer], ["Width", (m) => factsOf(m).width, integer],
   ["Parameters", (m) => m.parameters, integer], ["Noise", (m) => factsOf(m).noise, brief], ["Epochs", (m) => factsOf(m).epochs, integer],
   ["Step", (m) => at(m, "decomposition", "step"), integer], ["Largest |λ|", (m) => overLayers(m, largestEigenvalue), figure], ["Effective rank", (m) => overLayers(m, effectiveRank), figure],
-  ["R² of k on text", (m) => meanOf((at(m, "decomposition", "corpus", "layers") ?? []).map((l) => l.r2.at(-1))), figure],
+  ["R² of k on text", (m) => { const corpus = at(m, "decomposition", "corpus"); return corpus ? meanOf(corpus.layers.map((l) => l.r2.at(-1)).filter(isNumber)) ?? "undefined" : null; },
+    (v) => (isNumber(v) ? figure(v) : v ?? "–")],
   ["Seed", (m) => factsOf(m).seed, (v) => (isNumber(v) ? String(v) : "–")], ["k within 1 point", (m) => at(sufficient(m), "k"), integer]];
 
 function indexTable() {

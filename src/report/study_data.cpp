@@ -167,14 +167,13 @@ Json LayerStudy::examples(const std::optional<Examples>& all, int64_t direction,
 }
 
 Json LayerStudy::eigenpair(int64_t direction, int64_t index, int64_t max_examples, ImagePool& images) const {
-  const auto value = [&](const std::vector<std::vector<double>>& matrix) {
-    return matrix.empty() ? Json() : short_number(matrix[direction][index]);
+  Json pair = {{"positive", examples(positive_, direction, index, max_examples, images)},
+               {"negative", examples(negative_, direction, index, max_examples, images)}};
+  const auto add = [&](const char* key, const std::vector<std::vector<double>>& matrix) {
+    if (!matrix.empty()) pair[key] = short_number(matrix[direction][index]);
   };
-  return {{"mean", value(mean_)},
-          {"std", value(std_)},
-          {"data_r2", value(data_r2_)},
-          {"positive", examples(positive_, direction, index, max_examples, images)},
-          {"negative", examples(negative_, direction, index, max_examples, images)}};
+  add("mean", mean_), add("std", std_), add("data_r2", data_r2_);
+  return pair;
 }
 
 Json LayerStudy::linear_share(int64_t direction) const {

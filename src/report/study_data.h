@@ -17,7 +17,8 @@ namespace bilens::report {
 /// What a study says of one layer: n directions, k eigenpairs each. NaN where it says nothing.
 class LayerStudy {
  public:
-  /// {"mean", "std", "data_r2", "examples": {"positive", "negative"}} of an eigenpair.
+  /// {"mean", "std", "data_r2", "positive", "negative"} of an eigenpair, without what the study has not;
+  /// null: undefined.
   Json eigenpair(int64_t direction, int64_t index, int64_t max_examples, ImagePool& images) const;
   Json linear_share(int64_t direction) const;
 

@@ -4,6 +4,7 @@
 
 #include "bilens/core/files.h"
 #include "bilens/core/text.h"
+#include "bilens/run/number_words.h"
 
 namespace bilens {
 
@@ -22,7 +23,8 @@ bool is_readable(const Json& seen) {
   return seen.is_object() && number(seen.value("divergence", Json())) &&
          number(seen.value("agreement", Json())) && seen.contains("layer_r2") &&
          seen.at("layer_r2").is_array() &&
-         std::all_of(seen.at("layer_r2").begin(), seen.at("layer_r2").end(), number);
+         std::all_of(seen.at("layer_r2").begin(), seen.at("layer_r2").end(),
+                     [&](const Json& r2) { return r2.is_null() || number(r2); });
 }
 
 }  // namespace
@@ -59,7 +61,7 @@ std::string conversion_in_words(const Json& conversion) {
              seen = test.is_object() ? test : conversion.value("validation", Json());
   if (!seen.is_object()) return words;
   std::string layers;
-  for (const double r2 : seen.at("layer_r2")) layers += format(" %.3f", r2);
+  for (const Json& r2 : seen.at("layer_r2")) layers += " " + number_in_words(r2, 3);
   return words +
          format(": KL to the original %.4f, top-1 agreement %.1f%%, R² behind its layers",
                 seen.at("divergence").get<double>(), 100 * seen.at("agreement").get<double>()) +

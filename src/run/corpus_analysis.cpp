@@ -4,6 +4,7 @@
 
 #include "bilens/core/progress.h"
 #include "bilens/core/text.h"
+#include "bilens/run/number_words.h"
 #include "bilens/run/vocabulary.h"
 #include "bilens/study/text_truncation.h"
 
@@ -49,14 +50,14 @@ std::string losses_in_words(const Json& summary) {
 }  // namespace
 
 std::string corpus_in_words(int64_t tokens, const Json& summary) {
-  const auto percent = [&](const char* key) { return 100 * summary.at(key).get<double>(); };
-  const auto number = [](const Json& value) {
-    return value.is_null() ? "undefined" : format("%.3f", value.get<double>());
+  const auto number = [](const Json& value) { return number_in_words(value, 3); };
+  const auto percent = [&](const char* key) {
+    const auto share = number_in_words(100 * summary.at(key).get<double>(), 1);
+    return share == "undefined" ? share : share + "%";
   };
-  return format("  on %s tokens: quadratic %.1f%%, linear %.1f%%, constant %.1f%% of the squares; ",
-                format_number(static_cast<double>(tokens)).c_str(), percent("quadratic"), percent("linear"),
-                percent("constant")) +
-         "R² of the form " + number(summary.at("form_r2")) + ", of its eigenpairs here " +
+  return "  on " + format_number(static_cast<double>(tokens)) + " tokens: quadratic " + percent("quadratic") +
+         ", linear " + percent("linear") + ", constant " + percent("constant") +
+         " of the squares; R² of the form " + number(summary.at("form_r2")) + ", of its eigenpairs here " +
          number(summary.at("r2").back()) + ", correlation " + number(summary.at("correlation").back()) +
          "\n" + losses_in_words(summary);
 }

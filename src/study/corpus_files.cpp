@@ -23,7 +23,7 @@ Json summarize_corpus(const CorpusLayer& layer) {
   };
   const auto in_spreads = [&](const at::Tensor& values) {  // [n, s]
     const auto middle = std::get<0>(values.to(at::kDouble).median(1));
-    return mean(at::where(layer.output_std > 0, middle / layer.output_std, NAN));
+    return mean(at::where(layer.form_r2.isnan(), NAN, middle / layer.output_std));  // what does not vary
   };
   Json surrogate;
   if (layer.sample_bound.defined())

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "bilens/nn/gated_product.h"
+#include "bilens/tensor/r_squared.h"
 #include "bilens/tensor/random.h"
 #include "bilens/tensor/shape.h"
 #include "context_places.h"
@@ -17,18 +18,17 @@ namespace bilens {
 
 namespace {
 
-/// Sums over tokens of a target t and of what is to be like it, ŷ.
+/// Sums over tokens of a target t, of the squared sizes that it is rounded at, and of what is to be like it,
+/// ŷ. The model's activations are float32.
 struct TargetSums {
-  at::Tensor count, t, tt, y, yy, ty;
+  at::Tensor count, t, tt, size, y, yy, ty;
 
   at::Tensor spread() const { return tt - t.square() / count; }  // Σ(t − t̄)²
-  // What varies by less than rounding does not vary.
-  at::Tensor varies() const { return spread() > 1e-14 * tt; }
-  at::Tensor r2() const { return at::where(varies(), 1 - (tt - 2 * ty + yy) / spread(), NAN); }
+  at::Tensor r2() const { return r_squared(tt - 2 * ty + yy, spread(), size, at::kFloat); }
   at::Tensor correlation() const {
     const auto own = yy - y.square() / count;
-    return at::where(varies().logical_and(own > 1e-14 * yy), (ty - y * t / count) / (own * spread()).sqrt(),
-                     NAN);
+    return at::where(varies(spread(), size, at::kFloat).logical_and(varies(own, yy, at::kFloat)),
+                     (ty - y * t / count) / (own * spread()).sqrt(), NAN);
   }
 };
 
@@ -61,6 +61,7 @@ class LayerSums {
     const auto options = at::device(device).dtype(at::kDouble);
     outputs_ = at::zeros({2, n}, options), contributions_ = at::zeros({2, n, k}, options);
     parts_ = at::zeros({2, n, 3}, options), form_error_ = at::zeros({n}, options);
+    size_ = at::zeros({n}, options);
     rebuilt_ = at::zeros({3, n, k + 1}, options);
   }
 
@@ -88,11 +89,11 @@ class LayerSums {
     const TargetSums all = {at::full_like(outputs_[0].unsqueeze(1), count),
                             outputs_[0].unsqueeze(1),
                             outputs_[1].unsqueeze(1),
+                            size_.unsqueeze(1),
                             rebuilt_[0],
                             rebuilt_[1],
                             rebuilt_[2]};
-    const auto spread = all.spread().squeeze(1);
-    result.form_r2 = at::where(all.varies().squeeze(1), 1 - form_error_ / spread, NAN).cpu();
+    result.form_r2 = r_squared(form_error_, all.spread().squeeze(1), size_, at::kFloat).cpu();
     result.r2 = all.r2().cpu(), result.correlation = all.correlation().cpu();
     places_.finish(forms_.values().sizes().vec(), result);
     finish_active(result);
@@ -117,7 +118,8 @@ class LayerSums {
   /// Over the sample, some directions at a time.
   void finish_active(CorpusLayer& result) const {
     const int64_t n = forms_.directions(), k = forms_.pairs(), s = sample_.size(0);
-    const auto t = at::cat(sampled_outputs_), rest = at::cat(sampled_rests_);  // [s, n]
+    const auto t = at::cat(sampled_outputs_), size = at::cat(sampled_sizes_),
+               rest = at::cat(sampled_rests_);  // [s, n]
     const auto mean = result.output_mean.to(t.device()), std = result.output_std.to(t.device());
     const auto projections = places_.sampled().view({s, n, k});
     const int64_t at_once = std::max<int64_t>(1, kPartBytes / (8 * s * (k + 1)));
@@ -130,8 +132,10 @@ class LayerSums {
       const auto rebuilt = cumulative(part(rest, 1), each), target = part(t, 1).unsqueeze(-1);
       const auto active = ((part(t, 1) - part(mean, 0)).abs() > part(std, 0)).to(at::kDouble).unsqueeze(-1);
       const auto sum = [&](const at::Tensor& x) { return (active * x).sum(0); };
-      TargetSums found = {active.sum(0), sum(target),           sum(target.square()),
-                          sum(rebuilt),  sum(rebuilt.square()), sum(rebuilt * target)};
+      TargetSums found = {active.sum(0),        sum(target),
+                          sum(target.square()), sum(part(size, 1).square().unsqueeze(-1)),
+                          sum(rebuilt),         sum(rebuilt.square()),
+                          sum(rebuilt * target)};
       counts.push_back(found.count.squeeze(1));
       r2.push_back(found.r2());
       correlations.push_back(found.correlation());
@@ -143,13 +147,14 @@ class LayerSums {
   /// @param behind_norm [tokens, d] the MLP's own input
   void add_part(const at::Tensor& behind_norm, const at::Tensor& y, int64_t place) {
     const auto rows = sampled_rows(sample_, place, y.size(0));
-    const auto x = forms_.inputs(behind_norm), t = forms_.outputs(y);
+    const auto x = forms_.inputs(behind_norm), t = forms_.outputs(y), size = forms_.sizes(y);
     // float32, as the model is: in float64 the weights of all layers would be held twice over.
     const auto narrow = x.to(at::kFloat);
     const auto gate = narrow.mm(layer_.gate.t()), up = narrow.mm(layer_.up.t()), hidden = gate * up;
     const auto quadratic = (scales_.defined() ? hidden.mm(scales_.t()) : hidden).to(at::kDouble);
     const auto linear = forms_.linear(x), constant = forms_.constant(x);
     add_moments(outputs_, t);
+    size_ += size.square().sum(0);
     add_moments(parts_, at::stack({quadratic, linear, constant}, -1));
     const auto error = t - quadratic - linear - constant;
     form_error_ += error.square().sum(0);
@@ -167,7 +172,8 @@ class LayerSums {
     places_.add(projections, place, rows);
     add_moments(contributions_, each);
     const auto rest = forms_.rest(x);
-    sampled_outputs_.push_back(sampled(t)), sampled_rests_.push_back(sampled(rest));
+    sampled_outputs_.push_back(sampled(t)), sampled_sizes_.push_back(sampled(size));
+    sampled_rests_.push_back(sampled(rest));
     const auto rebuilt = cumulative(rest, each);
     rebuilt_[0] += rebuilt.sum(0);
     rebuilt_[1] += rebuilt.square().sum(0);
@@ -187,9 +193,10 @@ class LayerSums {
   LayerForms forms_;
   at::Tensor scales_;                                     // u·P [n, h]; undefined: the identity
   at::Tensor outputs_, contributions_, parts_, rebuilt_;  // sums, and sums of squares and of products
-  at::Tensor form_error_;                                 // [n]
+  at::Tensor form_error_, size_;                          // [n]
   ContextPlaces places_;
-  std::vector<at::Tensor> sampled_outputs_, sampled_rests_, sampled_errors_, sampled_bounds_;  // [rows, n]
+  std::vector<at::Tensor> sampled_outputs_, sampled_sizes_, sampled_rests_, sampled_errors_,
+      sampled_bounds_;  // [rows, n]
 };
 
 /// Places of some tokens of all that are read, ascending.
@@ -265,7 +272,7 @@ int64_t corpus_study_bytes() { return 6 * kPartBytes; }
 /// The sample's projections, sorted with their ranks at the end; the ends' values and places; what the sample
 /// has of each direction.
 int64_t corpus_layer_bytes(int64_t directions, int64_t k, const CorpusStudyConfig& config) {
-  return directions * (k * (config.sample * (4 + 3 * 8) + config.contexts * 2 * 16) + config.sample * 8 * 8);
+  return directions * (k * (config.sample * (4 + 3 * 8) + config.contexts * 2 * 16) + config.sample * 9 * 8);
 }
 
 }  // namespace bilens

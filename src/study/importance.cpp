@@ -2,6 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
+
+#include "bilens/tensor/r_squared.h"
+
 namespace bilens {
 
 namespace {
@@ -24,14 +28,15 @@ Importance measure_importance(const LayerDecomposition& layer, const LayerData& 
   result.negative_projections = at::empty({n, shown, e}, real);
   for (int64_t u = 0; u < n; ++u) {
     const auto target = data.targets.select(1, u);
-    const auto variance = target.var(/*unbiased=*/false).clamp_min(std::numeric_limits<double>::min());
     const auto linear = linear_part(layer, u, data.inputs);
     const auto terms = contributions(layer, u, data.inputs);
     const auto error = (target - linear).unsqueeze(1) - terms.cumsum(1);
     result.mean_contribution[u].copy_(terms.mean(0));
     result.std_contribution[u].copy_(terms.std(0, /*unbiased=*/false));
-    result.data_r2[u].copy_(1.0 - error.square().mean(0) / variance);
-    result.linear_share[u].copy_(linear.var(/*unbiased=*/false) / variance);
+    const auto spread = data.spread[u], size = data.size[u];
+    result.data_r2[u].copy_(r_squared(error.square().sum(0), spread, size, at::kDouble));
+    result.linear_share[u].copy_(
+        at::where(varies(spread, size, at::kDouble), (linear - linear.mean()).square().sum() / spread, NAN));
 
     const auto vectors = layer.pairs.eigenvectors[u].narrow(0, 0, shown).to(at::kDouble);
     const auto projections = vectors.matmul(data.inputs.t());  // [shown, N]

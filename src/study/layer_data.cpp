@@ -38,7 +38,13 @@ LayerData compute_layer_data(const ImageClassifier& model, const ImageSplit& spl
   if (c.residual) y = y + h;
   LayerData data;
   data.inputs = layer.input_space == "input" ? pixels : h;
-  data.targets = layer.directions.defined() ? y.matmul(layer.directions.to(at::kDouble).t()) : y;
+  const auto along = [&](const at::Tensor& values, const at::Tensor& directions) {
+    return directions.defined() ? values.matmul(directions.to(at::kDouble).t()) : values;
+  };
+  data.targets = along(y, layer.directions);
+  data.spread = (data.targets - data.targets.mean(0)).square().sum(0);
+  data.size =
+      along(y.abs(), layer.directions.defined() ? layer.directions.abs() : at::Tensor()).square().sum(0);
   require_shape(data.inputs, {-1, layer.d_in}, "inputs of layer " + std::to_string(layer.layer));
   require_shape(data.targets, {-1, layer.count()}, "outputs of layer " + std::to_string(layer.layer));
   return data;

@@ -28,6 +28,11 @@ at::Tensor LayerForms::outputs(const at::Tensor& y) const {
   return directions_.defined() ? wide.mm(directions_.t()) : wide;
 }
 
+at::Tensor LayerForms::sizes(const at::Tensor& y) const {
+  const auto wide = y.to(at::kDouble).abs();
+  return directions_.defined() ? wide.mm(directions_.abs().t()) : wide;
+}
+
 at::Tensor LayerForms::projections(const at::Tensor& x, int64_t first) const {
   return x.mm(vectors_.narrow(1, 0, first).flatten(0, 1).to(at::kDouble).t());
 }

@@ -24,6 +24,8 @@ class LayerForms {
   at::Tensor inputs(const at::Tensor& x) const;
   /// u·y. @param y [tokens, d_out] @return [tokens, n]
   at::Tensor outputs(const at::Tensor& y) const;
+  /// Σ_j |u_j y_j|, what rounding of u·y follows.
+  at::Tensor sizes(const at::Tensor& y) const;
 
   // Of inputs [tokens, d]:
   /// v·x of the first eigenvectors of each direction: [tokens, n first]

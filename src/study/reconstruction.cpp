@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "bilens/tensor/r_squared.h"
 #include "bilens/train/evaluate.h"
 
 namespace bilens {
@@ -13,11 +14,10 @@ std::optional<Reconstruction> measure_reconstruction(const LayerDecomposition& l
   auto rebuilt = stand_in->forward(data.inputs);
   if (layer.linear.defined()) rebuilt = rebuilt + data.inputs.mm(layer.linear.t()) + layer.constant;
   const auto error = rebuilt - data.targets;
-  const auto spread = (data.targets - data.targets.mean(0)).square().sum(0);
   const double norm = data.targets.norm().item<double>();
   Reconstruction result;
   result.layer = layer.layer;
-  result.data_r2 = 1 - error.square().sum(0) / spread;
+  result.data_r2 = r_squared(error.square().sum(0), data.spread, data.size, at::kDouble);
   result.relative_error = error.norm().item<double>() / (norm > 0 ? norm : 1.0);
   if (labels.defined()) {
     const auto evaluation = evaluate_logits(rebuilt, labels);

@@ -8,6 +8,7 @@
 #include "bilens/core/progress.h"
 #include "bilens/core/stop.h"
 #include "bilens/data/token_windows.h"
+#include "bilens/tensor/r_squared.h"
 #include "bilens/train/document_sums.h"
 
 namespace bilens {
@@ -31,7 +32,7 @@ struct LayerSums {
 
   double r2(int64_t positions) const {
     const auto variation = square - sum.square().sum() / static_cast<double>(positions);
-    return 1.0 - (error / variation).item<double>();
+    return r_squared(error, variation, square, at::kFloat).item<double>();
   }
 };
 

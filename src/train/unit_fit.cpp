@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "bilens/nn/gated_product.h"
+#include "bilens/tensor/r_squared.h"
 
 namespace bilens {
 
@@ -48,8 +49,7 @@ UnitFit fit_units(const UnitSums& s, bool with_offset) {
   const auto &a = fit.slope, &b = fit.offset;
   const auto left = s.wff - 2 * (a * s.wzf + b * s.wf) + a * a * s.wzz + 2 * a * b * s.wz + b * b * s.w;
   const auto total = s.wff - at::where(s.w > 0, s.wf * s.wf / s.w, at::zeros_like(s.w));
-  const double spread = total.sum().item<double>();
-  fit.r2 = spread > 0 ? 1.0 - left.sum().item<double>() / spread : 1.0;
+  fit.r2 = r_squared(left.sum(), total.sum(), s.wff.sum(), at::kFloat).item<double>();
   return fit;
 }
 

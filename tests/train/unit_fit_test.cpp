@@ -92,5 +92,17 @@ TEST_CASE("units that the data say nothing of get one half, and are counted") {
   }
 }
 
+TEST_CASE("R squared of lines is not a number where no unit's activation varies") {
+  at::manual_seed(5);
+  const auto v = doubles({50, 2}), w = at::ones({50}, at::kDouble);
+  CHECK(std::isnan(fit_units(sums_of(at::full({50, 2}, 1.5, at::kDouble), v, w, Gate::kSilu), true).r2));
+  CHECK(std::isnan(fit_units(sums_of(doubles({50, 2}).abs().neg(), v, w, Gate::kRelu), true).r2));  // all 0
+  CHECK(std::isnan(fit_units(sums_of(doubles({50, 2}), at::zeros_like(v), w, Gate::kSilu), true).r2));
+  // One unit that varies is enough.
+  auto z = at::full({50, 2}, 1.5, at::kDouble);
+  z.select(1, 0).copy_(doubles({50}));
+  CHECK(std::isfinite(fit_units(sums_of(z, v, w, Gate::kSilu), true).r2));
+}
+
 }  // namespace
 }  // namespace bilens

@@ -11,6 +11,8 @@ namespace bilens {
 struct LayerData {
   at::Tensor inputs;   // X [N, d_in], in the decomposition's input space
   at::Tensor targets;  // T [N, n], u·y of the model itself: u·MLP(h), + u·h with a residual
+  at::Tensor spread;   // [n], Σ(t − t̄)² over the images
+  at::Tensor size;     // [n], Σ(Σ_j |u_j y_j|)²: what rounding of the targets follows (r_squared.h)
 };
 
 /// Runs the model in float64 up to the layer. For the last layer's "outputs" the targets are the logits

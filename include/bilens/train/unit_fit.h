@@ -27,7 +27,8 @@ struct UnitFit {
   /// 1 where z does not vary or the weights are zero, so that the data determine no line: slope ½ and offset
   /// 0 stand there, the limit of zσ(βz) for β → 0 and the odd part of SiLU, GELU and ReLU at z = 0. uint8 [h]
   at::Tensor degenerate;
-  double r2 = 0.0;  // 1 − Σ w(f − slope z − offset)² / Σ w(f − f̄)², both summed over units
+  double r2 =
+      0.0;  // 1 − Σ w(f − slope z − offset)² / Σ w(f − f̄)², both summed over units; NaN where f is constant
 };
 
 /// The least-squares line of each unit; through the origin without `with_offset`.
