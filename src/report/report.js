@@ -22,13 +22,11 @@ function headline(model) {
   return last("validation") ?? null;
 }
 
-/** The smallest k that loses at most a point of accuracy; of the last layer that was truncated. */
+/** The smallest k that loses at most a point of accuracy on the images it was chosen on, with what it reaches on the test images; of the last layer that was truncated. */
 function sufficient(model) {
   const curve = (at(model, "study", "truncation") ?? []).at(-1);
-  const full = at(model, "study", "evaluation", "accuracy");
-  if (!curve || !isNumber(full)) return null;
-  const index = curve.k.findIndex((_, i) => isNumber(curve.accuracy[i]) && curve.accuracy[i] >= full - 0.01);
-  return index < 0 ? null : { k: curve.k[index], layer: curve.layer };
+  if (!curve || !curve.chosen) return null;
+  return { ...curve.chosen, layer: curve.layer, accuracy: curve.accuracy[curve.k.indexOf(curve.chosen.k)] };
 }
 
 function factsOf(model) {
@@ -102,7 +100,8 @@ function headFigures(model) {
     result && isNumber(result.loss) ? bigFigure(figure(result.loss, 4), "", `${result.split} loss, ${unitName}`) : null,
     test ? bigFigure(signed(test.loss - test.teacher_loss, 3), "", "above the teacher, nats a token") : null,
     test ? bigFigure((100 * test.agreement).toFixed(1), "%", "same likeliest next token as the teacher") : null,
-    enough ? bigFigure(integer(enough.k), "", `${enough.k === 1 ? "eigenvector" : "eigenvectors"} ${unit}${many ? ` in layer ${enough.layer}` : ""} ${enough.k === 1 ? "comes" : "come"} within one point of that accuracy`) : null);
+    enough ? bigFigure(integer(enough.k), "", `${enough.k === 1 ? "eigenvector" : "eigenvectors"} ${unit}${many ? ` in layer ${enough.layer}` : ""} ${enough.k === 1 ? "comes" : "come"} within one point of `
+      + (enough.split === "validation" ? `the accuracy on the validation images, where k was chosen; on the test images ${percent(enough.accuracy)}` : "that accuracy, chosen on the same images")) : null);
 }
 
 function headFacts(model, facts) {
@@ -556,7 +555,7 @@ function difference(value, full) {
 }
 
 function truncationPanel(model, curve, many) {
-  const full = at(model, "study", "evaluation") ?? {}, enough = curve.accuracy.findIndex((a) => a >= full.accuracy - 0.01);
+  const full = at(model, "study", "evaluation") ?? {}, enough = curve.k.indexOf(at(curve, "chosen", "k"));
   let now = enough >= 0 ? enough : curve.k.length - 1;
   const layer = layersOf(model).find((l) => l.layer === curve.layer), unit = unitOf(layer);
   const kept = (i) => `${plural(curve.k[i], "eigenvector")} ${unit}`;
@@ -594,7 +593,10 @@ function truncation(model, id, level) {
   if (!curves.length && !exact.length) return null;
   const from = at(model, "study", "data"), full = at(model, "study", "evaluation");
   const images = full && full.examples ? ` Measured on ${integer(full.examples)} ${from && from.split ? from.split + " " : ""}images${from && from.dataset ? ` of ${from.dataset}` : ""}.` : "";
-  return block(id, level, "How many eigenvectors it takes", curves.length ? `For each output only the k eigenvectors of largest |λ| are kept.${images}` : null,
+  const validation = at(model, "study", "validation"), chosen = curves.some((curve) => curve.chosen);
+  const choice = !chosen ? "" : validation ? ` The k at first is the smallest within one point of the whole model’s accuracy on the ${integer(validation.examples)} validation images.`
+    : " The k at first is the smallest within one point of the whole model’s accuracy on these same images: none were kept to choose it on.";
+  return block(id, level, "How many eigenvectors it takes", curves.length ? `For each output only the k eigenvectors of largest |λ| are kept.${images}${choice}` : null,
     curves.map((curve) => truncationPanel(model, curve, layersOf(model).length > 1)), exact);
 }
 

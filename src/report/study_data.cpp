@@ -10,9 +10,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-Json evaluation(const CheckedJson& study) {
-  if (!study.has("evaluation")) return nullptr;
-  const auto result = study.object("evaluation");
+/// @param key "evaluation" or "validation"
+Json evaluation(const CheckedJson& study, const std::string& key) {
+  if (!study.has(key)) return nullptr;
+  const auto result = study.object(key);
   return {{"examples", result.size("examples")},
           {"loss", short_number(result.number("loss"))},
           {"accuracy", short_number(result.number("accuracy"))}};
@@ -24,6 +25,14 @@ Json data(const CheckedJson& study) {
   return {{"dataset", data.text_or_empty("dataset")},
           {"split", data.text_or_empty("split")},
           {"examples", data.has("examples") ? Json(data.size("examples")) : Json()}};
+}
+
+/// The k that suffices, and the images that it was chosen on; null where none does, or where an earlier
+/// version wrote the file.
+Json chosen(const CheckedJson& curve) {
+  if (!curve.has("chosen")) return nullptr;
+  const auto chosen = curve.object("chosen");
+  return {{"k", chosen.size("k")}, {"split", chosen.text("split")}};
 }
 
 Json truncation(const CheckedJson& study) {
@@ -40,7 +49,8 @@ Json truncation(const CheckedJson& study) {
     curves.push_back({{"layer", curve.size("layer")},
                       {"k", short_numbers(k)},
                       {"accuracy", short_numbers(accuracy)},
-                      {"loss", short_numbers(loss)}});
+                      {"loss", short_numbers(loss)},
+                      {"chosen", chosen(curve)}});
   }
   return curves;
 }
@@ -99,7 +109,8 @@ std::unique_ptr<Study> Study::read(const fs::path& decomposition) {
 Json Study::summary() const {
   const CheckedJson study(json_, where_);
   return {{"data", data(study)},
-          {"evaluation", evaluation(study)},
+          {"evaluation", evaluation(study, "evaluation")},
+          {"validation", evaluation(study, "validation")},
           {"truncation", truncation(study)},
           {"exactness", exactness(study)},
           {"reconstruction", reconstruction(study)}};

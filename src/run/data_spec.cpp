@@ -14,23 +14,22 @@ Config parse_spec(const std::string& spec) {
   return Config::fields().parse_or_throw(object, "--data", ExitCode::kUsage);
 }
 
-/// "data" of the run that made the model, and where it stands; null when there is none.
-std::pair<Json, std::string> data_of_run(const fs::path& model) {
+/// The config of the run that made the model, which has "data", and where it stands; null when there is none.
+std::pair<Json, std::string> run_of_model(const fs::path& model) {
   const fs::path folder = fs::absolute(model).lexically_normal();
   for (const fs::path& run : {folder.parent_path(), folder.parent_path().parent_path()}) {
     if (!fs::is_regular_file(run / "config.json")) continue;
     const Json config = read_json(run / "config.json", ExitCode::kBadInput);
-    if (!config.is_object() || !config.contains("data")) continue;
-    return {config.at("data"), (run / "config.json").string() + ": data"};
+    if (config.is_object() && config.contains("data")) return {config, (run / "config.json").string()};
   }
   return {};
 }
 
 template <class Config>
 std::optional<Config> config_of_run(const fs::path& model) {
-  const auto [data, where] = data_of_run(model);
-  if (data.is_null()) return std::nullopt;
-  return Config::fields().parse_or_throw(data, where, ExitCode::kBadInput);
+  const auto [config, where] = run_of_model(model);
+  if (config.is_null()) return std::nullopt;
+  return Config::fields().parse_or_throw(config.at("data"), where + ": data", ExitCode::kBadInput);
 }
 
 }  // namespace
@@ -51,8 +50,8 @@ std::optional<ImageDataConfig> data_of_model(const std::string& spec, const fs::
 }
 
 ImageDataset load_images_for(const ClassifierConfig& model, const fs::path& path,
-                             const ImageDataConfig& config) {
-  auto data = load_images(config, 0);
+                             const ImageDataConfig& config, uint64_t seed) {
+  auto data = load_images(config, seed);
   if (data.height * data.width == model.d_input && data.classes <= model.d_output) return data;
   throw Error(ExitCode::kBadInput, {path.string(),
                                     "images of " + std::to_string(model.d_input) + " pixels in at most " +
@@ -64,6 +63,13 @@ ImageDataset load_images_for(const ClassifierConfig& model, const fs::path& path
 
 std::optional<TextDataConfig> text_of_model(const std::string& spec, const fs::path& model) {
   return spec.empty() ? config_of_run<TextDataConfig>(model) : parse_text_spec(spec);
+}
+
+uint64_t seed_of_model(const fs::path& model) {
+  const Json config = run_of_model(model).first;
+  const Json train = config.is_object() ? config.value("train", Json()) : Json();
+  const Json seed = train.is_object() ? train.value("seed", Json()) : Json();
+  return seed.is_number_unsigned() ? seed.get<uint64_t>() : 0;
 }
 
 }  // namespace bilens

@@ -22,7 +22,8 @@ constexpr int64_t kLibraryWorkspace = int64_t{60} << 20;  // of the matrix libra
 /// errors.
 int64_t study_bytes(const std::optional<ImageDataConfig>& data, int64_t d, int64_t k) {
   if (!data) return 0;
-  const int64_t images = load_images(*data, 0).test.size();
+  const auto read = load_images(*data, 0);
+  const int64_t images = std::max(read.test.size(), read.validation.size());
   return images * 8 * (d + d / 2 + 5 * k);
 }
 

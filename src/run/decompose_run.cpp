@@ -116,11 +116,11 @@ StudyConfig study_config(const DecomposeRunConfig& config) {
 }
 
 void study_model(const LayerSource& source, const Decomposition& decomposition, const std::string& dataset,
-                 const ImageSplit& images, const DecomposeRunConfig& config, const fs::path& out) {
+                 const ImageDataset& images, const DecomposeRunConfig& config, const fs::path& out) {
   auto model = load_classifier(source.path, at::kCPU);
   auto study = make_study(model, images, decomposition, study_config(config));
-  study.data = {{"dataset", dataset}, {"split", "test"}, {"examples", images.size()}};
-  write_study(out, study, images);
+  study.dataset = dataset;
+  write_study(out, study, images.test);
 }
 
 /// A folder that has a part of a decomposition is gone on with, one that has something else is nobody's to
@@ -170,7 +170,8 @@ Json decompose_model(const fs::path& path, const fs::path& out, const fs::path& 
   }
   const auto corpus = find_corpus(source, config, options.data);
   const auto data = minus.empty() ? find_images(source, config, options.data) : std::nullopt;
-  const auto images = data ? load_images_for(*source.classifier, source.path, *data).test : ImageSplit();
+  const auto images = data ? load_images_for(*source.classifier, source.path, *data, seed_of_model(source.path))
+                           : ImageDataset();
   const auto lines =
       is_calibrated(config, source) ? calibrate_surrogate(source, config, *corpus) : NamedTensors();
   const DirectoryLock lock(out);

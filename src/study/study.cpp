@@ -19,22 +19,32 @@ Json rows(const at::Tensor& matrix) {
   return list;
 }
 
+Json to_json(const Evaluation& evaluation) {
+  return {{"examples", evaluation.examples}, {"loss", evaluation.loss}, {"accuracy", evaluation.accuracy}};
+}
+
+Json to_json(const Truncation& truncation) {
+  const auto& [test, validation, chosen] = truncation;
+  Json json = {{"layer", test.layer}, {"k", test.k}, {"accuracy", test.accuracy}, {"loss", test.loss}};
+  json["validation"] =
+      validation ? Json{{"accuracy", validation->accuracy}, {"loss", validation->loss}} : Json();
+  json["chosen"] =
+      chosen ? Json{{"k", test.k[*chosen]}, {"split", validation ? "validation" : "test"}} : Json();
+  return json;
+}
+
 Json to_json(const Study& study) {
-  Json json = {{"format", "bilens-study"},
-               {"format_version", 1},
-               {"data", study.data},
-               {"evaluation",
-                {{"examples", study.evaluation.examples},
-                 {"loss", study.evaluation.loss},
-                 {"accuracy", study.evaluation.accuracy}}},
-               {"truncation", Json::array()},
-               {"exactness", Json::array()},
-               {"layers", Json::array()},
-               {"reconstruction", Json::array()}};
-  for (const auto& curve : study.truncation) {
-    json["truncation"].push_back(
-        {{"layer", curve.layer}, {"k", curve.k}, {"accuracy", curve.accuracy}, {"loss", curve.loss}});
-  }
+  Json json = {
+      {"format", "bilens-study"},
+      {"format_version", 1},
+      {"data", {{"dataset", study.dataset}, {"split", "test"}, {"examples", study.evaluation.examples}}},
+      {"evaluation", to_json(study.evaluation)},
+      {"validation", study.validation ? to_json(*study.validation) : Json()},
+      {"truncation", Json::array()},
+      {"exactness", Json::array()},
+      {"layers", Json::array()},
+      {"reconstruction", Json::array()}};
+  for (const auto& truncation : study.truncation) json["truncation"].push_back(to_json(truncation));
   for (const auto& e : study.exactness) {
     json["exactness"].push_back(
         {{"layer", e.layer}, {"relative_error", e.relative_error}, {"max_error", e.max_error}});
@@ -56,12 +66,25 @@ Json to_json(const Study& study) {
   return json;
 }
 
+Truncation truncate_and_choose(ImageClassifier& model, const LayerDecomposition& layer, const LayerData& data,
+                               const ImageDataset& images, const Study& study) {
+  Truncation found = {truncate(layer, data, images.test.labels), std::nullopt, std::nullopt};
+  if (study.validation)
+    found.validation = truncate(layer, compute_layer_data(model, images.validation, layer),
+                                images.validation.labels.to(at::kLong));
+  found.chosen = found.validation ? sufficient(*found.validation, study.validation->accuracy)
+                                  : sufficient(found.test, study.evaluation.accuracy);
+  return found;
+}
+
 }  // namespace
 
-Study make_study(ImageClassifier& model, const ImageSplit& split, const Decomposition& decomposition,
+Study make_study(ImageClassifier& model, const ImageDataset& images, const Decomposition& decomposition,
                  const StudyConfig& config) {
+  const auto& split = images.test;
   Study study;
   study.evaluation = evaluate_classifier(model, split);
+  if (images.validation.size() > 0) study.validation = evaluate_classifier(model, images.validation);
   for (const auto& layer : decomposition.layers) {
     const auto data = compute_layer_data(model, split, layer);
     const bool gives_logits = layer.output_is == "logits" && layer.layer + 1 == model->config.n_layers;
@@ -69,14 +92,15 @@ Study make_study(ImageClassifier& model, const ImageSplit& split, const Decompos
         measure_reconstruction(layer, data, gives_logits ? split.labels.to(at::kLong) : at::Tensor());
     if (rebuilt) study.reconstruction.push_back(*rebuilt);
     if (!layer.has_pairs()) continue;
-    if (config.truncation && gives_logits) study.truncation.push_back(truncate(layer, data, split.labels));
+    if (config.truncation && gives_logits)
+      study.truncation.push_back(truncate_and_choose(model, layer, data, images, study));
     if (config.exactness) study.exactness.push_back(measure_exactness(layer, data));
     if (config.importance) study.importance.push_back(measure_importance(layer, data, config.examples));
   }
   return study;
 }
 
-void write_study(const std::filesystem::path& directory, const Study& study, const ImageSplit& split) {
+void write_study(const std::filesystem::path& directory, const Study& study, const ImageSplit& test) {
   NamedTensors tensors;
   std::vector<at::Tensor> named;
   for (const auto& i : study.importance) {
@@ -87,10 +111,10 @@ void write_study(const std::filesystem::path& directory, const Study& study, con
     // Only the images that an example names are kept, each once; `place` maps a row of the split to its place
     // among them.
     const auto kept = std::get<0>(at::_unique2(at::cat(named)));
-    auto place = at::zeros({split.size()}, at::kInt);
+    auto place = at::zeros({test.size()}, at::kInt);
     place.index_put_({kept}, at::arange(kept.numel(), at::kInt));
-    tensors.emplace_back("images", split.images.index_select(0, kept));
-    tensors.emplace_back("labels", split.labels.index_select(0, kept));
+    tensors.emplace_back("images", test.images.index_select(0, kept));
+    tensors.emplace_back("labels", test.labels.index_select(0, kept));
     for (const auto& i : study.importance) {
       const std::string prefix = "layer_" + std::to_string(i.layer) + ".";
       tensors.emplace_back(prefix + "examples.positive", place.take(i.positive_examples));

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "bilens/train/evaluate.h"
 
 namespace bilens {
@@ -40,6 +42,13 @@ TruncationCurve truncate(const LayerDecomposition& layer, const LayerData& data,
     curve.loss.push_back(result.loss);
   }
   return curve;
+}
+
+std::optional<size_t> sufficient(const TruncationCurve& curve, double accuracy) {
+  const auto found = std::find_if(curve.accuracy.begin(), curve.accuracy.end(),
+                                  [&](double of_k) { return of_k >= accuracy - kMostLost; });
+  if (found == curve.accuracy.end()) return std::nullopt;
+  return static_cast<size_t>(found - curve.accuracy.begin());
 }
 
 Exactness measure_exactness(const LayerDecomposition& layer, const LayerData& data) {

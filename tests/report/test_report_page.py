@@ -5,6 +5,7 @@ The run, decomposition and study are written here, small and synthetic, as docs/
 
 import hashlib
 import json
+import shutil
 import unittest
 
 import numpy as np
@@ -272,6 +273,42 @@ class ReportPage(InBrowser):
         self.open("#model-2/layer-0/direction-1", page)
         self.assertTrue(self.ask("document.getElementById('model-2').open"))
         self.assertIn("Class 1", self.text("#model-2 .selected h4"))
+
+    def open_study(self, change):
+        """A page whose study `change` was made to."""
+        folder = self.folder / "changed"
+        shutil.rmtree(folder, ignore_errors=True)
+        write_example(folder)
+        file = folder / "model" / "decomposition" / "study.json"
+        study = json.loads(file.read_text())
+        change(study)
+        write_json(file, study)
+        page = self.folder / "changed.html"
+        done = run("report", folder, "--out", page)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.open(page=page)
+
+    def eigenvectors_that_suffice(self):
+        return next(text for text in self.texts(".figure-label") if "eigenvector" in text)
+
+    def test_k_chosen_on_validation_images_is_shown_on_test_images(self):
+        def change(study):
+            study["validation"] = {"examples": 50, "loss": 0.5, "accuracy": 0.7}
+            study["truncation"][0] |= {"validation": {"accuracy": [0.2, 0.5, 0.7, 0.7, 0.7], "loss": [1.0] * 5}, "chosen": {"k": 2, "split": "validation"}}
+        self.open_study(change)
+        self.assertIn("within one point of the accuracy on the validation images, where k was chosen; on the test images 70.0%", self.eigenvectors_that_suffice())
+        self.assertIn("on the 50 validation images", self.text("main"))
+        self.assertEqual(self.text(".truncation output .figure-value"), "70.0%")
+
+    def test_k_chosen_on_the_images_that_show_it_says_so(self):
+        self.open_study(lambda study: study["truncation"][0].update(chosen={"k": 5, "split": "test"}))
+        self.assertIn("chosen on the same images", self.eigenvectors_that_suffice())
+        self.assertIn("none were kept to choose it on", self.text("main"))
+
+    def test_r_squared_of_a_constant_is_undefined(self):
+        self.open_study(lambda study: study["layers"][0].update(data_r2=[[None] * K] * CLASSES))
+        self.assertIn("undefined", self.text(".numbers"))
+        self.assertNotIn("null", self.text(".numbers"))
 
 
 if __name__ == "__main__":

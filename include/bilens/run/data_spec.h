@@ -22,11 +22,15 @@ TextDataConfig parse_text_spec(const std::string& spec);
 std::optional<ImageDataConfig> data_of_model(const std::string& spec, const std::filesystem::path& model);
 
 /// The images for a classifier. @param path of the model, for messages
+/// @param seed of the validation part, as for load_images
 /// @throws Error(kBadInput) where they have other pixels or more classes than the model
 ImageDataset load_images_for(const ClassifierConfig& model, const std::filesystem::path& path,
-                             const ImageDataConfig& config);
+                             const ImageDataConfig& config, uint64_t seed = 0);
 
 /// The same for a language model. The split is that of the spec or of the run.
 std::optional<TextDataConfig> text_of_model(const std::string& spec, const std::filesystem::path& model);
+
+/// What the run that made a model drew its validation images by (its train.seed); 0 where there is no run.
+uint64_t seed_of_model(const std::filesystem::path& model);
 
 }  // namespace bilens

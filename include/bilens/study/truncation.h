@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "bilens/study/layer_data.h"
@@ -16,6 +17,12 @@ struct TruncationCurve {
 /// Logits Σ_{i≤k} λ_i (v_i·x)² + l·x + c for k = 0, 1, 2, … (every k up to 64, then in steps of an eighth).
 /// @param labels int64 [N]
 TruncationCurve truncate(const LayerDecomposition& layer, const LayerData& data, const at::Tensor& labels);
+
+constexpr double kMostLost = 0.01;  // of the accuracy
+
+/// The place in `curve` of the smallest k whose accuracy is within kMostLost of the whole model's on the same
+/// images; none where no k is.
+std::optional<size_t> sufficient(const TruncationCurve& curve, double accuracy);
 
 /// How far the values rebuilt from all stored eigenpairs are from the model's own.
 struct Exactness {
