@@ -18,7 +18,22 @@ namespace {
 
 constexpr size_t kLargestModel = size_t{256} << 20;
 
-/// The lines of all stories, one after the other.
+/// SentencePiece keeps places inside a word in 16 bits, and ends the process where one does not fit.
+constexpr size_t kLongestWord = 65'000;  // bytes, of which a character has one at least
+
+/// The length of the text up to its first line end, or up to where a word becomes too long. A word begins
+/// where a space follows none.
+size_t line_length(std::string_view text) {
+  size_t word = 0, i = 0;
+  for (; i < text.size() && text[i] != '\n'; ++i) {
+    if (text[i] == ' ' && i > 0 && text[i - 1] != ' ') word = i;
+    const bool character_begins = (static_cast<unsigned char>(text[i]) & 0xC0) != 0x80;
+    if (i - word >= kLongestWord && character_begins) break;
+  }
+  return i;
+}
+
+/// The lines of all stories, one after the other; words that are too long are cut.
 class Lines : public sentencepiece::SentenceIterator {
  public:
   explicit Lines(const std::vector<std::string_view>& stories) : stories_(stories) { Next(); }
@@ -35,9 +50,10 @@ class Lines : public sentencepiece::SentenceIterator {
       }
       rest_ = stories_[story_++];
     }
-    const size_t end = std::min(rest_.find('\n'), rest_.size());
+    const size_t end = line_length(rest_);
     line_ = rest_.substr(0, end);
-    rest_.remove_prefix(std::min(end + 1, rest_.size()));
+    rest_.remove_prefix(end);
+    if (rest_.starts_with('\n')) rest_.remove_prefix(1);
   }
 
  private:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import random
 import unittest
 
 from bilens_cli import TestCase, files_below, run
@@ -35,6 +36,14 @@ class TokenizerTraining(TestCase):
         """SentencePiece refuses a limit below 10 bytes a line."""
         text = self.write("words.txt", "\n".join(["ab", "cd", "abcd", "dcba"] * 50))
         self.check(run("tokenizer", "train", "--data", f"text:{text}", "--vocabulary", 266, "--out", self.folder / "short"), 0)
+
+    def test_text_without_spaces(self):
+        """SentencePiece ends the process at words of 65,536 characters."""
+        rng = random.Random(0)
+        for name, characters in (("cjk", "的一是不了人我在"), ("ascii", "abcdefgh"), ("same", "a"), ("spaces", "   a"), ("marks", "\u2581a"), ("digits", "01")):
+            text = self.write(name, "".join(rng.choice(characters) for _ in range(70_000)))
+            vocabulary = 262 if name in ("same", "marks", "digits", "spaces") else 275
+            self.check(run("tokenizer", "train", "--data", f"text:{text}", "--vocabulary", vocabulary, "--out", self.folder / f"of-{name}"), 0)
 
     def test_json_says_what_was_made(self):
         document = self.document(self.check(self.train("--json"), 0))
