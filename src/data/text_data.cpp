@@ -17,6 +17,7 @@ namespace bilens {
 namespace {
 
 constexpr std::string_view kSeparator = "<|endoftext|>";
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 constexpr size_t kBlock = 2048;  // stories encoded between two looks at the progress
 
 const std::vector<std::pair<std::string, TextSplit>>& splits() {
@@ -25,6 +26,17 @@ const std::vector<std::pair<std::string, TextSplit>>& splits() {
                                                                        {"validation", TextSplit::kValidation},
                                                                        {"test", TextSplit::kTest}};
   return names;
+}
+
+/// Each \r\n and \r becomes \n.
+void unify_line_ends(std::string& text) {
+  char before = 0;
+  size_t end = 0;
+  for (const char character : text) {
+    if (character != '\n' || before != '\r') text[end++] = character == '\r' ? '\n' : character;
+    before = character;
+  }
+  text.resize(end);
 }
 
 /// Appends the tokens of stories [begin, end) to the stream's documents; returns their ids.
@@ -101,11 +113,13 @@ std::string read_utf8(const std::filesystem::path& path) {
   const auto bad = [&](const std::string& expected, const std::string& found, const std::string& fix) {
     return Error(ExitCode::kBadInput, {path.string(), expected, found, fix});
   };
-  if (split_stories(text).empty()) throw bad("text", "an empty file", "Give a file with text.");
   if (const auto offset = first_invalid_utf8(text)) {
     throw bad("UTF-8", "other bytes, the first at byte " + std::to_string(*offset),
               "Convert it, for example with iconv -t UTF-8.");
   }
+  if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
+  unify_line_ends(text);
+  if (split_stories(text).empty()) throw bad("text", "an empty file", "Give a file with text.");
   return text;
 }
 

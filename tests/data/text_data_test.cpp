@@ -59,6 +59,18 @@ TEST_CASE("text is read plain and compressed; what is no text is named") {
   CHECK(contains(caught([&] { read_utf8(folder.path()); }).what(), "a folder"));
 }
 
+TEST_CASE("a byte-order mark is left out, and every line end is one character") {
+  const test::TemporaryFolder folder;
+  const auto read = [&](const std::string& bytes) {
+    test::write_file(folder / "t", bytes);
+    return read_utf8(folder / "t");
+  };
+  CHECK(read("\xEF\xBB\xBFOnce\r\nupon\ra\n\r\ntime\r\r\n") == "Once\nupon\na\n\ntime\n\n");
+  CHECK(read(test::gzip("\xEF\xBB\xBFOnce\r\n")) == "Once\n");
+  CHECK(read("a\xEF\xBB\xBFz") == "a\xEF\xBB\xBFz");  // elsewhere it is a character
+  CHECK(contains(refusal("\xEF\xBB\xBF\r\n"), "an empty file"));
+}
+
 TEST_CASE("BOS stands before each story, and nothing else is added") {
   if (!test::have_test_data(kSmall)) return;
   const Tokenizer tokenizer(test::test_data_folder() / kSmall);

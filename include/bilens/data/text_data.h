@@ -41,7 +41,9 @@ std::vector<std::string_view> split_stories(std::string_view text);
 /// test, 1 validation, all else train. @param story stripped
 TextSplit part_of_story(std::string_view story);
 
-/// The text of a file, plain or gzip. @throws Error(kBadInput): missing, damaged, empty, not UTF-8.
+/// The text of a file, plain or gzip, as Python's open(path, encoding="utf-8-sig") reads it: without a
+/// byte-order mark at its start, each \r\n and \r as \n. @throws Error(kBadInput): missing, damaged, empty,
+/// not UTF-8.
 std::string read_utf8(const std::filesystem::path& path);
 
 /// Reads `text:` data: stories separated by <|endoftext|>, those of the part in the file's order, BOS before
