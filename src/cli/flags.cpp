@@ -18,7 +18,7 @@ constexpr size_t kMany = 1'000'000;
 
 std::string data_help(const std::string& command) {
   const std::string images = "mnist-5k, mnist:DIR, fashion-mnist:DIR or idx:IMAGES,LABELS",
-                    text = "text:FILE or tokens:FILE";
+                    text = "text:FILE, tokens:FILE or tokens,dtype=uint32:FILE";
   if (command == "tokenizer") return "text:FILE";
   if (command == "intervene") return text + "; default: what the model was trained on";
   const std::string of_run = "; default: a run's own";

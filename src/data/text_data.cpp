@@ -10,6 +10,7 @@
 #include "bilens/core/sha256.h"
 #include "bilens/core/stop.h"
 #include "bilens/core/utf8.h"
+#include "bilens/data/token_layout.h"
 #include "bilens/io/gzip.h"
 
 namespace bilens {
@@ -26,6 +27,20 @@ const std::vector<std::pair<std::string, TextSplit>>& splits() {
                                                                        {"validation", TextSplit::kValidation},
                                                                        {"test", TextSplit::kTest}};
   return names;
+}
+
+std::vector<std::pair<std::string, std::optional<at::ScalarType>>> dtypes() {
+  std::vector<std::pair<std::string, std::optional<at::ScalarType>>> names = {{"auto", std::nullopt}};
+  names.insert(names.end(), token_dtypes().begin(), token_dtypes().end());
+  return names;
+}
+
+Json document_token_schema() {
+  Json schema = integer_schema(
+      "Id of the token that begins a document of a token file; null: BOS, or without one EOS, as in GPT-2's.",
+      at_least(0), "");
+  schema["type"] = Json::array({"integer", "null"});
+  return schema;
 }
 
 /// Each \r\n and \r becomes \n.
@@ -68,8 +83,7 @@ const FieldTable<TextDataConfig>& TextDataConfig::fields() {
   using C = TextDataConfig;
   static const FieldTable<C> fields =
       FieldTable<C>("The text, and how it becomes sequences of tokens.")
-          .choice("dataset", &C::dataset,
-                  "Text, or token ids (uint16 or uint32, plain or after llm.c's header).",
+          .choice("dataset", &C::dataset, "Text, or token ids: plain, .npy or after llm.c's header.",
                   {{"text", std::string("text")}, {"tokens", std::string("tokens")}})
           .text("path", &C::path,
                 "The file; text may be gzip-compressed, <|endoftext|> separates its stories.")
@@ -86,7 +100,13 @@ const FieldTable<TextDataConfig>& TextDataConfig::fields() {
               {{"documents", Packing::kDocuments}, {"plain", Packing::kPlain}})
           .number("held_out", &C::held_out,
                   "Share of a token file's end that is test, and share before it that is validation.",
-                  between(0.0, 0.45));
+                  between(0.0, 0.45))
+          .choice(
+              "dtype", &C::dtype,
+              "What a token file without a header holds; \"auto\": uint16, or uint32 where the vocabulary "
+              "exceeds 65,536.",
+              dtypes())
+          .json("document_token", &C::document_token, document_token_schema());
   return fields;
 }
 

@@ -2,57 +2,18 @@
 
 #include <ATen/ATen.h>
 
-#include <array>
+#include <algorithm>
 #include <cmath>
-#include <fstream>
+#include <cstddef>
+#include <cstring>
+
+#include "bilens/data/token_layout.h"
 
 namespace bilens {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr int64_t kHeaderBytes = 256 * 4;
-
-Error bad(const fs::path& path, const std::string& expected, const std::string& found,
-          const std::string& fix) {
-  return Error(ExitCode::kBadInput, {path.string(), expected, found, fix});
-}
-
-/// Where the ids lie in the file, and how wide each is.
-struct Layout {
-  int64_t offset = 0, width = 2, count = 0;
-};
-
-Layout read_layout(const fs::path& path, int64_t vocabulary) {
-  if (!fs::is_regular_file(path))
-    throw bad(path, "a token file", fs::is_directory(path) ? "a folder" : "nothing there", "Check the path.");
-  const auto bytes = static_cast<int64_t>(fs::file_size(path));
-  std::array<int32_t, 3> header = {};
-  std::ifstream(path, std::ios::binary).read(reinterpret_cast<char*>(header.data()), sizeof header);
-  const auto [magic, version, count] = header;
-  const bool gpt2 = magic == 20240520, llama3 = magic == 20240801;
-  if (bytes < kHeaderBytes || !(gpt2 || llama3)) {
-    const int64_t width = vocabulary > 65536 ? 4 : 2;
-    if (bytes == 0 || bytes % width != 0) {
-      throw bad(path, "token ids of " + std::to_string(width) + " bytes each",
-                std::to_string(bytes) + " bytes",
-                "Check that the file is whole and belongs to this vocabulary.");
-    }
-    return {0, width, bytes / width};
-  }
-  if (version != (gpt2 ? 1 : 7)) {
-    throw bad(path, gpt2 ? "version 1 of llm.c's format" : "version 7 of llm.c's format",
-              "version " + std::to_string(version), "Write it again with a known version.");
-  }
-  const int64_t width = gpt2 ? 2 : 4;
-  if (count <= 0 || kHeaderBytes + count * width != bytes) {
-    throw bad(path, "as many tokens as its header says, " + std::to_string(count),
-              std::to_string((bytes - kHeaderBytes) / width) + " (" + std::to_string(bytes) + " bytes)",
-              "The file is incomplete: obtain it again.");
-  }
-  return {kHeaderBytes, width, count};
-}
 
 /// [begin, end) of the part among `count` tokens.
 std::pair<int64_t, int64_t> part_of_file(const TextDataConfig& config, int64_t count) {
@@ -66,39 +27,102 @@ std::pair<int64_t, int64_t> part_of_file(const TextDataConfig& config, int64_t c
   return {0, count};
 }
 
-/// Notes where documents start. @throws Error for an id beyond the vocabulary; `first` is the part's place.
-template <class Id>
-std::vector<int64_t> check_ids(const at::Tensor& ids, int64_t first, int64_t vocabulary, int64_t bos,
-                               const fs::path& path) {
+/// Why an id does not fit, and what to do about it.
+Error misfit(const fs::path& path, const TokenLayout& layout, int64_t vocabulary, int64_t id, int64_t place) {
+  std::string fix = "Use the token file that was made with the model's tokenizer.";
+  if (layout.guessed)
+    fix += " Or its ids are of another dtype. " + how_to_say_dtype(path, layout.width() == 2
+                                                                             ? "uint32, int64, int32 or uint8"
+                                                                             : "uint16, int64 or uint8");
+  return Error(ExitCode::kBadInput,
+               {path.string(), "ids below the vocabulary's size, " + std::to_string(vocabulary),
+                std::to_string(id) + " as token " + std::to_string(place), fix});
+}
+
+/// A part of a token file, in the mapped file.
+struct Part {
+  fs::path path;
+  TokenLayout layout;
+  int64_t begin, end;
+  const std::byte* bytes;  // of the first id of the part
+
+  int64_t size() const { return end - begin; }
+};
+
+/// Notes where documents start, and copies the ids where `target` is given. @throws Error as misfit
+template <class Id, class Target>
+std::vector<int64_t> read_ids_as(const Part& part, int64_t vocabulary,
+                                 const std::vector<int64_t>& begins_document, Target* target) {
   std::vector<int64_t> starts = {0};
-  const Id* values = reinterpret_cast<const Id*>(ids.const_data_ptr());
-  for (int64_t i = 0; i < ids.size(0); ++i) {
-    const auto id = static_cast<int64_t>(values[i]);
-    if (id >= vocabulary) {
-      throw bad(path, "ids below the vocabulary's size, " + std::to_string(vocabulary),
-                std::to_string(id) + " as token " + std::to_string(first + i),
-                "Use the token file that was made with the model's tokenizer.");
-    }
-    if (id == bos && i > 0) starts.push_back(i);
+  for (int64_t i = 0; i < part.size(); ++i) {
+    Id stored;
+    std::memcpy(&stored, part.bytes + i * static_cast<int64_t>(sizeof(Id)), sizeof(Id));
+    const auto id = static_cast<int64_t>(stored);
+    if (id < 0 || id >= vocabulary) throw misfit(part.path, part.layout, vocabulary, id, part.begin + i);
+    if (target != nullptr) target[i] = static_cast<Target>(id);
+    const bool begins =
+        std::find(begins_document.begin(), begins_document.end(), id) != begins_document.end();
+    if (begins && i > 0) starts.push_back(i);
   }
   return starts;
 }
 
+template <class Target>
+std::vector<int64_t> read_ids(const Part& part, int64_t vocabulary,
+                              const std::vector<int64_t>& begins_document, Target* target) {
+  const auto as = [&](auto id) {
+    return read_ids_as<decltype(id)>(part, vocabulary, begins_document, target);
+  };
+  switch (part.layout.dtype) {
+    case at::kByte: return as(uint8_t{});
+    case at::kChar: return as(int8_t{});
+    case at::kUInt16: return as(uint16_t{});
+    case at::kShort: return as(int16_t{});
+    case at::kUInt32: return as(uint32_t{});
+    case at::kInt: return as(int32_t{});
+    case at::kUInt64: return as(uint64_t{});
+    default: return as(int64_t{});
+  }
+}
+
 }  // namespace
 
-TokenStream load_token_file(const TextDataConfig& config, int64_t vocabulary, int64_t bos) {
+std::vector<int64_t> tokens_that_begin_documents(const TextDataConfig& config, std::optional<int64_t> bos,
+                                                 const std::vector<int64_t>& eos) {
+  if (config.document_token.is_number()) return {config.document_token.get<int64_t>()};
+  return bos ? std::vector<int64_t>{*bos} : eos;
+}
+
+TokenStream load_token_file(const TextDataConfig& config, int64_t vocabulary,
+                            const std::vector<int64_t>& begins_document) {
   const fs::path path = config.path;
-  const auto layout = read_layout(path, vocabulary);
+  if (config.document_token.is_number() && config.document_token.get<int64_t>() >= vocabulary) {
+    throw Error(ExitCode::kUsage,
+                {"data.document_token", "an id below the vocabulary's size, " + std::to_string(vocabulary),
+                 config.document_token.dump(), ""});
+  }
+  const auto layout = read_token_layout(path, config.dtype, vocabulary);
   const auto [begin, end] = part_of_file(config, layout.count);
-  if (begin == end)
-    throw bad(path, "tokens in the chosen part", "none",
-              "Use a longer file, held_out above 0, or split=all.");
+  if (begin == end) {
+    throw Error(ExitCode::kBadInput, {path.string(), "tokens in the chosen part", "none",
+                                      "Use a longer file, held_out above 0, or split=all."});
+  }
+  const int64_t width = layout.width(), first = layout.offset + begin * width;
   const auto mapped =
-      at::from_file(path.string(), /*shared=*/false, layout.offset + layout.count * layout.width, at::kByte);
-  const auto ids = mapped.narrow(0, layout.offset + begin * layout.width, (end - begin) * layout.width)
-                       .view(layout.width == 2 ? at::kUInt16 : at::kInt);
-  const auto check = layout.width == 2 ? check_ids<uint16_t> : check_ids<uint32_t>;
-  return {ids, check(ids, begin, vocabulary, bos, path)};
+      at::from_file(path.string(), /*shared=*/false, layout.offset + layout.count * width, at::kByte);
+  const Part part{path, layout, begin, end,
+                  reinterpret_cast<const std::byte*>(mapped.const_data_ptr<uint8_t>()) + first};
+  // Of the dtypes that a stream has, the mapped file itself.
+  const auto stream_dtype = width == 2 ? at::kUInt16 : at::kInt;
+  if ((width == 2 || width == 4) && first % width == 0) {
+    auto starts = read_ids<int32_t>(part, vocabulary, begins_document, nullptr);
+    return {mapped.narrow(0, first, part.size() * width).view(stream_dtype), std::move(starts)};
+  }
+  const auto ids = at::empty({part.size()}, id_type(vocabulary));
+  auto starts = id_type(vocabulary) == at::kUInt16
+                    ? read_ids(part, vocabulary, begins_document, ids.mutable_data_ptr<uint16_t>())
+                    : read_ids(part, vocabulary, begins_document, ids.mutable_data_ptr<int32_t>());
+  return {ids, std::move(starts)};
 }
 
 }  // namespace bilens

@@ -195,6 +195,34 @@ const FieldTable<LlamaConfig>& LlamaConfig::architecture_fields() {
   return table;
 }
 
+const FieldTable<LlamaConfig>& LlamaConfig::training_fields() {
+  static const FieldTable<LlamaConfig> table = [] {
+    auto fields = architecture_fields();
+    Json bos =
+        integer_schema("Token that begins a document; null: the tokenizer's, or none.", at_least(0), "");
+    bos["type"] = Json::array({"integer", "null"});
+    const std::string meaning =
+        "Token that ends a text, or a list of them; null: the tokenizer's EOS and BOS, or none.";
+    const Json id = integer_schema("", at_least(0), "");
+    const Json eos = {{"anyOf", {id, list_schema("", id), typed_schema("null", "")}},
+                      {"description", meaning}};
+    fields.json("bos_token_id", &LlamaConfig::bos_given, bos)
+        .json("eos_token_id", &LlamaConfig::eos_given, eos);
+    return fields;
+  }();
+  return table;
+}
+
+void LlamaConfig::choose_tokens(std::optional<int64_t> bos, const std::vector<int64_t>& eos,
+                                const std::string& where, std::vector<Problem>& problems) {
+  bos_token_id = bos;
+  eos_token_id = eos;
+  Json given = Json::object();
+  if (!bos_given.is_null()) given["bos_token_id"] = bos_given;
+  if (!eos_given.is_null()) given["eos_token_id"] = eos_given;
+  parse_tokens(given, where, *this, problems);
+}
+
 void LlamaConfig::resolve(const std::string& where, std::vector<Problem>& problems) {
   const auto check = [&](bool good, const char* key, const std::string& expected, int64_t found) {
     if (!good) problems.push_back({key_path(where, key), expected, std::to_string(found), ""});

@@ -8,12 +8,11 @@
 
 namespace bilens {
 
-namespace {
-
-void apply_setting(Json& config, const std::string& text) {
+void apply_setting(Json& config, const std::string& text, const std::string& where) {
   const auto equals = text.find('=');
   if (equals == std::string::npos || equals == 0) {
-    throw Error(ExitCode::kUsage, {"--set", "a.b=VALUE", "\"" + text + "\"", ""});
+    throw Error(ExitCode::kUsage,
+                {where, where == "--set" ? "a.b=VALUE" : "KEY=VALUE", "\"" + text + "\"", ""});
   }
   const std::string path = text.substr(0, equals), value = text.substr(equals + 1);
   Json* target = &config;
@@ -21,7 +20,7 @@ void apply_setting(Json& config, const std::string& text) {
     const size_t dot = std::min(path.find('.', begin), path.size());
     const std::string key = path.substr(begin, dot - begin);
     if (key.empty() || !(target->is_object() || target->is_null())) {
-      throw Error(ExitCode::kUsage, {"--set " + path, "the path of a config key, such as train.epochs",
+      throw Error(ExitCode::kUsage, {where + " " + path, "the path of a config key, such as train.epochs",
                                      key.empty() ? "an empty part" : "a value where an object would be", ""});
     }
     target = &(*target)[key];
@@ -31,12 +30,10 @@ void apply_setting(Json& config, const std::string& text) {
   *target = parsed.is_discarded() ? Json(value) : parsed;
 }
 
-}  // namespace
-
 Json load_config(const std::filesystem::path& file, const std::vector<std::string>& settings) {
   Json config = file.empty() ? Json::object() : read_json(file, ExitCode::kUsage);
   if (!config.is_object()) throw Error(ExitCode::kUsage, {file.string(), "an object", describe(config), ""});
-  for (const auto& text : settings) apply_setting(config, text);
+  for (const auto& text : settings) apply_setting(config, text, "--set");
   return config;
 }
 

@@ -48,12 +48,7 @@ Corpus open_corpus(const fs::path& path, const Json& data, const fs::path& token
                    const std::string& data_spec, const std::string& purpose, TextSplit part, int64_t tokens) {
   const auto model = open_language_model(path);
   const auto chosen = choose_text(model, data, data_spec, purpose, part);
-  Corpus corpus{model, chosen, load_stream(chosen, model, tokenizer, tokens)};
-  if (corpus.stream.size() < 2) {
-    throw Error(ExitCode::kBadInput, {chosen.path, "at least 2 tokens", std::to_string(corpus.stream.size()),
-                                      "Give a longer text."});
-  }
-  return corpus;
+  return {model, chosen, load_stream(chosen, model, tokenizer, tokens)};
 }
 
 at::Tensor norm_gain(const LanguageModel& model, int64_t layer) {

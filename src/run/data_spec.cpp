@@ -1,16 +1,30 @@
 #include "bilens/run/data_spec.h"
 
+#include <sstream>
+
+#include "bilens/run/config_file.h"
+
 namespace bilens {
 
 namespace fs = std::filesystem;
 
 namespace {
 
+/// "tokens,dtype=uint32:FILE": the kind, settings and the path. @param allowed keys of the settings
 template <class Config>
-Config parse_spec(const std::string& spec) {
+Config parse_spec(const std::string& spec, const std::vector<std::string>& allowed) {
   const auto colon = spec.find(':');
-  Json object = {{"dataset", spec.substr(0, colon)}};
+  std::istringstream parts(spec.substr(0, colon));
+  std::string kind, part;
+  std::getline(parts, kind, ',');
+  Json settings = Json::object();
+  while (std::getline(parts, part, ',')) apply_setting(settings, part, "--data");
+  std::vector<Problem> problems;
+  check_keys(settings, allowed, "--data", problems);
+  if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
+  Json object = {{"dataset", kind}};
   if (colon != std::string::npos) object["path"] = spec.substr(colon + 1);
+  object.update(settings);
   return Config::fields().parse_or_throw(object, "--data", ExitCode::kUsage);
 }
 
@@ -34,10 +48,13 @@ std::optional<Config> config_of_run(const fs::path& model) {
 
 }  // namespace
 
-ImageDataConfig parse_data_spec(const std::string& spec) { return parse_spec<ImageDataConfig>(spec); }
+ImageDataConfig parse_data_spec(const std::string& spec) { return parse_spec<ImageDataConfig>(spec, {}); }
 
 TextDataConfig parse_text_spec(const std::string& spec) {
-  auto config = parse_spec<TextDataConfig>(spec);
+  const bool tokens = spec.starts_with("tokens");
+  auto config = parse_spec<TextDataConfig>(
+      spec, tokens ? std::vector<std::string>{"split", "held_out", "dtype", "document_token"}
+                   : std::vector<std::string>{"split"});
   if (config.path.empty()) {
     throw Error(ExitCode::kUsage,
                 {"--data", config.dataset + ":FILE", "\"" + spec + "\"", "Name the file after the colon."});

@@ -6,6 +6,7 @@
 
 #include "bilens/core/files.h"
 #include "bilens/core/memory.h"
+#include "bilens/data/token_file.h"
 #include "bilens/model/widen.h"
 #include "bilens/run/conversion.h"
 #include "bilens/run/finetune_account.h"
@@ -91,10 +92,12 @@ class FinetuneJob : public TrainingJob {
     const bool text = config_.data.dataset == "text";
     if (text || !config_.data.tokenizer.empty() || !config_.train.sample.prompt.empty())
       tokenizer_ = open_tokenizer(*source_, config_.data.tokenizer);
-    const int64_t bos = tokenizer_ ? tokenizer_->bos() : model.bos_token_id.value_or(-1);
-    check_training_text(config_.data, key_path(where_, "data"), true, bos >= 0);
-    parts_ =
-        load_text_parts(config_.data, tokenizer_, model.vocab_size, bos, config_.train.validation_tokens);
+    auto bos = model.bos_token_id;
+    if (tokenizer_ && tokenizer_->bos() >= 0) bos = tokenizer_->bos();
+    const auto begins_document = tokens_that_begin_documents(config_.data, bos, model.eos_token_id);
+    check_training_text(config_.data, key_path(where_, "data"), true, !begins_document.empty());
+    parts_ = load_text_parts(config_.data, tokenizer_, model.vocab_size, begins_document,
+                             config_.train.validation_tokens);
     const TrainingWindows windows(parts_.train.size(), config_.data.context, 1, 0, config_.data.path);
     sequences_ = windows.windows_per_epoch();
     config_.train.check(key_path(where_, "train"), sequences_, "sequences", steps(), problems);

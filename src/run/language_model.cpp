@@ -78,10 +78,21 @@ void copy_tokenizer(const LanguageModel& model, const fs::path& path, const fs::
 
 TokenStream load_stream(const TextDataConfig& data, const LanguageModel& model, const fs::path& tokenizer,
                         int64_t enough) {
-  if (data.dataset == "tokens")
-    return load_token_file(data, model.config.vocab_size, model.config.bos_token_id.value_or(-1));
-  return load_text(data, open_tokenizer(model, data.tokenizer.empty() ? tokenizer : fs::path(data.tokenizer)),
-                   enough);
+  const auto read = [&] {
+    if (data.dataset == "tokens") {
+      const auto& config = model.config;
+      return load_token_file(data, config.vocab_size,
+                             tokens_that_begin_documents(data, config.bos_token_id, config.eos_token_id));
+    }
+    const auto named = data.tokenizer.empty() ? tokenizer : fs::path(data.tokenizer);
+    return load_text(data, open_tokenizer(model, named), enough);
+  };
+  auto stream = read();
+  if (stream.size() < 2) {
+    throw Error(ExitCode::kBadInput, {data.path, "at least 2 tokens, of which one is predicted",
+                                      std::to_string(stream.size()), "Give a longer text."});
+  }
+  return stream;
 }
 
 }  // namespace bilens

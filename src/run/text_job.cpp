@@ -1,6 +1,7 @@
 #include "bilens/core/files.h"
 #include "bilens/core/log.h"
 #include "bilens/core/text.h"
+#include "bilens/data/token_file.h"
 #include "bilens/data/tokenizer_training.h"
 #include "bilens/model/llama_directory.h"
 #include "bilens/run/text_parts.h"
@@ -32,7 +33,7 @@ const FieldTable<TextRunConfig>& TextRunConfig::fields() {
   static const FieldTable<C> table = [] {
     FieldTable<C> fields("Config of `bilens train`: a Llama-type language model from scratch.");
     fields.integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
-        .nested("model", &C::model, LlamaConfig::architecture_fields())
+        .nested("model", &C::model, LlamaConfig::training_fields())
         .nested("data", &C::data, TextDataConfig::fields())
         .nested("train", &C::train, TextTrainConfig::fields());
     return add_run_fields(fields);
@@ -55,10 +56,13 @@ class TextJob : public TrainingJob {
   }
 
   void prepare() override {
-    const bool has_tokenizer = !config_.data.tokenizer.empty();
-    check_training_text(config_.data, key_path(where_, "data"), has_tokenizer, has_tokenizer);
     if (!config_.data.tokenizer.empty()) take_tokenizer();
     std::vector<Problem> problems;
+    choose_tokens(problems);
+    const auto begins_document =
+        tokens_that_begin_documents(config_.data, config_.model.bos_token_id, config_.model.eos_token_id);
+    check_training_text(config_.data, key_path(where_, "data"), tokenizer_.has_value(),
+                        !begins_document.empty());
     config_.model.resolve(key_path(where_, "model"), problems);
     const int64_t positions = config_.model.max_position_embeddings;
     if (config_.data.context > positions) {
@@ -68,8 +72,8 @@ class TextJob : public TrainingJob {
                           "Shorten it, or raise model.max_position_embeddings."});
     }
     if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
-    parts_ = load_text_parts(config_.data, tokenizer_, config_.model.vocab_size,
-                             tokenizer_ ? tokenizer_->bos() : -1, config_.train.validation_tokens);
+    parts_ = load_text_parts(config_.data, tokenizer_, config_.model.vocab_size, begins_document,
+                             config_.train.validation_tokens);
     const TrainingWindows windows(parts_.train.size(), config_.data.context, 1, 0, config_.data.path);
     sequences_ = windows.windows_per_epoch();
     config_.train.check(key_path(where_, "train"), sequences_, "sequences", steps(), problems);
@@ -147,13 +151,24 @@ class TextJob : public TrainingJob {
     auto& model = config_.model;
     if (!vocabulary_given_) model.vocab_size = tokenizer_->vocabulary_size();
     tokenizer_->require_fits(model.vocab_size, key_path(where_, "model"));
-    model.bos_token_id.reset();
-    model.eos_token_id.clear();
-    if (tokenizer_->eos() >= 0) model.eos_token_id.push_back(tokenizer_->eos());
+  }
+
+  /// BOS and EOS as the config says, else as the tokenizer.
+  void choose_tokens(std::vector<Problem>& problems) {
+    std::optional<int64_t> bos;
+    std::vector<int64_t> eos;
+    if (tokenizer_ && tokenizer_->eos() >= 0) eos.push_back(tokenizer_->eos());
     // Documents follow each other with nothing but a BOS between them, so that is what their end looks like.
-    if (tokenizer_->bos() >= 0) {
-      model.bos_token_id = tokenizer_->bos();
-      model.eos_token_id.push_back(tokenizer_->bos());
+    if (tokenizer_ && tokenizer_->bos() >= 0) {
+      bos = tokenizer_->bos();
+      eos.push_back(tokenizer_->bos());
+    }
+    const auto where = key_path(where_, "model");
+    config_.model.choose_tokens(bos, eos, where, problems);
+    if (bos && config_.data.dataset == "text" && config_.model.bos_token_id != bos) {
+      problems.push_back({key_path(where, "bos_token_id"),
+                          std::to_string(*bos) + ", the tokenizer's, which stands before each story",
+                          config_.model.bos_given.dump(), "Leave it out, or use another tokenizer."});
     }
   }
 

@@ -19,7 +19,8 @@ void check_training_text(const TextDataConfig& data, const std::string& where, b
   }
   if (!knows_documents && data.dataset == "tokens" && data.packing == Packing::kDocuments) {
     needed("tokenizer", "the tokenizer of the ids, to know where documents begin",
-           "Name it, or set data.packing=plain.");
+           "Name it, or the token with data.document_token or model.bos_token_id (50256 in GPT-2's files), "
+           "or set data.packing=plain.");
   }
   if (data.split != TextSplit::kAll && data.split != TextSplit::kTrain) {
     problems.push_back({key_path(where, "split"), "\"all\" or \"train\"", "a part that is held back",
@@ -30,12 +31,13 @@ void check_training_text(const TextDataConfig& data, const std::string& where, b
 }
 
 TextParts load_text_parts(const TextDataConfig& data, const std::optional<Tokenizer>& tokenizer,
-                          int64_t vocabulary, int64_t bos, int64_t validation_tokens) {
+                          int64_t vocabulary, const std::vector<int64_t>& begins_document,
+                          int64_t validation_tokens) {
   const auto part = [&](TextSplit split, int64_t enough = std::numeric_limits<int64_t>::max()) {
     auto one = data;
     one.split = split;
-    const auto all =
-        one.dataset == "text" ? load_text(one, *tokenizer, enough) : load_token_file(one, vocabulary, bos);
+    const auto all = one.dataset == "text" ? load_text(one, *tokenizer, enough)
+                                           : load_token_file(one, vocabulary, begins_document);
     return first_tokens(all, enough);
   };
   TextParts parts;

@@ -30,7 +30,7 @@ TokenStream load(const std::string& bytes, int64_t vocabulary, TextDataConfig co
   const test::TemporaryFolder folder;
   test::write_file(folder / "t.bin", bytes);
   config.path = (folder / "t.bin").string();
-  auto stream = load_token_file(config, vocabulary, 1);
+  auto stream = load_token_file(config, vocabulary, {1});
   stream.ids = stream.ids.to(at::kInt);  // the file goes
   return stream;
 }
@@ -102,7 +102,7 @@ TEST_CASE("bad token files say what is wrong and where") {
   CHECK(contains(refusal(header(20240520, 1, 0xFFFFFFFF) + "ab", 512), "as its header says, -1"));
   TextDataConfig none;
   none.path = "no/such/file";
-  CHECK(contains(caught([&] { load_token_file(none, 10, 1); }).what(), "nothing there"));
+  CHECK(contains(caught([&] { load_token_file(none, 10, {1}); }).what(), "nothing there"));
 }
 
 }  // namespace

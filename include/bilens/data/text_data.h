@@ -1,7 +1,10 @@
 #pragma once
 
+#include <ATen/core/ScalarType.h>
+
 #include <filesystem>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +33,8 @@ struct TextDataConfig {
   TextSplit split = TextSplit::kAll;
   Packing packing = Packing::kDocuments;
   double held_out = 0.05;
+  std::optional<at::ScalarType> dtype;  // of a headerless token file; not given: by the vocabulary
+  Json document_token;                  // the id that begins a document of a token file, or null
 
   static const FieldTable<TextDataConfig>& fields();
 };

@@ -52,12 +52,20 @@ struct LlamaConfig {
   std::vector<int64_t> eos_token_id = {2};
   at::ScalarType dtype = at::kFloat;  // of the stored weights: float32, bfloat16, float16 or float64
 
-  /// What a training config chooses, under "model".
+  Json bos_given, eos_given;  // what a training config says of the two tokens; null: the tokenizer's
+
+  /// The keys of the shape.
   static const FieldTable<LlamaConfig>& architecture_fields();
+  /// What a training config chooses, under "model": the shape, bos_token_id and eos_token_id.
+  static const FieldTable<LlamaConfig>& training_fields();
 
   /// Contradictions between keys, of a config with architecture_fields() read. Fills in the derived ones
   /// (num_key_value_heads, head_dim).
   void resolve(const std::string& where, std::vector<Problem>& problems);
+
+  /// Takes bos_given and eos_given; where these are null, the tokenizer's, or none.
+  void choose_tokens(std::optional<int64_t> bos, const std::vector<int64_t>& eos, const std::string& where,
+                     std::vector<Problem>& problems);
 
   /// Name and shape of every tensor, as Hugging Face names them; tied embeddings have no lm_head.weight.
   std::vector<std::pair<std::string, std::vector<int64_t>>> parameter_shapes() const;

@@ -14,6 +14,9 @@ namespace bilens {
 /// @throws Error(kUsage)
 Json load_config(const std::filesystem::path& file, const std::vector<std::string>& settings);
 
+/// Puts "a.b=VALUE" into a config, as load_config does. @param where names the flag in messages
+void apply_setting(Json& config, const std::string& text, const std::string& where);
+
 /// "a.b=VALUE" for a value that is known already.
 std::string setting(const std::string& path, const Json& value);
 

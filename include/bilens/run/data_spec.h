@@ -14,7 +14,9 @@ namespace bilens {
 /// @throws Error(kUsage), also for text
 ImageDataConfig parse_data_spec(const std::string& spec);
 
-/// text:FILE or tokens:FILE. @throws Error(kUsage), also for images
+/// text:FILE or tokens:FILE, with keys of the data's config behind the kind where need be:
+/// "tokens,dtype=uint32:FILE" (split; of tokens also held_out, dtype, document_token).
+/// @throws Error(kUsage), also for images
 TextDataConfig parse_text_spec(const std::string& spec);
 
 /// The data of a model: what `spec` says, else what the run that made the model trained on (its config.json

@@ -38,6 +38,7 @@ void copy_tokenizer(const LanguageModel& model, const std::filesystem::path& pat
 
 /// The tokens that a config names, for a model. A tokenizer is needed only for text: the config's own,
 /// `tokenizer` or the model's, the first that is given. @param enough of a text, as for load_text
+/// @throws Error(kBadInput) also where no token is left to predict
 TokenStream load_stream(const TextDataConfig& data, const LanguageModel& model,
                         const std::filesystem::path& tokenizer,
                         int64_t enough = std::numeric_limits<int64_t>::max());

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "bilens/data/text_data.h"
 #include "bilens/data/tokenizer.h"
@@ -18,9 +19,10 @@ void check_training_text(const TextDataConfig& data, const std::string& where, b
 
 /// The parts of the text: with split "all" each for its purpose, with "train" the training part alone.
 /// @param vocabulary of the model
-/// @param bos where documents of a token file begin; -1: not known
+/// @param begins_document of a token file
 /// @param validation_tokens at most of that part
 TextParts load_text_parts(const TextDataConfig& data, const std::optional<Tokenizer>& tokenizer,
-                          int64_t vocabulary, int64_t bos, int64_t validation_tokens);
+                          int64_t vocabulary, const std::vector<int64_t>& begins_document,
+                          int64_t validation_tokens);
 
 }  // namespace bilens
