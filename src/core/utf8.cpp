@@ -65,12 +65,18 @@ std::optional<size_t> first_invalid_utf8(std::string_view text) {
   return std::nullopt;
 }
 
-std::string_view strip(std::string_view text) {
+std::string_view strip(std::string_view text) { return strip_left(strip_right(text)); }
+
+std::string_view strip_left(std::string_view text) {
   while (!text.empty()) {
     const auto first = character_at(text, 0);
     if (first.length == 0 || !is_space(first.code)) break;
     text.remove_prefix(first.length);
   }
+  return text;
+}
+
+std::string_view strip_right(std::string_view text) {
   while (!text.empty()) {
     size_t begin = text.size() - 1;
     while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) --begin;

@@ -2,20 +2,30 @@
 
 #include <sentencepiece_processor.h>
 
+#include <algorithm>
+
 #include "bilens/core/files.h"
+#include "bilens/core/log.h"
 #include "bilens/core/utf8.h"
+#include "bilens/data/added_tokens.h"
 
 namespace bilens {
 
 namespace fs = std::filesystem;
 
 struct Tokenizer::Model {
+  using Processor = sentencepiece::SentencePieceProcessor;
+
   fs::path path;
-  sentencepiece::SentencePieceProcessor processor;
+  std::shared_ptr<const Processor> pieces;
+  std::shared_ptr<const Processor> inside;  // behind an added token: no space is put in front, or taken away
+  AddedTokens added;
 };
 
 namespace {
 
+constexpr const char* kModelFile = "tokenizer.model";
+constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581, as SentencePiece writes a space
 constexpr size_t kMaxBytes = size_t{256} << 20;
 constexpr const char* kFix = "Put the model's SentencePiece file, tokenizer.model, beside its weights.";
 
@@ -39,11 +49,33 @@ fs::path model_file(const fs::path& path) {
                  "`bilens tokenizer train` makes one from a text."});
   }
   if (!fs::is_directory(path)) return path;
-  if (fs::exists(path / "tokenizer.model")) return path / "tokenizer.model";
+  if (fs::exists(path / kModelFile)) return path / kModelFile;
   for (const char* name : {"tokenizer.json", "tokenizer.bin"}) {
     if (fs::exists(path / name)) refuse_other_formats(path / name);
   }
   throw bad(path, "no tokenizer.model in the folder");
+}
+
+std::shared_ptr<const sentencepiece::SentencePieceProcessor> load_processor(const std::string& bytes,
+                                                                            const fs::path& file) {
+  auto processor = std::make_shared<sentencepiece::SentencePieceProcessor>();
+  const auto status = processor->LoadFromSerializedProto(bytes);
+  if (!status.ok() || processor->GetPieceSize() == 0) throw bad(file, "another or a damaged file");
+  return processor;
+}
+
+/// -1 for what is no piece, of which PieceToId gives that of <unk>.
+int32_t id_of_piece(const sentencepiece::SentencePieceProcessor& pieces, const std::string& name) {
+  const int32_t id = pieces.PieceToId(name);
+  return id >= 0 && pieces.IdToPiece(id) == name ? id : -1;
+}
+
+/// <unk>, <s>, </s> and the like.
+std::vector<AddedToken> special_pieces(const sentencepiece::SentencePieceProcessor& pieces) {
+  std::vector<AddedToken> special;
+  for (int32_t id = 0; id < pieces.GetPieceSize(); ++id)
+    if (pieces.IsControl(id) || pieces.IsUnknown(id)) special.push_back({pieces.IdToPiece(id), id});
+  return special;
 }
 
 }  // namespace
@@ -53,16 +85,39 @@ Tokenizer::Tokenizer(const fs::path& path) {
   model->path = model_file(path);
   const std::string bytes = read_text(model->path, kMaxBytes, ExitCode::kBadInput);
   refuse_other_formats(model->path);
-  const auto status = model->processor.LoadFromSerializedProto(bytes);
-  if (!status.ok() || model->processor.GetPieceSize() == 0)
-    throw bad(model->path, "another or a damaged file");
+  model->pieces = load_processor(bytes, model->path);
+  if (model->path.filename() == kModelFile) {
+    model->added = AddedTokens(model->path.parent_path(), special_pieces(*model->pieces),
+                               [&](const std::string& name) { return id_of_piece(*model->pieces, name); });
+  }
+  // Appended to the serialized model, this sets normalizer_spec.add_dummy_prefix to false.
+  if (!model->added.empty())
+    model->inside = load_processor(bytes + std::string("\x1A\x02\x18\0", 4), model->path);
   model_ = std::move(model);
 }
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text) const {
-  std::vector<int> ids;
-  const auto status = model_->processor.Encode(text, &ids);
-  if (!status.ok()) throw bad(path(), status.ToString());
+  std::vector<int32_t> ids;
+  const auto append = [&](const Model::Processor& pieces, std::string_view part) {
+    std::vector<int> more;
+    const auto status = pieces.Encode(part, &more);
+    if (!status.ok()) throw bad(path(), status.ToString());
+    ids.insert(ids.end(), more.begin(), more.end());
+  };
+  const auto& added = model_->added;
+  if (added.empty()) {
+    append(*model_->pieces, text);
+    return ids;
+  }
+  for (const auto& part : added.split(text)) {
+    const bool has_space = part.text.starts_with(' ') || part.text.starts_with(kSpace);
+    const bool prefix = part.text.data() == text.data() || (added.prefix_behind() && !has_space);
+    if (part.id >= 0) {
+      ids.push_back(part.id);
+    } else {
+      append(prefix ? *model_->pieces : *model_->inside, part.text);
+    }
+  }
   return ids;
 }
 
@@ -77,46 +132,92 @@ std::vector<int32_t> Tokenizer::encode_with_bos(std::string_view text) const {
 }
 
 std::string Tokenizer::decode(const std::vector<int32_t>& ids) const {
-  for (const int32_t id : ids) piece(id);
   std::string text;
-  const auto status = model_->processor.Decode(ids, &text);
-  if (!status.ok()) throw bad(path(), status.ToString());
+  std::vector<int> pieces;
+  bool inside = false;
+  const auto flush = [&] {
+    std::string part;
+    const auto status = (inside ? model_->inside : model_->pieces)->Decode(pieces, &part);
+    if (!status.ok()) throw bad(path(), status.ToString());
+    text += part;
+    pieces.clear();
+  };
+  for (const int32_t id : ids) {
+    const auto name = piece(id);
+    if (is_piece(id)) {
+      pieces.push_back(id);
+      continue;
+    }
+    flush();
+    text += name;
+    inside = true;
+  }
+  flush();
   return text;
 }
 
-int64_t Tokenizer::vocabulary_size() const { return model_->processor.GetPieceSize(); }
-int32_t Tokenizer::bos() const { return model_->processor.bos_id(); }
-int32_t Tokenizer::eos() const { return model_->processor.eos_id(); }
-int32_t Tokenizer::unknown() const { return model_->processor.unk_id(); }
+int64_t Tokenizer::vocabulary_size() const {
+  int64_t size = model_->pieces->GetPieceSize();
+  for (const auto& token : model_->added.tokens()) size = std::max<int64_t>(size, token.id + 1);
+  return size;
+}
+
+int32_t Tokenizer::bos() const { return model_->added.bos().value_or(model_->pieces->bos_id()); }
+int32_t Tokenizer::eos() const { return model_->added.eos().value_or(model_->pieces->eos_id()); }
+int32_t Tokenizer::unknown() const { return model_->pieces->unk_id(); }
+
+bool Tokenizer::is_piece(int32_t id) const {
+  if (id < 0 || id >= model_->pieces->GetPieceSize()) return false;
+  const auto* added = model_->added.find(id);
+  return added == nullptr || added->content == model_->pieces->IdToPiece(id);
+}
 
 std::string Tokenizer::piece(int32_t id) const {
-  if (id < 0 || id >= vocabulary_size()) {
-    throw Error(ExitCode::kBadInput,
-                {path().string(), "token ids from 0 to " + std::to_string(vocabulary_size() - 1),
-                 std::to_string(id), "Use the tokenizer that belongs to the model."});
-  }
-  return model_->processor.IdToPiece(id);
+  if (is_piece(id)) return model_->pieces->IdToPiece(id);
+  if (const auto* added = model_->added.find(id)) return added->content;
+  throw Error(ExitCode::kBadInput,
+              {path().string(), "token ids from 0 to " + std::to_string(vocabulary_size() - 1),
+               std::to_string(id), "Use the tokenizer that belongs to the model."});
 }
 
 int32_t Tokenizer::id_of(const std::string& piece) const {
-  const int32_t id = model_->processor.PieceToId(piece);  // that of <unk> for what is none
-  return model_->processor.IdToPiece(id) == piece ? id : -1;
+  const int32_t added = model_->added.id_of(piece);
+  return added >= 0 ? added : id_of_piece(*model_->pieces, piece);
 }
 
 int Tokenizer::byte_of(int32_t id) const {
   const std::string name = piece(id);  // "<0xNN>"
-  return model_->processor.IsByte(id) ? std::stoi(name.substr(3, 2), nullptr, 16) : -1;
+  return is_piece(id) && model_->pieces->IsByte(id) ? std::stoi(name.substr(3, 2), nullptr, 16) : -1;
 }
 
 void Tokenizer::require_fits(int64_t vocabulary, const std::string& model) const {
-  if (vocabulary_size() <= vocabulary) return;
+  const int64_t pieces = model_->pieces->GetPieceSize();
+  if (pieces <= vocabulary) return;
   throw Error(
       ExitCode::kBadInput,
       {path().string(), "at most " + std::to_string(vocabulary) + " pieces, the vocabulary of " + model,
-       std::to_string(vocabulary_size()), "Use the tokenizer that belongs to the model."});
+       std::to_string(pieces), "Use the tokenizer that belongs to the model."});
+}
+
+Tokenizer Tokenizer::within(int64_t vocabulary) const {
+  auto model = std::make_shared<Model>(*model_);
+  const auto removed = model->added.remove_from(vocabulary);
+  if (removed.empty()) return *this;
+  std::vector<std::string> names;
+  for (const auto& token : removed) names.push_back(token.content + " (" + std::to_string(token.id) + ")");
+  log_warning(path().string() + ": the model has no token " + join(names) + " beyond its vocabulary of " +
+              std::to_string(vocabulary) + "; that text is text like any other");
+  return Tokenizer(std::move(model));
 }
 
 const fs::path& Tokenizer::path() const { return model_->path; }
+
+std::vector<fs::path> Tokenizer::files() const {
+  std::vector<fs::path> files = {path()};
+  const auto& beside = model_->added.files();
+  files.insert(files.end(), beside.begin(), beside.end());
+  return files;
+}
 
 StreamingDecoder::StreamingDecoder(Tokenizer tokenizer) : tokenizer_(std::move(tokenizer)) {
   for (int32_t id = 0; id < tokenizer_.vocabulary_size() && anchor_text_.empty(); ++id) {

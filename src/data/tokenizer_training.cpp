@@ -147,6 +147,9 @@ void save_tokenizer(const std::filesystem::path& directory, const std::string& m
 
 void save_tokenizer(const std::filesystem::path& directory, const Tokenizer& tokenizer) {
   save_tokenizer(directory, read_text(tokenizer.path(), kLargestModel, ExitCode::kBadInput));
+  const auto files = tokenizer.files();
+  for (size_t i = 1; i < files.size(); ++i)
+    write_text(directory / files[i].filename(), read_text(files[i], kLargestModel, ExitCode::kBadInput));
 }
 
 }  // namespace bilens

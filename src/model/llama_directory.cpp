@@ -8,6 +8,7 @@
 
 #include "bilens/core/files.h"
 #include "bilens/io/sharded_safetensors.h"
+#include "bilens/model/generation_config.h"
 #include "bilens/tensor/range.h"
 #include "bilens/tensor/shape.h"
 
@@ -131,7 +132,7 @@ void save_llama(const fs::path& directory, const NamedTensors& parameters, const
   write_text(directory / "config.json", format_json(json));
   Json generation = {{"_from_model_config", true}};
   for (const char* key : {"bos_token_id", "eos_token_id"}) generation[key] = json.at(key);
-  write_text(directory / "generation_config.json", format_json(generation));
+  write_text(directory / kGenerationFile, format_json(generation));
 }
 
 }  // namespace bilens

@@ -70,6 +70,7 @@ Conversion convert_llama(const ConvertRunOptions& options) {
   const auto parameters = model.config.parameter_count();
   return {parameters, bytes_of(model.config), [options, model](const fs::path& folder) {
             save_llama(folder, stored_parameters(model.weights, model.config), model.config);
+            copy_generation_config(model, folder);
             copy_tokenizer(model, options.tokenizer, folder);
           }};
 }

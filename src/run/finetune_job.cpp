@@ -56,7 +56,7 @@ class FinetuneJob : public TrainingJob {
                   {key_path(where_, "teacher"), "a model", "nothing at " + config_.teacher,
                    "`bilens convert` makes a model directory, scripts/get_model.sh obtains one."});
     }
-    source_ = open_language_model(find_model(config_.teacher));
+    source_ = open_generating_model(find_model(config_.teacher));
     require_weights();
     const auto& model = source_->config;
     std::vector<Problem> problems;
@@ -199,6 +199,7 @@ class FinetuneJob : public TrainingJob {
     auto config = model.config();
     config.dtype = source_->config.dtype;
     save_llama(directory.path(), model.parameters(), config);
+    copy_generation_config(*source_, directory.path());
     copy_tokenizer(*source_, config_.data.tokenizer, directory.path());
     if (account.at("converted"))
       write_text(directory.path() / kConversionFile, format_json(conversion_of(account)));

@@ -28,7 +28,7 @@ Outcome run_generation(const GenerateRunOptions& options,
                        const std::function<void(const std::string&)>& show) {
   const auto device = choose_device(options.device);
   set_threads(options.threads);
-  const auto source = open_language_model(find_model(options.model));
+  const auto source = open_generating_model(find_model(options.model));
   const auto tokenizer = open_tokenizer(source, options.tokenizer);
   const auto prompt = tokenizer.encode_with_bos(options.prompt);
   check(options, source, prompt.size());

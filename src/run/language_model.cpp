@@ -3,6 +3,7 @@
 #include "bilens/core/files.h"
 #include "bilens/data/token_file.h"
 #include "bilens/data/tokenizer_training.h"
+#include "bilens/model/generation_config.h"
 #include "bilens/model/llama2c_config.h"
 #include "bilens/model/meta_llama.h"
 #include "bilens/model/model_directory.h"
@@ -62,10 +63,16 @@ LanguageModel open_language_model(const fs::path& path) {
   return model;
 }
 
+LanguageModel open_generating_model(const fs::path& path) {
+  auto model = open_language_model(path);
+  if (fs::is_directory(path)) model.config.eos_token_id = read_end_tokens(path, model.config);
+  return model;
+}
+
 Tokenizer open_tokenizer(const LanguageModel& model, const fs::path& path) {
   Tokenizer tokenizer(path.empty() ? folder_of(model) : path);
   tokenizer.require_fits(model.config.vocab_size, model.path.string());
-  return tokenizer;
+  return tokenizer.within(model.config.vocab_size);
 }
 
 void copy_tokenizer(const LanguageModel& model, const fs::path& path, const fs::path& target) {
@@ -74,6 +81,12 @@ void copy_tokenizer(const LanguageModel& model, const fs::path& path, const fs::
   for (const char* name : kTokenizerFiles) {
     if (fs::is_regular_file(beside / name)) fs::copy_file(beside / name, target / name);
   }
+}
+
+void copy_generation_config(const LanguageModel& model, const fs::path& target) {
+  const auto file = model.path / kGenerationFile;
+  if (fs::is_regular_file(file))
+    fs::copy_file(file, target / kGenerationFile, fs::copy_options::overwrite_existing);
 }
 
 TokenStream load_stream(const TextDataConfig& data, const LanguageModel& model, const fs::path& tokenizer,

@@ -151,6 +151,7 @@ class TextJob : public TrainingJob {
     auto& model = config_.model;
     if (!vocabulary_given_) model.vocab_size = tokenizer_->vocabulary_size();
     tokenizer_->require_fits(model.vocab_size, key_path(where_, "model"));
+    tokenizer_ = tokenizer_->within(model.vocab_size);
   }
 
   /// BOS and EOS as the config says, else as the tokenizer.

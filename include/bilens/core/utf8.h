@@ -15,5 +15,7 @@ std::optional<size_t> first_invalid_utf8(std::string_view text);
 
 /// The text without white space at its ends, as Python's str.strip() sees it. @param text valid UTF-8
 std::string_view strip(std::string_view text);
+std::string_view strip_left(std::string_view text);
+std::string_view strip_right(std::string_view text);
 
 }  // namespace bilens

@@ -27,6 +27,9 @@ LanguageModel open_language_model(const std::filesystem::path& path);
 /// Whether a path is a language model rather than an image classifier. @throws Error(kBadInput) for neither
 bool is_language_model(const std::filesystem::path& path);
 
+/// The same, whose eos_token_id are what ends a text that it generates (model/generation_config.h).
+LanguageModel open_generating_model(const std::filesystem::path& path);
+
 /// The tokenizer at `path`, or where that is empty the one beside the model's weights; checked against its
 /// vocabulary. @throws Error(kBadInput)
 Tokenizer open_tokenizer(const LanguageModel& model, const std::filesystem::path& path);
@@ -35,6 +38,9 @@ Tokenizer open_tokenizer(const LanguageModel& model, const std::filesystem::path
 /// beside the model, if any.
 void copy_tokenizer(const LanguageModel& model, const std::filesystem::path& path,
                     const std::filesystem::path& target);
+
+/// Keeps the generation_config.json beside a model, if any, in a directory that one was written into.
+void copy_generation_config(const LanguageModel& model, const std::filesystem::path& target);
 
 /// The tokens that a config names, for a model. A tokenizer is needed only for text: the config's own,
 /// `tokenizer` or the model's, the first that is given. @param enough of a text, as for load_text
