@@ -55,7 +55,7 @@ void refuse_other_layouts(const fs::path& folder, const std::string& dataset) {
        "Rename them: cd " + folder.string() + " && for f in *.idx?-ubyte; do mv $f ${f/.idx/-idx}; done"});
 }
 
-ImageDataset read_folder(const ImageDataConfig& config) {
+std::vector<fs::path> files_in_folder(const ImageDataConfig& config) {
   const fs::path folder = config.path.empty() ? fs::path("data") / config.dataset : fs::path(config.path);
   if (!fs::is_directory(folder)) {
     throw Error(ExitCode::kBadInput,
@@ -66,27 +66,24 @@ ImageDataset read_folder(const ImageDataConfig& config) {
                      : "Run scripts/get_data.sh " + config.dataset + ", or give data.path."});
   }
   refuse_other_layouts(folder, config.dataset);
-  ImageDataset data;
-  data.train = read_split(plain_or_gzip(folder, "train-images-idx3-ubyte"),
-                          plain_or_gzip(folder, "train-labels-idx1-ubyte"));
-  data.test = read_split(plain_or_gzip(folder, "t10k-images-idx3-ubyte"),
-                         plain_or_gzip(folder, "t10k-labels-idx1-ubyte"));
-  return data;
+  std::vector<fs::path> files;
+  for (const char* name : {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
+                           "t10k-labels-idx1-ubyte"}) {
+    files.push_back(plain_or_gzip(folder, name));
+  }
+  return files;
 }
 
-ImageDataset read_pairs(const std::string& paths) {
-  std::vector<std::string> files;
+std::vector<fs::path> files_of_pairs(const std::string& paths) {
+  std::vector<fs::path> files;
   std::istringstream stream(paths);
-  for (std::string file; std::getline(stream, file, ',');) files.push_back(file);
+  for (std::string file; std::getline(stream, file, ',');) files.emplace_back(file);
   if (files.size() != 2 && files.size() != 4) {
     throw Error(ExitCode::kUsage,
                 {"data.path", "IMAGES,LABELS or IMAGES,LABELS,TEST_IMAGES,TEST_LABELS for dataset \"idx\"",
                  "\"" + paths + "\"", ""});
   }
-  ImageDataset data;
-  data.train = read_split(files[0], files[1]);
-  data.test = files.size() == 4 ? read_split(files[2], files[3]) : data.train;
-  return data;
+  return files;
 }
 
 /// Moves the last share of a fixed random order to the validation split.
@@ -123,8 +120,15 @@ const FieldTable<ImageDataConfig>& ImageDataConfig::fields() {
   return fields;
 }
 
+std::vector<fs::path> image_files(const ImageDataConfig& config) {
+  return config.dataset == "idx" ? files_of_pairs(config.path) : files_in_folder(config);
+}
+
 ImageDataset load_images(const ImageDataConfig& config, uint64_t seed) {
-  ImageDataset data = config.dataset == "idx" ? read_pairs(config.path) : read_folder(config);
+  const auto files = image_files(config);
+  ImageDataset data;
+  data.train = read_split(files[0], files[1]);
+  data.test = files.size() == 4 ? read_split(files[2], files[3]) : data.train;
   data.height = data.train.images.size(1);
   data.width = data.train.images.size(2);
   require_shape(data.test.images, {-1, data.height, data.width}, "test images of " + config.dataset);

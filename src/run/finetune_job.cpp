@@ -18,6 +18,7 @@
 #include "bilens/tensor/product_rate.h"
 #include "bilens/tensor/random.h"
 #include "bilens/tensor/range.h"
+#include "bilens/train/data_files.h"
 #include "bilens/train/measured_step.h"
 #include "bilens/train/text_evaluation.h"
 
@@ -104,6 +105,8 @@ class FinetuneJob : public TrainingJob {
     if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
   }
 
+  std::vector<fs::path> data_files() const override { return text_files(config_.data, tokenizer_); }
+
   Json estimate(at::Device device) const override {
     const int64_t teacher =
         source_->config.parameter_count() * static_cast<int64_t>(c10::elementSize(teacher_dtype()));
@@ -154,14 +157,15 @@ class FinetuneJob : public TrainingJob {
     return sum + comparing * static_cast<double>(compared);
   }
 
-  TrainingResult train(at::Device device, const fs::path& out, bool resume, const fs::path& folder) override {
+  TrainingResult train(at::Device device, const RunPlace& place) override {
+    const auto& [out, resume, folder, data] = place;
     auto teacher = load_teacher(device);
     Json account = {{"format", "bilens-finetune"},
                     {"format_version", 1},
                     {"teacher", config_.teacher},
                     {"teacher_sha256", config_.teacher_sha256},
                     {"converted", config_.baseline != Baseline::kContinue}};
-    auto model = begin(teacher, device, out, account);
+    auto model = begin(teacher, device, place, account);
     TrainSummary summary;
     int64_t tokens = 0;
     double flops_per_token = 0;
@@ -173,7 +177,7 @@ class FinetuneJob : public TrainingJob {
       account["untrained"] = seen_on(parts_.validation, model, teacher);
       untrained = sample(model);
       FinetuneTask task(model, teacher, parts_, config_.data, config_.train, stages_.anneal, tokenizer_);
-      Trainer trainer(task, config_.train, config_.checkpoint, out, resume);
+      Trainer trainer(task, config_.train, config_.checkpoint, out, resume, data);
       summary = trainer.run();
       tokens = task.units_after(summary.steps);
       flops_per_token = task.flops_per_unit();
@@ -310,9 +314,9 @@ class FinetuneJob : public TrainingJob {
 
   /// The model that training begins with. What the closed-form stage gives is kept in OUT/calibrated, so that
   /// a resumed run goes on with the same.
-  LlamaDecoder begin(LlamaDecoder& teacher, at::Device device, const fs::path& out, Json& account) const {
+  LlamaDecoder begin(LlamaDecoder& teacher, at::Device device, const RunPlace& place, Json& account) const {
     if (!stages_.calibrate) return swapped(device);
-    const fs::path kept = out / kCalibratedFolder;
+    const fs::path kept = place.out / kCalibratedFolder;
     if (!fs::exists(kept)) {
       LlamaLoadOptions exact;  // whatever the teacher beside the training is rounded to
       exact.device = device;
@@ -325,7 +329,8 @@ class FinetuneJob : public TrainingJob {
       save_llama(directory.path(), made.model.parameters(), config);
       Json record = {{"format", "bilens-calibration"},
                      {"format_version", 1},
-                     {"teacher_sha256", account.at("teacher_sha256")}};
+                     {"teacher_sha256", account.at("teacher_sha256")},
+                     {"data", place.data}};
       record.update(to_json(made));
       write_text(directory.path() / "calibration.json", format_json(record));
       directory.commit();
@@ -336,7 +341,8 @@ class FinetuneJob : public TrainingJob {
       throw Error(ExitCode::kBadInput, {kept.string(), "made of the weights of " + config_.teacher,
                                         "of others, sha256 " + of.dump(), "Start anew with another --out."});
     }
-    for (const char* key : {"format", "format_version", "teacher_sha256"}) record.erase(key);
+    require_same_data(record.value("data", Json()), kept / "calibration.json", place.data);
+    for (const char* key : {"format", "format_version", "teacher_sha256", "data"}) record.erase(key);
     account["calibration"] = record;
     return load_llama(kept, student_options(device));
   }

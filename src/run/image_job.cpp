@@ -64,6 +64,8 @@ class ImageJob : public TrainingJob {
     if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
   }
 
+  std::vector<fs::path> data_files() const override { return image_files(config_.data); }
+
   Json estimate(at::Device device) const override {
     const int64_t checkpoints =
         config_.checkpoint.keep_last + 1;      // the new one stands before the oldest goes
@@ -78,7 +80,8 @@ class ImageJob : public TrainingJob {
     return images * training_flops(config_.model) / measure_product_rate(device, at::kFloat);
   }
 
-  TrainingResult train(at::Device device, const fs::path& out, bool resume, const fs::path& folder) override {
+  TrainingResult train(at::Device device, const RunPlace& place) override {
+    const auto& [out, resume, folder, data] = place;
     at::manual_seed(static_cast<uint64_t>(config_.train.seed));
     ImageClassifier model(config_.model);
     model->to(device);
@@ -86,7 +89,7 @@ class ImageJob : public TrainingJob {
              format_number(static_cast<double>(data_.train.size())) + " training images, on " +
              describe_device(device));
     ImageTask task(model, data_, config_.train);
-    Trainer trainer(task, config_.train, config_.checkpoint, out, resume);
+    Trainer trainer(task, config_.train, config_.checkpoint, out, resume, data);
     const auto summary = trainer.run();
     const auto test = evaluate_classifier(model, data_.test);
     trainer.record({{"step", summary.steps},

@@ -80,6 +80,8 @@ class TextJob : public TrainingJob {
     if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
   }
 
+  std::vector<fs::path> data_files() const override { return text_files(config_.data, tokenizer_); }
+
   Json estimate(at::Device device) const override {
     const auto [weights, moments] = state_size(config_.model, config_.train);
     const int64_t checkpoints =
@@ -106,13 +108,14 @@ class TextJob : public TrainingJob {
     return training + static_cast<double>(read) * evaluating;
   }
 
-  TrainingResult train(at::Device device, const fs::path& out, bool resume, const fs::path& folder) override {
+  TrainingResult train(at::Device device, const RunPlace& place) override {
+    const auto& [out, resume, folder, data] = place;
     auto model = new_model(device);
     log_info(format_number(static_cast<double>(config_.model.parameter_count())) + " parameters, " +
              format_number(static_cast<double>(parts_.train.size())) + " training tokens, on " +
              describe_device(device));
     TextTask task(model, parts_, config_.data, config_.train, tokenizer_);
-    Trainer trainer(task, config_.train, config_.checkpoint, out, resume);
+    Trainer trainer(task, config_.train, config_.checkpoint, out, resume, data);
     const auto summary = trainer.run();
     model.compute_in(at::kFloat);
     auto outcome = outcome_of(model, folder);

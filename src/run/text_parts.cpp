@@ -50,4 +50,12 @@ TextParts load_text_parts(const TextDataConfig& data, const std::optional<Tokeni
   return parts;
 }
 
+std::vector<std::filesystem::path> text_files(const TextDataConfig& data,
+                                              const std::optional<Tokenizer>& tokenizer) {
+  std::vector<std::filesystem::path> files = {data.path};
+  if (tokenizer)
+    for (const auto& file : tokenizer->files()) files.push_back(file);
+  return files;
+}
+
 }  // namespace bilens

@@ -11,6 +11,7 @@
 #include "bilens/run/training_job.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/device_memory.h"
+#include "bilens/train/data_files.h"
 
 namespace bilens {
 
@@ -49,6 +50,13 @@ void check_same_run(const fs::path& out, const TrainingJob& job) {
   if (!fs::exists(file)) return;
   const Json before = job.complete(read_json(file, ExitCode::kBadInput), file.string());
   require_same_settings(before, file, job.config(), {"checkpoint", "device", "threads"});
+}
+
+/// And it must read the same data.
+Json check_same_data(const TrainRunOptions& options, const TrainingJob& job) {
+  Json data = describe_data_files(job.data_files());
+  if (options.resume) require_same_data_as_checkpoint(options.out / "checkpoints", data);
+  return data;
 }
 
 /// A folder that has a run is resumed, one that has something else is nobody's to write into.
@@ -91,6 +99,7 @@ Outcome dry_run(const TrainRunOptions& options, const MakeJob& make_job) {
   holds([&] { choose_device(job->settings().device); });
   if (!holds([&] { job->prepare(); })) return outcome;
   if (options.resume) holds([&] { check_same_run(options.out, *job); });
+  if (options.resume) holds([&] { check_same_data(options, *job); });
   if (!outcome.problems.empty()) return outcome;
   const auto device = choose_device(job->settings().device);
   set_threads(job->settings().threads);
@@ -110,6 +119,7 @@ Outcome run_job(const TrainRunOptions& options, const MakeJob& make_job) {
   const DirectoryLock lock(options.out);
   check_out(options.out, options.resume);
   if (options.resume) check_same_run(options.out, *job);
+  const Json data = check_same_data(options, *job);
   remove_leftovers(options.out);
   remove_leftovers(options.out / "checkpoints");
   // The model is written last: where it is, the run is finished.
@@ -120,7 +130,7 @@ Outcome run_job(const TrainRunOptions& options, const MakeJob& make_job) {
   }
   write_text(options.out / "config.json", format_json(job->config()));
   write_text(options.out / "env.json", format_json(describe_environment(describe_device(device))));
-  auto [outcome, summary, unit] = job->train(device, options.out, options.resume, model);
+  auto [outcome, summary, unit] = job->train(device, {options.out, options.resume, model, data});
   outcome.results.at(0).update({{"steps", summary.steps},
                                 {"skipped_steps", summary.skipped_steps},
                                 {"loss_spikes", summary.loss_spikes},

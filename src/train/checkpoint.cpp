@@ -11,6 +11,9 @@ namespace fs = std::filesystem;
 
 namespace {
 const std::string kPrefix = "step-";
+constexpr const char* kDone = "DONE";
+
+bool is_complete(const Checkpoint& checkpoint) { return fs::exists(checkpoint.directory / kDone); }
 }  // namespace
 
 const FieldTable<CheckpointConfig>& CheckpointConfig::fields() {
@@ -29,7 +32,7 @@ const FieldTable<CheckpointConfig>& CheckpointConfig::fields() {
 CheckpointStore::CheckpointStore(fs::path folder, int64_t keep_last)
     : folder_(std::move(folder)), keep_last_(keep_last) {}
 
-std::vector<Checkpoint> CheckpointStore::complete() const {
+std::vector<Checkpoint> CheckpointStore::all() const {
   std::vector<Checkpoint> found;
   if (!fs::is_directory(folder_)) return found;
   for (const auto& entry : fs::directory_iterator(folder_)) {
@@ -37,32 +40,37 @@ std::vector<Checkpoint> CheckpointStore::complete() const {
     const std::string digits = name.rfind(kPrefix, 0) == 0 ? name.substr(kPrefix.size()) : "";
     if (digits.empty() || digits.size() > 18 || digits.find_first_not_of("0123456789") != std::string::npos)
       continue;
-    if (fs::exists(entry.path() / "DONE")) {
-      found.push_back({std::stoll(digits), entry.path()});
-    } else {
-      log_warning(entry.path().string() + " is not complete (no DONE file); it is passed over");
-    }
+    found.push_back({std::stoll(digits), entry.path()});
   }
-  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.step < b.step; });
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.step > b.step; });
   return found;
 }
 
-std::optional<Checkpoint> CheckpointStore::newest() const {
-  const auto all = complete();
-  return all.empty() ? std::nullopt : std::optional<Checkpoint>(all.back());
+std::vector<Checkpoint> CheckpointStore::newest_first() const {
+  auto complete = all();
+  std::erase_if(complete, [](const auto& checkpoint) { return !is_complete(checkpoint); });
+  return complete;
+}
+
+void CheckpointStore::name_incomplete() const {
+  for (const auto& checkpoint : all()) {
+    if (!is_complete(checkpoint))
+      log_warning(checkpoint.directory.string() + " is not complete (no DONE file); it is passed over");
+  }
 }
 
 void CheckpointStore::save(int64_t step, const std::function<void(const fs::path&)>& fill) {
   AtomicDirectory directory(folder_ / (kPrefix + std::to_string(step)));
   fill(directory.path());
-  write_text(directory.path() / "DONE", "");
+  write_text(directory.path() / kDone, "");
   directory.commit();
-  const auto all = complete();
-  for (size_t i = 0; i + static_cast<size_t>(keep_last_) < all.size(); ++i) {
+  auto older = newest_first();
+  std::erase_if(older, [step](const Checkpoint& other) { return other.step > step; });
+  for (size_t i = static_cast<size_t>(keep_last_); i < older.size(); ++i) {
     std::error_code ignored;
     // DONE goes first: a removal that is cut short must not leave something that looks whole.
-    fs::remove(all[i].directory / "DONE", ignored);
-    fs::remove_all(all[i].directory, ignored);
+    fs::remove(older[i].directory / kDone, ignored);
+    fs::remove_all(older[i].directory, ignored);
   }
 }
 

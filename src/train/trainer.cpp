@@ -23,23 +23,38 @@ constexpr int kCheckpointVersion = 1;
 constexpr int64_t kDivergedAfter = 10;
 constexpr size_t kFlushOnGpu = 25;  // steps between synchronisations
 
+/// What is wrong with a checkpoint that an older one can stand in for.
+struct Damaged {
+  Error error;
+};
+
+/// The result of `read`; that its input is bad is a damage.
+template <class Read>
+auto if_whole(const Read& read) {
+  try {
+    return read();
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::kBadInput) throw;
+    throw Damaged{error};
+  }
+}
+
 }  // namespace
 
 Trainer::Trainer(TrainingTask& task, const StepConfig& config, const CheckpointConfig& checkpoint,
-                 fs::path directory, bool resume)
+                 fs::path directory, bool resume, Json data)
     : task_(task),
       schedule_(config.schedule_over(task.total_steps())),
       config_(config),
       checkpoint_config_(checkpoint),
       directory_(std::move(directory)),
+      data_(std::move(data)),
       checkpoints_(directory_ / "checkpoints", checkpoint.keep_last),
       parameters_(task.parameters()),
       optimizer_(parameters_, config.optimizer()),
       device_(parameters_.front().second.device()),
       total_(task.total_steps()) {
-  if (resume) {
-    if (const auto newest = checkpoints_.newest()) load(*newest);
-  }
+  if (resume) continue_from_newest();
   metrics_ = std::make_unique<MetricsWriter>(directory_ / "metrics.jsonl", step_);
   tensorboard_ = std::make_unique<TensorBoardWriter>(directory_, step_);
 }
@@ -174,25 +189,47 @@ void Trainer::save() {
   checkpoints_.save(step_, [&](const fs::path& folder) {
     task_.save_model(folder);
     write_safetensors(folder / "optimizer.safetensors", optimizer_.state(), {{"format", "pt"}});
-    write_text(folder / "trainer.json", format_json({{"format", "bilens-checkpoint"},
-                                                     {"format_version", kCheckpointVersion},
-                                                     {"step", step_},
-                                                     {"total_steps", total_},
-                                                     {"skipped_steps", skipped_},
-                                                     {"skipped_in_a_row", skipped_in_a_row_},
-                                                     {"last_loss", last_loss_},
-                                                     {"loss_spikes", spikes_.state()}}));
+    write_text(folder / kTrainerFile, format_json({{"format", "bilens-checkpoint"},
+                                                   {"format_version", kCheckpointVersion},
+                                                   {"step", step_},
+                                                   {"total_steps", total_},
+                                                   {"data", data_},
+                                                   {"skipped_steps", skipped_},
+                                                   {"skipped_in_a_row", skipped_in_a_row_},
+                                                   {"last_loss", last_loss_},
+                                                   {"loss_spikes", spikes_.state()}}));
   });
 }
 
-void Trainer::load(const Checkpoint& checkpoint) {
-  const fs::path file = checkpoint.directory / "trainer.json";
-  const Json state = read_json(file, ExitCode::kBadInput);
-  if (!state.is_object() || state.value("format", Json()) != "bilens-checkpoint" ||
+void Trainer::continue_from_newest() {
+  checkpoints_.name_incomplete();
+  std::vector<Problem> damages;
+  for (const auto& checkpoint : checkpoints_.newest_first()) {
+    try {
+      load(checkpoint);
+      return;
+    } catch (const Damaged& damage) {
+      log_warning(checkpoint.directory.string() + " is damaged and passed over: " + damage.error.what());
+      damages.insert(damages.end(), damage.error.problems().begin(), damage.error.problems().end());
+    }
+  }
+  if (damages.empty()) return;
+  damages.back().fix = "No checkpoint is whole: start anew with another --out.";
+  throw Error(ExitCode::kBadInput, damages);
+}
+
+/// trainer.json. @throws Damaged; Error(kBadInput) for that of another format or run
+Json Trainer::read_state(const Checkpoint& checkpoint) const {
+  const fs::path file = checkpoint.directory / kTrainerFile;
+  const Json state = if_whole([&] { return read_json(file, ExitCode::kBadInput); });
+  if (!state.is_object() || !state.contains("format"))
+    throw Damaged{
+        Error(ExitCode::kBadInput, {file.string(), "an object with a format", describe(state), ""})};
+  if (state.at("format") != "bilens-checkpoint" ||
       state.value("format_version", Json()) != kCheckpointVersion) {
     throw Error(ExitCode::kBadInput,
                 {file.string(), "format bilens-checkpoint, version " + std::to_string(kCheckpointVersion),
-                 describe(state.is_object() ? state.value("format_version", Json()) : state),
+                 describe(state.value("format_version", Json())),
                  "It was written by another bilens: continue with that version, or start anew."});
   }
   if (state.value("step", Json()) != checkpoint.step || state.value("total_steps", Json()) != total_) {
@@ -202,6 +239,10 @@ void Trainer::load(const Checkpoint& checkpoint) {
          "step " + state.value("step", Json()).dump() + " of " + state.value("total_steps", Json()).dump(),
          "The checkpoint belongs to another run or other data."});
   }
+  return state;
+}
+
+void Trainer::load_tensors(const Checkpoint& checkpoint) {
   const at::NoGradGuard no_grad;
   const Weights weights(checkpoint.directory);
   for (auto& [name, parameter] : parameters_) {
@@ -210,6 +251,12 @@ void Trainer::load(const Checkpoint& checkpoint) {
     parameter.copy_(stored);
   }
   optimizer_.load_state(SafetensorsFile(checkpoint.directory / "optimizer.safetensors"));
+}
+
+/// @throws as read_state, and Damaged where tensors are
+void Trainer::load(const Checkpoint& checkpoint) {
+  const Json state = read_state(checkpoint);
+  if_whole([&] { load_tensors(checkpoint); });
   step_ = checkpoint.step;
   const auto number = [&](const char* key) {
     const Json value = state.value(key, Json());

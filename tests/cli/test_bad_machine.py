@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import time
 import unittest
@@ -141,13 +142,37 @@ class Resume(TestCase):
         self.check(self.resume(), 0, "not complete", "continuing at step 12 of 16")
         self.assertEqual(files_below(self.out / "model"), self.expected)
 
-    def test_a_damaged_checkpoint_is_an_error(self):
-        good = (self.newest / "optimizer.safetensors").read_bytes()
-        for damaged in (good[:-4], b"", good + b"\0"):
-            (self.newest / "optimizer.safetensors").write_bytes(damaged)
-            self.check(self.resume(), 3, "optimizer.safetensors")
-        (self.newest / "optimizer.safetensors").unlink()
-        self.check(self.resume(), 3, "optimizer.safetensors")
+    def damages(self, folder):
+        """Ways to damage a checkpoint; each yields the file that is then bad, and is undone behind it."""
+        for name, damages in (("optimizer.safetensors", "cut empty longer"), ("model.safetensors", "cut missing"), ("trainer.json", "cut zeros")):
+            path = folder / name
+            good = path.read_bytes()
+            for damage in damages.split():
+                if damage == "missing":
+                    path.unlink()
+                else:
+                    path.write_bytes({"cut": good[:-4], "empty": b"", "longer": good + b"\0", "zeros": b"\0" * len(good)}[damage])
+                yield name
+                path.write_bytes(good)
+
+    def test_from_a_damaged_checkpoint_the_one_before_is_taken(self):
+        for name in self.damages(self.newest):
+            whole = files_below(self.out / "checkpoints")
+            self.check(self.resume(), 0, "step-16 is damaged and passed over", name, "continuing at step 12 of 16")
+            self.assertEqual(files_below(self.out / "model"), self.expected)
+            shutil.rmtree(self.out / "model")
+            self.assertEqual({p.name for p in (self.out / "checkpoints").iterdir()}, {"step-12", "step-16"})
+            shutil.rmtree(self.out / "checkpoints")
+            for path, content in whole.items():
+                self.write(f"out/checkpoints/{path}", content)
+
+    def test_where_no_checkpoint_is_whole_nothing_is_begun(self):
+        before = self.newest.parent / "step-12"
+        (before / "model.safetensors").write_bytes(b"half")
+        (self.newest / "trainer.json").write_text("{")
+        left = files_below(self.out / "checkpoints")
+        self.check(self.resume(), 3, "step-16/trainer.json", "step-12/model.safetensors", "No checkpoint is whole")
+        self.assertEqual(files_below(self.out / "checkpoints"), left)
 
     def test_a_newer_format_is_refused(self):
         path = self.newest / "trainer.json"

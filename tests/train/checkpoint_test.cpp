@@ -22,13 +22,13 @@ void save(CheckpointStore& store, int64_t step) {
 TEST_CASE("the newest is found by number, and old ones go") {
   const test::TemporaryFolder folder;
   CheckpointStore store(folder / "checkpoints", 2);
-  CHECK_FALSE(store.newest().has_value());
+  CHECK(store.newest_first().empty());
   save(store, 8);
-  CHECK(store.newest()->step == 8);
+  CHECK(store.newest_first().at(0).step == 8);
   save(store, 9);
   save(store, 10);  // before 9 as text
-  CHECK(store.newest()->step == 10);
-  CHECK(test::read_file(store.newest()->directory / "state") == "10");
+  CHECK(store.newest_first().at(0).step == 10);
+  CHECK(test::read_file(store.newest_first().at(0).directory / "state") == "10");
   CHECK(names_in(folder / "checkpoints") == Names{"step-9", "step-10"});
   CHECK(names_in(folder / "checkpoints/step-10") == Names{"state", "DONE"});
 }
@@ -43,13 +43,28 @@ TEST_CASE("what is incomplete, or no checkpoint, is passed over and left alone")
   test::write_file(folder / "step-99999999999999999999/DONE", "");
   test::write_file(folder / ".partial-1-step-8/DONE", "");
   test::write_file(folder / "other/DONE", "");
-  CHECK(store.newest()->step == 3);
+  CHECK(store.newest_first().at(0).step == 3);
   const auto before = names_in(folder.path());
   save(store, 4);
-  CHECK(store.newest()->step == 4);
+  CHECK(store.newest_first().at(0).step == 4);
   CHECK(std::filesystem::exists(folder / "step-7/state"));
   CHECK_FALSE(std::filesystem::exists(folder / "step-3"));
   CHECK(names_in(folder.path()).size() == before.size());
+}
+
+TEST_CASE("later ones, of a run that went back, are not counted and stay") {
+  const test::TemporaryFolder folder;
+  CheckpointStore store(folder.path(), 1);
+  save(store, 2);
+  save(store, 9);
+  save(store, 3);
+  CHECK(names_in(folder.path()) == Names{"step-3", "step-9"});
+  save(store, 4);
+  CHECK(names_in(folder.path()) == Names{"step-4", "step-9"});
+  CHECK(store.newest_first().size() == 2);
+  CHECK(store.newest_first().front().step == 9);
+  save(store, 9);
+  CHECK(names_in(folder.path()) == Names{"step-9"});
 }
 
 TEST_CASE("a save that fails leaves the checkpoints as they were") {
@@ -58,7 +73,7 @@ TEST_CASE("a save that fails leaves the checkpoints as they were") {
   save(store, 1);
   CHECK_THROWS_AS(store.save(2, [](const auto&) { throw std::runtime_error("full"); }), std::runtime_error);
   CHECK(names_in(folder.path()) == Names{"step-1"});
-  CHECK(store.newest()->step == 1);
+  CHECK(store.newest_first().at(0).step == 1);
 }
 
 TEST_CASE("a step is saved again in place of itself") {

@@ -2,7 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <filesystem>
 #include <string>
+#include <vector>
 
 #include "bilens/core/fields.h"
 
@@ -38,6 +40,9 @@ struct ImageDataset {
 /// order, become the validation split.
 /// @throws Error(kBadInput): missing, damaged, or counts and sizes that disagree.
 ImageDataset load_images(const ImageDataConfig& config, uint64_t seed);
+
+/// The files that load_images reads: images and labels, of training and test.
+std::vector<std::filesystem::path> image_files(const ImageDataConfig& config);
 
 /// uint8 [n, height, width] -> [n, height·width] on `device`, x = (pixel/255 − pixel_mean) / pixel_std in
 /// that order.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,5 +25,9 @@ void check_training_text(const TextDataConfig& data, const std::string& where, b
 TextParts load_text_parts(const TextDataConfig& data, const std::optional<Tokenizer>& tokenizer,
                           int64_t vocabulary, const std::vector<int64_t>& begins_document,
                           int64_t validation_tokens);
+
+/// The files that the parts are read from: the text or token file, and the tokenizer's.
+std::vector<std::filesystem::path> text_files(const TextDataConfig& data,
+                                              const std::optional<Tokenizer>& tokenizer);
 
 }  // namespace bilens

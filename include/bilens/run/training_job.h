@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "bilens/run/outcome.h"
 #include "bilens/tensor/device.h"
@@ -34,6 +35,14 @@ FieldTable<C>& add_run_fields(FieldTable<C>& table) {
       .integer("threads", &C::threads, "CPU threads; 0: one a core.", between(0, kMostThreads), "threads");
 }
 
+/// Where a run writes, and what it goes on with.
+struct RunPlace {
+  std::filesystem::path out;
+  bool resume = false;
+  std::filesystem::path model;  // the finished model's directory, not there yet
+  Json data;                    // describe_data_files of the job's
+};
+
 /// What became of a run.
 struct TrainingResult {
   Outcome outcome;
@@ -56,14 +65,16 @@ class TrainingJob {
   /// Reads the data, and decides what of the model follows from it. @throws Error with all contradictions
   virtual void prepare() = 0;
 
+  /// The files that it reads, behind prepare().
+  virtual std::vector<std::filesystem::path> data_files() const = 0;
+
   /// What the run takes, for a dry run: the memory_plan and disk_bytes.
   virtual Json estimate(at::Device device) const = 0;
   /// How long its steps take. Called where memory is sufficient.
   virtual double seconds(at::Device device) const = 0;
 
-  /// Trains and fills `model`, the finished model's directory; a folder that is not there yet.
-  virtual TrainingResult train(at::Device device, const std::filesystem::path& out, bool resume,
-                               const std::filesystem::path& model) = 0;
+  /// Trains and fills the finished model's directory.
+  virtual TrainingResult train(at::Device device, const RunPlace& place) = 0;
 
   /// The test result of a model that is finished.
   virtual Outcome test(at::Device device, const std::filesystem::path& model) = 0;

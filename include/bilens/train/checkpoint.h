@@ -2,7 +2,7 @@
 
 #include <filesystem>
 #include <functional>
-#include <optional>
+#include <vector>
 
 #include "bilens/core/fields.h"
 
@@ -16,6 +16,9 @@ struct CheckpointConfig {
   static const FieldTable<CheckpointConfig>& fields();
 };
 
+/// In each checkpoint, where the run stands and what it reads.
+constexpr const char* kTrainerFile = "trainer.json";
+
 struct Checkpoint {
   int64_t step = 0;
   std::filesystem::path directory;
@@ -27,14 +30,17 @@ class CheckpointStore {
  public:
   CheckpointStore(std::filesystem::path folder, int64_t keep_last);
 
-  /// The newest complete one; incomplete ones are passed over with a warning.
-  std::optional<Checkpoint> newest() const;
+  /// The complete ones; incomplete ones are passed over.
+  std::vector<Checkpoint> newest_first() const;
+  /// Warns of each that is incomplete.
+  void name_incomplete() const;
 
-  /// `fill` writes the files; then the directory takes its place, and only then older ones go.
+  /// `fill` writes the files; then the directory takes its place, and only then older ones go. Later ones, of
+  /// a run that went back to an older checkpoint, stay until it comes to their steps, and are not counted.
   void save(int64_t step, const std::function<void(const std::filesystem::path&)>& fill);
 
  private:
-  std::vector<Checkpoint> complete() const;
+  std::vector<Checkpoint> all() const;
 
   std::filesystem::path folder_;
   int64_t keep_last_;

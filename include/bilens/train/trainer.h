@@ -26,10 +26,12 @@ struct TrainSummary {
 /// same seed, device and threads, same weights, bit for bit.
 class Trainer {
  public:
-  /// Continues from the newest checkpoint in `directory` when `resume`, and starts anew when there is none.
-  /// @throws Error(kBadInput) for a checkpoint of another format or run
+  /// Continues from the newest checkpoint in `directory` when `resume`, and starts anew when there is none. A
+  /// damaged one is passed over with a warning, where there is one before it.
+  /// @param data what the run reads (train/data_files.h), for the checkpoints
+  /// @throws Error(kBadInput) for a checkpoint of another format or run, and where all are damaged
   Trainer(TrainingTask& task, const StepConfig& config, const CheckpointConfig& checkpoint,
-          std::filesystem::path directory, bool resume);
+          std::filesystem::path directory, bool resume, Json data = nullptr);
 
   /// @throws Stopped after a signal, with a checkpoint saved; Error(kDiverged) after ten non-finite steps in
   /// a row.
@@ -51,13 +53,17 @@ class Trainer {
   void validate();
   void save();
   void aside(void (Trainer::*work)());
+  void continue_from_newest();
   void load(const Checkpoint& checkpoint);
+  Json read_state(const Checkpoint& checkpoint) const;
+  void load_tensors(const Checkpoint& checkpoint);
 
   TrainingTask& task_;
   ScheduleConfig schedule_;
   StepConfig config_;
   CheckpointConfig checkpoint_config_;
   std::filesystem::path directory_;
+  Json data_;
   CheckpointStore checkpoints_;
   NamedTensors parameters_;
   Optimizer optimizer_;

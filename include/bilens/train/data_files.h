@@ -1,0 +1,23 @@
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "bilens/core/json.h"
+
+namespace bilens {
+
+/// The files that a run reads, for its checkpoints: [{"path", "bytes", "sha256"}].
+/// @throws Error(kBadInput) for one that cannot be read
+Json describe_data_files(const std::vector<std::filesystem::path>& files);
+
+/// A resumed run must read the same bytes, file by file, wherever they lie. @param before of an earlier part
+/// of the run; null: not known
+/// @param source the file that says so
+/// @throws Error(kBadInput) that names each file that differs
+void require_same_data(const Json& before, const std::filesystem::path& source, const Json& now);
+
+/// The same against the newest checkpoint in `folder` that says what its run read.
+void require_same_data_as_checkpoint(const std::filesystem::path& folder, const Json& now);
+
+}  // namespace bilens
