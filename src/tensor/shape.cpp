@@ -22,9 +22,12 @@ void require_shape(const at::Tensor& tensor, at::IntArrayRef shape, const std::s
 }
 
 void require_finite(const at::Tensor& tensor, const std::string& name) {
+  const auto dtype = tensor.scalar_type();
+  if (at::isIntegralType(dtype, /*includeBool=*/true)) return;
+  const auto numbers = at::isFloat8Type(dtype) ? tensor.to(at::kFloat) : tensor;  // which have no sums
   // One pass without a mask. A sum is finite only of finite numbers; those may overflow it, the sum of x·0
   // they do not.
-  if (at::isfinite(tensor.sum()).item<bool>() || at::isfinite((tensor * 0).sum()).item<bool>()) return;
+  if (at::isfinite(numbers.sum()).item<bool>() || at::isfinite((numbers * 0).sum()).item<bool>()) return;
   throw Error(ExitCode::kBadInput, {name, "finite numbers", "NaN or infinity",
                                     "The model was not saved whole, or its training diverged."});
 }

@@ -46,6 +46,9 @@ TEST_CASE("require_finite refuses one NaN or infinity among many numbers") {
     }
   }
   CHECK_NOTHROW(require_finite(at::zeros({0}), "w"));
+  for (const auto dtype : {at::kFloat8_e4m3fn, at::kFloat8_e5m2, at::kBool, at::kUInt16, at::kChar})
+    CHECK_NOTHROW(require_finite(at::ones({3}).to(dtype), "w"));
+  CHECK_THROWS_AS(require_finite(at::full({3}, NAN).to(at::kFloat8_e4m3fn), "w"), Error);
 }
 
 TEST_CASE("require_range refuses what overflows in a narrower dtype, and only that") {
