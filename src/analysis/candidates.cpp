@@ -31,10 +31,10 @@ at::Tensor take_columns(const at::Tensor& vectors, const at::Tensor& chosen) {
 
 }  // namespace
 
-Candidates solve_dense(const InteractionOperator& q, int64_t k, at::ScalarType dtype) {
-  const auto [values, vectors] = checked_eigh(q.form(0, q.count(), dtype));
-  const auto spectra = values.to(at::kCPU, at::kDouble).nan_to_num(0).contiguous();
-  const auto chosen = choose(spectra, k, machine_epsilon(dtype));
+Candidates solve_dense(const InteractionOperator& q, int64_t k) {
+  const auto [values, vectors] = checked_eigh(q.form(0, q.count(), at::kDouble));
+  const auto spectra = values.cpu().nan_to_num(0).contiguous();
+  const auto chosen = choose(spectra, k, machine_epsilon(at::kDouble));
   return {spectra, take_columns(vectors, chosen), chosen, at::full({q.count()}, q.dimension(), at::kInt),
           true};
 }
@@ -55,7 +55,7 @@ Candidates solve_low_rank(const InteractionOperator& q, int64_t k) {
   const auto one_side = of_gate.matmul(half * of_up.mT());
   const auto [values, small] = checked_eigh(one_side + one_side.mT());
   const auto spectra = values.to(at::kCPU, at::kDouble).nan_to_num(0).contiguous();
-  const auto chosen = choose(spectra, k, machine_epsilon(s.scalar_type()));
+  const auto chosen = choose(spectra, k, machine_epsilon(at::kDouble));
   auto vectors = take_columns(small, chosen).matmul(a.narrow(2, 0, 2 * p).mT());
   if (k > 2 * p) vectors = at::cat({vectors, a.narrow(2, 2 * p, std::min(k, r) - 2 * p).mT()}, 1);
   return {spectra, vectors, chosen, at::full({c}, 2 * p, at::kInt), true};

@@ -11,12 +11,15 @@
 #include "bilens/analysis/certificate.h"
 #include "bilens/analysis/effective_rank.h"
 #include "bilens/analysis/gram.h"
+#include "bilens/core/error.h"
 #include "bilens/core/log.h"
 #include "bilens/core/progress.h"
 #include "bilens/core/stop.h"
+#include "bilens/core/text.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/random.h"
 #include "matrix_free.h"
+#include "normalization.h"
 #include "solver_limits.h"
 #include "spectrum.h"
 
@@ -44,6 +47,36 @@ SymmetricOperators formed(const at::Tensor& matrices) {
   };
 }
 
+/// What is solved in: Lanczos alone in the run's dtype.
+at::ScalarType solving_dtype(const EigenConfig& config, const EigenPlan& plan) {
+  return plan.solver == EigenSolver::kLanczos ? config.dtype : at::kDouble;
+}
+
+/// From the unit of the exact operators into that of the weights as stored. An eigenvalue below float64's
+/// normal range loses digits there, which its residual counts; a bound stays above.
+/// @throws Error(kBadInput) for what float64 does not hold
+void to_stored_unit(const at::Tensor& exponents, const EigenConfig& config, EigenPairs& pairs) {
+  const auto to = [&](const at::Tensor& t) {
+    return scale_by_power(t, t.dim() == 2 ? exponents.unsqueeze(1) : exponents);
+  };
+  const auto stored = to(pairs.eigenvalues);
+  const auto lost = (scale_by_power(stored, -exponents.unsqueeze(1)) - pairs.eigenvalues).abs();
+  const auto norms = pairs.eigenvalues.abs().amax(1, true);
+  pairs.residuals = pairs.residuals + at::where(norms > 0, lost / norms, at::zeros_like(lost));
+  pairs.converged = pairs.residuals.amax(1).le(residual_tolerance(config)).to(at::kByte);
+  pairs.eigenvalues = stored;
+  pairs.trace = to(pairs.trace);
+  if (pairs.frobenius.defined()) pairs.frobenius = to(pairs.frobenius);
+  for (const auto& tensor : {pairs.eigenvalues, pairs.trace, pairs.frobenius}) {
+    if (!tensor.defined() || tensor.isfinite().all().item<bool>()) continue;
+    throw Error(ExitCode::kBadInput, {"layer", "interaction matrices of numbers that float64 holds",
+                                      "some above 1.8e308", "Divide the weights by a power of two."});
+  }
+  if (!pairs.certified_bound.defined()) return;
+  const auto above = at::full_like(pairs.certified_bound, std::numeric_limits<double>::infinity());
+  pairs.certified_bound = at::nextafter(to(pairs.certified_bound), above);
+}
+
 at::Tensor random_start(int64_t r, const char* purpose, const at::TensorOptions& options) {
   return at::randn({r}, make_generator(at::kCPU, derive_seed(0, purpose)), at::dtype(at::kDouble))
       .to(options);
@@ -53,14 +86,17 @@ at::Tensor random_start(int64_t r, const char* purpose, const at::TensorOptions&
 
 ChunkSolver::ChunkSolver(const EigenProblem& problem, at::Device device, const EigenConfig& config,
                          const EigenPlan& plan)
-    : config_(config), plan_(plan), scaled_(problem, device, config.dtype), d_(scaled_.dimension()) {
+    : config_(config),
+      plan_(plan),
+      scaled_(problem, device, solving_dtype(config, plan)),
+      d_(scaled_.dimension()) {
   k_ = std::min(config.k, d_);
   Stopwatch watch;
   if (plan.solver == EigenSolver::kLanczos) stack_ = scaled_.take_stack(plan.packed ? plan.chunk : 0);
-  unit_traces_ = scaled_.exact(0, 1).unit_traces();
+  unit_traces_ = scaled_.exact(0, 1).q.unit_traces();
   watch.lap(prepare_seconds_);
   if (plan.energy_operations > 0) {
-    squared_frobenius_ = squared_frobenius(problem.on(device), 4 * kTileBytes).cpu();
+    squared_frobenius_ = squared_frobenius(scaled_.problem(), 4 * kTileBytes).cpu();
     watch.lap(energy_seconds_);
   }
 }
@@ -71,14 +107,16 @@ EigenPairs ChunkSolver::solve(int64_t first, int64_t count) {
   pairs.solver = plan_.solver;
   pairs.seconds.form = std::exchange(prepare_seconds_, 0.0);
   pairs.seconds.energy = std::exchange(energy_seconds_, 0.0);
-  const auto exact = scaled_.exact(first, count);
+  const auto chunk = scaled_.exact(first, count);
+  const auto& exact = chunk.q;
   const auto scales = scaled_.scaled(exact.scales());
   const auto units = scaled_.units(exact.scales()).cpu();
   SymmetricOperators operators;
-  at::Tensor matrices;
+  at::Tensor norms;  // ‖Q‖_F
   if (plan_.solver == EigenSolver::kFormed) {
-    matrices = scaled_.operators(scales).form(0, count, config_.dtype);
-    operators = formed(matrices);
+    const auto matrices = scaled_.operators(scales).form(0, count, at::kDouble);
+    norms = matrices.norm(2, {1, 2}).cpu() * units;
+    operators = formed(matrices.to(config_.dtype));
   } else if (plan_.solver == EigenSolver::kLanczos) {
     operators = matrix_free(*stack_, scales);
   }
@@ -86,7 +124,6 @@ EigenPairs ChunkSolver::solve(int64_t first, int64_t count) {
   auto found = candidates(scales, operators);
   watch.lap(pairs.seconds.solve);
   auto refined = refine(exact, over_input(found), !found.whole);
-  if (plan_.solver == EigenSolver::kDense) solve_again(exact, scales, found, refined);
   watch.lap(pairs.seconds.check);
   const auto spectra = found.values * units.unsqueeze(1);
   if (!found.whole && config_.probe && !config_.certify) {
@@ -99,15 +136,17 @@ EigenPairs ChunkSolver::solve(int64_t first, int64_t count) {
   }
   write_pairs(refined, found, spectra, config_, pairs);
   pairs.trace = exact.scales().mv(unit_traces_).cpu();
-  add_energy(first, matrices, units, found, spectra, pairs);
+  if (found.whole) norms = spectra.norm(2, {1});
+  if (plan_.energy) add_energy(first, chunk, norms, pairs);
   if (config_.estimate_rank) estimate_rank(exact, found.whole, pairs);
+  to_stored_unit(chunk.exponents, config_, pairs);
   watch.lap(pairs.seconds.check);
   if (plan_.solver == EigenSolver::kLanczos) report_rate(pairs, found);
   return pairs;
 }
 
 Candidates ChunkSolver::candidates(const at::Tensor& scales, const SymmetricOperators& operators) const {
-  if (plan_.solver == EigenSolver::kDense) return solve_dense(scaled_.operators(scales), k_, config_.dtype);
+  if (plan_.solver == EigenSolver::kDense) return solve_dense(scaled_.operators(scales), k_);
   if (plan_.solver == EigenSolver::kLowRank) return solve_low_rank(scaled_.operators(scales), k_);
   LanczosConfig lanczos_config;
   lanczos_config.wanted = k_;
@@ -116,7 +155,8 @@ Candidates ChunkSolver::candidates(const at::Tensor& scales, const SymmetricOper
   lanczos_config.basis = plan_.basis;
   lanczos_config.columns = 12 * plan_.basis;
   const auto ritz = lanczos(operators, scales.size(0),
-                            random_start(scaled_.rank(), "lanczos", scales.options()), {}, lanczos_config);
+                            random_start(scaled_.rank(), "lanczos", scales.options().dtype(config_.dtype)),
+                            {}, lanczos_config);
   const auto chosen = choose(ritz.values.contiguous(), k_, machine_epsilon(config_.dtype));
   const auto index = chosen.to(ritz.vectors.device()).unsqueeze(2).expand({-1, -1, scaled_.rank()});
   return {ritz.values, ritz.vectors.gather(1, index), chosen, ritz.columns, false};
@@ -127,23 +167,6 @@ at::Tensor ChunkSolver::over_input(const Candidates& found) const {
   const int64_t missing = k_ - x.size(1);
   if (missing <= 0) return x;
   return at::cat({x, scaled_.null_vectors(missing).unsqueeze(0).expand({x.size(0), missing, d_})}, 1);
-}
-
-void ChunkSolver::solve_again(const InteractionOperator& exact, const at::Tensor& scales, Candidates& found,
-                              Refined& refined) const {
-  const auto norms = refined.values.abs().amax(1);
-  const auto off = refined.residuals.amax(1).gt(0.8 * residual_tolerance(config_) * norms);
-  for (int64_t i = 0; i < off.size(0); ++i) {
-    if (config_.dtype == at::kDouble || !off[i].item<bool>()) continue;
-    const auto one = at::full({1}, i, scales.options().dtype(at::kLong));
-    const auto better = solve_dense(scaled_.operators(scales.index_select(0, one)), k_, at::kDouble);
-    const auto again = refine(exact.select(one), over_input(better), false);
-    refined.vectors[i].copy_(again.vectors[0]);
-    refined.values[i].copy_(again.values[0]);
-    refined.residuals[i].copy_(again.residuals[0]);
-    found.values[i].copy_(better.values[0]);
-    found.chosen[i].copy_(better.chosen[0]);
-  }
 }
 
 void ChunkSolver::probe(const InteractionOperator& exact, const SymmetricOperators& operators,
@@ -227,19 +250,44 @@ void ChunkSolver::certify(const InteractionOperator& exact, const SymmetricOpera
   for (int64_t j = 0; j < unproved.numel(); ++j) prove(unproved[j].item<int64_t>());
 }
 
-void ChunkSolver::add_energy(int64_t first, const at::Tensor& matrices, const at::Tensor& units,
-                             const Candidates& found, const at::Tensor& spectra, EigenPairs& pairs) const {
-  if (!plan_.energy) return;
-  if (squared_frobenius_.defined()) {
-    pairs.frobenius = squared_frobenius_.narrow(0, first, spectra.size(0)).sqrt();
-  } else if (found.whole) {
-    pairs.frobenius = spectra.norm(2, {1});
-  } else {
-    pairs.frobenius = matrices.to(at::kDouble).norm(2, {1, 2}).cpu() * units;
+at::Tensor ChunkSolver::natural_sizes(const InteractionOperator& exact) const {
+  const auto& layer = exact.layer();
+  const auto rows = [](const at::Tensor& weight) {
+    return at::linalg_vector_norm(weight, 2, 1, false, at::kDouble);
+  };
+  const auto u = exact.directions().abs();
+  const auto s = layer.down.defined() ? u.mm(layer.down.to(at::kDouble).abs()) : u;
+  const double e = exact.embed().defined() ? exact.embed().to(at::kDouble).norm().item<double>() : 1.0;
+  return s.mv(rows(layer.gate) * rows(layer.up)).cpu() * (e * e);
+}
+
+at::Tensor ChunkSolver::frobenius_by_gram(int64_t first, const ScaledProblem::Exact& exact,
+                                          const at::Tensor& sizes) const {
+  const auto root = squared_frobenius_.narrow(0, first, sizes.size(0)).sqrt();
+  auto norms = scale_by_power(root, scaled_.exponent() - exact.exponents);
+  const auto rounded = sizes.square() * machine_epsilon(at::kDouble) > 1e-10 * norms.square();
+  const auto which = rounded.nonzero().squeeze(1);
+  for (int64_t j = 0; j < which.numel(); ++j) {
+    const auto i = which[j].item<int64_t>();
+    norms[i] = exact.q.form(i, 1, at::kDouble).norm().cpu();
   }
+  return norms;
+}
+
+void ChunkSolver::add_energy(int64_t first, const ScaledProblem::Exact& exact, const at::Tensor& norms,
+                             EigenPairs& pairs) const {
+  const auto sizes = natural_sizes(exact.q);
+  pairs.frobenius = squared_frobenius_.defined() ? frobenius_by_gram(first, exact, sizes) : norms;
   const auto total = pairs.frobenius.square().unsqueeze(1);
   const auto share = pairs.eigenvalues.square().cumsum(1) / total;
-  pairs.weight_energy = at::where(total > 0, share, at::ones_like(share));
+  // Orthonormal vectors hold no more than there is, but for rounding, which goes with the terms of a sum.
+  const auto rounding = sizes.square().unsqueeze(1) / total * (64 * machine_epsilon(at::kDouble));
+  if (share.gt(1 + 1e-12 + rounding).logical_and(total.gt(0)).any().item<bool>()) {
+    throw Error(ExitCode::kFailure,
+                {"weight_energy", "at most 1", format("%.15g", share.max().item<double>()),
+                 "This is an error in the program, not in the weights: please report it with them."});
+  }
+  pairs.weight_energy = at::where(total > 0, share.clamp_max(1), at::ones_like(share));
 }
 
 void ChunkSolver::estimate_rank(const InteractionOperator& exact, bool whole, EigenPairs& pairs) const {

@@ -9,6 +9,7 @@
 #include "bilens/core/progress.h"
 #include "bilens/tensor/random.h"
 #include "matrix_free.h"
+#include "normalization.h"
 #include "scaled_problem.h"
 #include "solver_limits.h"
 
@@ -85,8 +86,9 @@ EffectiveRank effective_rank(const EigenProblem& problem, at::Device device,
   for (int64_t first = 0; first < all; first += chunk) {
     const int64_t count = std::min(chunk, all - first);
     const int64_t from = first / probes, to = (first + count - 1) / probes + 1;
-    const auto scales = scaled.exact(from, to - from).scales();
-    units.narrow(0, from, to - from).copy_(scaled.units(scales));
+    const auto exact = scaled.exact(from, to - from);
+    const auto scales = exact.q.scales();
+    units.narrow(0, from, to - from).copy_(scale_by_power(scaled.units(scales).cpu(), exact.exponents));
     const auto pair = at::arange(first, first + count, z.options().dtype(at::kLong));
     const auto of_pairs = scaled.scaled(scales).index_select(0, pair.div(probes, "floor") - from);
     const auto start = z.index_select(0, pair.remainder(probes));

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "bilens/analysis/certificate.h"
 #include "bilens/core/log.h"
 #include "bilens/core/progress.h"
 #include "bilens/core/text.h"
@@ -36,6 +37,11 @@ double lanczos_columns(double r, double k) { return std::min(r, 10 + 6 * std::cb
 
 std::string tera(double operations) { return format("%.3g", operations * 1e-12); }
 
+/// Bytes of a number in the weights that a solver holds: but for Lanczos they are float64.
+int64_t weight_width(EigenSolver solver, const EigenConfig& config) {
+  return static_cast<int64_t>(c10::elementSize(solver == EigenSolver::kLanczos ? config.dtype : at::kDouble));
+}
+
 class Costs {
  public:
   Costs(const EigenSizes& s, at::Device device, const EigenConfig& config, int64_t basis)
@@ -43,19 +49,21 @@ class Costs {
 
   SolverCost of(EigenSolver solver) const {
     const auto h = static_cast<double>(s_.h), r = static_cast<double>(s_.reduced);
-    const double form = 2 * h * r * r,
+    const double wide = 8.0 / static_cast<double>(width_);  // float64 in products of the run's dtype
+    const double form = wide * 2 * h * r * r,
                  columns = lanczos_columns(r, static_cast<double>(s_.k)) + probe_columns();
     const double orthogonalize = columns * columns * 2 * r * static_cast<double>(width_) * kOperationsPerByte;
     const double check = 2 * 8 * static_cast<double>(s_.h * s_.d * s_.k);  // float64
     const bool iterates = 3 * (s_.k + kGuards) <= s_.reduced;
     switch (solver) {
       case EigenSolver::kDense:
-        return {solver, form + eigh_operations(r, device_) + check, form_bytes() + check_bytes(), true};
+        return {solver, form + wide * eigh_operations(r, device_) + check, form_bytes() + check_bytes(),
+                true};
       case EigenSolver::kLowRank: {
         const auto q = static_cast<double>(2 * s_.nonzero);
         const int64_t vectors = s_.k > 2 * s_.nonzero ? s_.reduced : 2 * s_.nonzero;
-        return {solver, 4 * q * q * r + eigh_operations(q, device_) + check,
-                width_ * (3 * vectors * s_.reduced + 4 * vectors * vectors) + check_bytes(),
+        return {solver, wide * (4 * q * q * r + eigh_operations(q, device_)) + check,
+                8 * (3 * vectors * s_.reduced + 4 * vectors * vectors) + check_bytes(),
                 2 * s_.nonzero < s_.reduced};
       }
       case EigenSolver::kLanczos: {
@@ -76,7 +84,7 @@ class Costs {
   double probe_columns() const { return config_.probe ? static_cast<double>(kProbeColumns) : 0.0; }
 
   /// s ⊙ V, Wᵀ(s ⊙ V), Q; a dense solver's vectors and its workspace of two matrices.
-  int64_t form_bytes() const { return width_ * (s_.h * s_.reduced + 7 * s_.reduced * s_.reduced); }
+  int64_t form_bytes() const { return 8 * (s_.h * s_.reduced + 7 * s_.reduced * s_.reduced); }
 
   /// The basis, with the deflated vectors of the probe; an image under [W; V], twice.
   int64_t lanczos_bytes() const {
@@ -118,11 +126,14 @@ EigenSizes eigen_sizes(const EigenProblem& problem, int64_t k) {
 EigenPlan plan_eigen(const EigenSizes& sizes, at::Device device, const EigenConfig& config) {
   EigenPlan plan;
   plan.basis = std::min(sizes.reduced, std::max<int64_t>(kSmallestBasis, 3 * (sizes.k + kGuards)));
-  const auto width = static_cast<int64_t>(c10::elementSize(config.dtype));
-  const int64_t weights = 2 * sizes.h * sizes.reduced * width;
-  const int64_t fixed =
-      weights + 4 * kTileBytes + (config.certify ? 8 * (4 * sizes.h * sizes.d + 8 * sizes.d * sizes.d) : 0);
-  const int64_t free = std::max<int64_t>(config.memory_limit - fixed, 0);
+  const auto weights = [&](EigenSolver solver) {
+    return 2 * sizes.h * sizes.reduced * weight_width(solver, config);
+  };
+  const int64_t proofs = config.certify ? certifier_bytes(sizes.h, sizes.d) : 0;
+  const auto fixed = [&](EigenSolver solver) { return weights(solver) + 4 * kTileBytes + proofs; };
+  const auto free = [&](EigenSolver solver) {
+    return std::max<int64_t>(config.memory_limit - fixed(solver), 0);
+  };
   const Costs costs(sizes, device, config, plan.basis);
   for (const auto solver :
        {EigenSolver::kDense, EigenSolver::kLowRank, EigenSolver::kLanczos, EigenSolver::kFormed}) {
@@ -130,7 +141,7 @@ EigenPlan plan_eigen(const EigenSizes& sizes, at::Device device, const EigenConf
   }
   std::stable_sort(plan.costs.begin(), plan.costs.end(),
                    [](const auto& a, const auto& b) { return a.operations < b.operations; });
-  const auto fits = [&](const SolverCost& cost) { return cost.possible && cost.bytes <= free; };
+  const auto fits = [&](const SolverCost& cost) { return cost.possible && cost.bytes <= free(cost.solver); };
   auto chosen = std::find_if(plan.costs.begin(), plan.costs.end(), fits);
   if (chosen == plan.costs.end()) {
     chosen =
@@ -152,15 +163,15 @@ EigenPlan plan_eigen(const EigenSizes& sizes, at::Device device, const EigenConf
   plan.solver = chosen->solver;
   const int64_t each = std::max<int64_t>(chosen->bytes, 1), most = std::min(sizes.n, kLargestChunk);
   // Arranging [W; V] for narrow products (PackedMatrix) makes two copies before the first can go.
-  plan.packed =
-      plan.solver == EigenSolver::kLanczos && free - 2 * weights >= each * std::min(most, kWideChunk);
-  const int64_t packing = plan.packed ? 2 * weights : 0;
-  plan.chunk = std::clamp<int64_t>((free - packing) / each, 1, most);
+  const int64_t own = weights(plan.solver), left = free(plan.solver);
+  plan.packed = plan.solver == EigenSolver::kLanczos && left - 2 * own >= each * std::min(most, kWideChunk);
+  const int64_t packing = plan.packed ? 2 * own : 0;
+  plan.chunk = std::clamp<int64_t>((left - packing) / each, 1, most);
   const bool forms = plan.solver == EigenSolver::kDense || plan.solver == EigenSolver::kFormed;
   plan.energy = config.energy == Energy::kExact ||
                 (config.energy == Energy::kAuto &&
                  (forms || plan.solver == EigenSolver::kLowRank || 8 * sizes.n >= sizes.h));
-  plan.bytes = fixed + packing + plan.chunk * chosen->bytes;
+  plan.bytes = fixed(plan.solver) + packing + plan.chunk * chosen->bytes;
   const auto h = static_cast<double>(sizes.h), d = static_cast<double>(sizes.d),
              n = static_cast<double>(sizes.n);
   plan.energy_operations = plan.energy && plan.solver == EigenSolver::kLanczos ? 4 * h * h * d : 0;

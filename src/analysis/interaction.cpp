@@ -24,6 +24,13 @@ InteractionOperator InteractionOperator::select(const at::Tensor& index) const {
   return part;
 }
 
+InteractionOperator InteractionOperator::times(const at::Tensor& factors) const {
+  InteractionOperator scaled = *this;
+  scaled.directions_ = directions_ * factors.unsqueeze(1);
+  scaled.scales_ = scales_ * factors.unsqueeze(1);
+  return scaled;
+}
+
 int64_t InteractionOperator::tile_rows(at::ScalarType dtype) const {
   const int64_t h = layer_.d_hidden();
   const auto row = 2 * layer_.d_in() * static_cast<int64_t>(c10::elementSize(dtype));

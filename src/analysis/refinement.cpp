@@ -35,7 +35,7 @@ void write_pairs(const Refined& refined, const Candidates& found, const at::Tens
                  const EigenConfig& config, EigenPairs& pairs) {
   const int64_t c = refined.values.size(0), k = refined.values.size(1), d = refined.vectors.size(2);
   const int64_t q = spectra.size(1), known = found.chosen.size(1);
-  const double eps = machine_epsilon(config.dtype);
+  const double eps = machine_epsilon(found.whole ? at::kDouble : config.dtype);
   const auto values = refined.values.contiguous();
   pairs.vector_error = at::zeros({c, k}, at::kDouble);
   pairs.effective_rank = at::zeros({c}, at::kDouble);
@@ -80,7 +80,7 @@ void write_pairs(const Refined& refined, const Candidates& found, const at::Tens
   const auto rounding = (rounded.to(at::kDouble) - x).norm(2, {2}).cpu();
   pairs.eigenvectors = rounded.cpu();
   pairs.residuals = refined.residuals.gather(1, order) / norms + 2 * rounding;
-  pairs.converged = pairs.residuals.amax(1).le(residual_tolerance(config)).to(at::kByte);
+  pairs.vector_error = (pairs.vector_error + rounding).clamp_max(1);
 }
 
 }  // namespace bilens

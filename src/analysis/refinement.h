@@ -17,7 +17,8 @@ struct Refined {
 /// span. @param x [c, k, d] float64
 Refined refine(const InteractionOperator& exact, at::Tensor x, bool mix);
 
-/// Orders, orients and rounds the eigenvectors into `pairs`; with residuals, gaps, clusters.
+/// Orders, orients and rounds the eigenvectors into `pairs`; with residuals, gaps, clusters, all of the
+/// vectors as rounded.
 /// @param spectra the found values as they are, not in the scaled problem's unit
 void write_pairs(const Refined& refined, const Candidates& found, const at::Tensor& spectra,
                  const EigenConfig& config, EigenPairs& pairs);

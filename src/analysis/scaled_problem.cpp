@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
 #include <utility>
 
 #include "bilens/tensor/random.h"
@@ -16,20 +17,37 @@ at::Tensor row_units(const at::Tensor& scales) {
   return at::where(largest > 0, largest, at::ones_like(largest));
 }
 
+/// `to` takes the rows of W, each over the power of two that brings its largest entry near to 1.
+/// @return the exponents [h], −∞ for a row of zeros
+at::Tensor scale_rows(const at::Tensor& weight, at::Tensor to) {
+  const auto exponents = binary_exponent(weight.abs().amax(1));
+  const auto known = at::where(exponents.isfinite(), exponents, at::zeros_like(exponents));
+  const auto wide = weight.to(at::promote_types(weight.scalar_type(), to.scalar_type()));
+  to.copy_(scale_by_power(wide, -known.unsqueeze(1)));
+  return exponents;
+}
+
 }  // namespace
 
 ScaledProblem::ScaledProblem(const EigenProblem& stored, at::Device device, at::ScalarType dtype)
     : stored_(stored.on(device)), d_(stored.dimension()), n_(stored.count()), dtype_(dtype) {
+  auto& layer = stored_.layer;
+  const auto bring = [&](at::Tensor& tensor, const char* name, int times) {
+    double own = 0;
+    if (tensor.defined()) tensor = bring_near_one(tensor, name, own);
+    exponent_ += times * own;
+  };
+  bring(layer.gate, "gate", 1);
+  bring(layer.up, "up", 1);
+  bring(layer.down, "down", 1);
+  bring(stored_.embed, "embedding", 2);
   if (stored_.directions.defined()) stored_.directions = stored_.directions.to(at::kDouble);
-  const auto& layer = stored_.layer;
+  bring(stored_.directions, "directions", 1);
   const int64_t h = layer.d_hidden();
   weights_ = at::empty({2, h, layer.d_in()}, layer.gate.options().dtype(dtype));
-  weights_[0].copy_(scale_to_one(layer.gate, dtype, unit_));
-  weights_[1].copy_(scale_to_one(layer.up, dtype, unit_));
+  unit_exponents_ = scale_rows(layer.gate, weights_[0]) + scale_rows(layer.up, weights_[1]);
   if (stored_.embed.defined()) {
-    double embed_unit = 1;
-    const auto [a, r] = at::linalg_qr(scale_to_one(stored_.embed, dtype, embed_unit).t());
-    unit_ *= embed_unit * embed_unit;
+    const auto [a, r] = at::linalg_qr(scale_to_one(stored_.embed, dtype, embed_unit_).t());
     basis_ = a;
     weights_ = at::matmul(weights_, r.t());
   }
@@ -41,15 +59,32 @@ ScaledProblem::ScaledProblem(const EigenProblem& stored, at::Device device, at::
   rank_ = weights_.size(2);
 }
 
-InteractionOperator ScaledProblem::exact(int64_t first, int64_t count) const {
-  if (stored_.directions.defined())
-    return {stored_.layer, stored_.directions.narrow(0, first, count), stored_.embed};
-  const auto axes = at::arange(first, first + count, stored_.layer.gate.options().dtype(at::kLong));
-  return {stored_.layer, at::one_hot(axes, stored_.layer.d_out()).to(at::kDouble), stored_.embed};
+ScaledProblem::Exact ScaledProblem::exact(int64_t first, int64_t count) const {
+  at::Tensor u;
+  if (stored_.directions.defined()) {
+    u = stored_.directions.narrow(0, first, count);
+  } else {
+    const auto axes = at::arange(first, first + count, stored_.layer.gate.options().dtype(at::kLong));
+    u = at::one_hot(axes, stored_.layer.d_out()).to(at::kDouble);
+  }
+  const InteractionOperator q(stored_.layer, u, stored_.embed);
+  // Of the largest term s_k w_k v_kᵀ, as far as the power itself and what it multiplies stay within range.
+  const auto s = binary_exponent(q.scales());
+  const auto terms = (s + unit_exponents_).amax(1) + 2 * std::floor(std::log2(embed_unit_));
+  const auto chosen = at::maximum(terms, s.amax(1) - 900).clamp(-800, 1000);
+  const auto exponents = at::where(terms.isfinite(), chosen, at::zeros_like(terms));
+  return {q.times(power_of_two(-exponents)), exponents.cpu() + exponent_};
+}
+
+at::Tensor ScaledProblem::of_units(const at::Tensor& scales) const {
+  const auto known = unit_exponents_.isfinite();
+  const auto exponents = at::where(known, unit_exponents_, at::zeros_like(unit_exponents_));
+  return scale_by_power(scales.to(at::kDouble), exponents) * known;
 }
 
 at::Tensor ScaledProblem::scaled(const at::Tensor& scales) const {
-  return (scales / row_units(scales).unsqueeze(1)).to(dtype_);
+  const auto own = of_units(scales);
+  return (own / row_units(own).unsqueeze(1)).to(dtype_);
 }
 
 InteractionOperator ScaledProblem::operators(const at::Tensor& scaled) const {
@@ -64,7 +99,9 @@ PackedMatrix ScaledProblem::take_stack(int64_t rows) {
   return rows > 0 ? PackedMatrix::pack(stack, rows) : PackedMatrix(stack);
 }
 
-at::Tensor ScaledProblem::units(const at::Tensor& scales) const { return row_units(scales) * unit_; }
+at::Tensor ScaledProblem::units(const at::Tensor& scales) const {
+  return row_units(of_units(scales)) * (embed_unit_ * embed_unit_);
+}
 
 at::Tensor ScaledProblem::lift(const at::Tensor& vectors) const {
   return basis_.defined() ? vectors.matmul(basis_.to(vectors.scalar_type()).t()) : vectors;

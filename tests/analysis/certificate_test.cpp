@@ -121,3 +121,45 @@ TEST_CASE("certificates of degenerate problems: zero, k = d, an input map, scale
             .max()
             .item<double>() < 1e-9);
 }
+
+TEST_CASE("what float64 hardly holds is covered by the bound") {
+  // W = V = 2^-537 diag(1, .75, .5): eigenvalues of 2^-1074, the smallest number there is, and less.
+  BilinearLayer layer;
+  layer.gate = at::diag(at::tensor({1.0, 0.75, 0.5}, at::kDouble)) * std::ldexp(1.0, -537);
+  layer.up = layer.gate;
+  layer.down = at::ones({1, 3}, at::kDouble);
+  const double smallest = std::ldexp(1.0, -1074);
+  const auto pairs = certified(layer, 1);
+  CHECK(pairs.eigenvalues.item<double>() == smallest);
+  CHECK(pairs.certified_bound.item<double>() >= smallest);  // above .5625 of it
+  const InteractionOperator q(layer, at::ones({1, 1}, at::kDouble));
+  const double bound = Certifier(q).bound(0, at::tensor({smallest}, at::kDouble),
+                                          at::tensor({1.0, 0.0, 0.0}, at::kDouble).view({1, 3}), 0.0);
+  CHECK((std::isnan(bound) || bound > 0));
+  // The second pair is 3/4 · 3/4 of that: what is stored of it is another number, and its residual says so.
+  const auto both = certified(layer, 2);
+  CHECK(both.residuals[0][1].item<double>() == Approx(0.4375).epsilon(1e-9));
+  CHECK(both.converged.item<int>() == 0);
+  layer.down = layer.down * 1e300;
+  CHECK(certified(layer, 2).converged.item<int>() == 1);
+}
+
+TEST_CASE("a remainder is bounded by its norm and rounding, also of rounded vectors") {
+  const std::vector<double> values = {3.0, -2.5, 2.0, -0.5, 0.25};
+  at::Tensor vectors;
+  const auto layer = planted_layer(values, 23, 80, &vectors);
+  for (const int64_t k : {int64_t{3}, int64_t{5}}) {
+    for (const auto dtype : {at::kDouble, at::kFloat}) {
+      EigenPairs pairs;
+      pairs.eigenvalues = at::tensor(values, at::kDouble).narrow(0, 0, k).unsqueeze(0);
+      pairs.eigenvectors = vectors.narrow(0, 0, k).to(dtype).unsqueeze(0);
+      const auto x = pairs.eigenvectors[0].to(at::kDouble);
+      const auto rest =
+          slow_matrices(layer, at::ones({1, 1}, at::kDouble))[0] - (x.t() * pairs.eigenvalues[0]).mm(x);
+      const double norm = at::linalg_eigvalsh(rest).abs().max().item<double>();
+      const double bound = remainder_bounds({layer, {}, {}}, pairs, at::kCPU).item<double>();
+      CHECK(bound > norm);
+      CHECK(bound < norm * (1 + 1e-12) + 1e-12);
+    }
+  }
+}

@@ -211,3 +211,63 @@ TEST_CASE("without energy nothing of it is stated") {
   CHECK_FALSE(pairs.frobenius.defined());
   CHECK_FALSE(pairs.weight_energy.defined());
 }
+
+TEST_CASE("a cluster that the cut goes through is told apart in float32 as in float64") {
+  std::vector<double> planted;
+  for (int i = 0; i < 10; ++i) planted.push_back(1 - 1e-7 * i);
+  for (int i = 0; i < 30; ++i) planted.push_back(0.8 * std::cos(1.7 * i));
+  const auto layer = planted_layer(planted, 60, 91);
+  for (const auto dtype : {at::kDouble, at::kFloat}) {
+    auto eigen = config(4, dtype);
+    eigen.solver = EigenSolver::kDense;
+    const auto pairs = solve(layer, eigen);
+    CHECK(
+        (pairs.eigenvalues[0] - at::tensor(planted, at::kDouble).narrow(0, 0, 4)).abs().max().item<double>() <
+        1e-13);
+    CHECK(pairs.tie_at_k.item<int>() == 0);
+  }
+}
+
+TEST_CASE("no share of the energy is above 1, and it is that of float64") {
+  auto layer = random_layer(24, 12, 2, true, 92);
+  auto eigen = config(12, at::kFloat);
+  for (const double apart : {1.0, 1e-3, 1e-6}) {  // the second half of the units nearly takes the first away
+    layer.gate.narrow(0, 12, 12).copy_(layer.gate.narrow(0, 0, 12));
+    layer.up.narrow(0, 12, 12).copy_(layer.up.narrow(0, 0, 12));
+    layer.down.narrow(1, 12, 12).copy_(layer.down.narrow(1, 0, 12) * -(1 + apart));
+    const auto norms = slow_matrices(layer, at::eye(2, at::kDouble)).norm(2, {1, 2});
+    for (const auto solver : {EigenSolver::kDense, EigenSolver::kLanczos, EigenSolver::kFormed}) {
+      eigen.solver = solver;
+      eigen.k = solver == EigenSolver::kDense ? 12 : 2;
+      eigen.energy = Energy::kExact;
+      const auto pairs = solve(layer, eigen);
+      INFO(solver_name(solver) << " " << apart);
+      CHECK(pairs.solver == solver);
+      CHECK((pairs.frobenius / norms - 1).abs().max().item<double>() < 1e-12 + 1e-14 / apart);
+      CHECK(pairs.weight_energy.le(1).all().item<bool>());
+      if (eigen.k == 12)
+        CHECK(pairs.weight_energy.select(1, 11).min().item<double>() > 1 - 1e-12 - 1e-14 / apart);
+    }
+  }
+}
+
+TEST_CASE("units of very different sizes, and what float64 does not hold") {
+  const auto base = random_layer(6, 5, 2, true, 93);
+  for (const auto dtype : {at::kDouble, at::kFloat}) {
+    auto layer = base;
+    const auto sizes = at::tensor({1e-18, 1e-9, 1.0, 1e9, 1e18, 1e-4}, at::kDouble).unsqueeze(1);
+    layer.gate = base.gate * sizes;
+    layer.up = base.up / sizes;
+    const auto pairs = solve(layer, config(5, dtype)), expected = solve(base, config(5, dtype));
+    check_invariants(pairs, dtype);
+    CHECK((pairs.eigenvalues - expected.eigenvalues).abs().max().item<double>() < 1e-13);
+  }
+  auto layer = base;
+  layer.gate = base.gate * 1e200;
+  layer.up = base.up * 1e200;
+  CHECK_THROWS_AS(solve(layer, config(2)), Error);
+  layer.up = base.up * 1e-200;
+  const auto pairs = solve(layer, config(5)), expected = solve(base, config(5));
+  CHECK((pairs.eigenvalues - expected.eigenvalues).abs().max().item<double>() < 1e-13);
+  CHECK((pairs.frobenius - expected.frobenius).abs().max().item<double>() < 1e-13);
+}

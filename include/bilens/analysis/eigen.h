@@ -23,7 +23,7 @@ struct EigenProblem {
 /// How the eigenpairs of Q_u are found. docs/methods.md says when each is best.
 enum class EigenSolver {
   kAuto,     // the cheapest by plan_eigen
-  kDense,    // forms Q, whole spectrum by the library's eigensolver
+  kDense,    // forms Q, whole spectrum by the library's eigensolver, in float64
   kLowRank,  // for p nonzero entries of s: by QR to a dense 2p×2p problem, whole spectrum
   kLanczos,  // all directions in lockstep, Q never formed
   kFormed    // Lanczos with formed matrices
@@ -53,13 +53,13 @@ double residual_tolerance(const EigenConfig& config);
 /// Eigenpairs of Q_u for n directions, k each. Real tensors float64 but for the eigenvectors; all on the CPU.
 struct EigenPairs {
   EigenSolver solver = EigenSolver::kDense;
-  at::Tensor eigenvalues;   // [n, k], by falling |λ|, positive first on ties (within 50 eps‖Q‖)
+  at::Tensor eigenvalues;  // [n, k], by falling |λ|, positive first on ties (within 50 eps‖Q‖ as solved)
   at::Tensor eigenvectors;  // [n, k, d], unit rows, largest component positive; the config's dtype
-  at::Tensor residuals;     // [n, k], ‖Qv − λv‖ over the spectral norm, of the stored vectors, float64
-  at::Tensor trace;         // [n]
-  at::Tensor frobenius;     // [n]; undefined without energy
+  at::Tensor residuals;  // [n, k], at least ‖Qv − λv‖ over the spectral norm, of the rounded vectors
+  at::Tensor trace;      // [n]
+  at::Tensor frobenius;  // [n]; undefined without energy
   at::Tensor weight_energy;   // [n, k], cumulative Σλ²/‖Q‖²_F; undefined without energy
-  at::Tensor vector_error;    // [n, k], residual over gap (Davis–Kahan), at most 1
+  at::Tensor vector_error;    // [n, k], residual over gap (Davis–Kahan) and rounding, at most 1
   at::Tensor effective_rank;  // [n], (Σ|λ|)²/Σλ² over the whole spectrum; NaN where that is not known
   at::Tensor effective_rank_error;  // [n], standard error, 0 where exact; only with estimate_rank
   at::Tensor converged;             // [n] uint8
@@ -82,7 +82,7 @@ struct EigenPairs {
 using EigenSink = std::function<void(int64_t first, const EigenPairs& pairs)>;
 
 /// Eigenpairs of largest |λ| of every direction from `first` on, in chunks that fit the memory limit, each
-/// result checked in float64 against the weights as stored. Lanczos results are refined there by a
+/// result computed in float64 from the weights as stored. Lanczos results are refined there by a
 /// Rayleigh–Ritz step, then the operator without them is probed with a random start, and what turns up is
 /// added. Results depend neither on the chunks nor on the order of the directions. Of a difference,
 /// directions without change are named (rounding_floor.h).

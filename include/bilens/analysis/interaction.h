@@ -21,6 +21,9 @@ class InteractionOperator {
   /// Directions `index` [c] int64 of these, in that order; the weights are shared.
   InteractionOperator select(const at::Tensor& index) const;
 
+  /// Direction i times factor i [n].
+  InteractionOperator times(const at::Tensor& factors) const;
+
   int64_t count() const { return scales_.size(0); }
   int64_t dimension() const { return embed_.defined() ? embed_.size(1) : layer_.d_in(); }
   const BilinearLayer& layer() const { return layer_; }
