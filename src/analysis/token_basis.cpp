@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "bilens/analysis/factor_error.h"
 #include "bilens/tensor/random.h"
 #include "solver_limits.h"
 
@@ -42,6 +43,12 @@ at::Tensor TokenBasis::block(int64_t first, int64_t count) const {
   auto rows = matrix_.narrow(0, first, count).to(at::kDouble);
   if (gain_.defined()) rows = rows * gain_;
   return rows - mean_;
+}
+
+double TokenBasis::rounding() const {
+  // γ_(V+6)·max ‖γ⊙M_t‖: V sums and a division for the mean, then products with the gain and a difference.
+  const double largest = norms_.max().item<double>() + mean_.norm().item<double>();
+  return higham_gamma(static_cast<double>(size() + 6)) * largest;
 }
 
 at::Tensor TokenBasis::rows(const at::Tensor& ids) const {

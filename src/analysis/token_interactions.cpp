@@ -48,7 +48,8 @@ at::Tensor candidates(const at::Tensor& sizes, double threshold, int64_t count) 
 }  // namespace
 
 TokenInteractions largest_interactions(const at::Tensor& projections, const at::Tensor& eigenvalues,
-                                       const at::Tensor& norms, double remainder, int64_t count) {
+                                       const at::Tensor& norms, const InteractionError& error,
+                                       int64_t count) {
   const int64_t tokens = projections.size(1);
   const auto roots = eigenvalues.abs().sqrt().unsqueeze(1);
   const auto lengths = (projections * roots).norm(2, {0});  // |R_iᵀQR_j| ≤ length_i length_j
@@ -76,7 +77,8 @@ TokenInteractions largest_interactions(const at::Tensor& projections, const at::
   TokenInteractions result;
   const auto pairs = std::get<0>(order.take(largest.pairs()).sort(1));
   const auto own = pairs.select(1, 0) == pairs.select(1, 1);
-  const auto reach = norms.take(pairs).prod(1) * remainder;
+  const auto lengths_of_pairs = norms.take(pairs);
+  const auto reach = lengths_of_pairs.prod(1) * error.form + lengths_of_pairs.sum(1) * error.row;
   result.tokens = pairs.to(at::kInt);
   result.values = largest.values();
   result.bounds = at::where(own, reach, 2 * reach);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "bilens/analysis/certificate.h"
 #include "bilens/analysis/eigen_plan.h"
 #include "bilens/analysis/factor_plan.h"
 #include "bilens/core/memory.h"
@@ -58,8 +59,14 @@ void add_estimate(const LayerSource& source, const DecomposeRunConfig& config, c
     }
     const auto plan = plan_eigen(sizes, device, eigen);
     memory = std::max({memory, plan.bytes + result, study_bytes(data, sizes.d, sizes.k) + result});
-    if (config.wants_analysis("tokens"))
-      memory = std::max(memory, token_study_bytes(sizes.n, sizes.k, source.vocabulary->size()) + result);
+    if (config.wants_analysis("tokens")) {
+      memory = std::max({memory, token_study_bytes(sizes.n, sizes.k, source.vocabulary->size()) + result,
+                         certifier_bytes(sizes.h, sizes.d) + result});
+      const auto h = static_cast<double>(sizes.h), d = static_cast<double>(sizes.d);
+      if (config.tokens.interactions > 0)  // of bounds on them: Q formed, eigenvalues of what is left
+        seconds += static_cast<double>(sizes.n) * (2 * h * d * d + 4 * d * d * d) /
+                   measure_product_rate(device, at::kDouble);
+    }
     text += corpus_layer_bytes(sizes.n, sizes.k, config.corpus);
     seconds += plan.operations / measure_product_rate(device, dtype);
     outcome.text += where + plan.describe() + "\n";

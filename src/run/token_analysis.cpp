@@ -4,8 +4,10 @@
 
 #include <algorithm>
 
+#include "bilens/analysis/certificate.h"
 #include "bilens/analysis/difference.h"
 #include "bilens/core/text.h"
+#include "bilens/run/decomposer.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/random.h"
 
@@ -22,8 +24,9 @@ BilinearLayer pair_at_random(const BilinearLayer& layer, uint64_t seed) {
   return permute_up(layer, at::randperm(layer.d_hidden(), make_generator(at::kCPU, seed), at::kLong));
 }
 
-/// The leading eigenpairs of a layer whose gate and up units are paired at random, for the same directions.
-PermutedPairs permuted_pairs(const SourceLayer& source, const at::Tensor& directions,
+/// The leading eigenpairs of a layer whose gate and up units are paired at random, for the same directions
+/// and of the same kind: with `traceless`, its trace is taken out too.
+PermutedPairs permuted_pairs(const SourceLayer& source, const Directions& directions,
                              const DecomposeRunConfig& config) {
   const auto seed = derive_seed(static_cast<uint64_t>(config.tokens.seed), "permuted units",
                                 static_cast<uint64_t>(source.number));
@@ -31,9 +34,20 @@ PermutedPairs permuted_pairs(const SourceLayer& source, const at::Tensor& direct
   eigen.k = 1;
   eigen.certify = eigen.estimate_rank = false;
   eigen.energy = Energy::kOff;
+  SourceLayer permuted = source;
+  permuted.layer = pair_at_random(source.layer, seed);
   const auto pairs =
-      solve_eigen({pair_at_random(source.layer, seed), {}, directions}, choose_device(config.device), eigen);
+      solve_eigen(eigen_problem(permuted, directions, config), choose_device(config.device), eigen);
   return {pairs.eigenvalues.select(1, 0), pairs.eigenvectors.select(1, 0)};
+}
+
+/// Bounds on what the eigenpairs in the file leave of each direction's form; none are asked for without
+/// interactions.
+at::Tensor remainders(const SourceLayer& source, const LayerDecomposition& layer,
+                      const Directions& directions, const DecomposeRunConfig& config) {
+  if (config.tokens.interactions == 0) return {};
+  return remainder_bounds(eigen_problem(source, directions, config), layer.pairs,
+                          choose_device(config.device));
 }
 
 /// One side of a leading eigenvector's card by embedding rows.
@@ -61,8 +75,11 @@ TokenStudy analyse_tokens(const LayerSource& source, const Decomposition& decomp
   for (const auto& layer : decomposition.layers) {
     if (!layer.has_pairs()) continue;
     const auto of_model = source.load(layer.layer);
-    study.layers.push_back(
-        study_tokens(layer, permuted_pairs(of_model, layer.directions, config), space, config.tokens));
+    Directions directions;
+    if (layer.directions.defined()) directions.u = layer.directions.to(at::kDouble);
+    study.layers.push_back(study_tokens(layer, permuted_pairs(of_model, directions, config),
+                                        remainders(of_model, layer, directions, config), space,
+                                        config.tokens));
   }
   write_token_study(out, study);
   return study;

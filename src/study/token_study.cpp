@@ -3,9 +3,9 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
+#include "bilens/analysis/factor_error.h"
 #include "bilens/analysis/token_interactions.h"
 #include "bilens/core/files.h"
 #include "bilens/core/progress.h"
@@ -27,22 +27,13 @@ int64_t chunk_size(int64_t n, int64_t k, int64_t vocabulary) {
   return std::clamp<int64_t>(kProjectionBytes / projection_bytes(k, vocabulary), 1, n);
 }
 
-/// No eigenvalue that is not listed has a larger |λ|: by proof, by the energy that is left, or because the
-/// listed ones are the largest; the smallest of these.
-double remainder_of(const LayerDecomposition& layer, int64_t direction) {
-  const auto& p = layer.pairs;
-  const int64_t k = p.k();
-  if (k == layer.d_in) return 0;
-  double bound = p.eigenvalues[direction][k - 1].abs().item<double>();
-  if (p.weight_energy.defined()) {
-    const double left = std::max(0.0, 1 - p.weight_energy[direction][k - 1].item<double>());
-    bound = std::min(bound, std::sqrt(left) * p.frobenius[direction].item<double>());
-  }
-  if (p.certified_bound.defined()) {
-    const auto proved = p.certified_bound[direction].item<double>();
-    if (std::isfinite(proved)) bound = std::min(bound, proved);
-  }
-  return bound;
+/// How far the terms of one direction's stored eigenpairs, computed in float64 from rows R_t that are known
+/// to `row_error`, may be from those of all of Q.
+InteractionError error_of(const at::Tensor& eigenvalues, const at::Tensor& eigenvectors, double remainder,
+                          double row_error) {
+  const double size = (eigenvalues.abs() * eigenvectors.square().sum(1)).sum().item<double>();
+  const double g = higham_gamma(static_cast<double>(2 * eigenvectors.size(1) + eigenvectors.size(0) + 8));
+  return {(remainder + g * size) * (1 + g), (size + remainder) * (1 + g) * row_error};
 }
 
 TokenCards join_cards(const std::vector<TokenCards>& parts) {
@@ -139,7 +130,8 @@ TokenCards TokenSpace::cards(const at::Tensor& vectors, const at::Tensor& projec
 }
 
 TokenLayer study_tokens(const LayerDecomposition& layer, const PermutedPairs& permuted,
-                        const TokenSpace& space, const TokenStudyConfig& config) {
+                        const at::Tensor& remainders, const TokenSpace& space,
+                        const TokenStudyConfig& config) {
   const std::string where = "layer " + std::to_string(layer.layer);
   const int64_t n = layer.pairs.size(), k = layer.pairs.k();
   require_shape(layer.pairs.eigenvectors, {n, k, space.embedding.dimension()}, where + ": eigenvectors");
@@ -166,9 +158,11 @@ TokenLayer study_tokens(const LayerDecomposition& layer, const PermutedPairs& pe
     cards.push_back(space.cards(vectors, projections, config.nearest));
     permuted_cards.push_back(cards_of(permuted.eigenvectors.narrow(0, first, count).to(at::kDouble)));
     for (int64_t u = 0; u < count && config.interactions > 0; ++u) {
-      const auto found =
-          largest_interactions(projections.narrow(0, u * k, k), layer.pairs.eigenvalues[first + u],
-                               space.embedding.norms(), remainder_of(layer, first + u), config.interactions);
+      const auto eigenvalues = layer.pairs.eigenvalues[first + u];
+      const auto error = error_of(eigenvalues, vectors.narrow(0, u * k, k),
+                                  remainders[first + u].item<double>(), space.embedding.rounding());
+      const auto found = largest_interactions(projections.narrow(0, u * k, k), eigenvalues,
+                                              space.embedding.norms(), error, config.interactions);
       tokens.push_back(found.tokens);
       values.push_back(found.values);
       bounds.push_back(found.bounds);

@@ -110,7 +110,7 @@ TEST_CASE("largest interactions are those of the whole square", "[tokens]") {
     const auto lengths = (random_tensor({c.tokens}, 5) * c.spread).exp();
     const auto projections = random_tensor({c.k, c.tokens}, 6) * lengths;
     const auto eigenvalues = at::tensor({2.0, -1.5, 0.7, -0.1}, at::kDouble).narrow(0, 0, c.k);
-    const auto found = largest_interactions(projections, eigenvalues, lengths, 0.5, c.count);
+    const auto found = largest_interactions(projections, eigenvalues, lengths, {0.5}, c.count);
     const auto all = all_terms(projections, eigenvalues);
     const int64_t count = std::min(c.count, c.tokens * (c.tokens + 1) / 2);
     const auto best = std::get<0>(all.abs().flatten().topk(count));
@@ -135,7 +135,7 @@ TEST_CASE("the shortest tokens' interactions are found too", "[tokens]") {
   auto lengths = at::full({tokens}, 0.9, at::kDouble);
   lengths.narrow(0, 0, pairs).fill_(1.0);
   lengths.narrow(0, tokens - pairs, pairs).fill_(0.85);
-  const auto found = largest_interactions(unit * lengths, at::ones({k}, at::kDouble), lengths, 0.0, pairs);
+  const auto found = largest_interactions(unit * lengths, at::ones({k}, at::kDouble), lengths, {0.0}, pairs);
   CHECK(largest(found.values - 2 * 0.85) < 1e-13);
   const auto first = std::get<0>(found.tokens.select(1, 0).sort());
   CHECK(first.equal(at::arange(pairs, at::kInt)));
@@ -144,7 +144,7 @@ TEST_CASE("the shortest tokens' interactions are found too", "[tokens]") {
 
 TEST_CASE("interactions of a zero form are zero", "[tokens]") {
   const auto found = largest_interactions(at::zeros({2, 5}, at::kDouble), at::zeros({2}, at::kDouble),
-                                          at::ones({5}, at::kDouble), 0.0, 100);
+                                          at::ones({5}, at::kDouble), {0.0}, 100);
   CHECK(found.values.numel() == 15);
   CHECK(largest(found.values) == 0.0);
   CHECK(largest(found.bounds) == 0.0);
@@ -160,7 +160,7 @@ TEST_CASE("what truncation leaves out of an interaction is within its bound", "[
   for (const int64_t k : {1, 3, 8}) {
     const double remainder = k < d ? eigenvalues[k].abs().item<double>() : 0.0;
     const auto found = largest_interactions(projections.narrow(0, 0, k), eigenvalues.narrow(0, 0, k),
-                                            basis.norms(), remainder, 820);
+                                            basis.norms(), {remainder}, 820);
     REQUIRE(found.values.numel() == 820);  // all pairs
     const auto flat = found.tokens.select(1, 0).to(at::kLong) * tokens + found.tokens.select(1, 1);
     const auto error = (full.flatten().take(flat) - found.values).abs();

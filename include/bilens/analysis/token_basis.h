@@ -21,6 +21,9 @@ class TokenBasis {
   /// ‖R_t‖ [V], float64.
   const at::Tensor& norms() const { return norms_; }
 
+  /// A bound on ‖R_t as computed − R_t‖ for every token: rounding, mostly that of the mean.
+  double rounding() const;
+
   /// R_t for some tokens, float64 [c, d]. @param ids int64 [c]
   at::Tensor rows(const at::Tensor& ids) const;
 

@@ -62,9 +62,11 @@ struct PermutedPairs {
 };
 
 /// Cards and interactions of a layer with eigenpairs, a few directions at a time.
+/// @param remainders bounds on ‖Q − Σλvvᵀ‖₂ of each direction, [n] float64; unused without interactions
 /// @throws Error(kBadInput) when the model's tokens do not live in the layer's input space; Stopped
 TokenLayer study_tokens(const LayerDecomposition& layer, const PermutedPairs& permuted,
-                        const TokenSpace& space, const TokenStudyConfig& config);
+                        const at::Tensor& remainders, const TokenSpace& space,
+                        const TokenStudyConfig& config);
 
 /// What that needs in memory beside the layer and the tokens' rows, for n directions of k eigenpairs and a
 /// vocabulary.
