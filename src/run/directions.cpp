@@ -2,9 +2,14 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "bilens/analysis/gram.h"
+#include "bilens/core/text.h"
 #include "bilens/io/weight_names.h"
 #include "bilens/run/decompose_config.h"
+#include "bilens/run/decomposer.h"
+#include "bilens/tensor/device.h"
 #include "bilens/tensor/random.h"
 #include "bilens/tensor/shape.h"
 
@@ -51,12 +56,31 @@ at::Tensor directions_from_file(const Json& spec, int64_t d_out) {
   return tensor.to(at::kDouble);
 }
 
-/// n‖Q̄‖² / Σ‖Q_u‖², the share of the energy that is common to all directions and changes no probability.
-double mean_energy_share(const SourceLayer& source, const at::Tensor& head, const at::Tensor& mean) {
-  const int64_t n = head.size(0);
-  const auto squares = squared_frobenius({source.layer, source.embed, at::cat({head, mean})});
+/// n‖Q̄‖² / Σ‖Q_u‖² of the forms that are decomposed, for directions before centring and their mean: the share
+/// of the energy that these directions have in common. At most 1, for the mean of squares is no less than the
+/// square of the mean.
+double mean_energy_share(const DecomposeRunConfig& config, const SourceLayer& source,
+                         const at::Tensor& rows) {
+  const int64_t n = rows.size(0);
+  Directions directions;
+  directions.u = at::cat({rows, rows.mean(0, /*keepdim=*/true)});
+  const auto squares = squared_frobenius(eigen_problem(source, directions, config));
   const double all = squares.narrow(0, 0, n).sum().item<double>(), common = squares[n].item<double>();
-  return all > 0 ? static_cast<double>(n) * common / all : 0.0;
+  return all > 0 ? std::min(static_cast<double>(n) * common / all, 1.0) : 0.0;
+}
+
+/// Directions as the file holds them, in the run's dtype: what is decomposed is what is stored.
+at::Tensor as_stored(const at::Tensor& u, const std::string& dtype) {
+  const auto type = parse_dtype(dtype);
+  const auto stored = u.to(type).to(at::kDouble);
+  const auto lost = (stored - u).abs().amax(1) > machine_epsilon(type) * u.abs().amax(1);
+  if (!lost.any().item<bool>()) return stored;
+  const auto row = lost.nonzero()[0].item<int64_t>();
+  throw Error(ExitCode::kBadInput,
+              {"directions", "numbers that " + dtype + " holds to its precision",
+               "a largest entry of " + format("%.3g", u[row].abs().max().item<double>()) + " in direction " +
+                   std::to_string(row),
+               "Set dtype to \"float64\", or scale the directions."});
 }
 
 /// Singular vectors of the outputs' mode, as directions: what the outputs have in common comes first.
@@ -64,12 +88,11 @@ at::Tensor leading_outputs(const DecomposeRunConfig& config, const LayerSource& 
                            const SourceLayer& source) {
   DecomposeRunConfig of_outputs = config;
   of_outputs.directions = {{"kind", "outputs"}};
-  const auto outputs = choose_directions(of_outputs, model, source).u;
+  const auto outputs = choose_directions(of_outputs, model, source);
   HosvdConfig hosvd;
   hosvd.count = config.directions.at("count").get<int64_t>();
-  const auto embed = config.input_space == "input" ? source.embed : at::Tensor();
-  const auto mixes = output_hosvd({source.layer, embed, outputs}, hosvd).vectors;
-  return outputs.defined() ? mixes.mm(outputs) : mixes;
+  const auto mixes = output_hosvd(eigen_problem(source, outputs, config), hosvd).vectors;
+  return outputs.u.defined() ? mixes.mm(outputs.u) : mixes;
 }
 
 struct Tokens {
@@ -107,13 +130,12 @@ void choose_token_directions(const DecomposeRunConfig& config, const Vocabulary&
   chosen.center = config.center;
   if (chosen.kind == "tokens") return choose_difference(config.directions, vocabulary, chosen);
   const auto tokens = find_tokens(config.directions.at("tokens"), "directions.tokens", vocabulary, false);
-  const auto mean = vocabulary.unembedding.mean().unsqueeze(0);
   chosen.names = tokens.names;
-  chosen.u = config.center == "mean" ? tokens.rows - mean : tokens.rows;
+  chosen.u = config.center == "mean" ? tokens.rows - vocabulary.unembedding.mean() : tokens.rows;
   const bool cheap = tokens.rows.size(0) >= source.layer.d_hidden() / 8;  // as in solve_eigen
   if (config.center == "mean" &&
       (config.energy == Energy::kExact || (config.energy == Energy::kAuto && cheap)))
-    chosen.mean_share = mean_energy_share(source, tokens.rows, mean);
+    chosen.mean_share = mean_energy_share(config, source, tokens.rows);
 }
 
 }  // namespace
@@ -183,7 +205,7 @@ Directions choose_directions(const DecomposeRunConfig& config, const LayerSource
     chosen.output_is = "logits";
     chosen.center = config.center;
     chosen.u = config.center == "mean" ? head - head.mean(0, true) : head;
-    if (config.center == "mean") chosen.mean_share = mean_energy_share(source, head, head.mean(0, true));
+    if (config.center == "mean") chosen.mean_share = mean_energy_share(config, source, head);
   } else if (kind == "outputs" || kind == "axes") {
     chosen.kind = "axes";
   } else if (kind == "random") {
@@ -198,6 +220,7 @@ Directions choose_directions(const DecomposeRunConfig& config, const LayerSource
   } else if (kind == "tokens" || kind == "unembedding") {
     choose_token_directions(config, *model.vocabulary, source, chosen);
   }
+  if (chosen.u.defined()) chosen.u = as_stored(chosen.u, config.dtype);
   return chosen;
 }
 

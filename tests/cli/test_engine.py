@@ -85,6 +85,28 @@ class Solvers(Engine):
             self.assertTrue((sizes[:, 4] < bound).all(), "an eigenvalue that is not listed reaches the bound")
             self.assertTrue((bound <= sizes[:, 3]).all(), "the bound says nothing")
 
+    def test_the_certificate_is_of_the_directions_as_stored(self):
+        """Units of one entry: eigenvalues are the direction's own numbers, here two neighbours in float32."""
+        one = np.eye(2, dtype=np.float32)
+        save_file({"mlp.gate_proj.weight": one, "mlp.up_proj.weight": one}, self.folder / "layer.safetensors")
+        save_file({"s": np.array([[1 + 9e-8, 1 + 7e-8]])}, self.folder / "directions.safetensors")
+        for dtype in ("float32", "float64"):
+            layer, _, _ = self.solve("k=1", "certify=true", f"dtype={dtype}", "energy=exact")
+            (u,) = layer["directions"].astype(float)
+            self.assertEqual(layer["eigenvalues"][0, 0], max(u))
+            self.assertGreater(layer["certified_bound"][0], min(u))
+            self.assertAlmostEqual(layer["frobenius"][0] / np.linalg.norm(u), 1, delta=1e-15)
+            self.assertAlmostEqual(layer["trace"][0], u.sum(), delta=1e-15)
+
+    def test_directions_that_the_dtype_does_not_hold_are_refused(self):
+        self.write_layer(n=2)
+        s = np.random.default_rng(1).standard_normal((2, 70))
+        for size in (1e-50, 1e50):
+            save_file({"s": s * [[1], [size]]}, self.folder / "directions.safetensors")
+            failed = run(*self.command("k=2"))
+            self.check(failed, 3, "direction 1", "float64")
+            self.solve("k=2", "dtype=float64")
+
     def test_the_effective_rank_is_estimated_with_its_error(self):
         q = self.write_layer(n=12, d=90, h=120)
         spectrum = np.linalg.eigvalsh(q)

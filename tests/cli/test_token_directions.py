@@ -51,7 +51,7 @@ class Directions(DecompositionTest):
         self.assertEqual(first["direction_names"], ["#3", "#299", "#0", "#3"])
         rows = unembedding(w, centred=False)
         square = lambda u: (interaction_matrix(w, 0, u) ** 2).sum()
-        share = 4 * square(rows.mean(0)) / sum(square(rows[i]) for i in ids)
+        share = 4 * square(rows[ids].mean(0)) / sum(square(rows[i]) for i in ids)
         self.assertAlmostEqual(first["mean_energy_share"], share, delta=1e-10)
         self.assertTrue(first["has_linear"])
 

@@ -22,12 +22,12 @@ struct LayerDecomposition {
   std::vector<std::string> direction_names;  // of tokens, one a direction; else none
   std::string output_is = "hidden";          // "logits": the directions are the head's rows
   std::string center = "none";
-  std::optional<double> mean_energy_share;  // of the mean direction, in Σ‖Q‖² before centring
+  std::optional<double> mean_energy_share;  // n‖Q̄‖² / Σ‖Q‖² of the directions before centring, Q̄ their mean
   at::Tensor directions;                    // [n, d_out]; undefined: the identity
   EigenPairs pairs;                         // with the methods "eigen" and "rotate"
-  std::optional<Factors> factors;           // with all methods but "eigen"
-  at::Tensor shift;                         // [n] float64, tr Q/d; Q stands for Q − shift·I; or undefined
-  at::Tensor linear, constant;              // [n, d_in], [n] float64; undefined without biases and residual
+  std::optional<Factors> factors;  // with all methods but "eigen"
+  at::Tensor shift;                // [n] float64, tr Q/d; Q stands for Q − shift·I; or undefined
+  at::Tensor linear, constant;     // [n, d_in], [n] float64; undefined without biases and residual
 
   int64_t count() const { return directions.defined() ? directions.size(0) : d_out; }
   bool has_pairs() const { return pairs.eigenvalues.defined(); }
