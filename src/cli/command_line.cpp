@@ -10,6 +10,7 @@
 #include "bilens/core/invocation.h"
 #include "bilens/core/log.h"
 #include "bilens/core/memory.h"
+#include "bilens/core/shell.h"
 #include "bilens/core/stop.h"
 #include "bilens/core/version.h"
 #include "bilens/report/report.h"
@@ -25,6 +26,7 @@
 #include "bilens/run/intervene_run.h"
 #include "bilens/run/tokenizer_run.h"
 #include "bilens/run/train_run.h"
+#include "config_keys.h"
 #include "flags.h"
 
 namespace bilens {
@@ -33,22 +35,42 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// What `train` and `finetune` are called with. @param name of the run where there is no config file
-TrainRunOptions training_options(Flags flags, const std::string& name) {
+/// Without a config and without settings nothing says what a run is to be.
+/// @param example a call that says it
+Error nothing_to_train(const Flags& flags, const std::string& command, const std::string& example) {
+  const std::string call = "bilens " + command;
+  const fs::path begun = flags.out.empty() ? fs::path() : fs::path(flags.out) / "config.json";
+  const bool resumes = flags.resume && fs::is_regular_file(begun);
+  return Error(ExitCode::kUsage,
+               {call, "a config, or settings by --set", "neither",
+                (resumes ? "Go on with that run: `" + call + " " + shell_word(begun.string()) + " --out " +
+                               shell_word(flags.out) + " --resume`."
+                         : "For example `" + example + "`.") +
+                    " `bilens schema " + command + "` lists the keys."});
+}
+
+/// What `train` and `finetune` are called with.
+TrainRunOptions training_options(Flags flags, const std::string& command, const std::string& example) {
   if (!flags.arguments.empty()) flags.config = flags.arguments.front();
+  if (flags.config.empty() && flags.settings.empty()) throw nothing_to_train(flags, command, example);
   TrainRunOptions options;
   options.config = config_of(flags, "train.seed");
   options.where = flags.config;
-  const std::string stem = flags.config.empty() ? name : fs::path(flags.config).stem().string();
+  const std::string stem = flags.config.empty() ? command : fs::path(flags.config).stem().string();
   options.out = flags.out.empty() ? fs::path("runs") / stem : fs::path(flags.out);
   options.resume = flags.resume;
   options.dry_run = flags.dry_run;
   return options;
 }
 
-Outcome train(const Flags& flags) { return run_training(training_options(flags, "train")); }
+Outcome train(const Flags& flags) {
+  return run_training(training_options(flags, "train", "bilens train configs/demo.json"));
+}
 
-Outcome finetune(const Flags& flags) { return run_finetuning(training_options(flags, "finetune")); }
+Outcome finetune(const Flags& flags) {
+  return run_finetuning(
+      training_options(flags, "finetune", "bilens finetune configs/finetune-stories260k.json"));
+}
 
 EvaluateRunOptions evaluation_options(const Flags& flags) {
   return {flags.arguments,
@@ -90,16 +112,18 @@ Outcome convert(const Flags& flags) {
 Outcome compare(const Flags& flags) { return run_comparison(evaluation_options(flags)); }
 
 Outcome explain(const Flags& flags) {
-  const bool of_prompt = !flags.logit.empty() || !flags.minus.empty() || !flags.tokenizer.empty();
+  const bool of_prompt =
+      !flags.logit.empty() || !flags.minus.empty() || !flags.tokenizer.empty();
   if ((!flags.input.empty() && !flags.prompt.empty()) || (flags.prompt.empty() && of_prompt)) {
     throw Error(ExitCode::kUsage,
-                {"bilens explain", "--input IMAGE, or --prompt TEXT with --logit, --minus and --tokenizer",
+                {"bilens explain",
+                 "--input IMAGE, or --prompt TEXT with --logit, --minus and --tokenizer",
                  flags.prompt.empty() ? "no --prompt" : "both", ""});
   }
   if (flags.input.empty() && !flags.prompt.empty()) {
-    return run_prompt_explanation({flags.arguments.front(), flags.prompt, flags.logit, flags.minus,
-                                   flags.tokenizer, flags.out, flags.device.empty() ? "auto" : flags.device,
-                                   flags.threads.value_or(0), flags.dry_run});
+    return run_prompt_explanation(
+        {flags.arguments.front(), flags.prompt, flags.logit, flags.minus, flags.tokenizer,
+         flags.out, flags.device.empty() ? "auto" : flags.device, flags.threads.value_or(0), flags.dry_run});
   }
   return run_explanation({flags.arguments.front(), flags.input, flags.data, flags.out,
                           flags.device.empty() ? "auto" : flags.device, flags.threads.value_or(0),
@@ -120,6 +144,7 @@ Outcome decompose(const Flags& flags) {
   options.data = flags.data;
   options.out = flags.out;
   options.resume = flags.resume;
+  options.overwrite = flags.overwrite;
   options.dry_run = flags.dry_run;
   return run_decomposition(options);
 }
@@ -155,19 +180,9 @@ Outcome tokenizer(const Flags& flags) {
 Outcome inspect(const Flags& flags) { return run_inspection(flags.arguments.front()); }
 
 Outcome schema(const Flags& flags) {
-  const std::map<std::string, Json> schemas = {{"train", train_config_schema()},
-                                               {"finetune", finetune_config_schema()},
-                                               {"decompose", DecomposeRunConfig::fields().schema()},
-                                               {"intervene", InterveneRunConfig::fields().schema()}};
-  const auto found = schemas.find(flags.arguments.front());
-  if (found == schemas.end()) {
-    throw Error(ExitCode::kUsage,
-                {"bilens schema", "a command that has a config: train, finetune, decompose, intervene",
-                 "\"" + flags.arguments.front() + "\"", ""});
-  }
   Json document = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
-                   {"title", "bilens " + found->first}};
-  document.update(found->second);
+                   {"title", "bilens " + flags.arguments.front()}};
+  document.update(config_schema(flags.arguments.front()));
   Outcome outcome;
   outcome.results.push_back(document);
   outcome.text = format_json(document);

@@ -9,6 +9,7 @@
 #include "bilens/core/version.h"
 #include "bilens/run/config_file.h"
 #include "bilens/tensor/device.h"
+#include "unknown_flag.h"
 
 namespace bilens {
 
@@ -32,6 +33,8 @@ void add_flag(cxxopts::Options& options, const CommandInfo& command, const std::
   using cxxopts::value;
   if (name == "out") add("out", "Where the results go", value<std::string>(), "PATH");
   if (name == "resume") add("resume", "Continue what was interrupted, or begin where nothing is");
+  if (name == "overwrite")
+    add("overwrite", "Replace the decomposition that is there, once the new one is whole");
   if (name == "data") add("data", data_help(command.name), value<std::string>(), "SPEC");
   if (name == "vocabulary") add("vocabulary", "Number of pieces, bytes included", value<int64_t>(), "N");
   if (name == "config") add("config", "Settings; without it the defaults", value<std::string>(), "FILE");
@@ -146,7 +149,7 @@ const std::vector<CommandInfo>& commands() {
        "MODEL...",
        "Eigenvectors and other factors of every layer",
        "bilens decompose runs/mnist/model --set k=20",
-       {"config", "gate", "minus", "data", "out", "resume"},
+       {"config", "gate", "minus", "data", "out", "resume", "overwrite"},
        1,
        kMany,
        true},
@@ -233,6 +236,7 @@ Flags parse_flags(const CommandInfo& command, int argc, char** argv) {
     };
     number("temperature", flags.temperature), number("top-p", flags.top_p);
     flags.resume = takes("resume") && parsed.count("resume") > 0;
+    flags.overwrite = takes("overwrite") && parsed.count("overwrite") > 0;
     flags.dry_run = parsed.count("dry-run") > 0;
     flags.json = parsed.count("json") > 0;
     flags.quiet = parsed.count("quiet") > 0;
@@ -240,6 +244,10 @@ Flags parse_flags(const CommandInfo& command, int argc, char** argv) {
     flags.help = parsed.count("help") > 0;
   } catch (const cxxopts::exceptions::incorrect_argument_type& error) {
     throw not_a_number(command, error.what(), argc, argv);
+  } catch (const cxxopts::exceptions::no_such_option& error) {
+    throw unknown_flag(command, {argv + 1, argv + argc}, error.what());
+  } catch (const cxxopts::exceptions::invalid_option_syntax& error) {
+    throw unknown_flag(command, {argv + 1, argv + argc}, error.what());
   } catch (const cxxopts::exceptions::exception& error) {
     throw usage_error(command, "bilens " + command.name, "", error.what());
   }

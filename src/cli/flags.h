@@ -16,7 +16,8 @@ struct Flags {
   std::string config, out, data, device, minus, input, tokenizer, prompt, logit, gate;
   std::optional<int64_t> threads, seed, vocabulary, context, max_tokens, top_k;
   std::optional<double> temperature, top_p;
-  bool resume = false, dry_run = false, json = false, quiet = false, verbose = false, help = false;
+  bool resume = false, overwrite = false, dry_run = false, json = false, quiet = false, verbose = false,
+       help = false;
 };
 
 /// One command: how it is called, what it does, which flags it takes beside the common ones.

@@ -183,7 +183,8 @@ DirectoryLock::DirectoryLock(const fs::path& directory) : file_(directory / kLoc
 }
 
 DirectoryLock::~DirectoryLock() {
-  unlink(file_.c_str());  // while we hold it: nobody else does
+  // While we hold it nobody else does; but where the folder was replaced, a file of its name is another's.
+  if (stands_at(descriptor_, file_)) unlink(file_.c_str());
   close(descriptor_);
 }
 
@@ -202,14 +203,14 @@ void sort_by_number(std::vector<fs::path>& paths) {
             [](const auto& a, const auto& b) { return strverscmp(a.c_str(), b.c_str()) < 0; });
 }
 
+bool is_own_leftover(const std::string& name) { return name == kLock || name.starts_with(kTemporary); }
+
 bool is_empty_directory(const fs::path& directory) {
   if (!fs::exists(directory)) return true;
   if (!fs::is_directory(directory)) return false;
-  for (const auto& entry : fs::directory_iterator(directory)) {
-    const std::string name = entry.path().filename().string();
-    if (name != kLock && name.rfind(kTemporary, 0) != 0) return false;
-  }
-  return true;
+  return std::all_of(
+      fs::directory_iterator(directory), fs::directory_iterator(),
+      [](const fs::directory_entry& entry) { return is_own_leftover(entry.path().filename().string()); });
 }
 
 void require_empty_directory(const fs::path& directory, const std::string& fix) {

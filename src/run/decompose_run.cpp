@@ -24,7 +24,9 @@
 #include "bilens/run/decompose_estimate.h"
 #include "bilens/run/decompose_summary.h"
 #include "bilens/run/decomposer.h"
+#include "bilens/run/directions.h"
 #include "bilens/run/model_arguments.h"
+#include "bilens/run/replacement.h"
 #include "bilens/run/surrogate.h"
 #include "bilens/run/token_analysis.h"
 #include "bilens/study/study.h"
@@ -41,6 +43,7 @@ constexpr const char* kSurrogateFile = "surrogate.safetensors";
 DecomposeRunConfig parse(const DecomposeRunOptions& options) {
   std::vector<Problem> problems;
   auto config = DecomposeRunConfig::fields().parse(options.config, options.where, problems);
+  config.directions = with_kind(config.directions);
   if (problems.empty()) config.check(problems);
   if (problems.empty() && config.wants_analysis("corpus") && !options.minus.empty()) {
     problems.push_back({"analyses", "no \"corpus\" with --minus", "\"corpus\"",
@@ -133,9 +136,11 @@ void check_out(const fs::path& out, bool resume) {
   if (resume && fs::is_directory(out) &&
       std::any_of(fs::directory_iterator(out), fs::directory_iterator(), is_ours))
     return;
-  require_empty_directory(out,
-                          resume ? "No decomposition was begun there: name its folder with --out."
-                                 : "Keep what is finished with --resume, or name another folder with --out.");
+  require_empty_directory(out, resume ? "No decomposition was begun there: name its folder with --out."
+                               : !holds_decomposition(out)
+                                   ? "Name another folder with --out."
+                                   : "Keep what is finished with --resume, replace it with --overwrite, "
+                                     "or name another folder with --out.");
 }
 
 /// What is finished stands for another call only where that is of the same job. @throws Error(kUsage)
@@ -231,6 +236,10 @@ std::vector<fs::path> pair_with_previous(std::vector<fs::path> models, std::map<
 
 Outcome run_decomposition(const DecomposeRunOptions& options) {
   const auto config = parse(options);
+  if (options.resume && options.overwrite) {
+    throw Error(ExitCode::kUsage,
+                {"bilens decompose", "--resume, which keeps what is there, or --overwrite", "both", ""});
+  }
   set_threads(config.threads);
   choose_device(config.device);
   auto models = expand_models(options.models);
@@ -259,7 +268,14 @@ Outcome run_decomposition(const DecomposeRunOptions& options) {
       outcome.results.push_back({{"model", path.string()}, {"out", outs[path].string()}, {"skipped", true}});
       return;
     }
-    outcome.results.push_back(decompose_model(path, outs[path], minus[path], config, options));
+    if (options.overwrite && !is_empty_directory(outs[path])) {
+      Replacement replacement(outs[path]);
+      outcome.results.push_back(decompose_model(path, replacement.path(), minus[path], config, options));
+      replacement.commit();
+      outcome.results.back()["out"] = outs[path].string();
+    } else {
+      outcome.results.push_back(decompose_model(path, outs[path], minus[path], config, options));
+    }
     outcome.text += decomposition_in_words(outcome.results.back());
   });
   for (const auto& failure : outcome.failures) {

@@ -141,7 +141,7 @@ void choose_token_directions(const DecomposeRunConfig& config, const Vocabulary&
 }  // namespace
 
 Json directions_schema() {
-  std::vector<Json> options;
+  std::vector<Json> options = {typed_schema("string", "A kind without keys of its own.")};
   for (const auto& [kind, keys] : direction_kinds()) {
     Json properties = {{"kind", {{"enum", {kind}}}}};
     Json required = {"kind"};
@@ -165,8 +165,12 @@ Json directions_schema() {
        "minus; "
        "words, pieces or numbers), \"unembedding\" (one direction a token), \"hosvd\" (the outputs' leading "
        "singular "
-       "vectors), \"eigenvectors\" (of another layer, top-down)."},
+       "vectors), \"eigenvectors\" (of another layer, top-down). A string stands for its kind."},
       {"anyOf", options}};
+}
+
+Json with_kind(const Json& directions) {
+  return directions.is_string() ? Json::object({{"kind", directions}}) : directions;
 }
 
 void check_directions(const Json& directions, std::vector<Problem>& problems) {

@@ -44,7 +44,8 @@ const FieldTable<FinetuneRunConfig>& FinetuneRunConfig::fields() {
         {"anyOf",
          {stage_schema("widen", WidenConfig::fields().schema()),
           stage_schema("calibrate", CalibrationConfig::fields().schema()),
-          stage_schema("anneal", AnnealConfig::fields().schema()), stage_schema("settle", settle_schema())}}};
+          stage_schema("anneal", AnnealConfig::fields().schema()), stage_schema("settle", settle_schema()),
+          typed_schema("string", "A stage's kind, its keys as they are by default.")}}};
     fields.integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
         .text("teacher", &C::teacher, "The checkpoint: a model directory or a llama2.c file.")
         .required()
@@ -62,7 +63,7 @@ const FieldTable<FinetuneRunConfig>& FinetuneRunConfig::fields() {
               {{"type", "array"},
                {"description",
                 "What is done, in this order: \"widen\" the MLPs, \"calibrate\" in closed form, then "
-                "\"anneal\" and \"settle\", which share the steps of `train`."},
+                "\"anneal\" and \"settle\", which share the steps of `train`. A string stands for its kind."},
                {"items", stage}})
         .choice("baseline", &C::baseline,
                 "In place of the stages behind \"widen\": train the gated model on (\"continue\"), or the "
@@ -81,7 +82,8 @@ Stages parse_stages(const Json& list, const std::string& where) {
   int64_t last = -1;
   for (size_t i = 0; i < list.size(); ++i) {
     const std::string path = where + "[" + std::to_string(i) + "]";
-    const Json kind = list[i].is_object() ? list[i].value("kind", Json()) : Json();
+    const Json stage = list[i].is_string() ? Json::object({{"kind", list[i]}}) : list[i];
+    const Json kind = stage.is_object() ? stage.value("kind", Json()) : Json();
     if (!check_value(kind, choice_schema("", kinds), key_path(path, "kind"), problems)) continue;
     const int64_t place = std::find(kinds.begin(), kinds.end(), kind.get<std::string>()) - kinds.begin();
     if (place <= last) {
@@ -89,7 +91,7 @@ Stages parse_stages(const Json& list, const std::string& where) {
                           kind.get<std::string>() + " after " + kinds[static_cast<size_t>(last)], ""});
     }
     last = std::max(last, place);
-    Json rest = list[i];
+    Json rest = stage;
     rest.erase("kind");
     if (place == 0) stages.widen = WidenConfig::fields().parse(rest, path, problems);
     if (place == 1) stages.calibrate = CalibrationConfig::fields().parse(rest, path, problems);

@@ -176,6 +176,11 @@ Outcome run_training(const TrainRunOptions& options) { return run_job(options, m
 Outcome run_finetuning(const TrainRunOptions& options) {
   return run_job(options, [](const TrainRunOptions& given) {
     require_config_of("finetune", "teacher", "model", given);
+    if (!given.config.contains("teacher")) {
+      throw Error(ExitCode::kUsage,
+                  {key_path(given.where, "teacher"), "the checkpoint that is to become bilinear", "none",
+                   "Name a model directory or a llama2.c file, in the config or by --set teacher=MODEL."});
+    }
     return make_finetune_job(given.config, given.where);
   });
 }

@@ -73,6 +73,9 @@ class DirectoryLock {
 /// Removes what interrupted writes left in a directory. Only under its lock: another process may be writing.
 void remove_leftovers(const std::filesystem::path& directory);
 
+/// Whether a file of this name is our own lock or the leftover of an interrupted write.
+bool is_own_leftover(const std::string& name);
+
 /// Whether nothing but our own lock and leftovers of interrupted writes is in the directory (or it is
 /// missing).
 bool is_empty_directory(const std::filesystem::path& directory);

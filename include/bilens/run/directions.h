@@ -16,6 +16,8 @@ struct Directions {
 
 /// Of a config's key "directions".
 Json directions_schema();
+/// Its value with a string, which stands for its kind, as an object.
+Json with_kind(const Json& directions);
 /// Adds what is wrong with its value: a kind that does not exist, keys that the kind does not have or lacks.
 void check_directions(const Json& directions, std::vector<Problem>& problems);
 
