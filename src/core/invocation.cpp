@@ -1,5 +1,7 @@
 #include "bilens/core/invocation.h"
 
+#include "bilens/core/shell.h"
+
 namespace bilens {
 
 namespace {
@@ -9,19 +11,11 @@ std::string& invocation() {
   return text;
 }
 
-std::string quoted(const std::string& argument) {
-  const char* const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./:=,+@%";
-  if (!argument.empty() && argument.find_first_not_of(plain) == std::string::npos) return argument;
-  std::string text = "'";
-  for (const char c : argument) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return text + "'";
-}
-
 }  // namespace
 
 void set_invocation(const std::vector<std::string>& arguments) {
   invocation().clear();
-  for (const auto& argument : arguments) invocation() += quoted(argument) + " ";
+  for (const auto& argument : arguments) invocation() += shell_word(argument) + " ";
 }
 
 std::string invocation_with(const std::string& more) { return invocation() + more; }
