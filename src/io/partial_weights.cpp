@@ -47,10 +47,10 @@ void refuse_model_parallel(const fs::path& path) {
   const int own = std::stoi(match[2]);
   const std::string other = part(own == 0 ? 1 : 0);
   if (own == 0 && !fs::exists(path.parent_path() / other)) return;
-  throw partial(path.string(), "the weights of whole layers",
-                "one of several model-parallel files, beside " + other,
-                "Each holds some of the hidden units. Join them first, for example with transformers' "
-                "convert_llama_weights_to_hf.py.");
+  throw partial(
+      path.string(), "the weights of whole layers", "one of several model-parallel files, beside " + other,
+      "Each holds some of the hidden units. `bilens convert` joins those of Meta's layout: name their "
+      "folder.");
 }
 
 bool is_of_experts(const std::string& name) {
@@ -142,7 +142,7 @@ void require_real(const Weights& weights, const std::string& name) {
   const auto dtype = found->second.dtype;
   if (dtype == at::kDouble || dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf) return;
   throw partial(weights.path().string() + ": " + name, "float32, bfloat16, float16 or float64",
-                c10::toString(dtype),
+                found->second.stored_as(),
                 "Quantised weights are codes: write them again as bfloat16 or float32.");
 }
 

@@ -87,6 +87,9 @@ bool has_other_tokenizer(const fs::path& folder) {
 }
 
 Conversion convert_meta(const ConvertRunOptions& options) {
+  if (options.gate != "auto" && options.gate != "silu")
+    throw Error(ExitCode::kUsage,
+                {"--gate", "silu, the gate of Meta's Llamas", options.gate, "Leave it out."});
   const auto files = open_meta_files(options.in);
   const auto found = read_meta_llama(files);
   const LanguageModel model{options.in, found.config, files.parts.front()};
