@@ -113,16 +113,16 @@ Outcome compare(const Flags& flags) { return run_comparison(evaluation_options(f
 
 Outcome explain(const Flags& flags) {
   const bool of_prompt =
-      !flags.logit.empty() || !flags.minus.empty() || !flags.tokenizer.empty();
+      !flags.logit.empty() || !flags.minus.empty() || !flags.surrogate.empty() || !flags.tokenizer.empty();
   if ((!flags.input.empty() && !flags.prompt.empty()) || (flags.prompt.empty() && of_prompt)) {
     throw Error(ExitCode::kUsage,
                 {"bilens explain",
-                 "--input IMAGE, or --prompt TEXT with --logit, --minus and --tokenizer",
+                 "--input IMAGE, or --prompt TEXT with --logit, --minus, --surrogate and --tokenizer",
                  flags.prompt.empty() ? "no --prompt" : "both", ""});
   }
   if (flags.input.empty() && !flags.prompt.empty()) {
     return run_prompt_explanation(
-        {flags.arguments.front(), flags.prompt, flags.logit, flags.minus, flags.tokenizer,
+        {flags.arguments.front(), flags.prompt, flags.logit, flags.minus, flags.surrogate, flags.tokenizer,
          flags.out, flags.device.empty() ? "auto" : flags.device, flags.threads.value_or(0), flags.dry_run});
   }
   return run_explanation({flags.arguments.front(), flags.input, flags.data, flags.out,

@@ -64,6 +64,9 @@ void add_flag(cxxopts::Options& options, const CommandInfo& command, const std::
   if (name == "gate")
     add("gate", "none (bilinear), silu, gelu, gelu_tanh or relu, where nothing beside the weights says it",
         value<std::string>(), "NAME");
+  if (name == "surrogate")
+    add("surrogate", "What stands for a gated model's MLPs: none, which refuses it, or half; default none",
+        value<std::string>(), "KIND");
   if (name == "input")
     add("input", "Image to explain: SPLIT:N of the data, or an IDX file:N", value<std::string>(), "IMAGE");
 }
@@ -166,7 +169,7 @@ const std::vector<CommandInfo>& commands() {
        "Logits of an image, or behind a prompt, as a sum over eigenvectors",
        "bilens explain runs/mnist/model --input test:7 --out why\n"
        "  bilens explain models/stories260k --prompt 'Lily said that' --logit she --minus he",
-       {"input", "data", "prompt", "logit", "minus", "tokenizer", "out"},
+       {"input", "data", "prompt", "logit", "minus", "surrogate", "tokenizer", "out"},
        1,
        1},
       {"compare",
@@ -214,6 +217,7 @@ Flags parse_flags(const CommandInfo& command, int argc, char** argv) {
         text("device", flags.device);
     text("minus", flags.minus), text("input", flags.input), text("gate", flags.gate);
     text("tokenizer", flags.tokenizer), text("prompt", flags.prompt), text("logit", flags.logit);
+    text("surrogate", flags.surrogate);
     if (parsed.count("arguments") > 0) flags.arguments = parsed["arguments"].as<std::vector<std::string>>();
     if (command.has_config && parsed.count("set") > 0)
       flags.settings = parsed["set"].as<std::vector<std::string>>();

@@ -17,7 +17,7 @@ function corpusTable(corpus) {
 function keptChart(title, label, yName, lines, least, most) {
   const last = Math.max(...lines.map((line) => line.k.at(-1)));
   return linesChart(title, lines.map(({ layer, k, values }) => ({ name: `layer ${layer}`, points: values.map((v, i) => [k[i], v]) })), {
-    label, height: 260, x: [0, last], y: [least, most], xName: "eigenpairs kept of each direction", yName, xFormat: integer, xTicks: [8, 8],
+    label, height: 260, x: [0, last], y: [least, most], xName: "eigenpairs kept of each direction", yName, xFormat: integer, xTicks: [8, 8], ordered: true,
     point: (name, k, value) => `${name}, k = ${k}: ${figure(value)}`, columns: ["layer", "k", "value"] });
 }
 
@@ -52,14 +52,14 @@ function corpusSection(model, id, level) {
 }
 
 /** How often p falls where: bars between its smallest and largest value in the sample. */
-function projectionHistogram({ low, high, counts }) {
+function projectionHistogram({ low, high, counts }, title) {
   const step = (high - low) / counts.length, rows = () => [["from", "to", "tokens"], ...counts.map((count, i) => [low + i * step, low + (i + 1) * step, count])];
   const width = 240, height = 44, most = Math.max(...counts, 1), bar = width / counts.length, zero = ((0 - low) / (high - low || 1)) * width;
   const drawing = svg("svg", { class: "histogram", viewBox: `0 0 ${width} ${height + 12}`, role: "img", "aria-label": `Histogram of p, from ${figure(low, 2)} to ${figure(high, 2)}` },
     counts.map((count, i) => svg("rect", { class: (i + 0.5) * bar >= zero ? "bar-positive" : "bar-negative", x: i * bar, y: height - (count / most) * height, width: bar * 0.9, height: (count / most) * height },
       svg("title", {}, `${integer(count)} tokens`))),
     svg("text", { x: 0, y: height + 10 }, figure(low, 2)), svg("text", { x: width, y: height + 10, "text-anchor": "end" }, figure(high, 2)));
-  return element("div", {}, drawing, exports("Histogram of p", () => drawing, rows));
+  return element("div", {}, drawing, exports(title, () => drawing, rows, () => [{ text: `Tokens by p = v·x, from ${figure(low, 2)} to ${figure(high, 2)}` }]));
 }
 
 /** @param labels of the items, in the place of their numbers */
@@ -70,10 +70,11 @@ function contextList(title, list, labels) {
 }
 
 /** Where a projection is largest and where it is most negative: since the sign of v is free, the two are told apart, not named. And what lies between. */
-function contextsOnText(vector, quantiles) {
+/** @param title of the histogram */
+function contextsOnText(vector, quantiles, title) {
   const { contexts, histogram } = vector;
   if (!contexts) return null;
-  return element("div", { class: "on-text" }, element("h4", {}, "p = v·x over the text"), projectionHistogram(histogram),
+  return element("div", { class: "on-text" }, element("h4", {}, "p = v·x over the text"), projectionHistogram(histogram, title),
     contextList("Where p is largest", contexts.positive), contextList("Where p is most negative", contexts.negative),
     contextList("At quantiles of p", contexts.quantiles, quantiles.map((q) => `${brief(100 * q)}%`)));
 }

@@ -41,6 +41,43 @@ Json converted(const CheckedJson& decomposition) {
           {"test", seen_beside_teacher(conversion, "test")}};
 }
 
+/// What the layers stand for, where they are not the model's own; else null.
+Json surrogate(const CheckedJson& decomposition) {
+  if (!decomposition.has("surrogate")) return nullptr;
+  const auto found = decomposition.object("surrogate");
+  return {{"kind", found.text("kind")},
+          {"hidden_act", found.text_or_empty("hidden_act")},
+          {"meaning", found.text("meaning")},
+          {"path", found.has("data") ? Json(found.object("data").text_or_empty("path")) : Json()},
+          {"tokens", found.has("tokens") ? Json(found.size("tokens")) : Json()}};
+}
+
+/// What the gate of the layers is and where that came from; null where nothing records it.
+Json gate(const CheckedJson& decomposition) {
+  if (!decomposition.has("gate")) return nullptr;
+  const auto found = decomposition.object("gate");
+  return {{"name", found.text("name")}, {"source", found.text_or_empty("source")}};
+}
+
+/// The norms around the layers and what became of their gain; null where nothing records them.
+Json norm(const CheckedJson& decomposition) {
+  if (!decomposition.has("norm")) return nullptr;
+  const auto found = decomposition.object("norm");
+  return {{"kind", found.text("kind")},
+          {"before", found.text_or_empty("before")},
+          {"gain", found.text_or_empty("gain")},
+          {"behind", found.text_or_empty("behind")},
+          {"source", found.text_or_empty("source")},
+          {"folded", decomposition.has("fold_norm") ? Json(decomposition.flag("fold_norm")) : Json()}};
+}
+
+/// Versions that read norms and gates by a tensor's name alone left no record of them. An image classifier
+/// has no norm, and its config says its gate.
+bool lacks_record(const CheckedJson& decomposition) {
+  return !decomposition.json().contains("gate") &&
+         decomposition.text_or_empty("model_type") != "bilinear_mlp";
+}
+
 /// N of a training checkpoint ".../step-N", or null.
 Json checkpoint_step(const std::string& model) {
   std::smatch found;
@@ -72,6 +109,10 @@ Json decomposition_data(const fs::path& directory, const Study* study, const Det
           {"model_type", decomposition.text_or_empty("model_type")},
           {"image_shape", image_shape(decomposition)},
           {"converted", converted(decomposition)},
+          {"surrogate", surrogate(decomposition)},
+          {"gate", gate(decomposition)},
+          {"norm", norm(decomposition)},
+          {"lacks_record", lacks_record(decomposition)},
           {"config", json.value("config", Json())},
           {"device", decomposition.text_or_empty("device")},
           {"seconds", decomposition.has("seconds") ? short_number(decomposition.number("seconds")) : Json()},

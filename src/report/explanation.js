@@ -4,7 +4,7 @@
 /** Numbers that are not finite come as null, which arithmetic would take for 0. */
 const withNaN = (object, ...keys) => ({ ...object, ...Object.fromEntries(keys.map((key) => [key, object[key] ?? NaN])) });
 
-const classes = data.classes.map((c) => ({ ...withNaN(c, "logit", "sum", "direct", "linear", "other"),
+const classes = data.classes.map((c) => ({ ...withNaN(c, "logit", "sum", "shared", "direct", "linear", "other"),
   terms: c.terms.map((term) => withNaN(term, "eigenvalue", "projection", "contribution")) }));
 const pixels = decode(data.image.pixels), shape = [data.image.height, data.image.width];
 const inputs = Float64Array.from(pixels, (value) => (value / 255 - data.pixel_mean) / data.pixel_std);
@@ -30,7 +30,7 @@ function sumOf(c, against) {
   const part = (key) => classes[c][key] - (against === null ? 0 : classes[against][key]);
   const terms = against === null ? rows(c, 1) : [...rows(c, 1), ...rows(against, -1)].sort((a, b) => Math.abs(number(b.adds)) - Math.abs(number(a.adds)));
   const shown = terms.slice(0, Math.max(maxRows, classes[c].terms.length)), rest = terms.slice(shown.length);
-  return { direct: part("direct"), linear: part("linear"), logit: part("logit"), sum: part("sum"), terms: shown,
+  return { shared: part("shared"), direct: part("direct"), linear: part("linear"), logit: part("logit"), sum: part("sum"), terms: shown,
     other: rest.reduce((sum, term) => sum + term.adds, part("other")) };
 }
 
@@ -52,7 +52,7 @@ function together(terms) {
   return maps.length ? { count: maps.length, values: maps[0].map((_, i) => maps.reduce((sum, map) => sum + map[i], 0)) } : null;
 }
 
-const termName = (term, against) => (against === null ? "" : `Class ${term.from}, `) + `${against === null ? "E" : "e"}igenvector ${term.index + 1}`;
+const termName = (term, against) => (against === null ? "" : `Class ${term.from}, `) + `${against === null ? "E" : "e"}igenvector ${term.index}`;
 
 const layered = classes.some((c) => c.terms.some((term) => term.layer !== classes[0].terms[0]?.layer));
 
@@ -79,7 +79,8 @@ function logitChart(choose) {
   const scale = linearScale([Math.min(0, ...values), Math.max(0, ...values)], [0, 100]);
   const rows = shown.map((c) => logitRow(c, scale, choose));
   const box = element("div", { class: "panel logits" }, element("h2", {}, shown.length < classes.length ? `The ${shown.length} largest logits` : "Logits"),
-    element("ul", {}, rows));
+    element("ul", {}, rows), exports(`Logits of ${data.input || "image"}`, () => waterfallDrawing(shown.map((c) => ({ name: `Class ${c}`, total: true, value: classes[c].logit, before: 0, after: number(classes[c].logit) })), 480),
+      () => [["class", "logit"], ...classes.map((c, i) => [i, c.logit])]));
   return Object.assign(box, { select: (c) => rows.forEach((row, i) => row.firstChild.setAttribute("aria-pressed", String(shown[i] === c))) });
 }
 
@@ -90,11 +91,14 @@ function verdict() {
   return (data.label === data.prediction ? "This is the image’s label." : `The image’s label is ${data.label}.`) + next;
 }
 
+const imageDrawing = () => svg("svg", { viewBox: `0 0 560 ${heightOf(shape, 560)}` }, pixelImage(shape, { x: 0, y: 0, width: 560, height: heightOf(shape, 560) },
+  (node) => paintPixels(node, pixels.length, (i) => [pixels[i], pixels[i], pixels[i]])));
+
 function opening(chart) {
   const title = data.input || "Image";
   return element("div", { class: "opening" },
     element("figure", { class: "input-image" }, imagePicture(data.image, `The image ${title}`, "large"),
-      element("figcaption", {}, `${title}, ${shape[1]} × ${shape[0]} pixels`)),
+      element("figcaption", {}, `${title}, ${shape[1]} × ${shape[0]} pixels`), exports(`The image ${title}`, imageDrawing, null)),
     element("div", {}, element("p", { class: "eyebrow" }, "Explanation of one image"), element("h1", {}, `Predicted ${data.prediction}`),
       element("p", { class: "lead" }, verdict()),
       definitions("facts", [["Prediction", String(data.prediction)], ["Label", data.label === null ? "not known" : String(data.label)],
@@ -130,6 +134,7 @@ function termPictures(term, name) {
 function rowsOf(sum, against) {
   const facts = (term) => `λ ${signed(term.eigenvalue)} · p ${figure(term.projection)}` + (layered ? ` · layer ${term.layer}` : "");
   const steps = [
+    ...(data.center === "mean" && against === null ? [{ name: "Shared", about: "the mean of all classes", value: sum.shared }] : []),
     { name: "Direct", about: "residual path", value: sum.direct },
     { name: "Linear", about: "biases", value: sum.linear },
     ...sum.terms.map((term, number) => ({ name: termName(term, against), about: facts(term), value: term.adds, term, number })),
@@ -143,12 +148,15 @@ function rowsOf(sum, against) {
   return [...rows, { name: against === null ? "Logit" : "Difference", about: "the sum of all rows", value: sum.sum, before: 0, after: number(sum.sum), total: true }];
 }
 
-function check(sum, against) {
-  const gap = Math.abs(sum.sum - sum.logit);
-  if (!isNumber(gap)) return element("p", { class: "note check" }, "Some of these numbers are not finite: there is no sum to check.");
-  return element("p", { class: "note check" }, "The rows add up to ", element("b", {}, minus(sum.sum.toFixed(6))),
-    against === null ? "; the model itself, in float32, says " : "; the model’s own logits, in float32, differ by ", element("b", {}, minus(sum.logit.toFixed(6))), ". The difference is ",
-    element("b", { class: "gap" }, gap === 0 ? "0" : figure(gap, 2)), gap <= 1e-4 * Math.max(1, ...classes.map((c) => Math.abs(number(c.logit)))) ? ": rounding." : ".");
+const check = (sum, against) => gapText(sum.sum, sum.logit, Math.max(...classes.map((c) => Math.abs(number(c.logit)))),
+  against === null ? undefined : "the model’s own logits, in float32, differ by ");
+
+/** Buttons that save the rows of a sum as a drawing and as numbers. */
+function sumExports(title, rows) {
+  const pictured = rows.map((row) => ({ ...row, picture: row.term?.vector ? (x, y, size) => svg("g", {}, vectorDrawing(decodeSigned(row.term.vector.values), row.term.sees_pixels ? shape : null, size, x, y)) : null }));
+  const numbers = () => [["part", "layer", "eigenvector", "eigenvalue", "projection", "value"],
+    ...rows.map(({ name, term, value }) => [name, term?.layer, term?.index, term?.eigenvalue, term?.projection, value])];
+  return exports(`${title}, ${data.input || "image"}`, () => waterfallDrawing(pictured), numbers, () => [...signLegend(), { text: "λ eigenvalue, p = v·x projection; a term adds λp²" }]);
 }
 
 function waterfall(sum, c, against, open) {
@@ -160,49 +168,56 @@ function waterfall(sum, c, against, open) {
     element("span", { class: "scale" }, ticks.map((t) => place(element("span", {}, brief(t, 2)), scale, t))), element("span", {}, "adds"));
   const title = against === null ? `The logit of class ${c}` : `How far class ${c} is ahead of class ${against}`;
   const box = element("div", { class: "list" }, element("div", { class: "chart-head" }, element("h3", {}, title),
-    element("span", { class: "legend" }, "by falling size, from the top to the sum")), head, element("ol", { class: "rows", "aria-label": title }, nodes), check(sum, against));
+    element("span", { class: "legend" }, "by falling size, from the top to the sum")), head, element("ol", { class: "rows", "aria-label": title }, nodes), sumExports(title, rows), check(sum, against));
   return Object.assign(box, { select: (chosen) => box.querySelectorAll("button.row").forEach((b) => b.setAttribute("aria-pressed", String(Number(b.dataset.term) === chosen))) });
 }
 
 // ------------------------------------------------------------------------------------------------------------- enlarged
 
-function enlarged(title, note, picture, scale) {
-  return element("figure", {}, element("figcaption", {}, element("b", {}, title), element("span", {}, note)), picture, scale ? colourBar(scale) : null);
+/** A picture with what it shows, its scale and buttons that save it. @param steps, shape as of stepsPicture, scale the value of the last step */
+function enlarged(title, note, steps, pictureShape, scale, place) {
+  const drawing = () => svg("svg", { viewBox: `0 0 560 ${heightOf(pictureShape, 560)}` }, vectorDrawing(steps, pictureShape, 560));
+  return element("figure", {}, element("figcaption", {}, element("b", {}, title), element("span", {}, note)), stepsPicture(steps, pictureShape, title, "large"),
+    pictureShape ? colourBar(scale) : null,
+    exports(`${title}, ${place}`, drawing, () => [["component", "value, to 1/254 of the largest"], ...[...steps].map((step, i) => [i, (step / 127) * scale])],
+      () => [pictureShape ? colourLegend(scale) : null, { text: note }]));
 }
 
-function meetingFigure(values, title, note) {
+function meetingFigure(values, title, note, place) {
   const { steps, scale } = quantise(values);
-  return enlarged(title, note, stepsPicture(steps, shape, title, "large"), scale);
+  return enlarged(title, note, steps, shape, scale, place);
 }
 
-function togetherFigures(sum, of) {
+function togetherFigures(sum, of, place) {
   const all = together(sum.terms);
   if (!all) return [element("p", { class: "muted" }, "The eigenvectors here live in the model’s own space, not in pixels: choose a row to see one as a profile.")];
   const names = `${plural(all.count, "eigenvector")} shown`, added = sum.terms.filter((t) => t.vector && t.sees_pixels).reduce((total, t) => total + t.adds, 0);
   return [meetingFigure(all.values, "Which strokes count",
-    `Each pixel’s share of the ${of}, over the ${names} that see pixels. The picture adds up to ${signed(added)}.`),
+    `Each pixel’s share of the ${of}, over the ${names} that see pixels. The picture adds up to ${signed(added)}.`, place),
   element("p", { class: "note" }, element("b", { class: "positive" }, "Blue"), ` raises the ${of}, `, element("b", { class: "negative" }, "orange"), " lowers it. Choose a row for its eigenvector.")];
 }
 
-function termFigures(term, of) {
+function termFigures(term, place) {
   const map = meeting(term);
   const vector = !term.vector ? element("p", { class: "muted" }, "The picture was left out to keep the page small. It is in explanation.safetensors.")
     : enlarged("Eigenvector v", term.sees_pixels ? "Zero is neutral; v and −v are the same." : `${integer(term.entries)} components of the model’s own space, up to ±${figure(term.vector.scale, 2)}; their order means nothing.`,
-      vectorPicture(term.vector, term.sees_pixels ? shape : null, "Eigenvector, enlarged", "large"), term.sees_pixels ? term.vector.scale : null);
-  return [map ? meetingFigure(map, "Where it meets the image", `v × image, times λp: each pixel’s share. Adds up to ${signed(term.adds)}.`) : null, vector];
+      decodeSigned(term.vector.values), term.sees_pixels ? shape : null, term.vector.scale, place);
+  return [map ? meetingFigure(map, "Where it meets the image", `v × image, times λp: each pixel’s share. Adds up to ${signed(term.adds)}.`, place) : null, vector];
 }
 
-function selectedPanel(sum, chosen, of, against, open) {
+const placeOf = (c, term) => `class ${c}${term ? `, eigenvector ${term.index}, layer ${term.layer}` : ""}, ${data.input || "image"}`;
+
+function selectedPanel(sum, chosen, of, c, against, open) {
   const term = sum.terms[chosen], panel = element("div", { class: "selected", "aria-live": "polite" }), last = sum.terms.length - 1;
   const step = (to, text, label) => element("button", { type: "button", class: "quiet", "aria-label": label, "data-step": label,
     disabled: to === null || to < -1 || to > last, onclick: () => open(to < 0 ? null : to) }, text);
   append(panel, [element("div", { class: "selected-head" }, element("h4", {}, term ? termName(term, against) : "All rows together"),
     element("div", {}, step(term ? chosen - 1 : -2, "←", "Previous row"), step(term ? chosen + 1 : 0, "→", "Next row"))),
-  element("div", { class: "pictures" }, term ? termFigures(term, of) : togetherFigures(sum, of))]);
+  element("div", { class: "pictures" }, term ? termFigures(term, placeOf(term.from, term)) : togetherFigures(sum, of, of === "logit" ? placeOf(c) : `class ${c} ahead of class ${against}`))]);
   if (term) {
     append(panel, [definitions("numbers", [["Eigenvalue λ", signedValue(term.eigenvalue, 4)], ["Projection p = v·x", figure(term.projection, 4)],
       ["Contribution λp²", signedValue(term.contribution, 4)], [term.sign < 0 ? "Enters with a minus" : null, term.sign < 0 ? signedValue(term.adds, 4) : null],
-      ["Layer", layered ? String(term.layer) : null], ["Rank by |λ|", String(term.index + 1)]])]);
+      ["Layer", String(term.layer)], ["Number by falling |λ|, from 0", String(term.index)]])]);
   }
   return panel;
 }
@@ -231,7 +246,7 @@ function sumSection(changed) {
       sum = sumOf(c, against);
       list = waterfall(sum, c, against, (number) => open(number === view.term ? null : number));
     }
-    holder.replaceChildren(list, selectedPanel(sum, term ?? -1, of, against, open));
+    holder.replaceChildren(list, selectedPanel(sum, term ?? -1, of, c, against, open));
     list.select(term);
   };
   const go = (wanted, silent = false) => {
@@ -247,7 +262,9 @@ function sumSection(changed) {
     element("div", { class: "card-head" }, element("div", { class: "choice" },
       element("div", { class: "picker" }, element("span", { class: "picker-label", "aria-hidden": "true" }, "Class"), classPicker),
       classes.length > 1 ? element("div", { class: "picker" }, element("span", { class: "picker-label", "aria-hidden": "true" }, "Compare with"), others) : null)), holder));
-  section.querySelector("header").append(element("p", {}, "A logit is a sum without a remainder: the direct path, the biases, and for every eigenvector v of every layer the term λp² with p = v·x. ",
+  section.querySelector("header").append(element("p", {}, data.center === "mean" ? "A logit is a sum without a remainder: what all classes share, and what sets this one apart: the direct path, the biases, and for every eigenvector v of every layer the term λp² with p = v·x. "
+    + "Scores are centred, measured against their mean over the classes, as in a decomposition and its report: eigenvector i here is eigenvector i there. "
+    : "A logit is a sum without a remainder: the direct path, the biases, and for every eigenvector v of every layer the term λp² with p = v·x. Scores are not centred: what all classes share is in each of them. ",
     element("b", { class: "positive" }, "Blue"), " adds to it, ", element("b", { class: "negative" }, "orange"), " takes from it."));
   return Object.assign(section, { go });
 }
@@ -257,11 +274,12 @@ function sumSection(changed) {
 function classTable() {
   const cell = (value, digits = 4) => element("td", { class: "number" }, figure(value, digits));
   const rows = classes.map((c, i) => element("tr", { class: i === data.prediction ? "predicted" : null },
-    element("th", { scope: "row" }, element("a", { href: `#class-${i}` }, `Class ${i}`)), cell(c.direct), cell(c.linear),
+    element("th", { scope: "row" }, element("a", { href: `#class-${i}` }, `Class ${i}`)), data.center === "mean" ? cell(c.shared) : null, cell(c.direct), cell(c.linear),
     cell(c.terms.reduce((sum, term) => sum + term.contribution, 0)), cell(c.other), cell(c.sum, 6), cell(c.logit, 6), cell(Math.abs(c.sum - c.logit), 2)));
-  const heads = ["Direct", "Linear", "Eigenvectors shown", "All others", "Sum", "Logit, float32", "Difference"];
-  return block("classes", 1, "All classes", null, element("div", { class: "panel" }, element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Parts of all logits" },
-    element("table", {}, element("thead", {}, element("tr", {}, element("td"), heads.map((head) => element("th", { scope: "col", class: "number" }, head)))), element("tbody", {}, rows)))));
+  const heads = [...(data.center === "mean" ? ["Shared"] : []), "Direct", "Linear", "Eigenvectors shown", "All others", "Sum", "Logit, float32", "Difference"];
+  const table = element("table", {}, element("thead", {}, element("tr", {}, element("td"), heads.map((head) => element("th", { scope: "col", class: "number" }, head)))), element("tbody", {}, rows));
+  return block("classes", 1, "All classes", null, element("div", { class: "panel" }, element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Parts of all logits" }, table),
+    exports(`Parts of all logits, ${data.input || "image"}`, null, () => tableRows(table))));
 }
 
 function provenance() {
@@ -273,13 +291,13 @@ function provenance() {
     ["First layer explained", `lives in ${space}`], ["Numbers and eigenvectors", "explanation.json, explanation.safetensors"], ["This page", `bilens ${data.version}`]])));
 }
 
-const hashOf = (view) => `#class-${view.c}` + (view.against === null ? "" : `/against-${view.against}`) + (view.term === null ? "" : `/row-${view.term + 1}`);
+const hashOf = (view) => `#class-${view.c}` + (view.against === null ? "" : `/against-${view.against}`) + (view.term === null ? "" : `/row-${view.term}`);
 
 /** {c, against, term} of "#class-3/against-5/row-2"; the last parts may be missing. Null for other hashes. */
 function parseHash(hash) {
   const found = /^#class-(\d+)(?:\/against-(\d+))?(?:\/row-(\d+))?$/.exec(hash);
   if (!found || !classes[Number(found[1])]) return null;
-  return { c: Number(found[1]), against: found[2] === undefined ? null : Number(found[2]), term: found[3] === undefined ? null : Number(found[3]) - 1 };
+  return { c: Number(found[1]), against: found[2] === undefined ? null : Number(found[2]), term: found[3] === undefined ? null : Number(found[3]) };
 }
 
 const logits = logitChart((c) => {

@@ -72,12 +72,14 @@ Json class_data(const Files& files, const CheckedJson& entry, size_t number, int
     const std::string name = "class_" + std::to_string(number) + ".term_" + std::to_string(terms.size());
     terms.push_back(term_data(files, term, name, static_cast<int64_t>(terms.size()) < pictures));
   }
+  const double shared = entry.has("shared") ? entry.number("shared") : 0.0;
   return {{"logit", entry.number("logit")},
           {"sum", entry.number("sum")},
+          {"shared", shared},
           {"direct", entry.number("direct")},
           {"linear", entry.number("linear")},
           {"terms", terms},
-          {"other", entry.number("other_terms")}};
+          {"other", entry.number("other_terms") - shared}};
 }
 
 Json classes_data(const Files& files, int64_t pictures) {
@@ -104,6 +106,7 @@ std::string render(const Files& files, const Json& image, int64_t pictures) {
                          {"label", json.has("label") ? Json(json.size("label")) : Json()},
                          {"prediction", json.size("prediction")},
                          {"input_space", json.text("input_space")},
+                         {"center", json.text_or_empty("center")},
                          {"pixel_mean", json.number("pixel_mean")},
                          {"pixel_std", json.number("pixel_std")},
                          {"image", image},

@@ -28,12 +28,12 @@ class FactorFile {
     Json inputs = Json::array(), outputs = Json::array();
     for (int64_t i = 0; i < shown(of_inputs.count); ++i) {
       inputs.push_back(
-          card("Input " + std::to_string(i + 1), {picture("", of_inputs.vectors[i])}, {},
+          card("Input " + std::to_string(i), {picture("", of_inputs.vectors[i])}, {},
                Json::array({fact("sigma", of_inputs.sigma, i), fact("energy", of_inputs.energy, i)})));
     }
     for (int64_t i = 0; i < shown(of_outputs.count); ++i) {
       outputs.push_back(
-          card("Output " + std::to_string(i + 1), Json::array(), of_outputs.vectors[i],
+          card("Output " + std::to_string(i), Json::array(), of_outputs.vectors[i],
                Json::array({fact("sigma", of_outputs.sigma, i), fact("energy", of_outputs.energy, i)})));
     }
     return {group("Input factors", inputs, of_inputs.count),
@@ -53,7 +53,7 @@ class FactorFile {
       for (int64_t s = 0; s < steps; ++s) {
         for (int64_t i = 0; i < shown(k, steps); ++i) {
           items.push_back(
-              card(std::to_string(static_cast<int64_t>(path[s])) + " entries, " + std::to_string(i + 1),
+              card(std::to_string(static_cast<int64_t>(path[s])) + " entries, " + std::to_string(i),
                    {picture("", vectors[s][u][i])}, {},
                    Json::array({fact("value", values[s][u], i), fact("energy", energy[s][u], i)})));
         }
@@ -72,7 +72,7 @@ class FactorFile {
       Json items = Json::array();
       for (int64_t i = 0; i < shown(k); ++i) {
         items.push_back(
-            card("Vector " + std::to_string(i + 1), {picture("", vectors[u][i])}, {},
+            card("Vector " + std::to_string(i), {picture("", vectors[u][i])}, {},
                  Json::array({fact("value", values[u], i), fact("participation", spread[u], i)})));
       }
       groups.push_back(group(std::to_string(u), items, k));
@@ -86,7 +86,7 @@ class FactorFile {
     const auto values = tensor("joint_values", {n_, k}), energy = tensor("joint_diagonal_energy", {k});
     Json items = Json::array();
     for (int64_t i = 0; i < shown(k); ++i) {
-      items.push_back(card("Vector " + std::to_string(i + 1), {picture("", vectors[i])}, values.select(1, i),
+      items.push_back(card("Vector " + std::to_string(i), {picture("", vectors[i])}, values.select(1, i),
                            Json::array({fact("energy", energy, i)})));
     }
     return {group("", items, k)};
@@ -102,7 +102,7 @@ class FactorFile {
     const auto cosine = (left * right).sum(1);
     Json items = Json::array();
     for (int64_t r = 0; r < shown(terms); ++r) {
-      items.push_back(card("Term " + std::to_string(r + 1),
+      items.push_back(card("Term " + std::to_string(r),
                            {picture("left", left[r]), picture("right", right[r]),
                             picture("plus", left[r] + right[r]), picture("minus", left[r] - right[r])},
                            outputs.select(1, r),

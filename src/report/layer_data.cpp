@@ -26,9 +26,9 @@ struct Layer {
   int64_t n = 0, k = 0, d = 0;
   at::Tensor eigenvalues, eigenvectors, residuals;  // [n, k], [n, k, d], [n, k]
   at::Tensor weight_energy, vector_error, cluster;  // [n, k]
-  at::Tensor trace, frobenius, constant, converged, columns, tie, bound, rank_error;  // [n]
-  at::Tensor linear;                                                                  // [n, d]
-  std::vector<double> effective_rank;                                                 // [n], or empty
+  at::Tensor trace, frobenius, shift, constant, converged, columns, tie, bound, rank_error;  // [n]
+  at::Tensor linear;                                                                         // [n, d]
+  std::vector<double> effective_rank;                                                        // [n], or empty
 };
 
 Layer read_layer(const CheckedJson& entry, const SafetensorsFile& file) {
@@ -55,6 +55,7 @@ Layer read_layer(const CheckedJson& entry, const SafetensorsFile& file) {
   layer.cluster = optional("cluster", {n, k});
   layer.trace = optional("trace", {n});
   layer.frobenius = optional("frobenius", {n});
+  layer.shift = optional("shift", {n});
   layer.linear = optional("linear", {n, d});
   layer.constant = optional("constant", {n});
   layer.converged = optional("converged", {n});
@@ -131,6 +132,7 @@ Json direction_data(const Layer& layer, const Measured& measured, int64_t direct
       {"eigenvectors", vectors},
       {"tokens", tokens != nullptr ? tokens->direction(measured.layer, direction, detail.examples) : Json()},
       {"trace", value(layer.trace, direction)},
+      {"shift", value(layer.shift, direction)},
       {"frobenius", value(layer.frobenius, direction)},
       {"linear", linear_part(layer, direction)},
       {"linear_share", measured.study != nullptr ? measured.study->linear_share(direction) : Json()},

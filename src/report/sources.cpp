@@ -115,7 +115,7 @@ std::vector<Source> sources_of(const fs::path& directory) {
                 {directory.string(), expected, "an explanation",
                  is_file(directory / "explanation.html")
                      ? "Its page, explanation.html, was written by `bilens explain --out`."
-                     : "A prompt's explanation is explanation.json, without a page."});
+                     : "Its page is missing: write it again with `bilens explain --out`."});
   }
   if (sources.empty()) {
     throw Error(ExitCode::kBadInput,

@@ -27,6 +27,17 @@ function tokensOfEigenvector(model, layer, direction, vector) {
       direction.tokens ? tokenCard(`Leading eigenvector with gate and up units paired at random, λ = ${signed(direction.tokens.permuted.eigenvalue)}`, direction.tokens.permuted.card) : null));
 }
 
+const faintest = 0.08;  // of a cell, so that it is seen at all
+
+/** The colours of the cells, from the most negative to the most positive value. */
+function strengthKey() {
+  const id = `strength-${Math.random().toString(36).slice(2)}`;
+  const stop = (offset, sign, opacity) => svg("stop", { offset, class: `stop-${sign}`, "stop-opacity": opacity });
+  return svg("svg", { viewBox: "0 0 160 12", class: "strength", "aria-hidden": "true" },
+    svg("linearGradient", { id }, stop(0, "negative", 1), stop(0.5, "negative", faintest), stop(0.5, "positive", faintest), stop(1, "positive", 1)),
+    svg("path", { d: "M0 0H160V12H0Z", fill: `url(#${id})` }));
+}
+
 /** The largest interactions of a direction: a cell for each pair that is listed, the rest is smaller. */
 function interactionHeatmap(direction, name) {
   const list = at(direction, "tokens", "interactions");
@@ -35,7 +46,7 @@ function interactionHeatmap(direction, name) {
   const largest = Math.max(...list.map(([, , value]) => Math.abs(value)), 1e-300), size = 20, left = 84, top = 84, width = left + size * tokens.length + 48;
   const cells = list.filter(([a, b]) => place.has(a) && place.has(b));
   const cell = ([a, b, value, bound], i, j) => svg("rect", { class: `bar-${signOf(value) || "positive"}`, x: left + j * size + 1, y: top + i * size + 1, width: size - 2, height: size - 2,
-    opacity: Math.max(0.08, Math.abs(value) / largest).toFixed(3) }, svg("title", {}, `${a} × ${b}: ${signed(value)} ± ${figure(bound, 2)}`));
+    opacity: Math.max(faintest, Math.abs(value) / largest).toFixed(3) }, svg("title", {}, `${a} × ${b}: ${signed(value)} ± ${figure(bound, 2)}`));
   const grid = svg("svg", { class: "heatmap", viewBox: `0 0 ${width} ${top + size * tokens.length + 4}`, role: "img", "aria-label": `Largest interactions of tokens, ${name}`, style: `max-width: ${width * 1.2}px` },
     tokens.map((token, i) => [svg("text", { x: left - 5, y: top + (i + 0.7) * size, "text-anchor": "end" }, token),
       svg("text", { transform: `translate(${left + (i + 0.7) * size} ${top - 5}) rotate(-60)` }, token)]),
@@ -43,12 +54,14 @@ function interactionHeatmap(direction, name) {
       const i = place.get(entry[0]), j = place.get(entry[1]);
       return i === j ? cell(entry, i, j) : [cell(entry, i, j), cell(entry, j, i)];
     }));
+  const meaning = "2Q across, Q on the diagonal; made of the eigenpairs found";
+  const legend = () => [{ text: meaning }, { before: figure(-largest, 2), mark: strengthKey(), text: figure(largest, 2) }];
   const rows = element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The interactions as a table" }, element("table", { class: "interactions" },
     element("thead", {}, element("tr", {}, ["Token", "Token", "Interaction", "Known to"].map((head) => element("th", { scope: "col" }, head)))),
     element("tbody", {}, list.map(([a, b, value, bound]) => element("tr", {}, element("td", {}, a), element("td", {}, b), element("td", { class: "number" }, signed(value)), element("td", { class: "number" }, `± ${figure(bound, 2)}`))))));
   return element("figure", { class: "interaction-figure" }, element("div", { class: "chart-head" }, element("h4", {}, "Largest interactions of tokens"),
-    element("span", { class: "legend" }, "2Q across, Q on the diagonal; made of the eigenpairs found")), grid,
-    exports(`Interactions of ${name}`, () => grid, () => [["token", "token", "interaction", "known to"], ...list]),
+    element("span", { class: "legend" }, meaning)), grid, legendLine(legend().slice(1)),
+    exports(`Interactions of ${name}`, () => grid, () => [["token", "token", "interaction", "known to"], ...list], legend),
     element("details", {}, element("summary", {}, "As a table"), rows));
 }
 
@@ -57,7 +70,7 @@ function tokenSearch(model, layers, go) {
   if (!layers.some((layer) => layer.shown.some((direction) => direction.eigenvectors.some((vector) => vector.tokens)))) return null;
   const entries = layers.flatMap((layer, l) => layer.shown.flatMap((direction, d) => direction.eigenvectors.map((vector) => {
     const words = vector.tokens ? Object.values(vector.tokens).flat(2).map(([token]) => token) : [];
-    return { view: { layer: l, direction: d, eigenvector: vector.index }, words: [...new Set([directionName(layer, d), ...words])], place: `Layer ${layer.layer}, ${directionName(layer, d)}, eigenvector ${vector.index + 1}` };
+    return { view: { layer: l, direction: d, eigenvector: vector.index }, words: [...new Set([directionName(layer, d), ...words])], place: `Layer ${layer.layer}, ${directionName(layer, d)}, eigenvector ${vector.index}` };
   })));
   const found = element("ul", { class: "found" }), count = element("p", { class: "note", "aria-live": "polite" });
   const input = element("input", { type: "search", placeholder: "she", "aria-label": "Find eigenvectors by a token or a direction", oninput: () => look() });

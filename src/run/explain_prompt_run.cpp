@@ -6,15 +6,20 @@
 #include <algorithm>
 #include <cinttypes>
 
+#include "bilens/analysis/eigen_plan.h"
 #include "bilens/analysis/token_cards.h"
 #include "bilens/core/files.h"
 #include "bilens/core/memory.h"
+#include "bilens/core/shell.h"
 #include "bilens/core/text.h"
+#include "bilens/report/prompt_page.h"
+#include "bilens/run/language_model.h"
 #include "bilens/run/layer_source.h"
 #include "bilens/run/model_arguments.h"
 #include "bilens/run/vocabulary.h"
 #include "bilens/study/prompt_explanation.h"
 #include "bilens/tensor/device.h"
+#include "bilens/tensor/product_rate.h"
 
 namespace bilens {
 
@@ -30,6 +35,35 @@ int64_t token_of(const Vocabulary& vocabulary, const std::string& token, const s
   const bool number =
       !token.empty() && token.size() < 10 && token.find_first_not_of("0123456789") == std::string::npos;
   return vocabulary.id_of(number ? Json(std::stoll(token)) : Json(token), flag);
+}
+
+/// The call with a surrogate in it, as it can be typed.
+std::string with_surrogate(const ExplainPromptOptions& options) {
+  std::string call = "bilens explain " + shell_word(options.model);
+  const auto add = [&](const char* flag, const std::string& value) {
+    if (!value.empty()) call += std::string(" ") + flag + " " + shell_word(value);
+  };
+  add("--prompt", options.prompt), add("--logit", options.logit), add("--minus", options.minus);
+  add("--surrogate", "half"), add("--tokenizer", options.tokenizer), add("--out", options.out);
+  return call;
+}
+
+/// Eigenvectors are of bilinear MLPs alone: for those of a gated model something has to stand that somebody
+/// asked for. @throws Error(kUsage, kBadInput)
+Surrogate choose_surrogate(const ExplainPromptOptions& options, const LanguageModel& model) {
+  const bool half = options.surrogate == "half";
+  if (!half && !options.surrogate.empty() && options.surrogate != "none") {
+    throw Error(
+        ExitCode::kUsage,
+        {"--surrogate", "one of \"none\", \"half\"", "\"" + options.surrogate + "\"",
+         options.surrogate == "calibrated" ? "Only `bilens decompose` has a text to calibrate on." : ""});
+  }
+  if (half || model.config.hidden_act == Gate::kNone) return half ? Surrogate::kHalf : Surrogate::kNone;
+  throw Error(ExitCode::kBadInput,
+              {model.path.string(), "a model with bilinear MLPs (hidden_act \"linear\")",
+               "\"" + gate_name(model.config.hidden_act) + "\"",
+               "Explain the bilinear part of each MLP, and what that leaves as a remainder: `" +
+                   with_surrogate(options) + "`. `bilens finetune` makes a model bilinear."});
 }
 
 int64_t likeliest_next(LlamaDecoder& model, const std::vector<int32_t>& prompt) {
@@ -58,11 +92,14 @@ void name_terms(const PromptExplanation& explanation, const Vocabulary& vocabula
 
 std::string in_words(const Json& result) {
   const auto number = [](const Json& of, const char* key) { return of.at(key).get<double>(); };
-  std::string text = "logit of " + result.at("token").get<std::string>() + " minus " +
-                     (result.at("minus").is_null() ? "the mean" : result.at("minus").get<std::string>()) +
-                     format(": %.4f, sum %.4f\n", number(result, "logit"), number(result, "sum")) +
-                     format("embedding %+.4f\n", number(result, "embedding")) +
-                     "layer  attention  eigenvectors    linear  remainder\n";
+  std::string text = result.at("surrogate").is_null()
+                         ? ""
+                         : "surrogate: " + result.at("surrogate").at("meaning").get<std::string>() + "\n";
+  text += "logit of " + result.at("token").get<std::string>() + " minus " +
+          (result.at("minus").is_null() ? "the mean" : result.at("minus").get<std::string>()) +
+          format(": %.4f, sum %.4f\n", number(result, "logit"), number(result, "sum")) +
+          format("embedding %+.4f\n", number(result, "embedding")) +
+          "layer  attention  eigenvectors    linear  remainder\n";
   for (const auto& layer : result.at("layers")) {
     text += format("%5" PRId64 " %+10.4f %+13.4f %+9.4f %+10.4f\n", layer.at("layer").get<int64_t>(),
                    number(layer, "attention"), number(layer, "eigenvectors"), number(layer, "linear"),
@@ -83,6 +120,21 @@ std::string in_words(const Json& result) {
   return text + format("all other eigenvectors %+.4f\n", number(result, "other_terms"));
 }
 
+/// Of the forward pass and one dense eigenproblem a layer.
+Json estimate(const LlamaConfig& model, int64_t tokens, at::Device device) {
+  const int64_t d = model.hidden_size, h = model.intermediate_size;
+  EigenConfig eigen;
+  eigen.k = d, eigen.dtype = at::kDouble, eigen.energy = Energy::kOff;
+  const double solving = plan_eigen({1, h, d, d, h, d}, device, eigen).operations;
+  const double reading = 2.0 * static_cast<double>(model.parameter_count() * tokens);
+  return {{"memory_bytes", peak_memory() + 8 * model.parameter_count() + 7 * 8 * d * d + 8 * 3 * h * d +
+                               4 * model.vocab_size * d},
+          {"disk_bytes", 1 << 20},
+          {"seconds", static_cast<double>(model.num_hidden_layers) * solving /
+                              measure_product_rate(device, at::kDouble) +
+                          reading / measure_product_rate(device, at::kFloat)}};
+}
+
 }  // namespace
 
 Outcome run_prompt_explanation(const ExplainPromptOptions& options) {
@@ -91,6 +143,8 @@ Outcome run_prompt_explanation(const ExplainPromptOptions& options) {
   set_threads(options.threads);
   const auto device = choose_device(options.device);
   const auto source = open_language_model(path);
+  LayerSourceConfig read;
+  read.surrogate = choose_surrogate(options, source);
   const auto tokenizer = open_tokenizer(source, options.tokenizer);
   const auto vocabulary = open_vocabulary(path, options.tokenizer, false);
   const auto prompt = tokenizer.encode_with_bos(options.prompt);
@@ -110,19 +164,13 @@ Outcome run_prompt_explanation(const ExplainPromptOptions& options) {
   check_minus("--logit");
   Outcome outcome;
   if (options.dry_run) {
-    const int64_t d = source.config.hidden_size;
-    outcome.estimate = {
-        {"memory_bytes", peak_memory() + 8 * source.config.parameter_count() + 7 * 8 * d * d +
-                             8 * 3 * source.config.intermediate_size * d + 4 * source.config.vocab_size * d},
-        {"disk_bytes", 1 << 20},
-        {"seconds", nullptr}};
+    outcome.estimate = estimate(source.config, count, device);
     return outcome;
   }
   const at::NoGradGuard no_grad;
-  LayerSourceConfig read;
-  read.surrogate = Surrogate::kHalf;  // of a gated model; what that leaves is a term of its own
+  const auto read_layers = load_layers(path, read);
   std::vector<BilinearLayer> layers;
-  for (const auto& layer : load_layers(path, read).layers) layers.push_back(layer.load().layer);
+  for (const auto& layer : read_layers.layers) layers.push_back(layer.load().layer);
   LlamaLoadOptions load;
   load.device = device, load.dtype = at::kFloat;
   auto model = source.load(load);
@@ -140,18 +188,19 @@ Outcome run_prompt_explanation(const ExplainPromptOptions& options) {
   const auto explanation = explain_prompt(model, layers, prompt, difference);
   Json pieces = Json::array();
   for (const auto token : prompt) pieces.push_back(vocabulary.name(token));
-  Json result = {{"model", path.string()},
-                 {"prompt", options.prompt},
-                 {"tokens", pieces},
-                 {"token", vocabulary.name(logit)},
-                 {"minus", minus < 0 ? Json(nullptr) : Json(vocabulary.name(minus))}};
+  Json result = {
+      {"model", path.string()},          {"surrogate", read_layers.surrogate},
+      {"prompt", options.prompt},        {"tokens", pieces},
+      {"token", vocabulary.name(logit)}, {"minus", minus < 0 ? Json(nullptr) : Json(vocabulary.name(minus))}};
   result.update(to_json(explanation));
   name_terms(explanation, vocabulary, result["terms"]);
   outcome.text = in_words(result);
   if (!options.out.empty()) {
     const DirectoryLock lock(options.out);
     write_prompt_explanation(options.out, explanation, result);
-    outcome.text += options.out + "\n";
+    const auto page = write_prompt_page(options.out);
+    result["page"] = page.string();
+    outcome.text += "The same as a page: " + page.string() + "\n";
   }
   outcome.results.push_back(result);
   return outcome;

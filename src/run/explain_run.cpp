@@ -6,12 +6,12 @@
 #include <filesystem>
 
 #include "bilens/core/files.h"
-#include "bilens/core/memory.h"
 #include "bilens/core/text.h"
 #include "bilens/io/idx.h"
 #include "bilens/model/model_directory.h"
 #include "bilens/report/explanation_page.h"
 #include "bilens/run/data_spec.h"
+#include "bilens/run/decompose_estimate.h"
 #include "bilens/run/decomposer.h"
 #include "bilens/run/model_arguments.h"
 #include "bilens/study/explanation.h"
@@ -60,23 +60,37 @@ Input read_input(const ExplainRunOptions& options, const fs::path& model, const 
           split.labels.defined() ? Json(split.labels[n].item<int64_t>()) : Json(nullptr)};
 }
 
-/// All eigenpairs of the MLPs alone, so that nothing is counted twice: the residual path is a term of its
-/// own.
-std::vector<LayerDecomposition> decompose_fully(const fs::path& path, const std::string& device) {
+/// All eigenpairs, centred as `bilens decompose` has them, so that eigenvector i is the same one in both.
+DecomposeRunConfig full_config(const std::string& device, int64_t classes) {
   DecomposeRunConfig config;
   config.k = "all";
   config.dtype = "float64";
-  config.center = "none";
+  config.center = classes > 1 ? "mean" : "none";  // one class less its mean would be nothing
   config.energy = Energy::kOff;
+  config.analyses = Json::array();
   config.device = device;
+  return config;
+}
+
+/// The MLPs alone that reach the head linearly, so that nothing is counted twice: the residual path is a term
+/// of its own.
+LayerSource explained_layers(const fs::path& path) {
   auto source = load_layers(path);
+  std::erase_if(source.layers, [](const LazyLayer& layer) { return !layer.load().head.defined(); });
+  for (auto& layer : source.layers) {
+    layer.load = [load = layer.load] {
+      auto loaded = load();
+      loaded.layer.residual = false;
+      return loaded;
+    };
+  }
+  return source;
+}
+
+std::vector<LayerDecomposition> decompose_fully(const LayerSource& source, const DecomposeRunConfig& config) {
   std::vector<LayerDecomposition> layers;
   const Decomposer decomposer(source, config);
-  for (const auto& lazy : source.layers) {
-    auto layer = lazy.load();
-    layer.layer.residual = false;
-    if (layer.head.defined()) layers.push_back(decomposer.solve(layer));
-  }
+  for (const auto& layer : source.layers) layers.push_back(decomposer.solve(layer.load()));
   return layers;
 }
 
@@ -84,10 +98,10 @@ std::string in_words(const Explanation& explanation, const Json& label) {
   std::string text =
       "predicted " + std::to_string(explanation.prediction) +
       (label.is_null() ? "" : ", label " + label.dump()) + "\n" +
-      "class    logit      sum   direct   linear   largest contributions (layer/index: value)\n";
+      "class    logit      sum   shared   direct   linear   largest contributions (layer/index: value)\n";
   for (size_t u = 0; u < explanation.classes.size(); ++u) {
     const auto& e = explanation.classes[u];
-    text += format("%5zu %8.3f %8.3f %8.3f %8.3f  ", u, e.logit, e.sum(), e.direct, e.linear);
+    text += format("%5zu %8.3f %8.3f %8.3f %8.3f %8.3f  ", u, e.logit, e.sum(), e.shared, e.direct, e.linear);
     for (size_t i = 0; i < e.terms.size() && i < 4; ++i) {
       text += format(" %" PRId64 "/%" PRId64 ": %+.3f", e.terms[i].layer, e.terms[i].index,
                      e.terms[i].contribution);
@@ -111,15 +125,15 @@ Outcome run_explanation(const ExplainRunOptions& options) {
   set_threads(options.threads);
   auto model = load_classifier(path, at::kCPU);
   const auto input = read_input(options, path, model->config);
+  const auto source_layers = explained_layers(path);
+  const auto config = full_config(options.device, model->config.d_output);
   Outcome outcome;
   if (options.dry_run) {
-    const auto d = model->config.d_input;
-    outcome.estimate = {{"memory_bytes", peak_memory() + 8 * model->config.d_output * d * d * 3},
-                        {"disk_bytes", 1 << 20},
-                        {"seconds", nullptr}};
+    add_estimate(source_layers, config, "", outcome);
+    outcome.estimate["disk_bytes"] = 1 << 20;
     return outcome;
   }
-  const auto layers = decompose_fully(path, options.device);
+  const auto layers = decompose_fully(source_layers, config);
   const auto explanation = explain_image(model, layers, input.image);
   const Json source = {{"model", path.string()},
                        {"input", options.input},
@@ -127,7 +141,8 @@ Outcome run_explanation(const ExplainRunOptions& options) {
                        {"image_shape", model->config.image_shape},
                        {"pixel_mean", model->config.pixel_mean},
                        {"pixel_std", model->config.pixel_std},
-                       {"input_space", layers.front().input_space}};
+                       {"input_space", layers.front().input_space},
+                       {"center", layers.back().center}};
   Json result = source;
   result.update(to_json(explanation));
   outcome.text = in_words(explanation, input.label);

@@ -28,6 +28,14 @@ std::vector<ExplanationTerm> terms_of(const LayerDecomposition& layer, int64_t d
   return terms;
 }
 
+/// The mean over classes of the logits in float64, which the last layer's outputs make.
+double mean_logit(const ImageClassifier& model, const ImageSplit& single, const LayerDecomposition& last,
+                  const at::Tensor& head) {
+  LayerDecomposition whole = last;
+  whole.directions = head;
+  return compute_layer_data(model, single, whole).targets.mean().item<double>();
+}
+
 Json to_json(const LogitExplanation& e, int64_t number) {
   Json terms = Json::array();
   double shown = 0;
@@ -40,19 +48,16 @@ Json to_json(const LogitExplanation& e, int64_t number) {
                      {"projection", term.projection},
                      {"contribution", term.contribution}});
   }
-  return {{"class", number},
-          {"logit", e.logit},
-          {"sum", e.sum()},
-          {"direct", e.direct},
-          {"linear", e.linear},
-          {"terms", terms},
-          {"other_terms", e.sum() - e.direct - e.linear - shown}};
+  return {{"class", number},    {"logit", e.logit},
+          {"sum", e.sum()},     {"shared", e.shared},
+          {"direct", e.direct}, {"linear", e.linear},
+          {"terms", terms},     {"other_terms", e.sum() - e.direct - e.linear - shown}};
 }
 
 }  // namespace
 
 double LogitExplanation::sum() const {
-  double total = direct + linear;
+  double total = shared + direct + linear;
   for (const auto& term : terms) total += term.contribution;
   return total;
 }
@@ -68,10 +73,14 @@ Explanation explain_image(ImageClassifier& model, const std::vector<LayerDecompo
   const auto& c = model->config;
   const auto pixels = to_inputs(single.images, c.pixel_mean, c.pixel_std, at::kCPU, at::kDouble)[0];
   const auto embedded = model->embed->weight.detach().cpu().to(at::kDouble).mv(pixels);
-  const auto direct = model->head->weight.detach().cpu().to(at::kDouble).mv(embedded);
+  const auto head = model->head->weight.detach().cpu().to(at::kDouble);
+  const bool centred = layers.back().center == "mean";
+  const auto direct = (centred ? head - head.mean(0, true) : head).mv(embedded);
+  const double shared = centred ? mean_logit(model, single, layers.back(), head) : 0.0;
   explanation.classes.resize(logits.numel());
   for (int64_t u = 0; u < logits.numel(); ++u) {
     explanation.classes[u].logit = logits[u].item<double>();
+    explanation.classes[u].shared = shared;
     if (c.residual) explanation.classes[u].direct = direct[u].item<double>();
   }
   for (const auto& layer : layers) {

@@ -1,5 +1,6 @@
 """Logits behind a prompt as sums, held against the decoder written out in numpy."""
 import json
+import shlex
 import unittest
 
 import numpy as np
@@ -41,7 +42,9 @@ class ExplainPrompt(TextCase):
         for act, bias in (("linear", False), ("linear", True), ("silu", False)):
             with self.subTest(act=act, bias=bias):
                 model, w = self.model(f"{act}{bias}", act=act, bias=bias)
-                result = self.explain(model, "--prompt", "the cat sat", "--logit", 40, "--minus", 17)["results"][0]
+                surrogate = ("--surrogate", "half") if act == "silu" else ()
+                result = self.explain(model, "--prompt", "the cat sat", "--logit", 40, "--minus", 17, *surrogate)["results"][0]
+                self.assertEqual(result["surrogate"] and result["surrogate"]["kind"], "half" if act == "silu" else None)
                 tokens = self.ids(model, result)
                 logits, parts, h = forward(w, tokens, act=act)
                 expected = logits[-1, 40] - logits[-1, 17]
@@ -66,6 +69,31 @@ class ExplainPrompt(TextCase):
                 largest = sorted(contributions, key=abs, reverse=True)[:20]
                 np.testing.assert_allclose([term["contribution"] for term in result["terms"]], largest, atol=NEAR)
                 self.assertAlmostEqual(result["other_terms"], sum(contributions) - sum(largest), delta=NEAR)
+
+    def test_a_gated_model_asks_for_what_is_to_stand_for_it(self):
+        model, _ = self.model("it's gated", act="silu")
+        flags = ("--prompt", "the cat's", "--logit", 40, "--minus", 17)
+        for refusing in ((), ("--surrogate", "none"), ("--dry-run",)):
+            done = self.check(run("explain", model, *flags, *refusing), 3, '"silu"', "bilens finetune")
+            self.assertNotIn("remainder    ", done.stdout)
+        call = shlex.split(done.stderr.split("`")[1])
+        self.assertEqual(call, ["bilens", "explain", str(model), *map(str, flags), "--surrogate", "half"])
+        self.assertIn("surrogate: The bilinear part of a gated layer", self.check(run(*call[1:]), 0).stdout)
+        self.assertIn("calibrate", self.explain(model, *flags, "--surrogate", "calibrated", expect=2)["failures"][0]["message"])
+        self.assertIn("no --prompt", self.explain(model, "--surrogate", "half", expect=2)["failures"][0]["message"])
+        bilinear, _ = self.model("bilinear")
+        self.assertIsNone(self.explain(bilinear, *flags, "--surrogate", "half")["results"][0]["surrogate"])
+
+    def test_an_eigenvector_is_that_of_the_decomposition(self):
+        model, _ = self.model("same")
+        result = self.explain(model, "--prompt", "the cat sat", "--logit", 40, "--minus", 17, "--out", self.folder / "same-why")["results"][0]
+        self.check(run("decompose", model, "--out", self.folder / "same-out", "--set", "k=all", "--set", "dtype=float64", "--set", "analyses=[]",
+                       "--set", 'directions={"kind": "tokens", "plus": [40], "minus": [17]}'), 0)
+        vectors = load_file(self.folder / "same-why" / "explanation.safetensors")
+        for i, term in enumerate(result["terms"]):
+            layer = load_file(self.folder / "same-out" / f"layer_{term['layer']}.safetensors")
+            self.assertAlmostEqual(layer["eigenvalues"][0][term["index"]] / result["rms"], term["eigenvalue"], delta=1e-6)
+            self.assertAlmostEqual(abs(layer["eigenvectors"][0][term["index"]] @ vectors[f"term_{i}"]), 1, delta=1e-6)
 
     def test_without_tokens_the_likeliest_is_held_against_the_mean(self):
         model, w = self.model()
@@ -105,6 +133,7 @@ class ExplainPrompt(TextCase):
         self.assertIn("tokenizer", message("--prompt", "a dog", expect=3))
         estimate = self.explain(self.model("dry")[0], "--prompt", "a dog", "--dry-run")["estimate"]
         self.assertGreater(estimate["memory_bytes"], 0)
+        self.assertGreater(estimate["seconds"], 0)
 
 
 if __name__ == "__main__":

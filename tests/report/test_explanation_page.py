@@ -52,7 +52,7 @@ def without_numbers(page):
     before, data, after = re.fullmatch(r'(.*id="data">)(.*?)(</script>.*)', page.read_text(), re.S).groups()
     data = json.loads(data)
     for entry in data["classes"]:
-        entry.update(dict.fromkeys(("logit", "sum", "direct", "linear", "other")))
+        entry.update(dict.fromkeys(("logit", "sum", "shared", "direct", "linear", "other")))
         for term in entry["terms"]:
             term.update(dict.fromkeys(("eigenvalue", "projection", "contribution")))
     changed = page.with_name("without_numbers.html")
@@ -138,7 +138,7 @@ class ExplanationPage(InBrowser):
         for example in (self.one, self.deep):
             self.open("#class-3", example)
             entry = example.json["classes"][3]
-            expected = [entry["direct"], entry["linear"], *(t["contribution"] for t in entry["terms"]), entry["other_terms"], entry["sum"]]
+            expected = [entry["shared"], entry["direct"], entry["linear"], *(t["contribution"] for t in entry["terms"]), entry["other_terms"] - entry["shared"], entry["sum"]]
             np.testing.assert_allclose(self.numbers(".rows .value"), expected, rtol=6e-3, atol=1e-12)
             self.assertIn("rounding", self.text(".check"))
 
@@ -162,7 +162,7 @@ class ExplanationPage(InBrowser):
         self.assertEqual(self.ask("location.hash"), "#class-3")
 
     def test_where_image_and_eigenvector_meet(self):
-        self.open("#class-3/row-2")
+        self.open("#class-3/row-1")
         expected = self.one.contribution_map(3, 1)
         colours = np.array(self.ask("""(() => { const node = document.querySelector('.pictures canvas.large');
             return [...node.getContext('2d').getImageData(0, 0, node.width, node.height).data]; })()""")).reshape(-1, 4)
@@ -188,8 +188,8 @@ class ExplanationPage(InBrowser):
         self.assertIn("class 5", self.text(".list h3"))
         self.assertEqual(self.ask("document.activeElement.textContent"), "5")
         self.click("button.row[data-term='2']")
-        self.assertEqual(self.ask("location.hash"), "#class-5/row-3")
-        self.assertEqual(self.text(".selected h4"), self.texts(".row .what b")[4])
+        self.assertEqual(self.ask("location.hash"), "#class-5/row-2")
+        self.assertEqual(self.text(".selected h4"), self.texts(".row .what b")[5])
         self.click("[data-step='Next row']")
         self.assertEqual(self.ask("document.querySelector('button.row[aria-pressed=true]').dataset.term"), "3")
         self.click("button.row[data-term='3']")
@@ -202,7 +202,7 @@ class ExplanationPage(InBrowser):
         write_overflowing_model(self.folder / "large")
         explain(self.folder / "large", self.folder / "overflow")
         for page in (self.folder / "overflow" / "explanation.html", without_numbers(self.one.page)):
-            for fragment in ("", "#class-3", "#class-3/against-5", "#class-3/row-1"):
+            for fragment in ("", "#class-3", "#class-3/against-5", "#class-3/row-0"):
                 self.visit(page, fragment)
                 self.assertEqual(set(self.texts(".logits .value")), {"–"})
                 self.assertNotIn("probability", self.text(".facts"))
@@ -222,7 +222,7 @@ class ExplanationPage(InBrowser):
 
     def test_nothing_overflows_on_a_phone(self):
         with self.phone():
-            for fragment in ("#class-2", "#class-2/against-3/row-1"):
+            for fragment in ("#class-2", "#class-2/against-3/row-0"):
                 self.open(fragment, self.deep)
                 self.assert_fits_a_phone()
 

@@ -9,7 +9,7 @@ import shutil
 import unittest
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from bilens_cli import TestCase, run
 from pages import HOSTILE, HOSTILE_NAME, InBrowser, assert_self_contained
@@ -162,7 +162,6 @@ class ReportFiles(TestCase):
         self.assert_refused("layers[0].file")
 
     def test_examples_that_point_nowhere(self):
-        from safetensors.numpy import load_file
         file = self.run_directory / "model" / "decomposition" / "study.safetensors"
         tensors = load_file(str(file))
         tensors["layer_0.examples.negative"][0, 0, 0] = 10
@@ -228,11 +227,15 @@ class ReportPage(InBrowser):
         self.click(".overview button:nth-child(2)")
         self.assertIn("Class 1", self.text(".selected h4"))
         self.click("[data-step='1']")
-        self.assertIn("eigenvector 2", self.text(".selected h4"))
+        self.assertIn("eigenvector 1", self.text(".selected h4"))
 
     def test_links_open_a_card(self):
         self.open("#model-1/layer-0/direction-2/eigenvector-3")
-        self.assertIn("Class 2, eigenvector 3", self.text(".selected h4"))
+        self.assertEqual(self.text(".selected h4"), "Class 2, eigenvector 3")
+        values = load_file(str(self.run_directory / "model/decomposition/layer_0.safetensors"))["eigenvalues"]
+        self.assertAlmostEqual(float(self.text(".numbers dd").replace("−", "-")), values[2, 3], delta=1e-3 * abs(values[2, 3]))
+        self.assertEqual(self.ask("location.hash.split('/').pop()"), "eigenvector-3")
+        self.assertEqual(self.ask("document.querySelector('.thumbnails [aria-pressed=true] .eigenvalue i').textContent"), "3")
         self.driver.execute_script("location.hash = '#model-1/layer-0/direction-1'")
         self.driver.execute_async_script("setTimeout(arguments[0], 50)")
         self.assertIn("Class 1", self.text(".selected h4"))

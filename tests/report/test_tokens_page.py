@@ -53,7 +53,7 @@ class TokensPage(InBrowser):
         return [f"#{token}" for token in ids.flatten()]
 
     def test_a_card_shows_the_nearest_tokens_of_both_bases_and_sides(self):
-        self.visit(self.page, "#model-1/layer-1/direction-0/eigenvector-2")
+        self.visit(self.page, "#model-1/layer-1/direction-0/eigenvector-1")
         card = ".on-tokens > .token-card"
         expected = np.concatenate([self.tensors[f"layer_1.cards.{basis}.ids"][0, 1] for basis in ("embedding", "unembedding")])
         self.assertEqual(self.texts(f"{card} .token"), self.names(expected))
@@ -88,12 +88,6 @@ class TokensPage(InBrowser):
         inside = [pair for pair in pairs if set(self.names(pair)) <= set(tokens)]
         self.assertEqual(self.ask("document.querySelectorAll('.heatmap rect').length"), sum(1 if a == b else 2 for a, b in inside))
 
-    def saved(self, selector):
-        """What a button saves, as text."""
-        return self.driver.execute_async_script(
-            "const [selector, done] = arguments; URL.createObjectURL = (blob) => { blob.text().then(done); return '#'; };"
-            "HTMLAnchorElement.prototype.click = () => {}; document.querySelector(selector).click()", selector)
-
     def test_figures_are_saved_as_svg_and_csv(self):
         self.visit(self.page)
         lines = self.saved(".interaction-figure .exports button:last-child").split("\r\n")
@@ -109,13 +103,13 @@ class TokensPage(InBrowser):
             self.assertTrue(bars and all("fill: rgb" in style for style in bars))  # as on the page, without its style sheet
 
     def test_an_eigenvector_is_saved(self):
-        self.visit(self.page, "#model-1/layer-1/direction-0/eigenvector-2")
+        self.visit(self.page, "#model-1/layer-1/direction-0/eigenvector-1")
         lines = self.saved(".selected .exports button:last-child").split("\r\n")[1:-1]
         vector = load_file(self.folder / "decomposition/layer_1.safetensors")["eigenvectors"][0, 1]
         found = [float(line.split(",")[1]) for line in lines]
         np.testing.assert_allclose(found, vector, atol=abs(vector).max() / 253)
         drawing = ElementTree.fromstring(self.saved(".selected .exports button:first-child"))
-        bars = list(drawing.iter("{http://www.w3.org/2000/svg}rect"))
+        bars = [bar for bar in drawing.iter("{http://www.w3.org/2000/svg}rect") if bar.get("class") == "component"]
         self.assertEqual(len(bars), len(vector))
         heights = np.array([float(bar.get("height")) for bar in bars])
         np.testing.assert_allclose(heights / heights.max(), abs(vector) / abs(vector).max(), atol=1 / 253)
@@ -125,7 +119,7 @@ class TokensPage(InBrowser):
         token = self.names(self.tensors["layer_2.cards.embedding.ids"][0, 3])[0]
         self.ask("(() => { const box = document.querySelector('.search input'); box.value = arguments[0]; box.dispatchEvent(new Event('input')); })()", token)
         hits = self.texts(".found button")
-        expected = [f"Layer {layer}, {name}, eigenvector {k + 1}" for layer in range(3) for k in range(4)
+        expected = [f"Layer {layer}, {name}, eigenvector {k}" for layer in range(3) for k in range(4)
                     for name in [json.loads((self.folder / "decomposition/decomposition.json").read_text())["layers"][0]["direction_names"][0]]
                     if any(token in other for basis in ("embedding", "unembedding") for other in self.names(self.tensors[f"layer_{layer}.cards.{basis}.ids"][0, k]))]
         self.assertEqual(hits, expected)

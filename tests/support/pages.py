@@ -72,6 +72,12 @@ class InBrowser(WithFolder):
             "const node = document.querySelector(arguments[0]); node.focus();"
             "node.dispatchEvent(new KeyboardEvent('keydown', {key: arguments[1], bubbles: true}))", selector, key)
 
+    def saved(self, selector, kind="Text"):
+        """What a button saves, as text, or with kind "DataURL" as such an address."""
+        return self.driver.execute_async_script(
+            "const [selector, kind, done] = arguments; URL.createObjectURL = (blob) => { const reader = new FileReader(); reader.onload = () => done(reader.result);"
+            "reader[`readAs${kind}`](blob); return '#'; }; HTMLAnchorElement.prototype.click = () => {}; document.querySelector(selector).click()", selector, kind)
+
     @contextlib.contextmanager
     def scheme(self, name):
         """The system of the reader is "light" or "dark"."""

@@ -7,8 +7,9 @@ namespace bilens {
 struct ExplainPromptOptions {
   std::string model;
   std::string prompt;
-  std::string logit;  // a token by word, piece or number; empty: the likeliest next one
-  std::string minus;  // a token whose logit is subtracted; empty: the mean of all logits is
+  std::string logit;      // a token by word, piece or number; empty: the likeliest next one
+  std::string minus;      // a token whose logit is subtracted; empty: the mean of all logits is
+  std::string surrogate;  // of a gated model's MLPs: "half"; "none" or empty refuses such a model
   std::string tokenizer;
   std::string out;  // folder for the files; empty: none are written
   std::string device = "auto";
@@ -16,7 +17,9 @@ struct ExplainPromptOptions {
   bool dry_run = false;
 };
 
-/// A difference of logits behind a prompt as a sum over embedding, attentions and eigenvectors of the MLPs.
+/// A difference of logits behind a prompt as a sum over embedding, attentions and eigenvectors of the MLPs;
+/// with `out` as explanation.json, explanation.safetensors and a page (docs/formats.md).
+/// @throws Error(kBadInput) for a gated model without a surrogate
 Outcome run_prompt_explanation(const ExplainPromptOptions& options);
 
 }  // namespace bilens

@@ -14,9 +14,11 @@ struct ExplanationTerm {
   double eigenvalue = 0, projection = 0, contribution = 0;
 };
 
-/// A class's logit as a sum: direct + linear + Σ terms.
+/// A class's logit as a sum: shared + direct + linear + Σ terms. Where the layers are centred, all but
+/// `shared` is of the logit above the mean of all classes.
 struct LogitExplanation {
   double logit = 0;                    // of the model, float32 as it runs
+  double shared = 0;                   // that mean, the same for each class; 0 where nothing is centred
   double direct = 0;                   // u·Ex, with a residual
   double linear = 0;                   // biases: Σ over layers of l·h + c
   std::vector<ExplanationTerm> terms;  // all, by falling |contribution|
@@ -31,8 +33,8 @@ struct Explanation {
 };
 
 /// Splits the logits of one image over all eigenvectors of all layers that reach the head linearly, exactly.
-/// @param layers decompositions of these layers' MLPs alone (no residual), in all eigenpairs, float64, not
-/// centred
+/// @param layers decompositions of these layers' MLPs alone (no residual) along the head's rows, all centred
+/// by their mean or none, in all eigenpairs, float64; the last one is the model's last
 /// @param image uint8 [height, width]
 Explanation explain_image(ImageClassifier& model, const std::vector<LayerDecomposition>& layers,
                           const at::Tensor& image);
