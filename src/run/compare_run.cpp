@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <optional>
+
 #include "bilens/core/memory.h"
 #include "bilens/core/text.h"
 #include "bilens/model/model_directory.h"
@@ -24,7 +26,11 @@ Json to_json(const Likeness& likeness) {
           {"per_class", likeness.per_class}};
 }
 
-std::string in_words(const char* name, const Likeness& likeness) {
+Json to_json(const std::optional<Likeness>& likeness) { return likeness ? to_json(*likeness) : Json(); }
+
+std::string in_words(const char* name, const std::optional<Likeness>& given) {
+  if (!given) return "";
+  const auto& likeness = *given;
   return format("  %-13s%8.3f %12.3f %17.3f %10.3f\n", name, likeness.same_class, likeness.other_class,
                 likeness.best_wrong_class, likeness.untrained);
 }
@@ -56,26 +62,25 @@ Outcome run_comparison(const EvaluateRunOptions& options) {
   for (const auto& path : paths) models.push_back(load_classifier(path, device));
   require_same_spaces(models, paths);
   const auto data_config = data_of_model(options.data, paths.front());
-  if (!data_config) {
-    throw Error(ExitCode::kUsage, {paths.front().string(), "data", "no --data, and no run beside the model",
-                                   "Give --data, for example --data mnist-5k."});
-  }
-  const auto data = load_images_for(models.front()->config, paths.front(), *data_config);
+  const auto data =
+      data_config ? std::optional(load_images_for(models.front()->config, paths.front(), *data_config)) : std::nullopt;
   Outcome outcome;
   if (options.dry_run) {
     outcome.estimate = {{"memory_bytes", peak_memory()}, {"disk_bytes", 0}, {"seconds", nullptr}};
     return outcome;
   }
   const auto& c = models.front()->config;
-  const auto gaussian =
-      fit_gaussian(to_inputs(data.train.images, c.pixel_mean, c.pixel_std, device, at::kDouble));
+  std::optional<InputDistribution> gaussian;
+  if (data)
+    gaussian = fit_gaussian(to_inputs(data->train.images, c.pixel_mean, c.pixel_std, device, at::kDouble));
+  const auto* images = data ? &data->test : nullptr;
   std::vector<ComparedModel> compared;
-  for (const auto& model : models) compared.push_back(prepare_comparison(model, data.test));
+  for (const auto& model : models) compared.push_back(prepare_comparison(model, images));
   outcome.text = "                 same  other class  best wrong class  untrained\n";
   for (size_t i = 0; i < models.size(); ++i) {
-    const auto untrained = prepare_comparison(untrained_like(models[i], kUntrainedSeed), data.test);
+    const auto untrained = prepare_comparison(untrained_like(models[i], kUntrainedSeed), images);
     for (size_t j = i + 1; j < models.size(); ++j) {
-      const auto result = compare(compared[i], compared[j], untrained, gaussian);
+      const auto result = compare(compared[i], compared[j], untrained, gaussian ? &*gaussian : nullptr);
       outcome.results.push_back({{"models", {paths[i].string(), paths[j].string()}},
                                  {"weights", to_json(result.weights)},
                                  {"data", to_json(result.data)},
@@ -86,6 +91,9 @@ Outcome run_comparison(const EvaluateRunOptions& options) {
                       in_words("outputs", result.outputs) + in_words("eigenvectors", result.eigenvectors);
     }
   }
+  if (!data)
+    outcome.text += "The weights alone: no --data, and no run beside " + paths.front().string() +
+                    ". Give --data, for example --data mnist-5k, for data and outputs.\n";
   return outcome;
 }
 

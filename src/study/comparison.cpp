@@ -98,7 +98,7 @@ at::Tensor data_correlations(const QuadraticForms& a, const QuadraticForms& b, c
 
 }  // namespace
 
-ComparedModel prepare_comparison(const ImageClassifier& model, const ImageSplit& split) {
+ComparedModel prepare_comparison(const ImageClassifier& model, const ImageSplit* split) {
   const at::NoGradGuard no_grad;
   const auto& c = model->config;
   if (c.n_layers != 1 || c.gate != Gate::kNone) {
@@ -127,9 +127,11 @@ ComparedModel prepare_comparison(const ImageClassifier& model, const ImageSplit&
   BilinearLayer folded = fold_input(layer, embed);
   folded.gate_bias = folded.up_bias = folded.down_bias = at::Tensor();
   compared.forms = {folded, u, InteractionOperator(layer, u).linear().mm(embed)};
-  ImageClassifier shared = model;
-  const auto logits = compute_logits(shared, split).to(at::kDouble);
-  compared.logits = logits - logits.mean(1, true);
+  if (split != nullptr) {
+    ImageClassifier shared = model;
+    const auto logits = compute_logits(shared, *split).to(at::kDouble);
+    compared.logits = logits - logits.mean(1, true);
+  }
   EigenConfig eigen;
   eigen.k = kTop;
   eigen.dtype = at::kDouble;
@@ -146,12 +148,20 @@ ImageClassifier untrained_like(const ImageClassifier& model, uint64_t seed) {
 }
 
 Comparison compare(const ComparedModel& a, const ComparedModel& b, const ComparedModel& untrained,
-                   const InputDistribution& x) {
-  return {summarize(weight_cosines(a.forms, b.forms), weight_cosines(a.forms, untrained.forms)),
-          summarize(data_correlations(a.forms, b.forms, x), data_correlations(a.forms, untrained.forms, x)),
-          summarize(output_correlations(a.logits, b.logits), output_correlations(a.logits, untrained.logits)),
-          summarize(matched_eigenvectors(a.eigenvectors, b.eigenvectors),
-                    matched_eigenvectors(a.eigenvectors, untrained.eigenvectors))};
+                   const InputDistribution* x) {
+  Comparison comparison;
+  comparison.weights = summarize(weight_cosines(a.forms, b.forms), weight_cosines(a.forms, untrained.forms));
+  if (x != nullptr) {
+    comparison.data =
+        summarize(data_correlations(a.forms, b.forms, *x), data_correlations(a.forms, untrained.forms, *x));
+  }
+  if (a.logits.defined() && b.logits.defined() && untrained.logits.defined()) {
+    comparison.outputs =
+        summarize(output_correlations(a.logits, b.logits), output_correlations(a.logits, untrained.logits));
+  }
+  comparison.eigenvectors = summarize(matched_eigenvectors(a.eigenvectors, b.eigenvectors),
+                                      matched_eigenvectors(a.eigenvectors, untrained.eigenvectors));
+  return comparison;
 }
 
 }  // namespace bilens

@@ -118,6 +118,33 @@ class Explain(Command):
         self.assertEqual(again.returncode, 2)
         self.assertIn("an empty or new folder", again.stderr)
 
+    def test_an_eigenvector_is_that_of_the_decomposition(self):
+        for shape in (dict(bias=True), dict(n_layers=2, residual=True, down_proj=True)):
+            for folder in (self.model, self.out, self.folder / "why"):
+                shutil.rmtree(folder, ignore_errors=True)
+            config, w = write_model(self.model, d_model=20, d_hidden=20, **shape)
+            self.decompose("--set", "analyses=[]", "--set", "k=all", "--set", "dtype=float64")
+            (result,) = run("explain", self.model, "--input", "test:7", "--data", "mnist-5k", "--out", self.folder / "why")["results"]
+            self.assertEqual(result["center"], "mean")
+            vectors = load_file(self.folder / "why" / "explanation.safetensors")
+            for number, entry in enumerate(result["classes"]):
+                for i, term in enumerate(entry["terms"][:3]):
+                    layer = self.layer(term["layer"])
+                    self.assertAlmostEqual(term["eigenvalue"], layer["eigenvalues"][number][term["index"]], delta=1e-12)
+                    cosine = layer["eigenvectors"][number][term["index"]] @ vectors[f"class_{number}.term_{i}"]
+                    self.assertAlmostEqual(abs(cosine), 1, delta=1e-6)
+            true = logits(config, w, test_pixels()[7:8] / 255.0)[0]
+            self.assertEqual({entry["shared"] for entry in result["classes"]}, {result["classes"][0]["shared"]})
+            self.assertAlmostEqual(result["classes"][0]["shared"], true.mean(), delta=1e-9 * abs(true).max())
+            for entry, value in zip(result["classes"], true):
+                self.assertAlmostEqual(entry["sum"], value, delta=1e-9 * abs(true).max())
+
+    def test_dry_run_has_seconds(self):
+        write_model(self.model, d_model=16, d_hidden=16)
+        estimate = run("explain", self.model, "--input", "test:0", "--data", "mnist-5k", "--dry-run")["estimate"]
+        self.assertGreater(estimate["seconds"], 0)
+        self.assertGreater(estimate["memory_bytes"], 0)
+
     def test_bad_input(self):
         write_model(self.model, d_model=8, d_hidden=8)
         for value, words in (("test:1000", "below 1000"), ("test", "test:N"), ("test:-1", "test:N"), ("nowhere:0", "nothing there")):
@@ -127,6 +154,19 @@ class Explain(Command):
 
 
 class Compare(Command):
+    def test_without_data_the_weights_are_compared(self):
+        for name, seed in (("a", 0), ("b", 5)):
+            write_model(self.folder / name, d_model=24, d_hidden=24, seed=seed)
+        (with_data,) = run("compare", self.folder / "a", self.folder / "b", "--data", "mnist-5k")["results"]
+        (without,) = run("compare", self.folder / "a", self.folder / "b")["results"]
+        self.assertEqual((without["data"], without["outputs"]), (None, None))
+        for part in ("weights", "eigenvectors"):
+            self.assertEqual(without[part], with_data[part])
+        text = bilens_cli.run("compare", self.folder / "a", self.folder / "b")
+        self.assertEqual(text.returncode, 0)
+        self.assertIn("Give --data", text.stdout)
+        self.assertNotIn("outputs  ", text.stdout)
+
     def test_likeness_and_nulls(self):
         write_model(self.folder / "a", d_model=24, d_hidden=24)
         write_model(self.folder / "b", d_model=32, d_hidden=32, seed=5)

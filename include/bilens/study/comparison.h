@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "bilens/analysis/similarity.h"
@@ -20,26 +21,30 @@ struct Likeness {
 /// Two classifiers side by side. "weights": cosine of the interaction matrices over the pixels (counts pixels
 /// that never vary); "data": correlation of the logits for Gaussian inputs with the data's mean and
 /// covariance; "outputs": correlation of the logits on real images; "eigenvectors": mean |cosine| of the top
-/// eigenvectors, matched one to one.
+/// eigenvectors, matched one to one. Without images there are no data and no outputs.
 struct Comparison {
-  Likeness weights, data, outputs, eigenvectors;
+  Likeness weights;
+  std::optional<Likeness> data, outputs;
+  Likeness eigenvectors;
 };
 
 /// What a comparison needs of a model: its logits as quadratic forms of the pixels.
 struct ComparedModel {
   QuadraticForms forms;     // centred classes; where the model is
-  at::Tensor logits;        // centred, float64 [N, classes], on the CPU
+  at::Tensor logits;        // centred, float64 [N, classes], on the CPU; undefined without images
   at::Tensor eigenvectors;  // [classes, k, d], of largest |λ|, on the CPU
 };
 
+/// @param split real images, or null
 /// @throws Error(kBadInput) for a classifier of several layers or with a gate: its logits are no quadratic
 /// form, and internal layers of two models do not share a space
-ComparedModel prepare_comparison(const ImageClassifier& model, const ImageSplit& split);
+ComparedModel prepare_comparison(const ImageClassifier& model, const ImageSplit* split);
 
 /// A model of the same shape with fresh weights, the null of a comparison.
 ImageClassifier untrained_like(const ImageClassifier& model, uint64_t seed);
 
+/// @param x of the images, or null
 Comparison compare(const ComparedModel& a, const ComparedModel& b, const ComparedModel& untrained,
-                   const InputDistribution& x);
+                   const InputDistribution* x);
 
 }  // namespace bilens
