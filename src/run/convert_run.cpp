@@ -1,8 +1,12 @@
 #include "bilens/run/convert_run.h"
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
+#include <chrono>
 #include <functional>
 
+#include "bilens/core/disk.h"
 #include "bilens/core/files.h"
 #include "bilens/core/log.h"
 #include "bilens/core/memory.h"
@@ -26,6 +30,24 @@ struct Conversion {
   int64_t parameters, bytes;
   std::function<void(const fs::path& folder)> save;
 };
+
+/// Seconds that weights take to be read and written, by what some of them and a file of 16 MB do; null where
+/// nothing can be written.
+Json measure_seconds(const Weights& weights, int64_t bytes, const fs::path& out) {
+  constexpr int64_t kEnough = int64_t{64} << 20;
+  const double writing = measure_write_rate(out);
+  if (writing == 0) return nullptr;
+  const auto begin = std::chrono::steady_clock::now();
+  int64_t read = 0;
+  for (const auto& [name, info] : weights.tensors()) {
+    if (read > kEnough) break;
+    const auto copy = weights.tensor(name).clone();
+    read += static_cast<int64_t>(copy.nbytes());
+  }
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
+  const double second = read > 0 ? taken.count() / static_cast<double>(read) : 0;
+  return static_cast<double>(bytes) * (second + 1 / writing);
+}
 
 constexpr int64_t kFloatBytes = 4;
 
@@ -103,6 +125,11 @@ Conversion convert_meta(const ConvertRunOptions& options) {
           }};
 }
 
+/// Some of what is read.
+Weights weights_of(const fs::path& in) {
+  return is_meta_folder(in) ? open_meta_files(in).parts.front() : Weights(in);
+}
+
 Conversion prepare(const ConvertRunOptions& options) {
   if (is_meta_folder(options.in)) return convert_meta(options);
   const Weights weights(options.in);
@@ -132,7 +159,7 @@ Outcome run_conversion(const ConvertRunOptions& options) {
   if (options.dry_run) {
     outcome.estimate = {{"memory_bytes", peak_memory() + conversion.bytes},
                         {"disk_bytes", conversion.bytes},
-                        {"seconds", nullptr}};
+                        {"seconds", measure_seconds(weights_of(named.in), conversion.bytes, named.out)}};
     return outcome;
   }
   AtomicDirectory folder(options.out);

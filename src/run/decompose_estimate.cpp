@@ -1,8 +1,10 @@
 #include "bilens/run/decompose_estimate.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "bilens/analysis/certificate.h"
+#include "bilens/analysis/cp.h"
 #include "bilens/analysis/eigen_plan.h"
 #include "bilens/analysis/factor_plan.h"
 #include "bilens/core/memory.h"
@@ -18,6 +20,25 @@ namespace bilens {
 namespace {
 
 constexpr int64_t kLibraryWorkspace = int64_t{60} << 20;  // of the matrix library, seen on 2 threads
+
+double seconds_of(const EigenProblem& problem, at::Device device, const CpConfig& config) {
+  const auto begin = std::chrono::steady_clock::now();
+  decompose_cp(problem, device, config);
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+/// At most: of all iterations, each as long as those over the whole layer, of which some are made.
+double measure_cp(const EigenProblem& problem, at::Device device, const CpConfig& config) {
+  constexpr int64_t kSome = 4;
+  auto few = config;
+  few.starts = 1, few.max_iterations = 1;
+  const double start = seconds_of(problem, device, few);
+  few.max_iterations = 1 + kSome;
+  const double iteration =
+      std::max(0.0, seconds_of(problem, device, few) - start) / (2 * kSome);  // of two fits
+  const auto fits = static_cast<double>(config.starts + 1);
+  return start * fits / 2 + iteration * fits * static_cast<double>(config.max_iterations);
+}
 
 /// Bytes of the studies: inputs in float64 and half as much again for hidden states; terms, their sums and
 /// errors.
@@ -51,9 +72,13 @@ void add_estimate(const LayerSource& source, const DecomposeRunConfig& config, c
     if (config.method != "eigen" && config.method != "rotate") {
       const auto cost = plan_factors(config.method, sizes, eigen);
       memory = std::max(memory, cost.bytes + result);
+      const bool cp = config.method == "cp";
+      const double most = cp ? measure_cp(problem, device, config.cp) : 0;
       if (cost.operations) seconds += *cost.operations / measure_product_rate(device, at::kDouble);
-      seconds_known = seconds_known && cost.operations;
-      outcome.text += where + config.method + ": " + cost.words + ", " +
+      seconds += most;
+      seconds_known = seconds_known && (cost.operations || cp);
+      outcome.text += where + config.method + ": " + cost.words +
+                      (cp ? format(", at most %.3g s", most) : std::string()) + ", " +
                       format_bytes(static_cast<double>(cost.bytes)) + " beside the weights\n";
       continue;
     }

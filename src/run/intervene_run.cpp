@@ -3,16 +3,19 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <chrono>
 #include <set>
 
 #include "bilens/analysis/decomposition.h"
 #include "bilens/core/log.h"
 #include "bilens/core/memory.h"
+#include "bilens/core/shell.h"
 #include "bilens/run/corpus.h"
 #include "bilens/run/intervention_result.h"
 #include "bilens/run/vocabulary.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/shape.h"
+#include "bilens/train/measured_step.h"
 
 namespace bilens {
 
@@ -68,50 +71,65 @@ Origin origin_of(const Decomposition& decomposition, const fs::path& path) {
 
 /// The part of a decomposition that the config names.
 struct Chosen {
-  LayerDecomposition layer;
   ChosenPairs pairs;
   std::string direction;  // its name
 };
 
-Chosen choose(const Decomposition& decomposition, const InterveneRunConfig& config, const fs::path& path) {
-  const auto found = std::find_if(decomposition.layers.begin(), decomposition.layers.end(),
-                                  [&](const auto& layer) { return layer.layer == config.layer; });
-  if (found == decomposition.layers.end() || !found->has_pairs()) {
-    std::vector<std::string> there;
-    for (const auto& layer : decomposition.layers)
-      if (layer.has_pairs()) there.push_back(std::to_string(layer.layer));
-    throw Error(ExitCode::kUsage,
-                {"layer", "a layer of " + path.string() + " with eigenvectors (" + join(there) + ")",
-                 std::to_string(config.layer), ""});
+/// The layer that the config names, or the only one with eigenvectors. @throws Error(kUsage)
+const LayerDecomposition& choose_layer(const Decomposition& decomposition, const InterveneRunConfig& config,
+                                       const std::string& path) {
+  std::vector<const LayerDecomposition*> there;
+  std::vector<std::string> numbers;
+  for (const auto& layer : decomposition.layers) {
+    if (!layer.has_pairs()) continue;
+    there.push_back(&layer), numbers.push_back(std::to_string(layer.layer));
   }
+  if (there.empty()) {
+    throw Error(ExitCode::kBadInput, {path, "a decomposition with eigenvectors", "none",
+                                      "Decompose with the method \"eigen\" or \"rotate\"."});
+  }
+  if (config.layer.is_null() && there.size() == 1) return *there.front();
+  for (const auto* layer : there)
+    if (config.layer == layer->layer) return *layer;
+  const bool named = !config.layer.is_null();
+  throw Error(
+      ExitCode::kUsage,
+      {"layer", "one of the layers of " + path + " with eigenvectors (" + join(numbers) + ")",
+       named ? config.layer.dump() : "none named",
+       named ? ""
+             : "Name it: `bilens intervene " + shell_word(path) + " --set layer=" + numbers.back() + "`."});
+}
+
+Chosen choose(const Decomposition& decomposition, const InterveneRunConfig& config, const fs::path& path) {
+  const auto& layer = choose_layer(decomposition, config, path.string());
   const auto below = [](const std::string& what, int64_t value, int64_t count) {
     if (value < count) return;
     throw Error(ExitCode::kUsage, {what, "below " + std::to_string(count), std::to_string(value), ""});
   };
-  below("direction", config.direction, found->count());
+  below("direction", config.direction, layer.count());
   std::set<int64_t> different;
   for (const auto index : config.eigenvectors) {
-    below("eigenvectors", index, found->pairs.k());
+    below("eigenvectors", index, layer.pairs.k());
     if (!different.insert(index).second)
       throw Error(ExitCode::kUsage, {"eigenvectors", "different ones", std::to_string(index) + " twice", ""});
   }
-  if (found->input_space != "model") {
+  if (layer.input_space != "model") {
     throw Error(ExitCode::kBadInput, {path.string(), "eigenvectors over the layer's own input",
                                       "over the pixels", "Interventions are for language models."});
   }
-  Chosen chosen{*found, {}, std::to_string(config.direction)};
-  chosen.pairs.layer = config.layer;
-  if (!found->direction_names.empty()) chosen.direction = found->direction_names[config.direction];
-  chosen.pairs.direction = found->directions.defined() ? found->directions[config.direction]
-                                                       : at::eye(found->d_out, at::kDouble)[config.direction];
+  Chosen chosen{{}, std::to_string(config.direction)};
+  chosen.pairs.layer = layer.layer;
+  if (!layer.direction_names.empty()) chosen.direction = layer.direction_names[config.direction];
+  chosen.pairs.direction = layer.directions.defined() ? layer.directions[config.direction]
+                                                      : at::eye(layer.d_out, at::kDouble)[config.direction];
   const auto indices = at::tensor(config.eigenvectors, at::kLong);
-  chosen.pairs.vectors = found->pairs.eigenvectors[config.direction].index_select(0, indices);
-  chosen.pairs.values = found->pairs.eigenvalues[config.direction].index_select(0, indices);
-  auto others = at::ones({found->count(), found->pairs.k()}, at::kBool);
+  chosen.pairs.vectors = layer.pairs.eigenvectors[config.direction].index_select(0, indices);
+  chosen.pairs.values = layer.pairs.eigenvalues[config.direction].index_select(0, indices);
+  auto others = at::ones({layer.count(), layer.pairs.k()}, at::kBool);
   others[config.direction].index_fill_(0, indices, false);
   const auto rest = others.flatten().nonzero().squeeze(1);
-  chosen.pairs.other_vectors = found->pairs.eigenvectors.flatten(0, 1).index_select(0, rest);
-  chosen.pairs.other_values = found->pairs.eigenvalues.flatten().index_select(0, rest);
+  chosen.pairs.other_vectors = layer.pairs.eigenvectors.flatten(0, 1).index_select(0, rest);
+  chosen.pairs.other_values = layer.pairs.eigenvalues.flatten().index_select(0, rest);
   return chosen;
 }
 
@@ -126,6 +144,28 @@ at::Tensor logit_direction(const InterveneRunConfig& config, const fs::path& mod
   };
   add(config.plus, "plus", 1), add(config.minus, "minus", -1);
   return direction;
+}
+
+/// Seconds of the whole, by what an intervention with one control of each kind takes on some tokens: its passes
+/// over the text are the eigenvectors', the direction's and two more, and one for each control.
+double measure_seconds(const Corpus& corpus, const ChosenPairs& pairs, const InterveneRunConfig& config,
+                       const at::Tensor& logits) {
+  const auto begin = std::chrono::steady_clock::now();
+  auto model = corpus.load(config.device);
+  const std::chrono::duration<double> loading = std::chrono::steady_clock::now() - begin;
+  auto shortest = config.intervention;
+  shortest.controls = 1;
+  if (shortest.change == Change::kPatch) shortest.change = Change::kZero;
+  const double token = measure_reading(corpus.stream, corpus.data.context, [&](const TokenStream& some) {
+    intervene(model, {some, 0, some.size(), corpus.data.context, corpus.data.packing}, pairs, shortest,
+              nullptr, logits);
+  });
+  const auto passes = [&](int64_t controls) {
+    return 4 + 2 * controls + std::min(pairs.other_values.size(0), controls);
+  };
+  const int64_t all = passes(config.intervention.controls) + (config.source.is_null() ? 0 : 1);
+  const auto tokens = static_cast<double>(std::min(config.tokens, corpus.stream.size()));
+  return loading.count() + token * tokens * static_cast<double>(all) / static_cast<double>(passes(1));
 }
 
 }  // namespace
@@ -145,7 +185,9 @@ const FieldTable<InterveneRunConfig>& InterveneRunConfig::fields() {
   static const FieldTable<C> table =
       FieldTable<C>("Config of `bilens intervene`.")
           .integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
-          .integer("layer", &C::layer, "Of the decomposition.", at_least(0))
+          .json("layer", &C::layer,
+                {{"description", "Of the decomposition; null: the only one that it has."},
+                 {"anyOf", {{{"type", "null"}}, {{"type", "integer"}, {"minimum", 0}}}}})
           .integer("direction", &C::direction, "Of the layer, counted from 0.", at_least(0))
           .integers("eigenvectors", &C::eigenvectors, "Of the direction, counted from 0; changed together.",
                     at_least(0))
@@ -188,7 +230,7 @@ Outcome run_intervention(const InterveneRunOptions& options) {
                 options.decomposition + ": eigenvectors");
   require_shape(chosen.pairs.direction, {corpus.model.config.hidden_size},
                 options.decomposition + ": directions");
-  if (origin.fold_norm) chosen.pairs.gain = norm_gain(corpus.model, config.layer);
+  if (origin.fold_norm) chosen.pairs.gain = norm_gain(corpus.model, chosen.pairs.layer);
   const auto logits = logit_direction(config, model_path);
   std::optional<Corpus> source;
   if (!config.source.is_null()) {
@@ -205,7 +247,7 @@ Outcome run_intervention(const InterveneRunOptions& options) {
                                              8 * terms * std::min(config.tokens, corpus.stream.size()) +
                                              int64_t{4} * 5 * at_once * corpus.model.config.vocab_size},
                         {"disk_bytes", 0},
-                        {"seconds", nullptr}};
+                        {"seconds", measure_seconds(corpus, chosen.pairs, config, logits)}};
     return outcome;
   }
   auto model = corpus.load(config.device);
@@ -217,7 +259,7 @@ Outcome run_intervention(const InterveneRunOptions& options) {
   Json result = {{"decomposition", options.decomposition},
                  {"model", model_path.string()},
                  {"surrogate", origin.surrogate},
-                 {"layer", config.layer},
+                 {"layer", chosen.pairs.layer},
                  {"direction", chosen.direction},
                  {"eigenvectors", config.eigenvectors},
                  {"intervention", InterventionConfig::fields().dump(config.intervention)},

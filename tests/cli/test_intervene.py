@@ -1,5 +1,6 @@
 """`bilens intervene` on a random bilinear model, held against the decoder written out in numpy."""
 import json
+import shlex
 import unittest
 
 import numpy as np
@@ -29,7 +30,7 @@ class Intervene(TestCase):
         return {"dataset": "tokens", "path": str(path), "context": WINDOW, "packing": "plain"}
 
     def intervene(self, *flags, expect=0, out=None):
-        done = run("intervene", out or self.out, "--json", "--set", "data=" + json.dumps(self.text), "--set", f"tokens={TOKENS}",
+        done = run("intervene", out or self.out, "--json", "--set", "layer=0", "--set", "data=" + json.dumps(self.text), "--set", f"tokens={TOKENS}",
                    "--set", "intervention.controls=1", *flags)
         self.check(done, expect)
         return self.document(done)
@@ -151,11 +152,23 @@ class Intervene(TestCase):
         return self.intervene(*flags, expect=expect, **options)["failures"][0]["message"]
 
     def test_words(self):
-        done = run("intervene", self.out, "--set", "data=" + json.dumps(self.text), "--set", "tokens=80")
+        done = run("intervene", self.out, "--set", "layer=0", "--set", "data=" + json.dumps(self.text), "--set", "tokens=80")
         self.assertIn("random, same mean", self.check(done, 0).stdout)
         self.assertIn("loss [95%, n = 2]", done.stdout)
         self.assertIn("KL [95%, n = 2], p", done.stdout)
-        self.assertGreater(self.intervene("--dry-run")["estimate"]["memory_bytes"], 0)
+        estimate = self.intervene("--dry-run")["estimate"]
+        self.assertGreater(estimate["memory_bytes"], 0)
+        self.assertGreater(estimate["seconds"], 0)
+
+    def test_one_of_several_layers_has_to_be_named(self):
+        flags = ("--set", "data=" + json.dumps(self.text), "--set", "tokens=80")
+        done = self.check(run("intervene", self.out, *flags), 2, "(0, 1, 2), found none named")
+        call = shlex.split(done.stderr.split("`")[1])
+        self.assertEqual(call, ["bilens", "intervene", str(self.out), "--set", "layer=2"])
+        self.check(run(*call[1:], *flags), 0)
+        # The only one there is needs no name, whatever its number.
+        self.check(run("decompose", self.folder / "model", "--out", self.folder / "single", "--set", "layers=[2]", "--set", "k=4", "--set", "analyses=[]"), 0)
+        self.assertIn("layer 2,", self.check(run("intervene", self.folder / "single", *flags), 0).stdout)
 
     def test_along_an_axis(self):
         self.out = self.folder / "axes"

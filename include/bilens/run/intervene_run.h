@@ -8,7 +8,8 @@ namespace bilens {
 /// The whole config of `bilens intervene`.
 struct InterveneRunConfig {
   int64_t format_version = 1;
-  int64_t layer = 0, direction = 0;  // of the decomposition
+  Json layer;             // of the decomposition; null: its only one
+  int64_t direction = 0;  // of the layer
   std::vector<int64_t> eigenvectors = {0};
   InterventionConfig intervention;
   Json plus = Json::array(), minus = Json::array();  // tokens whose mean logits' difference is followed
