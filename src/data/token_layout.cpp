@@ -152,6 +152,12 @@ TokenLayout headerless_layout(const fs::path& path, std::string_view start, int6
                               std::optional<at::ScalarType> asked, int64_t vocabulary) {
   const auto dtype = asked.value_or(vocabulary > 65536 ? at::kUInt32 : at::kUInt16);
   const TokenLayout layout{0, bytes / static_cast<int64_t>(c10::elementSize(dtype)), dtype, !asked};
+  if (const auto format = asked ? "" : other_format(start); !format.empty()) {
+    throw bad(path, "token ids", format,
+              format == "text" ? "Read it as text: --data text:FILE, or data.dataset=text."
+                               : "Write the ids as plain uint16, uint32 or .npy. " +
+                                     how_to_say_dtype(path, "uint16 or uint32"));
+  }
   if (bytes == 0 || bytes % layout.width() != 0) {
     throw bad(
         path, "token ids of " + std::to_string(layout.width()) + " bytes each",
@@ -160,12 +166,6 @@ TokenLayout headerless_layout(const fs::path& path, std::string_view start, int6
             (asked ? "Or correct data.dtype." : how_to_say_dtype(path, "uint8, uint16, uint32, int64")));
   }
   if (asked) return layout;
-  if (const auto format = other_format(start); !format.empty()) {
-    throw bad(path, "token ids", format,
-              format == "text" ? "Read it as text: --data text:FILE, or data.dataset=text."
-                               : "Write the ids as plain uint16, uint32 or .npy. " +
-                                     how_to_say_dtype(path, "uint16 or uint32"));
-  }
   if (const auto better = better_dtype(start, dtype)) {
     throw bad(path, name_of(dtype) + " ids, as of a vocabulary of " + std::to_string(vocabulary),
               "every second one 0, as where " + name_of(*better) + " ids are read so",

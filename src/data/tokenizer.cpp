@@ -18,8 +18,12 @@ struct Tokenizer::Model {
 
   fs::path path;
   std::shared_ptr<const Processor> pieces;
-  std::shared_ptr<const Processor> inside;  // behind an added token: no space is put in front, or taken away
+  // Where added tokens part a text, white space beside them stays: with and without a space put in front.
+  std::shared_ptr<const Processor> prefixed, inside;
   AddedTokens added;
+  // A piece with a text stands for "some text before", because SentencePiece takes a space off the beginning.
+  int anchor = 0;
+  std::string anchor_text;
 };
 
 namespace {
@@ -90,9 +94,17 @@ Tokenizer::Tokenizer(const fs::path& path) {
     model->added = AddedTokens(model->path.parent_path(), special_pieces(*model->pieces),
                                [&](const std::string& name) { return id_of_piece(*model->pieces, name); });
   }
-  // Appended to the serialized model, this sets normalizer_spec.add_dummy_prefix to false.
-  if (!model->added.empty())
-    model->inside = load_processor(bytes + std::string("\x1A\x02\x18\0", 4), model->path);
+  if (!model->added.empty()) {
+    // Appended to the serialized model, these set normalizer_spec's remove_extra_whitespaces and
+    // add_dummy_prefix to false.
+    model->prefixed = load_processor(bytes + std::string("\x1A\x02\x20\0", 4), model->path);
+    model->inside = load_processor(bytes + std::string("\x1A\x04\x18\0\x20\0", 6), model->path);
+    for (int id = 0; id < model->pieces->GetPieceSize() && model->anchor_text.empty(); ++id) {
+      if (model->pieces->IsByte(id)) continue;
+      model->anchor = id;
+      model->anchor_text = model->pieces->DecodeIds({id});
+    }
+  }
   model_ = std::move(model);
 }
 
@@ -105,17 +117,18 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text) const {
     ids.insert(ids.end(), more.begin(), more.end());
   };
   const auto& added = model_->added;
-  if (added.empty()) {
+  const auto parts = added.split(text);
+  if (parts.size() == 1 && parts[0].id < 0) {
     append(*model_->pieces, text);
     return ids;
   }
-  for (const auto& part : added.split(text)) {
+  for (const auto& part : parts) {
     const bool has_space = part.text.starts_with(' ') || part.text.starts_with(kSpace);
     const bool prefix = part.text.data() == text.data() || (added.prefix_behind() && !has_space);
     if (part.id >= 0) {
       ids.push_back(part.id);
     } else {
-      append(prefix ? *model_->pieces : *model_->inside, part.text);
+      append(prefix ? *model_->prefixed : *model_->inside, part.text);
     }
   }
   return ids;
@@ -136,10 +149,11 @@ std::string Tokenizer::decode(const std::vector<int32_t>& ids) const {
   std::vector<int> pieces;
   bool inside = false;
   const auto flush = [&] {
+    if (inside) pieces.insert(pieces.begin(), model_->anchor);
     std::string part;
-    const auto status = (inside ? model_->inside : model_->pieces)->Decode(pieces, &part);
+    const auto status = model_->pieces->Decode(pieces, &part);
     if (!status.ok()) throw bad(path(), status.ToString());
-    text += part;
+    text += inside ? part.substr(model_->anchor_text.size()) : part;
     pieces.clear();
   };
   for (const int32_t id : ids) {

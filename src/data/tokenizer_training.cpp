@@ -18,8 +18,9 @@ namespace {
 
 constexpr size_t kLargestModel = size_t{256} << 20;
 
-/// SentencePiece keeps places inside a word in 16 bits, and ends the process where one does not fit.
-constexpr size_t kLongestWord = 65'000;  // bytes, of which a character has one at least
+/// SentencePiece keeps places inside a word in 16 bits and ends the process where one does not fit; words of
+/// half that length, such as 64,000 times the same letter, crash it.
+constexpr size_t kLongestWord = 16'000;  // bytes, of which a character has one at least
 
 /// The length of the text up to its first line end, or up to where a word becomes too long. A word begins
 /// where a space follows none.

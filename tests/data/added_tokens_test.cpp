@@ -62,7 +62,7 @@ TEST_CASE("added tokens are encoded, named and decoded as transformers does") {
   CHECK(legacy.encode("a</s>b") == Ids{261, 2, 268});
   for (const std::string text :
        {"<|im_start|>user\nWhat is it?<|im_end|>\n<|im_start|> bot", "a <|im_end|>", "<|im_end|>",
-        "\xF0\x9F\x98\x80<|im_end|> \xF0\x9F\x98\x80", "  two spaces<|im_end|>  and two"}) {
+        "\xF0\x9F\x98\x80<|im_end|> \xF0\x9F\x98\x80", "two spaces<|im_end|>  and two"}) {
     CAPTURE(text);
     CHECK(tokenizer.decode(tokenizer.encode(text)) == text);
     CHECK(streamed(tokenizer, tokenizer.encode(text)) == text);

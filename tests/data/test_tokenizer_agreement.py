@@ -85,13 +85,13 @@ BESIDE = {  # what stands beside the model
         **FIRST, "512": token("<|im_start|>"), "513": token("<|im_end|>", lstrip=True)}}},
     "names as objects": {"tokenizer_config.json": {**BASE, "bos_token": {"__type": "AddedToken", **token("<s>")}, "legacy": True}}}
 SPECIAL_TEXTS = ["a</s>b", "a </s> b", "</s>x", "<s>", "<s></s>", "x<unk>y", "Once<|im_end|>upon a time",
-                 "<|im_start|>user\nWhat is it?<|im_end|>\n<|im_start|> bot", "<|im_start|><|im_end|> z", "one <tool> two<tool>  three",
+                 "<|im_start|>user\nWhat is it?<|im_end|>\n<|im_start|> bot", "<|im_start|><|im_end|> z", "one <tool> two<tool> three",
                  "<|im_end|>xyz", "<|im_end", "a \u2581<|im_end|>\u2581b", "na\u00efve<|im_end|>\U0001F600</s>", "plain text, 12 cats", ""]
 
 
 @unittest.skipIf(sentencepiece is None or LlamaTokenizer is None, "no sentencepiece or no transformers in this Python")
 class Neighbours(IdsCase):
-    """Texts that begin with a space are left out: there transformers 5 differs from SentencePiece, and bilens does not."""
+    """Texts that begin with a space or have two in a row are left out: there transformers 5 differs from SentencePiece, and bilens does not."""
 
     def setUp(self):
         super().setUp()
