@@ -30,7 +30,7 @@ class Differences(TestCase):
         """(tensors, entry, stdout) of a − b"""
         self.save("a", a), self.save("b", b)
         sets = [part for text in ("threads=1", *settings) for part in ("--set", text)]
-        done = run("decompose", self.folder / "a.safetensors", "--minus", self.folder / "b.safetensors", "--out", self.folder / name, *sets)
+        done = run("decompose", self.folder / "a.safetensors", "--minus", self.folder / "b.safetensors", "--gate", "none", "--out", self.folder / name, *sets)
         self.check(done, 0)
         entry = json.loads((self.folder / name / "decomposition.json").read_text())["layers"][0]
         return load_file(self.folder / name / "layer_0.safetensors"), entry, done.stdout
@@ -94,7 +94,7 @@ class Differences(TestCase):
         basis = np.linalg.qr(self.rng.standard_normal((D, D)))[0]
         self.save("sphere", [basis, basis, self.rng.standard_normal((3, 1)) * np.ones((3, D))])
         for method in ("eigen", "joint"):
-            done = run("decompose", self.folder / "sphere.safetensors", "--out", self.folder / method, "--set", "traceless=true",
+            done = run("decompose", self.folder / "sphere.safetensors", "--gate", "none", "--out", self.folder / method, "--set", "traceless=true",
                        "--set", f"method={method}", "--set", "k=2", "--set", "dtype=float64", "--set", "threads=1")
             self.check(done, 0)
             self.assertIn("nothing but rounding (nothing above ", done.stdout)

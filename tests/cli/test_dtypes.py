@@ -128,7 +128,7 @@ class UnreadableTensors(TestCase):
         result = self.document(self.check(run("inspect", path, "--json"), 0))["results"][0]
         self.assertEqual({t["name"]: t["dtype"] for t in result["tensors"] if t["dtype"] != "float32"},
                          {"scale": "F8_E8M0", "codes": "F4", "freqs_cis": "C64", "new": "F31"})
-        wanted = ["--set", 'weights={"gate": "scale", "up": "mlp.up_proj.weight"}']
+        wanted = ["--gate", "none", "--set", 'weights={"gate": "scale", "up": "mlp.up_proj.weight", "down": "identity"}']
         self.check(run("decompose", path, "--out", self.folder / "d", *wanted), 3, "scale", "found F8_E8M0")
 
     def test_pytorch_files(self):
