@@ -62,8 +62,9 @@ Outcome run_comparison(const EvaluateRunOptions& options) {
   for (const auto& path : paths) models.push_back(load_classifier(path, device));
   require_same_spaces(models, paths);
   const auto data_config = data_of_model(options.data, paths.front());
-  const auto data =
-      data_config ? std::optional(load_images_for(models.front()->config, paths.front(), *data_config)) : std::nullopt;
+  const auto data = data_config
+                        ? std::optional(load_images_for(models.front()->config, paths.front(), *data_config))
+                        : std::nullopt;
   Outcome outcome;
   if (options.dry_run) {
     outcome.estimate = {{"memory_bytes", peak_memory()}, {"disk_bytes", 0}, {"seconds", nullptr}};

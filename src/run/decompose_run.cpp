@@ -175,8 +175,9 @@ Json decompose_model(const fs::path& path, const fs::path& out, const fs::path& 
   }
   const auto corpus = find_corpus(source, config, options.data);
   const auto data = minus.empty() ? find_images(source, config, options.data) : std::nullopt;
-  const auto images = data ? load_images_for(*source.classifier, source.path, *data, seed_of_model(source.path))
-                           : ImageDataset();
+  const auto images =
+      data ? load_images_for(*source.classifier, source.path, *data, seed_of_model(source.path))
+           : ImageDataset();
   const auto lines =
       is_calibrated(config, source) ? calibrate_surrogate(source, config, *corpus) : NamedTensors();
   const DirectoryLock lock(out);

@@ -146,8 +146,8 @@ at::Tensor logit_direction(const InterveneRunConfig& config, const fs::path& mod
   return direction;
 }
 
-/// Seconds of the whole, by what an intervention with one control of each kind takes on some tokens: its passes
-/// over the text are the eigenvectors', the direction's and two more, and one for each control.
+/// Seconds of the whole, by what an intervention with one control of each kind takes on some tokens: its
+/// passes over the text are the eigenvectors', the direction's and two more, and one for each control.
 double measure_seconds(const Corpus& corpus, const ChosenPairs& pairs, const InterveneRunConfig& config,
                        const at::Tensor& logits) {
   const auto begin = std::chrono::steady_clock::now();
