@@ -29,13 +29,21 @@ double seconds_of(const EigenProblem& problem, at::Device device, const CpConfig
 
 /// At most: of all iterations, each as long as those over the whole layer, of which some are made.
 double measure_cp(const EigenProblem& problem, at::Device device, const CpConfig& config) {
-  constexpr int64_t kSome = 4;
+  constexpr double kShort = 0.2;  // seconds below which one measurement says little
   auto few = config;
-  few.starts = 1, few.max_iterations = 1;
-  const double start = seconds_of(problem, device, few);
-  few.max_iterations = 1 + kSome;
+  few.starts = 1;
+  const auto least_seconds = [&](int64_t iterations) {
+    few.max_iterations = iterations;
+    double least = seconds_of(problem, device, few);
+    for (int again = 0; again < 2 && least < kShort; ++again)
+      least = std::min(least, seconds_of(problem, device, few));
+    return least;
+  };
+  const double start = least_seconds(1);
+  const int64_t some = start < kShort ? 32 : 4;
+  const double least = 1e-2 * start;  // of what the iterations take together; below that is noise
   const double iteration =
-      std::max(0.0, seconds_of(problem, device, few) - start) / (2 * kSome);  // of two fits
+      std::max(least, least_seconds(1 + some) - start) / static_cast<double>(2 * some);  // of two fits
   const auto fits = static_cast<double>(config.starts + 1);
   return start * fits / 2 + iteration * fits * static_cast<double>(config.max_iterations);
 }

@@ -239,7 +239,7 @@ class Sources(Command):
         shutil.rmtree(self.out)
         document = self.decompose("--set", f"directions={spec}", "--set", "directions.tensor=yours", expect=3)
         self.assertIn("yours", document["failures"][0]["message"])
-        for bad in ('{"kind": "outptus"}', '{"kind": "random"}', '{"kind": "axes", "count": 3}', '"axes"'):
+        for bad in ('{"kind": "outptus"}', '{"kind": "random"}', '{"kind": "axes", "count": 3}', '"axis"'):
             self.decompose("--set", f"directions={bad}", expect=2)
 
     def test_difference_of_two_models(self):

@@ -113,7 +113,7 @@ class Cards(DecompositionTest):
     def test_the_bound_holds_where_little_is_left(self):
         """Ten eigenvalues of size 1, six of 1e-4: what energies in float32 would say is left is rounding."""
         rng = np.random.default_rng(100)
-        rows = np.linalg.qr(rng.standard_normal((16, 16)))[0].T.astype(np.float32)
+        rows = np.ascontiguousarray(np.linalg.qr(rng.standard_normal((16, 16)))[0].T, np.float32)  # save_file takes the bytes as they lie
         sizes = np.r_[np.ones(10), np.full(6, 1e-4)]
         model = self.folder / "planted"
         write_llama(model, h=16, layers=2)
