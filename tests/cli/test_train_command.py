@@ -176,12 +176,15 @@ class CommandLine(TestCase):
         known = {"$schema", "title", "type", "description", "properties", "additionalProperties", "default", "enum",
                  "minimum", "maximum", "exclusiveMinimum", "unit", "anyOf", "items", "required"}
         self.assertLessEqual(set(schema), known, path)
-        types = {"integer": int, "number": (int, float), "string": str, "boolean": bool, "object": dict, "array": list}
+        types = {"integer": int, "number": (int, float), "string": str, "boolean": bool, "object": dict, "array": list, "null": type(None)}
         if "default" in schema:
             default = schema["default"]
             if "type" in schema:
-                self.assertIsInstance(default, types[schema["type"]], path)
+                names = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+                self.assertTrue(any(isinstance(default, types[name]) for name in names), path)
             self.assertIn(default, schema.get("enum", [default]), path)
+            if default is None:
+                return
             self.assertGreaterEqual(default, schema.get("minimum", default), path)
             self.assertLessEqual(default, schema.get("maximum", default), path)
         else:

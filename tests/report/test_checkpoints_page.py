@@ -19,7 +19,7 @@ class CheckpointsPage(InBrowser):
         for step in STEPS:
             write_llama(cls.folder / f"run/step-{step}", layers=2, seed=step)
         for name, flags in (("plain", ()), ("changes", ("--minus", "previous"))):
-            for command in (("decompose", cls.folder / "run", "--out", cls.folder / name, "--set", "k=2", *flags), ("report", cls.folder / name, "--out", cls.folder / f"{name}.html")):
+            for command in (("decompose", cls.folder / "run", "--out", cls.folder / name, "--set", "k=2", "--set", "solver=dense", *flags), ("report", cls.folder / name, "--out", cls.folder / f"{name}.html")):
                 done = run(*command)
                 assert done.returncode == 0, done.stderr
             assert_self_contained(cls.folder / f"{name}.html")

@@ -9,8 +9,8 @@ import numpy as np
 
 import bilens_cli
 from classifiers import write_model
+from example_run import CLASSES, SIDE, write_example
 from pages import InBrowser
-from test_report_page import CLASSES, SIDE, write_example
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -6,9 +6,9 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 import bilens_cli
+from example_run import K, SIDE, write_example
 from language_models import write_llama
 from pages import InBrowser
-from test_report_page import K, SIDE, write_example
 
 NORM = {"kind": "rms", "before": "post_attention_layernorm", "gain": "w", "behind": None, "source": "model_type llama"}
 
