@@ -84,6 +84,10 @@ std::string text_at(const Json& config, const char* key) {
 void read_activation(Architecture& found, const std::string& where) {
   const bool gemma = found.type.starts_with("gemma");
   const auto gate_at = [&](const char* key) {
+    const Json value = found.config.value(key, Json());
+    if (!value.is_null() && !value.is_string())
+      throw Error(ExitCode::kBadInput,
+                  {where + ": " + key, "the name of an activation", describe(value), ""});
     const auto act = text_at(found.config, key);
     return gemma && act == "gelu" ? "gelu_tanh" : gate_of_activation(act);
   };

@@ -53,6 +53,10 @@ class Gates(LayersTest):
             folder = self.model(act, mlp(1), model_type="llama", hidden_act=act)
             self.assertIn(act, self.refusal(folder, f"gate={gate}", "fold_norm=false", expect=2))
 
+    def test_an_activation_that_is_no_name_is_refused(self):
+        folder = self.model("number", mlp(1), model_type="llama", hidden_act=3)
+        self.assertIn("hidden_act", self.refusal(folder, "surrogate=half"))
+
     def test_an_activation_without_a_bilinear_part_has_no_surrogate(self):
         folder = self.model("relu2", mlp(1), model_type="llama", hidden_act="relu2")
         self.assertIn("relu2", self.refusal(folder, "fold_norm=false", "surrogate=half"))
