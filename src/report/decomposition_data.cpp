@@ -2,6 +2,7 @@
 
 #include <regex>
 
+#include "bilens/analysis/decomposition.h"
 #include "bilens/io/safetensors.h"
 #include "checked_json.h"
 #include "conversion_data.h"
@@ -71,12 +72,8 @@ Json norm(const CheckedJson& decomposition) {
           {"folded", decomposition.has("fold_norm") ? Json(decomposition.flag("fold_norm")) : Json()}};
 }
 
-/// Versions that read norms and gates by a tensor's name alone left no record of them. An image classifier
-/// has no norm, and its config says its gate.
-bool lacks_record(const CheckedJson& decomposition) {
-  return !decomposition.json().contains("gate") &&
-         decomposition.text_or_empty("model_type") != "bilinear_mlp";
-}
+/// Whether nothing records where norms and gates came from.
+bool lacks_record(const CheckedJson& decomposition) { return !doubt_about(decomposition.json()).empty(); }
 
 /// N of a training checkpoint ".../step-N", or null.
 Json checkpoint_step(const std::string& model) {

@@ -4,75 +4,61 @@
 
 #include "caught.h"
 #include "temporary_folder.h"
+#include "token_files.h"
 
 namespace bilens {
 namespace {
 
 using test::caught;
 using test::contains;
-
-std::string little_endian(const std::vector<uint32_t>& numbers, int width) {
-  std::string bytes;
-  for (const uint32_t number : numbers) {
-    for (int i = 0; i < width; ++i) bytes += static_cast<char>(number >> 8 * i & 255);
-  }
-  return bytes;
-}
+using test::little_endian;
+using test::load_tokens;
 
 /// llm.c's header: 256 numbers, of which three are used.
 std::string header(uint32_t magic, uint32_t version, uint32_t count) {
-  std::vector<uint32_t> numbers(256, 0);
+  std::vector<int64_t> numbers(256, 0);
   numbers[0] = magic, numbers[1] = version, numbers[2] = count;
   return little_endian(numbers, 4);
 }
 
-TokenStream load(const std::string& bytes, int64_t vocabulary, TextDataConfig config = {}) {
-  const test::TemporaryFolder folder;
-  test::write_file(folder / "t.bin", bytes);
-  config.path = (folder / "t.bin").string();
-  auto stream = load_token_file(config, vocabulary, {1});
-  stream.ids = stream.ids.to(at::kInt);  // the file goes
-  return stream;
-}
-
 std::string refusal(const std::string& bytes, int64_t vocabulary, const TextDataConfig& config = {}) {
-  const auto error = caught([&] { load(bytes, vocabulary, config); });
+  const auto error = caught([&] { load_tokens(bytes, vocabulary, config); });
   CHECK(error.code() == ExitCode::kBadInput);
   CHECK(contains(error.what(), "t.bin"));
   return error.what();
 }
 
 TEST_CASE("headerless files hold uint16, or uint32 where the vocabulary needs it") {
-  const std::vector<uint32_t> ids = {1, 7, 65535, 1, 8};
+  const std::vector<int64_t> ids = {1, 7, 65535, 1, 8};
   const auto expected = at::tensor({1, 7, 65535, 1, 8}, at::kInt);
-  const auto narrow = load(little_endian(ids, 2), 65536);
+  const auto narrow = load_tokens(little_endian(ids, 2), 65536);
   CHECK(at::equal(narrow.ids, expected));
   CHECK(narrow.starts == std::vector<int64_t>{0, 3});
-  const auto wide = load(little_endian(ids, 4), 65537);
+  const auto wide = load_tokens(little_endian(ids, 4), 65537);
   CHECK(at::equal(wide.ids, expected));
-  CHECK(at::equal(load(little_endian({70000, 3}, 4), 128256).ids, at::tensor({70000, 3}, at::kInt)));
+  CHECK(at::equal(load_tokens(little_endian({70000, 3}, 4), 128256).ids, at::tensor({70000, 3}, at::kInt)));
 }
 
 TEST_CASE("a file that does not begin with BOS begins with a document all the same") {
-  CHECK(load(little_endian({5, 6, 1, 7}, 2), 10).starts == std::vector<int64_t>{0, 2});
+  CHECK(load_tokens(little_endian({5, 6, 1, 7}, 2), 10).starts == std::vector<int64_t>{0, 2});
 }
 
 TEST_CASE("llm.c's headers are known") {
   const auto expected = at::tensor({1, 2, 3}, at::kInt);
-  CHECK(at::equal(load(header(20240520, 1, 3) + little_endian({1, 2, 3}, 2), 50257).ids, expected));
-  CHECK(at::equal(load(header(20240801, 7, 3) + little_endian({1, 2, 3}, 4), 128256).ids, expected));
+  CHECK(at::equal(load_tokens(header(20240520, 1, 3) + little_endian({1, 2, 3}, 2), 50257).ids, expected));
+  CHECK(at::equal(load_tokens(header(20240801, 7, 3) + little_endian({1, 2, 3}, 4), 128256).ids, expected));
   // The header decides, not the vocabulary.
-  CHECK(at::equal(load(header(20240801, 7, 3) + little_endian({1, 2, 3}, 4), 10).ids, expected));
+  CHECK(at::equal(load_tokens(header(20240801, 7, 3) + little_endian({1, 2, 3}, 4), 10).ids, expected));
 }
 
 TEST_CASE("the end of a file is held out") {
-  std::vector<uint32_t> ids;
+  std::vector<int64_t> ids;
   for (uint32_t i = 0; i < 100; ++i) ids.push_back(i);
   TextDataConfig config;
   config.held_out = 0.1;
   const auto range = [&](TextSplit split) {
     config.split = split;
-    const auto part = load(little_endian(ids, 2), 100, config).ids;
+    const auto part = load_tokens(little_endian(ids, 2), 100, config).ids;
     return std::pair<int, int>{part[0].item<int>(), part[-1].item<int>()};
   };
   CHECK(range(TextSplit::kAll) == std::pair{0, 99});

@@ -5,20 +5,15 @@
 #include "bilens/data/token_file.h"
 #include "caught.h"
 #include "temporary_folder.h"
+#include "token_files.h"
 
 namespace bilens {
 namespace {
 
 using test::caught;
 using test::contains;
-
-std::string little_endian(const std::vector<int64_t>& numbers, int width) {
-  std::string bytes;
-  for (const int64_t number : numbers) {
-    for (int i = 0; i < width; ++i) bytes += static_cast<char>(number >> 8 * i & 255);
-  }
-  return bytes;
-}
+using test::little_endian;
+using test::load_tokens;
 
 /// What numpy.save writes: the header is padded to a multiple of 64 bytes.
 std::string npy(const std::string& dtype, const std::string& shape, const std::string& data,
@@ -31,15 +26,6 @@ std::string npy(const std::string& dtype, const std::string& shape, const std::s
          little_endian({static_cast<int64_t>(header.size())}, version == 1 ? 2 : 4) + header + data;
 }
 
-TokenStream load(const std::string& bytes, int64_t vocabulary, TextDataConfig config = {}) {
-  const test::TemporaryFolder folder;
-  test::write_file(folder / "t.bin", bytes);
-  config.path = (folder / "t.bin").string();
-  auto stream = load_token_file(config, vocabulary, {1});
-  stream.ids = stream.ids.to(at::kInt);  // the file goes
-  return stream;
-}
-
 TextDataConfig of_dtype(at::ScalarType dtype) {
   TextDataConfig config;
   config.dtype = dtype;
@@ -47,7 +33,7 @@ TextDataConfig of_dtype(at::ScalarType dtype) {
 }
 
 std::string refusal(const std::string& bytes, int64_t vocabulary, const TextDataConfig& config = {}) {
-  const auto error = caught([&] { load(bytes, vocabulary, config); });
+  const auto error = caught([&] { load_tokens(bytes, vocabulary, config); });
   CHECK(error.code() == ExitCode::kBadInput);
   CHECK(contains(error.what(), "t.bin"));
   return error.what();
@@ -71,14 +57,14 @@ TEST_CASE("a NumPy array is read as what its header says") {
                                      {"'<i8'", 8}}) {
     CAPTURE(dtype);
     for (const int version : {1, 2, 3})
-      CHECK(is_kIds(load(npy(dtype, "(6,)", little_endian(kIds, width), version), 40)));
-    CHECK(is_kIds(load(npy(dtype, "(6,)", little_endian(kIds, width)), 128256)));  // also as wide ids
+      CHECK(is_kIds(load_tokens(npy(dtype, "(6,)", little_endian(kIds, width), version), 40)));
+    CHECK(is_kIds(load_tokens(npy(dtype, "(6,)", little_endian(kIds, width)), 128256)));  // also as wide ids
   }
   // Saved by NumPy 1.13 and before, the data begin at any multiple of 16; here at an odd place.
   std::string odd = npy("'<u2'", "(6,)", "");
   odd.insert(odd.size() - 1, " ");
   odd[8] = static_cast<char>(odd[8] + 1);
-  CHECK(is_kIds(load(odd + little_endian(kIds, 2), 40)));
+  CHECK(is_kIds(load_tokens(odd + little_endian(kIds, 2), 40)));
 }
 
 TEST_CASE("other arrays are refused by name") {
@@ -118,8 +104,8 @@ TEST_CASE("wider ids without a header are not taken for two or four narrow ones"
   // Padding with zeros is no upper half.
   std::vector<int64_t> padded(200, 0);
   for (size_t i = 0; i < 60; ++i) padded[i] = static_cast<int64_t>(i % 39 + 1);
-  CHECK(load(little_endian(padded, 2), 40).size() == 200);
-  CHECK(load(little_endian({7}, 2), 40).size() == 1);
+  CHECK(load_tokens(little_endian(padded, 2), 40).size() == 200);
+  CHECK(load_tokens(little_endian({7}, 2), 40).size() == 1);
 }
 
 TEST_CASE("what the user says of a headerless file is done") {
@@ -129,10 +115,10 @@ TEST_CASE("what the user says of a headerless file is done") {
                                      {at::kInt, 4},
                                      {at::kLong, 8}}) {
     CAPTURE(dtype);
-    CHECK(is_kIds(load(little_endian(kIds, width), 40, of_dtype(dtype))));
-    CHECK(is_kIds(load(little_endian(kIds, width), 128256, of_dtype(dtype))));
+    CHECK(is_kIds(load_tokens(little_endian(kIds, width), 40, of_dtype(dtype))));
+    CHECK(is_kIds(load_tokens(little_endian(kIds, width), 128256, of_dtype(dtype))));
   }
-  CHECK(at::equal(load(little_endian({5, 0, 5, 0}, 2), 40, of_dtype(at::kUInt16)).ids,
+  CHECK(at::equal(load_tokens(little_endian({5, 0, 5, 0}, 2), 40, of_dtype(at::kUInt16)).ids,
                   at::tensor({5, 0, 5, 0}, at::kInt)));
   CHECK(contains(refusal(little_endian({-1, 3}, 8), 40, of_dtype(at::kLong)), "found -1 as token 0"));
   CHECK(contains(refusal(little_endian({1LL << 32, 3}, 8), 40, of_dtype(at::kLong)),
@@ -156,7 +142,7 @@ TEST_CASE("other formats are refused by name") {
   CHECK(contains(refusal("PAR1" + rest, 50257), "a Parquet table"));
   CHECK(contains(refusal("Once upon a time there was a cat.\n", 50257), "found text"));
   CHECK(contains(refusal("caf\xC3\xA9 au lait, s'il vous pla\xC3\xAEt", 50257), "found text"));
-  CHECK(load("Once upon a time there was a cat.\n", 256, of_dtype(at::kByte)).size() == 34);
+  CHECK(load_tokens("Once upon a time there was a cat.\n", 256, of_dtype(at::kByte)).size() == 34);
 }
 
 TEST_CASE("documents begin at the token that is named, at BOS, or without one at EOS") {
@@ -167,7 +153,8 @@ TEST_CASE("documents begin at the token that is named, at BOS, or without one at
   CHECK(tokens_that_begin_documents(config, std::nullopt, {}).empty());
   config.document_token = 7;
   CHECK(tokens_that_begin_documents(config, 1, {2}) == Ids{7});
-  CHECK(contains(caught([&] { load(little_endian(kIds, 2), 7, config); }).what(), "data.document_token"));
+  CHECK(contains(caught([&] { load_tokens(little_endian(kIds, 2), 7, config); }).what(),
+                 "data.document_token"));
 }
 
 }  // namespace
