@@ -5,6 +5,7 @@ import unittest
 import numpy as np
 from safetensors.numpy import save_file
 
+from bilens_cli import run
 from layers import LayersTest, draw, mlp, of_mlp
 
 BLOCK = "model.layers.0."
@@ -109,6 +110,8 @@ class Norms(LayersTest):
         for path in (folder, folder / first):
             self.decompose(path)
             self.assert_spectrum(of_mlp(mlp(1), gain=self.w))
+            sets = [part for setting in ("k=all", "dtype=float64", "analyses=[]") for part in ("--set", setting)]
+            self.check(run("decompose", path, "--out", self.out, *sets, "--resume"), 0)  # finished: of the same files
         (folder / second).unlink()
         self.assertIn(second, self.refusal(folder / first))
 
