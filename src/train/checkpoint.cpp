@@ -1,9 +1,14 @@
 #include "bilens/train/checkpoint.h"
 
 #include <algorithm>
+#include <sstream>
+#include <string>
 
+#include "bilens/core/error.h"
 #include "bilens/core/files.h"
 #include "bilens/core/log.h"
+#include "bilens/core/sha256.h"
+#include "bilens/core/text.h"
 
 namespace bilens {
 
@@ -12,6 +17,19 @@ namespace fs = std::filesystem;
 namespace {
 const std::string kPrefix = "step-";
 constexpr const char* kDone = "DONE";
+constexpr size_t kMostBytes = 1 << 20;  // of DONE: a line for each file
+
+/// A line for each file of the folder, as sha256sum writes it.
+std::string sums_of(const fs::path& folder) {
+  std::vector<std::string> lines;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (!entry.is_regular_file()) continue;
+    lines.push_back(sha256_of_file(entry.path()) + "  " + entry.path().lexically_relative(folder).string() +
+                    "\n");
+  }
+  std::sort(lines.begin(), lines.end());
+  return join(lines, "");
+}
 
 bool is_complete(const Checkpoint& checkpoint) { return fs::exists(checkpoint.directory / kDone); }
 }  // namespace
@@ -59,10 +77,23 @@ void CheckpointStore::name_incomplete() const {
   }
 }
 
+void require_unchanged(const Checkpoint& checkpoint) {
+  std::istringstream sums(read_text(checkpoint.directory / kDone, kMostBytes, ExitCode::kBadInput));
+  for (std::string line; std::getline(sums, line);) {
+    const auto end = line.find("  ");
+    if (end == std::string::npos) continue;
+    const auto file = checkpoint.directory / line.substr(end + 2);
+    const std::string expected = line.substr(0, end), found = sha256_of_file(file);
+    if (found != expected)
+      throw Error(ExitCode::kBadInput, {file.string(), "sha256 " + expected, "sha256 " + found,
+                                        "The file is not as it was written."});
+  }
+}
+
 void CheckpointStore::save(int64_t step, const std::function<void(const fs::path&)>& fill) {
   AtomicDirectory directory(folder_ / (kPrefix + std::to_string(step)));
   fill(directory.path());
-  write_text(directory.path() / kDone, "");
+  write_text(directory.path() / kDone, sums_of(directory.path()));
   directory.commit();
   auto older = newest_first();
   std::erase_if(older, [step](const Checkpoint& other) { return other.step > step; });

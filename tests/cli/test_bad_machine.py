@@ -144,14 +144,15 @@ class Resume(TestCase):
 
     def damages(self, folder):
         """Ways to damage a checkpoint; each yields the file that is then bad, and is undone behind it."""
-        for name, damages in (("optimizer.safetensors", "cut empty longer"), ("model.safetensors", "cut missing"), ("trainer.json", "cut zeros")):
+        for name, damages in (("optimizer.safetensors", "cut empty longer changed"), ("model.safetensors", "cut missing changed"), ("trainer.json", "cut zeros")):
             path = folder / name
             good = path.read_bytes()
             for damage in damages.split():
                 if damage == "missing":
                     path.unlink()
                 else:
-                    path.write_bytes({"cut": good[:-4], "empty": b"", "longer": good + b"\0", "zeros": b"\0" * len(good)}[damage])
+                    path.write_bytes({"cut": good[:-4], "empty": b"", "longer": good + b"\0", "zeros": b"\0" * len(good),
+                                      "changed": good[:-1] + bytes([good[-1] ^ 1])}[damage])
                 yield name
                 path.write_bytes(good)
 

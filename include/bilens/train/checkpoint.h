@@ -24,6 +24,10 @@ struct Checkpoint {
   std::filesystem::path directory;
 };
 
+/// Compares each file with its hash in DONE. The DONE of an earlier version is empty and proves nothing.
+/// @throws Error(kBadInput) for a file that is not as it was written
+void require_unchanged(const Checkpoint& checkpoint);
+
 /// The folder checkpoints/ of a run: step-N directories that are there whole, with DONE in them, or not at
 /// all.
 class CheckpointStore {
