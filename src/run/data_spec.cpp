@@ -3,12 +3,16 @@
 #include <sstream>
 
 #include "bilens/run/config_file.h"
+#include "bilens/train/data_files.h"
 
 namespace bilens {
 
 namespace fs = std::filesystem;
 
 namespace {
+
+std::vector<fs::path> files_of(const ImageDataConfig& config) { return image_files(config); }
+std::vector<fs::path> files_of(const TextDataConfig& config) { return {config.path}; }
 
 /// "tokens,dtype=uint32:FILE": the kind, settings and the path. @param allowed keys of the settings
 template <class Config>
@@ -28,22 +32,26 @@ Config parse_spec(const std::string& spec, const std::vector<std::string>& allow
   return Config::fields().parse_or_throw(object, "--data", ExitCode::kUsage);
 }
 
-/// The config of the run that made the model, which has "data", and where it stands; null when there is none.
-std::pair<Json, std::string> run_of_model(const fs::path& model) {
+/// The config of the run that made the model, which has "data", and its folder; null when there is none.
+std::pair<Json, fs::path> run_of_model(const fs::path& model) {
   const fs::path folder = fs::absolute(model).lexically_normal();
   for (const fs::path& run : {folder.parent_path(), folder.parent_path().parent_path()}) {
     if (!fs::is_regular_file(run / "config.json")) continue;
     const Json config = read_json(run / "config.json", ExitCode::kBadInput);
-    if (config.is_object() && config.contains("data")) return {config, (run / "config.json").string()};
+    if (config.is_object() && config.contains("data")) return {config, run};
   }
   return {};
 }
 
+/// The data of the run that made the model, as long as its files are those that the run read.
 template <class Config>
 std::optional<Config> config_of_run(const fs::path& model) {
-  const auto [config, where] = run_of_model(model);
+  const auto [config, run] = run_of_model(model);
   if (config.is_null()) return std::nullopt;
-  return Config::fields().parse_or_throw(config.at("data"), where + ": data", ExitCode::kBadInput);
+  const auto where = (run / "config.json").string() + ": data";
+  const auto data = Config::fields().parse_or_throw(config.at("data"), where, ExitCode::kBadInput);
+  require_data_of_run(run / "checkpoints", files_of(data));
+  return data;
 }
 
 }  // namespace

@@ -21,6 +21,21 @@ bool same_bytes(const Json& was, const Json& is) {
          was.value("sha256", Json()) == is.at("sha256");
 }
 
+/// The data in the newest checkpoint that says what its run read, and the file that says so; null: none does.
+std::pair<Json, fs::path> data_of_newest(const fs::path& folder) {
+  for (const auto& checkpoint : CheckpointStore(folder, 1).newest_first()) {
+    const fs::path file = checkpoint.directory / kTrainerFile;
+    Json state;
+    try {
+      state = read_json(file, ExitCode::kBadInput);
+    } catch (const Error&) {
+      continue;  // whoever loads it says what is wrong
+    }
+    if (state.is_object() && state.contains("data")) return {state.at("data"), file};
+  }
+  return {};
+}
+
 }  // namespace
 
 Json describe_data_files(const std::vector<fs::path>& files) {
@@ -31,7 +46,8 @@ Json describe_data_files(const std::vector<fs::path>& files) {
   return list;
 }
 
-void require_same_data(const Json& before, const fs::path& source, const Json& now) {
+void require_same_data(const Json& before, const fs::path& source, const Json& now,
+                       const std::string& otherwise) {
   if (!before.is_array()) return;
   std::vector<Problem> problems;
   for (size_t i = 0; i < std::max(before.size(), now.size()); ++i) {
@@ -40,22 +56,24 @@ void require_same_data(const Json& before, const fs::path& source, const Json& n
     const Json path = (is.is_object() ? is : was).value("path", Json("data"));
     problems.push_back({path.is_string() ? path.get<std::string>() : "data",
                         "the data of the run, " + in_words(was) + " by " + source.string(), in_words(is),
-                        "Put that file back, or start anew with another --out."});
+                        "Put that file back, or " + otherwise + "."});
   }
   if (!problems.empty()) throw Error(ExitCode::kBadInput, problems);
 }
 
 void require_same_data_as_checkpoint(const fs::path& folder, const Json& now) {
-  for (const auto& checkpoint : CheckpointStore(folder, 1).newest_first()) {
-    const fs::path file = checkpoint.directory / kTrainerFile;
-    Json state;
-    try {
-      state = read_json(file, ExitCode::kBadInput);
-    } catch (const Error&) {
-      continue;  // whoever loads it says what is wrong
-    }
-    if (state.is_object() && state.contains("data")) return require_same_data(state.at("data"), file, now);
-  }
+  const auto [before, file] = data_of_newest(folder);
+  require_same_data(before, file, now);
+}
+
+void require_data_of_run(const fs::path& folder, const std::vector<fs::path>& files) {
+  auto [before, file] = data_of_newest(folder);
+  const auto readable = [](const fs::path& path) { return fs::is_regular_file(path); };
+  // Whoever opens the files says what is wrong with one that is not there.
+  if (!before.is_array() || !std::all_of(files.begin(), files.end(), readable)) return;
+  // A run lists its tokenizer behind its data.
+  while (before.size() > files.size()) before.erase(before.size() - 1);
+  require_same_data(before, file, describe_data_files(files), "name the data to take with --data");
 }
 
 }  // namespace bilens

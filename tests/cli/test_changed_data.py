@@ -26,6 +26,15 @@ class ChangedData:
             result = self.run_again(out, "--resume", *flags)
             self.check(result, 3, str(path), "the data of the run", "sha256", "--out")
 
+    def evaluates_its_own_data_alone(self, out, path, other, named):
+        """A model is tried on its run's data only while they are those; other data have to be named."""
+        good = path.read_bytes()
+        self.check(run("evaluate", out / "model"), 0)
+        path.write_bytes(other)
+        self.check(run("evaluate", out / "model"), 3, str(path), "the data of the run", "--data")
+        self.check(run("evaluate", out / "model", "--data", named), 0)
+        path.write_bytes(good)
+
     def refuses_other_data(self, pairs):
         out = self.folder / "run"
         self.half(out)
@@ -39,8 +48,10 @@ class ChangedData:
         self.check(self.run_again(out, "--resume"), 0, "continuing at step")
         self.assertEqual((out / "model/model.safetensors").read_bytes(), self.expected)
         path, other = pairs[0]
+        good = path.read_bytes()
         path.write_bytes(other)  # what is finished was not made of this either
         self.refuses(out, path)
+        path.write_bytes(good)
 
 
 class Images(TestCase, ChangedData):
@@ -56,6 +67,8 @@ class Images(TestCase, ChangedData):
             pairs.append((path, bytes(data)))
         self.assertEqual(len(pairs), 4)
         self.refuses_other_data(pairs)
+        path, other = pairs[0]
+        self.evaluates_its_own_data_alone(self.folder / "run", path, other, f"mnist:{path.parent}")
 
     def test_a_checkpoint_that_says_nothing_of_its_data_is_gone_on_with(self):
         """Those of version 0.1.0."""
@@ -66,6 +79,7 @@ class Images(TestCase, ChangedData):
         state = json.loads(path.read_text())
         self.assertEqual(len(state.pop("data")), 4)
         path.write_text(json.dumps(state))
+        (path.parent / "DONE").write_text("")
         self.check(self.run_again(out, "--resume"), 0, "continuing at step")
 
 
@@ -97,6 +111,7 @@ class Text(TextCase, ChangedData):
         path = self.write("ids.bin", ids.tobytes())
         self.given = self.config({"dataset": "tokens", "path": str(path), "document_token": 0})
         self.refuses_other_data([(path, ids[::-1].tobytes()), (path, ids[:3990].tobytes())])
+        self.evaluates_its_own_data_alone(self.folder / "run", path, ids[::-1].tobytes(), f"tokens:{path}")
 
 
 class Finetune(FinetuneCase, ChangedData):
@@ -112,6 +127,7 @@ class Finetune(FinetuneCase, ChangedData):
         out = self.folder / "run"
         shutil.rmtree(out / "checkpoints")
         shutil.rmtree(out / "model")
+        text.write_bytes(other)
         self.check(self.run_again(out, "--resume"), 3, str(text), "calibration.json")
 
 
