@@ -13,19 +13,19 @@ namespace {
 
 constexpr int32_t kLargestId = (1 << 24) - 1;  // of the largest vocabulary that a model may have
 
-Error bad(const fs::path& file, const std::string& expected, const std::string& found) {
+Error bad_neighbour(const fs::path& file, const std::string& expected, const std::string& found) {
   return Error(ExitCode::kBadInput, {file.string(), expected, found, "Obtain the tokenizer's files again."});
 }
 
 Json read_object(const fs::path& file) {
   const Json json = read_json(file, ExitCode::kBadInput);
-  if (!json.is_object()) throw bad(file, "an object", describe(json));
+  if (!json.is_object()) throw bad_neighbour(file, "an object", describe(json));
   return json;
 }
 
 int32_t parse_id(const Json& id, const fs::path& file) {
   const bool good = id.is_number_integer() && id >= 0 && id <= kLargestId;
-  if (!good) throw bad(file, "token ids from 0 to " + std::to_string(kLargestId), describe(id));
+  if (!good) throw bad_neighbour(file, "token ids from 0 to " + std::to_string(kLargestId), describe(id));
   return id.get<int32_t>();
 }
 
@@ -37,12 +37,13 @@ std::string content_of(const Json& token) {
 
 AddedToken parse_token(const Json& token, int32_t id, const fs::path& file) {
   AddedToken parsed{content_of(token), id};
-  if (parsed.content.empty()) throw bad(file, "the text of token " + std::to_string(id), describe(token));
+  if (parsed.content.empty())
+    throw bad_neighbour(file, "the text of token " + std::to_string(id), describe(token));
   if (!token.is_object()) return parsed;
   const auto flag = [&](const char* key) { return token.value(key, Json(false)) == true; };
   if (flag("single_word"))
-    throw bad(file, "tokens that stand anywhere",
-              "\"" + parsed.content + "\" as a whole word alone (single_word)");
+    throw bad_neighbour(file, "tokens that stand anywhere",
+                        "\"" + parsed.content + "\" as a whole word alone (single_word)");
   parsed.strips_left = flag("lstrip");
   parsed.strips_right = flag("rstrip");
   parsed.late = flag("normalized");
@@ -113,6 +114,7 @@ void AddedTokens::read_config(const fs::path& file,
   };
   take("bos_token", bos_);
   take("eos_token", eos_);
+  if (config.contains("add_bos_token")) begins_with_bos_ = config.at("add_bos_token") != false;
   if (config.contains("legacy")) legacy_ = config.at("legacy") == true;
 }
 
@@ -120,8 +122,9 @@ void AddedTokens::add(const AddedToken& token, const fs::path& file) {
   for (auto& known : tokens_) {
     const bool same_id = known.id == token.id, same_content = known.content == token.content;
     if (same_id != same_content) {
-      throw bad(file, "\"" + known.content + "\" as token " + std::to_string(known.id) + ", as said before",
-                "\"" + token.content + "\" as token " + std::to_string(token.id));
+      throw bad_neighbour(
+          file, "\"" + known.content + "\" as token " + std::to_string(known.id) + ", as said before",
+          "\"" + token.content + "\" as token " + std::to_string(token.id));
     }
     if (same_id) {
       known = token;

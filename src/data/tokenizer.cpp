@@ -33,17 +33,18 @@ constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581, as SentencePiece
 constexpr size_t kMaxBytes = size_t{256} << 20;
 constexpr const char* kFix = "Put the model's SentencePiece file, tokenizer.model, beside its weights.";
 
-Error bad(const fs::path& path, const std::string& found, const std::string& fix = kFix) {
+Error bad_tokenizer(const fs::path& path, const std::string& found, const std::string& fix = kFix) {
   return Error(ExitCode::kBadInput, {path.string(), "a SentencePiece model", found, fix});
 }
 
 /// The known tokenizer formats that are not read. @throws Error(kBadInput) for one of them.
 void refuse_other_formats(const fs::path& file) {
   if (file.extension() == ".json") {
-    throw bad(file,
-              "a tokenizer.json of Hugging Face's tokenizers, a Rust library without a C++ counterpart");
+    throw bad_tokenizer(
+        file, "a tokenizer.json of Hugging Face's tokenizers, a Rust library without a C++ counterpart");
   }
-  if (file.extension() == ".bin") throw bad(file, "a tokenizer.bin of llama2.c: pieces without their kinds");
+  if (file.extension() == ".bin")
+    throw bad_tokenizer(file, "a tokenizer.bin of llama2.c: pieces without their kinds");
 }
 
 fs::path model_file(const fs::path& path) {
@@ -57,14 +58,14 @@ fs::path model_file(const fs::path& path) {
   for (const char* name : {"tokenizer.json", "tokenizer.bin"}) {
     if (fs::exists(path / name)) refuse_other_formats(path / name);
   }
-  throw bad(path, "no tokenizer.model in the folder");
+  throw bad_tokenizer(path, "no tokenizer.model in the folder");
 }
 
 std::shared_ptr<const sentencepiece::SentencePieceProcessor> load_processor(const std::string& bytes,
                                                                             const fs::path& file) {
   auto processor = std::make_shared<sentencepiece::SentencePieceProcessor>();
   const auto status = processor->LoadFromSerializedProto(bytes);
-  if (!status.ok() || processor->GetPieceSize() == 0) throw bad(file, "another or a damaged file");
+  if (!status.ok() || processor->GetPieceSize() == 0) throw bad_tokenizer(file, "another or a damaged file");
   return processor;
 }
 
@@ -113,7 +114,7 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text) const {
   const auto append = [&](const Model::Processor& pieces, std::string_view part) {
     std::vector<int> more;
     const auto status = pieces.Encode(part, &more);
-    if (!status.ok()) throw bad(path(), status.ToString());
+    if (!status.ok()) throw bad_tokenizer(path(), status.ToString());
     ids.insert(ids.end(), more.begin(), more.end());
   };
   const auto& added = model_->added;
@@ -144,6 +145,17 @@ std::vector<int32_t> Tokenizer::encode_with_bos(std::string_view text) const {
   return ids;
 }
 
+std::vector<int32_t> Tokenizer::encode_prompt(std::string_view text) const {
+  if (model_->added.begins_with_bos()) return encode_with_bos(text);
+  auto ids = encode(text);
+  if (ids.empty()) {
+    throw Error(ExitCode::kBadInput,
+                {path().string(), "a prompt of at least one token", "an empty one",
+                 "Give a text: this tokenizer's add_bos_token is false, so nothing else begins the prompt."});
+  }
+  return ids;
+}
+
 std::string Tokenizer::decode(const std::vector<int32_t>& ids) const {
   std::string text;
   std::vector<int> pieces;
@@ -152,7 +164,7 @@ std::string Tokenizer::decode(const std::vector<int32_t>& ids) const {
     if (inside) pieces.insert(pieces.begin(), model_->anchor);
     std::string part;
     const auto status = model_->pieces->Decode(pieces, &part);
-    if (!status.ok()) throw bad(path(), status.ToString());
+    if (!status.ok()) throw bad_tokenizer(path(), status.ToString());
     text += inside ? part.substr(model_->anchor_text.size()) : part;
     pieces.clear();
   };

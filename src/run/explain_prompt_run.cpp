@@ -147,7 +147,7 @@ Outcome run_prompt_explanation(const ExplainPromptOptions& options) {
   read.surrogate = choose_surrogate(options, source);
   const auto tokenizer = open_tokenizer(source, options.tokenizer);
   const auto vocabulary = open_vocabulary(path, options.tokenizer, false);
-  const auto prompt = tokenizer.encode_with_bos(options.prompt);
+  const auto prompt = tokenizer.encode_prompt(options.prompt);
   const auto count = static_cast<int64_t>(prompt.size());
   if (count > source.config.max_position_embeddings) {
     throw Error(ExitCode::kUsage,

@@ -12,7 +12,7 @@ namespace bilens {
 
 namespace {
 
-void check(const GenerateRunOptions& options, const LanguageModel& model, size_t prompt) {
+void check_length(const GenerateRunOptions& options, const LanguageModel& model, size_t prompt) {
   if (static_cast<int64_t>(prompt) < model.config.max_position_embeddings) return;
   throw Error(
       ExitCode::kUsage,
@@ -30,8 +30,8 @@ Outcome run_generation(const GenerateRunOptions& options,
   set_threads(options.threads);
   const auto source = open_generating_model(find_model(options.model));
   const auto tokenizer = open_tokenizer(source, options.tokenizer);
-  const auto prompt = tokenizer.encode_with_bos(options.prompt);
-  check(options, source, prompt.size());
+  const auto prompt = tokenizer.encode_prompt(options.prompt);
+  check_length(options, source, prompt.size());
   Outcome outcome;
   if (options.dry_run) {
     outcome.estimate = {{"memory_bytes", peak_memory() + source.config.parameter_count() * 4},

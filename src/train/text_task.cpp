@@ -140,7 +140,7 @@ std::string sample_text(LlamaDecoder& model, const Tokenizer& tokenizer, const S
   SamplerConfig sampler;
   sampler.temperature = config.temperature;
   sampler.seed = static_cast<int64_t>(seed >> 11);
-  auto tokens = tokenizer.encode_with_bos(config.prompt);
+  auto tokens = tokenizer.encode_prompt(config.prompt);
   const auto result = continue_tokens(model, tokens, config.max_tokens, sampler, [](int32_t) {});
   tokens.insert(tokens.end(), result.tokens.begin(), result.tokens.end());
   return tokenizer.decode(tokens);

@@ -7,7 +7,7 @@
 #include "temporary_folder.h"
 #include "test_data.h"
 
-namespace bilens {
+namespace bilens::added_tokens_test {
 namespace {
 
 using test::caught;
@@ -46,6 +46,20 @@ std::string streamed(const Tokenizer& tokenizer, const Ids& ids) {
   std::string text;
   for (const int32_t id : ids) text += decoder.next(id);
   return text + decoder.finish();
+}
+
+TEST_CASE("a prompt begins with BOS, unless the configuration says that it does not") {
+  if (!test::have_test_data(kSmall)) return;
+  const auto begin = [](const Json& config) {
+    return Neighbours({{"tokenizer_config.json", config}}).load().encode_prompt("a").front();
+  };
+  CHECK(begin({{"add_bos_token", true}}) == 1);
+  CHECK(begin({{"add_eos_token", false}}) == 1);
+  CHECK(begin({{"add_bos_token", false}}) == 261);
+  const auto without = Neighbours({{"tokenizer_config.json", {{"add_bos_token", false}}}}).load();
+  CHECK(without.encode_with_bos("a") ==
+        Ids{1, 261});  // documents of training data begin with it all the same
+  CHECK(contains(caught([&] { without.encode_prompt(""); }).what(), "at least one token"));
 }
 
 TEST_CASE("added tokens are encoded, named and decoded as transformers does") {
@@ -169,4 +183,4 @@ TEST_CASE("files that contradict each other or are damaged are named") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::added_tokens_test

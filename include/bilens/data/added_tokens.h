@@ -40,6 +40,8 @@ class AddedTokens {
   /// Ids of the tokens that the configuration calls bos_token and eos_token.
   std::optional<int32_t> bos() const { return bos_; }
   std::optional<int32_t> eos() const { return eos_; }
+  /// Whether a prompt begins with BOS: not where the configuration says `"add_bos_token": false`.
+  bool begins_with_bos() const { return begins_with_bos_; }
   /// Whether a text behind one of the tokens is given a space in front, as the text's beginning is.
   bool prefix_behind() const { return legacy_; }
   /// What was read.
@@ -67,7 +69,7 @@ class AddedTokens {
   std::vector<AddedToken> tokens_;  // by falling length of the content
   std::map<int32_t, size_t> places_;
   std::optional<int32_t> bos_, eos_;
-  bool legacy_ = false;
+  bool legacy_ = false, begins_with_bos_ = true;
   std::vector<std::filesystem::path> files_;
 };
 

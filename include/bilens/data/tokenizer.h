@@ -26,6 +26,10 @@ class Tokenizer {
   std::vector<int32_t> encode(std::string_view text) const;
   /// The same after BOS. @throws Error(kBadInput) when the tokenizer has none.
   std::vector<int32_t> encode_with_bos(std::string_view text) const;
+  /// A prompt as the model is given it: after BOS, unless tokenizer_config.json says `"add_bos_token":
+  /// false`.
+  /// @throws Error(kBadInput) when BOS is wanted and the tokenizer has none, or when no token is left.
+  std::vector<int32_t> encode_prompt(std::string_view text) const;
 
   /// SentencePiece's control tokens are left out, and so is the space that encode() put before the text;
   /// added tokens are their text.
