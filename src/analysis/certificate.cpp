@@ -15,8 +15,8 @@ namespace bilens {
 
 namespace {
 
-constexpr double kUnderflow = 1e-300;      // more than all products below float64's range add up to
-constexpr int64_t kDirectionsAtOnce = 64;  // that share one float64 copy of the weights
+constexpr double kUnderflow = 1e-300;  // more than all products below float64's range add up to
+constexpr int64_t kProvedAtOnce = 64;  // that share one float64 copy of the weights
 
 /// Whether A − cI is positive semidefinite in spite of rounding, A [d, d] symmetric with a positive diagonal;
 /// `error` bounds ‖A − the exact matrix‖. A is used up; `factor` [d, d] takes the decomposition.
@@ -142,8 +142,8 @@ at::Tensor remainder_bounds(const EigenProblem& problem, const EigenPairs& pairs
   const auto there = problem.on(device);
   const InteractionOperator all(there.layer, there.directions, there.embed);
   auto bounds = at::empty({pairs.size()}, at::kDouble);
-  for (int64_t first = 0; first < pairs.size(); first += kDirectionsAtOnce) {
-    const int64_t count = std::min(kDirectionsAtOnce, pairs.size() - first);
+  for (int64_t first = 0; first < pairs.size(); first += kProvedAtOnce) {
+    const int64_t count = std::min(kProvedAtOnce, pairs.size() - first);
     const auto part = all.select(at::arange(first, first + count, all.scales().options().dtype(at::kLong)));
     Certifier certifier(part);
     for (int64_t i = 0; i < count; ++i) {

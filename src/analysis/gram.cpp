@@ -10,7 +10,7 @@ namespace bilens {
 
 namespace {
 
-constexpr int64_t kDirectionsAtOnce = 1024;
+constexpr int64_t kProjectedAtOnce = 1024;
 
 /// 2G of a tile, [rows, columns].
 at::Tensor twice_gram(const GramTile& tile) {
@@ -57,7 +57,7 @@ at::Tensor squared_frobenius(const EigenProblem& problem, int64_t memory_limit) 
     // More directions than outputs: u·(PGPᵀ)u, so that S is not needed.
     const auto outputs = frobenius_products({problem.layer, problem.embed, {}}, memory_limit);
     std::vector<at::Tensor> parts;
-    for (const auto& stored : problem.directions.split(kDirectionsAtOnce)) {
+    for (const auto& stored : problem.directions.split(kProjectedAtOnce)) {
       const auto u = stored.to(outputs.options());
       parts.push_back((u.mm(outputs) * u).sum(1).clamp_min(0));
     }

@@ -22,18 +22,18 @@ namespace bilens {
 namespace {
 
 constexpr double kRounding = 1e-15;  // of f
-constexpr double kNoShare = std::numeric_limits<double>::quiet_NaN();
+constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 constexpr int64_t kSettling = 50;  // iterations of a start's wider basis
 
 /// V with what the layer makes of it.
-struct Point {
+struct Iterate {
   at::Tensor v;         // [k, d]
   at::Tensor outputs;   // [k, n], layer(v_r)
   at::Tensor gradient;  // ∇f [k, d]
   double value;         // f
 };
 
-Point evaluate(const BilinearLayer& layer, const at::Tensor& v) {
+Iterate evaluate(const BilinearLayer& layer, const at::Tensor& v) {
   const auto gate = v.mm(layer.gate.t()), up = v.mm(layer.up.t());
   const auto outputs = (gate * up).mm(layer.down.t());
   const auto scales = outputs.mm(layer.down);
@@ -42,7 +42,7 @@ Point evaluate(const BilinearLayer& layer, const at::Tensor& v) {
 }
 
 /// ‖∇f − sym(∇fVᵀ)V‖/‖∇f‖: the gradient along the manifold of orthonormal rows.
-double relative_gradient(const Point& at) {
+double relative_gradient(const Iterate& at) {
   const auto multipliers = at.gradient.mm(at.v.t());
   const auto along = at.gradient - (multipliers + multipliers.t()).mul(0.5).mm(at.v);
   const double whole = at.gradient.norm().item<double>();
@@ -50,7 +50,7 @@ double relative_gradient(const Point& at) {
 }
 
 struct Ascent {
-  Point point;
+  Iterate point;
   double gradient;
   bool converged;
   std::vector<double> history;
@@ -157,8 +157,8 @@ JointBasis diagonalize_jointly(const EigenProblem& problem, at::Device device, c
   basis.unchanged = whole.unchanged;
   if (!whole.unchanged) return basis;
   basis.converged = false;
-  basis.diagonal_energy.fill_(kNoShare);
-  basis.full_energy = basis.off_diagonal = kNoShare;
+  basis.diagonal_energy.fill_(kUnknown);
+  basis.full_energy = basis.off_diagonal = kUnknown;
   return basis;
 }
 

@@ -8,7 +8,7 @@ namespace bilens {
 
 namespace {
 
-constexpr int64_t kDirectionsAtOnce = 64;  // their cosines with all tokens stand in memory
+constexpr int64_t kCardsAtOnce = 64;  // their cosines with all tokens stand in memory
 
 at::Tensor cosines_of(const at::Tensor& projections, const at::Tensor& norms) {
   return at::where(norms > 0, projections / norms, at::zeros({}, at::kDouble));
@@ -26,7 +26,7 @@ NearestTokens nearest_tokens(const at::Tensor& projections, const at::Tensor& no
 
 at::Tensor null_cosines(const TokenBasis& basis, const at::Tensor& directions, int64_t count) {
   std::vector<at::Tensor> sides;
-  for (const auto& part : directions.split(kDirectionsAtOnce)) {
+  for (const auto& part : directions.split(kCardsAtOnce)) {
     const auto nearest = nearest_tokens(basis.project(part), basis.norms(), count).cosines;
     sides.push_back(nearest.select(1, 0));
     sides.push_back(-nearest.select(1, 1));

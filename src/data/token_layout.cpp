@@ -18,8 +18,8 @@ namespace {
 constexpr int64_t kLlmcHeader = 256 * 4;
 constexpr int64_t kLooked = 1 << 18;  // bytes of the start that a guess is held against
 
-Error bad(const fs::path& path, const std::string& expected, const std::string& found,
-          const std::string& fix) {
+Error bad_layout(const fs::path& path, const std::string& expected, const std::string& found,
+                 const std::string& fix) {
   return Error(ExitCode::kBadInput, {path.string(), expected, found, fix});
 }
 
@@ -42,8 +42,8 @@ std::string name_of(at::ScalarType dtype) {
 void require_asked(const fs::path& path, const std::string& header, at::ScalarType dtype,
                    std::optional<at::ScalarType> asked) {
   if (!asked || *asked == dtype) return;
-  throw bad(path, name_of(*asked) + " ids, as data.dtype says", name_of(dtype) + " by its " + header,
-            "Leave data.dtype out: the header says it.");
+  throw bad_layout(path, name_of(*asked) + " ids, as data.dtype says", name_of(dtype) + " by its " + header,
+                   "Leave data.dtype out: the header says it.");
 }
 
 /// llm.c's: 256 int32, of which magic, version and count are used. None where there is no such header.
@@ -54,15 +54,15 @@ std::optional<TokenLayout> llmc_layout(const fs::path& path, std::string_view st
   const bool gpt2 = magic == 20240520, llama3 = magic == 20240801;
   if (!gpt2 && !llama3) return std::nullopt;
   if (version != (gpt2 ? 1 : 7)) {
-    throw bad(path, gpt2 ? "version 1 of llm.c's format" : "version 7 of llm.c's format",
-              "version " + std::to_string(version), "Write it again with a known version.");
+    throw bad_layout(path, gpt2 ? "version 1 of llm.c's format" : "version 7 of llm.c's format",
+                     "version " + std::to_string(version), "Write it again with a known version.");
   }
   const TokenLayout layout{kLlmcHeader, count, gpt2 ? at::kUInt16 : at::kUInt32};
   if (count <= 0 || layout.offset + count * layout.width() != bytes) {
-    throw bad(path, "as many tokens as its header says, " + std::to_string(count),
-              std::to_string(std::max<int64_t>(0, bytes - kLlmcHeader) / layout.width()) + " (" +
-                  std::to_string(bytes) + " bytes)",
-              "The file is incomplete: obtain it again.");
+    throw bad_layout(path, "as many tokens as its header says, " + std::to_string(count),
+                     std::to_string(std::max<int64_t>(0, bytes - kLlmcHeader) / layout.width()) + " (" +
+                         std::to_string(bytes) + " bytes)",
+                     "The file is incomplete: obtain it again.");
   }
   return layout;
 }
@@ -75,18 +75,19 @@ TokenLayout npy_layout(const fs::path& path, int64_t bytes) {
   const auto known = std::find_if(kDtypes.begin(), kDtypes.end(),
                                   [&](const auto& dtype) { return dtype.first == header.dtype; });
   if (known == kDtypes.end()) {
-    throw bad(path, "a NumPy array of integers, little-endian", "dtype " + header.dtype,
-              "Save ids.astype(\"<u2\"), or \"<u4\" above 65,535.");
+    throw bad_layout(path, "a NumPy array of integers, little-endian", "dtype " + header.dtype,
+                     "Save ids.astype(\"<u2\"), or \"<u4\" above 65,535.");
   }
   if (header.shape.size() != 1) {
-    throw bad(path, "a NumPy array of one dimension", std::to_string(header.shape.size()) + " dimensions",
-              "Save the ids in one row: ids.ravel().");
+    throw bad_layout(path, "a NumPy array of one dimension",
+                     std::to_string(header.shape.size()) + " dimensions",
+                     "Save the ids in one row: ids.ravel().");
   }
   const TokenLayout layout{header.offset, header.shape[0], known->second};
   if (layout.count == 0 || layout.count > bytes || layout.offset + layout.count * layout.width() != bytes) {
-    throw bad(path, "as many tokens as its header says, " + std::to_string(layout.count),
-              std::to_string(bytes - layout.offset) + " bytes of them",
-              layout.count == 0 ? "" : "The file is incomplete: obtain it again.");
+    throw bad_layout(path, "as many tokens as its header says, " + std::to_string(layout.count),
+                     std::to_string(bytes - layout.offset) + " bytes of them",
+                     layout.count == 0 ? "" : "The file is incomplete: obtain it again.");
   }
   return layout;
 }
@@ -153,13 +154,13 @@ TokenLayout headerless_layout(const fs::path& path, std::string_view start, int6
   const auto dtype = asked.value_or(vocabulary > 65536 ? at::kUInt32 : at::kUInt16);
   const TokenLayout layout{0, bytes / static_cast<int64_t>(c10::elementSize(dtype)), dtype, !asked};
   if (const auto format = asked ? "" : other_format(start); !format.empty()) {
-    throw bad(path, "token ids", format,
-              format == "text" ? "Read it as text: --data text:FILE, or data.dataset=text."
-                               : "Write the ids as plain uint16, uint32 or .npy. " +
-                                     how_to_say_dtype(path, "uint16 or uint32"));
+    throw bad_layout(path, "token ids", format,
+                     format == "text" ? "Read it as text: --data text:FILE, or data.dataset=text."
+                                      : "Write the ids as plain uint16, uint32 or .npy. " +
+                                            how_to_say_dtype(path, "uint16 or uint32"));
   }
   if (bytes == 0 || bytes % layout.width() != 0) {
-    throw bad(
+    throw bad_layout(
         path, "token ids of " + std::to_string(layout.width()) + " bytes each",
         std::to_string(bytes) + " bytes",
         "Check that the file is whole. " +
@@ -167,9 +168,10 @@ TokenLayout headerless_layout(const fs::path& path, std::string_view start, int6
   }
   if (asked) return layout;
   if (const auto better = better_dtype(start, dtype)) {
-    throw bad(path, name_of(dtype) + " ids, as of a vocabulary of " + std::to_string(vocabulary),
-              "every second one 0, as where " + name_of(*better) + " ids are read so",
-              how_to_say_dtype(path, name_of(*better) + ", or with " + name_of(dtype) + " if it is that"));
+    throw bad_layout(
+        path, name_of(dtype) + " ids, as of a vocabulary of " + std::to_string(vocabulary),
+        "every second one 0, as where " + name_of(*better) + " ids are read so",
+        how_to_say_dtype(path, name_of(*better) + ", or with " + name_of(dtype) + " if it is that"));
   }
   return layout;
 }
@@ -193,12 +195,14 @@ std::string how_to_say_dtype(const fs::path& path, const std::string& dtypes) {
 
 TokenLayout read_token_layout(const fs::path& path, std::optional<at::ScalarType> asked, int64_t vocabulary) {
   if (!fs::is_regular_file(path))
-    throw bad(path, "a token file", fs::is_directory(path) ? "a folder" : "nothing there", "Check the path.");
+    throw bad_layout(path, "a token file", fs::is_directory(path) ? "a folder" : "nothing there",
+                     "Check the path.");
   const auto bytes = static_cast<int64_t>(fs::file_size(path));
   const auto start = first_bytes(path);
   if (start.starts_with("LITPKDS")) {
-    throw bad(path, "plain token ids", "lit-gpt's packed format",
-              "Write its chunks' ids one after the other as uint16 or .npy, without header and padding.");
+    throw bad_layout(
+        path, "plain token ids", "lit-gpt's packed format",
+        "Write its chunks' ids one after the other as uint16 or .npy, without header and padding.");
   }
   if (is_npy(start)) {
     const auto layout = npy_layout(path, bytes);

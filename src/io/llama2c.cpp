@@ -18,8 +18,8 @@ constexpr char kMagic[] = {'2', '4', 'k', 'a'};  // 0x616b3432, little-endian
 constexpr size_t kLegacyHeader = 7 * sizeof(int32_t), kHeader = 256;
 constexpr int64_t kMaxLayers = 10'000, kMaxPositions = 1 << 24;
 
-Error bad(const std::string& where, const std::string& expected, const std::string& found,
-          const std::string& fix = "The file is damaged, or no llama2.c model.") {
+Error bad_llama2c(const std::string& where, const std::string& expected, const std::string& found,
+                  const std::string& fix = "The file is damaged, or no llama2.c model.") {
   return Error(ExitCode::kBadInput, {where, expected, found, fix});
 }
 
@@ -46,11 +46,11 @@ Llama2cHeader read_legacy_header(const char* data) {
 Llama2cHeader read_header(const char* data, const std::string& where) {
   const int32_t version = read_int(data + 4);
   if (version != 1) {
-    throw bad(where + ": version", "1", std::to_string(version),
-              version == 2 ? "Quantized files are not read: export it again with version 1." : "");
+    throw bad_llama2c(where + ": version", "1", std::to_string(version),
+                      version == 2 ? "Quantized files are not read: export it again with version 1." : "");
   }
   const int shared = static_cast<unsigned char>(data[8 + kLegacyHeader]);
-  if (shared > 1) throw bad(where + ": shared_classifier", "0 or 1", std::to_string(shared));
+  if (shared > 1) throw bad_llama2c(where + ": shared_classifier", "0 or 1", std::to_string(shared));
   Llama2cHeader header = read_sizes(data + 8);
   header.version = version;
   header.shared_classifier = shared == 1;
@@ -64,20 +64,22 @@ void check(const Llama2cHeader& header, const std::string& where) {
       {"seq_len", header.seq_len}};
   for (const auto& [name, size] : sizes) {
     if (size <= 0 || size > INT32_MAX)
-      throw bad(where + ": " + name, "a positive size", std::to_string(size));
+      throw bad_llama2c(where + ": " + name, "a positive size", std::to_string(size));
   }
   const auto at_most = [&](const char* name, int64_t size, int64_t most) {
-    if (size > most) throw bad(where + ": " + name, "at most " + std::to_string(most), std::to_string(size));
+    if (size > most)
+      throw bad_llama2c(where + ": " + name, "at most " + std::to_string(most), std::to_string(size));
   };
   at_most("n_layers", header.n_layers, kMaxLayers);
   at_most("seq_len", header.seq_len, kMaxPositions);
   if (header.dim % header.n_heads != 0 || header.head_dim() % 2 != 0) {
-    throw bad(where + ": n_heads", "heads of an even size that fill dim " + std::to_string(header.dim),
-              std::to_string(header.n_heads));
+    throw bad_llama2c(where + ": n_heads",
+                      "heads of an even size that fill dim " + std::to_string(header.dim),
+                      std::to_string(header.n_heads));
   }
   if (header.n_heads % header.n_kv_heads != 0) {
-    throw bad(where + ": n_kv_heads", "a divisor of n_heads " + std::to_string(header.n_heads),
-              std::to_string(header.n_kv_heads));
+    throw bad_llama2c(where + ": n_kv_heads", "a divisor of n_heads " + std::to_string(header.n_heads),
+                      std::to_string(header.n_kv_heads));
   }
 }
 
@@ -119,7 +121,7 @@ class Layout {
     all.push_back(block.count);
     const auto bytes = tensor_bytes(at::kFloat, all);
     if (!bytes || __builtin_add_overflow(end_, *bytes, &end_))
-      throw bad(where_, "sizes that fit into memory", "larger ones");
+      throw bad_llama2c(where_, "sizes that fit into memory", "larger ones");
     blocks_.push_back(std::move(block));
   }
 
@@ -181,16 +183,16 @@ Llama2cFile::Llama2cFile(const std::filesystem::path& path) : WeightFile(path) {
   const bool marked = is_llama2c(file.start(4));
   if (!marked) refuse_impostors(path, file);
   if (file.size < (marked ? kHeader : kLegacyHeader)) {
-    throw bad(path.string(),
-              "a llama2.c header of " + std::to_string(marked ? kHeader : kLegacyHeader) + " bytes",
-              std::to_string(file.size) + " bytes");
+    throw bad_llama2c(path.string(),
+                      "a llama2.c header of " + std::to_string(marked ? kHeader : kLegacyHeader) + " bytes",
+                      std::to_string(file.size) + " bytes");
   }
   header_ = marked ? read_header(data_.get(), path.string()) : read_legacy_header(data_.get());
   check(header_, path.string() + " (read as llama2.c)");
   const Layout layout = marked ? lay_out(header_, path.string()) : lay_out_legacy(header_, path.string());
   if (layout.end() != file.size) {
-    throw bad(path.string(), std::to_string(layout.end()) + " bytes by llama2.c's header",
-              std::to_string(file.size) + " bytes");
+    throw bad_llama2c(path.string(), std::to_string(layout.end()) + " bytes by llama2.c's header",
+                      std::to_string(file.size) + " bytes");
   }
   layout.name_all(tensors_);
 }

@@ -10,7 +10,7 @@ namespace bilens {
 
 namespace {
 
-constexpr std::string_view kMagic = "\x93NUMPY";
+constexpr std::string_view kNpyMagic = "\x93NUMPY";
 constexpr size_t kLongestHeader = 1 << 12;  // that of a row of integers has 128 bytes
 
 /// "{'descr': '<u2', 'fortran_order': False, 'shape': (600,), }"
@@ -33,7 +33,7 @@ bool parse(const std::string& dictionary, NpyHeader& header) {
 
 }  // namespace
 
-bool is_npy(std::string_view first_bytes) { return first_bytes.starts_with(kMagic); }
+bool is_npy(std::string_view first_bytes) { return first_bytes.starts_with(kNpyMagic); }
 
 NpyHeader read_npy_header(const std::filesystem::path& path) {
   const auto bad = [&](const std::string& found) {

@@ -51,8 +51,8 @@ size_t dtype_rank(at::ScalarType dtype) {
   throw std::logic_error(std::string("safetensors has no dtype ") + c10::toString(dtype));
 }
 
-Error bad(const std::string& where, const std::string& expected, const std::string& found,
-          const std::string& fix = "The file is damaged: obtain or write it again.") {
+Error bad_safetensors(const std::string& where, const std::string& expected, const std::string& found,
+                      const std::string& fix = "The file is damaged: obtain or write it again.") {
   return Error(ExitCode::kBadInput, {where, expected, found, fix});
 }
 
@@ -73,10 +73,11 @@ std::optional<size_t> bytes_of(const TensorInfo& info) {
 TensorInfo read_entry(const std::string& where, const Json& entry) {
   if (!entry.is_object() || !entry.contains("dtype") || !entry.contains("shape") ||
       !entry.contains("data_offsets")) {
-    throw bad(where, "dtype, shape and data_offsets", describe(entry));
+    throw bad_safetensors(where, "dtype, shape and data_offsets", describe(entry));
   }
   const Json& dtype = entry.at("dtype");
-  if (!dtype.is_string() || dtype == "") throw bad(where, "the name of a known dtype", describe(dtype));
+  if (!dtype.is_string() || dtype == "")
+    throw bad_safetensors(where, "the name of a known dtype", describe(dtype));
   const auto known =
       std::find_if(dtypes().begin(), dtypes().end(), [&](const auto& row) { return row.first == dtype; });
 
@@ -86,8 +87,9 @@ TensorInfo read_entry(const std::string& where, const Json& entry) {
   };
   const Json& offsets = entry.at("data_offsets");
   if (!natural_numbers(entry.at("shape")))
-    throw bad(where, "a shape of non-negative integers", entry.at("shape").dump());
-  if (!natural_numbers(offsets) || offsets.size() != 2) throw bad(where, "two data_offsets", offsets.dump());
+    throw bad_safetensors(where, "a shape of non-negative integers", entry.at("shape").dump());
+  if (!natural_numbers(offsets) || offsets.size() != 2)
+    throw bad_safetensors(where, "two data_offsets", offsets.dump());
 
   TensorInfo info{at::ScalarType::Undefined, {}, offsets[0].get<size_t>(), offsets[1].get<size_t>()};
   if (known == dtypes().end()) {
@@ -95,13 +97,16 @@ TensorInfo read_entry(const std::string& where, const Json& entry) {
   } else {
     info.dtype = known->second;
   }
-  if (info.begin > info.end) throw bad(where, "data_offsets that do not decrease", offsets.dump());
+  if (info.begin > info.end)
+    throw bad_safetensors(where, "data_offsets that do not decrease", offsets.dump());
   for (const auto& size : entry.at("shape")) info.shape.push_back(size.get<int64_t>());
   const auto bytes = bytes_of(info);
-  if (!bytes) throw bad(where, "a shape of whole bytes that fits into memory", entry.at("shape").dump());
+  if (!bytes)
+    throw bad_safetensors(where, "a shape of whole bytes that fits into memory", entry.at("shape").dump());
   if (*bytes != info.end - info.begin) {
-    throw bad(where, std::to_string(*bytes) + " bytes for dtype and shape " + describe_shape(info.shape),
-              "a span of " + std::to_string(info.end - info.begin));
+    throw bad_safetensors(where,
+                          std::to_string(*bytes) + " bytes for dtype and shape " + describe_shape(info.shape),
+                          "a span of " + std::to_string(info.end - info.begin));
   }
   return info;
 }
@@ -111,7 +116,7 @@ Json read_metadata(const std::string& where, const Json& entry) {
   if (entry.is_null()) return Json::object();
   const bool strings = entry.is_object() && std::all_of(entry.begin(), entry.end(),
                                                         [](const Json& value) { return value.is_string(); });
-  if (!strings) throw bad(where, "an object of strings", describe(entry));
+  if (!strings) throw bad_safetensors(where, "an object of strings", describe(entry));
   return entry;
 }
 
@@ -126,15 +131,17 @@ void check_tiling(const std::string& path, const std::map<std::string, TensorInf
   size_t next = 0;
   for (const auto& [name, info] : by_offset) {
     if (info->begin != next) {
-      throw bad(path + ": " + *name, "data at offset " + std::to_string(next) + " (no gap, no overlap)",
-                "offset " + std::to_string(info->begin));
+      throw bad_safetensors(path + ": " + *name,
+                            "data at offset " + std::to_string(next) + " (no gap, no overlap)",
+                            "offset " + std::to_string(info->begin));
     }
     next = info->end;
   }
   if (next != data_bytes) {
-    throw bad(path, std::to_string(next) + " bytes of data", std::to_string(data_bytes),
-              next > data_bytes ? "The file is truncated: obtain or write it again."
-                                : "There are bytes behind the last tensor: obtain or write it again.");
+    throw bad_safetensors(path, std::to_string(next) + " bytes of data", std::to_string(data_bytes),
+                          next > data_bytes
+                              ? "The file is truncated: obtain or write it again."
+                              : "There are bytes behind the last tensor: obtain or write it again.");
   }
 }
 
@@ -144,20 +151,21 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : WeightFile
   const MappedFile file = map_file(path);
   if (file.size < 10) {
     refuse_impostors(path, file);
-    throw bad(path.string(), "a safetensors file of at least 10 bytes", std::to_string(file.size) + " bytes");
+    throw bad_safetensors(path.string(), "a safetensors file of at least 10 bytes",
+                          std::to_string(file.size) + " bytes");
   }
   uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, file.data.get(), 8);
   const uint64_t most = std::min<uint64_t>(kMaxHeader, file.size - 8);
   if (header_bytes < 2 || header_bytes > most) {
     refuse_impostors(path, file);
-    throw bad(path.string() + " at byte 0",
-              "the length of a safetensors header, 2 to " + std::to_string(most) + " bytes",
-              std::to_string(header_bytes), "The file is damaged, or no safetensors file.");
+    throw bad_safetensors(path.string() + " at byte 0",
+                          "the length of a safetensors header, 2 to " + std::to_string(most) + " bytes",
+                          std::to_string(header_bytes), "The file is damaged, or no safetensors file.");
   }
   const std::string text(file.data.get() + 8, header_bytes);
   if (text[0] != '{')
-    throw bad(path.string() + " at byte 8", "a header that starts with {", "another character");
+    throw bad_safetensors(path.string() + " at byte 8", "a header that starts with {", "another character");
   const Json header = parse_json(text, path.string() + " (header)", ExitCode::kBadInput);
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__") {

@@ -27,8 +27,8 @@ constexpr size_t kMaxArgs = 1000;
 /// Where training scripts keep the model among other things.
 const char* const kModelKeys[] = {"model_state_dict", "state_dict", "model", "module"};
 
-Error bad(const std::string& where, const std::string& expected, const std::string& found,
-          const std::string& fix) {
+Error bad_torch_file(const std::string& where, const std::string& expected, const std::string& found,
+                     const std::string& fix) {
   return Error(ExitCode::kBadInput, {where, expected, found, fix});
 }
 
@@ -76,7 +76,8 @@ Json model_args_of(const PickleValue& root, const std::string& where) {
     const auto& found = *root.items[i + 1];
     if (root.items[i]->text != "model_args" || !found.is(Kind::kDict)) continue;
     if (found.items.size() / 2 > kMaxArgs)
-      throw bad(where + ": model_args", "at most " + std::to_string(kMaxArgs) + " of them", "more", "");
+      throw bad_torch_file(where + ": model_args", "at most " + std::to_string(kMaxArgs) + " of them", "more",
+                           "");
     args = Json::object();
     for (size_t j = 0; j + 1 < found.items.size(); j += 2) {
       const auto name = scalar(*found.items[j]), value = scalar(*found.items[j + 1]);
@@ -96,14 +97,16 @@ class Flattened {
  private:
   void add(const PickleValue& dictionary, const std::string& prefix, int depth) {
     if (depth > kMaxDepth) {
-      throw bad(where_, "dictionaries at most " + std::to_string(kMaxDepth) + " deep",
-                "more (one that contains itself?)", kSaveStateDict);
+      throw bad_torch_file(where_, "dictionaries at most " + std::to_string(kMaxDepth) + " deep",
+                           "more (one that contains itself?)", kSaveStateDict);
     }
     for (size_t i = 0; i + 1 < dictionary.items.size(); i += 2) {
       if (++count_ > kMaxNames)
-        throw bad(where_, "at most " + std::to_string(kMaxNames) + " names", "more", kSaveStateDict);
+        throw bad_torch_file(where_, "at most " + std::to_string(kMaxNames) + " names", "more",
+                             kSaveStateDict);
       const std::string name = prefix + key_text(*dictionary.items[i]);
-      if (name.size() > kMaxName) throw bad(where_, "names of a reasonable length", "a longer one", "");
+      if (name.size() > kMaxName)
+        throw bad_torch_file(where_, "names of a reasonable length", "a longer one", "");
       const auto& value = *dictionary.items[i + 1];
       if (value.is(Kind::kDict)) {
         add(value, name + ".", depth + 1);
@@ -126,11 +129,11 @@ bool names_tensor(const std::string& name) { return name.ends_with("weight") || 
 [[noreturn]] void refuse_pickle(const MappedFile& file, const std::string& where) {
   const std::string mark = "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
   const bool torch = file.start(2 + mark.size()).substr(2) == mark;
-  throw bad(where, "a PyTorch checkpoint in its zip format",
-            torch ? "PyTorch's format before 1.6" : "another pickle of Python",
-            torch ? "Write it again: torch.save(torch.load(FILE, weights_only=True), FILE)."
-                  : "Load it only where you trust it, and save the model's tensors alone: "
-                    "torch.save(model.state_dict(), FILE).");
+  throw bad_torch_file(where, "a PyTorch checkpoint in its zip format",
+                       torch ? "PyTorch's format before 1.6" : "another pickle of Python",
+                       torch ? "Write it again: torch.save(torch.load(FILE, weights_only=True), FILE)."
+                             : "Load it only where you trust it, and save the model's tensors alone: "
+                               "torch.save(model.state_dict(), FILE).");
 }
 
 /// The folder in the archive that all entries of the checkpoint are in, with its slash.
@@ -145,7 +148,7 @@ std::string folder_of(const ZipArchive& archive, const std::string& where) {
   const bool arrays = !entries.empty() && std::all_of(entries.begin(), entries.end(), [](const auto& item) {
     return item.first.ends_with(".npy");
   });
-  throw bad(
+  throw bad_torch_file(
       where, "a PyTorch checkpoint: a zip archive with a data.pkl",
       arrays ? "NumPy arrays (.npz)" : "another zip archive",
       arrays ? "Store them so: safetensors.numpy.save_file(dict(numpy.load(FILE)), \"weights.safetensors\")."
@@ -155,8 +158,8 @@ std::string folder_of(const ZipArchive& archive, const std::string& where) {
 std::string read_small(const ZipArchive& archive, const std::string& name, const std::string& where) {
   const size_t size = archive.find(name).size;
   if (size > kMaxPickle) {
-    throw bad(where + ": " + name, "at most " + std::to_string(kMaxPickle) + " bytes", std::to_string(size),
-              kSaveStateDict);
+    throw bad_torch_file(where + ": " + name, "at most " + std::to_string(kMaxPickle) + " bytes",
+                         std::to_string(size), kSaveStateDict);
   }
   std::string text(size, '\0');
   archive.read(name, text.data());
@@ -167,7 +170,8 @@ void check_byte_order(const ZipArchive& archive, const std::string& folder, cons
   if (archive.entries().count(folder + "byteorder") == 0) return;
   const std::string order = read_small(archive, folder + "byteorder", where);
   if (order != "little")
-    throw bad(where, "little-endian numbers", order.substr(0, 20), "Save it again on this machine.");
+    throw bad_torch_file(where, "little-endian numbers", order.substr(0, 20),
+                         "Save it again on this machine.");
 }
 
 }  // namespace
@@ -191,7 +195,7 @@ TorchFile::TorchFile(const std::filesystem::path& path) : WeightFile(path) {
   const std::string text = read_small(*archive_, folder + "data.pkl", where);
   const Pickle pickle(text, where + ": data.pkl");
   if (!pickle.root().is(Kind::kDict))
-    throw bad(where, "a dictionary of tensors", describe(pickle.root()), kSaveStateDict);
+    throw bad_torch_file(where, "a dictionary of tensors", describe(pickle.root()), kSaveStateDict);
 
   model_args_ = model_args_of(pickle.root(), where);
   const Flattened found(model_of(pickle.root()), where);
@@ -203,9 +207,10 @@ TorchFile::TorchFile(const std::filesystem::path& path) : WeightFile(path) {
     }
   }
   if (tensors_.empty()) {
-    throw bad(where, "a dictionary of tensors",
-              others_.empty() ? "an empty one" : others_.begin()->second + " under " + others_.begin()->first,
-              kSaveStateDict);
+    throw bad_torch_file(
+        where, "a dictionary of tensors",
+        others_.empty() ? "an empty one" : others_.begin()->second + " under " + others_.begin()->first,
+        kSaveStateDict);
   }
   require_readable();
 }
@@ -214,19 +219,21 @@ void TorchFile::add(const std::string& name, const TorchTensor& tensor, const st
   const std::string entry = folder + "data/" + tensor.storage, where = path_.string() + ": " + name;
   const auto list = [&](TensorInfo info) {
     if (!tensors_.emplace(name, std::move(info)).second)
-      throw bad(where, "each tensor once", "it is there twice", "");
+      throw bad_torch_file(where, "each tensor once", "it is there twice", "");
   };
   if (!tensor.unreadable.empty()) return list({tensor.dtype, tensor.shape, 0, 0, tensor.unreadable});
   const auto stored = archive_->find(entry);
   if (stored.size != tensor.storage_bytes) {
-    throw bad(where, "a storage of " + std::to_string(tensor.storage_bytes) + " bytes",
-              std::to_string(stored.size) + " in " + entry, "The file is damaged: obtain or write it again.");
+    throw bad_torch_file(where, "a storage of " + std::to_string(tensor.storage_bytes) + " bytes",
+                         std::to_string(stored.size) + " in " + entry,
+                         "The file is damaged: obtain or write it again.");
   }
   // Strides of 0 make much of little: a few bytes must not claim all memory.
   if (tensor_bytes(tensor.dtype, tensor.shape).value() > archive_->file().size &&
       tensor.end - tensor.begin < tensor_bytes(tensor.dtype, tensor.shape).value()) {
-    throw bad(where, "a tensor no larger than the file",
-              "shape " + describe_shape(tensor.shape) + " by strides " + describe_shape(tensor.strides), "");
+    throw bad_torch_file(
+        where, "a tensor no larger than the file",
+        "shape " + describe_shape(tensor.shape) + " by strides " + describe_shape(tensor.strides), "");
   }
   list({tensor.dtype, tensor.shape, tensor.begin, tensor.end});
   places_[name] = {entry, tensor.strides};
@@ -252,8 +259,8 @@ at::Tensor TorchFile::load(const std::string& name, const TensorInfo& info) cons
 Error TorchFile::missing(const std::string& name) const {
   const auto other = others_.find(name);
   if (other == others_.end()) return WeightFile::missing(name);
-  return bad(path_.string() + ": " + name, "a tensor", other->second,
-             "Such objects are not constructed, as that would execute code from the file.");
+  return bad_torch_file(path_.string() + ": " + name, "a tensor", other->second,
+                        "Such objects are not constructed, as that would execute code from the file.");
 }
 
 }  // namespace bilens

@@ -37,20 +37,21 @@ constexpr DtypeRow kDtypes[] = {{"torch.FloatStorage", "torch.float32", at::kFlo
                                 {"", "torch.float8_e4m3fn", at::kFloat8_e4m3fn},
                                 {"", "torch.float8_e5m2", at::kFloat8_e5m2}};
 
-Error bad(const std::string& where, const std::string& expected, const std::string& found) {
+Error bad_torch_tensor(const std::string& where, const std::string& expected, const std::string& found) {
   return Error(ExitCode::kBadInput, {where, expected, found, ""});
 }
 
 const PickleValue& argument(const PickleValue& call, size_t index, const std::string& where) {
   const auto& arguments = call.items[1]->items;
   if (index >= arguments.size())
-    throw bad(where, "a tensor's storage, offset, shape and strides",
-              std::to_string(arguments.size()) + " values");
+    throw bad_torch_tensor(where, "a tensor's storage, offset, shape and strides",
+                           std::to_string(arguments.size()) + " values");
   return *arguments[index];
 }
 
 int64_t read_count(const PickleValue& value, const std::string& where, const std::string& what) {
-  if (!value.is(Kind::kInt) || value.integer < 0) throw bad(where + ": " + what, "a count", describe(value));
+  if (!value.is(Kind::kInt) || value.integer < 0)
+    throw bad_torch_tensor(where + ": " + what, "a count", describe(value));
   return value.integer;
 }
 
@@ -63,7 +64,7 @@ std::vector<int64_t> read_counts(const PickleValue& value, const std::string& wh
   }
   const bool sequence = value.is(Kind::kTuple) || value.is(Kind::kList);
   if (!sequence || value.items.size() > kMaxDimensions)
-    throw bad(where + ": " + what, "a tuple of at most 64 counts", describe(value));
+    throw bad_torch_tensor(where + ": " + what, "a tuple of at most 64 counts", describe(value));
   std::vector<int64_t> counts;
   for (const auto* item : value.items) counts.push_back(read_count(*item, where, what));
   return counts;
@@ -76,7 +77,7 @@ bool is_of_torch(const PickleValue& value) {
 
 void name_unreadable(const PickleValue& kind, const std::string& where, const std::string& expected,
                      TorchTensor& tensor) {
-  if (!is_of_torch(kind)) throw bad(where, expected, describe(kind));
+  if (!is_of_torch(kind)) throw bad_torch_tensor(where, expected, describe(kind));
   tensor.unreadable = kind.text;
 }
 
@@ -86,7 +87,7 @@ void read_storage(const PickleValue& value, const std::string& where, TorchTenso
                        value.items[0]->items.size() >= 5 && value.items[0]->items[0]->text == "storage" &&
                        value.items[0]->items[1]->is(Kind::kGlobal) &&
                        value.items[0]->items[2]->is(Kind::kString);
-  if (!storage) throw bad(where, "a storage", describe(value));
+  if (!storage) throw bad_torch_tensor(where, "a storage", describe(value));
   const auto& parts = value.items[0]->items;
   const auto* row = std::find_if(std::begin(kDtypes), std::end(kDtypes),
                                  [&](const auto& known) { return known.storage == parts[1]->text; });
@@ -95,7 +96,8 @@ void read_storage(const PickleValue& value, const std::string& where, TorchTenso
   tensor.dtype = row->type;
   tensor.storage = parts[2]->text;
   const auto bytes = tensor_bytes(row->type, {read_count(*parts[4], where, "size of the storage")});
-  if (!bytes) throw bad(where, "a storage that fits into memory", describe(*parts[4]) + " of elements");
+  if (!bytes)
+    throw bad_torch_tensor(where, "a storage that fits into memory", describe(*parts[4]) + " of elements");
   tensor.storage_bytes = *bytes;
 }
 
@@ -145,10 +147,11 @@ void find_span(int64_t offset, const std::string& where, TorchTensor& tensor) {
   const int64_t elements = static_cast<int64_t>(tensor.storage_bytes) / size;
   const bool empty = bytes == size_t{0};
   if (!fits || !bytes || (empty ? offset > elements : last >= elements)) {
-    throw bad(where,
-              "shape " + describe_shape(tensor.shape) + ", strides " + describe_shape(tensor.strides) +
-                  ", offset " + std::to_string(offset) + " inside the storage",
-              "a storage of " + std::to_string(elements) + " elements");
+    throw bad_torch_tensor(where,
+                           "shape " + describe_shape(tensor.shape) + ", strides " +
+                               describe_shape(tensor.strides) + ", offset " + std::to_string(offset) +
+                               " inside the storage",
+                           "a storage of " + std::to_string(elements) + " elements");
   }
   tensor.begin = static_cast<size_t>(offset * size);
   tensor.end = empty ? tensor.begin : static_cast<size_t>((last + 1) * size);
@@ -163,7 +166,7 @@ TorchTensor read_call(const PickleValue& value, const std::string& where, int ne
   if (wrapped && value.is_call_of("torch._tensor._rebuild_from_type_v2")) {  // function, class, its arguments
     const PickleValue inner{Kind::kCall, 0, 0, "", {&argument(value, 0, where), &argument(value, 2, where)}};
     if (!inner.items[1]->is(Kind::kTuple))
-      throw bad(where, "a tuple of arguments", describe(*inner.items[1]));
+      throw bad_torch_tensor(where, "a tuple of arguments", describe(*inner.items[1]));
     return read_call(inner, where, nesting + 1);
   }
   const bool v3 = value.is_call_of("torch._utils._rebuild_tensor_v3");
@@ -198,7 +201,7 @@ bool is_tensor(const PickleValue& value) {
 TorchTensor read_torch_tensor(const PickleValue& value, const std::string& where) {
   auto tensor = read_call(value, where, 0);
   if (!tensor_bytes(at::kByte, tensor.shape))
-    throw bad(where, "a shape that fits into memory", "shape " + describe_shape(tensor.shape));
+    throw bad_torch_tensor(where, "a shape that fits into memory", "shape " + describe_shape(tensor.shape));
   return tensor;
 }
 

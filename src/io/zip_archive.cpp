@@ -13,8 +13,8 @@ namespace {
 
 constexpr uint64_t kMaxDeflation = 1032;  // bytes out of one; zlib's technical details
 
-Error bad(const std::string& where, const std::string& expected, const std::string& found,
-          const std::string& fix = "The file is damaged: obtain or write it again.") {
+Error bad_archive(const std::string& where, const std::string& expected, const std::string& found,
+                  const std::string& fix = "The file is damaged: obtain or write it again.") {
   return Error(ExitCode::kBadInput, {where, expected, found, fix});
 }
 
@@ -67,7 +67,7 @@ class Reader {
     const std::string found = zip_error_strerror(&error);
     zip_error_fini(&error);
     if (source != nullptr) zip_source_free(source);
-    throw bad(where, "a zip archive", found, "It may be cut off: obtain or write it again.");
+    throw bad_archive(where, "a zip archive", found, "It may be cut off: obtain or write it again.");
   }
   ~Reader() { zip_discard(zip_); }
   Reader(const Reader&) = delete;
@@ -93,7 +93,8 @@ class Reader {
   /// Where a stored entry's content starts.
   uint64_t begin_of(const std::string& where, zip_uint64_t index) {
     char first = 0;
-    if (!read(index, &first, 1, false)) throw bad(where, "content inside the archive", zip_strerror(zip_));
+    if (!read(index, &first, 1, false))
+      throw bad_archive(where, "content inside the archive", zip_strerror(zip_));
     return tape_.last_read;
   }
 
@@ -113,8 +114,8 @@ ZipArchive::ZipArchive(const std::filesystem::path& path, MappedFile file)
     zip_stat_t stat;
     const char* name = zip_get_name(reader.get(), index, ZIP_FL_ENC_RAW);
     if (name == nullptr || zip_stat_index(reader.get(), index, 0, &stat) != 0)
-      throw bad(path.string() + ": entry " + std::to_string(i), "a readable entry",
-                zip_strerror(reader.get()));
+      throw bad_archive(path.string() + ": entry " + std::to_string(i), "a readable entry",
+                        zip_strerror(reader.get()));
     const std::string where = path.string() + ": " + name;
     Entry entry{0, stat.size, stat.comp_method == ZIP_CM_STORE};
     const bool plausible = entry.stored
@@ -122,24 +123,26 @@ ZipArchive::ZipArchive(const std::filesystem::path& path, MappedFile file)
                                : stat.comp_size <= file_.size && stat.size / kMaxDeflation <= stat.comp_size;
     if (!plausible || stat.encryption_method != ZIP_EM_NONE ||
         (!entry.stored && stat.comp_method != ZIP_CM_DEFLATE)) {
-      throw bad(where, "a stored or deflated entry of the size it claims",
-                std::to_string(stat.comp_size) + " bytes that claim to be " + std::to_string(stat.size) +
-                    ", method " + std::to_string(stat.comp_method));
+      throw bad_archive(where, "a stored or deflated entry of the size it claims",
+                        std::to_string(stat.comp_size) + " bytes that claim to be " +
+                            std::to_string(stat.size) + ", method " + std::to_string(stat.comp_method));
     }
     if (entry.stored && entry.size > 0) {
       entry.begin = reader.begin_of(where, index);
       if (entry.size > file_.size - entry.begin) {
-        throw bad(where, std::to_string(entry.size) + " bytes from byte " + std::to_string(entry.begin),
-                  "an archive of " + std::to_string(file_.size));
+        throw bad_archive(where,
+                          std::to_string(entry.size) + " bytes from byte " + std::to_string(entry.begin),
+                          "an archive of " + std::to_string(file_.size));
       }
     }
-    if (!entries_.emplace(name, entry).second) throw bad(where, "each entry once", "it is there twice");
+    if (!entries_.emplace(name, entry).second)
+      throw bad_archive(where, "each entry once", "it is there twice");
   }
 }
 
 ZipArchive::Entry ZipArchive::find(const std::string& name) const {
   const auto found = entries_.find(name);
-  if (found == entries_.end()) throw bad(path_.string(), "an entry " + name, "none");
+  if (found == entries_.end()) throw bad_archive(path_.string(), "an entry " + name, "none");
   return found->second;
 }
 
@@ -148,7 +151,7 @@ void ZipArchive::read(const std::string& name, char* target) const {
   Reader reader(path_.string(), file_);
   const zip_int64_t index = zip_name_locate(reader.get(), name.c_str(), ZIP_FL_ENC_RAW);
   if (index < 0 || !reader.read(static_cast<zip_uint64_t>(index), target, entry.size, true))
-    throw bad(path_.string() + ": " + name, "content that fits its checksum", "damaged content");
+    throw bad_archive(path_.string() + ": " + name, "content that fits its checksum", "damaged content");
 }
 
 }  // namespace bilens

@@ -7,7 +7,7 @@ namespace bilens {
 
 namespace {
 
-constexpr double kMaxSize = 1 << 20;  // keeps products of two sizes far from overflow
+constexpr double kWidest = 1 << 20;  // keeps products of two sizes far from overflow
 
 /// Gives an MLP its place in the parameter names: layers.N.mlp.*
 struct Block : torch::nn::Module {
@@ -22,9 +22,9 @@ const FieldTable<ClassifierConfig>& ClassifierConfig::architecture_fields() {
       FieldTable<C>(
           "The image classifier: logits = H h_n, h_0 = E x, h_(i+1) = [h_i +] P(f(W h_i) * (V h_i)).")
           .choice("type", &C::type, "Kind of model.", {{"bilinear_mlp", std::string("bilinear_mlp")}})
-          .integer("d_model", &C::d_model, "Width of the hidden state h.", between(1, kMaxSize), "units")
+          .integer("d_model", &C::d_model, "Width of the hidden state h.", between(1, kWidest), "units")
           .integer("d_hidden", &C::d_hidden, "Hidden units of each MLP; d_model unless down_proj.",
-                   between(1, kMaxSize), "units")
+                   between(1, kWidest), "units")
           .integer("n_layers", &C::n_layers, "Number of MLPs.", between(1, 1000), "layers")
           .choice("gate", &C::gate, "Nonlinearity f of the gate; \"none\" is the bilinear layer.",
                   gate_names())
@@ -40,13 +40,13 @@ const FieldTable<ClassifierConfig>& ClassifierConfig::model_fields() {
       FieldTable<C>("config.json of an image classifier's model directory.")
           .choice("model_type", &C::type, "Kind of model.", {{"bilinear_mlp", std::string("bilinear_mlp")}})
           .required()
-          .integer("d_input", &C::d_input, "Pixels of an image.", between(1, kMaxSize))
+          .integer("d_input", &C::d_input, "Pixels of an image.", between(1, kWidest))
           .required()
-          .integer("d_model", &C::d_model, "Width of the hidden state.", between(1, kMaxSize))
+          .integer("d_model", &C::d_model, "Width of the hidden state.", between(1, kWidest))
           .required()
-          .integer("d_hidden", &C::d_hidden, "Hidden units of each MLP.", between(1, kMaxSize))
+          .integer("d_hidden", &C::d_hidden, "Hidden units of each MLP.", between(1, kWidest))
           .required()
-          .integer("d_output", &C::d_output, "Number of classes.", between(1, kMaxSize))
+          .integer("d_output", &C::d_output, "Number of classes.", between(1, kWidest))
           .required()
           .integer("n_layers", &C::n_layers, "Number of MLPs.", between(1, 1000))
           .required()
@@ -56,7 +56,7 @@ const FieldTable<ClassifierConfig>& ClassifierConfig::model_fields() {
           .flag("down_proj", &C::down_proj, "A projection behind the product.")
           .json("image_shape", &C::image_shape,
                 {{"type", "array"},
-                 {"items", {{"type", "integer"}, {"minimum", 1}, {"maximum", kMaxSize}}},
+                 {"items", {{"type", "integer"}, {"minimum", 1}, {"maximum", kWidest}}},
                  {"description", "Height and width of an image."}})
           .number("pixel_mean", &C::pixel_mean, "Subtracted from pixel/255.")
           .number("pixel_std", &C::pixel_std, "Divides what is left.", more_than(0.0));

@@ -9,9 +9,6 @@ namespace bilens {
 
 namespace {
 
-constexpr double kMaxSize = 1 << 24;    // keeps products of two sizes far from overflow
-constexpr double kMaxLength = 1 << 28;  // positions
-
 const std::vector<std::pair<std::string, RopeScaling>>& rope_names() {
   static const std::vector<std::pair<std::string, RopeScaling>> names = {{"default", RopeScaling::kDefault},
                                                                          {"linear", RopeScaling::kLinear},
@@ -47,7 +44,7 @@ const FieldTable<RopeConfig>& rope_fields() {
           .number("high_freq_factor", &C::high_freq_factor,
                   "llama3: shorter wavelengths than the original length over this are kept.", more_than(0))
           .integer("original_max_position_embeddings", &C::original_max_position_embeddings,
-                   "llama3: the trained length.", between(1, kMaxLength), "tokens");
+                   "llama3: the trained length.", between(1, kLongestSequence), "tokens");
   return table;
 }
 
@@ -167,11 +164,11 @@ const FieldTable<LlamaConfig>& LlamaConfig::architecture_fields() {
   static const FieldTable<C> table =
       FieldTable<C>("A Llama-type decoder, with the keys of Hugging Face's config.json.")
           .choice("type", &C::type, "Kind of model.", {{"llama", std::string("llama")}})
-          .integer("vocab_size", &C::vocab_size, "Number of tokens.", between(1, kMaxSize), "tokens")
-          .integer("hidden_size", &C::hidden_size, "Width of the residual stream.", between(1, kMaxSize),
+          .integer("vocab_size", &C::vocab_size, "Number of tokens.", between(1, kLargestSize), "tokens")
+          .integer("hidden_size", &C::hidden_size, "Width of the residual stream.", between(1, kLargestSize),
                    "units")
           .integer("intermediate_size", &C::intermediate_size, "Hidden units of each MLP.",
-                   between(1, kMaxSize), "units")
+                   between(1, kLargestSize), "units")
           .integer("num_hidden_layers", &C::num_hidden_layers, "Number of layers.", between(1, 10000),
                    "layers")
           .integer("num_attention_heads", &C::num_attention_heads, "Query heads of each layer.",
@@ -185,7 +182,7 @@ const FieldTable<LlamaConfig>& LlamaConfig::architecture_fields() {
                   "Nonlinearity of the MLPs' gate; \"linear\" is the bilinear layer.", hidden_act_names())
           .number("rms_norm_eps", &C::rms_norm_eps, "Added to the mean square in each norm.", at_least(0))
           .integer("max_position_embeddings", &C::max_position_embeddings, "Longest sequence trained for.",
-                   between(1, kMaxLength), "tokens")
+                   between(1, kLongestSequence), "tokens")
           .flag("attention_bias", &C::attention_bias, "Biases in the attention's projections.")
           .flag("mlp_bias", &C::mlp_bias, "Biases in the MLPs' projections.")
           .flag("tie_word_embeddings", &C::tie_word_embeddings, "The head is the embedding.")

@@ -4,8 +4,6 @@ namespace bilens {
 
 namespace {
 
-constexpr double kMaxSize = 1 << 24;
-constexpr double kMaxLength = 1 << 28;
 constexpr int64_t kLlama3Vocabulary = 128256;
 
 /// Llama 3.2 has the same params.json as 3.1, but for the sizes of its text models.
@@ -46,7 +44,7 @@ const FieldTable<MetaArgs>& MetaArgs::fields() {
   using C = MetaArgs;
   static const FieldTable<C> table =
       FieldTable<C>("A Llama, with the keys of Meta's params.json.")
-          .integer("dim", &C::dim, "Width of the residual stream.", between(1, kMaxSize), "units")
+          .integer("dim", &C::dim, "Width of the residual stream.", between(1, kLargestSize), "units")
           .required()
           .integer("n_layers", &C::n_layers, "Number of layers.", between(1, 10000), "layers")
           .required()
@@ -56,10 +54,11 @@ const FieldTable<MetaArgs>& MetaArgs::fields() {
                    "heads")
           .integer("head_dim", &C::head_dim, "Width of a head.", between(1, 1 << 16), "units")
           .integer("vocab_size", &C::vocab_size, "Number of tokens; -1: the embedding's.",
-                   between(-1, kMaxSize), "tokens")
-          .integer("hidden_dim", &C::hidden_dim, "Hidden units of each MLP.", between(1, kMaxSize), "units")
+                   between(-1, kLargestSize), "tokens")
+          .integer("hidden_dim", &C::hidden_dim, "Hidden units of each MLP.", between(1, kLargestSize),
+                   "units")
           .integer("multiple_of", &C::multiple_of, "What hidden units are rounded up to.",
-                   between(1, kMaxSize), "units")
+                   between(1, kLargestSize), "units")
           .number("ffn_dim_multiplier", &C::ffn_dim_multiplier, "Stretches the hidden units.",
                   between(1e-6, 1e6))
           .number("norm_eps", &C::norm_eps, "Added to the mean square in each norm.", at_least(0))
@@ -67,7 +66,8 @@ const FieldTable<MetaArgs>& MetaArgs::fields() {
           .flag("use_scaled_rope", &C::use_scaled_rope, "Angles stretched as those of Llama 3.1.")
           .number("rope_scaling_factor", &C::rope_scaling_factor, "How many times the trained length.",
                   at_least(1))
-          .integer("max_seq_len", &C::max_seq_len, "Longest sequence.", between(1, kMaxLength), "tokens")
+          .integer("max_seq_len", &C::max_seq_len, "Longest sequence.", between(1, kLongestSequence),
+                   "tokens")
           .integer("max_batch_size", &C::max_batch_size, "Of their program's cache.", at_least(1))
           .number("dropout", &C::dropout, "Of training.", between(0, 1));
   return table;

@@ -18,8 +18,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kParams = "params.json";
-constexpr const char* kEmbedding = "tok_embeddings.weight";
-constexpr const char* kHead = "output.weight";
+constexpr const char* kMetaEmbedding = "tok_embeddings.weight";
+constexpr const char* kMetaHead = "output.weight";
 
 /// How a tensor lies in the files of a model in parts.
 enum class Split { kRows, kColumns, kNone };
@@ -69,9 +69,9 @@ void require_all_parts(const fs::path& folder, const std::vector<fs::path>& part
 }
 
 /// Takes tensors by Meta's names, whole, and knows which were left.
-class Reader {
+class MetaReader {
  public:
-  explicit Reader(const MetaFiles& files) : parts_(files.parts) {}
+  explicit MetaReader(const MetaFiles& files) : parts_(files.parts) {}
 
   bool has(const std::string& name) const { return parts_.front().contains(name); }
 
@@ -143,9 +143,9 @@ Split split_of_embedding(const std::vector<int64_t>& shape, int64_t dim) {
   return shape.size() == 2 && shape[1] == dim ? Split::kRows : Split::kColumns;
 }
 
-LlamaConfig config_of(const MetaFiles& files, const Reader& reader) {
+LlamaConfig config_of(const MetaFiles& files, const MetaReader& reader) {
   const auto args = parse_meta_args(files.args, files.where);
-  const auto embedding = reader.shape(kEmbedding), gate = reader.shape("layers.0.feed_forward.w1.weight");
+  const auto embedding = reader.shape(kMetaEmbedding), gate = reader.shape("layers.0.feed_forward.w1.weight");
   if (embedding.size() != 2 || gate.size() != 2) {
     throw Error(ExitCode::kBadInput, {files.parts.front().path().string(),
                                       "matrices for tok_embeddings and feed_forward.w1", "other shapes", ""});
@@ -157,7 +157,7 @@ LlamaConfig config_of(const MetaFiles& files, const Reader& reader) {
 
 /// Rotary angles, stored though they follow from the sizes: frequencies, or (llama2.c) cosines and sines by
 /// position. Those of scaled angles are stored unscaled.
-void check_rotary(Reader& reader, const std::string& name, const LlamaConfig& c) {
+void check_rotary(MetaReader& reader, const std::string& name, const LlamaConfig& c) {
   const auto expected = at::pow(c.rope.theta, -at::arange(0, c.head_dim, 2, at::kDouble) / c.head_dim);
   const auto stored = reader.first().tensor(name).to(at::kDouble);
   const bool table = !name.ends_with("rope.freqs");
@@ -172,7 +172,7 @@ void check_rotary(Reader& reader, const std::string& name, const LlamaConfig& c)
 }
 
 /// Buffers that scripts save beside the parameters.
-void pass_buffers(Reader& reader, const LlamaConfig& c) {
+void pass_buffers(MetaReader& reader, const LlamaConfig& c) {
   for (const auto& [name, info] : reader.first().tensors()) {
     const bool mask = name.ends_with(".attention.mask"), complex = name == "freqs_cis";
     if (mask || complex) reader.pass(name);
@@ -195,7 +195,7 @@ bool is_meta_folder(const fs::path& path) {
 }
 
 bool has_meta_names(const Weights& weights) {
-  return weights.contains(kEmbedding) && weights.contains("layers.0.attention.wq.weight");
+  return weights.contains(kMetaEmbedding) && weights.contains("layers.0.attention.wq.weight");
 }
 
 MetaFiles open_meta_files(const fs::path& path) {
@@ -222,16 +222,16 @@ MetaFiles open_meta_files(const fs::path& path) {
 }
 
 MetaLlama read_meta_llama(const MetaFiles& files) {
-  Reader reader(files);
+  MetaReader reader(files);
   MetaLlama result{config_of(files, reader), {}};
   auto& c = result.config;
   if (!files.parts.front().model_args().is_null()) c.eos_token_id = {1, 2};  // as config_of_llama2c
   std::map<std::string, std::vector<int64_t>> shapes;
   for (const auto& [name, shape] : c.parameter_shapes()) shapes[name] = shape;
   std::map<std::string, at::Tensor> ours;
-  const auto embedding = reader.shape(kEmbedding);
-  ours["model.embed_tokens.weight"] =
-      reader.take(kEmbedding, split_of_embedding(embedding, c.hidden_size), {c.vocab_size, c.hidden_size});
+  const auto embedding = reader.shape(kMetaEmbedding);
+  ours["model.embed_tokens.weight"] = reader.take(
+      kMetaEmbedding, split_of_embedding(embedding, c.hidden_size), {c.vocab_size, c.hidden_size});
   for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
     const std::string number = "layers." + std::to_string(i) + ".";
     for (const auto& [meta, name, split] : kLayer) {
@@ -243,8 +243,9 @@ MetaLlama read_meta_llama(const MetaFiles& files) {
     }
   }
   ours["model.norm.weight"] = reader.take("norm.weight", Split::kNone, {c.hidden_size});
-  const auto head =
-      reader.has(kHead) ? reader.take(kHead, Split::kRows, {c.vocab_size, c.hidden_size}) : at::Tensor();
+  const auto head = reader.has(kMetaHead)
+                        ? reader.take(kMetaHead, Split::kRows, {c.vocab_size, c.hidden_size})
+                        : at::Tensor();
   c.tie_word_embeddings = !head.defined() || at::equal(head, ours["model.embed_tokens.weight"]);
   if (!c.tie_word_embeddings) ours["lm_head.weight"] = head;
   pass_buffers(reader, c);

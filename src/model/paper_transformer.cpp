@@ -17,9 +17,9 @@ namespace {
 const std::string kRoot = "transformer.";
 
 /// Takes tensors by name, in float32, and knows which were left.
-class Reader {
+class PaperReader {
  public:
-  explicit Reader(const Weights& weights) : weights_(weights) {}
+  explicit PaperReader(const Weights& weights) : weights_(weights) {}
 
   bool has(const std::string& name) const { return weights_.contains(name); }
 
@@ -106,7 +106,7 @@ LlamaConfig config_of(const Weights& weights, const PaperConfig& theirs) {
 }
 
 /// The gain of a norm; 1 where the version has none. @throws Error for a bias other than 0
-at::Tensor take_gain(Reader& reader, const std::string& norm, int64_t size) {
+at::Tensor take_gain(PaperReader& reader, const std::string& norm, int64_t size) {
   const std::string bias = norm + ".norm.bias", gain = norm + ".norm.weight";
   if (reader.has(bias) && reader.take(bias, {size}).ne(0).any().item<bool>()) {
     throw Error(ExitCode::kBadInput,
@@ -117,7 +117,7 @@ at::Tensor take_gain(Reader& reader, const std::string& norm, int64_t size) {
 }
 
 /// Frequencies are stored though they follow from the sizes.
-void check_rotary(Reader& reader, const std::string& name, const LlamaConfig& c) {
+void check_rotary(PaperReader& reader, const std::string& name, const LlamaConfig& c) {
   if (!reader.has(name)) return;
   const auto expected = at::pow(c.rope.theta, -at::arange(0, c.head_dim, 2, at::kDouble) / c.head_dim);
   const auto stored = reader.take(name, {c.head_dim / 2}).to(at::kDouble);
@@ -136,7 +136,7 @@ LlamaDecoder load_paper_transformer(const Weights& weights) {
   const auto c = config_of(weights, theirs);
   const int64_t d = c.hidden_size, h = c.intermediate_size;
   const double scale = theirs.flag("scale_attn", true) ? 1 / std::sqrt(2.0 * c.num_hidden_layers) : 1.0;
-  Reader reader(weights);
+  PaperReader reader(weights);
   std::map<std::string, at::Tensor> ours;
   ours["model.embed_tokens.weight"] = reader.take(kRoot + "wte.weight", {c.vocab_size, d});
   for (int64_t i = 0; i < c.num_hidden_layers; ++i) {

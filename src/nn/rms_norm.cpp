@@ -17,9 +17,11 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-constexpr int64_t kGrain = 16384;  // elements a thread takes at least
+constexpr int64_t kGrainOfRows = 16384;  // elements a thread takes at least
 
-int64_t rows_a_thread(int64_t width) { return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, width)); }
+int64_t rows_a_thread(int64_t width) {
+  return std::max<int64_t>(1, kGrainOfRows / std::max<int64_t>(1, width));
+}
 
 /// @param x [n, d] @param inverse [n] takes 1 / √(mean(x²) + ε), where given
 at::Tensor normalized(const at::Tensor& x, const at::Tensor& gain, double epsilon, float* inverse) {

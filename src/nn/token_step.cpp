@@ -4,18 +4,18 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <atomic>
-#include <thread>
 
 #include "attention_call.h"
 #include "kernels/cpu_kernels.h"
 #include "packed.h"
+#include "thread_team.h"
 
 namespace bilens {
 
 namespace {
 
-constexpr int64_t kGrain = 4096;  // numbers of weights that a thread reads between two meetings, at least
+constexpr int64_t kFewestNumbers =
+    4096;                         // numbers of weights that a thread reads between two meetings, at least
 constexpr int64_t kRowBlock = 4;  // rows that the product's kernel takes together
 
 /// Floats in as many cache lines, so that no two threads write to the same one.
@@ -30,67 +30,24 @@ at::Tensor joined(const std::vector<at::Tensor>& biases) {
   return biases.empty() || !biases.front().defined() ? at::Tensor() : at::cat(biases).detach();
 }
 
-/// The threads of one parallel region, who wait for each other. They spin, since the next part comes within
-/// microseconds, and give their core away only if that takes long, as when others want it.
-class Team {
- public:
-  explicit Team(int64_t places) : places_(places) {}
-
-  /// Takes a share of the places; how many threads there are is known when all are taken.
-  int64_t join(int64_t places) {
-    const int64_t index = size_.fetch_add(1, std::memory_order_relaxed);
-    taken_.fetch_add(places, std::memory_order_acq_rel);
-    spin_until([&] { return taken_.load(std::memory_order_acquire) == places_; });
-    return index;
-  }
-  int64_t size() const { return size_.load(std::memory_order_relaxed); }
-
-  /// Returns when all have called it.
-  void meet() {
-    const int64_t round = round_.load(std::memory_order_relaxed);
-    if (here_.fetch_add(1, std::memory_order_acq_rel) + 1 == size()) {
-      here_.store(0, std::memory_order_relaxed);
-      round_.store(round + 1, std::memory_order_release);
-    } else {
-      spin_until([&] { return round_.load(std::memory_order_acquire) != round; });
-    }
-  }
-
- private:
-  template <class Condition>
-  static void spin_until(const Condition& holds) {
-    for (int tries = 0; !holds(); ++tries) {
-      if (tries > 10000) std::this_thread::yield();
-    }
-  }
-
-  const int64_t places_;
-  std::atomic<int64_t> size_ = 0, taken_ = 0, here_ = 0, round_ = 0;
-};
-
-struct Range {
-  int64_t begin, end;
-  int64_t size() const { return end - begin; }
-};
-
 }  // namespace
 
 struct TokenStep::Context {
-  Team& team;
+  ThreadTeam& team;
   int64_t thread;
   int64_t position;
   const RotaryTable& rotary;
   float *normed, *scratch;  // this thread's own
 
   /// This thread's part of `count`, in whole blocks.
-  Range part(int64_t count, int64_t block) const {
+  RowRange part(int64_t count, int64_t block) const {
     const int64_t blocks = (count + block - 1) / block, size = team.size();
     return {std::min(count, blocks * thread / size * block),
             std::min(count, blocks * (thread + 1) / size * block)};
   }
 
   /// to = W x + b for some rows of W. @param bias may be undefined
-  static void product(const at::Tensor& weight, const at::Tensor& bias, const float* x, Range rows,
+  static void product(const at::Tensor& weight, const at::Tensor& bias, const float* x, RowRange rows,
                       float* to) {
     const int64_t width = weight.size(1);
     cpu_kernels().row_product(weight.const_data_ptr<float>() + rows.begin * width, x, to + rows.begin,
@@ -108,7 +65,7 @@ struct TokenStep::Context {
   /// state += W x + b, this thread's rows. @param change takes the sum's right-hand side
   void add(const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& x, at::Tensor& change,
            at::Tensor& state) {
-    const Range rows = part(weight.size(0), kRowBlock);
+    const RowRange rows = part(weight.size(0), kRowBlock);
     auto *by = change.mutable_data_ptr<float>(), *h = state.mutable_data_ptr<float>();
     product(weight, bias, x.const_data_ptr<float>(), rows, by);
     for (int64_t i = rows.begin; i < rows.end; ++i) h[i] += by[i];
@@ -146,7 +103,7 @@ std::optional<TokenStep> TokenStep::of(const DecoderStack& stack, int64_t capaci
   step.state_ = at::empty({hidden}), step.change_ = at::empty({hidden});
   step.qkv_ = at::empty({layer.qkv.size(0)}), step.attended_ = at::empty({layer.o.size(1)});
   step.gate_up_ = at::empty({both}), step.product_ = at::empty({both / 2});
-  step.threads_ = std::clamp<int64_t>(layer.o.numel() / kGrain, 1, at::get_num_threads());
+  step.threads_ = std::clamp<int64_t>(layer.o.numel() / kFewestNumbers, 1, at::get_num_threads());
   const int64_t scratch =
       cpu_kernels().attention_scratch(cached_call(stack.heads, 1, capacity, capacity), false);
   step.own_ = at::empty({step.threads_, whole_lines(hidden) + whole_lines(scratch)});
@@ -163,7 +120,7 @@ void TokenStep::attention_block(const Layer& layer, LayerCache& cache, Context& 
   set_angles(call, context.rotary.cosine, context.rotary.sine);
   const auto *k = qkv + heads_.heads * heads_.head_dim, *v = k + heads_.kv_heads * heads_.head_dim;
   auto *keys = cache.keys.mutable_data_ptr<float>(), *values = cache.values.mutable_data_ptr<float>();
-  const Range heads = context.part(heads_.kv_heads, 1);
+  const RowRange heads = context.part(heads_.kv_heads, 1);
   for (int64_t head = heads.begin; head < heads.end; ++head) {
     cpu_kernels().extend_cache(call, k, v, keys, values, 0, head);
     cpu_kernels().attention_step(call, qkv, keys, values, attended_.mutable_data_ptr<float>(), 0, head,
@@ -176,9 +133,9 @@ void TokenStep::attention_block(const Layer& layer, LayerCache& cache, Context& 
 void TokenStep::mlp_block(const Layer& layer, Context& context) {
   context.norm(state_, layer.output_norm, epsilon_);
   const int64_t hidden = product_.size(0);
-  const Range units = context.part(hidden, kRowBlock);
+  const RowRange units = context.part(hidden, kRowBlock);
   auto* gate = gate_up_.mutable_data_ptr<float>();
-  for (const Range rows : {units, Range{hidden + units.begin, hidden + units.end}})
+  for (const RowRange rows : {units, RowRange{hidden + units.begin, hidden + units.end}})
     Context::product(layer.gate_up, layer.gate_up_bias, context.normed, rows, gate);
   cpu_kernels().gated_float.forward(layer.activation, gate + units.begin, gate + hidden + units.begin,
                                     product_.mutable_data_ptr<float>() + units.begin,
@@ -191,7 +148,7 @@ at::Tensor TokenStep::operator()(const at::Tensor& embedding, std::vector<LayerC
                                  int64_t position, const RotaryTable& rotary) {
   state_.copy_(embedding.squeeze(0));
   auto logits = at::empty({1, head_.size(0)});
-  Team team(threads_);
+  ThreadTeam team(threads_);
   at::parallel_for(0, threads_, 1, [&](int64_t begin, int64_t end) {
     const int64_t thread = team.join(end - begin);
     auto* own = own_.mutable_data_ptr<float>() + thread * own_.size(1);

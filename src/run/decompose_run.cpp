@@ -128,7 +128,7 @@ void study_model(const LayerSource& source, const Decomposition& decomposition, 
 
 /// A folder that has a part of a decomposition is gone on with, one that has something else is nobody's to
 /// write into.
-void check_out(const fs::path& out, bool resume) {
+void check_destination(const fs::path& out, bool resume) {
   const auto is_ours = [](const fs::directory_entry& entry) {
     const auto name = entry.path().filename().string();
     return name == kDecompositionFile || name == kSurrogateFile || name.starts_with("layer_");
@@ -181,7 +181,7 @@ Json decompose_model(const fs::path& path, const fs::path& out, const fs::path& 
   const auto lines =
       is_calibrated(config, source) ? calibrate_surrogate(source, config, *corpus) : NamedTensors();
   const DirectoryLock lock(out);
-  check_out(out, options.resume);
+  check_destination(out, options.resume);
   if (!lines.empty())
     write_safetensors(out / kSurrogateFile, lines, {{"format", "bilens-surrogate"}, {"format_version", "1"}});
   Decomposition decomposition;

@@ -17,11 +17,11 @@ namespace bilens {
 
 namespace {
 
-const Json kNatural = {{"type", "integer"}, {"minimum", 0}};
-const Json kPositive = {{"type", "integer"}, {"minimum", 1}};
+const Json kWholeNumber = {{"type", "integer"}, {"minimum", 0}};
+const Json kCount = {{"type", "integer"}, {"minimum", 1}};
 
 const Json kToken = {{"description", "A word, a piece or a number."},
-                     {"anyOf", {{{"type", "string"}}, kNatural}}};
+                     {"anyOf", {{{"type", "string"}}, kWholeNumber}}};
 const Json kTokens = {{"type", "array"}, {"items", kToken}};
 const Json kSomeTokens = list_schema("At least one token.", kToken);
 
@@ -36,15 +36,15 @@ const std::vector<std::pair<std::string, std::vector<DirectionKey>>>& direction_
   static const std::vector<std::pair<std::string, std::vector<DirectionKey>>> kinds = {
       {"outputs", {}},
       {"axes", {}},
-      {"random", {{"count", kPositive}, {"seed", kNatural}}},
+      {"random", {{"count", kCount}, {"seed", kWholeNumber}}},
       {"file", {{"path", {{"type", "string"}}}, {"tensor", {{"type", "string"}}}}},
       {"tokens", {{"plus", kSomeTokens}, {"minus", kTokens, false}}},
       {"unembedding", {{"tokens", kSomeTokens}}},
-      {"hosvd", {{"count", kPositive}}},
+      {"hosvd", {{"count", kCount}}},
       {"eigenvectors",
-       {{"layer", kNatural},
-        {"direction", kNatural},
-        {"indices", {{"type", "array"}, {"items", kNatural}}}}}};
+       {{"layer", kWholeNumber},
+        {"direction", kWholeNumber},
+        {"indices", {{"type", "array"}, {"items", kWholeNumber}}}}}};
   return kinds;
 }
 

@@ -10,7 +10,7 @@
 namespace bilens {
 
 namespace {
-constexpr int64_t kTokensAtOnce = 256;  // in float64, several times over
+constexpr int64_t kLinesAtOnce = 256;  // in float64, several times over
 }  // namespace
 
 std::vector<UnitFit> fit_activation_lines(LlamaDecoder& model, const TextWindows& text) {
@@ -22,7 +22,7 @@ std::vector<UnitFit> fit_activation_lines(LlamaDecoder& model, const TextWindows
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) sums.emplace_back(config.intermediate_size, device);
   text.each("fit activations", [&](const TokenBatch& batch, ForwardOptions options) {
     options.mlp_hook = [&](int64_t layer, const at::Tensor& x, const at::Tensor& y) {
-      for (const auto& rows : x.flatten(0, 1).split(kTokensAtOnce)) {
+      for (const auto& rows : x.flatten(0, 1).split(kLinesAtOnce)) {
         const auto [z, v] = gated_factors(model.layer(layer), rows);
         sums[layer].add(z, v, at::ones({rows.size(0)}, rows.options()), model.activation(layer));
       }

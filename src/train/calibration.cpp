@@ -23,7 +23,7 @@ namespace bilens {
 
 namespace {
 
-constexpr int64_t kTokensAtOnce = 2048;
+constexpr int64_t kCalibratedAtOnce = 2048;
 
 using NamedWeights = std::map<std::string, at::Tensor>;
 
@@ -80,7 +80,7 @@ class Streams {
           CalibrationWindows windows, int64_t context, Packing packing, double held_out)
       : teacher_(teacher),
         converted_(converted),
-        windows_at_once_(windows_within(kTokensAtOnce, context)),
+        windows_at_once_(windows_within(kCalibratedAtOnce, context)),
         constant_(converted.config().mlp_bias) {
     std::vector<int64_t> begins;
     for (int64_t i = 0; i < windows.all(); ++i) begins.push_back(i * context);
@@ -288,7 +288,7 @@ CalibrationCost calibration_cost(const LlamaConfig& model, int64_t context, cons
                sums = layers * refits * refit_flops(mlp) * tokens;
   CalibrationCost cost;
   cost.bytes = std::llround(8 * (1 + config.held_out) * tokens * static_cast<double>(d)) +
-               32 * units * units + 100 * kTokensAtOnce * units;
+               32 * units * units + 100 * kCalibratedAtOnce * units;
   cost.products = (layers * fit_flops(mlp, config, config.sweeps) +
                    2 * (1 + config.held_out) * forward_flops(model, context)) *
                       tokens -

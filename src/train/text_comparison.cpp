@@ -15,8 +15,8 @@ namespace bilens {
 
 namespace {
 
-constexpr int64_t kTokensAtOnce = 8192;  // in windows, but one at least
-constexpr int64_t kRowsAtOnce = 512;     // of the logits of both models
+constexpr int64_t kComparedAtOnce = 8192;  // in windows, but one at least
+constexpr int64_t kRowsAtOnce = 512;       // of the logits of both models
 
 /// Sums over tokens that a layer's R² follows from, float64.
 struct LayerSums {
@@ -39,7 +39,7 @@ struct LayerSums {
 }  // namespace
 
 int64_t comparison_memory(const LlamaConfig& model, int64_t context) {
-  const int64_t tokens = windows_within(kTokensAtOnce, context) * context, d = model.hidden_size;
+  const int64_t tokens = windows_within(kComparedAtOnce, context) * context, d = model.hidden_size;
   // Of both models the states behind the layers, of one layer three times in float64; an MLP's hidden units.
   const int64_t states = 8 * (model.num_hidden_layers + 2) * d + 24 * d, mlp = 12 * model.intermediate_size;
   return tokens * (states + mlp) + 8 * 4 * model.vocab_size * std::min(tokens, kRowsAtOnce);
@@ -57,7 +57,7 @@ TextComparison compare_text(LlamaDecoder& model, LlamaDecoder& teacher, const To
   auto agreeing = at::zeros({}, at::device(device).dtype(at::kLong));
   Progress progress("compare with the teacher", stream.size(), "tokens");
   for (const auto& windows :
-       evaluation_windows(stream.size(), context, windows_within(kTokensAtOnce, context))) {
+       evaluation_windows(stream.size(), context, windows_within(kComparedAtOnce, context))) {
     if (stop_requested()) throw Stopped{};
     const auto batch = make_batch(stream, windows.begins, windows.window);
     const auto tokens = batch.inputs.to(device), targets = batch.targets.to(device).flatten();

@@ -13,7 +13,7 @@
 namespace bilens {
 
 namespace {
-constexpr int64_t kTokensAtOnce = 8192;  // products of a small model are then wide enough
+constexpr int64_t kEvaluatedAtOnce = 8192;  // products of a small model are then wide enough
 }  // namespace
 
 double TextEvaluation::perplexity() const { return std::exp(loss); }
@@ -25,7 +25,7 @@ TextEvaluation evaluate_text(LlamaDecoder& model, const TokenStream& stream, int
   double sum = 0.0;
   Progress progress("evaluate", stream.size(), "tokens");
   for (const auto& windows :
-       evaluation_windows(stream.size(), context, windows_within(kTokensAtOnce, context))) {
+       evaluation_windows(stream.size(), context, windows_within(kEvaluatedAtOnce, context))) {
     if (stop_requested()) throw Stopped{};
     const auto batch = make_batch(stream, windows.begins, windows.window);
     const auto losses = model.losses(batch.inputs.to(device), batch.targets.to(device));

@@ -8,7 +8,8 @@
 #include "catch.h"
 #include "layers.h"
 
-using namespace bilens;
+namespace bilens::bilinear_layer_test {
+
 using namespace bilens::test;
 
 TEST_CASE("the interaction matrix of a layer worked out by hand") {
@@ -72,3 +73,5 @@ TEST_CASE("layers that are none are refused by name") {
   residual.residual = true;
   CHECK_THROWS_AS(check_layer(residual, "layer"), Error);
 }
+
+}  // namespace bilens::bilinear_layer_test

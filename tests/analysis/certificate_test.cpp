@@ -8,7 +8,8 @@
 #include "catch.h"
 #include "layers.h"
 
-using namespace bilens;
+namespace bilens::certificate_test {
+
 using namespace bilens::test;
 
 namespace {
@@ -163,3 +164,5 @@ TEST_CASE("a remainder is bounded by its norm and rounding, also of rounded vect
     }
   }
 }
+
+}  // namespace bilens::certificate_test

@@ -15,7 +15,8 @@
 #include "caught.h"
 #include "layers.h"
 
-using namespace bilens;
+namespace bilens::cp_test {
+
 using namespace bilens::test;
 
 namespace {
@@ -353,3 +354,5 @@ TEST_CASE("CP of degenerate layers") {
   layer.gate[1][1] = std::numeric_limits<double>::quiet_NaN();
   CHECK_THROWS_AS(solve(layer, config(2)), Error);
 }
+
+}  // namespace bilens::cp_test

@@ -16,7 +16,8 @@
 #include "catch.h"
 #include "layers.h"
 
-using namespace bilens;
+namespace bilens::difference_test {
+
 using namespace bilens::test;
 
 namespace {
@@ -240,3 +241,5 @@ TEST_CASE("without its trace a multiple of the identity is rounding alone", "[mi
   const auto pairs = solve(without_trace(sphere), EigenSolver::kDense, at::kDouble);
   CHECK(unchanged_directions(pairs).numel() == 4);
 }
+
+}  // namespace bilens::difference_test

@@ -11,7 +11,8 @@
 #include "caught.h"
 #include "layers.h"
 
-using namespace bilens;
+namespace bilens::effective_rank_test {
+
 using namespace bilens::test;
 
 namespace {
@@ -172,3 +173,5 @@ TEST_CASE("effective ranks of weights of few digits and of 1e±30; NaN is refuse
   broken.up[0][0] = std::numeric_limits<double>::quiet_NaN();
   CHECK(caught([&] { effective_rank({broken, {}, {}}, at::kCPU, single); }).code() == ExitCode::kBadInput);
 }
+
+}  // namespace bilens::effective_rank_test

@@ -8,7 +8,8 @@
 #include "catch.h"
 #include "layers.h"
 
-using namespace bilens;
+namespace bilens::eigen_test {
+
 using namespace bilens::test;
 
 namespace {
@@ -271,3 +272,5 @@ TEST_CASE("units of very different sizes, and what float64 does not hold") {
   CHECK((pairs.eigenvalues - expected.eigenvalues).abs().max().item<double>() < 1e-13);
   CHECK((pairs.frobenius - expected.frobenius).abs().max().item<double>() < 1e-13);
 }
+
+}  // namespace bilens::eigen_test

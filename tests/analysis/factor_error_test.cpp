@@ -7,7 +7,8 @@
 #include "catch.h"
 #include "layers.h"
 
-using namespace bilens;
+namespace bilens::factor_error_test {
+
 using namespace bilens::test;
 
 namespace {
@@ -54,3 +55,5 @@ TEST_CASE("the upper half of A does not count below its blocks") {
   a[0][299] = 1e6;
   CHECK(factor_error(a, l) < 1e-3);
 }
+
+}  // namespace bilens::factor_error_test

@@ -9,7 +9,8 @@
 #include "caught.h"
 #include "layers.h"
 
-using namespace bilens;
+namespace bilens::gram_test {
+
 using namespace bilens::test;
 
 namespace {
@@ -116,3 +117,5 @@ TEST_CASE("a zero layer has zero products; weights and spaces that are none are 
   CHECK(caught([&] { squared_frobenius({layer, {}, {}}); }).code() == ExitCode::kBadInput);
   CHECK(caught([&] { frobenius_products({layer, {}, {}}); }).code() == ExitCode::kBadInput);
 }
+
+}  // namespace bilens::gram_test

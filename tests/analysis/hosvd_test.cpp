@@ -10,7 +10,8 @@
 #include "caught.h"
 #include "layers.h"
 
-using namespace bilens;
+namespace bilens::hosvd_test {
+
 using namespace bilens::test;
 
 namespace {
@@ -214,3 +215,5 @@ TEST_CASE("dtypes and scales of the weights change nothing; NaN is refused", "[h
     CHECK(contains(caught([&] { mode({huge, {}, {}}, config(1)); }).what(), "overflow"));
   }
 }
+
+}  // namespace bilens::hosvd_test

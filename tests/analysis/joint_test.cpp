@@ -10,7 +10,8 @@
 #include "catch.h"
 #include "layers.h"
 
-using namespace bilens;
+namespace bilens::joint_test {
+
 using namespace bilens::test;
 
 namespace {
@@ -158,3 +159,5 @@ TEST_CASE("joint bases of degenerate layers") {
   layer.down[0][0] = std::numeric_limits<double>::infinity();
   CHECK_THROWS_AS(solve(layer, config(2)), Error);
 }
+
+}  // namespace bilens::joint_test

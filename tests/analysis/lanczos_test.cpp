@@ -6,7 +6,8 @@
 #include "catch.h"
 #include "layers.h"
 
-using namespace bilens;
+namespace bilens::lanczos_test {
+
 using namespace bilens::test;
 
 namespace {
@@ -125,3 +126,5 @@ TEST_CASE("not converging is a status") {
   CHECK(pairs.columns.item<int>() == 20);
   CHECK(pairs.values.isfinite().all().item<bool>());
 }
+
+}  // namespace bilens::lanczos_test

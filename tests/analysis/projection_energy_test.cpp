@@ -6,7 +6,8 @@
 #include "catch.h"
 #include "layers.h"
 
-using namespace bilens;
+namespace bilens::projection_energy_test {
+
 using namespace bilens::test;
 
 TEST_CASE("projection energies by hand") {
@@ -45,3 +46,5 @@ TEST_CASE("sparsity by hand") {
     CHECK((sparsity.hoyer - at::tensor({1.0, 0.0, 0.0}, at::kDouble)).abs().max().item<double>() < 1e-14);
   }
 }
+
+}  // namespace bilens::projection_energy_test

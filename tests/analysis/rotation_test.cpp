@@ -10,7 +10,8 @@
 #include "catch.h"
 #include "layers.h"
 
-using namespace bilens;
+namespace bilens::rotation_test {
+
 using namespace bilens::test;
 
 namespace {
@@ -184,3 +185,5 @@ TEST_CASE("rotations of degenerate spectra") {
   without.eigenvectors = x * std::numeric_limits<double>::quiet_NaN();
   CHECK_THROWS_AS(rotate_eigenspaces(without, at::kCPU, {}), Error);
 }
+
+}  // namespace bilens::rotation_test

@@ -6,7 +6,8 @@
 #include "catch.h"
 #include "layers.h"
 
-using namespace bilens;
+namespace bilens::similarity_test {
+
 using namespace bilens::test;
 
 namespace {
@@ -49,3 +50,5 @@ TEST_CASE("data covariances are those of samples of the same Gaussian") {
   CHECK(((data_covariances(no_linear, b, fit_gaussian(x)) - sampled) / scale).abs().max().item<double>() >
         0.05);
 }
+
+}  // namespace bilens::similarity_test

@@ -10,7 +10,8 @@
 #include "catch.h"
 #include "layers.h"
 
-using namespace bilens;
+namespace bilens::solvers_test {
+
 using namespace bilens::test;
 
 namespace {
@@ -281,3 +282,5 @@ TEST_CASE("the automatic choice follows sizes, memory and what is asked for") {
   CHECK_THAT(plan.describe(), ContainsSubstring("lanczos") && ContainsSubstring("dense"));
   CHECK(plan.bytes < int64_t{4} << 30);
 }
+
+}  // namespace bilens::solvers_test

@@ -11,7 +11,8 @@
 #include "catch.h"
 #include "layers.h"
 
-using namespace bilens;
+namespace bilens::sparse_eigen_test {
+
 using namespace bilens::test;
 
 namespace {
@@ -264,3 +265,5 @@ TEST_CASE("sparse eigenvectors of degenerate layers") {
     CHECK_THROWS_AS(solve(layer, config({2}, 2, dtype)), Error);
   }
 }
+
+}  // namespace bilens::sparse_eigen_test

@@ -6,7 +6,8 @@
 #include "catch.h"
 #include "layers.h"
 
-using namespace bilens;
+namespace bilens::tokens_test {
+
 using namespace bilens::test;
 
 namespace {
@@ -179,3 +180,5 @@ TEST_CASE("permuted units multiply with others", "[tokens]") {
   CHECK(largest(permuted.forward(x) - (gate * up.index_select(1, order)).mm(layer.down.t())) < 1e-13);
   CHECK(largest(permuted.forward(x) - layer.forward(x)) > 0.1);
 }
+
+}  // namespace bilens::tokens_test

@@ -6,7 +6,8 @@
 #include "catch.h"
 #include "layers.h"
 
-using namespace bilens;
+namespace bilens::traceless_test {
+
 using namespace bilens::test;
 
 TEST_CASE("a layer without trace is one layer, for every direction and size of weights") {
@@ -29,3 +30,5 @@ TEST_CASE("a layer without trace is one layer, for every direction and size of w
   const auto stored = random_layer(3, 2, 3, false, 6).to(at::kFloat, at::kCPU);
   CHECK(without_trace(stored).gate.scalar_type() == at::kDouble);
 }
+
+}  // namespace bilens::traceless_test

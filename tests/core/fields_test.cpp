@@ -2,7 +2,7 @@
 
 #include "caught.h"
 
-namespace bilens {
+namespace bilens::fields_test {
 namespace {
 
 using test::caught;
@@ -209,4 +209,4 @@ TEST_CASE("the path of a key tells the file from the keys") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::fields_test

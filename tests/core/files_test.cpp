@@ -13,7 +13,7 @@
 #include "caught.h"
 #include "temporary_folder.h"
 
-namespace bilens {
+namespace bilens::files_test {
 namespace {
 
 using test::caught;
@@ -236,4 +236,4 @@ TEST_CASE("read_text refuses what is missing, no regular file, or too large") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::files_test

@@ -3,7 +3,7 @@
 #include "caught.h"
 #include "temporary_folder.h"
 
-namespace bilens {
+namespace bilens::hash_test {
 namespace {
 
 std::string sha256(const std::string& text) {
@@ -34,4 +34,4 @@ TEST_CASE("a file longer than the read buffer has the hash of its bytes, in howe
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::hash_test

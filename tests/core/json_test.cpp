@@ -6,7 +6,7 @@
 #include "caught.h"
 #include "temporary_folder.h"
 
-namespace bilens {
+namespace bilens::json_test {
 namespace {
 
 using test::caught;
@@ -138,4 +138,4 @@ TEST_CASE("describe names type and value") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::json_test

@@ -7,7 +7,7 @@
 #include "bilens/core/progress.h"
 #include "caught.h"
 
-namespace bilens {
+namespace bilens::messages_test {
 namespace {
 
 using test::contains;
@@ -92,4 +92,4 @@ TEST_CASE("memory and disk are positive and plausible") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::messages_test

@@ -4,7 +4,7 @@
 
 #include "catch.h"
 
-namespace bilens {
+namespace bilens::student_t_test {
 namespace {
 
 TEST_CASE("bounds of Student's t are those of scipy.stats.t.ppf") {
@@ -37,4 +37,4 @@ TEST_CASE("with many degrees of freedom Student's t is normal") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::student_t_test

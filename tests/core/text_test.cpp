@@ -2,7 +2,7 @@
 
 #include "catch.h"
 
-namespace bilens {
+namespace bilens::text_test {
 namespace {
 
 TEST_CASE("text is formatted by the rules of printf, whatever its length") {
@@ -13,4 +13,4 @@ TEST_CASE("text is formatted by the rules of printf, whatever its length") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::text_test

@@ -4,7 +4,7 @@
 
 #include "catch.h"
 
-namespace bilens {
+namespace bilens::utf8_test {
 namespace {
 
 TEST_CASE("the first byte that is no UTF-8 is found, wherever it stands") {
@@ -58,4 +58,4 @@ TEST_CASE("a lead byte says how long its character is") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::utf8_test

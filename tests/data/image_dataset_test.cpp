@@ -7,7 +7,7 @@
 #include "temporary_folder.h"
 #include "test_data.h"
 
-namespace bilens {
+namespace bilens::image_dataset_test {
 namespace {
 
 using test::caught;
@@ -144,4 +144,4 @@ TEST_CASE("counts and sizes that disagree, and nothing at all, are named") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::image_dataset_test

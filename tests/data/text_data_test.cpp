@@ -7,7 +7,7 @@
 #include "temporary_folder.h"
 #include "test_data.h"
 
-namespace bilens {
+namespace bilens::text_data_test {
 namespace {
 
 using test::caught;
@@ -117,4 +117,4 @@ TEST_CASE("the parts of TinyStories have the published sizes") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::text_data_test

@@ -6,7 +6,7 @@
 #include "temporary_folder.h"
 #include "token_files.h"
 
-namespace bilens {
+namespace bilens::token_file_test {
 namespace {
 
 using test::caught;
@@ -92,4 +92,4 @@ TEST_CASE("bad token files say what is wrong and where") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::token_file_test

@@ -7,7 +7,7 @@
 #include "temporary_folder.h"
 #include "token_files.h"
 
-namespace bilens {
+namespace bilens::token_layout_test {
 namespace {
 
 using test::caught;
@@ -158,4 +158,4 @@ TEST_CASE("documents begin at the token that is named, at BOS, or without one at
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::token_layout_test

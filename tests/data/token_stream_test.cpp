@@ -7,7 +7,7 @@
 #include "bilens/data/token_windows.h"
 #include "caught.h"
 
-namespace bilens {
+namespace bilens::token_stream_test {
 namespace {
 
 using test::caught;
@@ -96,4 +96,4 @@ TEST_CASE("fewer tokens than a sequence are refused") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::token_stream_test

@@ -8,7 +8,7 @@
 #include "temporary_folder.h"
 #include "test_data.h"
 
-namespace bilens {
+namespace bilens::tokenizer_test {
 namespace {
 
 using test::caught;
@@ -193,4 +193,4 @@ TEST_CASE("texts to ids, for Python", "[.ids]") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::tokenizer_test

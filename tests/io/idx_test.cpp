@@ -6,7 +6,7 @@
 #include "gzip_bytes.h"
 #include "temporary_folder.h"
 
-namespace bilens {
+namespace bilens::idx_test {
 namespace {
 
 using test::caught;
@@ -121,4 +121,4 @@ TEST_CASE("a missing file and a folder are named") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::idx_test

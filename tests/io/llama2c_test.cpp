@@ -9,7 +9,7 @@
 #include "temporary_folder.h"
 #include "test_data.h"
 
-namespace bilens {
+namespace bilens::llama2c_test {
 namespace {
 
 using test::caught;
@@ -175,4 +175,4 @@ TEST_CASE("a published model: its sizes, and numbers as trained weights are") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::llama2c_test

@@ -7,7 +7,7 @@
 #include "caught.h"
 #include "temporary_folder.h"
 
-namespace bilens {
+namespace bilens::safetensors_test {
 namespace {
 
 using test::caught;
@@ -248,4 +248,4 @@ TEST_CASE("a folder is refused, a link to a file is followed, a missing tensor s
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::safetensors_test

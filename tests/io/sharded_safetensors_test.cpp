@@ -6,7 +6,7 @@
 #include "catch.h"
 #include "temporary_folder.h"
 
-namespace bilens {
+namespace bilens::sharded_safetensors_test {
 namespace {
 
 /// a, b, c, d of 8, 12, 40 and 4 bytes.
@@ -47,4 +47,4 @@ TEST_CASE("a limit that is met exactly is kept") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::sharded_safetensors_test

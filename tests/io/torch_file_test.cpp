@@ -6,7 +6,7 @@
 #include "stored_zip.h"
 #include "temporary_folder.h"
 
-namespace bilens {
+namespace bilens::torch_file_test {
 namespace {
 
 using test::caught;
@@ -302,4 +302,4 @@ TEST_CASE("damaged archives are refused") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::torch_file_test

@@ -6,7 +6,7 @@
 #include "caught.h"
 #include "temporary_folder.h"
 
-namespace bilens {
+namespace bilens::weight_names_test {
 namespace {
 
 using test::caught;
@@ -234,4 +234,4 @@ TEST_CASE("packed tensors that cannot be halved are named, and what only looks a
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::weight_names_test

@@ -7,7 +7,7 @@
 #include "caught.h"
 #include "temporary_folder.h"
 
-namespace bilens {
+namespace bilens::weights_test {
 namespace {
 
 using test::caught;
@@ -153,4 +153,4 @@ TEST_CASE("the wrappers of DataParallel and torch.compile are no part of the nam
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::weights_test

@@ -6,7 +6,7 @@
 
 #include "catch.h"
 
-namespace bilens {
+namespace bilens::classifier_test {
 namespace {
 
 ClassifierConfig small(int64_t layers) {
@@ -104,4 +104,4 @@ TEST_CASE("contradictions between keys are named") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::classifier_test

@@ -2,7 +2,7 @@
 
 #include "caught.h"
 
-namespace bilens {
+namespace bilens::llama_config_test {
 namespace {
 
 Json plain() {
@@ -92,4 +92,4 @@ TEST_CASE("contradictions and what is not supported are named") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::llama_config_test

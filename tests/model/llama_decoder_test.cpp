@@ -7,7 +7,7 @@
 #include "caught.h"
 #include "temporary_folder.h"
 
-namespace bilens {
+namespace bilens::llama_decoder_test {
 namespace {
 
 LlamaConfig tiny() {
@@ -199,4 +199,4 @@ TEST_CASE("tokens beyond the vocabulary and weights that are not the config's ar
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::llama_decoder_test

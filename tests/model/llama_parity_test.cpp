@@ -7,7 +7,7 @@
 #include "bilens/model/llama_directory.h"
 #include "catch.h"
 
-namespace bilens {
+namespace bilens::llama_parity_test {
 namespace {
 
 const std::filesystem::path kFixtures = "tests/model/fixtures/llama";
@@ -78,4 +78,4 @@ TEST_CASE("layers that are computed again give the same gradients, bit for bit")
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::llama_parity_test

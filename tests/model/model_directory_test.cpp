@@ -6,7 +6,7 @@
 #include "caught.h"
 #include "temporary_folder.h"
 
-namespace bilens {
+namespace bilens::model_directory_test {
 namespace {
 
 using test::caught;
@@ -144,4 +144,4 @@ TEST_CASE("what is no model directory is named") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::model_directory_test

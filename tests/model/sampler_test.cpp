@@ -8,7 +8,7 @@
 
 #include "caught.h"
 
-namespace bilens {
+namespace bilens::sampler_test {
 namespace {
 
 using test::caught;
@@ -111,4 +111,4 @@ TEST_CASE("tokens of probability 0 never come; logits that are no numbers are re
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::sampler_test

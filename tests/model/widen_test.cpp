@@ -9,7 +9,7 @@
 #include "catch.h"
 #include "random_llama.h"
 
-namespace bilens {
+namespace bilens::widen_test {
 namespace {
 
 using test::random_model;
@@ -66,4 +66,4 @@ TEST_CASE("widening keeps dtypes, and refuses fewer units") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::widen_test

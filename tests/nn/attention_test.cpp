@@ -6,7 +6,7 @@
 #include "gpu.h"
 #include "gradients.h"
 
-namespace bilens {
+namespace bilens::attention_test {
 namespace {
 
 constexpr double kEps = 1.2e-7;
@@ -118,4 +118,4 @@ TEST_CASE("tokens one by one with a cache give what all together give") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::attention_test

@@ -8,7 +8,7 @@
 
 #include "catch.h"
 
-namespace bilens {
+namespace bilens::bilinear_mlp_test {
 namespace {
 
 at::Tensor matrix(std::vector<float> numbers, int64_t columns) {
@@ -75,4 +75,4 @@ TEST_CASE("without down_proj the hidden width must be the model's") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::bilinear_mlp_test

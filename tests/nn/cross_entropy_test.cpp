@@ -4,7 +4,7 @@
 #include "catch.h"
 #include "gradients.h"
 
-namespace bilens {
+namespace bilens::cross_entropy_test {
 namespace {
 
 constexpr double kEps = 1.2e-7;
@@ -51,4 +51,4 @@ TEST_CASE("a target beyond the vocabulary is named") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::cross_entropy_test

@@ -5,7 +5,7 @@
 #include "gpu.h"
 #include "gradients.h"
 
-namespace bilens {
+namespace bilens::distillation_test {
 namespace {
 
 constexpr double kEps = 1.2e-7;
@@ -100,4 +100,4 @@ TEST_CASE("the error of hidden states in bfloat16 is summed in float32") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::distillation_test

@@ -4,7 +4,7 @@
 #include "catch.h"
 #include "gradients.h"
 
-namespace bilens {
+namespace bilens::gated_mlp_test {
 namespace {
 
 constexpr double kEps = 1.2e-7;
@@ -62,4 +62,4 @@ TEST_CASE("matrices that follow each other in memory give the same as ones that 
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::gated_mlp_test

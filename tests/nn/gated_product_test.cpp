@@ -10,7 +10,7 @@
 #include "catch.h"
 #include "gpu.h"
 
-namespace bilens {
+namespace bilens::gated_product_test {
 namespace {
 
 /// The plain composition that the fused function stands for.
@@ -168,4 +168,4 @@ TEST_CASE("the GPU equals the CPU, forward and backward", "[gpu]") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::gated_product_test

@@ -5,7 +5,7 @@
 #include "catch.h"
 #include "gradients.h"
 
-namespace bilens {
+namespace bilens::linear_test {
 namespace {
 
 constexpr double kEps = 1.2e-7;
@@ -34,4 +34,4 @@ TEST_CASE("a single row is multiplied as many are") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::linear_test

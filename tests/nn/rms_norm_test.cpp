@@ -4,7 +4,7 @@
 #include "gpu.h"
 #include "gradients.h"
 
-namespace bilens {
+namespace bilens::rms_norm_test {
 namespace {
 
 constexpr double kEps = 1.2e-7;
@@ -46,4 +46,4 @@ TEST_CASE("the norm and its gradients on a GPU are those on the CPU", "[gpu]") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::rms_norm_test

@@ -11,7 +11,7 @@
 #include "bilens/tensor/random.h"
 #include "catch.h"
 
-namespace bilens {
+namespace bilens::token_step_test {
 namespace {
 
 struct Shape {
@@ -170,4 +170,4 @@ TEST_CASE("weights of another dtype, or apart in memory, are left to the layers'
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::token_step_test

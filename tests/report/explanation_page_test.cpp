@@ -15,7 +15,7 @@
 #include "caught.h"
 #include "temporary_folder.h"
 
-namespace bilens {
+namespace bilens::explanation_page_test {
 namespace {
 
 using test::caught;
@@ -262,4 +262,4 @@ TEST_CASE("no string of the files becomes markup") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::explanation_page_test

@@ -9,7 +9,7 @@
 #include "bilens/run/batch.h"
 #include "caught.h"
 
-namespace bilens {
+namespace bilens::failure_test {
 namespace {
 
 using test::contains;
@@ -77,4 +77,4 @@ TEST_CASE("a batch goes on past every failure but ends with a signal") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::failure_test

@@ -7,7 +7,7 @@
 #include "bilens/tensor/random.h"
 #include "catch.h"
 
-namespace bilens {
+namespace bilens::beside_controls_test {
 namespace {
 
 TEST_CASE("p is the share of controls and the thing itself that are at least as large") {
@@ -55,4 +55,4 @@ TEST_CASE("what documents share does not widen the interval of a paired differen
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::beside_controls_test

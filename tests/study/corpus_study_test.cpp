@@ -12,7 +12,7 @@
 #include "decomposed_llama.h"
 #include "temporary_folder.h"
 
-namespace bilens {
+namespace bilens::corpus_study_test {
 namespace {
 
 using namespace test;  // random_llama.h
@@ -269,4 +269,4 @@ TEST_CASE("what is written opens again, with its shapes") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::corpus_study_test

@@ -9,7 +9,7 @@
 #include "catch.h"
 #include "decomposed_llama.h"
 
-namespace bilens {
+namespace bilens::intervention_test {
 namespace {
 
 using namespace test;
@@ -188,4 +188,4 @@ TEST_CASE("by default there are as many controls as p of .05 needs for all eigen
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::intervention_test

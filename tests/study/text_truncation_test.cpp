@@ -3,7 +3,7 @@
 #include "catch.h"
 #include "decomposed_llama.h"
 
-namespace bilens {
+namespace bilens::text_truncation_test {
 namespace {
 
 using namespace test;
@@ -70,4 +70,4 @@ TEST_CASE("a truncated layer's loss is the model's with the sum put in by hand")
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::text_truncation_test

@@ -9,7 +9,7 @@
 #include "caught.h"
 #include "gpu.h"
 
-namespace bilens {
+namespace bilens::checks_test {
 namespace {
 
 using test::caught;
@@ -124,4 +124,4 @@ TEST_CASE("the number of threads is set, and zero keeps it") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::checks_test

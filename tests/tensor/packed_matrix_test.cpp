@@ -5,7 +5,7 @@
 #include "bilens/tensor/device.h"
 #include "catch.h"
 
-using namespace bilens;
+namespace bilens::packed_matrix_test {
 
 namespace {
 
@@ -35,3 +35,5 @@ TEST_CASE("A packed matrix gives the products of the plain one", "[packed_matrix
     }
   }
 }
+
+}  // namespace bilens::packed_matrix_test

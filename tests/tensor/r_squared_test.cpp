@@ -7,7 +7,7 @@
 #include "bilens/tensor/random.h"
 #include "catch.h"
 
-namespace bilens {
+namespace bilens::r_squared_test {
 namespace {
 
 /// R² of a prediction that is off by `off` everywhere.
@@ -54,4 +54,4 @@ TEST_CASE("a sum whose terms cancel is judged by the size of the terms") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::r_squared_test

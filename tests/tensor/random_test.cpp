@@ -8,7 +8,7 @@
 #include "catch.h"
 #include "gpu.h"
 
-namespace bilens {
+namespace bilens::random_test {
 namespace {
 
 TEST_CASE("derive_seed is the same for ever: resumed runs depend on it") {
@@ -83,4 +83,4 @@ TEST_CASE("noise on a GPU repeats itself and has the right deviation", "[gpu]") 
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::random_test

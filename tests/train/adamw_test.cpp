@@ -8,7 +8,7 @@
 #include "catch.h"
 #include "optimizer_state.h"
 
-namespace bilens {
+namespace bilens::adamw_test {
 namespace {
 
 using test::state_of;
@@ -156,4 +156,4 @@ TEST_CASE("a skipped step leaves bfloat16 moments as they are") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::adamw_test

@@ -4,7 +4,7 @@
 
 #include "catch.h"
 
-namespace bilens {
+namespace bilens::bilinear_fit_test {
 namespace {
 
 double difference(const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().max().item<double>(); }
@@ -117,4 +117,4 @@ TEST_CASE("every further step lowers the error, and an unused unit keeps its wei
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::bilinear_fit_test

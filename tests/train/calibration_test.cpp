@@ -12,7 +12,7 @@
 #include "temporary_folder.h"
 #include "test_data.h"
 
-namespace bilens {
+namespace bilens::calibration_test {
 namespace {
 
 using NamedWeights = std::map<std::string, at::Tensor>;
@@ -262,4 +262,4 @@ TEST_CASE("a bilinear teacher, too little text and activations that overflow are
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::calibration_test

@@ -5,7 +5,7 @@
 #include "catch.h"
 #include "temporary_folder.h"
 
-namespace bilens {
+namespace bilens::checkpoint_test {
 namespace {
 
 using test::names_in;
@@ -112,4 +112,4 @@ TEST_CASE("metrics up to the resumed step stay, the rest and the test result go"
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::checkpoint_test

@@ -7,7 +7,7 @@
 #include "bilens/tensor/random.h"
 #include "catch.h"
 
-namespace bilens {
+namespace bilens::document_sums_test {
 namespace {
 
 /// Documents of 3, 4 and 5 tokens.
@@ -82,4 +82,4 @@ TEST_CASE("documents of very different lengths cost an interval some of its cove
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::document_sums_test

@@ -13,7 +13,7 @@
 #include "caught.h"
 #include "temporary_folder.h"
 
-namespace bilens {
+namespace bilens::finetune_task_test {
 namespace {
 
 constexpr int64_t kContext = 16;
@@ -244,4 +244,4 @@ TEST_CASE("a model beside itself: no divergence, full agreement, and the loss th
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::finetune_task_test

@@ -4,7 +4,7 @@
 
 #include "catch.h"
 
-namespace bilens {
+namespace bilens::loss_spikes_test {
 namespace {
 
 /// A falling loss with a ripple of ±0.1.
@@ -51,4 +51,4 @@ TEST_CASE("its state continues where it was") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::loss_spikes_test

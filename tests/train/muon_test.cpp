@@ -9,7 +9,7 @@
 #include "catch.h"
 #include "optimizer_state.h"
 
-namespace bilens {
+namespace bilens::muon_test {
 namespace {
 
 using test::state_of;
@@ -110,4 +110,4 @@ TEST_CASE("a skipped step of Muon changes nothing, whatever the gradient holds")
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::muon_test

@@ -9,7 +9,7 @@
 #include "caught.h"
 #include "temporary_folder.h"
 
-namespace bilens {
+namespace bilens::optimizer_test {
 namespace {
 
 using test::contains;
@@ -159,4 +159,4 @@ TEST_CASE("a state of other shapes, or of another algorithm, is refused by name"
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::optimizer_test

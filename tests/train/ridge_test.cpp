@@ -4,7 +4,7 @@
 
 #include "caught.h"
 
-namespace bilens {
+namespace bilens::ridge_test {
 namespace {
 
 double difference(const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().max().item<double>(); }
@@ -107,4 +107,4 @@ TEST_CASE("hidden units that are never active keep their weights; sums that are 
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::ridge_test

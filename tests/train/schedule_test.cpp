@@ -2,7 +2,7 @@
 
 #include "catch.h"
 
-namespace bilens {
+namespace bilens::schedule_test {
 namespace {
 
 /// Peak 2 over 12 steps, 4 of them warm-up.
@@ -56,4 +56,4 @@ TEST_CASE("without warm-up the first step has the peak") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::schedule_test

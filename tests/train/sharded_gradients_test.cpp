@@ -6,7 +6,7 @@
 #include "bilens/core/error.h"
 #include "caught.h"
 
-namespace bilens {
+namespace bilens::sharded_gradients_test {
 namespace {
 
 /// Σ_i |A x_i|² over rows of x, in float64.
@@ -59,4 +59,4 @@ TEST_CASE("as many parts as threads, no more than rows, and one where copies wou
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::sharded_gradients_test

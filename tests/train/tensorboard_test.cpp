@@ -5,7 +5,7 @@
 #include "catch.h"
 #include "temporary_folder.h"
 
-namespace bilens {
+namespace bilens::tensorboard_test {
 namespace {
 
 template <class T>
@@ -74,4 +74,4 @@ TEST_CASE("a continued run says from where its steps are made again") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::tensorboard_test

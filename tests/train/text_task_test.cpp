@@ -13,7 +13,7 @@
 #include "gpu.h"
 #include "temporary_folder.h"
 
-namespace bilens {
+namespace bilens::text_task_test {
 namespace {
 
 using test::caught;
@@ -272,4 +272,4 @@ TEST_CASE("a language model trains on a GPU as on the CPU", "[gpu]") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::text_task_test

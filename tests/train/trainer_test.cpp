@@ -11,7 +11,7 @@
 #include "gpu.h"
 #include "temporary_folder.h"
 
-namespace bilens {
+namespace bilens::trainer_test {
 namespace {
 
 using test::caught;
@@ -283,4 +283,4 @@ TEST_CASE("training on a GPU learns as on the CPU", "[gpu]") {
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::trainer_test

@@ -5,7 +5,7 @@
 #include "bilens/nn/gated_product.h"
 #include "catch.h"
 
-namespace bilens {
+namespace bilens::unit_fit_test {
 namespace {
 
 double difference(const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().max().item<double>(); }
@@ -105,4 +105,4 @@ TEST_CASE("R squared of lines is not a number where no unit's activation varies"
 }
 
 }  // namespace
-}  // namespace bilens
+}  // namespace bilens::unit_fit_test

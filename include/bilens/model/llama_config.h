@@ -13,6 +13,10 @@
 
 namespace bilens {
 
+/// What a config may say at most: products of two sizes stay far from overflow.
+constexpr double kLargestSize = 1 << 24;
+constexpr double kLongestSequence = 1 << 28;  // positions
+
 /// How the angles of the rotary embedding are stretched beyond the trained length.
 enum class RopeScaling { kDefault, kLinear, kDynamic, kLlama3 };
 
