@@ -3,7 +3,7 @@ file(STRINGS ${PROJECT_SOURCE_DIR}/cmake/layers.txt rows REGEX "^[a-z]+:")
 set_property(DIRECTORY ${PROJECT_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS cmake/layers.txt)
 
 # LibTorch's headers cost 13 s a file: precompiled once, shared by all stages that see tensors.
-file(WRITE ${PROJECT_BINARY_DIR}/pch.cpp "")
+file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/pch.cpp CONTENT "")  # left alone where it is there
 add_library(bilens_pch OBJECT ${PROJECT_BINARY_DIR}/pch.cpp)
 target_link_libraries(bilens_pch PRIVATE bilens_options bilens_torch nlohmann_json::nlohmann_json)
 set_target_properties(bilens_pch PROPERTIES POSITION_INDEPENDENT_CODE ON)
@@ -25,6 +25,9 @@ foreach(row IN LISTS rows)
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
   target_link_libraries(bilens_${stage} PUBLIC ${below} PRIVATE bilens_options)
   set_target_properties(bilens_${stage} PROPERTIES EXPORT_NAME ${stage} POSITION_INDEPENDENT_CODE ON)
+  if(BILENS_UNITY)
+    set_target_properties(bilens_${stage} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 12)
+  endif()
   if(NOT stage STREQUAL core)
     target_precompile_headers(bilens_${stage} REUSE_FROM bilens_pch)
   endif()

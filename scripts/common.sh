@@ -44,6 +44,7 @@ number_of() {
 have() { command -v "$1" >/dev/null; }
 
 find_nvcc() { command -v nvcc || { [[ -x /usr/local/cuda/bin/nvcc ]] && echo /usr/local/cuda/bin/nvcc; }; }
+have_gpu() { nvidia-smi -L &>/dev/null || [[ -e /dev/nvidia0 ]]; }
 # cuda_release NVCC, such as 13.0
 cuda_release() { "$1" --version | sed -n 's/.*release \([0-9.]*\).*/\1/p'; }
 # use_nvcc NVCC: CMake takes this one and finds the tools beside it.
@@ -91,12 +92,15 @@ default_jobs() {
   echo $((gigabytes < 1 ? 1 : gigabytes < cores ? gigabytes : cores))
 }
 
-# Makes build/ where there is none (or it was moved here), else brings it up to date as it was configured.
+# ensure_built program|all: makes build/ where there is none (or it was moved here), else brings it up to date as it was
+# configured; all: with the tests.
 ensure_built() {
+  local target=all flags=(--tests)
+  if [[ $1 == program ]]; then target=bilens_program flags=(); fi
   if [[ -e build/build.ninja && $(cat $configured_mark 2>/dev/null || echo "$PWD:") == "$PWD:"* ]]; then
     say "Build: bringing build/ up to date."
-    PATH=$PWD/.venv/bin:$PATH cmake --build build -j "$(default_jobs)"
+    PATH=$PWD/.venv/bin:$PATH cmake --build build -j "$(default_jobs)" --target $target
   else
-    scripts/setup.sh
+    scripts/setup.sh "${flags[@]}"
   fi
 }

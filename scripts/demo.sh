@@ -20,7 +20,7 @@ run() {
 # resume_if_there DIR: --resume where an earlier run left DIR.
 resume_if_there() { [[ ! -e $1 ]] || echo --resume; }
 
-ensure_built
+ensure_built program
 out=runs/demo
 # shellcheck disable=SC2046 # no word or one
 run build/bilens train configs/demo.json --out $out $(resume_if_there $out)

@@ -21,7 +21,7 @@ while (($#)); do
   esac
   shift
 done
-ensure_built
+ensure_built program
 say "Random layers for $minutes minutes, from seed $seed."
 BILENS_RANDOM_MINUTES=$minutes BILENS_RANDOM_SEED=$seed PYTHONPATH=tests/support BILENS=build/bilens \
   exec .venv/bin/python -m unittest -v tests/cli/test_random_forms.py

@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
 # Makes bilens ready to run: system packages, a local environment (.venv) with the build tools and LibTorch, the
-# build. Running it again does only what is missing; after an interruption, run it again.
+# program. Running it again does only what is missing; after an interruption, run it again.
 #
-# Usage: scripts/setup.sh [--cpu] [--torch PATH] [--bench] [--browser] [--no-build] [--jobs N]
+# Usage: scripts/setup.sh [--cpu | --cuda] [--torch PATH] [--tests] [--dev] [--bench] [--browser] [--no-build] [--jobs N]
 #
-#   --cpu          build without CUDA even where nvcc is found
+#   --cpu          build without CUDA; the default where there is no NVIDIA GPU or no nvcc
+#   --cuda         build with CUDA even where there is no GPU; needs nvcc, and downloads 2.2 GB more
 #   --torch PATH   use this LibTorch instead of downloading one: a folder with include/ and lib/, or a Python
 #                  whose torch is taken; environment variable BILENS_TORCH does the same
+#   --tests        also build the tests, as scripts/test.sh does
+#   --dev          compile each source file alone, not in batches: a whole build takes three times as long, one after
+#                  a change is shorter. This and the choice of CUDA stay for later calls, until build/ is removed
 #   --bench        also install what `import torch` and the benchmarks against Python need
 #   --browser      also install headless Chromium (by apt-get) and what the tests of the report drive it with
 #   --no-build     stop after the packages and the environment
@@ -18,10 +22,13 @@
 # shellcheck source=scripts/common.sh
 source "$(dirname "$0")/common.sh"
 
-torch=${BILENS_TORCH:-} cpu=no bench=no browser=no build=yes jobs=
+torch=${BILENS_TORCH:-} cuda=auto tests=no unity=auto bench=no browser=no build=yes jobs=
 while (($#)); do
   case $1 in
-    --cpu) cpu=yes ;;
+    --cpu) cuda=no ;;
+    --cuda) cuda=yes ;;
+    --tests) tests=yes ;;
+    --dev) unity=OFF ;;
     --bench) bench=yes ;;
     --browser) browser=yes ;;
     --no-build) build=no ;;
@@ -96,13 +103,28 @@ and run scripts/setup.sh again. (python3 must be 3.10 or newer and able to make 
 
 # --- LibTorch and the local environment ------------------------------------------------------------------------
 
+# What build/ was configured for stays, where no flag says otherwise.
+keep_choices() {
+  local before=
+  [[ -e build/build.ninja ]] && before=$(cat $configured_mark 2>/dev/null)
+  case $before in
+    "$PWD: preset cuda"*) [[ $cuda != auto ]] || cuda=yes ;;
+    "$PWD: preset cpu"*) [[ $cuda != auto ]] || cuda=no ;;
+  esac
+  [[ $before != "$PWD: "*", each file alone" ]] || [[ $unity != auto ]] || unity=OFF
+  [[ $unity != auto ]] || unity=ON
+}
+
 # Sets preset (cpu or cuda), lists (the requirement files to install) and, for a named LibTorch, torch_root.
 choose() {
   local nvcc release
   preset=cpu torch_root=
-  if [[ $cpu == yes ]]; then
-    say "CUDA: off (--cpu)."
+  if [[ $cuda == no ]]; then
+    say "CUDA: off, as chosen."
+  elif [[ $cuda == auto ]] && ! have_gpu; then
+    say "CUDA: off, no NVIDIA GPU here (--cuda builds the kernels all the same)."
   elif ! nvcc=$(find_nvcc); then
+    [[ $cuda == auto ]] || die "--cuda: no nvcc on PATH or in /usr/local/cuda/bin."
     say "CUDA: off, no nvcc on PATH or in /usr/local/cuda/bin."
   else
     preset=cuda
@@ -201,21 +223,24 @@ configure_and_build() {
     use_nvcc "$(find_nvcc)"
   fi
   choice="preset $preset, LibTorch ${torch_root:-in .venv}"
+  [[ $unity == ON ]] || choice+=", each file alone"
   if [[ -e build/build.ninja && $(cat $configured_mark 2>/dev/null) == "$PWD: $choice" ]]; then
     say "Configure: done before ($choice)."
   else
     say "Configure: $choice."
     rm -f $configured_mark
-    cmake --preset "$preset" --fresh -DBILENS_TORCH="$torch_root"
+    cmake --preset "$preset" --fresh -DBILENS_TORCH="$torch_root" -DBILENS_UNITY="$unity"
     echo "$PWD: $choice" >$configured_mark
   fi
   jobs=${jobs:-$(default_jobs)}
-  say "Build: ninja with $jobs jobs."
-  cmake --build build -j "$jobs"
+  if [[ $tests == yes ]]; then target=all; else target=bilens_program; fi
+  say "Build: $target, ninja with $jobs jobs."
+  cmake --build build -j "$jobs" --target $target
   say "Ready: build/bilens ($choice)."
 }
 
 install_packages
+keep_choices
 choose
 install_requirements
 [[ $build == no ]] || configure_and_build

@@ -10,5 +10,5 @@
 source "$(dirname "$0")/common.sh"
 
 usage_if_asked "$@"
-ensure_built
+ensure_built all
 PATH=$PWD/.venv/bin:$PATH exec ctest --test-dir build --output-on-failure -j 2 "$@"
