@@ -223,7 +223,7 @@ configure_and_build() {
     use_nvcc "$(find_nvcc)"
   fi
   choice="preset $preset, LibTorch ${torch_root:-in .venv}"
-  [[ $unity == ON ]] || choice+=", each file alone"
+  if [[ $unity == ON ]]; then choice+=", files in batches"; else choice+=", each file alone"; fi
   if [[ -e build/build.ninja && $(cat $configured_mark 2>/dev/null) == "$PWD: $choice" ]]; then
     say "Configure: done before ($choice)."
   else
