@@ -81,4 +81,6 @@ class BadData(TestCase):
     def test_evaluate_names_the_file_too(self):
         self.check(run("train", self.config, "--out", self.folder / "run"), 0)
         self.replace("t10k-images-idx3-ubyte", b"nonsense")
-        self.check(run("evaluate", self.folder / "run"), 3, "t10k-images-idx3-ubyte", "IDX magic")
+        self.check(run("evaluate", self.folder / "run"), 3, "t10k-images-idx3-ubyte", "the data of the run", "--data")
+        data = f"mnist:{self.folder / 'data'}"
+        self.check(run("evaluate", self.folder / "run", "--data", data), 3, "t10k-images-idx3-ubyte", "IDX magic")
