@@ -14,7 +14,8 @@ foreach(row IN LISTS rows)
   string(REGEX MATCH "^([a-z]+): *(.*)$" _ "${row}")
   set(stage ${CMAKE_MATCH_1})
   string(REPLACE " " ";" below "${CMAKE_MATCH_2}")
-  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${stage}/*.cpp)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${stage}/*.cpp ${PROJECT_SOURCE_DIR}/src/${stage}/*/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "/kernels/")  # see Simd
   list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
   list(FILTER sources EXCLUDE REGEX "_cuda\\.cpp$")  # see CudaLibrary
   add_library(bilens_${stage} STATIC ${sources})
@@ -22,7 +23,8 @@ foreach(row IN LISTS rows)
   list(TRANSFORM below PREPEND bilens_)
   target_compile_features(bilens_${stage} PUBLIC cxx_std_20)  # LibTorch's headers need it
   target_include_directories(bilens_${stage} PUBLIC
-    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>
+    PRIVATE ${PROJECT_SOURCE_DIR}/src/${stage})  # headers of its own folders, as "eigen/lanczos.h"
   target_link_libraries(bilens_${stage} PUBLIC ${below} PRIVATE bilens_options)
   set_target_properties(bilens_${stage} PROPERTIES EXPORT_NAME ${stage} POSITION_INDEPENDENT_CODE ON)
   if(BILENS_UNITY)

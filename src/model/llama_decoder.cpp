@@ -8,10 +8,10 @@
 #include <stdexcept>
 
 #include "bilens/model/rotary_table.h"
-#include "bilens/nn/checkpoint.h"
 #include "bilens/nn/cross_entropy.h"
 #include "bilens/nn/gated_mlp.h"
 #include "bilens/nn/linear.h"
+#include "bilens/nn/recompute.h"
 #include "bilens/nn/rms_norm.h"
 #include "bilens/tensor/random.h"
 
@@ -142,7 +142,7 @@ void LlamaDecoder::bind(std::map<std::string, at::Tensor> weights) {
 at::Tensor LlamaDecoder::checkpointed(DecoderLayer layer, const at::Tensor& h, const LayerFunction& run) {
   std::vector<at::Tensor> inputs = {h};
   for (const auto* tensor : layer.tensors()) inputs.push_back(*tensor);
-  return checkpoint(
+  return recompute(
       [layer, run](const std::vector<at::Tensor>& given) mutable {
         const auto places = layer.tensors();
         for (size_t i = 0; i < places.size(); ++i) *places[i] = given[i + 1];

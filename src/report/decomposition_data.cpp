@@ -2,7 +2,7 @@
 
 #include <regex>
 
-#include "bilens/analysis/decomposition.h"
+#include "bilens/analysis/results/decomposition.h"
 #include "bilens/io/safetensors.h"
 #include "checked_json.h"
 #include "conversion_data.h"

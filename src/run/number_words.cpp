@@ -1,4 +1,4 @@
-#include "bilens/run/number_words.h"
+#include "number_words.h"
 
 #include <cmath>
 

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <limits>
 
-#include "bilens/analysis/eigen.h"
-#include "bilens/analysis/interaction.h"
-#include "bilens/train/evaluate.h"
+#include "bilens/analysis/eigen/eigen.h"
+#include "bilens/analysis/forms/interaction.h"
+#include "bilens/train/image_evaluation.h"
 
 namespace bilens {
 

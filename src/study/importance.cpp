@@ -12,7 +12,7 @@ namespace {
 constexpr int64_t kMostWithExamples = 24;
 }  // namespace
 
-Importance measure_importance(const LayerDecomposition& layer, const LayerData& data, int64_t examples) {
+Importance measure_importance(const LayerDecomposition& layer, const LayerOnImages& data, int64_t examples) {
   const int64_t n = layer.pairs.size(), k = layer.pairs.k();
   const int64_t shown = std::min(k, kMostWithExamples), e = std::min(examples, data.inputs.size(0));
   const auto real = data.inputs.options();

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "bilens/analysis/layer_decomposition.h"
+#include "bilens/analysis/results/layer_decomposition.h"
 
 namespace bilens {
 

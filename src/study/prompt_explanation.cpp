@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "bilens/analysis/eigen.h"
-#include "bilens/analysis/interaction.h"
+#include "bilens/analysis/eigen/eigen.h"
+#include "bilens/analysis/forms/interaction.h"
 #include "bilens/core/files.h"
 #include "bilens/core/progress.h"
 #include "bilens/core/stop.h"

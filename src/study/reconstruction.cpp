@@ -3,12 +3,12 @@
 #include <ATen/ATen.h>
 
 #include "bilens/tensor/r_squared.h"
-#include "bilens/train/evaluate.h"
+#include "bilens/train/image_evaluation.h"
 
 namespace bilens {
 
-std::optional<Reconstruction> measure_reconstruction(const LayerDecomposition& layer, const LayerData& data,
-                                                     const at::Tensor& labels) {
+std::optional<Reconstruction> measure_reconstruction(const LayerDecomposition& layer,
+                                                     const LayerOnImages& data, const at::Tensor& labels) {
   const auto stand_in = layer.factors ? approximate_layer(*layer.factors) : std::nullopt;
   if (!stand_in) return std::nullopt;
   auto rebuilt = stand_in->forward(data.inputs);

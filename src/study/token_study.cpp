@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "bilens/analysis/factor_error.h"
-#include "bilens/analysis/token_interactions.h"
+#include "bilens/analysis/eigen/factor_error.h"
+#include "bilens/analysis/tokens/token_interactions.h"
 #include "bilens/core/files.h"
 #include "bilens/core/progress.h"
 #include "bilens/core/stop.h"

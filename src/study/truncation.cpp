@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "bilens/train/evaluate.h"
+#include "bilens/train/image_evaluation.h"
 
 namespace bilens {
 
@@ -21,7 +21,8 @@ std::vector<int64_t> sampled_ks(int64_t most) {
 
 }  // namespace
 
-TruncationCurve truncate(const LayerDecomposition& layer, const LayerData& data, const at::Tensor& labels) {
+TruncationCurve truncate(const LayerDecomposition& layer, const LayerOnImages& data,
+                         const at::Tensor& labels) {
   TruncationCurve curve;
   curve.layer = layer.layer;
   curve.k = sampled_ks(layer.pairs.k());
@@ -51,7 +52,7 @@ std::optional<size_t> sufficient(const TruncationCurve& curve, double accuracy) 
   return static_cast<size_t>(found - curve.accuracy.begin());
 }
 
-Exactness measure_exactness(const LayerDecomposition& layer, const LayerData& data) {
+Exactness measure_exactness(const LayerDecomposition& layer, const LayerOnImages& data) {
   auto rebuilt = at::empty_like(data.targets);
   for (int64_t u = 0; u < layer.pairs.size(); ++u) {
     rebuilt.select(1, u).copy_(contributions(layer, u, data.inputs).sum(1) +

@@ -8,7 +8,7 @@
 #include "bilens/core/text.h"
 #include "bilens/model/model_directory.h"
 #include "bilens/tensor/random.h"
-#include "bilens/train/evaluate.h"
+#include "bilens/train/image_evaluation.h"
 
 namespace bilens {
 

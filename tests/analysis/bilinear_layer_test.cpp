@@ -1,9 +1,9 @@
-#include "bilens/analysis/bilinear_layer.h"
+#include "bilens/analysis/forms/bilinear_layer.h"
 
 #include <ATen/ATen.h>
 
-#include "bilens/analysis/gram.h"
-#include "bilens/analysis/interaction.h"
+#include "bilens/analysis/forms/gram.h"
+#include "bilens/analysis/forms/interaction.h"
 #include "bilens/core/error.h"
 #include "catch.h"
 #include "layers.h"

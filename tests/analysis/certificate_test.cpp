@@ -1,10 +1,10 @@
-#include "bilens/analysis/certificate.h"
+#include "bilens/analysis/eigen/certificate.h"
 
 #include <ATen/ATen.h>
 
 #include <cmath>
 
-#include "bilens/analysis/eigen.h"
+#include "bilens/analysis/eigen/eigen.h"
 #include "catch.h"
 #include "layers.h"
 

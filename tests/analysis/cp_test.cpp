@@ -1,4 +1,4 @@
-#include "bilens/analysis/cp.h"
+#include "bilens/analysis/factors/cp.h"
 
 #include <ATen/ATen.h>
 
@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "bilens/analysis/difference.h"
-#include "bilens/analysis/factors.h"
+#include "bilens/analysis/factors/factors.h"
+#include "bilens/analysis/forms/difference.h"
 #include "bilens/core/error.h"
 #include "catch.h"
 #include "caught.h"

@@ -1,17 +1,17 @@
-#include "bilens/analysis/difference.h"
+#include "bilens/analysis/forms/difference.h"
 
 #include <ATen/ATen.h>
 
 #include <cmath>
 
-#include "bilens/analysis/cp.h"
-#include "bilens/analysis/hosvd.h"
-#include "bilens/analysis/interaction.h"
-#include "bilens/analysis/joint.h"
-#include "bilens/analysis/rotation.h"
-#include "bilens/analysis/rounding_floor.h"
-#include "bilens/analysis/sparse_eigen.h"
-#include "bilens/analysis/traceless.h"
+#include "bilens/analysis/factors/cp.h"
+#include "bilens/analysis/factors/hosvd.h"
+#include "bilens/analysis/factors/joint.h"
+#include "bilens/analysis/factors/rotation.h"
+#include "bilens/analysis/factors/sparse_eigen.h"
+#include "bilens/analysis/forms/interaction.h"
+#include "bilens/analysis/forms/rounding_floor.h"
+#include "bilens/analysis/forms/traceless.h"
 #include "bilens/core/error.h"
 #include "catch.h"
 #include "layers.h"

@@ -1,11 +1,11 @@
-#include "bilens/analysis/effective_rank.h"
+#include "bilens/analysis/eigen/effective_rank.h"
 
 #include <ATen/ATen.h>
 
 #include <cmath>
 #include <limits>
 
-#include "bilens/analysis/gram.h"
+#include "bilens/analysis/forms/gram.h"
 #include "bilens/core/error.h"
 #include "catch.h"
 #include "caught.h"

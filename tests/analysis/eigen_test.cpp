@@ -1,4 +1,4 @@
-#include "bilens/analysis/eigen.h"
+#include "bilens/analysis/eigen/eigen.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

@@ -1,4 +1,4 @@
-#include "bilens/analysis/factor_error.h"
+#include "bilens/analysis/eigen/factor_error.h"
 
 #include <ATen/ATen.h>
 

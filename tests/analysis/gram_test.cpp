@@ -1,4 +1,4 @@
-#include "bilens/analysis/gram.h"
+#include "bilens/analysis/forms/gram.h"
 
 #include <ATen/ATen.h>
 

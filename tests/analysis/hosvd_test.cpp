@@ -1,4 +1,4 @@
-#include "bilens/analysis/hosvd.h"
+#include "bilens/analysis/factors/hosvd.h"
 
 #include <ATen/ATen.h>
 

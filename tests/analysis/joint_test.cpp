@@ -1,11 +1,11 @@
-#include "bilens/analysis/joint.h"
+#include "bilens/analysis/factors/joint.h"
 
 #include <ATen/ATen.h>
 
 #include <cmath>
 #include <limits>
 
-#include "bilens/analysis/difference.h"
+#include "bilens/analysis/forms/difference.h"
 #include "bilens/core/error.h"
 #include "catch.h"
 #include "layers.h"

@@ -1,4 +1,4 @@
-#include "bilens/analysis/lanczos.h"
+#include "bilens/analysis/eigen/lanczos.h"
 
 #include <ATen/ATen.h>
 

@@ -1,8 +1,8 @@
-#include "bilens/analysis/projection_energy.h"
+#include "bilens/analysis/eigen/projection_energy.h"
 
 #include <ATen/ATen.h>
 
-#include "bilens/analysis/sparsity.h"
+#include "bilens/analysis/factors/sparsity.h"
 #include "catch.h"
 #include "layers.h"
 

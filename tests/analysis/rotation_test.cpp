@@ -1,4 +1,4 @@
-#include "bilens/analysis/rotation.h"
+#include "bilens/analysis/factors/rotation.h"
 
 #include <ATen/ATen.h>
 

@@ -3,8 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include "bilens/analysis/eigen.h"
-#include "bilens/analysis/eigen_plan.h"
+#include "bilens/analysis/eigen/eigen.h"
+#include "bilens/analysis/eigen/eigen_plan.h"
 #include "bilens/core/error.h"
 #include "bilens/tensor/device.h"
 #include "catch.h"

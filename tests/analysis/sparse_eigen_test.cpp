@@ -1,4 +1,4 @@
-#include "bilens/analysis/sparse_eigen.h"
+#include "bilens/analysis/factors/sparse_eigen.h"
 
 #include <ATen/ATen.h>
 

@@ -1,8 +1,8 @@
 #include <ATen/ATen.h>
 
-#include "bilens/analysis/token_basis.h"
-#include "bilens/analysis/token_cards.h"
-#include "bilens/analysis/token_interactions.h"
+#include "bilens/analysis/tokens/token_basis.h"
+#include "bilens/analysis/tokens/token_cards.h"
+#include "bilens/analysis/tokens/token_interactions.h"
 #include "catch.h"
 #include "layers.h"
 

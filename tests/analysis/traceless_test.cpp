@@ -1,8 +1,8 @@
-#include "bilens/analysis/traceless.h"
+#include "bilens/analysis/forms/traceless.h"
 
 #include <ATen/ATen.h>
 
-#include "bilens/analysis/interaction.h"
+#include "bilens/analysis/forms/interaction.h"
 #include "catch.h"
 #include "layers.h"
 

@@ -75,6 +75,13 @@ class Layering(unittest.TestCase):
         self.assertNotIn("model", allowed["report"])
         self.assertEqual(allowed["cli"], set(allowed))
 
+    def test_headers_of_commands_are_for_the_stages_above(self):
+        """What nobody but `run` itself needs lies in its own folders."""
+        users = [*ROOT.glob("src/cli/*"), *ROOT.glob("tests/*/*.cpp"), *ROOT.glob("include/bilens/run/*.h")]
+        used = {include for path in users for include in INCLUDE.findall(path.read_text())}
+        idle = [path.name for path in ROOT.glob("include/bilens/run/*.h") if f"bilens/run/{path.name}" not in used]
+        self.assertEqual(idle, [])
+
     def test_tests_have_no_other_stages(self):
         own = {"support", "cli", "fuzz", "layering", "scripts"}
         for path in (ROOT / "tests").iterdir():

@@ -6,8 +6,8 @@
 #include <new>
 
 #include "bilens/core/stop.h"
-#include "bilens/run/batch.h"
 #include "caught.h"
+#include "models/batch.h"
 
 namespace bilens::failure_test {
 namespace {

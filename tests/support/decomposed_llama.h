@@ -4,7 +4,7 @@
 
 #include <map>
 
-#include "bilens/analysis/interaction.h"
+#include "bilens/analysis/forms/interaction.h"
 #include "bilens/study/corpus_study.h"
 #include "random_llama.h"
 

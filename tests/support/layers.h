@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "bilens/analysis/bilinear_layer.h"
+#include "bilens/analysis/forms/bilinear_layer.h"
 #include "bilens/tensor/random.h"
 
 namespace bilens::test {

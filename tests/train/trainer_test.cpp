@@ -5,7 +5,7 @@
 #include <sstream>
 
 #include "bilens/core/log.h"
-#include "bilens/train/evaluate.h"
+#include "bilens/train/image_evaluation.h"
 #include "bilens/train/image_task.h"
 #include "caught.h"
 #include "gpu.h"

@@ -1,14 +1,14 @@
 #pragma once
 
-#include "bilens/analysis/cp.h"
-#include "bilens/analysis/eigen.h"
-#include "bilens/analysis/hosvd.h"
-#include "bilens/analysis/joint.h"
-#include "bilens/analysis/rotation.h"
-#include "bilens/analysis/sparse_eigen.h"
-#include "bilens/run/layer_source.h"
+#include "bilens/analysis/eigen/eigen.h"
+#include "bilens/analysis/factors/cp.h"
+#include "bilens/analysis/factors/hosvd.h"
+#include "bilens/analysis/factors/joint.h"
+#include "bilens/analysis/factors/rotation.h"
+#include "bilens/analysis/factors/sparse_eigen.h"
 #include "bilens/study/corpus_study.h"
 #include "bilens/study/token_study.h"
+#include "layers/layer_source.h"
 
 namespace bilens {
 

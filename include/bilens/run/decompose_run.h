@@ -12,7 +12,7 @@ struct DecomposeRunOptions {
   std::string minus;      // a model, or "previous": of each but the first the one before it; "": not given
   std::string data, out;  // "": not given
   bool resume = false, dry_run = false;
-  bool overwrite = false;  // what is finished or begun is replaced (run/replacement.h)
+  bool overwrite = false;  // what is finished or begun is replaced (src/run/decompose/replacement.h)
 };
 
 /// Decomposes every layer of every model: the files of docs/formats.md, with the studies where there is data.

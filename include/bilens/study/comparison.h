@@ -3,7 +3,7 @@
 #include <optional>
 #include <vector>
 
-#include "bilens/analysis/similarity.h"
+#include "bilens/analysis/forms/similarity.h"
 #include "bilens/data/image_dataset.h"
 #include "bilens/model/image_classifier.h"
 

@@ -3,8 +3,8 @@
 #include <filesystem>
 #include <vector>
 
-#include "bilens/analysis/bilinear_layer.h"
-#include "bilens/analysis/layer_decomposition.h"
+#include "bilens/analysis/forms/bilinear_layer.h"
+#include "bilens/analysis/results/layer_decomposition.h"
 #include "bilens/core/fields.h"
 #include "bilens/study/text_windows.h"
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "bilens/study/layer_data.h"
+#include "bilens/study/layer_on_images.h"
 
 namespace bilens {
 
@@ -19,6 +19,6 @@ struct Importance {
 };
 
 /// @param examples how many images are named for each side of an eigenvector
-Importance measure_importance(const LayerDecomposition& layer, const LayerData& data, int64_t examples);
+Importance measure_importance(const LayerDecomposition& layer, const LayerOnImages& data, int64_t examples);
 
 }  // namespace bilens

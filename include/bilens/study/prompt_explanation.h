@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "bilens/analysis/bilinear_layer.h"
+#include "bilens/analysis/forms/bilinear_layer.h"
 #include "bilens/core/json.h"
 #include "bilens/model/llama_decoder.h"
 

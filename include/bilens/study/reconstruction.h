@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "bilens/study/layer_data.h"
+#include "bilens/study/layer_on_images.h"
 
 namespace bilens {
 
@@ -17,7 +17,7 @@ struct Reconstruction {
 /// @param layer decomposed by a method whose factors are a layer (approximate_layer)
 /// @param labels int64 [N] of logits, or undefined
 /// @return nothing for the other methods
-std::optional<Reconstruction> measure_reconstruction(const LayerDecomposition& layer, const LayerData& data,
-                                                     const at::Tensor& labels);
+std::optional<Reconstruction> measure_reconstruction(const LayerDecomposition& layer,
+                                                     const LayerOnImages& data, const at::Tensor& labels);
 
 }  // namespace bilens

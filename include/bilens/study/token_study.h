@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "bilens/analysis/layer_decomposition.h"
-#include "bilens/analysis/token_cards.h"
+#include "bilens/analysis/results/layer_decomposition.h"
+#include "bilens/analysis/tokens/token_cards.h"
 #include "bilens/core/fields.h"
 
 namespace bilens {

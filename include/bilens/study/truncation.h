@@ -3,7 +3,7 @@
 #include <optional>
 #include <vector>
 
-#include "bilens/study/layer_data.h"
+#include "bilens/study/layer_on_images.h"
 
 namespace bilens {
 
@@ -16,7 +16,8 @@ struct TruncationCurve {
 
 /// Logits Σ_{i≤k} λ_i (v_i·x)² + l·x + c for k = 0, 1, 2, … (every k up to 64, then in steps of an eighth).
 /// @param labels int64 [N]
-TruncationCurve truncate(const LayerDecomposition& layer, const LayerData& data, const at::Tensor& labels);
+TruncationCurve truncate(const LayerDecomposition& layer, const LayerOnImages& data,
+                         const at::Tensor& labels);
 
 constexpr double kMostLost = 0.01;  // of the accuracy
 
@@ -31,6 +32,6 @@ struct Exactness {
   double max_error = 0;       // largest |T̂ − T|
 };
 
-Exactness measure_exactness(const LayerDecomposition& layer, const LayerData& data);
+Exactness measure_exactness(const LayerDecomposition& layer, const LayerOnImages& data);
 
 }  // namespace bilens

@@ -1,0 +1,12 @@
+#pragma once
+
+#include "bilens/analysis/forms/bilinear_layer.h"
+
+namespace bilens {
+
+/// The layer whose interaction matrices are Q_u − (tr Q_u/d) I, in float64. The trace is linear in u, so what
+/// is taken off is a bilinear layer too, x ↦ (tr Q_u/d)‖x‖², of d hidden units; its output is a constant
+/// where x has a fixed length: behind a norm.
+BilinearLayer without_trace(const BilinearLayer& layer);
+
+}  // namespace bilens

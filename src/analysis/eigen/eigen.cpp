@@ -1,0 +1,99 @@
+#include "bilens/analysis/eigen/eigen.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "bilens/analysis/eigen/eigen_plan.h"
+#include "bilens/analysis/forms/rounding_floor.h"
+#include "bilens/core/error.h"
+#include "bilens/core/log.h"
+#include "bilens/core/progress.h"
+#include "bilens/core/stop.h"
+#include "chunk_solver.h"
+
+namespace bilens {
+
+namespace {
+
+/// Appends the rows of one chunk.
+void append(EigenPairs& all, const EigenPairs& chunk) {
+  if (!all.eigenvalues.defined()) {
+    all = chunk;
+    return;
+  }
+  for (const auto field :
+       {&EigenPairs::eigenvalues, &EigenPairs::eigenvectors, &EigenPairs::residuals, &EigenPairs::trace,
+        &EigenPairs::frobenius, &EigenPairs::weight_energy, &EigenPairs::vector_error,
+        &EigenPairs::effective_rank, &EigenPairs::effective_rank_error, &EigenPairs::converged,
+        &EigenPairs::columns, &EigenPairs::cluster, &EigenPairs::tie_at_k, &EigenPairs::certified_bound,
+        &EigenPairs::floor}) {
+    if ((all.*field).defined()) all.*field = at::cat({all.*field, chunk.*field});
+  }
+  all.repaired += chunk.repaired;
+  for (const auto part :
+       {&EigenPairs::Seconds::form, &EigenPairs::Seconds::solve, &EigenPairs::Seconds::check,
+        &EigenPairs::Seconds::probe, &EigenPairs::Seconds::certify, &EigenPairs::Seconds::energy}) {
+    all.seconds.*part += chunk.seconds.*part;
+  }
+}
+
+}  // namespace
+
+EigenProblem EigenProblem::on(at::Device device) const {
+  const auto moved = [&](const at::Tensor& tensor) { return tensor.defined() ? tensor.to(device) : tensor; };
+  return {layer.on(device), moved(embed), moved(directions)};
+}
+
+const char* solver_name(EigenSolver solver) {
+  switch (solver) {
+    case EigenSolver::kDense: return "dense";
+    case EigenSolver::kLowRank: return "low_rank";
+    case EigenSolver::kLanczos: return "lanczos";
+    case EigenSolver::kFormed: return "formed";
+    default: return "auto";
+  }
+}
+
+EigenSolver solver_from_name(const std::string& name) {
+  for (const auto solver :
+       {EigenSolver::kDense, EigenSolver::kLowRank, EigenSolver::kLanczos, EigenSolver::kFormed}) {
+    if (name == solver_name(solver)) return solver;
+  }
+  throw Error(ExitCode::kBadInput, {"solver", "dense, low_rank, lanczos or formed", "\"" + name + "\"", ""});
+}
+
+double residual_tolerance(const EigenConfig& config) {
+  return config.tolerance.value_or(config.dtype == at::kDouble ? 1e-10 : 5e-6);
+}
+
+void solve_eigen(const EigenProblem& problem, at::Device device, const EigenConfig& config, int64_t first,
+                 const EigenSink& sink) {
+  check_layer(problem.layer, "layer");
+  const auto plan = plan_eigen(eigen_sizes(problem, config.k), device, config);
+  log_debug(plan.describe());
+  ChunkSolver solver(problem, device, config, plan);
+  const auto floors = rounding_floors(problem.on(device));
+  const int64_t n = solver.count();
+  Progress progress("decompose", n, "directions", first);
+  while (first < n) {
+    if (stop_requested()) throw Stopped{};
+    const int64_t count = std::min(plan.chunk, n - first);
+    auto pairs = solver.solve(first, count);
+    if (floors.defined()) {
+      pairs.floor = floors.narrow(0, first, count);
+      apply_floor(pairs);
+    }
+    sink(first, pairs);
+    progress.advance(count);
+    first += count;
+  }
+}
+
+EigenPairs solve_eigen(const EigenProblem& problem, at::Device device, const EigenConfig& config) {
+  EigenPairs all;
+  solve_eigen(problem, device, config, 0, [&](int64_t, const EigenPairs& chunk) { append(all, chunk); });
+  return all;
+}
+
+}  // namespace bilens

@@ -1,0 +1,101 @@
+#include "bilens/run/compare_run.h"
+
+#include <ATen/ATen.h>
+
+#include <optional>
+
+#include "bilens/core/memory.h"
+#include "bilens/core/text.h"
+#include "bilens/model/model_directory.h"
+#include "bilens/study/comparison.h"
+#include "bilens/tensor/device.h"
+#include "models/data_spec.h"
+#include "models/model_arguments.h"
+
+namespace bilens {
+
+namespace {
+
+constexpr uint64_t kUntrainedSeed = 1;
+
+Json to_json(const Likeness& likeness) {
+  return {{"same_class", likeness.same_class},
+          {"other_class", likeness.other_class},
+          {"best_wrong_class", likeness.best_wrong_class},
+          {"untrained", likeness.untrained},
+          {"per_class", likeness.per_class}};
+}
+
+Json to_json(const std::optional<Likeness>& likeness) { return likeness ? to_json(*likeness) : Json(); }
+
+std::string in_words(const char* name, const std::optional<Likeness>& given) {
+  if (!given) return "";
+  const auto& likeness = *given;
+  return format("  %-13s%8.3f %12.3f %17.3f %10.3f\n", name, likeness.same_class, likeness.other_class,
+                likeness.best_wrong_class, likeness.untrained);
+}
+
+/// All models must speak of the same images. @throws Error(kBadInput)
+void require_same_spaces(const std::vector<ImageClassifier>& models,
+                         const std::vector<std::filesystem::path>& paths) {
+  const auto& first = models.front()->config;
+  for (size_t i = 1; i < models.size(); ++i) {
+    const auto& c = models[i]->config;
+    if (c.d_input == first.d_input && c.d_output == first.d_output && c.pixel_mean == first.pixel_mean &&
+        c.pixel_std == first.pixel_std)
+      continue;
+    throw Error(ExitCode::kBadInput,
+                {paths[i].string(), "the pixels, classes and normalisation of " + paths.front().string(),
+                 std::to_string(c.d_input) + " pixels, " + std::to_string(c.d_output) + " classes",
+                 "Only models of the same inputs and outputs can be compared."});
+  }
+}
+
+}  // namespace
+
+Outcome run_comparison(const EvaluateRunOptions& options) {
+  const auto paths = expand_models(options.models);
+  set_threads(options.threads);
+  if (paths.size() < 2) throw Error(ExitCode::kUsage, {"bilens compare", "at least two models", "one", ""});
+  const auto device = choose_device(options.device);
+  std::vector<ImageClassifier> models;
+  for (const auto& path : paths) models.push_back(load_classifier(path, device));
+  require_same_spaces(models, paths);
+  const auto data_config = data_of_model(options.data, paths.front());
+  const auto data = data_config
+                        ? std::optional(load_images_for(models.front()->config, paths.front(), *data_config))
+                        : std::nullopt;
+  Outcome outcome;
+  if (options.dry_run) {
+    outcome.estimate = {{"memory_bytes", peak_memory()}, {"disk_bytes", 0}, {"seconds", nullptr}};
+    return outcome;
+  }
+  const auto& c = models.front()->config;
+  std::optional<InputDistribution> gaussian;
+  if (data)
+    gaussian = fit_gaussian(to_inputs(data->train.images, c.pixel_mean, c.pixel_std, device, at::kDouble));
+  const auto* images = data ? &data->test : nullptr;
+  std::vector<ComparedModel> compared;
+  for (const auto& model : models) compared.push_back(prepare_comparison(model, images));
+  outcome.text = "                 same  other class  best wrong class  untrained\n";
+  for (size_t i = 0; i < models.size(); ++i) {
+    const auto untrained = prepare_comparison(untrained_like(models[i], kUntrainedSeed), images);
+    for (size_t j = i + 1; j < models.size(); ++j) {
+      const auto result = compare(compared[i], compared[j], untrained, gaussian ? &*gaussian : nullptr);
+      outcome.results.push_back({{"models", {paths[i].string(), paths[j].string()}},
+                                 {"weights", to_json(result.weights)},
+                                 {"data", to_json(result.data)},
+                                 {"outputs", to_json(result.outputs)},
+                                 {"eigenvectors", to_json(result.eigenvectors)}});
+      outcome.text += paths[i].string() + "  " + paths[j].string() + "\n" +
+                      in_words("weights", result.weights) + in_words("data", result.data) +
+                      in_words("outputs", result.outputs) + in_words("eigenvectors", result.eigenvectors);
+    }
+  }
+  if (!data)
+    outcome.text += "The weights alone: no --data, and no run beside " + paths.front().string() +
+                    ". Give --data, for example --data mnist-5k, for data and outputs.\n";
+  return outcome;
+}
+
+}  // namespace bilens

@@ -1,0 +1,162 @@
+#include "bilens/run/evaluate_run.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cinttypes>
+#include <optional>
+
+#include "bilens/core/memory.h"
+#include "bilens/core/text.h"
+#include "bilens/model/model_directory.h"
+#include "bilens/tensor/device.h"
+#include "bilens/train/image_evaluation.h"
+#include "bilens/train/measured_step.h"
+#include "bilens/train/text_evaluation.h"
+#include "models/batch.h"
+#include "models/data_spec.h"
+#include "models/language_model.h"
+#include "models/model_arguments.h"
+
+namespace bilens {
+
+namespace {
+
+constexpr int64_t kLongestContext = 2048;  // of windows, where none is asked for
+
+ImageDataset load_test_data(const std::string& spec, const std::filesystem::path& model,
+                            const ClassifierConfig& config) {
+  const auto data_config = data_of_model(spec, model);
+  if (!data_config) {
+    throw Error(ExitCode::kUsage,
+                {model.string(), "data to evaluate on", "no --data, and no run beside the model",
+                 "Give --data, for example --data mnist-5k."});
+  }
+  return load_images_for(config, model, *data_config);
+}
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+/// Seconds that the test images take, by the second of two passes over some of them.
+double measure_images(ImageClassifier& model, const ImageSplit& split) {
+  constexpr int64_t kEnough = 256;
+  const int64_t some = std::min(kEnough, split.size());
+  const ImageSplit part{split.images.narrow(0, 0, some), split.labels.narrow(0, 0, some)};
+  double taken = 0;
+  for (int64_t time = 0; time < 2 && some > 0; ++time) {
+    const auto begin = Clock::now();
+    evaluate_classifier(model, part);
+    taken = seconds_since(begin);
+  }
+  return some > 0 ? taken * static_cast<double>(split.size()) / static_cast<double>(some) : 0;
+}
+
+/// Adds to a dry run's time; what is not known stays so.
+void add_seconds(Outcome& outcome, const std::optional<double>& seconds) {
+  auto& sum = outcome.estimate["seconds"];
+  sum = sum.is_null() || !seconds ? Json() : Json(sum.get<double>() + *seconds);
+}
+
+/// Adds one model's result, or in a dry run its time.
+void evaluate_images(const std::filesystem::path& path, const EvaluateRunOptions& options, Outcome& outcome) {
+  const auto config = read_classifier_config(path);
+  const auto data = load_test_data(options.data, path, config);
+  const auto begin = Clock::now();
+  auto model = load_classifier(path, choose_device(options.device));
+  if (options.dry_run) {
+    add_seconds(outcome, seconds_since(begin) + measure_images(model, data.test));
+  } else {
+    const auto result = evaluate_classifier(model, data.test);
+    outcome.results.push_back({{"model", path.string()},
+                               {"examples", result.examples},
+                               {"loss", result.loss},
+                               {"accuracy", result.accuracy}});
+    outcome.text += format("loss %.4f  accuracy %.2f%%  (%" PRId64 " images)  ", result.loss,
+                           100 * result.accuracy, result.examples) +
+                    path.string() + "\n";
+  }
+}
+
+/// The text that is asked for, in windows that are asked for; of a run's own text the test part.
+TextDataConfig choose_text(const std::filesystem::path& path, const LanguageModel& model,
+                           const EvaluateRunOptions& options) {
+  auto data = text_of_model(options.data, path);
+  if (!data) {
+    throw Error(ExitCode::kUsage,
+                {path.string(), "data to evaluate on", "no --data, and no run beside the model",
+                 "Give --data, for example --data text:stories.txt.gz."});
+  }
+  if (options.data.empty()) {
+    data->split = TextSplit::kTest;
+  } else {
+    data->context = std::min(model.config.max_position_embeddings, kLongestContext);
+  }
+  if (options.context > 0) data->context = options.context;
+  if (data->context < 2 || data->context > model.config.max_position_embeddings) {
+    throw Error(ExitCode::kUsage,
+                {"--context",
+                 "2 to the model's " + std::to_string(model.config.max_position_embeddings) + " positions",
+                 std::to_string(data->context), ""});
+  }
+  return *data;
+}
+
+void evaluate_language(const std::filesystem::path& path, const EvaluateRunOptions& options,
+                       Outcome& outcome) {
+  const auto source = open_language_model(path);
+  const auto data = choose_text(path, source, options);
+  const auto stream = load_stream(data, source, options.tokenizer);
+  LlamaLoadOptions load;
+  load.device = choose_device(options.device);
+  const int64_t weights = 4 * source.config.parameter_count();
+  if (options.dry_run && load.device.is_cpu() && weights > available_memory()) {
+    outcome.estimate["memory_bytes"] = peak_memory() + weights;
+    return add_seconds(outcome, std::nullopt);
+  }
+  const auto begin = Clock::now();
+  auto model = source.load(load);
+  if (options.dry_run) {
+    const double loading = seconds_since(begin);
+    const double token = measure_reading(
+        stream, data.context, [&](const TokenStream& some) { evaluate_text(model, some, data.context); });
+    add_seconds(outcome, loading + token * static_cast<double>(stream.size()));
+  } else {
+    const auto result = evaluate_text(model, stream, data.context);
+    outcome.results.push_back({{"model", path.string()},
+                               {"tokens", result.tokens},
+                               {"loss", result.loss},
+                               {"perplexity", result.perplexity()},
+                               {"context", data.context}});
+    outcome.text += format("loss %.4f nats/token  perplexity %.3f  (%" PRId64 " tokens)  ", result.loss,
+                           result.perplexity(), result.tokens) +
+                    path.string() + "\n";
+  }
+}
+
+}  // namespace
+
+Outcome run_evaluation(const EvaluateRunOptions& options) {
+  Outcome outcome;
+  if (options.dry_run) outcome.estimate = {{"memory_bytes", 0}, {"disk_bytes", 0}, {"seconds", 0.0}};
+  const auto models = expand_models(options.models);
+  choose_device(options.device);
+  set_threads(options.threads);
+  for_each_model(models, outcome, [&](const std::filesystem::path& path) {
+    is_language_model(path) ? evaluate_language(path, options, outcome)
+                            : evaluate_images(path, options, outcome);
+  });
+  if (options.dry_run) {
+    for (const auto& failure : outcome.failures)
+      outcome.problems.push_back({failure.model, "", failure.message, ""});
+    auto& memory = outcome.estimate["memory_bytes"];
+    memory = std::max(memory.get<int64_t>(), peak_memory());
+  }
+  return outcome;
+}
+
+}  // namespace bilens

@@ -1,0 +1,160 @@
+#include "bilens/run/explain_run.h"
+
+#include <ATen/ATen.h>
+
+#include <cinttypes>
+#include <filesystem>
+
+#include "bilens/core/files.h"
+#include "bilens/core/text.h"
+#include "bilens/io/idx.h"
+#include "bilens/model/model_directory.h"
+#include "bilens/report/explanation_page.h"
+#include "bilens/study/image_explanation.h"
+#include "bilens/tensor/device.h"
+#include "bilens/tensor/shape.h"
+#include "decompose/decompose_estimate.h"
+#include "decompose/decomposer.h"
+#include "models/data_spec.h"
+#include "models/model_arguments.h"
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Input {
+  at::Tensor image;  // uint8 [height, width]
+  Json label;        // null when it is not known
+};
+
+/// "test:7", "train:7" or "FILE:7".
+Input read_input(const ExplainRunOptions& options, const fs::path& model, const ClassifierConfig& config) {
+  const auto colon = options.input.rfind(':');
+  const std::string number = colon == std::string::npos ? "" : options.input.substr(colon + 1);
+  if (number.empty() || number.size() > 9 || number.find_first_not_of("0123456789") != std::string::npos) {
+    throw Error(ExitCode::kUsage,
+                {"--input", "test:N, train:N or IDX_FILE:N", "\"" + options.input + "\"", ""});
+  }
+  const std::string where = options.input.substr(0, colon);
+  const int64_t n = std::stoll(number);
+  ImageSplit split;
+  if (where == "test" || where == "train") {
+    const auto data_config = data_of_model(options.data, model);
+    if (!data_config)
+      throw Error(ExitCode::kUsage, {"--input " + options.input, "data",
+                                     "no --data, and no run beside the model", "Give --data."});
+    const auto data = load_images_for(config, model, *data_config);
+    split = where == "test" ? data.test : data.train;
+  } else {
+    split.images = read_idx(where, 3);
+  }
+  if (n >= split.images.size(0)) {
+    throw Error(ExitCode::kUsage, {"--input " + options.input,
+                                   "a number below " + std::to_string(split.images.size(0)), number, ""});
+  }
+  const auto shape = config.image_shape.get<std::vector<int64_t>>();
+  require_shape(split.images[n], shape, "--input " + options.input);
+  return {split.images[n].contiguous(),
+          split.labels.defined() ? Json(split.labels[n].item<int64_t>()) : Json(nullptr)};
+}
+
+/// All eigenpairs, centred as `bilens decompose` has them, so that eigenvector i is the same one in both.
+DecomposeRunConfig full_config(const std::string& device, int64_t classes) {
+  DecomposeRunConfig config;
+  config.k = "all";
+  config.dtype = "float64";
+  config.center = classes > 1 ? "mean" : "none";  // one class less its mean would be nothing
+  config.energy = Energy::kOff;
+  config.analyses = Json::array();
+  config.device = device;
+  return config;
+}
+
+/// The MLPs alone that reach the head linearly, so that nothing is counted twice: the residual path is a term
+/// of its own.
+LayerSource explained_layers(const fs::path& path) {
+  auto source = load_layers(path);
+  std::erase_if(source.layers, [](const LazyLayer& layer) { return !layer.load().head.defined(); });
+  for (auto& layer : source.layers) {
+    layer.load = [load = layer.load] {
+      auto loaded = load();
+      loaded.layer.residual = false;
+      return loaded;
+    };
+  }
+  return source;
+}
+
+std::vector<LayerDecomposition> decompose_fully(const LayerSource& source, const DecomposeRunConfig& config) {
+  std::vector<LayerDecomposition> layers;
+  const Decomposer decomposer(source, config);
+  for (const auto& layer : source.layers) layers.push_back(decomposer.solve(layer.load()));
+  return layers;
+}
+
+std::string in_words(const ImageExplanation& explanation, const Json& label) {
+  std::string text =
+      "predicted " + std::to_string(explanation.prediction) +
+      (label.is_null() ? "" : ", label " + label.dump()) + "\n" +
+      "class    logit      sum   shared   direct   linear   largest contributions (layer/index: value)\n";
+  for (size_t u = 0; u < explanation.classes.size(); ++u) {
+    const auto& e = explanation.classes[u];
+    text += format("%5zu %8.3f %8.3f %8.3f %8.3f %8.3f  ", u, e.logit, e.sum(), e.shared, e.direct, e.linear);
+    for (size_t i = 0; i < e.terms.size() && i < 4; ++i) {
+      text += format(" %" PRId64 "/%" PRId64 ": %+.3f", e.terms[i].layer, e.terms[i].index,
+                     e.terms[i].contribution);
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+Outcome run_explanation(const ExplainRunOptions& options) {
+  if (options.input.empty()) {
+    throw Error(
+        ExitCode::kUsage,
+        {"bilens explain", "--input IMAGE of an image classifier, or --prompt TEXT of a language model",
+         "neither", ""});
+  }
+  if (!options.out.empty()) require_empty_directory(options.out, "Name another folder with --out.");
+  const auto path = find_model(options.model);
+  set_threads(options.threads);
+  auto model = load_classifier(path, at::kCPU);
+  const auto input = read_input(options, path, model->config);
+  const auto source_layers = explained_layers(path);
+  const auto config = full_config(options.device, model->config.d_output);
+  Outcome outcome;
+  if (options.dry_run) {
+    add_estimate(source_layers, config, "", outcome);
+    outcome.estimate["disk_bytes"] = 1 << 20;
+    return outcome;
+  }
+  const auto layers = decompose_fully(source_layers, config);
+  const auto explanation = explain_image(model, layers, input.image);
+  const Json source = {{"model", path.string()},
+                       {"input", options.input},
+                       {"label", input.label},
+                       {"image_shape", model->config.image_shape},
+                       {"pixel_mean", model->config.pixel_mean},
+                       {"pixel_std", model->config.pixel_std},
+                       {"input_space", layers.front().input_space},
+                       {"center", layers.back().center}};
+  Json result = source;
+  result.update(to_json(explanation));
+  outcome.text = in_words(explanation, input.label);
+  if (!options.out.empty()) {
+    const DirectoryLock lock(options.out);
+    write_explanation(options.out, explanation, layers, source);
+    const auto page = write_explanation_page(options.out);
+    result["page"] = page.string();
+    outcome.text += "\nThe same as a picture: " + page.string() + "\n";
+  }
+  outcome.results.push_back(result);
+  return outcome;
+}
+
+}  // namespace bilens

@@ -1,0 +1,78 @@
+#include "bilens/run/tokenizer_run.h"
+
+#include <cinttypes>
+
+#include "bilens/core/files.h"
+#include "bilens/core/memory.h"
+#include "bilens/core/text.h"
+#include "bilens/data/text_data.h"
+#include "bilens/data/tokenizer_training.h"
+#include "models/data_spec.h"
+
+namespace bilens {
+
+namespace {
+
+constexpr int64_t kLeastVocabulary = 260;  // <unk>, <s>, </s> and the 256 bytes, and a character
+// What training takes beside the text itself (measured).
+constexpr int64_t kTrainingMemory = 17'000'000, kMemoryPerByte = 3;
+
+void check(const TokenizerRunOptions& options) {
+  std::vector<Problem> problems;
+  if (options.data.empty())
+    problems.push_back({"--data", "text:FILE", "none", "Give the text to learn from."});
+  if (!options.vocabulary)
+    problems.push_back({"--vocabulary", "a number of pieces", "none", "4096 is usual."});
+  if (options.vocabulary && *options.vocabulary < kLeastVocabulary) {
+    problems.push_back({"--vocabulary", "at least " + std::to_string(kLeastVocabulary),
+                        std::to_string(*options.vocabulary),
+                        "3 special tokens, 256 bytes and the text's characters need a place."});
+  }
+  if (options.out.empty()) problems.push_back({"--out", "a folder", "none", "Name the tokenizer's folder."});
+  if (!options.out.empty() && !is_empty_directory(options.out)) {
+    problems.push_back(
+        {options.out.string(), "an empty or new folder", "files in it", "Name another folder with --out."});
+  }
+  if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
+}
+
+/// The stories of the file that the spec names. @param text receives what they are views of
+std::vector<std::string_view> read_stories(const std::string& spec, std::string& text) {
+  const auto config = parse_text_spec(spec);
+  if (config.dataset != "text")
+    throw Error(ExitCode::kUsage, {"--data", "text:FILE", "\"" + spec + "\"", "Tokens are no text."});
+  text = read_utf8(config.path);
+  return split_stories(text);
+}
+
+}  // namespace
+
+Outcome run_tokenizer_training(const TokenizerRunOptions& options) {
+  Outcome outcome;
+  std::string text;
+  if (options.dry_run) {
+    collect_problems(outcome, [&] { check(options); });
+    if (!options.data.empty()) collect_problems(outcome, [&] { read_stories(options.data, text); });
+    outcome.estimate = {{"memory_bytes", peak_memory() + kTrainingMemory +
+                                             kMemoryPerByte * static_cast<int64_t>(text.size())},
+                        {"disk_bytes", 24 * options.vocabulary.value_or(0)},
+                        {"seconds", nullptr}};
+    return outcome;
+  }
+  check(options);
+  const auto stories = read_stories(options.data, text);
+  const auto model = train_tokenizer(stories, *options.vocabulary);
+  AtomicDirectory folder(options.out);
+  save_tokenizer(folder.path(), model);
+  const int64_t pieces = Tokenizer(folder.path()).vocabulary_size();
+  folder.commit();
+  outcome.results.push_back({{"out", options.out.string()},
+                             {"vocabulary", pieces},
+                             {"stories", stories.size()},
+                             {"bytes", text.size()}});
+  outcome.text =
+      format("%" PRId64 " pieces from %zu stories\n", pieces, stories.size()) + options.out.string() + "\n";
+  return outcome;
+}
+
+}  // namespace bilens

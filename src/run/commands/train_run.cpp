@@ -1,0 +1,188 @@
+#include "bilens/run/train_run.h"
+
+#include <functional>
+
+#include "bilens/core/files.h"
+#include "bilens/core/log.h"
+#include "bilens/core/memory.h"
+#include "bilens/core/progress.h"
+#include "bilens/core/text.h"
+#include "bilens/run/config_file.h"
+#include "bilens/tensor/device.h"
+#include "bilens/tensor/device_memory.h"
+#include "bilens/train/data_files.h"
+#include "train/training_job.h"
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using MakeJob = std::function<std::unique_ptr<TrainingJob>(const TrainRunOptions&)>;
+
+/// Whose config it is shows its keys. @throws Error(kUsage) for that of the other command
+void require_config_of(const std::string& command, const std::string& own, const std::string& others,
+                       const TrainRunOptions& options) {
+  if (options.config.contains(own) || !options.config.contains(others)) return;
+  const std::string other = command == "train" ? "finetune" : "train";
+  throw Error(ExitCode::kUsage,
+              {options.where, "a config of `bilens " + command + "`",
+               "\"" + others + "\", a key of `bilens " + other + "`", "Run `bilens " + other + "` with it."});
+}
+
+/// A job of the kind that "model.type" names; a config without it is an image classifier's.
+std::unique_ptr<TrainingJob> make_training(const TrainRunOptions& options) {
+  require_config_of("train", "model", "teacher", options);
+  const Json model = options.config.value("model", Json::object());
+  const Json type = model.is_object() ? model.value("type", Json("bilinear_mlp")) : Json("bilinear_mlp");
+  std::vector<Problem> problems;
+  const auto where = key_path(key_path(options.where, "model"), "type");
+  if (!check_value(type, choice_schema("", {"bilinear_mlp", "llama"}), where, problems))
+    throw Error(ExitCode::kUsage, problems);
+  if (type == "llama") return make_text_job(options.config, options.where);
+  return make_image_job(options.config, options.where);
+}
+
+/// A resumed run must be the same run: only where it computes and how often it saves may differ.
+void check_same_run(const fs::path& out, const TrainingJob& job) {
+  const fs::path file = out / "config.json";
+  if (!fs::exists(file)) return;
+  const Json before = job.complete(read_json(file, ExitCode::kBadInput), file.string());
+  require_same_settings(before, file, job.config(), {"checkpoint", "device", "threads"});
+}
+
+/// And it must read the same data.
+Json check_same_data(const TrainRunOptions& options, const TrainingJob& job) {
+  Json data = describe_data_files(job.data_files());
+  if (options.resume) require_same_data_as_checkpoint(options.out / "checkpoints", data);
+  return data;
+}
+
+/// A folder that has a run is resumed, one that has something else is nobody's to write into.
+void check_out(const fs::path& out, bool resume) {
+  if (resume && (fs::exists(out / "config.json") || fs::exists(out / kCalibratedFolder))) return;
+  require_empty_directory(out, resume
+                                   ? "No run was begun there: name its folder with --out."
+                                   : "Continue that run with --resume, or name another folder with --out.");
+}
+
+void check_resources(const Json& estimate, at::Device device, const fs::path& out) {
+  std::vector<Problem> problems;
+  const auto need = [&](const char* what, int64_t needed, int64_t free, const char* fix) {
+    if (needed > free) {
+      problems.push_back({what, format_bytes(static_cast<double>(needed)),
+                          format_bytes(static_cast<double>(free)) + " free", fix});
+    }
+  };
+  need("memory", estimate.at("memory_bytes").get<int64_t>() - peak_memory(), available_memory(),
+       "Use a smaller batch_size or model.");
+  if (!device.is_cpu()) {
+    need("memory of the GPU", estimate.at("device_memory_bytes").get<int64_t>() - device_memory(device).now,
+         free_memory(device), "Use a smaller micro_batch, batch_size or model.");
+  }
+  need("disk", estimate.at("disk_bytes").get<int64_t>(), free_disk(out),
+       "Free some space, or name another --out.");
+  if (!problems.empty()) throw Error(ExitCode::kExhausted, problems);
+}
+
+Outcome dry_run(const TrainRunOptions& options, const MakeJob& make_job) {
+  Outcome outcome;
+  std::unique_ptr<TrainingJob> job;
+  const auto holds = [&](const std::function<void()>& check) {
+    const size_t before = outcome.problems.size();
+    collect_problems(outcome, check);
+    return outcome.problems.size() == before;
+  };
+  holds([&] { check_out(options.out, options.resume); });
+  if (!holds([&] { job = make_job(options); })) return outcome;  // the rest would be checked against defaults
+  holds([&] { choose_device(job->settings().device); });
+  if (!holds([&] { job->prepare(); })) return outcome;
+  if (options.resume) holds([&] { check_same_run(options.out, *job); });
+  if (options.resume) holds([&] { check_same_data(options, *job); });
+  if (!outcome.problems.empty()) return outcome;
+  const auto device = choose_device(job->settings().device);
+  set_threads(job->settings().threads);
+  outcome.estimate = job->estimate(device);
+  const bool fits = holds([&] { check_resources(outcome.estimate, device, options.out); });
+  outcome.estimate["seconds"] = fits ? Json(job->seconds(device)) : Json();
+  return outcome;
+}
+
+Outcome run_job(const TrainRunOptions& options, const MakeJob& make_job) {
+  if (options.dry_run) return dry_run(options, make_job);
+  const auto job = make_job(options);
+  const at::Device device = choose_device(job->settings().device);
+  set_threads(job->settings().threads);
+  job->prepare();
+
+  const DirectoryLock lock(options.out);
+  check_out(options.out, options.resume);
+  if (options.resume) check_same_run(options.out, *job);
+  const Json data = check_same_data(options, *job);
+  remove_leftovers(options.out);
+  remove_leftovers(options.out / "checkpoints");
+  // The model is written last: where it is, the run is finished.
+  const fs::path model = options.out / "model";
+  if (fs::exists(model)) {
+    log_info("this run is finished");
+    return job->test(device, model);
+  }
+  write_text(options.out / "config.json", format_json(job->config()));
+  write_text(options.out / "env.json", format_json(describe_environment(describe_device(device))));
+  auto [outcome, summary, unit] = job->train(device, {options.out, options.resume, model, data});
+  outcome.results.at(0).update({{"steps", summary.steps},
+                                {"skipped_steps", summary.skipped_steps},
+                                {"loss_spikes", summary.loss_spikes},
+                                {unit + "_per_second", summary.units_per_second},
+                                {"peak_memory_bytes", peak_memory()}});
+  auto memory = format_bytes(static_cast<double>(peak_memory()));
+  if (!device.is_cpu()) {
+    const int64_t peak = device_memory(device).peak;
+    outcome.results.at(0)["peak_device_memory_bytes"] = peak;
+    memory += ", on the GPU " + format_bytes(static_cast<double>(peak));
+  }
+  if (summary.steps > 0)
+    log_info(format_number(summary.units_per_second) + " " + unit + "/s, peak memory " + memory);
+  if (summary.skipped_steps > 0)
+    log_warning(std::to_string(summary.skipped_steps) +
+                " steps were skipped, their gradients were not finite");
+  return outcome;
+}
+
+}  // namespace
+
+Json memory_plan(at::Device device, int64_t needed) {
+  if (device.is_cpu()) return {{"memory_bytes", peak_memory() + needed}};
+  constexpr int64_t kCudaLibraries =
+      450'000'000;  // loaded as they are used: seen 330 to 540 MB, LibTorch 2.11
+  return {{"memory_bytes", peak_memory() + kCudaLibraries},
+          {"device_memory_bytes", device_memory(device).now + needed}};
+}
+
+Json to_json(const TrainingMemory& memory) {
+  return {{"weights", memory.weights},
+          {"gradients", memory.gradients},
+          {"moments", memory.moments},
+          {"activations", memory.activations}};
+}
+
+Json train_config_schema() { return {{"anyOf", {image_job_schema(), text_job_schema()}}}; }
+
+Json finetune_config_schema() { return finetune_job_schema(); }
+
+Outcome run_training(const TrainRunOptions& options) { return run_job(options, make_training); }
+
+Outcome run_finetuning(const TrainRunOptions& options) {
+  return run_job(options, [](const TrainRunOptions& given) {
+    require_config_of("finetune", "teacher", "model", given);
+    if (!given.config.contains("teacher")) {
+      throw Error(ExitCode::kUsage,
+                  {key_path(given.where, "teacher"), "the checkpoint that is to become bilinear", "none",
+                   "Name a model directory or a llama2.c file, in the config or by --set teacher=MODEL."});
+    }
+    return make_finetune_job(given.config, given.where);
+  });
+}
+
+}  // namespace bilens

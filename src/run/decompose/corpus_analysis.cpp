@@ -1,0 +1,65 @@
+#include "corpus_analysis.h"
+
+#include <ATen/ATen.h>
+
+#include "bilens/core/progress.h"
+#include "bilens/core/text.h"
+#include "bilens/study/text_truncation.h"
+#include "models/vocabulary.h"
+#include "number_words.h"
+
+namespace bilens {
+
+CorpusStudy analyse_corpus(const LayerSource& source, const Decomposition& decomposition,
+                           const DecomposeRunConfig& config, const Corpus& corpus,
+                           const std::filesystem::path& out) {
+  auto model = corpus.load(config.device);
+  std::vector<CorpusSource> sources;
+  for (const auto& layer : decomposition.layers) {
+    if (!layer.has_pairs()) continue;
+    // In float32, as the model computes: float64 copies of all layers would be twice as large.
+    sources.push_back({layer, source.load(layer.layer).layer.to(at::kFloat, at::kCPU),
+                       source.fold_norm ? norm_gain(corpus.model, layer.layer) : at::Tensor()});
+  }
+  auto study = study_corpus(model, corpus.windows(config.corpus.tokens), sources, config.corpus);
+  if (config.corpus.loss_tokens > 0)
+    study.losses = to_json(truncate_on_text(model, corpus.windows(config.corpus.loss_tokens), sources));
+  const auto tokenizer =
+      find_tokenizer(corpus.model, corpus.data.tokenizer.empty() ? config.tokenizer : corpus.data.tokenizer);
+  for (int64_t id = 0; id < corpus.model.config.vocab_size; ++id)
+    study.names.push_back(token_name(tokenizer, id));
+  study.data = TextDataConfig::fields().dump(corpus.data);
+  write_corpus_study(out, study);
+  return study;
+}
+
+namespace {
+
+/// "  loss with the first k eigenpairs in its place: k = 0 +0.1, ..."; "" where that was not measured.
+std::string losses_in_words(const Json& summary) {
+  if (!summary.contains("losses")) return "";
+  const Json& losses = summary.at("losses");
+  std::string text = "  loss with the first k eigenpairs in its place:";
+  for (size_t i = 0; i < losses.at("k").size(); ++i) {
+    text += format("%s k = %lld %+.4f", i == 0 ? "" : ",", losses.at("k")[i].get<long long>(),
+                   losses.at("change")[i].at("mean").get<double>());
+  }
+  return text + "\n";
+}
+
+}  // namespace
+
+std::string corpus_in_words(int64_t tokens, const Json& summary) {
+  const auto number = [](const Json& value) { return number_in_words(value, 3); };
+  const auto percent = [&](const char* key) {
+    const auto share = number_in_words(100 * summary.at(key).get<double>(), 1);
+    return share == "undefined" ? share : share + "%";
+  };
+  return "  on " + format_number(static_cast<double>(tokens)) + " tokens: quadratic " + percent("quadratic") +
+         ", linear " + percent("linear") + ", constant " + percent("constant") +
+         " of the squares; R² of the form " + number(summary.at("form_r2")) + ", of its eigenpairs here " +
+         number(summary.at("r2").back()) + ", correlation " + number(summary.at("correlation").back()) +
+         "\n" + losses_in_words(summary);
+}
+
+}  // namespace bilens

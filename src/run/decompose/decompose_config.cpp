@@ -1,0 +1,214 @@
+#include "bilens/run/decompose_config.h"
+
+#include <algorithm>
+
+#include "bilens/tensor/device.h"
+#include "bilens/tensor/device_memory.h"
+#include "directions.h"
+
+namespace bilens {
+
+namespace {
+
+Json any_of(const std::string& meaning, std::vector<Json> options) {
+  return {{"description", meaning}, {"anyOf", std::move(options)}};
+}
+
+const Json kNatural = {{"type", "integer"}, {"minimum", 0}};
+const Json kPositive = {{"type", "integer"}, {"minimum", 1}};
+
+}  // namespace
+
+DecomposeRunConfig::DecomposeRunConfig() = default;
+
+const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
+  using C = DecomposeRunConfig;
+  const auto words = [](std::initializer_list<const char*> list) {
+    std::vector<std::pair<std::string, std::string>> pairs;
+    for (const char* word : list) pairs.emplace_back(word, word);
+    return pairs;
+  };
+  static const FieldTable<C> table =
+      FieldTable<C>("Config of `bilens decompose`.")
+          .integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
+          .json("layers", &C::layers,
+                any_of("Which layers.",
+                       {{{"enum", {"all"}}}, {{"type", "array"}, {"items", kNatural}, {"minItems", 1}}}))
+          .json("directions", &C::directions, directions_schema())
+          .choice(
+              "method", &C::method,
+              "\"eigen\": eigenvectors of each direction's interaction matrix; \"hosvd\": singular vectors "
+              "of the "
+              "whole tensor; \"sparse_eigen\": vectors of few entries; \"rotate\": a sparse basis of each "
+              "eigenspace; \"joint\": one orthogonal basis for all directions; \"cp\": terms shared by all "
+              "directions.",
+              words({"eigen", "hosvd", "sparse_eigen", "rotate", "joint", "cp"}))
+          .nested("hosvd", &C::hosvd, HosvdConfig::fields())
+          .nested("sparse_eigen", &C::sparse_eigen, SparseEigenConfig::fields())
+          .nested("rotate", &C::rotate, RotationConfig::fields())
+          .nested("joint", &C::joint, JointConfig::fields())
+          .nested("cp", &C::cp, CpConfig::fields())
+          .choice("solver", &C::solver,
+                  "How: \"dense\" forms Q, \"low_rank\" reduces directions of few hidden units, \"lanczos\" "
+                  "never "
+                  "forms Q, \"formed\" is Lanczos on Q; \"auto\" the cheapest (see --dry-run).",
+                  std::vector<std::pair<std::string, EigenSolver>>{{"auto", EigenSolver::kAuto},
+                                                                   {"dense", EigenSolver::kDense},
+                                                                   {"low_rank", EigenSolver::kLowRank},
+                                                                   {"lanczos", EigenSolver::kLanczos},
+                                                                   {"formed", EigenSolver::kFormed}})
+          .json("k", &C::k,
+                any_of("Eigenpairs (or vectors, or factors of a mode) a direction, by falling |lambda|; "
+                       "clipped to the "
+                       "dimension.",
+                       {kPositive, {{"enum", {"all"}}}}))
+          .choice("input_space", &C::input_space,
+                  "\"input\": of an image classifier's first layer, over the pixels; \"model\": over the "
+                  "MLP's own input.",
+                  words({"input", "model"}))
+          .flag("fold_norm", &C::fold_norm,
+                "Folds the norms around an MLP into it, by the model's type; false: the spectrum over the "
+                "MLP's own "
+                "input.")
+          .flag("traceless", &C::traceless,
+                "Takes the trace off, Q - (tr Q / d) I: behind a norm, where |x|^2 is d, that changes the "
+                "outputs by "
+                "constants alone, so Q is known only up to it.")
+          .choice("dtype", &C::dtype, "What is computed in.", words({"float32", "float64"}))
+          .optional_number("tolerance", &C::tolerance,
+                           "Largest residual of a converged direction; null: 5e-6 or 1e-10 by dtype.",
+                           more_than(0.0), "spectral norms")
+          .choice(
+              "center", &C::center,
+              "Subtracts the mean of the head's rows: what is common to all classes changes no probability.",
+              words({"mean", "none"}))
+          .flag("probe", &C::probe, "Looks for eigenpairs that an iterative solver missed, and adds them.")
+          .flag("certify", &C::certify,
+                "Proves a bound on all eigenvalues that are not listed; forms Q in float64.")
+          .choice("energy", &C::energy,
+                  "Whether to state the share of the Frobenius norm; \"auto\": where it is cheap.",
+                  std::vector<std::pair<std::string, Energy>>{
+                      {"auto", Energy::kAuto}, {"exact", Energy::kExact}, {"off", Energy::kOff}})
+          .choice("effective_rank", &C::effective_rank,
+                  "\"known\": stated where the whole spectrum is; \"estimate\": elsewhere from random "
+                  "probes, with its "
+                  "standard error.",
+                  words({"known", "estimate"}))
+          .json("memory_limit", &C::memory_limit,
+                any_of("Bytes for the matrices in work; \"auto\": a quarter of what is free on the device.",
+                       {{{"type", "integer"}, {"minimum", 1 << 20}}, {{"enum", {"auto"}}}}))
+          .nested("weights", &C::weights, WeightMap::fields())
+          .choice("gate", &C::gate,
+                  "What the gate is, where nothing beside the weights says it; \"none\": the layers are "
+                  "bilinear.",
+                  words({"auto", "none", "silu", "gelu", "gelu_tanh", "relu"}))
+          .choice(
+              "surrogate", &C::surrogate,
+              "What stands for a gated layer that is not bilinear: \"none\", it is refused; \"half\", its "
+              "bilinear part, with gate_proj halved; \"calibrated\", the line nearest to each unit's "
+              "activation on "
+              "the text of the analyses, on as many tokens as \"corpus\" reads, behind those.",
+              std::vector<std::pair<std::string, Surrogate>>{{"none", Surrogate::kNone},
+                                                             {"half", Surrogate::kHalf},
+                                                             {"calibrated", Surrogate::kCalibrated}})
+          .text("tokenizer", &C::tokenizer,
+                "SentencePiece model that names the tokens; empty: the one beside the model's weights.")
+          .json("data", &C::data,
+                any_of("Images or text for the analyses, as in a training config; null: what the model was "
+                       "trained on.",
+                       {{{"type", "null"}}, {{"type", "object"}}}))
+          .json("analyses", &C::analyses,
+                {{"type", "array"},
+                 {"items", {{"enum", {"truncation", "exactness", "importance", "tokens", "corpus"}}}},
+                 {"description",
+                  "Studies of the model with its decomposition: on the test images, or (\"tokens\") which "
+                  "tokens the eigenvectors of a language model are near to, and which interact, or "
+                  "(\"corpus\") "
+                  "what they contribute on text."}})
+          .nested("tokens", &C::tokens, TokenStudyConfig::fields())
+          .nested("corpus", &C::corpus, CorpusStudyConfig::fields())
+          .text("device", &C::device, "auto, cpu, cuda or cuda:N.")
+          .integer("threads", &C::threads, "CPU threads; 0: one a core.", between(0, kMostThreads),
+                   "threads");
+  return table;
+}
+
+void DecomposeRunConfig::check(std::vector<Problem>& problems) const {
+  check_weight_map(weights, problems);
+  if ((weights.names_layers() || !weights.norm.empty()) &&
+      (wants_analysis("corpus") || surrogate == Surrogate::kCalibrated)) {
+    problems.push_back({"weights", "none with the analysis \"corpus\" or a calibrated surrogate",
+                        "tensor names", "Which layer of the running model they are is not known."});
+  }
+  if (certify && method != "eigen" && method != "rotate") {
+    problems.push_back(
+        {"certify", "false with method \"" + method + "\"", "true", "Bounds are proved for eigenvalues."});
+  }
+  if (corpus.loss_tokens == 1)
+    problems.push_back({"corpus.loss_tokens", "0, or at least 2 tokens", "1", "One has none to predict."});
+  if (wants_analysis("tokens") && !fold_norm) {
+    problems.push_back({"fold_norm", "true for the analysis \"tokens\"", "false",
+                        "Tokens are vectors before the norm's gain, and so must the eigenvectors be."});
+  }
+  check_directions(directions, problems);
+}
+
+void DecomposeRunConfig::check_model(const LayerSource& source) const {
+  const auto require_layer = [&](const Json& number, const std::string& where) {
+    const bool there = std::any_of(source.layers.begin(), source.layers.end(),
+                                   [&](const auto& layer) { return number == layer.number; });
+    if (there) return;
+    std::vector<std::string> numbers;
+    for (const auto& layer : source.layers) numbers.push_back(std::to_string(layer.number));
+    throw Error(ExitCode::kUsage,
+                {where, "one of the layers of " + source.path.string() + " (" + join(numbers) + ")",
+                 number.dump(), ""});
+  };
+  if (layers.is_array())
+    for (const auto& number : layers) require_layer(number, "layers");
+  if (directions.at("kind") == "eigenvectors") require_layer(directions.at("layer"), "directions.layer");
+  if (!traceless || !(source.over_inputs || source.raw_stream)) return;
+  throw Error(
+      ExitCode::kUsage,
+      {"traceless", "MLPs behind norms that are folded in",
+       source.path.string() + (source.over_inputs ? ", an image classifier, or a stack behind an embedding"
+                                                  : ", whose MLPs read inputs of any length"),
+       "The length of its inputs varies, so without the trace it is another model."});
+}
+
+bool DecomposeRunConfig::wants_layer(int64_t number) const {
+  return layers.is_string() || std::find(layers.begin(), layers.end(), Json(number)) != layers.end();
+}
+
+bool DecomposeRunConfig::wants_analysis(const std::string& name) const {
+  return std::find(analyses.begin(), analyses.end(), Json(name)) != analyses.end();
+}
+
+bool DecomposeRunConfig::needs_vocabulary() const {
+  const Json kind = directions.value("kind", Json());
+  return kind == "tokens" || kind == "unembedding" || wants_analysis("tokens");
+}
+
+EigenConfig DecomposeRunConfig::eigen(int64_t dimension) const {
+  EigenConfig eigen;
+  eigen.k = k.is_string() ? dimension : std::min(k.get<int64_t>(), dimension);
+  eigen.dtype = parse_dtype(dtype);
+  eigen.solver = solver;
+  eigen.tolerance = tolerance;
+  eigen.probe = probe;
+  eigen.certify = certify;
+  eigen.energy = energy;
+  eigen.estimate_rank = effective_rank == "estimate";
+  eigen.memory_limit =
+      memory_limit.is_string() ? free_memory(choose_device(device)) / 4 : memory_limit.get<int64_t>();
+  return eigen;
+}
+
+LayerSource load_layers(const std::filesystem::path& path, const DecomposeRunConfig& config) {
+  auto source = load_layers(path, config.source());
+  if (config.needs_vocabulary())
+    source.vocabulary = open_vocabulary(path, config.tokenizer, config.fold_norm);
+  return source;
+}
+
+}  // namespace bilens

@@ -1,0 +1,191 @@
+#include "decomposer.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "bilens/analysis/forms/interaction.h"
+#include "bilens/analysis/forms/traceless.h"
+#include "bilens/analysis/results/layer_file.h"
+#include "bilens/core/log.h"
+#include "bilens/core/sha256.h"
+#include "bilens/tensor/device.h"
+
+namespace bilens {
+
+EigenProblem eigen_problem(const SourceLayer& source, const Directions& directions,
+                           const DecomposeRunConfig& config) {
+  return {config.traceless ? without_trace(source.layer) : source.layer,
+          config.input_space == "input" ? source.embed : at::Tensor(), directions.u};
+}
+
+namespace {
+
+/// Where nothing was subtracted but a trace, what it leaves is no change.
+void name_rounding(std::string& words) {
+  const auto place = words.find(kNoChange);
+  if (place != std::string::npos) words.replace(place, std::string(kNoChange).size(), "nothing but rounding");
+}
+
+}  // namespace
+
+Decomposer::Decomposer(const LayerSource& source, const DecomposeRunConfig& config)
+    : source_(source), config_(config), device_(choose_device(config.device)) {}
+
+Directions Decomposer::choose(const SourceLayer& layer) const {
+  auto directions = choose_directions(config_, source_, layer);
+  if (directions.kind == "eigenvectors") directions.u = from_layer_above(layer);
+  return directions;
+}
+
+/// All but the eigenpairs.
+LayerDecomposition Decomposer::describe(const SourceLayer& source, const Directions& directions) const {
+  const auto problem = eigen_problem(source, directions, config_);
+  LayerDecomposition result;
+  result.method = config_.method;
+  result.layer = source.number;
+  result.d_in = problem.dimension();
+  result.d_hidden = source.layer.d_hidden();
+  result.d_out = source.layer.d_out();
+  result.dtype = config_.dtype;
+  result.input_space = problem.embed.defined() ? "input" : "model";
+  result.directions_kind = directions.kind;
+  result.direction_names = directions.names;
+  result.output_is = directions.output_is;
+  result.center = directions.center;
+  result.mean_energy_share = directions.mean_share;
+  if (directions.u.defined()) result.directions = directions.u.to(parse_dtype(config_.dtype));
+  if (config_.k.is_number() && config_.k.get<int64_t>() > result.d_in) {
+    log_info("layer " + std::to_string(source.number) + ": k = " + config_.k.dump() +
+             " is clipped to the dimension, " + std::to_string(result.d_in));
+  }
+  if (source.layer.has_linear()) {
+    const auto embed = problem.embed.defined() ? problem.embed.to(at::kDouble) : problem.embed;
+    const InteractionOperator form(source.layer.to(at::kDouble, at::kCPU), directions.u, embed);
+    result.linear = form.linear();
+    result.constant = form.constant();
+  }
+  if (config_.traceless)
+    result.shift = InteractionOperator(source.layer, directions.u).trace() / static_cast<double>(result.d_in);
+  return result;
+}
+
+LayerDecomposition Decomposer::solve(const SourceLayer& source) const {
+  const auto directions = choose(source);
+  auto result = describe(source, directions);
+  result.pairs = solve_eigen(eigen_problem(source, directions, config_), device_, config_.eigen(result.d_in));
+  return result;
+}
+
+LayerDecomposition Decomposer::write(const SourceLayer& source,
+                                     const std::filesystem::path& directory) const {
+  const auto directions = choose(source);
+  auto head = describe(source, directions);
+  const auto eigen = config_.eigen(head.d_in);
+  const auto run = identify(source, directions);
+  if (head.method != "eigen") {
+    if (read_factors(directory, head, run)) {
+      log_info("layer " + std::to_string(source.number) + " is finished");
+      return head;
+    }
+    const auto problem = eigen_problem(source, directions, config_);
+    const auto begin = std::chrono::steady_clock::now();
+    if (head.method == "rotate") head.pairs = solve_eigen(problem, device_, eigen);
+    head.factors = factorise(problem, head.pairs);
+    if (source_.minus_sha256.empty()) name_rounding(head.factors->words);
+    head.factors->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    write_factors(directory, head, run);
+    return head;
+  }
+  LayerFile file(directory, std::move(head), run);
+  if (file.done() > 0) {
+    log_info("layer " + std::to_string(source.number) + ": going on after " + std::to_string(file.done()) +
+             " directions");
+  }
+  solve_eigen(eigen_problem(source, directions, config_), device_, eigen, file.done(),
+              [&](int64_t first, const EigenPairs& pairs) { file.write(first, pairs); });
+  return file.finish();
+}
+
+Factors Decomposer::factorise(const EigenProblem& problem, const EigenPairs& pairs) const {
+  const auto& c = config_;
+  const auto dtype = parse_dtype(c.dtype);
+  const auto eigen = c.eigen(problem.dimension());
+  if (c.method == "hosvd") {
+    HosvdConfig hosvd = c.hosvd;
+    hosvd.count = eigen.k;
+    hosvd.memory_limit = eigen.memory_limit;
+    const auto there = problem.on(device_);
+    return to_factors(output_hosvd(there, hosvd), input_hosvd(there, hosvd), dtype);
+  }
+  if (c.method == "sparse_eigen") {
+    SparseEigenConfig sparse = c.sparse_eigen;
+    sparse.k = eigen.k;
+    sparse.dtype = dtype;
+    sparse.memory_limit = eigen.memory_limit;
+    return to_factors(solve_sparse_eigen(problem, device_, sparse), dtype);
+  }
+  if (c.method == "rotate") return to_factors(rotate_eigenspaces(pairs, device_, c.rotate), dtype);
+  if (c.method == "joint") {
+    JointConfig joint = c.joint;
+    joint.k = eigen.k;
+    return to_factors(diagonalize_jointly(problem, device_, joint), dtype);
+  }
+  CpConfig cp = c.cp;
+  cp.dtype = dtype;
+  return to_factors(decompose_cp(problem, device_, cp), dtype);
+}
+
+/// What has to be equal for a run to go on with another's files.
+std::string Decomposer::identify(const SourceLayer& layer, const Directions& directions) const {
+  Json config = DecomposeRunConfig::fields().dump(config_);
+  for (const char* free :
+       {"layers", "device", "threads", "memory_limit", "data", "analyses", "tokens", "corpus", "tokenizer"})
+    config.erase(free);
+  Sha256 hash;
+  const auto add = [&](const std::string& text) { hash.update(text.data(), text.size()); };
+  if (!source_.surrogate.is_null()) {
+    Json known = source_.surrogate;
+    known.erase("layers");  // what the fits are worth, to the last digit
+    add(known.dump());
+  }
+  add(config.dump() + source_.sha256 + source_.minus_sha256 + " layer " + std::to_string(layer.number));
+  if (directions.u.defined()) {
+    const auto dense = directions.u.contiguous();
+    hash.update(dense.const_data_ptr(), dense.nbytes());
+  }
+  return hash.hex();
+}
+
+/// Eigenvectors of another layer, over its own input, as output directions of this one (arXiv 2410.08417,
+/// deep models).
+at::Tensor Decomposer::from_layer_above(const SourceLayer& below) const {
+  const auto& spec = config_.directions;
+  for (const auto& layer : source_.layers) {
+    if (layer.number != spec.at("layer")) continue;
+    SourceLayer above = layer.load();
+    above.embed = at::Tensor();
+    DecomposeRunConfig outputs = config_;
+    outputs.directions = {{"kind", "outputs"}};
+    const auto pairs = Decomposer(source_, outputs).solve(above).pairs;
+    const auto direction = spec.at("direction").get<int64_t>();
+    const auto indices = spec.at("indices").get<std::vector<int64_t>>();
+    const int64_t largest = indices.empty() ? -1 : *std::max_element(indices.begin(), indices.end());
+    if (indices.empty() || direction >= pairs.size() || largest >= pairs.k()) {
+      throw Error(ExitCode::kUsage, {"directions",
+                                     "a direction below " + std::to_string(pairs.size()) +
+                                         " and indices below " + std::to_string(pairs.k()),
+                                     spec.dump(), ""});
+    }
+    if (above.layer.d_in() != below.layer.d_out()) {
+      throw Error(ExitCode::kUsage, {"directions.layer", "a layer whose input is this layer's output",
+                                     spec.at("layer").dump(), ""});
+    }
+    return pairs.eigenvectors[direction].index_select(0, at::tensor(indices, at::kLong)).to(at::kDouble);
+  }
+  throw Error(ExitCode::kUsage, {"directions.layer", "a layer of the model", spec.at("layer").dump(), ""});
+}
+
+}  // namespace bilens

@@ -1,0 +1,39 @@
+#pragma once
+
+#include "bilens/analysis/results/decomposition.h"
+#include "bilens/run/decompose_config.h"
+#include "directions.h"
+
+namespace bilens {
+
+/// What is solved for a layer: over the input where the config folds its embedding.
+EigenProblem eigen_problem(const SourceLayer& source, const Directions& directions,
+                           const DecomposeRunConfig& config);
+
+/// Decomposes the layers of one model as a config says; "eigenvectors" directions of one layer need another
+/// one first.
+class Decomposer {
+ public:
+  /// Both must outlive it. @throws Error(kUsage) for a device that is not there
+  Decomposer(const LayerSource& source, const DecomposeRunConfig& config);
+
+  /// Directions, eigenpairs and linear parts of one layer.
+  LayerDecomposition solve(const SourceLayer& layer) const;
+
+  /// What the config's method finds, written into a decomposition directory: eigenpairs as they are found,
+  /// after what an earlier run left there; factors a layer at a time.
+  LayerDecomposition write(const SourceLayer& layer, const std::filesystem::path& directory) const;
+
+ private:
+  Directions choose(const SourceLayer& layer) const;
+  Factors factorise(const EigenProblem& problem, const EigenPairs& pairs) const;
+  LayerDecomposition describe(const SourceLayer& layer, const Directions& directions) const;
+  std::string identify(const SourceLayer& layer, const Directions& directions) const;
+  at::Tensor from_layer_above(const SourceLayer& below) const;
+
+  const LayerSource& source_;
+  const DecomposeRunConfig& config_;
+  at::Device device_;
+};
+
+}  // namespace bilens

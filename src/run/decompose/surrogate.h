@@ -1,0 +1,19 @@
+#pragma once
+
+#include "bilens/io/safetensors.h"
+#include "bilens/run/decompose_config.h"
+#include "layers/layer_source.h"
+#include "models/corpus.h"
+
+namespace bilens {
+
+/// Puts P((a(Wx + b) + o) ⊙ (Vx + c)) in the place of each gated layer of a language model, a and o fitted to
+/// its activations on the config.corpus.tokens tokens that follow those which the analysis "corpus" and
+/// its losses read, so that what that one measures is held out; completes source.surrogate by what they are
+/// worth.
+/// @param source of gated layers
+/// @return surrogate.safetensors: layer_N.slope, layer_N.offset [d_hidden] float32
+/// @throws Error(kBadInput) for a text that is shorter
+NamedTensors calibrate_surrogate(LayerSource& source, const DecomposeRunConfig& config, const Corpus& corpus);
+
+}  // namespace bilens

@@ -1,0 +1,113 @@
+#include "token_analysis.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "bilens/analysis/eigen/certificate.h"
+#include "bilens/analysis/forms/difference.h"
+#include "bilens/core/text.h"
+#include "bilens/tensor/device.h"
+#include "bilens/tensor/random.h"
+#include "decomposer.h"
+
+namespace bilens {
+
+namespace {
+
+constexpr int64_t kCardsInSummary = 3;
+
+/// A layer whose gate and up units are paired at random; of a difference both layers are, alike.
+BilinearLayer pair_at_random(const BilinearLayer& layer, uint64_t seed) {
+  if (layer.parts.size() == 2)
+    return subtract(pair_at_random(layer.parts[0], seed), pair_at_random(layer.parts[1], seed));
+  return permute_up(layer, at::randperm(layer.d_hidden(), make_generator(at::kCPU, seed), at::kLong));
+}
+
+/// The leading eigenpairs of a layer whose gate and up units are paired at random, for the same directions
+/// and of the same kind: with `traceless`, its trace is taken out too.
+PermutedPairs permuted_pairs(const SourceLayer& source, const Directions& directions,
+                             const DecomposeRunConfig& config) {
+  const auto seed = derive_seed(static_cast<uint64_t>(config.tokens.seed), "permuted units",
+                                static_cast<uint64_t>(source.number));
+  EigenConfig eigen = config.eigen(source.layer.d_in());
+  eigen.k = 1;
+  eigen.certify = eigen.estimate_rank = false;
+  eigen.energy = Energy::kOff;
+  SourceLayer permuted = source;
+  permuted.layer = pair_at_random(source.layer, seed);
+  const auto pairs =
+      solve_eigen(eigen_problem(permuted, directions, config), choose_device(config.device), eigen);
+  return {pairs.eigenvalues.select(1, 0), pairs.eigenvectors.select(1, 0)};
+}
+
+/// Bounds on what the eigenpairs in the file leave of each direction's form; none are asked for without
+/// interactions.
+at::Tensor remainders(const SourceLayer& source, const LayerDecomposition& layer,
+                      const Directions& directions, const DecomposeRunConfig& config) {
+  if (config.tokens.interactions == 0) return {};
+  return remainder_bounds(eigen_problem(source, directions, config), layer.pairs,
+                          choose_device(config.device));
+}
+
+/// One side of a leading eigenvector's card by embedding rows.
+Json summarize_side(const TokenStudy& study, const TokenCards& cards, int64_t direction, int64_t side) {
+  const auto ids = cards.embedding.ids[direction][0][side];
+  Json names = Json::array();
+  for (int64_t i = 0; i < ids.numel(); ++i) names.push_back(study.names[ids[i].item<int>()]);
+  return {{"tokens", names},
+          {"cosine", cards.embedding.cosines[direction][0][side][0].item<double>()},
+          {"quantile", cards.embedding_quantiles[direction][0][side][0].item<double>()}};
+}
+
+}  // namespace
+
+TokenStudy analyse_tokens(const LayerSource& source, const Decomposition& decomposition,
+                          const DecomposeRunConfig& config, const std::filesystem::path& out) {
+  const auto& vocabulary = *source.vocabulary;
+  const TokenSpace space(vocabulary.embedding, vocabulary.unembedding, config.tokens);
+  TokenStudy study;
+  study.config = config.tokens;
+  study.model_layers = static_cast<int64_t>(source.layers.size());
+  study.names = vocabulary.names();
+  study.embedding_null = space.embedding_null;
+  study.unembedding_null = space.unembedding_null;
+  for (const auto& layer : decomposition.layers) {
+    if (!layer.has_pairs()) continue;
+    const auto of_model = source.load(layer.layer);
+    Directions directions;
+    if (layer.directions.defined()) directions.u = layer.directions.to(at::kDouble);
+    study.layers.push_back(study_tokens(layer, permuted_pairs(of_model, directions, config),
+                                        remainders(of_model, layer, directions, config), space,
+                                        config.tokens));
+  }
+  write_token_study(out, study);
+  return study;
+}
+
+Json summarize_tokens(const TokenStudy& study, const TokenLayer& tokens, const LayerDecomposition& layer) {
+  Json cards = Json::array();
+  for (int64_t u = 0; u < std::min(layer.count(), kCardsInSummary); ++u) {
+    const bool named = !layer.direction_names.empty();
+    cards.push_back({{"direction", named ? Json(layer.direction_names[u]) : Json(u)},
+                     {"eigenvalue", layer.pairs.eigenvalues[u][0].item<double>()},
+                     {"positive", summarize_side(study, tokens.eigenvectors, u, 0)},
+                     {"negative", summarize_side(study, tokens.eigenvectors, u, 1)}});
+  }
+  return cards;
+}
+
+std::string card_in_words(const Json& card) {
+  const auto side = [&](const char* name) {
+    const Json& of = card.at(name);
+    const auto tokens = of.at("tokens").get<std::vector<std::string>>();
+    return join({tokens.begin(), tokens.begin() + std::min<long>(5, tokens.size())}, " ") +
+           format(" (%.2f, quantile %.3f)", of.at("cosine").get<double>(), of.at("quantile").get<double>());
+  };
+  const Json& direction = card.at("direction");
+  return "  " + (direction.is_string() ? direction.get<std::string>() : "direction " + direction.dump()) +
+         format(": eigenvalue %.3g: ", card.at("eigenvalue").get<double>()) + side("positive") + " | " +
+         side("negative") + "\n";
+}
+
+}  // namespace bilens

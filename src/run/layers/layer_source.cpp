@@ -1,0 +1,258 @@
+#include "layer_source.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "bilens/core/invocation.h"
+#include "bilens/io/partial_weights.h"
+#include "bilens/model/llama_directory.h"
+#include "bilens/model/model_directory.h"
+#include "bilens/model/paper_classifier.h"
+#include "bilens/tensor/shape.h"
+#include "norm_choice.h"
+#include "train/conversion.h"
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+Error not_bilinear(const fs::path& path, const GateChoice& gate, const std::string& instead) {
+  return Error(ExitCode::kBadInput, {path.string(), "a bilinear gate (\"none\", or hidden_act \"linear\")",
+                                     "\"" + gate.name + "\", by " + gate.source,
+                                     "Only bilinear layers have interaction matrices: " + instead});
+}
+
+std::string name_of(const fs::path& path, int64_t number) {
+  return path.string() + ": layer " + std::to_string(number);
+}
+
+/// What a classifier has around its layers.
+struct Ends {
+  std::string embed, head;
+  bool residual = false;
+};
+
+/// The layers of an image classifier, all of whose widths are the config's.
+void add_classifier_layers(LayerSource& source, const Weights& weights, const ClassifierConfig& config,
+                           const std::vector<MlpNames>& mlps, const Ends& ends) {
+  const std::string where = weights.path().string() + ": ";
+  if (static_cast<int64_t>(mlps.size()) != config.n_layers) {
+    throw Error(ExitCode::kBadInput,
+                {weights.path().string(), std::to_string(config.n_layers) + " layers, as config.json says",
+                 std::to_string(mlps.size()), "config.json and the weights do not belong together."});
+  }
+  const auto embed = weights.tensor(ends.embed), head = weights.tensor(ends.head);
+  require_shape(embed, {config.d_model, config.d_input}, where + ends.embed);
+  for (const auto& names : mlps) {
+    const bool first = names.layer == 0, last = names.layer + 1 == config.n_layers;
+    const auto load = [=, path = source.path] {
+      SourceLayer layer{names.layer, read_matrices(weights, names, name_of(path, names.layer)), {}, {}};
+      layer.layer.residual = ends.residual;
+      require_shape(layer.layer.gate, {config.d_hidden, config.d_model}, where + names.gate);
+      check_layer(layer.layer, name_of(path, names.layer));
+      if (first) layer.embed = embed;
+      if (ends.residual || last) layer.head = head;
+      if (layer.head.defined())
+        require_shape(head, {config.d_output, layer.layer.d_out()}, where + ends.head);
+      return layer;
+    };
+    load();  // what is wrong with any layer is said before one is solved
+    source.layers.push_back({names.layer, load});
+  }
+  source.over_inputs = source.raw_stream = true;
+}
+
+/// H, times the gain of the norm in front of it, in float64.
+at::Tensor read_head(const Weights& weights, const WeightMap& map) {
+  const auto head = read_expression(weights, map.head);
+  require_finite(head, weights.path().string() + ": " + map.head);
+  if (map.final_norm.empty()) return head;
+  const auto gain = weights.tensor(map.final_norm).to(at::kDouble);
+  require_shape(gain, {head.size(-1)}, weights.path().string() + ": " + map.final_norm);
+  return head.to(at::kDouble) * (map.norm_gain == "1+w" ? gain + 1 : gain);
+}
+
+/// E and H as `weights` names them, in front of the first layer and behind the last.
+void put_ends(const Weights& weights, const WeightMap& map, LayerSource& source) {
+  const auto wrap = [](LazyLayer& layer, const auto& change) {
+    layer.load = [load = layer.load, change] {
+      auto loaded = load();
+      change(loaded);
+      return loaded;
+    };
+  };
+  if (!map.embed.empty()) {
+    const auto embed = read_expression(weights, map.embed);
+    require_finite(embed, weights.path().string() + ": " + map.embed);
+    wrap(source.layers.front(), [=, where = weights.path().string() + ": " + map.embed](SourceLayer& layer) {
+      require_shape(embed, {layer.layer.d_in(), -1}, where);
+      layer.embed = embed;
+    });
+    source.over_inputs = true;
+  }
+  if (!map.head.empty()) {
+    const auto head = read_head(weights, map);
+    wrap(source.layers.back(), [=, where = weights.path().string() + ": " + map.head](SourceLayer& layer) {
+      require_shape(head, {-1, layer.layer.d_out()}, where);
+      layer.head = head;
+    });
+  }
+}
+
+Error no_layers(const fs::path& path) {
+  return Error(
+      ExitCode::kBadInput,
+      {path.string(), "tensors named ...gate_proj.weight and ...up_proj.weight, or as another known format",
+       "none",
+       "Name them: --set 'weights.gate=blocks.{layer}.w.weight' --set 'weights.up=blocks.{layer}.v.weight' "
+       "--set 'weights.down=blocks.{layer}.p.weight'; `bilens inspect` lists the names."});
+}
+
+/// A Hugging Face layer whose down matrix is not there, unless somebody says that there is none.
+void require_down(const Weights& weights, const MlpNames& mlp, const WeightMap& map) {
+  if (!mlp.down.empty() || mlp.convention == MlpConvention::kPlain || map.says_identity()) return;
+  throw Error(ExitCode::kBadInput, {weights.path().string(), "a down matrix beside " + mlp.gate, "none",
+                                    "It may lie in another file. Where there is none, type\n  " +
+                                        invocation_with("--set weights.down=identity")});
+}
+
+/// The MLPs of a model that is no image classifier.
+std::vector<MlpNames> choose_mlps(const Weights& weights, const Architecture& architecture,
+                                  const WeightMap& map) {
+  if (map.names_layers()) return map_layers(weights, map);
+  auto mlps = find_mlps(weights);
+  refuse_partial_mlps(weights, mlps);
+  if (mlps.empty()) throw no_layers(weights.path());
+  for (const auto& mlp : mlps) require_down(weights, mlp, map);
+  require_sizes(weights, architecture, mlps);
+  std::erase_if(mlps,
+                [&](const auto& mlp) { return !weights.is_named(parse_tensor_expression(mlp.gate).name); });
+  return mlps;
+}
+
+/// A Llama's directory must be what `bilens evaluate` would take, wherever its config tells enough to check.
+void check_as_evaluated(const Weights& weights, const Architecture& architecture) {
+  const char* const needed[] = {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
+                                "num_attention_heads"};
+  if (architecture.type != "llama" || !fs::is_directory(weights.path()) ||
+      !std::all_of(std::begin(needed), std::end(needed),
+                   [&](const char* key) { return architecture.config.contains(key); }))
+    return;
+  check_llama_tensors(weights, read_llama_config(weights.path()));
+}
+
+void add_layers(LayerSource& source, const Weights& weights, const Architecture& model,
+                const LayerSourceConfig& config) {
+  const auto mlps = choose_mlps(weights, model, config.weights);
+  const auto architecture = architecture_of_stack(model, mlps.front());
+  source.gate = choose_gate(architecture, mlps.front().convention, config.gate, source.path.string());
+  const auto norms = choose_norms(weights, architecture, mlps, config.weights, config.fold_norm);
+  source.fold_norm = norms.folded;
+  source.raw_stream = norms.raw_stream;
+  source.norm = norms.record;
+  for (const auto& stored : norms.layers) {
+    const std::string where = name_of(source.path, stored.names.layer);
+    read_matrices(weights, stored.names, where);  // what is wrong with any layer is said before one is solved
+    source.layers.push_back(
+        {stored.names.layer, [=] {
+           return SourceLayer{stored.names.layer, read_layer(weights, stored, where), {}, {}};
+         }});
+  }
+  put_ends(weights, config.weights, source);
+}
+
+void halve(LayerSource& source) {
+  for (auto& lazy : source.layers) {
+    lazy.load = [load = lazy.load] {
+      auto source = load();
+      auto& layer = source.layer;
+      layer = layer.to(at::kDouble, at::kCPU);
+      layer.gate = layer.gate * 0.5;
+      if (layer.gate_bias.defined()) layer.gate_bias = layer.gate_bias * 0.5;
+      return source;
+    };
+  }
+}
+
+/// Puts the bilinear part in the place of gated layers, notes what is to stand there, or refuses them.
+void stand_in(LayerSource& source, Surrogate surrogate) {
+  const auto& gate = source.gate;
+  if (gate.is_bilinear()) return;
+  if (!gate.has_half())
+    throw not_bilinear(source.path, gate, "`bilens finetune` makes a bilinear model of a Llama.");
+  if (surrogate == Surrogate::kNone) {
+    throw not_bilinear(
+        source.path, gate,
+        "make a bilinear model of it with `bilens finetune`, or decompose a bilinear layer near to "
+        "each of its own:\n  " +
+            invocation_with("--set surrogate=half") + "\nor surrogate=calibrated, on text.");
+  }
+  if (surrogate == Surrogate::kHalf) halve(source);
+  const bool half = surrogate == Surrogate::kHalf;
+  source.surrogate = {
+      {"kind", half ? "half" : "calibrated"},
+      {"hidden_act", gate.name},
+      {"meaning", half ? "The bilinear part of a gated layer, P(½Wx ⊙ Vx), not the layer: the rest of "
+                         "the activation, even in Wx, is left out."
+                       : "A bilinear layer near to a gated one on text, P((a(Wx) + b) ⊙ Vx), not the "
+                         "layer: each unit's activation is replaced by a line."}};
+}
+
+/// Image classifiers are what their config says: nothing stands for them.
+void require_bilinear_classifier(const LayerSource& source) {
+  if (!source.gate.is_bilinear()) throw not_bilinear(source.path, source.gate, "train with gate \"none\".");
+}
+
+/// A named weight file of our own classifier is that classifier.
+fs::path model_of(const fs::path& path) {
+  const auto folder = path.parent_path();
+  const bool in_model = path.filename() == "model.safetensors" && fs::is_regular_file(folder / "config.json");
+  if (!in_model) return path;
+  const Json config = read_json(folder / "config.json", ExitCode::kBadInput);
+  const bool ours = config.is_object() && config.value("model_type", Json()) == "bilinear_mlp";
+  return ours ? folder : path;
+}
+
+}  // namespace
+
+SourceLayer LayerSource::load(int64_t number) const {
+  const auto found =
+      std::find_if(layers.begin(), layers.end(), [&](const auto& layer) { return layer.number == number; });
+  if (found == layers.end()) throw std::logic_error("no layer " + std::to_string(number));
+  return found->load();
+}
+
+LayerSource load_layers(const fs::path& named, const LayerSourceConfig& config) {
+  const fs::path path = model_of(named);
+  const auto weights = Weights::with_neighbours(path);
+  const auto architecture = read_architecture(weights);
+  LayerSource source;
+  source.path = path;
+  source.sha256 = weights.sha256();
+  source.conversion = read_conversion(path);
+  if (config.weights.names_layers()) {
+    add_layers(source, weights, architecture, config);
+  } else if (const auto found = find_paper_classifier(weights)) {
+    source.gate = choose_gate(architecture, MlpConvention::kPlain, config.gate, path.string());
+    require_bilinear_classifier(source);
+    add_classifier_layers(source, weights, found->config, found->mlps,
+                          {found->ends.embed, found->ends.head, found->config.residual});
+  } else if (architecture.type == "bilinear_mlp" && fs::is_directory(path)) {
+    source.classifier = read_classifier_config(path);
+    source.gate = choose_gate(architecture, MlpConvention::kPlain, config.gate, path.string());
+    require_bilinear_classifier(source);
+    check_classifier_tensors(weights, *source.classifier);
+    add_classifier_layers(source, weights, *source.classifier, find_mlps(weights),
+                          {"embed.weight", "head.weight", source.classifier->residual});
+  } else {
+    check_as_evaluated(weights, architecture);
+    add_layers(source, weights, architecture, config);
+  }
+  stand_in(source, config.surrogate);
+  return source;
+}
+
+}  // namespace bilens

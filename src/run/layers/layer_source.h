@@ -1,0 +1,76 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bilens/analysis/forms/bilinear_layer.h"
+#include "bilens/model/image_classifier.h"
+#include "gate_choice.h"
+#include "models/vocabulary.h"
+#include "weight_map.h"
+
+namespace bilens {
+
+/// What stands for a gated layer P(f(Wx + b) ⊙ (Vx + c)) that is no bilinear one.
+enum class Surrogate {
+  kNone,       // nothing: such a layer is refused
+  kHalf,       // P(½(Wx + b) ⊙ (Vx + c)): SiLU, GELU and ReLU are z/2 and a rest that is even in z
+  kCalibrated  // P((a(Wx + b) + o) ⊙ (Vx + c)): the line nearest to each unit's activation on text
+};
+
+/// How a model's layers are to be read.
+struct LayerSourceConfig {
+  WeightMap weights;
+  std::string gate = "auto";  // a gate word, where nothing beside the weights says it
+  bool fold_norm = true;
+  Surrogate surrogate = Surrogate::kNone;
+};
+
+/// A layer to be decomposed, on the CPU: as stored, or with norms folded in (stored_layer.h).
+struct SourceLayer {
+  int64_t number = 0;
+  BilinearLayer layer;
+  at::Tensor embed;  // E, when the layer's input is E x; else undefined
+  at::Tensor head;   // H, when the layer's output reaches the outputs linearly; else undefined
+};
+
+/// One of a model's layers, which takes memory only while somebody works on it.
+struct LazyLayer {
+  int64_t number = 0;
+  std::function<SourceLayer()> load;
+};
+
+/// The bilinear layers of a model, whatever its format.
+struct LayerSource {
+  std::filesystem::path path;
+  std::string sha256;
+  std::string minus_sha256;                    // of the model that was subtracted; "": none
+  std::optional<ClassifierConfig> classifier;  // of an image classifier's directory
+  bool over_inputs = false;              // whether an embedding leads to the first layer, without a norm
+  bool raw_stream = false;               // whether the layers read what no norm has scaled
+  std::optional<Vocabulary> vocabulary;  // of a language model, where somebody asked for it
+  GateChoice gate;
+  bool fold_norm = false;  // whether a norm was folded in
+  Json norm;               // which norms there are and who says so; null: none is known
+  Json surrogate;          // what the layers stand for, where they do; else null
+  Json conversion;         // of a model made from another (train/conversion.h); else null
+  std::vector<LazyLayer> layers;
+
+  /// @param number of one of the layers
+  SourceLayer load(int64_t number) const;
+};
+
+/// Reads a model directory or a weight file: what `weights` names; else an image classifier, ours or the
+/// papers', by its config.json; else every gated MLP of a known format (io/weight_names.h). With `fold_norm`
+/// the norms around an MLP (model/architecture.h) go into its matrices, and its input is the normed one
+/// before the gain. `vocabulary` is left empty, and layers whose surrogate is to be calibrated
+/// (decompose/surrogate.h) are as they are stored.
+/// @throws Error(kBadInput): no such layers, a gate that is not known or not bilinear and has no surrogate, a
+/// norm that is not known, parts of layers, shapes that do not fit; Error(kUsage): what contradicts the
+/// config
+LayerSource load_layers(const std::filesystem::path& path, const LayerSourceConfig& config = {});
+
+}  // namespace bilens

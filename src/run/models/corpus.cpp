@@ -1,0 +1,58 @@
+#include "corpus.h"
+
+#include <algorithm>
+
+#include "bilens/tensor/device.h"
+#include "data_spec.h"
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+TextDataConfig choose_text(const LanguageModel& model, const Json& given, const std::string& data_spec,
+                           const std::string& purpose, TextSplit part) {
+  std::optional<TextDataConfig> data;
+  if (data_spec.empty() && given.is_object()) {
+    data = TextDataConfig::fields().parse_or_throw(given, "data", ExitCode::kUsage);
+  } else {
+    data = text_of_model(data_spec, model.path);
+    if (data && data_spec.empty()) data->split = part;
+  }
+  if (!data) {
+    throw Error(ExitCode::kUsage, {model.path.string(), "a text for " + purpose,
+                                   "no --data, no \"data\", and no run beside the model",
+                                   "Give --data, for example --data text:stories.txt.gz."});
+  }
+  data->context = std::min(data->context, model.config.max_position_embeddings);
+  return *data;
+}
+
+}  // namespace
+
+TextWindows Corpus::windows(int64_t tokens) const {
+  return {stream, 0, std::min(tokens, stream.size()), data.context, data.packing};
+}
+
+LlamaDecoder Corpus::load(const std::string& device) const {
+  LlamaLoadOptions options;
+  options.device = choose_device(device);
+  options.dtype = at::kFloat;
+  auto loaded = model.load(options);
+  loaded.require_gradients(false);
+  return loaded;
+}
+
+Corpus open_corpus(const fs::path& path, const Json& data, const fs::path& tokenizer,
+                   const std::string& data_spec, const std::string& purpose, TextSplit part, int64_t tokens) {
+  const auto model = open_language_model(path);
+  const auto chosen = choose_text(model, data, data_spec, purpose, part);
+  return {model, chosen, load_stream(chosen, model, tokenizer, tokens)};
+}
+
+at::Tensor norm_gain(const LanguageModel& model, int64_t layer) {
+  return model.weights.tensor("model.layers." + std::to_string(layer) + ".post_attention_layernorm.weight");
+}
+
+}  // namespace bilens

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "bilens/core/json.h"
+#include "bilens/study/text_windows.h"
+#include "language_model.h"
+
+namespace bilens {
+
+/// A language model and the text that a study has it read.
+struct Corpus {
+  LanguageModel model;
+  TextDataConfig data;
+  TokenStream stream;
+
+  /// The first `tokens`, or fewer where the text is shorter.
+  TextWindows windows(int64_t tokens) const;
+
+  /// The model in float32 without gradients. @param device as on the command line
+  LlamaDecoder load(const std::string& device) const;
+};
+
+/// @param data settings of the text, or null
+/// @param data_spec text:FILE or tokens:FILE, before `data`; both empty: what the run beside the model
+/// trained on
+/// @param purpose of the text, for messages
+/// @param part of what the run trained on
+/// @param tokens how many will be asked for: of a long text no more is read
+/// @throws Error(kUsage, kBadInput): no text, no language model
+Corpus open_corpus(const std::filesystem::path& model, const Json& data,
+                   const std::filesystem::path& tokenizer, const std::string& data_spec,
+                   const std::string& purpose, TextSplit part, int64_t tokens);
+
+/// The gain of the norm in front of a layer's MLP, which load_layers folds into that.
+at::Tensor norm_gain(const LanguageModel& model, int64_t layer);
+
+}  // namespace bilens

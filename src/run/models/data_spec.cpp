@@ -1,0 +1,100 @@
+#include "data_spec.h"
+
+#include <sstream>
+
+#include "bilens/run/config_file.h"
+#include "bilens/train/data_files.h"
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<fs::path> files_of(const ImageDataConfig& config) { return image_files(config); }
+std::vector<fs::path> files_of(const TextDataConfig& config) { return {config.path}; }
+
+/// "tokens,dtype=uint32:FILE": the kind, settings and the path. @param allowed keys of the settings
+template <class Config>
+Config parse_spec(const std::string& spec, const std::vector<std::string>& allowed) {
+  const auto colon = spec.find(':');
+  std::istringstream parts(spec.substr(0, colon));
+  std::string kind, part;
+  std::getline(parts, kind, ',');
+  Json settings = Json::object();
+  while (std::getline(parts, part, ',')) apply_setting(settings, part, "--data");
+  std::vector<Problem> problems;
+  check_keys(settings, allowed, "--data", problems);
+  if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
+  Json object = {{"dataset", kind}};
+  if (colon != std::string::npos) object["path"] = spec.substr(colon + 1);
+  object.update(settings);
+  return Config::fields().parse_or_throw(object, "--data", ExitCode::kUsage);
+}
+
+/// The config of the run that made the model, which has "data", and its folder; null when there is none.
+std::pair<Json, fs::path> run_of_model(const fs::path& model) {
+  const fs::path folder = fs::absolute(model).lexically_normal();
+  for (const fs::path& run : {folder.parent_path(), folder.parent_path().parent_path()}) {
+    if (!fs::is_regular_file(run / "config.json")) continue;
+    const Json config = read_json(run / "config.json", ExitCode::kBadInput);
+    if (config.is_object() && config.contains("data")) return {config, run};
+  }
+  return {};
+}
+
+/// The data of the run that made the model, as long as its files are those that the run read.
+template <class Config>
+std::optional<Config> config_of_run(const fs::path& model) {
+  const auto [config, run] = run_of_model(model);
+  if (config.is_null()) return std::nullopt;
+  const auto where = (run / "config.json").string() + ": data";
+  const auto data = Config::fields().parse_or_throw(config.at("data"), where, ExitCode::kBadInput);
+  require_data_of_run(run / "checkpoints", files_of(data));
+  return data;
+}
+
+}  // namespace
+
+ImageDataConfig parse_data_spec(const std::string& spec) { return parse_spec<ImageDataConfig>(spec, {}); }
+
+TextDataConfig parse_text_spec(const std::string& spec) {
+  const bool tokens = spec.starts_with("tokens");
+  auto config = parse_spec<TextDataConfig>(
+      spec, tokens ? std::vector<std::string>{"split", "held_out", "dtype", "document_token"}
+                   : std::vector<std::string>{"split"});
+  if (config.path.empty()) {
+    throw Error(ExitCode::kUsage,
+                {"--data", config.dataset + ":FILE", "\"" + spec + "\"", "Name the file after the colon."});
+  }
+  return config;
+}
+
+std::optional<ImageDataConfig> data_of_model(const std::string& spec, const fs::path& model) {
+  return spec.empty() ? config_of_run<ImageDataConfig>(model) : parse_data_spec(spec);
+}
+
+ImageDataset load_images_for(const ClassifierConfig& model, const fs::path& path,
+                             const ImageDataConfig& config, uint64_t seed) {
+  auto data = load_images(config, seed);
+  if (data.height * data.width == model.d_input && data.classes <= model.d_output) return data;
+  throw Error(ExitCode::kBadInput, {path.string(),
+                                    "images of " + std::to_string(model.d_input) + " pixels in at most " +
+                                        std::to_string(model.d_output) + " classes",
+                                    std::to_string(data.height * data.width) + " pixels in " +
+                                        std::to_string(data.classes) + " classes",
+                                    "Give the data that the model was trained for."});
+}
+
+std::optional<TextDataConfig> text_of_model(const std::string& spec, const fs::path& model) {
+  return spec.empty() ? config_of_run<TextDataConfig>(model) : parse_text_spec(spec);
+}
+
+uint64_t seed_of_model(const fs::path& model) {
+  const Json config = run_of_model(model).first;
+  const Json train = config.is_object() ? config.value("train", Json()) : Json();
+  const Json seed = train.is_object() ? train.value("seed", Json()) : Json();
+  return seed.is_number_unsigned() ? seed.get<uint64_t>() : 0;
+}
+
+}  // namespace bilens

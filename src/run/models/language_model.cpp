@@ -1,0 +1,111 @@
+#include "language_model.h"
+
+#include "bilens/core/files.h"
+#include "bilens/data/token_file.h"
+#include "bilens/data/tokenizer_training.h"
+#include "bilens/model/generation_config.h"
+#include "bilens/model/llama2c_config.h"
+#include "bilens/model/meta_llama.h"
+#include "bilens/model/model_directory.h"
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// What tokenizers consist of in the Hugging Face layout.
+constexpr const char* kTokenizerFiles[] = {"tokenizer.model", "tokenizer_config.json",
+                                           "special_tokens_map.json", "tokenizer.json", "added_tokens.json"};
+
+/// Where its weights lie.
+fs::path folder_of(const LanguageModel& model) {
+  if (fs::is_directory(model.path)) return model.path;
+  return model.path.has_parent_path() ? model.path.parent_path() : fs::path(".");
+}
+
+/// What to do with a file of weights alone, by the names in it.
+std::string way_on(const fs::path& path, const Weights& weights) {
+  if (has_meta_names(weights))
+    return "`bilens convert " + path.string() + " OUT` writes it as a model directory.";
+  if (weights.contains("transformer.h.0.mlp.fc_1.weight"))
+    return "`litgpt convert_from_litgpt` writes this checkpoint of lit-gpt under Hugging Face's names.";
+  if (weights.contains("transformer.h.0.attn.c_attn.weight"))
+    return "This is a GPT-2: only language models of the Llama type are read.";
+  return "Name the directory that holds both.";
+}
+
+}  // namespace
+
+bool is_language_model(const fs::path& path) {
+  if (!fs::is_directory(path)) return true;  // of single files only llama2.c's are models by themselves
+  const auto type = read_model_type(path);
+  if (type == "llama" || type == "bilinear_mlp") return type == "llama";
+  throw Error(ExitCode::kBadInput,
+              {(path / "config.json").string() + ": model_type", "\"bilinear_mlp\" or \"llama\"",
+               "\"" + type + "\"", "Other architectures are not read."});
+}
+
+LanguageModel open_language_model(const fs::path& path) {
+  Weights weights(path);
+  if (weights.llama2c()) {
+    LanguageModel model{path, config_of_llama2c(*weights.llama2c()), weights};
+    return model;
+  }
+  if (!fs::is_directory(path)) {
+    throw Error(ExitCode::kBadInput, {path.string(), "a model directory or a llama2.c file",
+                                      "weights without a config.json", way_on(path, weights)});
+  }
+  LanguageModel model{path, read_llama_config(path), weights};
+  check_llama_tensors(model.weights, model.config);
+  model.config.dtype =
+      stored_dtype(model.weights, model.config);  // what the file holds, whatever its config says
+  return model;
+}
+
+LanguageModel open_generating_model(const fs::path& path) {
+  auto model = open_language_model(path);
+  if (fs::is_directory(path)) model.config.eos_token_id = read_end_tokens(path, model.config);
+  return model;
+}
+
+Tokenizer open_tokenizer(const LanguageModel& model, const fs::path& path) {
+  Tokenizer tokenizer(path.empty() ? folder_of(model) : path);
+  tokenizer.require_fits(model.config.vocab_size, model.path.string());
+  return tokenizer.within(model.config.vocab_size);
+}
+
+void copy_tokenizer(const LanguageModel& model, const fs::path& path, const fs::path& target) {
+  if (!path.empty()) return save_tokenizer(target, Tokenizer(path));
+  const auto beside = folder_of(model);
+  for (const char* name : kTokenizerFiles) {
+    if (fs::is_regular_file(beside / name)) fs::copy_file(beside / name, target / name);
+  }
+}
+
+void copy_generation_config(const LanguageModel& model, const fs::path& target) {
+  const auto file = model.path / kGenerationFile;
+  if (fs::is_regular_file(file))
+    fs::copy_file(file, target / kGenerationFile, fs::copy_options::overwrite_existing);
+}
+
+TokenStream load_stream(const TextDataConfig& data, const LanguageModel& model, const fs::path& tokenizer,
+                        int64_t enough) {
+  const auto read = [&] {
+    if (data.dataset == "tokens") {
+      const auto& config = model.config;
+      return load_token_file(data, config.vocab_size,
+                             tokens_that_begin_documents(data, config.bos_token_id, config.eos_token_id));
+    }
+    const auto named = data.tokenizer.empty() ? tokenizer : fs::path(data.tokenizer);
+    return load_text(data, open_tokenizer(model, named), enough);
+  };
+  auto stream = read();
+  if (stream.size() < 2) {
+    throw Error(ExitCode::kBadInput, {data.path, "at least 2 tokens, of which one is predicted",
+                                      std::to_string(stream.size()), "Give a longer text."});
+  }
+  return stream;
+}
+
+}  // namespace bilens

@@ -1,0 +1,80 @@
+#include "vocabulary.h"
+
+#include <ATen/ATen.h>
+
+#include "bilens/tensor/shape.h"
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kSpace = "▁";  // U+2581, as SentencePiece writes a space
+
+/// The id of a word or piece, or -1.
+int32_t find_piece(const Tokenizer& tokenizer, const std::string& word) {
+  const auto begins_word = word.rfind(' ', 0) == 0 ? kSpace + word.substr(1) : kSpace + word;
+  const int32_t id = tokenizer.id_of(begins_word);
+  return id >= 0 ? id : tokenizer.id_of(word);
+}
+
+std::string quoted_pieces(const Tokenizer& tokenizer, const std::string& word) {
+  std::vector<std::string> pieces;
+  for (const int32_t id : tokenizer.encode(word)) pieces.push_back("\"" + tokenizer.piece(id) + "\"");
+  return pieces.empty() ? "nothing" : join(pieces);
+}
+
+}  // namespace
+
+std::optional<Tokenizer> find_tokenizer(const LanguageModel& model, const fs::path& path) {
+  const auto beside = fs::is_directory(model.path) ? model.path : model.path.parent_path();
+  if (path.empty() && !fs::exists(beside / "tokenizer.model")) return std::nullopt;
+  return open_tokenizer(model, path);
+}
+
+std::string token_name(const std::optional<Tokenizer>& tokenizer, int64_t id) {
+  const bool has_piece = tokenizer && id < tokenizer->vocabulary_size();
+  return has_piece ? tokenizer->piece(static_cast<int32_t>(id)) : "#" + std::to_string(id);
+}
+
+std::string Vocabulary::name(int64_t id) const { return token_name(tokenizer, id); }
+
+std::vector<std::string> Vocabulary::names() const {
+  std::vector<std::string> names;
+  for (int64_t id = 0; id < size(); ++id) names.push_back(name(id));
+  return names;
+}
+
+int64_t Vocabulary::id_of(const Json& token, const std::string& where) const {
+  if (token.is_number()) {
+    const auto id = token.get<int64_t>();
+    if (id < size()) return id;
+    throw Error(ExitCode::kUsage, {where, "a token of " + model + ", from 0 to " + std::to_string(size() - 1),
+                                   token.dump(), ""});
+  }
+  const auto word = token.get<std::string>();
+  if (!tokenizer) {
+    throw Error(ExitCode::kUsage, {where, "a token's number, because " + model + " has no tokenizer.model",
+                                   "\"" + word + "\"", "Or name a SentencePiece model in \"tokenizer\"."});
+  }
+  const int32_t id = word.empty() ? -1 : find_piece(*tokenizer, word);
+  if (id >= 0) return id;
+  throw Error(ExitCode::kUsage,
+              {where, "one token", "\"" + word + "\", which is " + quoted_pieces(*tokenizer, word),
+               "Give one of its pieces, or another word."});
+}
+
+Vocabulary open_vocabulary(const fs::path& path, const fs::path& tokenizer, bool fold_norm) {
+  const auto model = open_language_model(path);
+  const auto embedding = model.weights.tensor("model.embed_tokens.weight");
+  const auto head = model.config.tie_word_embeddings ? embedding : model.weights.tensor("lm_head.weight");
+  const auto gain = fold_norm ? model.weights.tensor("model.norm.weight") : at::Tensor();
+  Vocabulary vocabulary{path.string(), TokenBasis(embedding), TokenBasis(head, gain),
+                        find_tokenizer(model, tokenizer)};
+  require_finite(vocabulary.embedding.norms(), path.string() + ": embedding");
+  require_finite(vocabulary.unembedding.norms(), path.string() + ": unembedding");
+  return vocabulary;
+}
+
+}  // namespace bilens

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bilens/analysis/tokens/token_basis.h"
+#include "bilens/core/json.h"
+#include "bilens/data/tokenizer.h"
+#include "language_model.h"
+
+namespace bilens {
+
+/// The tokens of a language model, as vectors of its residual stream and by name.
+struct Vocabulary {
+  std::string model;
+  TokenBasis embedding;                // rows of E, centred
+  TokenBasis unembedding;              // rows of H, times the last norm's gain γ where asked for, centred
+  std::optional<Tokenizer> tokenizer;  // none: tokens go by their numbers
+
+  int64_t size() const { return embedding.size(); }
+
+  std::string name(int64_t id) const;  // see token_name
+  std::vector<std::string> names() const;
+
+  /// A token id, or a word or piece that is one token: "cat" and " cat" are the piece "▁cat" where there is
+  /// one, else "cat" is the piece "cat". @param where names the word in messages
+  /// @throws Error(kUsage) that shows the pieces of a word that is not one token; for an id beyond the
+  /// vocabulary; for a word without a tokenizer
+  int64_t id_of(const Json& token, const std::string& where) const;
+};
+
+/// The tokenizer at `path`, or where that is empty the one beside the model's weights, if there is one.
+/// @throws Error(kBadInput) for one that is damaged or another model's
+std::optional<Tokenizer> find_tokenizer(const LanguageModel& model, const std::filesystem::path& path);
+
+/// The piece of a token, "▁cat"; "#17" without a tokenizer.
+std::string token_name(const std::optional<Tokenizer>& tokenizer, int64_t id);
+
+/// @param tokenizer a SentencePiece model; empty: the one beside the model's weights, if there is one
+/// @param fold_norm folds the last norm's gain into the unembedding: logits are H(γ⊙h/rms(h))
+/// @throws Error(kBadInput) when the path is no language model (language_model.h), or the tokenizer is
+/// damaged or another model's
+Vocabulary open_vocabulary(const std::filesystem::path& path, const std::filesystem::path& tokenizer,
+                           bool fold_norm);
+
+}  // namespace bilens

@@ -1,0 +1,382 @@
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "bilens/core/files.h"
+#include "bilens/core/memory.h"
+#include "bilens/data/token_file.h"
+#include "bilens/model/widen.h"
+#include "bilens/tensor/device.h"
+#include "bilens/tensor/product_rate.h"
+#include "bilens/tensor/random.h"
+#include "bilens/tensor/range.h"
+#include "bilens/train/data_files.h"
+#include "bilens/train/measured_step.h"
+#include "bilens/train/text_evaluation.h"
+#include "conversion.h"
+#include "finetune_account.h"
+#include "finetune_config.h"
+#include "models/language_model.h"
+#include "models/model_arguments.h"
+#include "text_parts.h"
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+class FinetuneJob : public TrainingJob {
+ public:
+  FinetuneJob(const Json& config, const std::string& where)
+      : where_(where),
+        config_(FinetuneRunConfig::fields().parse_or_throw(config, where, ExitCode::kUsage)),
+        stages_(parse_stages(config_.stages, key_path(where, "stages"))) {
+    config_.stages = dump(stages_);
+    if (config_.baseline != Baseline::kNone) {
+      stages_.calibrate.reset();
+      stages_.anneal.reset();
+      stages_.settle = config_.baseline == Baseline::kCold;
+    }
+  }
+
+  const RunConfig& settings() const override { return config_; }
+  Json config() const override { return FinetuneRunConfig::fields().dump(config_); }
+  Json complete(const Json& config, const std::string& where) const override {
+    const auto& fields = FinetuneRunConfig::fields();
+    auto parsed = fields.parse_or_throw(config, where, ExitCode::kBadInput);
+    parsed.stages = dump(parse_stages(parsed.stages, key_path(where, "stages")));
+    return fields.dump(parsed);
+  }
+
+  void prepare() override {
+    if (!fs::exists(config_.teacher)) {
+      throw Error(ExitCode::kBadInput,
+                  {key_path(where_, "teacher"), "a model", "nothing at " + config_.teacher,
+                   "`bilens convert` makes a model directory, scripts/get_model.sh obtains one."});
+    }
+    source_ = open_generating_model(find_model(config_.teacher));
+    require_weights();
+    const auto& model = source_->config;
+    std::vector<Problem> problems;
+    const auto behind_widen = [&](const std::string& key) {  // where no other stage comes before
+      return key_path(where_, (stages_.widen ? "stages[1]." : "stages[0].") + key);
+    };
+    if (model.hidden_act != Gate::kSilu) {
+      problems.push_back({config_.teacher + ": hidden_act", "\"silu\"",
+                          model.hidden_act == Gate::kNone ? "\"linear\", a bilinear model"
+                                                          : "\"" + gate_name(model.hidden_act) + "\"",
+                          "Only SwiGLU models are converted."});
+    }
+    if (config_.data.context < 2 || config_.data.context > model.max_position_embeddings) {
+      problems.push_back({key_path(key_path(where_, "data"), "context"),
+                          "2 to the model's " + std::to_string(model.max_position_embeddings) + " positions",
+                          std::to_string(config_.data.context), ""});
+    }
+    if (stages_.calibrate && stages_.calibrate->tokens < 2 * config_.data.context) {
+      problems.push_back({behind_widen("tokens"),
+                          "at least two windows of data.context, " + std::to_string(2 * config_.data.context),
+                          std::to_string(stages_.calibrate->tokens), ""});
+    }
+    if (stages_.anneal && stages_.anneal->layers.is_array()) {
+      for (const Json& layer : stages_.anneal->layers) {
+        if (layer >= model.num_hidden_layers)
+          problems.push_back(
+              {behind_widen("layers"), "below " + std::to_string(model.num_hidden_layers), layer.dump(), ""});
+      }
+    }
+    if (config_.train.loss.cross_entropy + config_.train.loss.divergence + config_.train.loss.states == 0)
+      problems.push_back({key_path(where_, "train.loss"), "a weight above 0", "none", ""});
+    if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
+    const bool text = config_.data.dataset == "text";
+    if (text || !config_.data.tokenizer.empty() || !config_.train.sample.prompt.empty())
+      tokenizer_ = open_tokenizer(*source_, config_.data.tokenizer);
+    auto bos = model.bos_token_id;
+    if (tokenizer_ && tokenizer_->bos() >= 0) bos = tokenizer_->bos();
+    const auto begins_document = tokens_that_begin_documents(config_.data, bos, model.eos_token_id);
+    check_training_text(config_.data, key_path(where_, "data"), true, !begins_document.empty());
+    parts_ = load_text_parts(config_.data, tokenizer_, model.vocab_size, begins_document,
+                             config_.train.validation_tokens);
+    const TrainingWindows windows(parts_.train.size(), config_.data.context, 1, 0, config_.data.path);
+    sequences_ = windows.windows_per_epoch();
+    config_.train.check(key_path(where_, "train"), sequences_, "sequences", steps(), problems);
+    if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
+  }
+
+  std::vector<fs::path> data_files() const override { return text_files(config_.data, tokenizer_); }
+
+  Json estimate(at::Device device) const override {
+    const int64_t teacher =
+        source_->config.parameter_count() * static_cast<int64_t>(c10::elementSize(teacher_dtype()));
+    const auto model = widened_config();
+    const auto held = held_dtype(source_->weights, source_->config);
+    const int64_t all = model.parameter_count();
+    auto training = FinetuneTask::memory(model, config_.train, config_.data.context, held, device);
+    if (!trains()) training = {};
+    const int64_t checkpoint = 4 * all + state_size(model, config_.train).moments;
+    measure_product_rate(device, config_.train.compute);  // as the run does, which needs its memory
+    const int64_t comparing = 4 * all + comparison_memory(model, config_.data.context);
+    // One after the other; but what one frees the next does not find in pieces of its sizes.
+    const int64_t most = std::max({calibrating(), comparing, training.total()});
+    const int64_t rest = calibrating() + comparing + training.total() - most;
+    auto plan = memory_plan(device, teacher + most + (device.is_cpu() ? std::min(rest, kKeptMemory) : 0));
+    plan["memory"] = to_json(training);
+    plan["memory"].update({{"teacher", teacher}, {"closed_form", calibrating()}, {"comparison", comparing}});
+    plan["disk_bytes"] = (config_.checkpoint.keep_last + 1) * checkpoint + 2 * 4 * all + steps() * 400;
+    return plan;
+  }
+
+  double seconds(at::Device device) const override {
+    double sum = 0.0;
+    if (stages_.calibrate) {
+      const auto cost = closed_form();
+      sum += cost.products / measure_product_rate(device, at::kFloat) +
+             cost.solves / measure_product_rate(device, at::kDouble);
+    }
+    auto teacher = load_teacher(device);
+    auto model = swapped(device);  // of a calibrated model's shapes, but for its biases
+    const int64_t context = config_.data.context;
+    int64_t compared = parts_.validation.size() + parts_.test.size();
+    if (trains()) {
+      auto part = config_.train;
+      part.batch_size = part.sequences_at_once();
+      FinetuneTask task(model, teacher, parts_, config_.data, part, stages_.anneal, tokenizer_);
+      sum += static_cast<double>(steps()) * measure_step(task, config_.train);
+      const double validating = measure_reading(
+          parts_.validation, context, [&](const TokenStream& some) { evaluate_text(model, some, context); });
+      sum += validating *
+             static_cast<double>(count_validations(config_.train, steps()) * parts_.validation.size());
+      compared += parts_.validation.size();  // the untrained model
+      finish(model);
+    }
+    const double comparing = measure_reading(parts_.validation, context, [&](const TokenStream& some) {
+      compare_text(model, teacher, some, context);
+    });
+    return sum + comparing * static_cast<double>(compared);
+  }
+
+  TrainingResult train(at::Device device, const RunPlace& place) override {
+    const auto& [out, resume, folder, data] = place;
+    auto teacher = load_teacher(device);
+    Json account = {{"format", "bilens-finetune"},
+                    {"format_version", 1},
+                    {"teacher", config_.teacher},
+                    {"teacher_sha256", config_.teacher_sha256},
+                    {"converted", config_.baseline != Baseline::kContinue}};
+    auto model = begin(teacher, device, place, account);
+    TrainSummary summary;
+    int64_t tokens = 0;
+    double flops_per_token = 0;
+    Json untrained;
+    model.compute_in(at::kFloat);
+    if (trains()) {
+      if (stages_.anneal)
+        model.set_betas(betas_at(*stages_.anneal, 0, steps(), model.config().num_hidden_layers));
+      account["untrained"] = seen_on(parts_.validation, model, teacher);
+      untrained = sample(model);
+      FinetuneTask task(model, teacher, parts_, config_.data, config_.train, stages_.anneal, tokenizer_);
+      Trainer trainer(task, config_.train, config_.checkpoint, out, resume, data);
+      summary = trainer.run();
+      tokens = task.units_after(summary.steps);
+      flops_per_token = task.flops_per_unit();
+      finish(model);
+    }
+    if (stages_.anneal) model = fold_half(model);
+    round_as_written(model);
+    account["teacher_parameters"] = source_->config.parameter_count();
+    account["parameters"] = model.config().parameter_count();
+    account["trained_tokens"] = tokens;
+    account["training_flops"] = flops_per_token * static_cast<double>(tokens);
+    account["epochs"] = static_cast<double>(tokens) / static_cast<double>(sequences_ * config_.data.context);
+    account["validation"] = seen_on(parts_.validation, model, teacher);
+    account["test"] = seen_on(parts_.test, model, teacher, out / "test.safetensors");
+    if (samples()) {
+      account["samples"] = {{"prompt", config_.train.sample.prompt},
+                            {"teacher", sample(teacher)},
+                            {"untrained", untrained},
+                            {"finished", sample(model)}};
+    }
+
+    AtomicDirectory directory(folder);
+    auto config = model.config();
+    config.dtype = source_->config.dtype;
+    save_llama(directory.path(), model.parameters(), config);
+    copy_generation_config(*source_, directory.path());
+    copy_tokenizer(*source_, config_.data.tokenizer, directory.path());
+    if (account.at("converted"))
+      write_text(directory.path() / kConversionFile, format_json(conversion_of(account)));
+    write_text(out / "finetune.json", format_json(account));
+    directory.commit();
+    return {outcome_of_account(account, folder), summary, "tokens"};
+  }
+
+  Outcome test(at::Device /*device*/, const fs::path& folder) override {
+    return outcome_of_account(read_json(folder.parent_path() / "finetune.json", ExitCode::kBadInput), folder);
+  }
+
+ private:
+  /// Those that the config was made for; from here on it names them, so that a resumed run has the same.
+  void require_weights() {
+    const auto sha256 = source_->weights.sha256();
+    if (!config_.teacher_sha256.empty() && config_.teacher_sha256 != sha256) {
+      throw Error(
+          ExitCode::kBadInput,
+          {key_path(where_, "teacher_sha256"), sha256 + ", of the weights of " + config_.teacher,
+           config_.teacher_sha256, "Name the checkpoint that is meant, or leave teacher_sha256 out."});
+    }
+    config_.teacher_sha256 = sha256;
+  }
+
+  bool trains() const { return stages_.trains() || config_.baseline == Baseline::kContinue; }
+  int64_t steps() const { return config_.train.total_steps(sequences_); }
+
+  at::ScalarType teacher_dtype() const {
+    return config_.teacher_dtype.value_or(held_dtype(source_->weights, source_->config));
+  }
+
+  LlamaDecoder load_teacher(at::Device device) const {
+    LlamaLoadOptions load;
+    load.device = device;
+    load.dtype = teacher_dtype();
+    return source_->load(load);
+  }
+
+  /// Of a copy of the teacher, what is trained in float32.
+  LlamaLoadOptions student_options(at::Device device) const {
+    LlamaLoadOptions load;
+    load.device = device;
+    load.copy = true;
+    load.dtype =
+        config_.train.trained == Trained::kAll ? at::kFloat : held_dtype(source_->weights, source_->config);
+    load.float32_mlps = true;
+    return load;
+  }
+
+  /// Of a model behind its training, what nothing needs any more; and float32, in which it is compared.
+  static void finish(LlamaDecoder& model) {
+    model.require_gradients(false);
+    for (const auto& [name, parameter] : model.parameters())
+      at::Tensor(parameter).mutable_grad() = at::Tensor();
+    model.compute_in(at::kFloat);
+  }
+
+  /// The account is of the model that is written, in the teacher's dtype.
+  void round_as_written(LlamaDecoder& model) const {
+    const at::NoGradGuard no_grad;
+    const auto dtype = source_->config.dtype;
+    for (const auto& [name, parameter] : model.parameters()) {
+      if (parameter.scalar_type() == dtype) continue;
+      require_range(parameter, dtype, config_.teacher + ", as it is written in its dtype: " + name);
+      at::Tensor(parameter).copy_(parameter.to(dtype));
+    }
+  }
+
+  int64_t hidden_units() const {
+    const auto units = static_cast<double>(source_->config.intermediate_size);
+    return std::llround(units * (stages_.widen ? stages_.widen->factor : 1.0));
+  }
+
+  LlamaConfig widened_config() const {
+    auto config = source_->config;
+    config.intermediate_size = hidden_units();
+    return config;
+  }
+
+  CalibrationCost closed_form() const {
+    auto config = *stages_.calibrate;
+    config.tokens = std::min(config.tokens, parts_.train.size());
+    return calibration_cost(widened_config(), config_.data.context, config);
+  }
+
+  /// Bytes of the closed-form stage beside the teacher of the training: its own teacher where that is
+  /// another, what becomes of it, and the sums.
+  int64_t calibrating() const {
+    if (!stages_.calibrate) return 0;
+    const bool another = config_.teacher_dtype || stages_.widen;
+    const auto width = static_cast<int64_t>(c10::elementSize(held_dtype(source_->weights, source_->config)));
+    return widened_config().parameter_count() * ((another ? width : 0) + 4) + closed_form().bytes;
+  }
+
+  LlamaDecoder widened(const LlamaDecoder& model) const {
+    if (!stages_.widen) return model;
+    return widen(model, hidden_units(),
+                 derive_seed(static_cast<uint64_t>(config_.train.seed), "hidden units"));
+  }
+
+  /// The teacher, widened, with half the identity in the place of SiLU where nothing anneals it; trained on
+  /// as it is, with SiLU.
+  LlamaDecoder swapped(at::Device device) const {
+    auto student = widened(source_->load(student_options(device)));
+    return stages_.settle && !stages_.anneal ? fold_half(student) : student;
+  }
+
+  /// The model that training begins with. What the closed-form stage gives is kept in OUT/calibrated, so that
+  /// a resumed run goes on with the same.
+  LlamaDecoder begin(LlamaDecoder& teacher, at::Device device, const RunPlace& place, Json& account) const {
+    if (!stages_.calibrate) return swapped(device);
+    const fs::path kept = place.out / kCalibratedFolder;
+    if (!fs::exists(kept)) {
+      LlamaLoadOptions exact;  // whatever the teacher beside the training is rounded to
+      exact.device = device;
+      const auto made =
+          calibrate(widened(config_.teacher_dtype ? source_->load(exact) : teacher), parts_.train,
+                    config_.data.context, config_.data.packing, *stages_.calibrate);
+      AtomicDirectory directory(kept);
+      auto config = made.model.config();
+      config.dtype = at::kFloat;
+      save_llama(directory.path(), made.model.parameters(), config);
+      Json record = {{"format", "bilens-calibration"},
+                     {"format_version", 1},
+                     {"teacher_sha256", account.at("teacher_sha256")},
+                     {"data", place.data}};
+      record.update(to_json(made));
+      write_text(directory.path() / "calibration.json", format_json(record));
+      directory.commit();
+    }
+    Json record = read_json(kept / "calibration.json", ExitCode::kBadInput);
+    const Json of = record.value("teacher_sha256", Json());
+    if (of != account.at("teacher_sha256")) {
+      throw Error(ExitCode::kBadInput, {kept.string(), "made of the weights of " + config_.teacher,
+                                        "of others, sha256 " + of.dump(), "Start anew with another --out."});
+    }
+    require_same_data(record.value("data", Json()), kept / "calibration.json", place.data);
+    for (const char* key : {"format", "format_version", "teacher_sha256", "data"}) record.erase(key);
+    account["calibration"] = record;
+    return load_llama(kept, student_options(device));
+  }
+
+  bool samples() const { return tokenizer_ && !config_.train.sample.prompt.empty(); }
+
+  /// What the model makes of the prompt, or null without one.
+  Json sample(LlamaDecoder& model) const {
+    if (!samples()) return nullptr;
+    return sample_text(model, *tokenizer_, config_.train.sample,
+                       derive_seed(static_cast<uint64_t>(config_.train.seed), "sample"));
+  }
+
+  /// @param file where given, takes the figures of each document
+  Json seen_on(const TokenStream& part, LlamaDecoder& model, LlamaDecoder& teacher,
+               const fs::path& file = {}) const {
+    return compare_with_teacher(part, model, teacher, config_.data.context, file);
+  }
+
+  std::string where_;
+  FinetuneRunConfig config_;
+  Stages stages_;
+  std::optional<LanguageModel> source_;
+  std::optional<Tokenizer> tokenizer_;
+  TextParts parts_;
+  int64_t sequences_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<TrainingJob> make_finetune_job(const Json& config, const std::string& where) {
+  return std::make_unique<FinetuneJob>(config, where);
+}
+
+Json finetune_job_schema() { return FinetuneRunConfig::fields().schema(); }
+
+}  // namespace bilens

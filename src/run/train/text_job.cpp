@@ -1,0 +1,211 @@
+#include "bilens/core/files.h"
+#include "bilens/core/log.h"
+#include "bilens/core/text.h"
+#include "bilens/data/token_file.h"
+#include "bilens/data/tokenizer_training.h"
+#include "bilens/model/llama_directory.h"
+#include "bilens/tensor/device.h"
+#include "bilens/tensor/product_rate.h"
+#include "bilens/tensor/random.h"
+#include "bilens/train/measured_step.h"
+#include "bilens/train/text_evaluation.h"
+#include "bilens/train/text_task.h"
+#include "text_parts.h"
+#include "training_job.h"
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// The config of a language model's run.
+struct TextRunConfig : RunConfig {
+  LlamaConfig model;
+  TextDataConfig data;
+  TextTrainConfig train;
+
+  static const FieldTable<TextRunConfig>& fields();
+};
+
+const FieldTable<TextRunConfig>& TextRunConfig::fields() {
+  using C = TextRunConfig;
+  static const FieldTable<C> table = [] {
+    FieldTable<C> fields("Config of `bilens train`: a Llama-type language model from scratch.");
+    fields.integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
+        .nested("model", &C::model, LlamaConfig::training_fields())
+        .nested("data", &C::data, TextDataConfig::fields())
+        .nested("train", &C::train, TextTrainConfig::fields());
+    return add_run_fields(fields);
+  }();
+  return table;
+}
+
+class TextJob : public TrainingJob {
+ public:
+  TextJob(const Json& config, const std::string& where)
+      : where_(where),
+        vocabulary_given_(config.value("model", Json::object()).contains("vocab_size")),
+        config_(TextRunConfig::fields().parse_or_throw(config, where, ExitCode::kUsage)) {}
+
+  const RunConfig& settings() const override { return config_; }
+  Json config() const override { return TextRunConfig::fields().dump(config_); }
+  Json complete(const Json& config, const std::string& where) const override {
+    const auto& fields = TextRunConfig::fields();
+    return fields.dump(fields.parse_or_throw(config, where, ExitCode::kBadInput));
+  }
+
+  void prepare() override {
+    if (!config_.data.tokenizer.empty()) take_tokenizer();
+    std::vector<Problem> problems;
+    choose_tokens(problems);
+    const auto begins_document =
+        tokens_that_begin_documents(config_.data, config_.model.bos_token_id, config_.model.eos_token_id);
+    check_training_text(config_.data, key_path(where_, "data"), tokenizer_.has_value(),
+                        !begins_document.empty());
+    config_.model.resolve(key_path(where_, "model"), problems);
+    const int64_t positions = config_.model.max_position_embeddings;
+    if (config_.data.context > positions) {
+      problems.push_back({key_path(key_path(where_, "data"), "context"),
+                          "at most the model's " + std::to_string(positions) + " positions",
+                          std::to_string(config_.data.context),
+                          "Shorten it, or raise model.max_position_embeddings."});
+    }
+    if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
+    parts_ = load_text_parts(config_.data, tokenizer_, config_.model.vocab_size, begins_document,
+                             config_.train.validation_tokens);
+    const TrainingWindows windows(parts_.train.size(), config_.data.context, 1, 0, config_.data.path);
+    sequences_ = windows.windows_per_epoch();
+    config_.train.check(key_path(where_, "train"), sequences_, "sequences", steps(), problems);
+    if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
+  }
+
+  std::vector<fs::path> data_files() const override { return text_files(config_.data, tokenizer_); }
+
+  Json estimate(at::Device device) const override {
+    const auto [weights, moments] = state_size(config_.model, config_.train);
+    const int64_t checkpoints =
+        config_.checkpoint.keep_last + 1;                 // the new one stands before the oldest goes
+    measure_product_rate(device, config_.train.compute);  // as the run does, which needs its memory
+    const auto memory = TextTask::memory(config_.model, config_.train, config_.data.context, device);
+    auto plan = memory_plan(device, memory.total());
+    plan["memory"] = to_json(memory);
+    plan["disk_bytes"] = checkpoints * (weights + moments) + weights + steps() * 400;
+    return plan;
+  }
+
+  double seconds(at::Device device) const override {
+    auto model = new_model(device);
+    auto part = config_.train;
+    part.batch_size = part.sequences_at_once();
+    TextTask task(model, parts_, config_.data, part, tokenizer_);
+    const double training = static_cast<double>(steps()) * measure_step(task, config_.train);
+    const double evaluating =
+        measure_reading(parts_.validation, config_.data.context,
+                        [&](const TokenStream& some) { evaluate_text(model, some, config_.data.context); });
+    const int64_t read =
+        count_validations(config_.train, steps()) * parts_.validation.size() + parts_.test.size();
+    return training + static_cast<double>(read) * evaluating;
+  }
+
+  TrainingResult train(at::Device device, const RunPlace& place) override {
+    const auto& [out, resume, folder, data] = place;
+    auto model = new_model(device);
+    log_info(format_number(static_cast<double>(config_.model.parameter_count())) + " parameters, " +
+             format_number(static_cast<double>(parts_.train.size())) + " training tokens, on " +
+             describe_device(device));
+    TextTask task(model, parts_, config_.data, config_.train, tokenizer_);
+    Trainer trainer(task, config_.train, config_.checkpoint, out, resume, data);
+    const auto summary = trainer.run();
+    model.compute_in(at::kFloat);
+    auto outcome = outcome_of(model, folder);
+    const auto& result = outcome.results[0];
+    if (result.contains("loss")) {
+      trainer.record({{"step", summary.steps},
+                      {"epoch", task.epochs_after(summary.steps)},
+                      {"split", "test"},
+                      {"tokens", result.at("tokens")},
+                      {"loss", result.at("loss")},
+                      {"perplexity", result.at("perplexity")}});
+    }
+    AtomicDirectory directory(folder);
+    save_llama(directory.path(), model.parameters(), model.config());
+    if (tokenizer_) save_tokenizer(directory.path(), *tokenizer_);
+    directory.commit();
+    return {outcome, summary, task.unit()};
+  }
+
+  Outcome test(at::Device device, const fs::path& folder) override {
+    LlamaLoadOptions load;
+    load.device = device;
+    auto model = load_llama(folder, load);
+    return outcome_of(model, folder);
+  }
+
+ private:
+  int64_t steps() const { return config_.train.total_steps(sequences_); }
+
+  LlamaDecoder new_model(at::Device device) const {
+    return {config_.model, device, derive_seed(static_cast<uint64_t>(config_.train.seed), "initial weights")};
+  }
+
+  void take_tokenizer() {
+    tokenizer_.emplace(config_.data.tokenizer);
+    auto& model = config_.model;
+    if (!vocabulary_given_) model.vocab_size = tokenizer_->vocabulary_size();
+    tokenizer_->require_fits(model.vocab_size, key_path(where_, "model"));
+    tokenizer_ = tokenizer_->within(model.vocab_size);
+  }
+
+  /// BOS and EOS as the config says, else as the tokenizer.
+  void choose_tokens(std::vector<Problem>& problems) {
+    std::optional<int64_t> bos;
+    std::vector<int64_t> eos;
+    if (tokenizer_ && tokenizer_->eos() >= 0) eos.push_back(tokenizer_->eos());
+    // Documents follow each other with nothing but a BOS between them, so that is what their end looks like.
+    if (tokenizer_ && tokenizer_->bos() >= 0) {
+      bos = tokenizer_->bos();
+      eos.push_back(tokenizer_->bos());
+    }
+    const auto where = key_path(where_, "model");
+    config_.model.choose_tokens(bos, eos, where, problems);
+    if (bos && config_.data.dataset == "text" && config_.model.bos_token_id != bos) {
+      problems.push_back({key_path(where, "bos_token_id"),
+                          std::to_string(*bos) + ", the tokenizer's, which stands before each story",
+                          config_.model.bos_given.dump(), "Leave it out, or use another tokenizer."});
+    }
+  }
+
+  /// The result on the test part, where there is one.
+  Outcome outcome_of(LlamaDecoder& model, const fs::path& folder) const {
+    Outcome outcome;
+    Json result = {{"model", folder.string()}};
+    if (parts_.test.size() >= 2) {
+      const auto test = evaluate_text(model, parts_.test, config_.data.context);
+      result["tokens"] = test.tokens;
+      result["loss"] = test.loss;
+      result["perplexity"] = test.perplexity();
+      outcome.text = format("test loss %.4f nats/token, perplexity %.3f\n", test.loss, test.perplexity());
+    }
+    outcome.results.push_back(result);
+    outcome.text += folder.string() + "\n";
+    return outcome;
+  }
+
+  std::string where_;
+  bool vocabulary_given_;
+  TextRunConfig config_;
+  std::optional<Tokenizer> tokenizer_;
+  TextParts parts_;
+  int64_t sequences_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<TrainingJob> make_text_job(const Json& config, const std::string& where) {
+  return std::make_unique<TextJob>(config, where);
+}
+
+Json text_job_schema() { return TextRunConfig::fields().schema(); }
+
+}  // namespace bilens

@@ -1,0 +1,36 @@
+#include "bilens/train/image_evaluation.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+namespace bilens {
+
+namespace {
+constexpr int64_t kBatch = 4096;
+}  // namespace
+
+at::Tensor compute_logits(ImageClassifier& model, const ImageSplit& split) {
+  const at::NoGradGuard no_grad;
+  const auto device = model->embed->weight.device();
+  const auto& c = model->config;
+  std::vector<at::Tensor> parts;
+  for (int64_t begin = 0; begin < split.size(); begin += kBatch) {
+    const auto images = split.images.narrow(0, begin, std::min(kBatch, split.size() - begin));
+    parts.push_back(model(to_inputs(images, c.pixel_mean, c.pixel_std, device)).cpu());
+  }
+  return at::cat(parts);
+}
+
+ImageEvaluation evaluate_logits(const at::Tensor& logits, const at::Tensor& labels) {
+  // Summed in float64: ten thousand float32 terms would cost digits that people compare.
+  const auto loss = at::cross_entropy_loss(logits.to(at::kDouble), labels);
+  const auto hits = logits.argmax(1).eq(labels).sum().item<int64_t>();
+  return {labels.size(0), loss.item<double>(),
+          static_cast<double>(hits) / static_cast<double>(labels.size(0))};
+}
+
+ImageEvaluation evaluate_classifier(ImageClassifier& model, const ImageSplit& split) {
+  return evaluate_logits(compute_logits(model, split), split.labels.cpu());
+}
+
+}  // namespace bilens
