@@ -26,6 +26,7 @@
 #include "bilens/run/intervene_run.h"
 #include "bilens/run/tokenizer_run.h"
 #include "bilens/run/train_run.h"
+#include "completion.h"
 #include "config_keys.h"
 #include "flags.h"
 
@@ -189,12 +190,19 @@ Outcome schema(const Flags& flags) {
   return outcome;
 }
 
+Outcome completion(const Flags& flags) {
+  Outcome outcome;
+  outcome.text = completion_script(flags.arguments.front());
+  outcome.results.push_back({{"shell", flags.arguments.front()}, {"script", outcome.text}});
+  return outcome;
+}
+
 const std::map<std::string, std::function<Outcome(const Flags&)>>& handlers() {
   static const std::map<std::string, std::function<Outcome(const Flags&)>> table = {
-      {"train", train},        {"finetune", finetune},   {"evaluate", evaluate}, {"decompose", decompose},
-      {"report", report},      {"compare", compare},     {"explain", explain},   {"inspect", inspect},
-      {"schema", schema},      {"tokenizer", tokenizer}, {"generate", generate}, {"convert", convert},
-      {"intervene", intervene}};
+      {"train", train},         {"finetune", finetune},    {"evaluate", evaluate}, {"decompose", decompose},
+      {"report", report},       {"compare", compare},      {"explain", explain},   {"inspect", inspect},
+      {"schema", schema},       {"tokenizer", tokenizer},  {"generate", generate}, {"convert", convert},
+      {"intervene", intervene}, {"completion", completion}};
   return table;
 }
 

@@ -58,6 +58,12 @@ std::vector<std::string> keys_named(const Json& schema, const std::string& name)
   return paths;
 }
 
+std::vector<std::string> key_paths(const Json& schema) {
+  std::vector<std::string> paths;
+  each_key(schema, "", [&](const std::string& path, const std::string&) { add_once(paths, path); });
+  return paths;
+}
+
 std::vector<std::string> key_names(const Json& schema) {
   std::vector<std::string> names;
   each_key(schema, "", [&](const std::string&, const std::string& key) { add_once(names, key); });

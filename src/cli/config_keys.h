@@ -14,6 +14,9 @@ Json config_schema(const std::string& command);
 /// for "epochs"; "-" stands for "_".
 std::vector<std::string> keys_named(const Json& schema, const std::string& name);
 
+/// Paths of all keys that hold a value, each once.
+std::vector<std::string> key_paths(const Json& schema);
+
 /// Names of all keys that hold a value, each once.
 std::vector<std::string> key_names(const Json& schema);
 

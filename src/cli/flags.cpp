@@ -6,7 +6,6 @@
 #define CXXOPTS_VECTOR_DELIMITER '\0'
 #include <cxxopts.hpp>
 
-#include "bilens/core/version.h"
 #include "bilens/run/config_file.h"
 #include "bilens/tensor/device.h"
 #include "unknown_flag.h"
@@ -15,77 +14,116 @@ namespace bilens {
 
 namespace {
 
-constexpr size_t kMany = 1'000'000;
+const std::string kImages = "mnist-5k, mnist:DIR, fashion-mnist:DIR or idx:IMAGES,LABELS",
+                  kTexts = "text:FILE, tokens:FILE or tokens,dtype=uint32:FILE",
+                  kOfRun = "; default: a run's own";
 
-std::string data_help(const std::string& command) {
-  const std::string images = "mnist-5k, mnist:DIR, fashion-mnist:DIR or idx:IMAGES,LABELS",
-                    text = "text:FILE, tokens:FILE or tokens,dtype=uint32:FILE";
-  if (command == "tokenizer") return "text:FILE";
-  if (command == "intervene") return text + "; default: what the model was trained on";
-  const std::string of_run = "; default: a run's own";
-  if (command == "compare" || command == "explain") return images + of_run;
-  return "For images " + images + ", for text " + text + of_run;
+/// Of a flag with rows for some commands, the row for all others stands behind them.
+const std::vector<FlagInfo>& own_flags() {
+  using F = Flags;
+  static const std::vector<FlagInfo> table = {
+      {"out", "PATH", "Where the results go", &F::out},
+      {"resume", "", "Continue what was interrupted, or begin where nothing is", &F::resume},
+      {"overwrite", "", "Replace the decomposition that is there, once the new one is whole", &F::overwrite},
+      {.name = "data",
+       .placeholder = "SPEC",
+       .meaning = "text:FILE",
+       .target = &F::data,
+       .commands = {"tokenizer"}},
+      {.name = "data",
+       .placeholder = "SPEC",
+       .meaning = kTexts + "; default: what the model was trained on",
+       .target = &F::data,
+       .commands = {"intervene"}},
+      {.name = "data",
+       .placeholder = "SPEC",
+       .meaning = kImages + kOfRun,
+       .target = &F::data,
+       .commands = {"compare", "explain"}},
+      {"data", "SPEC", "For images " + kImages + ", for text " + kTexts + kOfRun, &F::data},
+      {"vocabulary", "N", "Number of pieces, bytes included", &F::vocabulary},
+      {"config", "FILE", "Settings; without it the defaults", &F::config},
+      {"tokenizer", "FILE", "SentencePiece model; default: the one beside the weights", &F::tokenizer},
+      {"context", "N", "Tokens in a window; default: a run's own, else the model's positions, at most 2048",
+       &F::context},
+      {.name = "prompt",
+       .placeholder = "TEXT",
+       .meaning = "Text whose next token is explained",
+       .target = &F::prompt,
+       .commands = {"explain"}},
+      {"prompt", "TEXT", "Text to continue", &F::prompt},
+      {"logit", "TOKEN", "Token whose logit is explained; default: the likeliest next one", &F::logit},
+      {"max-tokens", "N", "New tokens at most; default 256", &F::max_tokens},
+      {"temperature", "T", "0: the likeliest token; default 1", &F::temperature},
+      {"top-k", "K", "Only the K likeliest; 0: all", &F::top_k},
+      {"top-p", "P", "Only the fewest whose probability reaches P; default 1", &F::top_p},
+      {.name = "minus",
+       .placeholder = "TOKEN",
+       .meaning = "Token whose logit is subtracted; default: the mean of all",
+       .target = &F::minus,
+       .commands = {"explain"}},
+      {"minus", "MODEL", "Decompose the difference to this model; \"previous\": to the one before each",
+       &F::minus},
+      {"gate",
+       "NAME",
+       "none (bilinear), silu, gelu, gelu_tanh or relu, where nothing beside the weights says it",
+       &F::gate,
+       {"none", "silu", "gelu", "gelu_tanh", "relu"}},
+      {"surrogate",
+       "KIND",
+       "What stands for a gated model's MLPs: none, which refuses it, or half; default none",
+       &F::surrogate,
+       {"none", "half"}},
+      {"input", "IMAGE", "Image to explain: SPLIT:N of the data, or an IDX file:N", &F::input},
+  };
+  return table;
 }
 
-/// The flags that only some commands take.
-void add_flag(cxxopts::Options& options, const CommandInfo& command, const std::string& name) {
-  auto add = options.add_options();
-  using cxxopts::value;
-  if (name == "out") add("out", "Where the results go", value<std::string>(), "PATH");
-  if (name == "resume") add("resume", "Continue what was interrupted, or begin where nothing is");
-  if (name == "overwrite")
-    add("overwrite", "Replace the decomposition that is there, once the new one is whole");
-  if (name == "data") add("data", data_help(command.name), value<std::string>(), "SPEC");
-  if (name == "vocabulary") add("vocabulary", "Number of pieces, bytes included", value<int64_t>(), "N");
-  if (name == "config") add("config", "Settings; without it the defaults", value<std::string>(), "FILE");
-  if (name == "tokenizer")
-    add("tokenizer", "SentencePiece model; default: the one beside the weights", value<std::string>(),
-        "FILE");
-  if (name == "context")
-    add("context", "Tokens in a window; default: a run's own, else the model's positions, at most 2048",
-        value<int64_t>(), "N");
-  const bool explains = command.name == "explain";
-  if (name == "prompt")
-    add("prompt", explains ? "Text whose next token is explained" : "Text to continue", value<std::string>(),
-        "TEXT");
-  if (name == "logit")
-    add("logit", "Token whose logit is explained; default: the likeliest next one", value<std::string>(),
-        "TOKEN");
-  if (name == "max-tokens") add("max-tokens", "New tokens at most; default 256", value<int64_t>(), "N");
-  if (name == "temperature") add("temperature", "0: the likeliest token; default 1", value<double>(), "T");
-  if (name == "top-k") add("top-k", "Only the K likeliest; 0: all", value<int64_t>(), "K");
-  if (name == "top-p")
-    add("top-p", "Only the fewest whose probability reaches P; default 1", value<double>(), "P");
-  if (name == "minus" && explains)
-    add("minus", "Token whose logit is subtracted; default: the mean of all", value<std::string>(), "TOKEN");
-  if (name == "minus" && !explains)
-    add("minus", "Decompose the difference to this model; \"previous\": to the one before each",
-        value<std::string>(), "MODEL");
-  if (name == "gate")
-    add("gate", "none (bilinear), silu, gelu, gelu_tanh or relu, where nothing beside the weights says it",
-        value<std::string>(), "NAME");
-  if (name == "surrogate")
-    add("surrogate", "What stands for a gated model's MLPs: none, which refuses it, or half; default none",
-        value<std::string>(), "KIND");
-  if (name == "input")
-    add("input", "Image to explain: SPLIT:N of the data, or an IDX file:N", value<std::string>(), "IMAGE");
+const std::vector<FlagInfo>& common_flags() {
+  using F = Flags;
+  static const std::vector<FlagInfo> table = {
+      {"set", "a.b=VALUE", "Set one config key; repeatable", &F::settings},
+      {"device", "NAME", "auto, cpu, cuda or cuda:N", &F::device, {"auto", "cpu", "cuda"}},
+      {"threads", "N", "CPU threads; 0: one a core", &F::threads, {}, kMostThreads},
+      {"seed", "S", "Seed of all random numbers", &F::seed},
+      {"dry-run", "", "Check everything, estimate memory, disk and time; do nothing", &F::dry_run},
+      {"json", "", "One JSON document on stdout", &F::json},
+      {"quiet", "", "Warnings and errors only", &F::quiet},
+      {"verbose", "", "More detail", &F::verbose},
+      {"help", "", "This text", &F::help},
+  };
+  return table;
+}
+
+bool holds_for(const FlagInfo& flag, const CommandInfo& command) {
+  return flag.commands.empty() ||
+         std::find(flag.commands.begin(), flag.commands.end(), command.name) != flag.commands.end();
+}
+
+/// What cxxopts parses a flag's value as.
+std::shared_ptr<cxxopts::Value> value_of(const FlagInfo& flag) {
+  return std::visit(
+      []<class T>(T Flags::*) -> std::shared_ptr<cxxopts::Value> {
+        if constexpr (requires { typename T::value_type; } && !std::is_same_v<T, std::string> &&
+                      !std::is_same_v<T, std::vector<std::string>>) {
+          return cxxopts::value<typename T::value_type>();  // of an optional
+        } else {
+          return cxxopts::value<T>();
+        }
+      },
+      flag.target);
 }
 
 cxxopts::Options make_options(const CommandInfo& command) {
   cxxopts::Options options("bilens " + command.name, command.description);
   options.positional_help(command.synopsis).show_positional_help();
-  for (const auto& name : command.flags) add_flag(options, command, name);
-  using cxxopts::value;
-  if (command.has_config)
-    options.add_options("Common")("set", "Set one config key; repeatable", value<std::vector<std::string>>(),
-                                  "a.b=VALUE");
-  options.add_options("Common")("device", "auto, cpu, cuda or cuda:N", value<std::string>(), "NAME")(
-      "threads", "CPU threads; 0: one a core", value<int64_t>(), "N")("seed", "Seed of all random numbers",
-                                                                      value<int64_t>(), "S")(
-      "dry-run", "Check everything, estimate memory, disk and time; do nothing")(
-      "json", "One JSON document on stdout")("quiet", "Warnings and errors only")("verbose", "More detail")(
-      "h,help", "This text")("version", "The version");
-  options.add_options("Hidden")("arguments", "", value<std::vector<std::string>>());
+  for (const auto* flag : flags_of(command)) {
+    const bool common = flag >= common_flags().data() && flag < common_flags().data() + common_flags().size();
+    options.add_options(common ? "Common" : "")(flag->name == "help" ? "h,help" : flag->name, flag->meaning,
+                                                value_of(*flag), flag->placeholder);
+  }
+  options.add_options("Common")("version", "The version");
+  options.add_options("Hidden")("arguments", "", cxxopts::value<std::vector<std::string>>());
   options.parse_positional({"arguments"});
   return options;
 }
@@ -107,96 +145,46 @@ Error not_a_number(const CommandInfo& command, const std::string& message, int a
   return usage_error(command, "bilens " + command.name, "numbers", message);
 }
 
+/// @throws Error(kUsage) for a number out of its range
+void check_range(const FlagInfo& flag, int64_t value) {
+  if (value >= 0 && (!flag.most || value <= *flag.most)) return;
+  throw Error(ExitCode::kUsage,
+              {"--" + flag.name, flag.most ? "0 to " + std::to_string(*flag.most) : "0 or more",
+               std::to_string(value), "Leave it out for the default."});
+}
+
+/// Puts what was parsed where the flag's row says.
+void take(const FlagInfo& flag, const cxxopts::ParseResult& parsed, Flags& flags) {
+  if (parsed.count(flag.name) == 0) return;
+  std::visit(
+      [&]<class T>(T Flags::*target) {
+        if constexpr (std::is_same_v<T, bool>) {
+          flags.*target = true;
+        } else if constexpr (std::is_same_v<T, std::optional<int64_t>>) {
+          flags.*target = parsed[flag.name].as<int64_t>();
+          check_range(flag, *(flags.*target));
+        } else if constexpr (std::is_same_v<T, std::optional<double>>) {
+          flags.*target = parsed[flag.name].as<double>();
+        } else {
+          flags.*target = parsed[flag.name].as<T>();
+        }
+      },
+      flag.target);
+}
+
 }  // namespace
 
-const std::vector<CommandInfo>& commands() {
-  static const std::vector<CommandInfo> table = {
-      {"train",
-       "[CONFIG.json]",
-       "Train an image classifier or a language model",
-       "bilens train configs/mnist.json --set train.epochs=5",
-       {"out", "resume"},
-       0,
-       1,
-       true},
-      {"finetune",
-       "CONFIG.json",
-       "Make a pretrained SwiGLU model bilinear",
-       "bilens finetune configs/finetune-stories260k.json",
-       {"out", "resume"},
-       0,
-       1,
-       true},
-      {"evaluate",
-       "MODEL...",
-       "Loss and accuracy on images, or loss and perplexity on text",
-       "bilens evaluate runs/mnist/model --data mnist:data/mnist",
-       {"data", "context", "tokenizer"},
-       1,
-       kMany},
-      {"generate",
-       "MODEL",
-       "Continue a prompt",
-       "bilens generate models/stories260k --prompt 'Once upon a time' --temperature 0",
-       {"prompt", "max-tokens", "temperature", "top-k", "top-p", "tokenizer"},
-       1,
-       1},
-      {"convert",
-       "IN OUT",
-       "Write a checkpoint as a model directory (a language model's loads in transformers)",
-       "bilens convert stories260K.bin models/stories260k --tokenizer tok512.model",
-       {"tokenizer", "gate"},
-       2,
-       2},
-      {"decompose",
-       "MODEL...",
-       "Eigenvectors and other factors of every layer",
-       "bilens decompose runs/mnist/model --set k=20",
-       {"config", "gate", "minus", "data", "out", "resume", "overwrite"},
-       1,
-       kMany,
-       true},
-      {"intervene",
-       "DECOMPOSITION",
-       "What a language model loses without an eigenvector's contribution, beside controls",
-       "bilens intervene runs/stories/model/decomposition --set layer=4 --set eigenvectors=[0]",
-       {"config", "data"},
-       1,
-       1,
-       true},
-      {"explain",
-       "MODEL",
-       "Logits of an image, or behind a prompt, as a sum over eigenvectors",
-       "bilens explain runs/mnist/model --input test:7 --out why\n"
-       "  bilens explain models/stories260k --prompt 'Lily said that' --logit she --minus he",
-       {"input", "data", "prompt", "logit", "minus", "surrogate", "tokenizer", "out"},
-       1,
-       1},
-      {"compare",
-       "MODEL MODEL...",
-       "How alike image classifiers of one layer are: weights, data, outputs",
-       "bilens compare runs/seed1/model runs/seed2/model",
-       {"data"},
-       2,
-       kMany},
-      {"report",
-       "DIR...",
-       "One HTML page about runs and decompositions",
-       "bilens report runs/mnist",
-       {"out"},
-       1,
-       kMany},
-      {"inspect", "FILE|DIR", "Names, shapes, dtypes and sizes", "bilens inspect runs/mnist/model", {}, 1, 1},
-      {"tokenizer",
-       "train",
-       "Train a SentencePiece vocabulary on a text",
-       "bilens tokenizer train --data text:stories.txt --vocabulary 4096 --out runs/tokenizer",
-       {"data", "vocabulary", "out"},
-       1,
-       1},
-      {"schema", "COMMAND", "JSON Schema of a command's config", "bilens schema train", {}, 1, 1},
-  };
-  return table;
+std::vector<const FlagInfo*> flags_of(const CommandInfo& command) {
+  std::vector<const FlagInfo*> found;
+  for (const auto& name : command.flags) {
+    const auto& rows = own_flags();
+    found.push_back(&*std::find_if(rows.begin(), rows.end(), [&](const FlagInfo& row) {
+      return row.name == name && holds_for(row, command);
+    }));
+  }
+  for (const auto& flag : common_flags())
+    if (flag.name != "set" || command.has_config) found.push_back(&flag);
+  return found;
 }
 
 Flags parse_flags(const CommandInfo& command, int argc, char** argv) {
@@ -204,48 +192,8 @@ Flags parse_flags(const CommandInfo& command, int argc, char** argv) {
   Flags flags;
   try {
     const auto parsed = options.parse(argc, argv);
-    const auto takes = [&](const char* name) {
-      return std::find(command.flags.begin(), command.flags.end(), name) != command.flags.end();
-    };
-    const auto text = [&](const char* name, std::string& target) {
-      const bool common = std::string(name) == "device";
-      if ((common || takes(name)) && parsed.count(name) > 0) {
-        target = parsed[name].as<std::string>();
-      }
-    };
-    text("config", flags.config), text("out", flags.out), text("data", flags.data),
-        text("device", flags.device);
-    text("minus", flags.minus), text("input", flags.input), text("gate", flags.gate);
-    text("tokenizer", flags.tokenizer), text("prompt", flags.prompt), text("logit", flags.logit);
-    text("surrogate", flags.surrogate);
+    for (const auto* flag : flags_of(command)) take(*flag, parsed, flags);
     if (parsed.count("arguments") > 0) flags.arguments = parsed["arguments"].as<std::vector<std::string>>();
-    if (command.has_config && parsed.count("set") > 0)
-      flags.settings = parsed["set"].as<std::vector<std::string>>();
-    const auto natural = [&](const char* name, std::optional<int64_t>& target,
-                             std::optional<int64_t> most = std::nullopt) {
-      if (parsed.count(name) == 0) return;
-      target = parsed[name].as<int64_t>();
-      if (*target >= 0 && (!most || *target <= *most)) return;
-      throw Error(ExitCode::kUsage,
-                  {std::string("--") + name, most ? "0 to " + std::to_string(*most) : "0 or more",
-                   std::to_string(*target), "Leave it out for the default."});
-    };
-    natural("threads", flags.threads, kMostThreads), natural("seed", flags.seed);
-    if (takes("vocabulary")) natural("vocabulary", flags.vocabulary);
-    if (takes("context")) natural("context", flags.context);
-    if (takes("max-tokens")) natural("max-tokens", flags.max_tokens);
-    if (takes("top-k")) natural("top-k", flags.top_k);
-    const auto number = [&](const char* name, std::optional<double>& target) {
-      if (takes(name) && parsed.count(name) > 0) target = parsed[name].as<double>();
-    };
-    number("temperature", flags.temperature), number("top-p", flags.top_p);
-    flags.resume = takes("resume") && parsed.count("resume") > 0;
-    flags.overwrite = takes("overwrite") && parsed.count("overwrite") > 0;
-    flags.dry_run = parsed.count("dry-run") > 0;
-    flags.json = parsed.count("json") > 0;
-    flags.quiet = parsed.count("quiet") > 0;
-    flags.verbose = parsed.count("verbose") > 0;
-    flags.help = parsed.count("help") > 0;
   } catch (const cxxopts::exceptions::incorrect_argument_type& error) {
     throw not_a_number(command, error.what(), argc, argv);
   } catch (const cxxopts::exceptions::no_such_option& error) {
@@ -265,17 +213,6 @@ Flags parse_flags(const CommandInfo& command, int argc, char** argv) {
 
 std::string command_help(const CommandInfo& command) {
   return make_options(command).help({"", "Common"}) + "\nExample:\n  " + command.example + "\n";
-}
-
-std::string program_help() {
-  std::string text =
-      std::string("bilens ") + version() + ": bilinear MLPs from training to understanding\n\nUsage:\n";
-  for (const auto& command : commands()) {
-    const std::string call = "  bilens " + command.name + " " + command.synopsis;
-    text += call + std::string(call.size() < 36 ? 36 - call.size() : 1, ' ') + command.description + "\n";
-  }
-  return text +
-         "\n`bilens COMMAND --help` lists a command's flags, `bilens schema COMMAND` its config keys.\n";
 }
 
 Json config_of(const Flags& flags, const std::string& seed_key) {

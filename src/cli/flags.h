@@ -3,9 +3,11 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "bilens/core/json.h"
+#include "commands.h"
 
 namespace bilens {
 
@@ -20,24 +22,26 @@ struct Flags {
        help = false;
 };
 
-/// One command: how it is called, what it does, which flags it takes beside the common ones.
-struct CommandInfo {
-  std::string name;
-  std::string synopsis;     // of the arguments, e.g. "CONFIG.json"
-  std::string description;  // one line
-  std::string example;
-  std::vector<std::string> flags;  // names of the extra flags
-  size_t least_arguments = 0, most_arguments = 0;
-  bool has_config = false;
+/// Everything about one flag: help, parsing and completion come from it.
+struct FlagInfo {
+  using Target = std::variant<bool Flags::*, std::string Flags::*, std::optional<int64_t> Flags::*,
+                              std::optional<double> Flags::*, std::vector<std::string> Flags::*>;
+  std::string name;         // "max-tokens"
+  std::string placeholder;  // of its value, "N"; empty: it takes none
+  std::string meaning;
+  Target target;
+  std::vector<std::string> words = {};     // the values it takes, where they are few
+  std::optional<int64_t> most = {};        // of a number that is 0 at least
+  std::vector<std::string> commands = {};  // for which this row holds; empty: all that have the flag
 };
 
-const std::vector<CommandInfo>& commands();
+/// The command's own flags in its order, then the common ones.
+std::vector<const FlagInfo*> flags_of(const CommandInfo& command);
 
-/// @throws Error(kUsage) for unknown commands and flags, and for too few or many arguments.
+/// @throws Error(kUsage) for unknown flags, bad values, and too few or many arguments.
 Flags parse_flags(const CommandInfo& command, int argc, char** argv);
 
 std::string command_help(const CommandInfo& command);
-std::string program_help();
 
 /// The config that a command runs on: file, then --set, then the flags that stand for a key.
 Json config_of(const Flags& flags, const std::string& seed_key);

@@ -2,6 +2,7 @@
 
 #include "bilens/core/shell.h"
 #include "config_keys.h"
+#include "flags.h"
 
 namespace bilens {
 
@@ -48,9 +49,8 @@ Error unknown_flag(const CommandInfo& command, const std::vector<std::string>& w
   const std::string call = "bilens " + command.name;
   std::string fix = "See `" + call + " --help`.";
   if (typed.flag.empty()) return Error(ExitCode::kUsage, {call, "", message, fix});
-  std::vector<std::string> flags = {"device", "threads", "seed",    "dry-run",
-                                    "json",   "quiet",   "verbose", "help"};
-  flags.insert(flags.end(), command.flags.begin(), command.flags.end());
+  std::vector<std::string> flags;
+  for (const auto* flag : flags_of(command)) flags.push_back(flag->name);
   const Json schema = command.has_config ? config_schema(command.name) : Json();
   const auto keys = schema.is_null() ? std::vector<std::string>() : keys_named(schema, typed.name);
   if (!keys.empty()) {

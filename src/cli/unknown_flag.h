@@ -1,6 +1,10 @@
 #pragma once
 
-#include "flags.h"
+#include <string>
+#include <vector>
+
+#include "bilens/core/error.h"
+#include "commands.h"
 
 namespace bilens {
 

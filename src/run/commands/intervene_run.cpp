@@ -13,7 +13,7 @@
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/shape.h"
 #include "bilens/train/measured_step.h"
-#include "decompose/intervention_result.h"
+#include "intervention_result.h"
 #include "models/corpus.h"
 #include "models/vocabulary.h"
 
