@@ -1,4 +1,5 @@
 """What the benchmarks share: the machine's line, calls of bilens and of the peers, the table in docs/benchmarks.md."""
+
 import argparse
 import datetime
 import json
@@ -50,7 +51,10 @@ def layer_entry(folder):
 
 
 def machine():
-    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    cpu = next(
+        (line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")),
+        platform.machine(),
+    )
     return f"{cpu}, {THREADS} threads; {peer('peer_limits.py').strip()}"
 
 
@@ -61,8 +65,10 @@ def table(head, rows):
 
 def keep(name, options, text, how=None):
     """Prints a benchmark's tables and puts them between its marks in docs/benchmarks.md."""
-    note = (f"`scripts/bench.sh {name}`, {datetime.date.today()}, {options.device}, {how or f'median of {options.rounds}, interleaved'}. "
-            f"Machine: {machine()}.\n\n")
+    note = (
+        f"`scripts/bench.sh {name}`, {datetime.date.today()}, {options.device}, {how or f'median of {options.rounds}, interleaved'}. "
+        f"Machine: {machine()}.\n\n"
+    )
     print("\n" + note + text)
     file = ROOT / "docs/benchmarks.md"
     start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"

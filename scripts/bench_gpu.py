@@ -1,5 +1,6 @@
 """The work that a GPU is for, bilens beside PyTorch and transformers on the same one: layers and models of TinyLlama's size.
 Called by scripts/bench.sh gpu."""
+
 import json
 import pathlib
 import statistics
@@ -16,20 +17,35 @@ from bench_finetune import flags_of
 from bench_llama import train
 
 # dim, layers, heads, key-value heads, hidden, vocabulary, batch, sequence; steps timed
-SHAPES = {"configs/tinystories-30m.json: dim 512, 6 layers, 128 × 256": ((512, 6, 8, 8, 2048, 4096, 128, 256), 60),
-          "dim 1024, 12 layers, vocabulary 32,000, 16 × 1024": ((1024, 12, 16, 16, 4096, 32000, 16, 1024), 30)}
+SHAPES = {
+    "configs/tinystories-30m.json: dim 512, 6 layers, 128 × 256": ((512, 6, 8, 8, 2048, 4096, 128, 256), 60),
+    "dim 1024, 12 layers, vocabulary 32,000, 16 × 1024": ((1024, 12, 16, 16, 4096, 32000, 16, 1024), 30),
+}
 FINETUNE = (2, 2048, 51)  # sequences at once, their tokens, steps
 
 
 def decompose(options):
     rows = []
-    for name, settings in (("probe", {}), ("certified", {"certify": "true"}), ("every eigenpair", {"k": '"all"', "energy": "exact"})):
+    for name, settings in (
+        ("probe", {}),
+        ("certified", {"certify": "true"}),
+        ("every eigenpair", {"k": '"all"', "energy": "exact"}),
+    ):
         runs = [measure_bilens(options, *LARGE, 64, "random", **settings) for _ in range(options.rounds)]
         ours = statistics.median(sum(seconds.values()) for seconds, _, _ in runs)
-        theirs = statistics.median(json.loads(peer("peer_gpu.py", "eigh", *LARGE, 16, 10))["seconds"] for _ in range(options.rounds))
+        theirs = statistics.median(
+            json.loads(peer("peer_gpu.py", "eigh", *LARGE, 16, 10))["seconds"] for _ in range(options.rounds)
+        )
         entry = runs[0][1]
-        rows.append((f"64 directions of {LARGE[0]} × {LARGE[1]}, {name}", f"{1e3 * ours:.2f} ms a direction ({entry['solver']})",
-                     f"{1e3 * theirs:.2f} ms (form + eigh)", f"{theirs / ours:.2f}", f"worst residual {entry['worst_residual']:.1e}"))
+        rows.append(
+            (
+                f"64 directions of {LARGE[0]} × {LARGE[1]}, {name}",
+                f"{1e3 * ours:.2f} ms a direction ({entry['solver']})",
+                f"{1e3 * theirs:.2f} ms (form + eigh)",
+                f"{theirs / ours:.2f}",
+                f"worst residual {entry['worst_residual']:.1e}",
+            )
+        )
         print(rows[-1], flush=True)
     return rows
 
@@ -49,25 +65,61 @@ def training(options):
 
 
 def compared(name, ours, theirs):
-    (speed, memory), (peer_speed, peer_memory) = ([statistics.median(column) for column in zip(*side)] for side in (ours, theirs))
-    return (name, f"{speed:,.0f} tokens/s", f"{peer_speed:,.0f} tokens/s", f"{speed / peer_speed:.2f}",
-            f"{memory / 1e9:.1f} GB of the GPU, transformers {peer_memory / 1e9:.1f}")
+    (speed, memory), (peer_speed, peer_memory) = (
+        [statistics.median(column) for column in zip(*side)] for side in (ours, theirs)
+    )
+    return (
+        name,
+        f"{speed:,.0f} tokens/s",
+        f"{peer_speed:,.0f} tokens/s",
+        f"{speed / peer_speed:.2f}",
+        f"{memory / 1e9:.1f} GB of the GPU, transformers {peer_memory / 1e9:.1f}",
+    )
 
 
 def finetune_steps(options, model, folder, run, *settings):
     """(tokens/s after the first steps, bytes of the GPU)"""
     at_once, context, steps = FINETUNE
-    result = bilens(options, "finetune", ROOT / "configs/finetune-tinyllama.json", "--out", folder / run, *flags_of(
-        {"teacher": str(model), "data": {"dataset": "tokens", "path": str(folder / "tokens.bin"), "context": context, "packing": "plain", "held_out": 2e-3},
-         "train.steps": steps, "train.batch_size": at_once, "train.micro_batch": at_once, "train.warmup_steps": 1, "train.validate_every": 0,
-         "train.sample.prompt": "", "checkpoint.every_steps": 0}), *settings)
+    result = bilens(
+        options,
+        "finetune",
+        ROOT / "configs/finetune-tinyllama.json",
+        "--out",
+        folder / run,
+        *flags_of(
+            {
+                "teacher": str(model),
+                "data": {
+                    "dataset": "tokens",
+                    "path": str(folder / "tokens.bin"),
+                    "context": context,
+                    "packing": "plain",
+                    "held_out": 2e-3,
+                },
+                "train.steps": steps,
+                "train.batch_size": at_once,
+                "train.micro_batch": at_once,
+                "train.warmup_steps": 1,
+                "train.validate_every": 0,
+                "train.sample.prompt": "",
+                "checkpoint.every_steps": 0,
+            }
+        ),
+        *settings,
+    )
     return steady_rate(folder / run, at_once * context), result["peak_device_memory_bytes"]
 
 
 def tinyllama(options):
     """Steps of the shipped config."""
     at_once, context, steps = FINETUNE
-    swap = flags_of({"stages": [{"kind": "settle"}], "train.loss": {"cross_entropy": 0.5, "divergence": 0.5, "states": 0.0}, "train.moments": "float32"})
+    swap = flags_of(
+        {
+            "stages": [{"kind": "settle"}],
+            "train.loss": {"cross_entropy": 0.5, "divergence": 0.5, "states": 0.0},
+            "train.moments": "float32",
+        }
+    )
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         model = options.model or folder / "tinyllama"
@@ -88,8 +140,12 @@ def main():
     parser.set_defaults(device="cuda", rounds=3)
     options = parser.parse_args()
     rows = decompose(options) + training(options) + tinyllama(options)
-    keep("gpu", options, table(("what", "bilens", "PyTorch", "speed ratio", ""), rows),
-         f"median of {options.rounds}, {torch.cuda.get_device_name()}, LibTorch {torch.__version__}")
+    keep(
+        "gpu",
+        options,
+        table(("what", "bilens", "PyTorch", "speed ratio", ""), rows),
+        f"median of {options.rounds}, {torch.cuda.get_device_name()}, LibTorch {torch.__version__}",
+    )
 
 
 if __name__ == "__main__":

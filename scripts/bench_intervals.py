@@ -1,4 +1,5 @@
 """95% intervals of the benchmarks: Student's t on what documents, or seeds, leave of the ratio of two sums (docs/methods.md)."""
+
 import numpy
 from scipy import stats
 

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Formats the C++ and CUDA sources (.clang-format), those that git tracks and new ones that it does not ignore.
+# Formats all sources, those that git tracks and new ones that it does not ignore: C++ and CUDA by clang-format, Python by
+# ruff, the pages' scripts and styles by jsbeautifier and cssbeautifier.
 #
 # Usage: scripts/format.sh [--check]
 #
 #   --check   change nothing; list the files that are not formatted and exit with 1 if there are any
 #   --help    show this
 #
-# Needs clang-format 14 (Debian: clang-format), other versions differ in details; CLANG_FORMAT names another program.
+# Needs clang-format 14 (Debian: clang-format), other versions differ in details; CLANG_FORMAT names another program. The
+# rest it installs into .venv (scripts/setup.sh --lint).
 
 # shellcheck source=scripts/common.sh
 source "$(dirname "$0")/common.sh"
@@ -19,24 +21,62 @@ case ${1:-} in
   *) usage_error "unknown argument '$1'" ;;
 esac
 
-program=${CLANG_FORMAT:-$(command -v clang-format-14 || echo clang-format)}
-have "$program" || die "$program is not there; install it, for instance with: sudo apt-get install clang-format"
-version=$("$program" --version | sed -n 's/.*version \([0-9]*\).*/\1/p')
+clang_format=${CLANG_FORMAT:-$(command -v clang-format-14 || echo clang-format)}
+have "$clang_format" || die "$clang_format is not there; install it, for instance with: sudo apt-get install clang-format"
+version=$("$clang_format" --version | sed -n 's/.*version \([0-9]*\).*/\1/p')
 ((version == 14)) || echo "${0##*/}: clang-format $version may format otherwise than 14, which the project uses." >&2
+export PATH=$PWD/.venv/bin:$PATH
+if ! { have ruff && have js-beautify && have css-beautify; }; then scripts/setup.sh --lint --no-build; fi
 
-mapfile -t files < <(git ls-files --cached --others --exclude-standard -- '*.h' '*.cpp' '*.cu' | while read -r file; do
-  if [[ -e $file ]]; then echo "$file"; fi
-done | sort -u)
-((${#files[@]})) || die "no sources found."
+# list_files PATTERN...: into the array files
+list_files() {
+  mapfile -t files < <(git ls-files --cached --others --exclude-standard -- "$@" | while read -r file; do
+    if [[ -e $file ]]; then echo "$file"; fi
+  done | sort -u)
+  ((${#files[@]})) || die "no sources found."
+}
 
+# beautified PROGRAM FILE: the file as it should be
+beautified() {
+  local flags=(-s 2 -n)
+  [[ $1 != js-beautify ]] || flags+=(-O preserve-newline -b "collapse,preserve-inline")
+  "$1" "${flags[@]}" "$2"
+}
+
+wrong=() count=0
+list_files '*.h' '*.cpp' '*.cu'
+count=$((count + ${#files[@]}))
 if [[ $check == no ]]; then
-  "$program" -i "${files[@]}"
-  say "Formatted ${#files[@]} files."
-elif output=$("$program" --dry-run -Werror "${files[@]}" 2>&1); then
-  say "${#files[@]} files are formatted."
+  "$clang_format" -i "${files[@]}"
+elif ! output=$("$clang_format" --dry-run -Werror "${files[@]}" 2>&1); then
+  mapfile -t wrong < <(sed -n 's/^\([^:]*\):[0-9]*:[0-9]*: error: code should be clang-formatted.*/\1/p' <<<"$output" | sort -u)
+  ((${#wrong[@]})) || die "$output"
+fi
+
+list_files '*.py'
+count=$((count + ${#files[@]}))
+if [[ $check == no ]]; then
+  ruff format --quiet "${files[@]}"
 else
-  unformatted=$(sed -n 's/^\([^:]*\):[0-9]*:[0-9]*: error: code should be clang-formatted.*/\1/p' <<<"$output" | sort -u)
-  [[ -n $unformatted ]] || die "$output"
-  echo "$unformatted"
+  mapfile -t -O ${#wrong[@]} wrong < <(ruff format --check "${files[@]}" 2>/dev/null | sed -n 's/^Would reformat: //p')
+fi
+
+for kind in js css; do
+  list_files "*.$kind"
+  count=$((count + ${#files[@]}))
+  for file in "${files[@]}"; do
+    beautified $kind-beautify "$file" | cmp -s - "$file" && continue
+    if [[ $check == no ]]; then
+      text=$(beautified $kind-beautify "$file" && echo x)
+      printf '%s' "${text%x}" >"$file"
+    else
+      wrong+=("$file")
+    fi
+  done
+done
+
+if ((${#wrong[@]})); then
+  printf '%s\n' "${wrong[@]}"
   die "the files above are not formatted; run scripts/format.sh"
 fi
+if [[ $check == no ]]; then say "Formatted $count files."; else say "$count files are formatted."; fi

@@ -4,6 +4,7 @@ model.safetensors and config.json as transformers writes them; expected.safetens
 next tokens of all rows), and the gradient of that loss for every parameter. Run with
 torch==2.14.1 transformers==5.24.0 safetensors==0.8.0; old config spellings are written by hand over the new ones.
 """
+
 import json
 import pathlib
 
@@ -12,18 +13,37 @@ from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent / "tests/model/fixtures/llama"
-BASE = dict(vocab_size=23, hidden_size=16, intermediate_size=20, num_hidden_layers=2, num_attention_heads=4,
-            num_key_value_heads=4, max_position_embeddings=16, hidden_act="silu", initializer_range=0.3)
-LLAMA3 = {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-          "original_max_position_embeddings": 8, "rope_theta": 50.0}
+BASE = dict(
+    vocab_size=23,
+    hidden_size=16,
+    intermediate_size=20,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    num_key_value_heads=4,
+    max_position_embeddings=16,
+    hidden_act="silu",
+    initializer_range=0.3,
+)
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 4.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8,
+    "rope_theta": 50.0,
+}
 CASES = {  # name: keys; keys of config.json written in their old spelling
     "plain": ({}, {}),
     "bilinear": (dict(hidden_act="linear", num_key_value_heads=2, tie_word_embeddings=True), {}),
     "gelu_biases": (dict(hidden_act="gelu", attention_bias=True, mlp_bias=True, head_dim=6, num_key_value_heads=1), {}),
-    "relu_linear": (dict(hidden_act="relu", rope_parameters={"rope_type": "linear", "factor": 2.5, "rope_theta": 500.0}),
-                    {"rope_theta": 500.0, "rope_scaling": {"type": "linear", "factor": 2.5}}),
-    "dynamic": (dict(max_position_embeddings=8, rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}),
-                {}),
+    "relu_linear": (
+        dict(hidden_act="relu", rope_parameters={"rope_type": "linear", "factor": 2.5, "rope_theta": 500.0}),
+        {"rope_theta": 500.0, "rope_scaling": {"type": "linear", "factor": 2.5}},
+    ),
+    "dynamic": (
+        dict(max_position_embeddings=8, rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}),
+        {},
+    ),
     "llama3": (dict(rope_parameters=LLAMA3, rms_norm_eps=1e-2, num_hidden_layers=1), {}),
     "bfloat16": (dict(num_hidden_layers=1, eos_token_id=[2, 3]), {}),
 }
@@ -50,7 +70,9 @@ def make(name, keys, old):
     model.save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
     rewrite(folder / "config.json", old)
-    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)  # casting would round the rotary frequencies too
+    model = LlamaForCausalLM.from_pretrained(
+        folder, dtype=torch.float32
+    )  # casting would round the rotary frequencies too
     tokens = torch.randint(0, model.config.vocab_size, (2, 13))
     output = model(input_ids=tokens, labels=tokens)
     output.loss.backward()

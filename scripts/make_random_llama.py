@@ -3,6 +3,7 @@ memory and speed that need no download.
 
 Usage: .venv/bin/python scripts/make_random_llama.py OUT [--layers 22] [--act silu]
 """
+
 import argparse
 import json
 import math
@@ -13,19 +14,40 @@ import numpy as np
 
 
 def config_of(options):
-    return {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 32000, "hidden_size": 2048,
-            "intermediate_size": 5632, "num_hidden_layers": options.layers, "num_attention_heads": 32,
-            "num_key_value_heads": 4, "hidden_act": options.act, "rms_norm_eps": 1e-5, "max_position_embeddings": 2048,
-            "rope_theta": 10000.0, "tie_word_embeddings": False, "torch_dtype": "bfloat16", "bos_token_id": 1,
-            "eos_token_id": 2}
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "vocab_size": 32000,
+        "hidden_size": 2048,
+        "intermediate_size": 5632,
+        "num_hidden_layers": options.layers,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 4,
+        "hidden_act": options.act,
+        "rms_norm_eps": 1e-5,
+        "max_position_embeddings": 2048,
+        "rope_theta": 10000.0,
+        "tie_word_embeddings": False,
+        "torch_dtype": "bfloat16",
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+    }
 
 
 def shapes_of(config):
     d, h, v = config["hidden_size"], config["intermediate_size"], config["vocab_size"]
     kv = d // config["num_attention_heads"] * config["num_key_value_heads"]
-    layer = {"input_layernorm": (d,), "mlp.down_proj": (d, h), "mlp.gate_proj": (h, d), "mlp.up_proj": (h, d),
-             "post_attention_layernorm": (d,), "self_attn.k_proj": (kv, d), "self_attn.o_proj": (d, d),
-             "self_attn.q_proj": (d, d), "self_attn.v_proj": (kv, d)}
+    layer = {
+        "input_layernorm": (d,),
+        "mlp.down_proj": (d, h),
+        "mlp.gate_proj": (h, d),
+        "mlp.up_proj": (h, d),
+        "post_attention_layernorm": (d,),
+        "self_attn.k_proj": (kv, d),
+        "self_attn.o_proj": (d, d),
+        "self_attn.q_proj": (d, d),
+        "self_attn.v_proj": (kv, d),
+    }
     shapes = {"lm_head.weight": (v, d), "model.embed_tokens.weight": (v, d), "model.norm.weight": (d,)}
     for number in range(config["num_hidden_layers"]):
         shapes.update({f"model.layers.{number}.{name}.weight": shape for name, shape in layer.items()})
@@ -34,7 +56,9 @@ def shapes_of(config):
 
 def bfloat16(rng, shape):
     """The upper halves of float32: ones for a gain, else normal numbers of variance 1 / inputs."""
-    values = np.ones(shape, np.float32) if len(shape) == 1 else rng.standard_normal(shape, np.float32) / math.sqrt(shape[1])
+    values = (
+        np.ones(shape, np.float32) if len(shape) == 1 else rng.standard_normal(shape, np.float32) / math.sqrt(shape[1])
+    )
     return (values.view(np.uint32) >> 16).astype("<u2")
 
 

@@ -28,17 +28,38 @@ def recompress(source, target):
 
 
 def main():
-    dtypes = {str(d).removeprefix("torch."): counted(2, 3, dtype=d)
-              for d in (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32,
-                        torch.int16, torch.int8, torch.uint8, torch.uint16, torch.uint32, torch.float8_e4m3fn)}
+    dtypes = {
+        str(d).removeprefix("torch."): counted(2, 3, dtype=d)
+        for d in (
+            torch.float32,
+            torch.float64,
+            torch.float16,
+            torch.bfloat16,
+            torch.int64,
+            torch.int32,
+            torch.int16,
+            torch.int8,
+            torch.uint8,
+            torch.uint16,
+            torch.uint32,
+            torch.float8_e4m3fn,
+        )
+    }
     dtypes["bool"] = torch.tensor([True, False, True])
     dtypes["scalar"] = torch.tensor(2.5)
     dtypes["empty"] = torch.zeros(0, 3)
     torch.save(dtypes, FOLDER / "dtypes.pt")
 
     whole = counted(4, 6)
-    views = {"whole": whole, "transposed": whole.t(), "rows": whole[1:3], "columns": whole[:, ::2], "tied": whole,
-             "expanded": torch.ones(1).expand(3), "parameter": torch.nn.Parameter(counted(2))}
+    views = {
+        "whole": whole,
+        "transposed": whole.t(),
+        "rows": whole[1:3],
+        "columns": whole[:, ::2],
+        "tied": whole,
+        "expanded": torch.ones(1).expand(3),
+        "parameter": torch.nn.Parameter(counted(2)),
+    }
     torch.save(views, FOLDER / "views.pt")
 
     linear = torch.nn.Sequential(collections.OrderedDict(embed=torch.nn.Linear(3, 2)))
@@ -56,10 +77,19 @@ def main():
     optimizer.step()
     with torch.no_grad():
         linear.embed.weight.copy_(counted(2, 3))
-    torch.save({"epoch": 3, "args": argparse.Namespace(lr=1e-3), "path": pathlib.PurePosixPath("x"),
-                "optimizer": optimizer.state_dict(), "loss": [0.5, None, True], "big": 2**70, "set": {1},
-                "model_state_dict": {f"module._orig_mod.{k}": v for k, v in linear.state_dict().items()}},
-               FOLDER / "checkpoint.pth")
+    torch.save(
+        {
+            "epoch": 3,
+            "args": argparse.Namespace(lr=1e-3),
+            "path": pathlib.PurePosixPath("x"),
+            "optimizer": optimizer.state_dict(),
+            "loss": [0.5, None, True],
+            "big": 2**70,
+            "set": {1},
+            "model_state_dict": {f"module._orig_mod.{k}": v for k, v in linear.state_dict().items()},
+        },
+        FOLDER / "checkpoint.pth",
+    )
     torch.save(linear, FOLDER / "module.pt")
     torch.save(state, FOLDER / "legacy.pt", _use_new_zipfile_serialization=False)
 

@@ -2,7 +2,7 @@
 # Makes bilens ready to run: system packages, a local environment (.venv) with the build tools and LibTorch, the
 # program. Running it again does only what is missing; after an interruption, run it again.
 #
-# Usage: scripts/setup.sh [--cpu | --cuda] [--torch PATH] [--tests] [--dev] [--bench] [--browser] [--no-build] [--jobs N]
+# Usage: scripts/setup.sh [--cpu | --cuda] [--torch PATH] [--tests] [--dev] [--bench] [--browser] [--lint] [--no-build] [--jobs N]
 #
 #   --cpu          build without CUDA; the default where there is no NVIDIA GPU or no nvcc
 #   --cuda         build with CUDA even where there is no GPU; needs nvcc, and downloads 2.2 GB more
@@ -13,6 +13,7 @@
 #                  a change is shorter. This and the choice of CUDA stay for later calls, until build/ is removed
 #   --bench        also install what `import torch` and the benchmarks against Python need
 #   --browser      also install headless Chromium (by apt-get) and what the tests of the report drive it with
+#   --lint         also install what formats and checks our sources and builds the documents
 #   --no-build     stop after the packages and the environment
 #   --jobs N       compile N files at a time (default: one a core, at least 2 GB of memory each)
 #   --help         show this
@@ -22,7 +23,7 @@
 # shellcheck source=scripts/common.sh
 source "$(dirname "$0")/common.sh"
 
-torch=${BILENS_TORCH:-} cuda=auto tests=no unity=auto bench=no browser=no build=yes jobs=
+torch=${BILENS_TORCH:-} cuda=auto tests=no unity=auto bench=no browser=no lint=no build=yes jobs=
 while (($#)); do
   case $1 in
     --cpu) cuda=no ;;
@@ -31,6 +32,7 @@ while (($#)); do
     --dev) unity=OFF ;;
     --bench) bench=yes ;;
     --browser) browser=yes ;;
+    --lint) lint=yes ;;
     --no-build) build=no ;;
     --torch) torch=$(value_of "$@"); shift ;;
     --jobs) jobs=$(number_of "$@"); shift ;;
@@ -152,6 +154,7 @@ choose() {
     lists=(base torch-cpu torch-cuda bench)
   fi
   if [[ $browser == yes ]]; then lists+=(browser); fi
+  if [[ $lint == yes ]]; then lists+=(lint); fi
 }
 
 make_environment() {

@@ -1,4 +1,5 @@
 """Greedy sampling with transformers' generate: tokens/s. Arguments: MODEL_DIRECTORY new_tokens"""
+
 import json
 import sys
 import time
@@ -13,8 +14,17 @@ count = int(sys.argv[2])
 
 def sample(new):
     prompt = torch.tensor([[1]])
-    return model.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=new, min_new_tokens=new,
-                          do_sample=False, pad_token_id=0).shape[1] - 1
+    return (
+        model.generate(
+            prompt,
+            attention_mask=torch.ones_like(prompt),
+            max_new_tokens=new,
+            min_new_tokens=new,
+            do_sample=False,
+            pad_token_id=0,
+        ).shape[1]
+        - 1
+    )
 
 
 sample(8)

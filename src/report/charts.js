@@ -1,12 +1,12 @@
-
 // Axes, charts and what walks over them: a part of all pages.
 
 function niceTicks(low, high, count) {
   if (!(high > low)) return [low];
-  const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
+  const rough = (high - low) / count,
+    power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough);
   const ticks = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; ++i) ticks.push(i * step + 0);  // no −0
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; ++i) ticks.push(i * step + 0); // no −0
   return ticks;
 }
 
@@ -38,7 +38,8 @@ function axes(spec) {
   return svg("g", { "aria-hidden": "true" },
     spec.yTicks.map((t) => [
       svg("line", { class: "grid", x1: left, x2: right, y1: y(t), y2: y(t) }),
-      text({ x: left - 7, y: y(t) + 4, "text-anchor": "end" }, spec.yFormat(t))]),
+      text({ x: left - 7, y: y(t) + 4, "text-anchor": "end" }, spec.yFormat(t))
+    ]),
     spec.xTicks.map((t) => text({ x: x(t), y: bottom + 17, "text-anchor": "middle" }, spec.xFormat(t))),
     svg("line", { class: "axis", x1: left, x2: right, y1: bottom, y2: bottom }),
     text({ x: right, y: bottom + 34, "text-anchor": "end" }, spec.xName),
@@ -51,7 +52,7 @@ const lineKey = (className, style = "") => svg("svg", { viewBox: "0 0 20 12", cl
 /** The items of a legend, as of exports, in a line beside a chart's title. */
 const legendLine = (items) => element("div", { class: "legend chart" }, items.map(({ before, mark, text }) => element("span", {}, before, mark, text)));
 
-const charts = new WeakMap();  // the element of a chart -> the function that draws it at a width
+const charts = new WeakMap(); // the element of a chart -> the function that draws it at a width
 
 /** A figure that is drawn again for every width it gets. draw(svg, width, height); rows and legend as of exports */
 function chart(label, height, draw, paperWidth, rows, legend) {
@@ -78,7 +79,8 @@ function explore(node, stops, { move, choose, label, start = () => 0 }) {
     move(i);
   };
   const nearest = (event) => {
-    const box = node.getBoundingClientRect(), scale = node.viewBox.baseVal.width / box.width;
+    const box = node.getBoundingClientRect(),
+      scale = node.viewBox.baseVal.width / box.width;
     const at = (event.clientX - box.left) * scale;
     let best = 0;
     stops.forEach((stop, i) => { if (Math.abs(stop - at) < Math.abs(stops[best] - at)) best = i; });
@@ -92,9 +94,14 @@ function explore(node, stops, { move, choose, label, start = () => 0 }) {
   node.addEventListener("blur", () => go(null));
   if (choose) node.addEventListener("click", (event) => choose(nearest(event)));
   node.addEventListener("keydown", (event) => {
-    const from = current ?? start(), last = stops.length - 1;
-    const to = { ArrowRight: current === null ? from : from + 1, ArrowLeft: current === null ? from : from - 1,
-      Home: 0, End: last }[event.key];
+    const from = current ?? start(),
+      last = stops.length - 1;
+    const to = {
+      ArrowRight: current === null ? from : from + 1,
+      ArrowLeft: current === null ? from : from - 1,
+      Home: 0,
+      End: last
+    } [event.key];
     if (to !== undefined) go(Math.min(Math.max(to, 0), last));
     else if (choose && current !== null && (event.key === "Enter" || event.key === " ")) choose(current);
     else return;

@@ -1,10 +1,19 @@
-
 // What a conversion cost: a part of the report's script.
 
 function comparisonTable(conversion) {
-  const parts = [["validation, before training", conversion.untrained], ["validation", conversion.validation], ["test", conversion.test]].filter(([, seen]) => seen);
-  const columns = [["Tokens", (s) => integer(s.tokens)], ["Loss", (s) => figure(s.loss, 4)], ["Teacher's", (s) => figure(s.teacher_loss, 4)],
-    ["Above it", (s) => signed(s.loss - s.teacher_loss, 3)], ["KL to it", (s) => figure(s.divergence)], ["Same top token", (s) => percent(s.agreement)]];
+  const parts = [
+    ["validation, before training", conversion.untrained],
+    ["validation", conversion.validation],
+    ["test", conversion.test]
+  ].filter(([, seen]) => seen);
+  const columns = [
+    ["Tokens", (s) => integer(s.tokens)],
+    ["Loss", (s) => figure(s.loss, 4)],
+    ["Teacher's", (s) => figure(s.teacher_loss, 4)],
+    ["Above it", (s) => signed(s.loss - s.teacher_loss, 3)],
+    ["KL to it", (s) => figure(s.divergence)],
+    ["Same top token", (s) => percent(s.agreement)]
+  ];
   return element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The model beside its teacher" },
     element("table", {}, element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Part"), columns.map(([name]) => element("th", { scope: "col", class: "number" }, name)))),
       element("tbody", {}, parts.map(([name, seen]) => element("tr", {}, element("th", { scope: "row" }, name), columns.map(([, text]) => element("td", { class: "number" }, text(seen))))))));
@@ -12,18 +21,35 @@ function comparisonTable(conversion) {
 
 /** 1 − R² of the residual stream behind each layer, before and after training: what is lost. */
 function layerErrors(conversion) {
-  const lines = [["before training", "before", at(conversion, "untrained", "layer_r2")], ["finished", "smooth", at(conversion, "validation", "layer_r2")]]
+  const lines = [
+      ["before training", "before", at(conversion, "untrained", "layer_r2")],
+      ["finished", "smooth", at(conversion, "validation", "layer_r2")]
+    ]
     .map(([name, style, values]) => ({ name, style, points: (values ?? []).map((v, layer) => [layer, 1 - v]).filter((_, layer) => isNumber(values[layer])) })).filter((line) => line.points.length);
-  const points = lines.flatMap((line) => line.points), high = Math.max(...points.map(([, v]) => v).filter(isNumber), 1e-9);
-  return linesChart("What each layer is off by", lines, { label: "Error of the residual stream by layer", height: 240, x: [0, Math.max(1, ...points.map(([layer]) => layer))],
-    y: [0, high * 1.05], xName: "layer", yName: "1 − R² behind it, validation", xFormat: integer, xTicks: [8, 8],
-    point: (name, layer, value) => `layer ${layer}, ${name}: ${figure(value)}`, columns: ["when", "layer", "1 − R²"] });
+  const points = lines.flatMap((line) => line.points),
+    high = Math.max(...points.map(([, v]) => v).filter(isNumber), 1e-9);
+  return linesChart("What each layer is off by", lines, {
+    label: "Error of the residual stream by layer",
+    height: 240,
+    x: [0, Math.max(1, ...points.map(([layer]) => layer))],
+    y: [0, high * 1.05],
+    xName: "layer",
+    yName: "1 − R² behind it, validation",
+    xFormat: integer,
+    xTicks: [8, 8],
+    point: (name, layer, value) => `layer ${layer}, ${name}: ${figure(value)}`,
+    columns: ["when", "layer", "1 − R²"]
+  });
 }
 
 function sampleTexts(conversion) {
   const { samples } = conversion;
   if (!samples) return null;
-  const texts = [["Teacher", samples.teacher], ["Before training", samples.untrained], ["Finished", samples.finished]].filter(([, text]) => text);
+  const texts = [
+    ["Teacher", samples.teacher],
+    ["Before training", samples.untrained],
+    ["Finished", samples.finished]
+  ].filter(([, text]) => text);
   return element("div", { class: "panel" }, element("h4", {}, `What follows “${samples.prompt}”`),
     element("dl", { class: "samples" }, texts.map(([name, text]) => element("div", {}, element("dt", {}, name), element("dd", {}, text)))));
 }
@@ -61,19 +87,40 @@ function aboveContinued(model) {
 /** Validation loss of several conversions against the tokens they have seen. */
 function conversionsTogether(models) {
   const lines = models.map((model, i) => {
-    const config = at(model, "run", "config"), tokensAStep = at(config, "train", "batch_size") * at(config, "data", "context");
+    const config = at(model, "run", "config"),
+      tokensAStep = at(config, "train", "batch_size") * at(config, "data", "context");
     const points = (at(model, "metrics", "evaluations") ?? []).filter((e) => e.split === "validation" && isNumber(e.loss)).map((e) => [e.step * tokensAStep, e.loss]);
     const start = at(model, "conversion", "untrained", "loss");
-    return { i, name: model.name, points: isNumber(start) ? [[0, start], ...points] : points };
+    return {
+      i,
+      name: model.name,
+      points: isNumber(start) ? [
+        [0, start], ...points
+      ] : points
+    };
   }).filter((line) => models[line.i].conversion && line.points.every(([tokens]) => isNumber(tokens)) && line.points.length > 1);
   if (lines.length < 2) return null;
-  const losses = lines.flatMap((line) => line.points.map(([, loss]) => loss)), teachers = new Set(lines.map(({ i }) => at(models[i], "conversion", "validation", "teacher_loss")));
+  const losses = lines.flatMap((line) => line.points.map(([, loss]) => loss)),
+    teachers = new Set(lines.map(({ i }) => at(models[i], "conversion", "validation", "teacher_loss")));
   const teacher = teachers.size === 1 ? [...teachers][0] : null;
-  const all = isNumber(teacher) ? [...losses, teacher] : losses, low = Math.min(...all), high = Math.max(...all), room = (high - low) * 0.06 || 0.1;
+  const all = isNumber(teacher) ? [...losses, teacher] : losses,
+    low = Math.min(...all),
+    high = Math.max(...all),
+    room = (high - low) * 0.06 || 0.1;
   const most = Math.max(...lines.flatMap((line) => line.points.map(([tokens]) => tokens)));
   const drawn = lines.map(({ name, points }) => ({ name, points, key: `${name}: ${figure(points.at(-1)[1], 4)}` }));
-  return element("div", { class: "together" }, linesChart("Validation loss against tokens", drawn, { label: "Validation loss against tokens, all runs", height: 340, paper: 700, x: [0, most],
-    y: [low - room, high + room], xName: "tokens", yName: "validation loss, nats a token", xFormat: (v) => `${brief(v / 1e6)} M`, xTicks: [3, 6],
-    point: (name, tokens, loss) => `${name}, ${integer(tokens)} tokens: ${figure(loss, 4)}`, columns: ["run", "tokens", "validation loss"],
-    level: isNumber(teacher) ? { value: teacher, name: `the teacher: ${figure(teacher, 4)}` } : null }));
+  return element("div", { class: "together" }, linesChart("Validation loss against tokens", drawn, {
+    label: "Validation loss against tokens, all runs",
+    height: 340,
+    paper: 700,
+    x: [0, most],
+    y: [low - room, high + room],
+    xName: "tokens",
+    yName: "validation loss, nats a token",
+    xFormat: (v) => `${brief(v / 1e6)} M`,
+    xTicks: [3, 6],
+    point: (name, tokens, loss) => `${name}, ${integer(tokens)} tokens: ${figure(loss, 4)}`,
+    columns: ["run", "tokens", "validation loss"],
+    level: isNumber(teacher) ? { value: teacher, name: `the teacher: ${figure(teacher, 4)}` } : null
+  }));
 }

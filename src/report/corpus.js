@@ -1,15 +1,24 @@
-
 // What a language model's eigenvectors contribute on text: a part of the report's script.
 
 function corpusTable(corpus) {
   const last = (values) => values.at(-1);
-  const columns = [["Directions", (l) => integer(l.directions)], ["Quadratic", (l) => percent(l.quadratic)], ["Linear", (l) => percent(l.linear)],
-    ["Constant", (l) => percent(l.constant)], ["R² of the form", (l) => measured(l.form_r2)], ["R² of k eigenpairs", (l) => measured(last(l.r2))],
-    ["Their correlation", (l) => measured(last(l.correlation))], ["k", (l) => integer(l.r2.length - 1)], ["R² where active", (l) => measured(last(l.active.r2))],
-    ["Active tokens", (l) => percent(l.active.share)], ...(corpus.layers.some((l) => l.surrogate) ? [["Error of a token", (l) => figure(at(l, "surrogate", "error"))],
-      ["At most", (l) => figure(at(l, "surrogate", "bound"))]] : [])];
+  const columns = [
+    ["Directions", (l) => integer(l.directions)],
+    ["Quadratic", (l) => percent(l.quadratic)],
+    ["Linear", (l) => percent(l.linear)],
+    ["Constant", (l) => percent(l.constant)],
+    ["R² of the form", (l) => measured(l.form_r2)],
+    ["R² of k eigenpairs", (l) => measured(last(l.r2))],
+    ["Their correlation", (l) => measured(last(l.correlation))],
+    ["k", (l) => integer(l.r2.length - 1)],
+    ["R² where active", (l) => measured(last(l.active.r2))],
+    ["Active tokens", (l) => percent(l.active.share)], ...(corpus.layers.some((l) => l.surrogate) ? [
+      ["Error of a token", (l) => figure(at(l, "surrogate", "error"))],
+      ["At most", (l) => figure(at(l, "surrogate", "bound"))]
+    ] : [])
+  ];
   const table = element("table", {}, element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Layer"), columns.map(([name]) => element("th", { scope: "col", class: "number" }, name)))),
-      element("tbody", {}, corpus.layers.map((layer) => element("tr", {}, element("th", { scope: "row" }, layer.layer), columns.map(([, text]) => element("td", { class: "number" }, text(layer)))))));
+    element("tbody", {}, corpus.layers.map((layer) => element("tr", {}, element("th", { scope: "row" }, layer.layer), columns.map(([, text]) => element("td", { class: "number" }, text(layer)))))));
   return element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The layers on text" }, table, exports("The layers on text", null, () => tableRows(table)));
 }
 
@@ -17,8 +26,18 @@ function corpusTable(corpus) {
 function keptChart(title, label, yName, lines, least, most) {
   const last = Math.max(...lines.map((line) => line.k.at(-1)));
   return linesChart(title, lines.map(({ layer, k, values }) => ({ name: `layer ${layer}`, points: values.map((v, i) => [k[i], v]) })), {
-    label, height: 260, x: [0, last], y: [least, most], xName: "eigenpairs kept of each direction", yName, xFormat: integer, xTicks: [8, 8], ordered: true,
-    point: (name, k, value) => `${name}, k = ${k}: ${figure(value)}`, columns: ["layer", "k", "value"] });
+    label,
+    height: 260,
+    x: [0, last],
+    y: [least, most],
+    xName: "eigenpairs kept of each direction",
+    yName,
+    xFormat: integer,
+    xTicks: [8, 8],
+    ordered: true,
+    point: (name, k, value) => `${name}, k = ${k}: ${figure(value)}`,
+    columns: ["layer", "k", "value"]
+  });
 }
 
 function explainedChart(corpus) {
@@ -28,7 +47,8 @@ function explainedChart(corpus) {
 }
 
 function lossChart(corpus) {
-  const lines = corpus.losses.filter((line) => line.values.every(isNumber)), all = lines.flatMap((line) => line.values);
+  const lines = corpus.losses.filter((line) => line.values.every(isNumber)),
+    all = lines.flatMap((line) => line.values);
   return keptChart("What the model loses with a layer’s eigenpairs in its place", "Loss with the eigenpairs kept in a layer’s place, by layer", "loss above the model’s, nats", lines,
     Math.min(0, ...all), Math.max(1e-3, ...all));
 }
@@ -53,8 +73,15 @@ function corpusSection(model, id, level) {
 
 /** How often p falls where: bars between its smallest and largest value in the sample. */
 function projectionHistogram({ low, high, counts }, title) {
-  const step = (high - low) / counts.length, rows = () => [["from", "to", "tokens"], ...counts.map((count, i) => [low + i * step, low + (i + 1) * step, count])];
-  const width = 240, height = 44, most = Math.max(...counts, 1), bar = width / counts.length, zero = ((0 - low) / (high - low || 1)) * width;
+  const step = (high - low) / counts.length,
+    rows = () => [
+      ["from", "to", "tokens"], ...counts.map((count, i) => [low + i * step, low + (i + 1) * step, count])
+    ];
+  const width = 240,
+    height = 44,
+    most = Math.max(...counts, 1),
+    bar = width / counts.length,
+    zero = ((0 - low) / (high - low || 1)) * width;
   const drawing = svg("svg", { class: "histogram", viewBox: `0 0 ${width} ${height + 12}`, role: "img", "aria-label": `Histogram of p, from ${figure(low, 2)} to ${figure(high, 2)}` },
     counts.map((count, i) => svg("rect", { class: (i + 0.5) * bar >= zero ? "bar-positive" : "bar-negative", x: i * bar, y: height - (count / most) * height, width: bar * 0.9, height: (count / most) * height },
       svg("title", {}, `${integer(count)} tokens`))),

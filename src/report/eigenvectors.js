@@ -1,4 +1,3 @@
-
 // The eigenvectors of a layer: a part of the report's script.
 
 function contributionText(vector) {
@@ -11,15 +10,21 @@ function shortContribution(direction, vector) {
   const largest = Math.max(...direction.eigenvectors.map((v) => Math.max(Math.abs(v.mean), v.std)).filter(isNumber));
   const decimals = Math.max(0, 2 - Math.floor(Math.log10(largest)));
   if (!isNumber(decimals) || decimals > 3 || largest >= 1e4) return contributionText(vector);
-  const mean = vector.mean.toFixed(decimals), sign = Number(mean) > 0 ? "+" : "";
+  const mean = vector.mean.toFixed(decimals),
+    sign = Number(mean) > 0 ? "+" : "";
   return `${sign}${Number(mean) === 0 ? mean.replace("-", "") : minus(mean)} ± ${vector.std.toFixed(decimals)}`;
 }
 
 function thumbnail(model, layer, direction, vector, selected, choose) {
-  const eigenvalue = direction.eigenvalues[vector.index], row = (name, value) =>
+  const eigenvalue = direction.eigenvalues[vector.index],
+    row = (name, value) =>
     value ? element("span", { class: "row" }, element("span", {}, name), element("span", {}, value)) : null;
-  return element("li", {}, element("button", { type: "button", "aria-pressed": String(vector.index === selected),
-    "data-index": vector.index, onclick: () => choose(vector.index) },
+  return element("li", {}, element("button", {
+      type: "button",
+      "aria-pressed": String(vector.index === selected),
+      "data-index": vector.index,
+      onclick: () => choose(vector.index)
+    },
     vectorPicture(vector, shapeOf(model, layer), `Eigenvector ${vector.index}`, ""),
     element("span", { class: "eigenvalue" }, signedValue(eigenvalue), element("i", {}, vector.index)),
     row("", shortContribution(direction, vector)),
@@ -35,7 +40,7 @@ function strip(model, layer, direction, sign, selected, choose) {
   return element("div", { class: "strip" },
     element("h4", {}, element("b", { class: sign }, sign === "positive" ? "Positive λ" : "Negative λ"), element("span", {}, ` ${effect}${cut}`)),
     vectors.length ? element("ul", { class: "thumbnails" }, vectors.map((v) => thumbnail(model, layer, direction, v, selected, choose)))
-      : element("p", { class: "muted" }, total ? "Left out to keep the page small." : "There is none among the eigenvalues found."));
+    : element("p", { class: "muted" }, total ? "Left out to keep the page small." : "There is none among the eigenvalues found."));
 }
 
 function exampleList(title, list) {
@@ -48,12 +53,21 @@ function exampleList(title, list) {
 
 /** @param name of the direction */
 function selectedPanel(model, layer, direction, name, selected, choose) {
-  const order = direction.eigenvectors.map((v) => v.index), place = order.indexOf(selected), vector = direction.eigenvectors[place];
+  const order = direction.eigenvectors.map((v) => v.index),
+    place = order.indexOf(selected),
+    vector = direction.eigenvectors[place];
   const panel = element("div", { class: "selected", "aria-live": "polite" });
   if (!vector) return append(panel, [element("p", { class: "muted" }, noVectorReason(layer, direction))]);
-  const eigenvalue = direction.eigenvalues[selected], shape = shapeOf(model, layer);
-  const step = (by, text, label) => element("button", { type: "button", class: "quiet", "aria-label": label, "data-step": by,
-    disabled: order[place + by] === undefined, onclick: () => choose(order[place + by]) }, text);
+  const eigenvalue = direction.eigenvalues[selected],
+    shape = shapeOf(model, layer);
+  const step = (by, text, label) => element("button", {
+    type: "button",
+    class: "quiet",
+    "aria-label": label,
+    "data-step": by,
+    disabled: order[place + by] === undefined,
+    onclick: () => choose(order[place + by])
+  }, text);
   const split = at(model, "study", "data", "split");
   return append(panel, [
     element("div", { class: "selected-head" }, element("h4", {}, `${name}, eigenvector ${selected}`),
@@ -68,14 +82,16 @@ function selectedPanel(model, layer, direction, name, selected, choose) {
       ["Weight energy up to here", isNumber(vector.weight_energy) ? percent(vector.weight_energy) : null],
       ["Data R² up to here", measured(vector.data_r2)],
       ["Residual", isNumber(vector.residual) ? figure(vector.residual, 2) : null],
-      ["Vector error", isNumber(vector.vector_error) ? figure(vector.vector_error, 2) : null]]),
+      ["Vector error", isNumber(vector.vector_error) ? figure(vector.vector_error, 2) : null]
+    ]),
     element("div", { class: "examples-all" },
       vector.vector_error > 0.1 ? element("p", { class: "note" }, "This eigenvalue is not told apart from its neighbours: only the space they span is determined.") : null,
       exampleList(`Most positive projection${split ? `, ${split} images` : ""}`, vector.positive),
       exampleList(`Most negative projection${split ? `, ${split} images` : ""}`, vector.negative),
       tokensOfEigenvector(model, layer, direction, vector),
       contextsOnText(vector, at(model, "decomposition", "corpus", "quantiles"), `Histogram of p of ${name}, eigenvector ${selected}, layer ${layer.layer}`),
-      vector.positive || vector.negative ? element("p", { class: "note" }, "Under each image: its label and the projection p.") : null)]);
+      vector.positive || vector.negative ? element("p", { class: "note" }, "Under each image: its label and the projection p.") : null)
+  ]);
 }
 
 function noVectorReason(layer, direction) {
@@ -89,7 +105,7 @@ function linearPart(model, layer, direction, name) {
   if (!part) return null;
   const share = isNumber(direction.linear_share) ? ` It makes up ${percent(direction.linear_share, 0)} of the output’s variance.` : "";
   return element("div", { class: "linear" }, element("div", {}, vectorPicture(part, shapeOf(model, layer), "Linear part", ""),
-    vectorExports(part, shapeOf(model, layer), `Linear part of ${name}, layer ${layer.layer}`)),
+      vectorExports(part, shapeOf(model, layer), `Linear part of ${name}, layer ${layer.layer}`)),
     element("p", {}, element("b", {}, "Linear part. "), `Besides the quadratic form, the output has a linear term l·x with |l| = ${figure(part.norm)} `
       + `(largest component ${figure(part.scale, 2)})${isNumber(part.constant) ? ` and the constant ${signed(part.constant)}` : ""}.${share}`));
 }
@@ -99,17 +115,20 @@ function directionFacts(direction) {
   const parts = [`${count("positive")} positive, ${count("negative")} negative`,
     isNumber(direction.effective_rank) ? `effective rank ${figure(direction.effective_rank)}${direction.effective_rank_error > 0 ? ` ± ${figure(direction.effective_rank_error, 2)}` : ""}` : null,
     isNumber(direction.shift) ? `without its trace: add the shift ${signed(direction.shift)} to each λ for that of Q`
-      : isNumber(direction.trace) ? `trace ${figure(direction.trace)}` : null,
+    : isNumber(direction.trace) ? `trace ${figure(direction.trace)}` : null,
     isNumber(direction.frobenius) ? `norm ${figure(direction.frobenius)}` : null,
     direction.converged === 0 ? "not converged" : null,
     isNumber(direction.certified_bound) ? `proved: every other |λ| is below ${figure(direction.certified_bound)}` : null,
-    direction.tie_at_k === 1 ? "the last eigenvalue ties with one that is not listed" : null];
+    direction.tie_at_k === 1 ? "the last eigenvalue ties with one that is not listed" : null
+  ];
   return parts.filter(Boolean).join(" · ");
 }
 
 /** One direction of one layer: spectrum, eigenvectors, and the chosen one in detail. */
 function directionCard(model, layer, index, selected, choose) {
-  const direction = layer.shown[index], name = directionName(layer, index), words = directionWords(layer, index);
+  const direction = layer.shown[index],
+    name = directionName(layer, index),
+    words = directionWords(layer, index);
   const studied = direction.eigenvectors.some((v) => isNumber(v.mean));
   return element("div", { class: "card-body" },
     element("div", { class: "spectrum" },
@@ -135,12 +154,13 @@ function centring(layer) {
 
 function formula(layer) {
   const linear = layer.shown.some((direction) => direction.linear);
-  const what = { Class: "score of a class", Output: "value of an output", Axis: "value along an axis", Direction: "value along a direction" }[directionKind(layer)];
+  const what = { Class: "score of a class", Output: "value of an output", Axis: "value along an axis", Direction: "value along a direction" } [directionKind(layer)];
   return [`The ${what} is a quadratic form of the layer’s input x, and its eigenvectors v take it apart without cross terms: it is the sum of λp² with p = v·x`
     + (linear ? ", and a linear part. " : ". "),
-  element("b", { class: "positive" }, "Blue"), " stands for positive numbers, ", element("b", { class: "negative" }, "orange"),
-  " for negative ones; neutral is zero. v and −v are the same eigenvector.",
-  ` ${centring(layer)}${shiftWords(layer)}`];
+    element("b", { class: "positive" }, "Blue"), " stands for positive numbers, ", element("b", { class: "negative" }, "orange"),
+    " for negative ones; neutral is zero. v and −v are the same eigenvector.",
+    ` ${centring(layer)}${shiftWords(layer)}`
+  ];
 }
 
 function layerTitle(layer) {
@@ -162,7 +182,8 @@ function eigenvectors(model, id, level, view, changed) {
   let parts = null;
 
   const drawLayer = () => {
-    const layer = layers[view.layer], kind = directionKind(layer);
+    const layer = layers[view.layer],
+      kind = directionKind(layer);
     intro.replaceChildren(...formula(layer));
     holder.replaceChildren();
     parts = null;
@@ -171,13 +192,17 @@ function eigenvectors(model, id, level, view, changed) {
       return;
     }
     const choose = (i) => go({ layer: view.layer, direction: i });
-    parts = { grid: overview(model, layer, choose), card: element("div", {}),
-      picker: picker(kind, layer.shown.map((_, i) => (at(layer, "direction_names", i) ?? (layer.shown.length <= 20 ? String(i) : `${kind} ${i}`))), choose) };
+    parts = {
+      grid: overview(model, layer, choose),
+      card: element("div", {}),
+      picker: picker(kind, layer.shown.map((_, i) => (at(layer, "direction_names", i) ?? (layer.shown.length <= 20 ? String(i) : `${kind} ${i}`))), choose)
+    };
     const cut = layer.shown.length < layer.n_directions ? `The first ${layer.shown.length} of ${layer.n_directions} are on this page; all are in the decomposition directory.` : null;
     append(holder, [
       layer.shown.length > 1 ? element("div", { class: "panel" }, parts.grid, cut ? element("p", { class: "note" }, cut) : null) : null,
       element("div", { class: "panel card" },
-        element("div", { class: "card-head" }, element("div", { class: "picker" }, element("span", { class: "picker-label", "aria-hidden": "true" }, kind), parts.picker)), parts.card)]);
+        element("div", { class: "card-head" }, element("div", { class: "picker" }, element("span", { class: "picker-label", "aria-hidden": "true" }, kind), parts.picker)), parts.card)
+    ]);
   };
   const drawCard = () => {
     layerTabs?.select(view.layer);

@@ -42,7 +42,7 @@ function figure(value, digits = 3) {
     return minus(text);
   }
   const [mantissa, exponent] = value.toExponential(digits - 1).split("e");
-  const raised = [...String(Number(exponent))].map((c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[c])).join("");
+  const raised = [...String(Number(exponent))].map((c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹" [c])).join("");
   return minus(mantissa) + "×10" + raised;
 }
 

@@ -1,21 +1,24 @@
-
 // The explanation: the logits of one image as sums over eigenvectors.
 
 /** Numbers that are not finite come as null, which arithmetic would take for 0. */
 const withNaN = (object, ...keys) => ({ ...object, ...Object.fromEntries(keys.map((key) => [key, object[key] ?? NaN])) });
 
-const classes = data.classes.map((c) => ({ ...withNaN(c, "logit", "sum", "shared", "direct", "linear", "other"),
-  terms: c.terms.map((term) => withNaN(term, "eigenvalue", "projection", "contribution")) }));
-const pixels = decode(data.image.pixels), shape = [data.image.height, data.image.width];
+const classes = data.classes.map((c) => ({
+  ...withNaN(c, "logit", "sum", "shared", "direct", "linear", "other"),
+  terms: c.terms.map((term) => withNaN(term, "eigenvalue", "projection", "contribution"))
+}));
+const pixels = decode(data.image.pixels),
+  shape = [data.image.height, data.image.width];
 const inputs = Float64Array.from(pixels, (value) => (value / 255 - data.pixel_mean) / data.pixel_std);
-const number = (value) => (isNumber(value) ? value : 0);  // what is not finite takes no room in a chart
+const number = (value) => (isNumber(value) ? value : 0); // what is not finite takes no room in a chart
 const maxRows = 12;
 
 /** Class numbers by falling logit. */
 const ranking = classes.map((_, i) => i).sort((a, b) => number(classes[b].logit) - number(classes[a].logit) || a - b);
 
 function probability(c) {
-  const largest = classes[ranking[0]].logit, weight = (u) => Math.exp(classes[u].logit - largest);
+  const largest = classes[ranking[0]].logit,
+    weight = (u) => Math.exp(classes[u].logit - largest);
   return weight(c) / classes.reduce((sum, _, u) => sum + weight(u), 0);
 }
 
@@ -29,9 +32,17 @@ function sumOf(c, against) {
   const rows = (u, sign) => classes[u].terms.map((term, i) => ({ ...term, from: u, rank: i, sign, adds: sign * term.contribution }));
   const part = (key) => classes[c][key] - (against === null ? 0 : classes[against][key]);
   const terms = against === null ? rows(c, 1) : [...rows(c, 1), ...rows(against, -1)].sort((a, b) => Math.abs(number(b.adds)) - Math.abs(number(a.adds)));
-  const shown = terms.slice(0, Math.max(maxRows, classes[c].terms.length)), rest = terms.slice(shown.length);
-  return { shared: part("shared"), direct: part("direct"), linear: part("linear"), logit: part("logit"), sum: part("sum"), terms: shown,
-    other: rest.reduce((sum, term) => sum + term.adds, part("other")) };
+  const shown = terms.slice(0, Math.max(maxRows, classes[c].terms.length)),
+    rest = terms.slice(shown.length);
+  return {
+    shared: part("shared"),
+    direct: part("direct"),
+    linear: part("linear"),
+    logit: part("logit"),
+    sum: part("sum"),
+    terms: shown,
+    other: rest.reduce((sum, term) => sum + term.adds, part("other"))
+  };
 }
 
 /** Each pixel's share of what a term adds: λp v x. Null where the eigenvector's components are no pixels. */
@@ -65,7 +76,8 @@ function place(node, scale, from, to = null) {
 }
 
 function logitRow(c, scale, choose) {
-  const predicted = c === data.prediction, tag = (text, first) => element("span", { class: "tag" + (first ? " first" : "") }, text);
+  const predicted = c === data.prediction,
+    tag = (text, first) => element("span", { class: "tag" + (first ? " first" : "") }, text);
   const track = element("span", { class: "track", "aria-hidden": "true" });
   append(track, [place(element("i", { class: "bar-of" }), scale, 0, number(classes[c].logit)), place(element("i", { class: "zero" }), scale, 0)]);
   return element("li", { class: predicted ? "predicted" : "" }, element("button", { type: "button", "aria-pressed": "false", "data-class": c, onclick: () => choose(c) },
@@ -75,12 +87,15 @@ function logitRow(c, scale, choose) {
 
 /** The logits as bars; with many classes the largest ones. */
 function logitChart(choose) {
-  const shown = classes.length <= 20 ? classes.map((_, i) => i) : ranking.slice(0, 20), values = shown.map((c) => number(classes[c].logit));
+  const shown = classes.length <= 20 ? classes.map((_, i) => i) : ranking.slice(0, 20),
+    values = shown.map((c) => number(classes[c].logit));
   const scale = linearScale([Math.min(0, ...values), Math.max(0, ...values)], [0, 100]);
   const rows = shown.map((c) => logitRow(c, scale, choose));
   const box = element("div", { class: "panel logits" }, element("h2", {}, shown.length < classes.length ? `The ${shown.length} largest logits` : "Logits"),
     element("ul", {}, rows), exports(`Logits of ${data.input || "image"}`, () => waterfallDrawing(shown.map((c) => ({ name: `Class ${c}`, total: true, value: classes[c].logit, before: 0, after: number(classes[c].logit) })), 480),
-      () => [["class", "logit"], ...classes.map((c, i) => [i, c.logit])]));
+      () => [
+        ["class", "logit"], ...classes.map((c, i) => [i, c.logit])
+      ]));
   return Object.assign(box, { select: (c) => rows.forEach((row, i) => row.firstChild.setAttribute("aria-pressed", String(shown[i] === c))) });
 }
 
@@ -101,8 +116,12 @@ function opening(chart) {
       element("figcaption", {}, `${title}, ${shape[1]} × ${shape[0]} pixels`), exports(`The image ${title}`, imageDrawing, null)),
     element("div", {}, element("p", { class: "eyebrow" }, "Explanation of one image"), element("h1", {}, `Predicted ${data.prediction}`),
       element("p", { class: "lead" }, verdict()),
-      definitions("facts", [["Prediction", String(data.prediction)], ["Label", data.label === null ? "not known" : String(data.label)],
-        ["Its logit", figure(classes[data.prediction].logit, 4)], ["Its probability", percent(probability(data.prediction))]]),
+      definitions("facts", [
+        ["Prediction", String(data.prediction)],
+        ["Label", data.label === null ? "not known" : String(data.label)],
+        ["Its logit", figure(classes[data.prediction].logit, 4)],
+        ["Its probability", percent(probability(data.prediction))]
+      ]),
       chart));
 }
 
@@ -113,10 +132,16 @@ function waterfallRow(row, scale, ticks, open) {
   const bar = (className, ...ends) => place(element("i", { class: className }), scale, ...ends);
   const track = append(element("span", { class: "track", "aria-hidden": "true" }), [ticks.map((t) => bar("tick", t)), bar("zero", 0),
     row.total ? null : bar("wire before", row.before), bar("wire after", row.after),
-    bar(`bar-of ${row.total ? "" : signOf(row.after - row.before)}`, row.total ? 0 : row.before, row.after)]);
+    bar(`bar-of ${row.total ? "" : signOf(row.after - row.before)}`, row.total ? 0 : row.before, row.after)
+  ]);
   const { term } = row, pressable = Boolean(term);
-  const line = element(pressable ? "button" : "div", { class: `row${term ? "" : " plain"}${row.total ? " total" : ""}`, type: pressable ? "button" : null,
-    "aria-pressed": pressable ? "false" : null, "data-term": pressable ? row.number : null, onclick: () => pressable && open(row.number) },
+  const line = element(pressable ? "button" : "div", {
+      class: `row${term ? "" : " plain"}${row.total ? " total" : ""}`,
+      type: pressable ? "button" : null,
+      "aria-pressed": pressable ? "false" : null,
+      "data-term": pressable ? row.number : null,
+      onclick: () => pressable && open(row.number)
+    },
     element("span", { class: "what" }, element("b", {}, row.name), row.about ? element("small", {}, row.about) : null),
     term ? termPictures(term, row.name) : null, track,
     element("span", { class: `value ${row.total ? "" : signOf(row.value)}` }, row.total ? figure(row.value, 4) : signed(row.value)));
@@ -125,10 +150,13 @@ function waterfallRow(row, scale, ticks, open) {
 
 /** The eigenvector, and where it meets the image, small. */
 function termPictures(term, name) {
-  const map = meeting(term), met = map ? quantise(map) : null, range = (scale) => `±${figure(scale, 2)}`;
+  const map = meeting(term),
+    met = map ? quantise(map) : null,
+    range = (scale) => `±${figure(scale, 2)}`;
   const seen = term.vector ? vectorPicture(term.vector, term.sees_pixels ? shape : null, name, "") : null;
   return [element("span", { class: "vector" }, seen, seen ? range(term.vector.scale) : null),
-    element("span", { class: "meet" }, met ? [stepsPicture(met.steps, shape, `${name} times the image`, ""), range(met.scale)] : null)];
+    element("span", { class: "meet" }, met ? [stepsPicture(met.steps, shape, `${name} times the image`, ""), range(met.scale)] : null)
+  ];
 }
 
 function rowsOf(sum, against) {
@@ -138,7 +166,8 @@ function rowsOf(sum, against) {
     { name: "Direct", about: "residual path", value: sum.direct },
     { name: "Linear", about: "biases", value: sum.linear },
     ...sum.terms.map((term, number) => ({ name: termName(term, against), about: facts(term), value: term.adds, term, number })),
-    { name: "All others", about: "eigenvectors not shown", value: sum.other }];
+    { name: "All others", about: "eigenvectors not shown", value: sum.other }
+  ];
   let at = 0;
   const rows = steps.map((step) => {
     const before = at;
@@ -154,15 +183,21 @@ const check = (sum, against) => gapText(sum.sum, sum.logit, Math.max(...classes.
 /** Buttons that save the rows of a sum as a drawing and as numbers. */
 function sumExports(title, rows) {
   const pictured = rows.map((row) => ({ ...row, picture: row.term?.vector ? (x, y, size) => svg("g", {}, vectorDrawing(decodeSigned(row.term.vector.values), row.term.sees_pixels ? shape : null, size, x, y)) : null }));
-  const numbers = () => [["part", "layer", "eigenvector", "eigenvalue", "projection", "value"],
-    ...rows.map(({ name, term, value }) => [name, term?.layer, term?.index, term?.eigenvalue, term?.projection, value])];
+  const numbers = () => [
+    ["part", "layer", "eigenvector", "eigenvalue", "projection", "value"],
+    ...rows.map(({ name, term, value }) => [name, term?.layer, term?.index, term?.eigenvalue, term?.projection, value])
+  ];
   return exports(`${title}, ${data.input || "image"}`, () => waterfallDrawing(pictured), numbers, () => [...signLegend(), { text: "λ eigenvalue, p = v·x projection; a term adds λp²" }]);
 }
 
 function waterfall(sum, c, against, open) {
-  const rows = rowsOf(sum, against), ends = rows.flatMap((row) => [row.before, row.after]);
-  const low = Math.min(...ends), high = Math.max(...ends), scale = linearScale([low, high > low ? high : low + 1], [2, 98]);
-  const ticks = niceTicks(low, high, 4), nodes = rows.map((row) => waterfallRow(row, scale, ticks, open));
+  const rows = rowsOf(sum, against),
+    ends = rows.flatMap((row) => [row.before, row.after]);
+  const low = Math.min(...ends),
+    high = Math.max(...ends),
+    scale = linearScale([low, high > low ? high : low + 1], [2, 98]);
+  const ticks = niceTicks(low, high, 4),
+    nodes = rows.map((row) => waterfallRow(row, scale, ticks, open));
   const meets = sum.terms.some((term) => term.sees_pixels && term.vector);
   const head = element("div", { class: "row-head", "aria-hidden": "true" }, element("span", {}, ""), element("span", {}, "eigen-vector"), element("span", {}, meets ? "where it meets" : ""),
     element("span", { class: "scale" }, ticks.map((t) => place(element("span", {}, brief(t, 2)), scale, t))), element("span", {}, "adds"));
@@ -179,7 +214,9 @@ function enlarged(title, note, steps, pictureShape, scale, place) {
   const drawing = () => svg("svg", { viewBox: `0 0 560 ${heightOf(pictureShape, 560)}` }, vectorDrawing(steps, pictureShape, 560));
   return element("figure", {}, element("figcaption", {}, element("b", {}, title), element("span", {}, note)), stepsPicture(steps, pictureShape, title, "large"),
     pictureShape ? colourBar(scale) : null,
-    exports(`${title}, ${place}`, drawing, () => [["component", "value, to 1/254 of the largest"], ...[...steps].map((step, i) => [i, (step / 127) * scale])],
+    exports(`${title}, ${place}`, drawing, () => [
+        ["component", "value, to 1/254 of the largest"], ...[...steps].map((step, i) => [i, (step / 127) * scale])
+      ],
       () => [pictureShape ? colourLegend(scale) : null, { text: note }]));
 }
 
@@ -191,10 +228,12 @@ function meetingFigure(values, title, note, place) {
 function togetherFigures(sum, of, place) {
   const all = together(sum.terms);
   if (!all) return [element("p", { class: "muted" }, "The eigenvectors here live in the model’s own space, not in pixels: choose a row to see one as a profile.")];
-  const names = `${plural(all.count, "eigenvector")} shown`, added = sum.terms.filter((t) => t.vector && t.sees_pixels).reduce((total, t) => total + t.adds, 0);
+  const names = `${plural(all.count, "eigenvector")} shown`,
+    added = sum.terms.filter((t) => t.vector && t.sees_pixels).reduce((total, t) => total + t.adds, 0);
   return [meetingFigure(all.values, "Which strokes count",
-    `Each pixel’s share of the ${of}, over the ${names} that see pixels. The picture adds up to ${signed(added)}.`, place),
-  element("p", { class: "note" }, element("b", { class: "positive" }, "Blue"), ` raises the ${of}, `, element("b", { class: "negative" }, "orange"), " lowers it. Choose a row for its eigenvector.")];
+      `Each pixel’s share of the ${of}, over the ${names} that see pixels. The picture adds up to ${signed(added)}.`, place),
+    element("p", { class: "note" }, element("b", { class: "positive" }, "Blue"), ` raises the ${of}, `, element("b", { class: "negative" }, "orange"), " lowers it. Choose a row for its eigenvector.")
+  ];
 }
 
 function termFigures(term, place) {
@@ -208,16 +247,30 @@ function termFigures(term, place) {
 const placeOf = (c, term) => `class ${c}${term ? `, eigenvector ${term.index}, layer ${term.layer}` : ""}, ${data.input || "image"}`;
 
 function selectedPanel(sum, chosen, of, c, against, open) {
-  const term = sum.terms[chosen], panel = element("div", { class: "selected", "aria-live": "polite" }), last = sum.terms.length - 1;
-  const step = (to, text, label) => element("button", { type: "button", class: "quiet", "aria-label": label, "data-step": label,
-    disabled: to === null || to < -1 || to > last, onclick: () => open(to < 0 ? null : to) }, text);
+  const term = sum.terms[chosen],
+    panel = element("div", { class: "selected", "aria-live": "polite" }),
+    last = sum.terms.length - 1;
+  const step = (to, text, label) => element("button", {
+    type: "button",
+    class: "quiet",
+    "aria-label": label,
+    "data-step": label,
+    disabled: to === null || to < -1 || to > last,
+    onclick: () => open(to < 0 ? null : to)
+  }, text);
   append(panel, [element("div", { class: "selected-head" }, element("h4", {}, term ? termName(term, against) : "All rows together"),
-    element("div", {}, step(term ? chosen - 1 : -2, "←", "Previous row"), step(term ? chosen + 1 : 0, "→", "Next row"))),
-  element("div", { class: "pictures" }, term ? termFigures(term, placeOf(term.from, term)) : togetherFigures(sum, of, of === "logit" ? placeOf(c) : `class ${c} ahead of class ${against}`))]);
+      element("div", {}, step(term ? chosen - 1 : -2, "←", "Previous row"), step(term ? chosen + 1 : 0, "→", "Next row"))),
+    element("div", { class: "pictures" }, term ? termFigures(term, placeOf(term.from, term)) : togetherFigures(sum, of, of === "logit" ? placeOf(c) : `class ${c} ahead of class ${against}`))
+  ]);
   if (term) {
-    append(panel, [definitions("numbers", [["Eigenvalue λ", signedValue(term.eigenvalue, 4)], ["Projection p = v·x", figure(term.projection, 4)],
-      ["Contribution λp²", signedValue(term.contribution, 4)], [term.sign < 0 ? "Enters with a minus" : null, term.sign < 0 ? signedValue(term.adds, 4) : null],
-      ["Layer", String(term.layer)], ["Number by falling |λ|, from 0", String(term.index)]])]);
+    append(panel, [definitions("numbers", [
+      ["Eigenvalue λ", signedValue(term.eigenvalue, 4)],
+      ["Projection p = v·x", figure(term.projection, 4)],
+      ["Contribution λp²", signedValue(term.contribution, 4)],
+      [term.sign < 0 ? "Enters with a minus" : null, term.sign < 0 ? signedValue(term.adds, 4) : null],
+      ["Layer", String(term.layer)],
+      ["Number by falling |λ|, from 0", String(term.index)]
+    ])]);
   }
   return panel;
 }
@@ -228,13 +281,15 @@ function sumSection(changed) {
   const classPicker = picker("Class", names, (c) => go({ c, against: view.against === c ? null : view.against }));
   const others = menu("Compare with", ["no other class", ...classes.map((_, i) => `class ${i}`)], (i) => go({ c: view.c, against: i ? i - 1 : null }));
   const holder = element("div", { class: "sum" });
-  let sum = null, list = null, drawn = "";
+  let sum = null,
+    list = null,
+    drawn = "";
 
   const open = (term, focus = true) => {
     const within = holder.contains(document.activeElement) ? document.activeElement.dataset.step : null;
     go({ ...view, term });
     const panel = holder.querySelector(".selected");
-    if (within) (panel.querySelector(`[data-step="${within}"]:not(:disabled)`) ?? panel.querySelector("[data-step]:not(:disabled)"))?.focus();
+    if (within)(panel.querySelector(`[data-step="${within}"]:not(:disabled)`) ?? panel.querySelector("[data-step]:not(:disabled)"))?.focus();
     if (focus) bringIntoView(panel);
   };
   const draw = () => {
@@ -286,9 +341,14 @@ function provenance() {
   const shifted = data.pixel_mean === 0 ? "pixel/255" : `(pixel/255 − ${figure(data.pixel_mean)})`;
   const input = `x = ${shifted}${data.pixel_std === 1 ? "" : ` / ${figure(data.pixel_std)}`}`;
   const space = data.input_space === "input" ? "pixels" : "the model’s own space";
-  return block("provenance", 1, "Provenance", null, element("div", { class: "panel" }, definitions("sources", [["Model", data.model], ["Image", data.input],
+  return block("provenance", 1, "Provenance", null, element("div", { class: "panel" }, definitions("sources", [
+    ["Model", data.model],
+    ["Image", data.input],
     ["A pixel as the model gets it", input],
-    ["First layer explained", `lives in ${space}`], ["Numbers and eigenvectors", "explanation.json, explanation.safetensors"], ["This page", `bilens ${data.version}`]])));
+    ["First layer explained", `lives in ${space}`],
+    ["Numbers and eigenvectors", "explanation.json, explanation.safetensors"],
+    ["This page", `bilens ${data.version}`]
+  ])));
 }
 
 const hashOf = (view) => `#class-${view.c}` + (view.against === null ? "" : `/against-${view.against}`) + (view.term === null ? "" : `/row-${view.term}`);
@@ -318,7 +378,13 @@ function openHash() {
 
 append(document.getElementById("content"), [opening(logits), section, classTable(), provenance()]);
 document.title = `${data.input || "Image"}: predicted ${data.prediction} · bilens explanation`;
-navigation([["content", "Image"], ["sum", "Logit"], ["classes", "All classes"], ["provenance", "Provenance"], ["glossary", "Glossary"]]);
+navigation([
+  ["content", "Image"],
+  ["sum", "Logit"],
+  ["classes", "All classes"],
+  ["provenance", "Provenance"],
+  ["glossary", "Glossary"]
+]);
 section.go({ c: data.prediction, against: null, term: null }, true);
 addEventListener("hashchange", openHash);
 openHash();

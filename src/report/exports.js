@@ -1,9 +1,9 @@
-
 // Figures as files of their own, fit to stand in a paper: SVG, PNG, CSV. A part of all pages.
 
 /** Where files are made the page is light, whatever it is for its reader. */
 function inLight(make) {
-  const root = document.documentElement, before = root.dataset.theme;
+  const root = document.documentElement,
+    before = root.dataset.theme;
   root.dataset.theme = "light";
   try {
     return make();
@@ -14,12 +14,18 @@ function inLight(make) {
 
 /** A button that saves a file. make() gives a text or a Blob, now or later. */
 function saver(name, file, type, make) {
-  return element("button", { type: "button", class: "quiet", "aria-label": `Save as ${name}: ${file}`, onclick: async () => {
-    const content = await make(), blob = content instanceof Blob ? content : new Blob([content], { type });
-    const link = element("a", { download: file, href: URL.createObjectURL(blob) });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-  } }, name);
+  return element("button", {
+    type: "button",
+    class: "quiet",
+    "aria-label": `Save as ${name}: ${file}`,
+    onclick: async () => {
+      const content = await make(),
+        blob = content instanceof Blob ? content : new Blob([content], { type });
+      const link = element("a", { download: file, href: URL.createObjectURL(blob) });
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    }
+  }, name);
 }
 
 /** Rows of cells as CSV (RFC 4180). */
@@ -32,13 +38,15 @@ const csv = (rows) => rows.map((row) => row.map((cell) => {
 const tableRows = (table) => [...table.rows].map((row) => [...row.cells].map((cell) => cell.textContent));
 
 const drawnStyles = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "visibility", "font-size", "font-family", "font-weight", "color",
-  "image-rendering", "text-anchor", "stop-color", "stop-opacity"];
+  "image-rendering", "text-anchor", "stop-color", "stop-opacity"
+];
 
 /** A copy of a drawing in which stands what the page's style sheet says of it. */
 function styled(drawing) {
   const host = drawing.isConnected ? null : element("div", { class: "chart off-stage" }, drawing);
   if (host) document.body.append(host);
-  const copy = drawing.cloneNode(true), copies = [copy, ...copy.querySelectorAll("*")];
+  const copy = drawing.cloneNode(true),
+    copies = [copy, ...copy.querySelectorAll("*")];
   [drawing, ...drawing.querySelectorAll("*")].forEach((part, i) => {
     const style = getComputedStyle(part);
     for (const name of drawnStyles) copies[i].style.setProperty(name, style.getPropertyValue(name));
@@ -76,7 +84,8 @@ function placed(drawing, x, y, scale = 1) {
 /** The items of a legend one behind the other, in as many lines as they take. @param items [{before, mark, text}] @return nodes and height */
 function legendNodes(items, left, top, width) {
   const nodes = [];
-  let x = left, y = top;
+  let x = left,
+    y = top;
   for (const { before = "", mark = null, text = "" } of items) {
     const [markWidth] = mark ? sizeOf(mark) : [0], gap = (part) => (part ? textWidth(part, 12) + 6 : 0);
     const whole = gap(before) + (mark ? markWidth + 6 : 0) + gap(text);
@@ -84,14 +93,14 @@ function legendNodes(items, left, top, width) {
       nodes.push(svg("text", { ...sheetFont, x, y: y + 10, "font-size": 12 }, line));
       x += textWidth(line, 12) + 6;
     };
-    if (x > left && x + whole > left + width) [x, y] = [left, y + 18];
+    if (x > left && x + whole > left + width)[x, y] = [left, y + 18];
     if (before) say(before);
     if (mark) {
       nodes.push(placed(styled(mark), x, y));
       x += markWidth + 6;
     }
     wrapped(text, Math.max(120, left + width - x), 12).forEach((line, i) => {
-      if (i) [x, y] = [left, y + 16];
+      if (i)[x, y] = [left, y + 16];
       if (line) say(line);
     });
     x += 12;
@@ -101,9 +110,14 @@ function legendNodes(items, left, top, width) {
 
 /** A drawing as an SVG file that needs no page around it: title, legend, white background. */
 function standalone(drawing, title, legend = []) {
-  const margin = 20, [width, height] = sizeOf(drawing), scale = Math.max(1, 420 / width), inner = width * scale;
-  const heading = wrapped(title, inner, 15, "bold"), top = margin + heading.length * 20 + 6;
-  const key = legendNodes(legend, margin, top, inner), above = top + key.height;
+  const margin = 20,
+    [width, height] = sizeOf(drawing),
+    scale = Math.max(1, 420 / width),
+    inner = width * scale;
+  const heading = wrapped(title, inner, 15, "bold"),
+    top = margin + heading.length * 20 + 6;
+  const key = legendNodes(legend, margin, top, inner),
+    above = top + key.height;
   const [sheetWidth, sheetHeight] = [inner + 2 * margin, above + height * scale + margin].map(Math.ceil);
   return new XMLSerializer().serializeToString(svg("svg", { viewBox: `0 0 ${sheetWidth} ${sheetHeight}`, width: sheetWidth, height: sheetHeight },
     svg("title", {}, title), svg("rect", { class: "background", width: sheetWidth, height: sheetHeight, style: "fill: rgb(255, 255, 255)" }),
@@ -116,7 +130,8 @@ async function rasterised(text) {
   const picture = new Image();
   picture.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
   await picture.decode();
-  const scale = Math.max(2, 1600 / picture.width), sheet = element("canvas", { width: Math.round(picture.width * scale), height: Math.round(picture.height * scale) });
+  const scale = Math.max(2, 1600 / picture.width),
+    sheet = element("canvas", { width: Math.round(picture.width * scale), height: Math.round(picture.height * scale) });
   sheet.getContext("2d").drawImage(picture, 0, 0, sheet.width, sheet.height);
   return new Promise((done) => { sheet.toBlob(done, "image/png"); });
 }

@@ -1,4 +1,3 @@
-
 // Factors of other methods: a part of the report's script.
 
 /** What each method's factors are, in a sentence. */
@@ -14,16 +13,26 @@ const factorNames = { sigma: "σ", value: "xᵀQx", energy: "energy", participat
 
 /** Bars up and down from zero, one for each output, beside a scale. @param title of the saved figure */
 function weightBars(weights, kind, title) {
-  const left = 34, width = 160, height = 56, largest = Math.max(...weights.map(Math.abs), 1e-300), step = (width - left) / weights.length;
+  const left = 34,
+    width = 160,
+    height = 56,
+    largest = Math.max(...weights.map(Math.abs), 1e-300),
+    step = (width - left) / weights.length;
   const label = `Weight of each ${kind.toLowerCase()}: ` + weights.map((w, i) => `${i}: ${figure(w, 2)}`).join(", ");
-  const y = linearScale([-largest, largest], [height + 4, 4]), low = Math.min(...weights) < 0, high = Math.max(...weights) > 0;
+  const y = linearScale([-largest, largest], [height + 4, 4]),
+    low = Math.min(...weights) < 0,
+    high = Math.max(...weights) > 0;
   const ticks = [...(low ? [-largest] : []), 0, ...(high ? [largest] : [])];
   const drawing = svg("svg", { class: "weights", viewBox: `0 0 ${width} ${height + 18}`, role: "img", "aria-label": label },
     ticks.map((t) => [svg("line", { class: t === 0 ? "axis" : "grid", x1: left, x2: width, y1: y(t), y2: y(t) }),
-      svg("text", { x: left - 3, y: y(t) + 3, "text-anchor": "end" }, brief(t, 2))]),
+      svg("text", { x: left - 3, y: y(t) + 3, "text-anchor": "end" }, brief(t, 2))
+    ]),
     weights.map((w, i) => [svg("rect", { class: `bar-${signOf(w) || "positive"}`, x: left + (i + 0.15) * step, y: Math.min(y(w), y(0)), width: step * 0.7, height: Math.abs(y(w) - y(0)) }),
-      weights.length <= 12 ? svg("text", { x: left + (i + 0.5) * step, y: height + 15, "text-anchor": "middle" }, i) : null]));
-  return element("div", {}, drawing, exports(title, () => drawing, () => [[kind, "weight"], ...weights.map((w, i) => [i, w])], () => [{ text: `Weight of each ${kind.toLowerCase()}` }]));
+      weights.length <= 12 ? svg("text", { x: left + (i + 0.5) * step, y: height + 15, "text-anchor": "middle" }, i) : null
+    ]));
+  return element("div", {}, drawing, exports(title, () => drawing, () => [
+    [kind, "weight"], ...weights.map((w, i) => [i, w])
+  ], () => [{ text: `Weight of each ${kind.toLowerCase()}` }]));
 }
 
 /** @param place of the card, for the titles of saved figures */
@@ -42,12 +51,15 @@ function factorGroup(group, shape, kind, perDirection, place) {
   const left = group.left_out > 0 ? element("p", { class: "note" }, `${integer(group.left_out)} more in the decomposition directory.`) : null;
   return element("div", {}, group.title && !perDirection ? element("h4", {}, group.title) : null,
     group.items.length ? element("ul", { class: "factors" }, group.items.map((item) => factorCard(item, shape, kind, place)))
-      : element("p", { class: "muted" }, "Left out to keep the page small."), left);
+    : element("p", { class: "muted" }, "Left out to keep the page small."), left);
 }
 
 /** The factors of one layer; those of single directions one direction at a time. */
 function factorPanel(model, layer) {
-  const shape = shapeOf(model, layer), kind = directionKind(layer), groups = layer.factors.groups, place = `${layer.method}, layer ${layer.layer}`;
+  const shape = shapeOf(model, layer),
+    kind = directionKind(layer),
+    groups = layer.factors.groups,
+    place = `${layer.method}, layer ${layer.layer}`;
   const perDirection = layer.method === "sparse_eigen" || layer.method === "rotate";
   const rebuilt = (at(model, "study", "reconstruction") ?? []).find((r) => r.layer === layer.layer);
   const panel = element("div", { class: "panel factor-panel" },

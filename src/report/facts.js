@@ -1,4 +1,3 @@
-
 // What a model is and how well it does: a part of the report's script.
 
 const layersOf = (model) => at(model, "decomposition", "layers") ?? [];
@@ -28,7 +27,8 @@ function sufficient(model) {
 }
 
 function factsOf(model) {
-  const config = at(model, "run", "config"), built = model.model ?? at(config, "model");
+  const config = at(model, "run", "config"),
+    built = model.model ?? at(config, "model");
   const noise = at(config, "train", "input_noise", "std");
   return {
     layers: at(built, "n_layers") ?? at(built, "num_hidden_layers") ?? (layersOf(model).length || null),
@@ -56,7 +56,8 @@ const plain = (value) => (value === null || value === undefined ? null : typeof 
 function languageSentence(model, facts) {
   const bilinear = facts.activation === "linear";
   const of = isNumber(facts.layers) ? ` of ${plural(facts.layers, "layer")}` : "";
-  const width = facts.width ? `, width ${plain(facts.width)}` : "", words = facts.vocabulary ? `, ${integer(facts.vocabulary)} tokens` : "";
+  const width = facts.width ? `, width ${plain(facts.width)}` : "",
+    words = facts.vocabulary ? `, ${integer(facts.vocabulary)} tokens` : "";
   const kind = `${of}${width}${words}`;
   const { conversion } = model;
   if (!conversion) return `A Llama-type language model${kind}, its MLPs ${bilinear ? "bilinear" : `gated with ${plain(facts.activation)}`}.`;
@@ -78,7 +79,8 @@ function sentence(model, facts) {
   const extras = [facts.residual === true ? "with residual connections" : null, facts.bias === true ? "with biases" : null].filter(Boolean);
   const trained = facts.dataset ? ` Trained on ${plain(facts.dataset)}${facts.epochs ? ` for ${plain(facts.epochs)} epoch${facts.epochs === 1 ? "" : "s"}` : ""}`
     + `${facts.noise > 0 ? `, with input noise of standard deviation ${brief(facts.noise)}` : ""}.` : "";
-  const gate = bilinear ? "" : ` with a ${plain(facts.gate)} gate`, kind = bilinear ? "bilinear layer" : "layer";
+  const gate = bilinear ? "" : ` with a ${plain(facts.gate)} gate`,
+    kind = bilinear ? "bilinear layer" : "layer";
   const count = isNumber(facts.layers) ? plural(facts.layers, kind + gate, kind + "s" + gate) : kind + "s" + gate;
   return `${bilinear ? "A bilinear image classifier" : "An image classifier"}: from ${shape} through ${count}`
     + `${facts.width ? ` of width ${plain(facts.width)}` : ""}${extras.length ? " " + extras.join(" and ") : ""}`
@@ -88,11 +90,14 @@ function sentence(model, facts) {
 // ------------------------------------------------------------------------------------------------------ head of a model
 
 function headFigures(model) {
-  const result = headline(model), enough = sufficient(model);
-  const many = layersOf(model).length > 1, unit = unitOf(layersOf(model).find((l) => l.layer === at(enough, "layer")));
+  const result = headline(model),
+    enough = sufficient(model);
+  const many = layersOf(model).length > 1,
+    unit = unitOf(layersOf(model).find((l) => l.layer === at(enough, "layer")));
   const examples = result && result.examples ? `, ${integer(result.examples)} images` : "";
   const tokens = result && result.tokens ? `, ${integer(result.tokens)} tokens` : "";
-  const test = at(model, "conversion", "test"), unitName = speaks(model) ? `nats a token${tokens}` : "nats an image";
+  const test = at(model, "conversion", "test"),
+    unitName = speaks(model) ? `nats a token${tokens}` : "nats an image";
   return element("div", { class: "figures" },
     result && isNumber(result.accuracy) ? bigFigure((100 * result.accuracy).toFixed(1), "%", `${result.split} accuracy${examples}`) : null,
     result && isNumber(result.loss) ? bigFigure(figure(result.loss, 4), "", `${result.split} loss, ${unitName}`) : null,
@@ -106,10 +111,15 @@ function headFacts(model, facts) {
   const converged = withEigenvectors(model).reduce((sum, layer) => sum + (layer.converged ?? 0), 0);
   const total = withEigenvectors(model).reduce((sum, layer) => sum + layer.n_directions, 0);
   return definitions("facts", [
-    ["Layers", plain(facts.layers)], ["Width", plain(facts.width)], ["Dataset", plain(facts.dataset)],
-    ["Epochs", plain(facts.epochs)], ["Seed", plain(facts.seed)],
+    ["Layers", plain(facts.layers)],
+    ["Width", plain(facts.width)],
+    ["Dataset", plain(facts.dataset)],
+    ["Epochs", plain(facts.epochs)],
+    ["Seed", plain(facts.seed)],
     ["Parameters", isNumber(model.parameters) ? integer(model.parameters) : null],
-    ["Converged", total ? `${converged} of ${total}` : null], ["bilens", plain(facts.version)]]);
+    ["Converged", total ? `${converged} of ${total}` : null],
+    ["bilens", plain(facts.version)]
+  ]);
 }
 
 function head(model, level) {

@@ -1,4 +1,3 @@
-
 // Charts of several lines: a part of the report's script.
 
 /**
@@ -12,18 +11,33 @@ function linesChart(title, lines, view) {
   if (!lines.length) return null;
   const { level, y: [least, most] } = view;
   const colour = (order) => `--place: ${(view.ordered ? order / Math.max(1, lines.length - 1) : order / lines.length).toFixed(3)}`;
-  const family = view.ordered ? "sequential" : "categorical", name = ({ style }) => style ?? family, own = ({ style }, order) => (style ? "" : colour(order));
+  const family = view.ordered ? "sequential" : "categorical",
+    name = ({ style }) => style ?? family,
+    own = ({ style }, order) => (style ? "" : colour(order));
   const box = chart(view.label, view.height, (node, width, height) => {
-    const x = linearScale(view.x, [52, width - 12]), y = linearScale(view.y, [height - 42, 28]), shown = (v) => y(Math.min(most, Math.max(v, least)));
+    const x = linearScale(view.x, [52, width - 12]),
+      y = linearScale(view.y, [height - 42, 28]),
+      shown = (v) => y(Math.min(most, Math.max(v, least)));
     const [few, many] = view.xTicks;
-    append(node, [axes({ x, y, xTicks: niceTicks(...view.x, width < 420 ? few : many).filter(Number.isInteger), yTicks: niceTicks(least, most, 5), xFormat: view.xFormat, yFormat: (v) => brief(v),
-      xName: view.xName, yName: view.yName }),
-    level ? svg("line", { class: "cursor", x1: 52, x2: width - 12, y1: y(level.value), y2: y(level.value) }, svg("title", {}, level.name)) : null,
-    lines.map((line, order) => [svg("path", { class: name(line), style: own(line, order), d: path(line.points.map(([at, value]) => [x(at), shown(value)])) }),
-      line.points.map(([at, value]) => svg("circle", { class: `${name(line)}-dot`, style: own(line, order), cx: x(at), cy: shown(value), r: 3 }, svg("title", {}, view.point(line.name, at, value))))])]);
+    append(node, [axes({
+        x,
+        y,
+        xTicks: niceTicks(...view.x, width < 420 ? few : many).filter(Number.isInteger),
+        yTicks: niceTicks(least, most, 5),
+        xFormat: view.xFormat,
+        yFormat: (v) => brief(v),
+        xName: view.xName,
+        yName: view.yName
+      }),
+      level ? svg("line", { class: "cursor", x1: 52, x2: width - 12, y1: y(level.value), y2: y(level.value) }, svg("title", {}, level.name)) : null,
+      lines.map((line, order) => [svg("path", { class: name(line), style: own(line, order), d: path(line.points.map(([at, value]) => [x(at), shown(value)])) }),
+        line.points.map(([at, value]) => svg("circle", { class: `${name(line)}-dot`, style: own(line, order), cx: x(at), cy: shown(value), r: 3 }, svg("title", {}, view.point(line.name, at, value))))
+      ])
+    ]);
   }, view.paper ?? 330, () => [view.columns, ...lines.flatMap(({ name, points }) => points.map((point) => [name, ...point]))], () => legend());
   const legend = () => [...lines.map((line, order) => ({ mark: lineKey(name(line), own(line, order)), text: line.key ?? line.name })),
-    ...(level ? [{ mark: lineKey("cursor"), text: level.name }] : [])];
+    ...(level ? [{ mark: lineKey("cursor"), text: level.name }] : [])
+  ];
   return element("figure", { class: "panel" }, element("div", { class: "chart-head" }, element("h4", {}, title),
     legendLine(legend())), box);
 }

@@ -1,9 +1,9 @@
-
 // Several models side by side: a part of the report's script.
 
 const meanOf = (values) => (values.length && values.every(isNumber) ? values.reduce((sum, v) => sum + v, 0) / values.length : null);
 /** Means over all directions of a layer. */
-const largestEigenvalue = (layer) => layer.mean_largest ?? null, effectiveRank = (layer) => layer.mean_effective_rank ?? null;
+const largestEigenvalue = (layer) => layer.mean_largest ?? null,
+  effectiveRank = (layer) => layer.mean_effective_rank ?? null;
 const overLayers = (model, figureOf) => meanOf(layersOf(model).map(figureOf).filter((v) => v !== null));
 
 /** Spectra of a run's checkpoints over its steps, a line a layer, one run after another. */
@@ -18,28 +18,51 @@ function checkpointsTogether(models) {
 
 function checkpointsOfRun(run, steps) {
   if (new Set(steps.map((model) => model.decomposition.step)).size < 2) return null;
-  const difference = steps.some((model) => model.decomposition.minus), numbers = [...new Set(steps.flatMap((model) => layersOf(model).map((l) => l.layer)))];
+  const difference = steps.some((model) => model.decomposition.minus),
+    numbers = [...new Set(steps.flatMap((model) => layersOf(model).map((l) => l.layer)))];
   const figureFor = (title, yName, figureOf) => {
     const lines = numbers.map((number) => ({ name: `layer ${number}`, points: steps.map((model) => [model.decomposition.step, figureOf(layersOf(model).find((l) => l.layer === number) ?? {})]).filter(([, v]) => isNumber(v)) }))
       .filter((line) => line.points.length > 1);
     const most = Math.max(...lines.flatMap((line) => line.points.map(([, v]) => v))) * 1.05 || 1;
-    return linesChart(title, lines, { label: title, height: 280, x: [steps[0], steps.at(-1)].map((model) => model.decomposition.step), y: [0, most], xName: "training step", yName, xFormat: integer,
-      xTicks: [3, 6], ordered: true, point: (name, step, value) => `${name}, step ${integer(step)}: ${figure(value)}`, columns: ["layer", "step", "value"] });
+    return linesChart(title, lines, {
+      label: title,
+      height: 280,
+      x: [steps[0], steps.at(-1)].map((model) => model.decomposition.step),
+      y: [0, most],
+      xName: "training step",
+      yName,
+      xFormat: integer,
+      xTicks: [3, 6],
+      ordered: true,
+      point: (name, step, value) => `${name}, step ${integer(step)}: ${figure(value)}`,
+      columns: ["layer", "step", "value"]
+    });
   };
   return element("div", { class: "together checkpoints" }, element("h3", {}, run.replace(/\/checkpoints\/$/, "") || "Checkpoints"), element("div", { class: "pair" }, figureFor(difference ? "Largest eigenvalue of what changed since the checkpoint before" : "Largest eigenvalue over training", "mean over directions of the largest |λ|", largestEigenvalue),
     figureFor("Effective rank over training", "mean over directions", effectiveRank)));
 }
 
 const indexColumns = [
-  ["Model", (m) => m.name], ["Accuracy", (m) => at(headline(m), "accuracy"), percent], ["Loss", (m) => at(headline(m), "loss"), (v) => figure(v, 4)],
+  ["Model", (m) => m.name],
+  ["Accuracy", (m) => at(headline(m), "accuracy"), percent],
+  ["Loss", (m) => at(headline(m), "loss"), (v) => figure(v, 4)],
   ["Above the teacher", (m) => (at(m, "conversion", "test") ? m.conversion.test.loss - m.conversion.test.teacher_loss : null), (v) => signed(v, 3)],
   ["Above it trained on", aboveContinued, (v) => signed(v, 3)],
-  ["Dataset", (m) => plain(factsOf(m).dataset)], ["Layers", (m) => factsOf(m).layers, integer], ["Width", (m) => factsOf(m).width, integer],
-  ["Parameters", (m) => m.parameters, integer], ["Noise", (m) => factsOf(m).noise, brief], ["Epochs", (m) => factsOf(m).epochs, integer],
-  ["Step", (m) => at(m, "decomposition", "step"), integer], ["Largest |λ|", (m) => overLayers(m, largestEigenvalue), figure], ["Effective rank", (m) => overLayers(m, effectiveRank), figure],
+  ["Dataset", (m) => plain(factsOf(m).dataset)],
+  ["Layers", (m) => factsOf(m).layers, integer],
+  ["Width", (m) => factsOf(m).width, integer],
+  ["Parameters", (m) => m.parameters, integer],
+  ["Noise", (m) => factsOf(m).noise, brief],
+  ["Epochs", (m) => factsOf(m).epochs, integer],
+  ["Step", (m) => at(m, "decomposition", "step"), integer],
+  ["Largest |λ|", (m) => overLayers(m, largestEigenvalue), figure],
+  ["Effective rank", (m) => overLayers(m, effectiveRank), figure],
   ["R² of k on text", (m) => { const corpus = at(m, "decomposition", "corpus"); return corpus ? meanOf(corpus.layers.map((l) => l.r2.at(-1)).filter(isNumber)) ?? "undefined" : null; },
-    (v) => (isNumber(v) ? figure(v) : v ?? "–")],
-  ["Seed", (m) => factsOf(m).seed, (v) => (isNumber(v) ? String(v) : "–")], ["k within 1 point", (m) => at(sufficient(m), "k"), integer]];
+    (v) => (isNumber(v) ? figure(v) : v ?? "–")
+  ],
+  ["Seed", (m) => factsOf(m).seed, (v) => (isNumber(v) ? String(v) : "–")],
+  ["k within 1 point", (m) => at(sufficient(m), "k"), integer]
+];
 
 function indexTable() {
   const rows = data.models.map((model, i) => ({ i, values: indexColumns.map(([, value]) => value(model)) }));

@@ -1,4 +1,3 @@
-
 // What qualifies every number of a model, at the top of its part of the page: a part of the report's script.
 
 /** A norm in front of the MLPs, what became of its gain, and one behind them. */
@@ -29,5 +28,6 @@ function notices(model) {
     surrogate ? warn("A surrogate, not the model’s own layers.", surrogateWords(surrogate)) : null,
     made.lacks_record ? warn("Made by an earlier version.", "Nothing records where gate and norm came from, and they may be wrong: decompose again.") : null,
     minus ? warn("A difference.", `These are the layers of ${made.model} minus those of ${minus}.`) : null,
-    about.length ? element("p", { class: "about" }, about.join(" ")) : null];
+    about.length ? element("p", { class: "about" }, about.join(" ")) : null
+  ];
 }

@@ -1,4 +1,3 @@
-
 // Sections, controls and printing: a part of all pages, the last before a page's own script.
 
 function block(id, level, title, intro, ...content) {
@@ -23,16 +22,26 @@ function bringIntoView(panel) {
 
 /** A row of tabs; arrow keys, Home and End move along it. choose(i) */
 function tabs(label, names, choose) {
-  const nodes = names.map((name, i) => element("button", { role: "tab", type: "button", "aria-selected": "false", tabindex: -1,
-    onclick: () => choose(i) }, name));
-  const list = element("div", { role: "tablist", "aria-label": label, onkeydown: (event) => {
-    const now = nodes.indexOf(document.activeElement), last = nodes.length - 1;
-    const to = { ArrowRight: now === last ? 0 : now + 1, ArrowLeft: now === 0 ? last : now - 1, Home: 0, End: last }[event.key];
-    if (to === undefined || now < 0) return;
-    event.preventDefault();
-    nodes[to].focus();
-    choose(to);
-  } }, nodes);
+  const nodes = names.map((name, i) => element("button", {
+    role: "tab",
+    type: "button",
+    "aria-selected": "false",
+    tabindex: -1,
+    onclick: () => choose(i)
+  }, name));
+  const list = element("div", {
+    role: "tablist",
+    "aria-label": label,
+    onkeydown: (event) => {
+      const now = nodes.indexOf(document.activeElement),
+        last = nodes.length - 1;
+      const to = { ArrowRight: now === last ? 0 : now + 1, ArrowLeft: now === 0 ? last : now - 1, Home: 0, End: last } [event.key];
+      if (to === undefined || now < 0) return;
+      event.preventDefault();
+      nodes[to].focus();
+      choose(to);
+    }
+  }, nodes);
   const select = (chosen) => nodes.forEach((node, i) => {
     node.setAttribute("aria-selected", String(i === chosen));
     node.setAttribute("tabindex", i === chosen ? 0 : -1);

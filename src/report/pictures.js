@@ -1,9 +1,8 @@
-
 // Colours, and pictures of vectors and images: a part of all pages.
 
 const systemDark = matchMedia("(prefers-color-scheme: dark)");
 const themeButton = document.getElementById("theme");
-const painters = new WeakMap();  // canvas -> the function that paints it
+const painters = new WeakMap(); // canvas -> the function that paints it
 
 let printing = false;
 
@@ -25,13 +24,14 @@ const anchors = {
 function makeRamp(colours) {
   const stops = colours.map((colour) => [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16)));
   return Array.from({ length: 255 }, (_, i) => {
-    const place = (i / 254) * (stops.length - 1), left = Math.min(Math.floor(place), stops.length - 2);
+    const place = (i / 254) * (stops.length - 1),
+      left = Math.min(Math.floor(place), stops.length - 2);
     return stops[left].map((c, j) => Math.round(c + (place - left) * (stops[left + 1][j] - c)));
   });
 }
 
 const ramps = { light: makeRamp(anchors.light), dark: makeRamp(anchors.dark) };
-const colourOf = (step) => ramps[theme()][step + 127];  // step: −127 … 127
+const colourOf = (step) => ramps[theme()][step + 127]; // step: −127 … 127
 
 function decode(base64) {
   const text = atob(base64);
@@ -48,7 +48,8 @@ function canvas(width, height, label, paint, className = "") {
 }
 
 function paintPixels(node, count, colour) {
-  const context = node.getContext("2d"), image = context.createImageData(node.width, node.height);
+  const context = node.getContext("2d"),
+    image = context.createImageData(node.width, node.height);
   for (let i = 0; i < count; ++i) {
     image.data.set(colour(i), 4 * i);
     image.data[4 * i + 3] = 255;
@@ -58,7 +59,9 @@ function paintPixels(node, count, colour) {
 
 /** A vector over the components of a hidden state: bars up and down from zero. */
 function paintProfile(node, steps) {
-  const context = node.getContext("2d"), middle = node.height / 2, width = node.width / steps.length;
+  const context = node.getContext("2d"),
+    middle = node.height / 2,
+    width = node.width / steps.length;
   context.clearRect(0, 0, node.width, node.height);
   steps.forEach((step, i) => {
     context.fillStyle = `rgb(${colourOf(step > 0 ? 70 : -70).join(" ")})`;
@@ -84,10 +87,11 @@ const vectorPicture = (vector, shape, label, className) => stepsPicture(decodeSi
 /** A picture of so many pixels as part of a drawing, sharp at any size. paint(node) fills a canvas of [height, width]. */
 function pixelImage([height, width], place, paint) {
   const times = Math.max(1, Math.ceil(480 / Math.max(height, width)));
-  const small = element("canvas", { width, height }), large = element("canvas", { width: times * width, height: times * height });
+  const small = element("canvas", { width, height }),
+    large = element("canvas", { width: times * width, height: times * height });
   paint(small);
   const context = large.getContext("2d");
-  context.imageSmoothingEnabled = false;  // for programs that do not know image-rendering
+  context.imageSmoothingEnabled = false; // for programs that do not know image-rendering
   context.drawImage(small, 0, 0, large.width, large.height);
   return svg("image", { ...place, href: large.toDataURL(), style: "image-rendering: pixelated", preserveAspectRatio: "none" });
 }
@@ -98,7 +102,9 @@ function vectorDrawing(steps, shape, size, left = 0, top = 0) {
     const height = (size * shape[0]) / shape[1];
     return pixelImage(shape, { x: left, y: top, width: size, height }, (node) => paintPixels(node, steps.length, (i) => colourOf(steps[i])));
   }
-  const width = size / steps.length, tall = size / 2, middle = top + tall / 2;
+  const width = size / steps.length,
+    tall = size / 2,
+    middle = top + tall / 2;
   return svg("g", {}, svg("line", { x1: left, x2: left + size, y1: middle, y2: middle, stroke: "#787e84", "stroke-width": 0.5 }),
     [...steps].map((step, i) => {
       const length = (Math.abs(step) / 127) * (tall / 2);
@@ -110,7 +116,8 @@ const heightOf = (shape, size) => (shape ? (size * shape[0]) / shape[1] : size /
 
 /** A bar of the colours from the most negative to the most positive value. */
 function colourKey() {
-  const stops = anchors.light, id = `key-${Math.random().toString(36).slice(2)}`;
+  const stops = anchors.light,
+    id = `key-${Math.random().toString(36).slice(2)}`;
   return svg("svg", { viewBox: "0 0 160 12" }, svg("linearGradient", { id }, stops.map((colour, i) => svg("stop", { offset: i / (stops.length - 1), "stop-color": colour }))),
     svg("path", { d: "M0 0H160V12H0Z", fill: `url(#${id})` }));
 }
@@ -119,10 +126,13 @@ const colourLegend = (scale) => ({ before: figure(-scale, 2), mark: colourKey(),
 
 /** Buttons that save a vector: its picture, large, and its components as they are on the page. */
 function vectorExports(vector, shape, label) {
-  const steps = [...decodeSigned(vector.values)], size = 560;
+  const steps = [...decodeSigned(vector.values)],
+    size = 560;
   const drawing = () => svg("svg", { viewBox: `0 0 ${size} ${heightOf(shape, size)}` }, vectorDrawing(steps, shape, size));
   const legend = () => [shape ? colourLegend(vector.scale) : { text: `${integer(steps.length)} components of the layer’s input, from ${figure(-vector.scale, 2)} to ${figure(vector.scale, 2)}; their order means nothing.` }];
-  return exports(label, drawing, () => [["component", "value, to 1/254 of the largest"], ...steps.map((step, i) => [i, (step / 127) * vector.scale])], legend);
+  return exports(label, drawing, () => [
+    ["component", "value, to 1/254 of the largest"], ...steps.map((step, i) => [i, (step / 127) * vector.scale])
+  ], legend);
 }
 
 /** @param image {height, width, pixels} */

@@ -1,10 +1,14 @@
-
 // The explanation of a prompt: a difference of logits as a sum over embedding, attentions and eigenvectors.
 
 /** Numbers that are not finite come as null, which arithmetic would take for 0. */
 const finite = (value) => value ?? NaN;
-const drawable = (value) => (isNumber(value) ? value : 0);  // what is not finite takes no room in a chart
-const layerParts = [["attention", "Attention"], ["eigenvectors", "Eigenvectors"], ["linear", "Linear"], ["remainder", "Remainder"]];
+const drawable = (value) => (isNumber(value) ? value : 0); // what is not finite takes no room in a chart
+const layerParts = [
+  ["attention", "Attention"],
+  ["eigenvectors", "Eigenvectors"],
+  ["linear", "Linear"],
+  ["remainder", "Remainder"]
+];
 /** Parts that no layer has, such as the biases of a model without any, are left out. */
 const shownParts = layerParts.filter(([key]) => data.layers.some((layer) => layer[key] !== 0));
 const difference = data.minus === null ? `${data.token} over the mean of all tokens` : `${data.token} minus ${data.minus}`;
@@ -12,7 +16,8 @@ const difference = data.minus === null ? `${data.token} over the mean of all tok
 /** The parts of the sum in their order, each from the sum before it. */
 function rowsOfSum() {
   const steps = [{ name: "Embedding", value: finite(data.embedding) },
-    ...data.layers.flatMap((layer) => shownParts.map(([key, name]) => ({ name: `Layer ${layer.layer}, ${name.toLowerCase()}`, value: finite(layer[key]) })))];
+    ...data.layers.flatMap((layer) => shownParts.map(([key, name]) => ({ name: `Layer ${layer.layer}, ${name.toLowerCase()}`, value: finite(layer[key]) })))
+  ];
   let sum = 0;
   const rows = steps.map((step) => {
     const before = sum;
@@ -29,13 +34,22 @@ function opening() {
       + "what the surrogate leaves of each MLP is its remainder, so the sum is still the model’s own.") : null,
     element("p", { class: "lead" }, "The difference of the logits of the next token, as a sum over everything that writes into the last position."),
     element("p", { class: "prompt", "aria-label": `The prompt: ${data.prompt}` }, data.tokens.map((token) => element("span", {}, token)), " → ", element("span", { class: "answer" }, data.token)),
-    definitions("facts", [["Sum", figure(finite(data.sum), 5)], ["The model’s own, float32", figure(finite(data.logit), 5)], ["Tokens", integer(data.tokens.length)],
-      ["Layers", integer(data.layers.length)], ["Divisor r of the last norm", figure(finite(data.rms), 4)]]));
+    definitions("facts", [
+      ["Sum", figure(finite(data.sum), 5)],
+      ["The model’s own, float32", figure(finite(data.logit), 5)],
+      ["Tokens", integer(data.tokens.length)],
+      ["Layers", integer(data.layers.length)],
+      ["Divisor r of the last norm", figure(finite(data.rms), 4)]
+    ]));
 }
 
 function sumSection() {
-  const rows = rowsOfSum(), title = `What makes up ${difference}`, own = `${title}, “${data.prompt}”`;
-  const csvRows = () => [["part", "value"], ...rows.map(({ name, value }) => [name, value])];
+  const rows = rowsOfSum(),
+    title = `What makes up ${difference}`,
+    own = `${title}, “${data.prompt}”`;
+  const csvRows = () => [
+    ["part", "value"], ...rows.map(({ name, value }) => [name, value])
+  ];
   const box = chart(own, waterfallHeight(rows), (node, width) => {
     node.classList.add("waterfall");
     drawWaterfall(node, rows, width);
@@ -53,32 +67,46 @@ function sumSection() {
 }
 
 function termItem(term, i) {
-  const contribution = finite(term.contribution), vector = `eigenvector ${term.index}, layer ${term.layer}`, side = (name, tokens) =>
+  const contribution = finite(term.contribution),
+    vector = `eigenvector ${term.index}, layer ${term.layer}`,
+    side = (name, tokens) =>
     element("div", { class: "side" }, element("small", {}, name), tokens.map((token) => element("span", {}, token)));
   return element("li", { "data-term": i }, element("div", {}, element("b", {}, `Layer ${term.layer}, eigenvector ${term.index}`), element("span", { class: `adds ${signOf(contribution)}` }, signed(contribution, 4)),
-    element("br"), element("small", {}, `λ ${signed(finite(term.eigenvalue))} · p ${figure(finite(term.projection))}`)),
-  side("nearest tokens", term.nearest[0]), side("nearest to −v", term.nearest[1]),
-  element("div", { class: "picture" }, stepsPicture(decodeSigned(term.vector.values), null, `Components of ${vector}`, ""), vectorExports(term.vector, null, `Components of ${vector}`)));
+      element("br"), element("small", {}, `λ ${signed(finite(term.eigenvalue))} · p ${figure(finite(term.projection))}`)),
+    side("nearest tokens", term.nearest[0]), side("nearest to −v", term.nearest[1]),
+    element("div", { class: "picture" }, stepsPicture(decodeSigned(term.vector.values), null, `Components of ${vector}`, ""), vectorExports(term.vector, null, `Components of ${vector}`)));
 }
 
 function termsSection() {
   const { terms } = data, title = `Largest contributions of eigenvectors to ${difference}`;
   const rows = terms.map((term) => ({ name: `Layer ${term.layer}, eigenvector ${term.index}`, total: false, before: 0, after: drawable(term.contribution), value: finite(term.contribution) }));
   const drawing = () => waterfallDrawing([...rows.map((row) => ({ ...row })), { name: "All other eigenvectors", before: 0, after: drawable(data.other), value: finite(data.other) }]);
-  const numbers = () => [["layer", "eigenvector", "eigenvalue", "projection", "contribution", "nearest", "nearest to -v"],
-    ...terms.map((t) => [t.layer, t.index, t.eigenvalue, t.projection, t.contribution, t.nearest[0].join(" "), t.nearest[1].join(" ")])];
+  const numbers = () => [
+    ["layer", "eigenvector", "eigenvalue", "projection", "contribution", "nearest", "nearest to -v"],
+    ...terms.map((t) => [t.layer, t.index, t.eigenvalue, t.projection, t.contribution, t.nearest[0].join(" "), t.nearest[1].join(" ")])
+  ];
   return block("terms", 1, "Eigenvectors that count most", "The contributions λp² of largest size, of all layers together, with the tokens nearest to each eigenvector. The sign of v is free: both sides are shown. "
     + "Eigenvectors are counted from 0 by falling |λ| in their layer.",
-  element("div", { class: "panel" }, element("ol", { class: "terms" }, terms.map(termItem)),
-    element("p", { class: "note" }, `All other eigenvectors together add ${signed(finite(data.other), 4)}. Pictures: the components along the layer’s input, whose order means nothing.`),
-    exports(title, drawing, numbers, signLegend)));
+    element("div", { class: "panel" }, element("ol", { class: "terms" }, terms.map(termItem)),
+      element("p", { class: "note" }, `All other eigenvectors together add ${signed(finite(data.other), 4)}. Pictures: the components along the layer’s input, whose order means nothing.`),
+      exports(title, drawing, numbers, signLegend)));
 }
 
 function provenance() {
-  return block("provenance", 1, "Provenance", null, element("div", { class: "panel" }, definitions("sources", [["Model", data.model], ["Prompt", data.prompt],
-    ["Numbers and eigenvectors", "explanation.json, explanation.safetensors"], ["This page", `bilens ${data.version}`]])));
+  return block("provenance", 1, "Provenance", null, element("div", { class: "panel" }, definitions("sources", [
+    ["Model", data.model],
+    ["Prompt", data.prompt],
+    ["Numbers and eigenvectors", "explanation.json, explanation.safetensors"],
+    ["This page", `bilens ${data.version}`]
+  ])));
 }
 
 append(document.getElementById("content"), [opening(), sumSection(), termsSection(), provenance()]);
 document.title = `${difference} · bilens explanation`;
-navigation([["content", "Prompt"], ["sum", "Sum"], ["terms", "Eigenvectors"], ["provenance", "Provenance"], ["glossary", "Glossary"]]);
+navigation([
+  ["content", "Prompt"],
+  ["sum", "Sum"],
+  ["terms", "Eigenvectors"],
+  ["provenance", "Provenance"],
+  ["glossary", "Glossary"]
+]);

@@ -1,16 +1,21 @@
-
 // The report: runs, models and decompositions.
 
 // --------------------------------------------------------------------------------------------------------- provenance
 
 function layerTable(layers) {
   const time = (layer) => (layer.seconds && typeof layer.seconds === "object" ? Object.entries(layer.seconds).map(([name, s]) => `${name} ${seconds(s)}`).join(", ") : "–");
-  const rows = [["Method", (l) => [l.method, l.solver, l.dtype].filter(Boolean).join(", ")], ["Input space", (l) => `${l.input_space}, ${plural(l.d_in, "component")}`],
-    ["Hidden units", (l) => integer(l.d_hidden)], ["Directions", (l) => `${integer(l.n_directions)} (${l.directions})`],
+  const rows = [
+    ["Method", (l) => [l.method, l.solver, l.dtype].filter(Boolean).join(", ")],
+    ["Input space", (l) => `${l.input_space}, ${plural(l.d_in, "component")}`],
+    ["Hidden units", (l) => integer(l.d_hidden)],
+    ["Directions", (l) => `${integer(l.n_directions)} (${l.directions})`],
     ["Eigenpairs for each, k", (l) => integer(l.k)],
     ["Centred", (l) => (l.center === "mean" ? `by the mean${isNumber(l.mean_energy_share) ? `, ${percent(l.mean_energy_share)} of the energy` : ""}` : l.center || "–")],
-    ["Converged", (l) => (!isNumber(l.converged) ? "–" : `${l.converged} of ${l.n_directions}`)], ["Certified", (l) => integer(l.certified)],
-    ["Worst residual", (l) => figure(l.worst_residual, 2)], ["Time", time]];
+    ["Converged", (l) => (!isNumber(l.converged) ? "–" : `${l.converged} of ${l.n_directions}`)],
+    ["Certified", (l) => integer(l.certified)],
+    ["Worst residual", (l) => figure(l.worst_residual, 2)],
+    ["Time", time]
+  ];
   const header = (name, scope) => element("th", { scope }, name);
   return element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Layers of the decomposition" }, element("table", { class: "layer-table" },
     element("thead", {}, element("tr", {}, element("td"), layers.map((layer) => header(`Layer ${layer.layer}`, "col")))),
@@ -18,13 +23,19 @@ function layerTable(layers) {
 }
 
 function provenance(model, id, level) {
-  const made = model.decomposition, tag = level === 1 ? "h3" : "h4";
+  const made = model.decomposition,
+    tag = level === 1 ? "h3" : "h4";
   const json = (title, value) => (value ? element("div", {}, element(tag, {}, title), element("pre", { tabindex: 0 }, JSON.stringify(value, null, 2))) : null);
-  const sources = definitions("sources", [["Read from", model.directory],
-    ["Decomposition", made && made.directory !== model.directory ? made.directory : null], ["Decomposed model", made ? made.model : null],
-    ["SHA-256 of its weights", made ? made.model_sha256 : null], ["Decomposed with", made && made.version ? `bilens ${made.version}` : null],
-    ["Decomposed on", made ? made.device : null], ["Time", made && isNumber(made.seconds) ? seconds(made.seconds) : null],
-    ["This page", `bilens ${data.version}`]]);
+  const sources = definitions("sources", [
+    ["Read from", model.directory],
+    ["Decomposition", made && made.directory !== model.directory ? made.directory : null],
+    ["Decomposed model", made ? made.model : null],
+    ["SHA-256 of its weights", made ? made.model_sha256 : null],
+    ["Decomposed with", made && made.version ? `bilens ${made.version}` : null],
+    ["Decomposed on", made ? made.device : null],
+    ["Time", made && isNumber(made.seconds) ? seconds(made.seconds) : null],
+    ["This page", `bilens ${data.version}`]
+  ]);
   return block(id, level, "Provenance", null, element("details", { class: "panel provenance" },
     element("summary", {}, "Files, settings, environment, solver status"), element(tag, {}, "Sources"), sources,
     made && made.layers.length ? [element(tag, {}, "Layers"), layerTable(made.layers)] : null,
@@ -34,9 +45,17 @@ function provenance(model, id, level) {
 
 // ---------------------------------------------------------------------------------------------------------- the page
 
-const sections = [["conversion", "Conversion", conversionSection], ["training", "Training", training], ["eigenvectors", "Eigenvectors", null], ["factors", "Factors", factors], ["corpus", "On text", corpusSection], ["truncation", "Truncation", truncation], ["provenance", "Provenance", provenance]];
+const sections = [
+  ["conversion", "Conversion", conversionSection],
+  ["training", "Training", training],
+  ["eigenvectors", "Eigenvectors", null],
+  ["factors", "Factors", factors],
+  ["corpus", "On text", corpusSection],
+  ["truncation", "Truncation", truncation],
+  ["provenance", "Provenance", provenance]
+];
 const views = data.models.map(() => ({ layer: 0, direction: 0, eigenvector: null }));
-const bodies = data.models.map(() => null);  // what has been drawn of each model
+const bodies = data.models.map(() => null); // what has been drawn of each model
 
 const hashOf = (number, view) => `#model-${number + 1}/layer-${withEigenvectors(data.models[number])[view.layer].layer}/direction-${view.direction}`
   + (view.eigenvector === null ? "" : `/eigenvector-${view.eigenvector}`);
@@ -52,7 +71,8 @@ function parseHash(hash) {
 }
 
 function modelBody(number, level) {
-  const model = data.models[number], id = (name) => `${name}-${number + 1}`;
+  const model = data.models[number],
+    id = (name) => `${name}-${number + 1}`;
   const vectors = eigenvectors(model, id("eigenvectors"), level, views[number], (view) => history.replaceState(null, "", hashOf(number, view)));
   const drawn = sections.map(([name, , draw]) => (draw ? draw(model, id(name), level) : vectors));
   bodies[number] = { vectors };
@@ -87,7 +107,8 @@ function fill(holder, number) {
 }
 
 function modelSection(number) {
-  const model = data.models[number], result = headline(model);
+  const model = data.models[number],
+    result = headline(model);
   const holder = element("details", { class: "model", id: `model-${number + 1}`, ontoggle: () => { if (holder.open) fill(holder, number); } },
     element("summary", {}, element("h2", {}, model.name), element("span", { class: "muted" }, resultWords(model, result))));
   return holder;
@@ -104,9 +125,14 @@ function drawOneModel(main) {
 function drawManyModels(main) {
   const holders = data.models.map((_, i) => modelSection(i));
   append(main, [element("p", { class: "eyebrow" }, "Report"), element("h1", {}, `${data.models.length} models`), indexTable(), conversionsTogether(data.models), checkpointsTogether(data.models),
-    element("div", { class: "models", id: "models" }, holders)]);
+    element("div", { class: "models", id: "models" }, holders)
+  ]);
   document.title = `${data.models.length} models · bilens report`;
-  navigation([["content", "Index"], ["models", "Models"], ["glossary", "Glossary"]]);
+  navigation([
+    ["content", "Index"],
+    ["models", "Models"],
+    ["glossary", "Glossary"]
+  ]);
   if (!parseHash(location.hash)) holders[0].open = true;
 }
 

@@ -1,4 +1,3 @@
-
 // What eigenvectors of a language model say in tokens: a part of the report's script.
 
 /** Tokens with their cosines; how far a token is from what random directions reach shows in its shade. */
@@ -18,16 +17,17 @@ function tokenCard(title, card, note) {
 /** The card of an eigenvector, and two that mean nothing beside it. */
 function tokensOfEigenvector(model, layer, direction, vector) {
   if (!at(vector, "tokens", "embedding", 0, 0)) return null;
-  const about = at(model, "decomposition", "tokens"), own = about.layers.find((l) => l.layer === layer.layer);
+  const about = at(model, "decomposition", "tokens"),
+    own = about.layers.find((l) => l.layer === layer.layer);
   return element("div", { class: "on-tokens" }, tokenCard("Nearest tokens, on both sides", vector.tokens,
-    `Cosine with a token’s row, centred, and the share of ${integer(about.random_directions)} random directions whose nearest tokens are less near: lists always look meaningful, below about 95% they are not evidence.`),
+      `Cosine with a token’s row, centred, and the share of ${integer(about.random_directions)} random directions whose nearest tokens are less near: lists always look meaningful, below about 95% they are not evidence.`),
     own ? element("p", { class: "note" }, own.words) : null,
     element("details", {}, element("summary", {}, "Controls: a random direction, and the layer with its units paired at random"),
       own ? tokenCard("A random direction", own.random) : null,
       direction.tokens ? tokenCard(`Leading eigenvector with gate and up units paired at random, λ = ${signed(direction.tokens.permuted.eigenvalue)}`, direction.tokens.permuted.card) : null));
 }
 
-const faintest = 0.08;  // of a cell, so that it is seen at all
+const faintest = 0.08; // of a cell, so that it is seen at all
 
 /** The colours of the cells, from the most negative to the most positive value. */
 function strengthKey() {
@@ -42,16 +42,29 @@ function strengthKey() {
 function interactionHeatmap(direction, name) {
   const list = at(direction, "tokens", "interactions");
   if (!list || !list.length) return null;
-  const tokens = [...new Set(list.flatMap(([a, b]) => [a, b]))].slice(0, 24), place = new Map(tokens.map((token, i) => [token, i]));
-  const largest = Math.max(...list.map(([, , value]) => Math.abs(value)), 1e-300), size = 20, left = 84, top = 84, width = left + size * tokens.length + 48;
+  const tokens = [...new Set(list.flatMap(([a, b]) => [a, b]))].slice(0, 24),
+    place = new Map(tokens.map((token, i) => [token, i]));
+  const largest = Math.max(...list.map(([, , value]) => Math.abs(value)), 1e-300),
+    size = 20,
+    left = 84,
+    top = 84,
+    width = left + size * tokens.length + 48;
   const cells = list.filter(([a, b]) => place.has(a) && place.has(b));
-  const cell = ([a, b, value, bound], i, j) => svg("rect", { class: `bar-${signOf(value) || "positive"}`, x: left + j * size + 1, y: top + i * size + 1, width: size - 2, height: size - 2,
-    opacity: Math.max(faintest, Math.abs(value) / largest).toFixed(3) }, svg("title", {}, `${a} × ${b}: ${signed(value)} ± ${figure(bound, 2)}`));
+  const cell = ([a, b, value, bound], i, j) => svg("rect", {
+    class: `bar-${signOf(value) || "positive"}`,
+    x: left + j * size + 1,
+    y: top + i * size + 1,
+    width: size - 2,
+    height: size - 2,
+    opacity: Math.max(faintest, Math.abs(value) / largest).toFixed(3)
+  }, svg("title", {}, `${a} × ${b}: ${signed(value)} ± ${figure(bound, 2)}`));
   const grid = svg("svg", { class: "heatmap", viewBox: `0 0 ${width} ${top + size * tokens.length + 4}`, role: "img", "aria-label": `Largest interactions of tokens, ${name}`, style: `max-width: ${width * 1.2}px` },
     tokens.map((token, i) => [svg("text", { x: left - 5, y: top + (i + 0.7) * size, "text-anchor": "end" }, token),
-      svg("text", { transform: `translate(${left + (i + 0.7) * size} ${top - 5}) rotate(-60)` }, token)]),
+      svg("text", { transform: `translate(${left + (i + 0.7) * size} ${top - 5}) rotate(-60)` }, token)
+    ]),
     cells.map((entry) => {
-      const i = place.get(entry[0]), j = place.get(entry[1]);
+      const i = place.get(entry[0]),
+        j = place.get(entry[1]);
       return i === j ? cell(entry, i, j) : [cell(entry, i, j), cell(entry, j, i)];
     }));
   const meaning = "2Q across, Q on the diagonal; made of the eigenpairs found";
@@ -60,8 +73,10 @@ function interactionHeatmap(direction, name) {
     element("thead", {}, element("tr", {}, ["Token", "Token", "Interaction", "Known to"].map((head) => element("th", { scope: "col" }, head)))),
     element("tbody", {}, list.map(([a, b, value, bound]) => element("tr", {}, element("td", {}, a), element("td", {}, b), element("td", { class: "number" }, signed(value)), element("td", { class: "number" }, `± ${figure(bound, 2)}`))))));
   return element("figure", { class: "interaction-figure" }, element("div", { class: "chart-head" }, element("h4", {}, "Largest interactions of tokens"),
-    element("span", { class: "legend" }, meaning)), grid, legendLine(legend().slice(1)),
-    exports(`Interactions of ${name}`, () => grid, () => [["token", "token", "interaction", "known to"], ...list], legend),
+      element("span", { class: "legend" }, meaning)), grid, legendLine(legend().slice(1)),
+    exports(`Interactions of ${name}`, () => grid, () => [
+      ["token", "token", "interaction", "known to"], ...list
+    ], legend),
     element("details", {}, element("summary", {}, "As a table"), rows));
 }
 
@@ -72,7 +87,8 @@ function tokenSearch(model, layers, go) {
     const words = vector.tokens ? Object.values(vector.tokens).flat(2).map(([token]) => token) : [];
     return { view: { layer: l, direction: d, eigenvector: vector.index }, words: [...new Set([directionName(layer, d), ...words])], place: `Layer ${layer.layer}, ${directionName(layer, d)}, eigenvector ${vector.index}` };
   })));
-  const found = element("ul", { class: "found" }), count = element("p", { class: "note", "aria-live": "polite" });
+  const found = element("ul", { class: "found" }),
+    count = element("p", { class: "note", "aria-live": "polite" });
   const input = element("input", { type: "search", placeholder: "she", "aria-label": "Find eigenvectors by a token or a direction", oninput: () => look() });
   const look = () => {
     const wanted = input.value.trim().toLowerCase();

@@ -1,4 +1,3 @@
-
 // Training curves: a part of the report's script.
 
 /** The mean over a window around each point; what is not finite is passed over. */
@@ -20,21 +19,25 @@ function trainingLegend(splits, window, group) {
   const key = (mark) => svg("svg", { viewBox: "0 0 20 12", class: "chart", "aria-hidden": "true" }, mark);
   return [{ mark: lineKey("smooth"), text: window > 1 ? `training, mean of ${window * group} steps` : "training" },
     window > 1 ? { mark: lineKey("raw"), text: group > 1 ? `mean of ${group} steps` : "raw" } : null,
-    ...splits.map((split) => ({ mark: key(marks[split](10, 6)), text: split }))].filter(Boolean);
+    ...splits.map((split) => ({ mark: key(marks[split](10, 6)), text: split }))
+  ].filter(Boolean);
 }
 
 /** One quantity over the epochs. quantity: {key, name, unit, format, log, bounds} */
 function trainingChart(metrics, quantity, unit) {
   const { train, evaluations } = metrics, { key, format } = quantity;
   const useEpochs = train.epoch.concat(evaluations.map((e) => e.epoch)).every(isNumber);
-  const xKey = useEpochs ? "epoch" : "step", values = train[key];
-  const window = values.length < 20 ? 1 : Math.max(3, Math.round(values.length / 40) | 1), mean = smooth(values, window);
+  const xKey = useEpochs ? "epoch" : "step",
+    values = train[key];
+  const window = values.length < 20 ? 1 : Math.max(3, Math.round(values.length / 40) | 1),
+    mean = smooth(values, window);
   const shown = evaluations.filter((e) => marks[e.split] && isNumber(e[key]));
   const all = values.concat(shown.map((e) => e[key])).filter(isNumber);
   const settled = mean.concat(shown.map((e) => e[key])).filter(isNumber);
   if (!all.length) return null;
   const readout = element("div", { class: "readout", "aria-live": "polite" });
-  const label = `${quantity.name} over ${xKey}s`, splits = ["validation", "test"].filter((split) => shown.some((e) => e.split === split));
+  const label = `${quantity.name} over ${xKey}s`,
+    splits = ["validation", "test"].filter((split) => shown.some((e) => e.split === split));
   const legend = () => trainingLegend(splits, window, metrics.steps_per_point);
   const figureBox = chart(label, 270, (node, width, height) => {
     const last = Math.max(...train[xKey], ...shown.map((e) => e[xKey]), 1e-9);
@@ -44,27 +47,40 @@ function trainingChart(metrics, quantity, unit) {
     const clip = `clip-${Math.random().toString(36).slice(2)}`;
     const points = (list) => list.map((v, i) => [x(train[xKey][i]), isNumber(v) ? y(v) : NaN]).filter((p) => isNumber(p[1]));
     append(node, [
-      axes({ x, y, xTicks: niceTicks(0, last, width < 420 ? 4 : 8).filter((t) => useEpochs || Number.isInteger(t)),
+      axes({
+        x,
+        y,
+        xTicks: niceTicks(0, last, width < 420 ? 4 : 8).filter((t) => useEpochs || Number.isInteger(t)),
         yTicks: quantity.log(domain) ? logTicks(...domain) : niceTicks(...domain, 5),
-        xFormat: (t) => integer(Number(t.toFixed(6))), yFormat: format, xName: xKey, yName: quantity.axis(domain, unit) }),
+        xFormat: (t) => integer(Number(t.toFixed(6))),
+        yFormat: format,
+        xName: xKey,
+        yName: quantity.axis(domain, unit)
+      }),
       svg("clipPath", { id: clip }, svg("rect", { x: 46, y: 20, width: width - 46, height: height - 62 })),
       svg("g", { "clip-path": `url(#${clip})` },
         window > 1 ? svg("path", { class: "raw", d: path(points(values)) }) : null,
         svg("path", { class: "smooth", d: path(points(mean)) })),
       svg("path", { class: "validation-line", d: path(shown.filter((e) => e.split === "validation").map((e) => [x(e[xKey]), y(e[key])])) }),
-      shown.map((e) => marks[e.split](x(e[xKey]), y(Math.max(e[key], domain[0]))))]);
+      shown.map((e) => marks[e.split](x(e[xKey]), y(Math.max(e[key], domain[0]))))
+    ]);
     const cursor = svg("line", { class: "cursor", y1: 22, y2: height - 42, visibility: "hidden" });
     node.append(cursor);
     const stops = train[xKey].length ? train[xKey].map((v) => x(v)) : shown.map((e) => x(e[xKey]));
-    explore(node, stops, { label: label + ". Arrow keys read the values.", move: (i) => {
-      cursor.setAttribute("visibility", i === null ? "hidden" : "visible");
-      readout.replaceChildren();
-      if (i === null) return;
-      cursor.setAttribute("x1", stops[i]);
-      cursor.setAttribute("x2", stops[i]);
-      append(readout, trainingReadout(metrics, shown, key, format, mean, i));
-    } });
-  }, 330, () => [["split", "step", key], ...values.map((value, i) => ["train", train.step[i], value]), ...shown.map((e) => [e.split, e.step, e[key]])], legend);
+    explore(node, stops, {
+      label: label + ". Arrow keys read the values.",
+      move: (i) => {
+        cursor.setAttribute("visibility", i === null ? "hidden" : "visible");
+        readout.replaceChildren();
+        if (i === null) return;
+        cursor.setAttribute("x1", stops[i]);
+        cursor.setAttribute("x2", stops[i]);
+        append(readout, trainingReadout(metrics, shown, key, format, mean, i));
+      }
+    });
+  }, 330, () => [
+    ["split", "step", key], ...values.map((value, i) => ["train", train.step[i], value]), ...shown.map((e) => [e.split, e.step, e[key]])
+  ], legend);
   return element("figure", { class: "panel" },
     element("div", { class: "chart-head" }, element("h4", {}, quantity.name), legendLine(legend())), figureBox, readout);
 }
@@ -76,24 +92,33 @@ function trainingReadout(metrics, shown, key, format, mean, i) {
   const epoch = isNumber(train.epoch[i]) ? `, epoch ${figure(train.epoch[i])}` : "";
   return [`step ${integer(Math.round(train.step[i]))}${epoch} · training `, element("b", {}, format(train[key][i])),
     mean[i] !== train[key][i] ? ` (smoothed ${format(mean[i])})` : "",
-    near.map((e) => [` · ${e.split} `, element("b", {}, format(e[key]))])];
+    near.map((e) => [` · ${e.split} `, element("b", {}, format(e[key]))])
+  ];
 }
 
-const quantities = [
-  { key: "loss", name: "Loss", format: (v) => brief(v),
-    axis: function (domain, unit) { return this.log(domain) ? `${unit}, log scale` : unit; },
-    log: ([low, high]) => low > 0 && high / low > 6,
-    bounds: (all) => {
-      const low = Math.min(...all), high = Math.max(...all);
-      return low > 0 && high / low > 6 ? [low * 0.9, high * 1.1] : [Math.min(0, low), high * 1.05 || 1];
-    } },
-  { key: "accuracy", name: "Accuracy", format: (v) => (isNumber(v) ? Number((100 * v).toFixed(1)) + "%" : "–"),
-    axis: () => "share of images classified correctly", log: () => false,
-    bounds: (all, settled) => {
-      const sorted = [...settled].sort((a, b) => a - b), low = sorted[Math.floor(sorted.length * 0.04)];
-      return [Math.max(0, Math.min(Math.floor(low * 20) / 20, 0.9)), 1];
-    } },
-];
+const quantities = [{
+  key: "loss",
+  name: "Loss",
+  format: (v) => brief(v),
+  axis: function(domain, unit) { return this.log(domain) ? `${unit}, log scale` : unit; },
+  log: ([low, high]) => low > 0 && high / low > 6,
+  bounds: (all) => {
+    const low = Math.min(...all),
+      high = Math.max(...all);
+    return low > 0 && high / low > 6 ? [low * 0.9, high * 1.1] : [Math.min(0, low), high * 1.05 || 1];
+  }
+}, {
+  key: "accuracy",
+  name: "Accuracy",
+  format: (v) => (isNumber(v) ? Number((100 * v).toFixed(1)) + "%" : "–"),
+  axis: () => "share of images classified correctly",
+  log: () => false,
+  bounds: (all, settled) => {
+    const sorted = [...settled].sort((a, b) => a - b),
+      low = sorted[Math.floor(sorted.length * 0.04)];
+    return [Math.max(0, Math.min(Math.floor(low * 20) / 20, 0.9)), 1];
+  }
+}, ];
 
 function training(model, id, level) {
   const metrics = model.metrics;

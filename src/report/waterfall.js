@@ -1,4 +1,3 @@
-
 // Sums as drawings: a part of the explanations' scripts.
 
 /**
@@ -7,23 +6,35 @@
  * picture: (x, y, size) => a drawing of its vector }], numbers finite but for `value`
  */
 function drawWaterfall(node, rows, width) {
-  const pictured = rows.some((row) => row.picture), tall = pictured ? 40 : 24, right = width - 66, top = 26;
+  const pictured = rows.some((row) => row.picture),
+    tall = pictured ? 40 : 24,
+    right = width - 66,
+    top = 26;
   const words = Math.max(...rows.map((row) => Math.max(textWidth(row.name, 12, "bold"), pictured && row.about ? textWidth(row.about, 12) : 0)));
   const left = Math.min(words, width / 2) + 14 + (pictured ? 48 : 0);
-  const ends = rows.flatMap((row) => [row.total ? 0 : row.before, row.after]), low = Math.min(0, ...ends), high = Math.max(0, ...ends);
-  const x = linearScale([low, high > low ? high : low + 1], [left, right]), bottom = top + tall * rows.length;
+  const ends = rows.flatMap((row) => [row.total ? 0 : row.before, row.after]),
+    low = Math.min(0, ...ends),
+    high = Math.max(0, ...ends);
+  const x = linearScale([low, high > low ? high : low + 1], [left, right]),
+    bottom = top + tall * rows.length;
   const text = (className, attributes, content) => svg("text", { class: className, ...attributes }, content);
   append(node, [niceTicks(low, high, width < 520 ? 3 : 6).map((t) => [svg("line", { class: t === 0 ? "axis" : "grid", x1: x(t), x2: x(t), y1: top, y2: bottom }),
-    text("tick", { x: x(t), y: top - 8, "text-anchor": "middle" }, brief(t, 2))]),
-  rows.map((row, i) => {
-    const y = top + i * tall, middle = y + tall / 2, from = x(row.total ? 0 : row.before), to = x(row.after), sign = signOf(row.after - (row.total ? 0 : row.before));
-    return svg("g", {}, text("name", { x: 0, y: middle + (row.about && pictured ? -2 : 4) }, row.name),
-      row.about && pictured ? text("about", { x: 0, y: middle + 12 }, row.about) : null, row.picture?.(left - 48, y + 2, tall - 4) ?? null,
-      svg("rect", { class: row.total ? "bar-total" : `bar-${sign || "positive"}`, x: Math.min(from, to), y: y + tall * 0.2, width: Math.max(Math.abs(to - from), 1), height: tall * 0.6 },
-        svg("title", {}, `${row.name}: ${row.total ? figure(row.value, 4) : signed(row.value)}`)),
-      i + 1 < rows.length ? svg("line", { class: "wire", x1: to, x2: to, y1: y + tall * 0.8, y2: y + tall * 1.2 }) : null,
-      text("name", { x: width, y: middle + 4, "text-anchor": "end" }, row.total ? figure(row.value, 4) : signed(row.value)));
-  })]);
+      text("tick", { x: x(t), y: top - 8, "text-anchor": "middle" }, brief(t, 2))
+    ]),
+    rows.map((row, i) => {
+      const y = top + i * tall,
+        middle = y + tall / 2,
+        from = x(row.total ? 0 : row.before),
+        to = x(row.after),
+        sign = signOf(row.after - (row.total ? 0 : row.before));
+      return svg("g", {}, text("name", { x: 0, y: middle + (row.about && pictured ? -2 : 4) }, row.name),
+        row.about && pictured ? text("about", { x: 0, y: middle + 12 }, row.about) : null, row.picture?.(left - 48, y + 2, tall - 4) ?? null,
+        svg("rect", { class: row.total ? "bar-total" : `bar-${sign || "positive"}`, x: Math.min(from, to), y: y + tall * 0.2, width: Math.max(Math.abs(to - from), 1), height: tall * 0.6 },
+          svg("title", {}, `${row.name}: ${row.total ? figure(row.value, 4) : signed(row.value)}`)),
+        i + 1 < rows.length ? svg("line", { class: "wire", x1: to, x2: to, y1: y + tall * 0.8, y2: y + tall * 1.2 }) : null,
+        text("name", { x: width, y: middle + 4, "text-anchor": "end" }, row.total ? figure(row.value, 4) : signed(row.value)));
+    })
+  ]);
 }
 
 const waterfallHeight = (rows) => 30 + rows.length * (rows.some((row) => row.picture) ? 40 : 24);

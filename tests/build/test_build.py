@@ -1,4 +1,5 @@
 """The build as strangers meet it: without the CUDA toolkit, and as an installed package that another project finds."""
+
 # labels: slow
 import os
 import pathlib
@@ -31,8 +32,18 @@ class Build(unittest.TestCase):
         self.cmake = cached("CMAKE_COMMAND")
 
     def configure(self, source, *settings, **options):
-        return run(self.cmake, "-S", source, "-B", self.folder / "build", "-G", "Ninja",
-                   f"-DCMAKE_MAKE_PROGRAM={cached('CMAKE_MAKE_PROGRAM')}", *settings, **options)
+        return run(
+            self.cmake,
+            "-S",
+            source,
+            "-B",
+            self.folder / "build",
+            "-G",
+            "Ninja",
+            f"-DCMAKE_MAKE_PROGRAM={cached('CMAKE_MAKE_PROGRAM')}",
+            *settings,
+            **options,
+        )
 
     def test_without_the_cuda_toolkit(self):
         """AUTO goes without it and says why; ON is an error that says what to do."""
@@ -40,7 +51,11 @@ class Build(unittest.TestCase):
         toolkit = {folder for folder in path if (pathlib.Path(folder) / "nvcc").exists()}
         hidden = {k: v for k, v in os.environ.items() if not k.startswith("CUDA")}
         hidden["PATH"] = os.pathsep.join(folder for folder in path if folder not in toolkit)
-        settings = ["-DCMAKE_IGNORE_PATH=" + ";".join(toolkit), f"-DBILENS_TORCH={cached('BILENS_TORCH')}", "-DBUILD_TESTING=OFF"]
+        settings = [
+            "-DCMAKE_IGNORE_PATH=" + ";".join(toolkit),
+            f"-DBILENS_TORCH={cached('BILENS_TORCH')}",
+            "-DBUILD_TESTING=OFF",
+        ]
         output = self.configure(ROOT, "-DBILENS_CUDA=AUTO", *settings, env=hidden)
         self.assertIn("CUDA kernels: OFF (no nvcc was found)", output)
         with self.assertRaisesRegex(AssertionError, "no nvcc was found"):
@@ -52,7 +67,9 @@ class Build(unittest.TestCase):
         run(self.cmake, "--install", BUILD, "--prefix", self.folder / "prefix")
         if cached("BILENS_CUDA_ENABLED") == "ON":
             self.assertTrue(list((self.folder / "prefix").glob("lib*/libbilens_cuda.so")))
-        self.configure(ROOT / "tests/build/consumer", f"-DCMAKE_PREFIX_PATH={self.folder / 'prefix'}", "-DCMAKE_BUILD_TYPE=Release")
+        self.configure(
+            ROOT / "tests/build/consumer", f"-DCMAKE_PREFIX_PATH={self.folder / 'prefix'}", "-DCMAKE_BUILD_TYPE=Release"
+        )
         run(self.cmake, "--build", self.folder / "build")
         self.assertEqual(run(self.folder / "build/consumer").strip(), "2")
         self.assertIn("bilens", run(self.folder / "prefix/bin/bilens", "--version"))

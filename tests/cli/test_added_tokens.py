@@ -35,7 +35,9 @@ class AddedTokens(TextCase):
         save_file(tensors, self.model / "model.safetensors")
 
     def generate(self, *flags, model=None, prompt="the cat"):
-        done = run("generate", model or self.model, "--prompt", prompt, "--temperature", 0, "--max-tokens", 3, "--json", *flags)
+        done = run(
+            "generate", model or self.model, "--prompt", prompt, "--temperature", 0, "--max-tokens", 3, "--json", *flags
+        )
         return self.document(self.check(done, 0))["results"][0]
 
     def test_an_added_token_is_its_text(self):
@@ -72,8 +74,21 @@ class AddedTokens(TextCase):
         self.check(result, 0, "[PAD] (322)", "vocabulary of 322")
 
     def test_they_can_be_directions(self):
-        self.check(run("decompose", self.model, "--set", "layers=[0]", "--set", "k=1", "--set",
-                       'directions={"kind": "tokens", "plus": ["<|im_end|>"]}', "--out", self.folder / "d"), 0)
+        self.check(
+            run(
+                "decompose",
+                self.model,
+                "--set",
+                "layers=[0]",
+                "--set",
+                "k=1",
+                "--set",
+                'directions={"kind": "tokens", "plus": ["<|im_end|>"]}',
+                "--out",
+                self.folder / "d",
+            ),
+            0,
+        )
         layer = json.loads((self.folder / "d/decomposition.json").read_text())["layers"][0]
         self.assertEqual(layer["direction_names"], ["<|im_end|>"])
 
@@ -81,11 +96,23 @@ class AddedTokens(TextCase):
         tokenizer = self.folder / "tokenizer"
         shutil.copytree(self.tokenizer, tokenizer)
         (tokenizer / "added_tokens.json").write_text(json.dumps(CHAT))
-        config = self.write_config({
-            "model": {"type": "llama", "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
-                      "max_position_embeddings": 16},
-            "data": {"path": str(self.text), "tokenizer": str(tokenizer), "context": 16}, "train": {"steps": 1, "batch_size": 2},
-            "device": "cpu", "threads": 1}, {})
+        config = self.write_config(
+            {
+                "model": {
+                    "type": "llama",
+                    "hidden_size": 8,
+                    "intermediate_size": 8,
+                    "num_hidden_layers": 1,
+                    "num_attention_heads": 2,
+                    "max_position_embeddings": 16,
+                },
+                "data": {"path": str(self.text), "tokenizer": str(tokenizer), "context": 16},
+                "train": {"steps": 1, "batch_size": 2},
+                "device": "cpu",
+                "threads": 1,
+            },
+            {},
+        )
         self.check(run("train", config, "--out", self.folder / "run"), 0)
         written = self.folder / "run/model"
         self.assertEqual(json.loads((written / "config.json").read_text())["vocab_size"], 322)

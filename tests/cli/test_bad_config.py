@@ -37,7 +37,7 @@ class BadConfig(TestCase):
         self.refuse('{"a": 1 // note\n}', "line 1, column 9")
 
     def test_byte_order_mark_and_invalid_utf8(self):
-        self.refuse(b'\xef\xbb\xbf{}', "byte-order mark")
+        self.refuse(b"\xef\xbb\xbf{}", "byte-order mark")
         self.refuse(b'{"device": "\xff"}', "line 1, column 13")
         self.refuse('{"device": "cpu"}'.encode("utf-16"), "valid JSON")
 
@@ -63,7 +63,7 @@ class BadConfig(TestCase):
         self.refuse({"train": {"learning_rate": -1e-3}}, "train.learning_rate", "more than 0", "-0.001")
         self.refuse({"train": {"learning_rate": 0}}, "more than 0")
         for huge in ("1e30", "99999999999999999999", "9223372036854775808"):
-            self.refuse('{"train": {"epochs": %s}}' % huge, "train.epochs", "an integer")
+            self.refuse(f'{{"train": {{"epochs": {huge}}}}}', "train.epochs", "an integer")
         self.refuse({"model": {"d_model": 2**40}}, "model.d_model", "at most")
 
     def test_deep_nesting(self):
@@ -72,11 +72,18 @@ class BadConfig(TestCase):
 
     def test_contradictions(self):
         data = {"dataset": "mnist", "path": str(self.small_data(images=40))}
-        self.refuse({"data": data, "train": {"epochs": 2, "batch_size": 20, "warmup_steps": 4}}, "config.json: train.warmup_steps",
-                    "less than the run's 4 steps", "found 4")
+        self.refuse(
+            {"data": data, "train": {"epochs": 2, "batch_size": 20, "warmup_steps": 4}},
+            "config.json: train.warmup_steps",
+            "less than the run's 4 steps",
+            "found 4",
+        )
         self.refuse({"data": data, "train": {"batch_size": 41}}, "config.json: train.batch_size", "(40)", "found 41")
-        self.refuse({"data": data, "model": {"d_model": 8, "d_hidden": 9}, "train": {"batch_size": 8}},
-                    "config.json: model.d_hidden", "down_proj is false")
+        self.refuse(
+            {"data": data, "model": {"d_model": 8, "d_hidden": 9}, "train": {"batch_size": 8}},
+            "config.json: model.d_hidden",
+            "down_proj is false",
+        )
 
     def test_unknown_kinds(self):
         self.refuse({"model": {"type": "bilinear_mpl"}}, "model.type", 'Did you mean "bilinear_mlp"?')
@@ -86,7 +93,12 @@ class BadConfig(TestCase):
         self.refuse({"train": {"schedule": "cosin"}}, "train.schedule", 'Did you mean "cosine"?')
 
     def test_every_config_may_name_its_format(self):
-        for command, arguments in (("train", ()), ("finetune", ("--set", "teacher=nothing")), ("decompose", ("nothing",)), ("intervene", ("nothing",))):
+        for command, arguments in (
+            ("train", ()),
+            ("finetune", ("--set", "teacher=nothing")),
+            ("decompose", ("nothing",)),
+            ("intervene", ("nothing",)),
+        ):
             flags = ("--out", self.folder / "out") if command in ("train", "finetune") else ()
             newer = run(command, *arguments, *flags, "--set", "format_version=2", "--dry-run")
             self.check(newer, 2, "format_version")

@@ -91,7 +91,9 @@ class FullDisk(TestCase):
         self.assertEqual(list(out.glob("checkpoints/.partial-*")) + list(out.glob(".partial-*")), [])
 
         self.check(run("train", config, "--out", out, "--resume"), 0)
-        self.assertEqual((out / "model/model.safetensors").read_bytes(), (whole / "model/model.safetensors").read_bytes())
+        self.assertEqual(
+            (out / "model/model.safetensors").read_bytes(), (whole / "model/model.safetensors").read_bytes()
+        )
 
     def test_in_the_metrics(self):
         config, out = self.small_config(train={"epochs": 50}), self.folder / "out"
@@ -107,8 +109,9 @@ class Memory(TestCase):
     def test_a_model_beyond_the_address_space(self):
         data = self.small_data(height=1, width=2)
         config = self.small_config(data, model={"d_model": 2**20, "d_hidden": 2**20})
-        result = run("train", config, "--out", self.folder / "out", "--json",
-                     preexec_fn=limit(resource.RLIMIT_AS, 100 * 2**30))  # one projection needs 4 TB
+        result = run(
+            "train", config, "--out", self.folder / "out", "--json", preexec_fn=limit(resource.RLIMIT_AS, 100 * 2**30)
+        )  # one projection needs 4 TB
         self.check(result, 5)
         self.assertIn("memory", self.document(result)["failures"][0]["message"])
 
@@ -144,15 +147,26 @@ class Resume(TestCase):
 
     def damages(self, folder):
         """Ways to damage a checkpoint; each yields the file that is then bad, and is undone behind it."""
-        for name, damages in (("optimizer.safetensors", "cut empty longer changed"), ("model.safetensors", "cut missing changed"), ("trainer.json", "cut zeros")):
+        for name, damages in (
+            ("optimizer.safetensors", "cut empty longer changed"),
+            ("model.safetensors", "cut missing changed"),
+            ("trainer.json", "cut zeros"),
+        ):
             path = folder / name
             good = path.read_bytes()
             for damage in damages.split():
                 if damage == "missing":
                     path.unlink()
                 else:
-                    path.write_bytes({"cut": good[:-4], "empty": b"", "longer": good + b"\0", "zeros": b"\0" * len(good),
-                                      "changed": good[:-1] + bytes([good[-1] ^ 1])}[damage])
+                    path.write_bytes(
+                        {
+                            "cut": good[:-4],
+                            "empty": b"",
+                            "longer": good + b"\0",
+                            "zeros": b"\0" * len(good),
+                            "changed": good[:-1] + bytes([good[-1] ^ 1]),
+                        }[damage]
+                    )
                 yield name
                 path.write_bytes(good)
 
@@ -246,14 +260,25 @@ class Signals(TestCase):
 class Device(TestCase):
     def test_cuda_without_a_gpu(self):
         """Hidden from the program where there is one."""
-        result = run("train", self.small_config(), "--out", self.folder / "out", "--device", "cuda",
-                     env={"CUDA_VISIBLE_DEVICES": ""})
+        result = run(
+            "train",
+            self.small_config(),
+            "--out",
+            self.folder / "out",
+            "--device",
+            "cuda",
+            env={"CUDA_VISIBLE_DEVICES": ""},
+        )
         self.check(result, 2, "--device cuda", "Use --device cpu")
         self.assertFalse((self.folder / "out").exists())
 
     def test_a_device_that_does_not_exist(self):
-        self.check(run("train", self.small_config(), "--out", self.folder / "out", "--device", "gpu"), 2,
-                   "auto, cpu, cuda or cuda:N", "gpu")
+        self.check(
+            run("train", self.small_config(), "--out", self.folder / "out", "--device", "gpu"),
+            2,
+            "auto, cpu, cuda or cuda:N",
+            "gpu",
+        )
 
     def test_unreadable_files(self):
         if os.geteuid() == 0:

@@ -55,7 +55,9 @@ class BadWeights(TestCase):
         self.refuse(b"", "0 bytes")
 
     def test_impostors(self):
-        self.refuse("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4\n", "Git-LFS pointer", "git lfs pull")
+        self.refuse(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4\n", "Git-LFS pointer", "git lfs pull"
+        )
         self.refuse("<!DOCTYPE html>\n<html>Not Found</html>", "HTML page")
         self.refuse(b"PK\x03\x04" + bytes(40), "zip archive", name="pytorch_model.bin")
 
@@ -98,8 +100,17 @@ class BadShards(TestCase):
         self.check(run("inspect", model), 3, "model-2.safetensors")
 
     def test_extra_tensor_and_wrong_shard(self):
-        self.check(run("inspect", self.shards({"a": "model-1.safetensors", "c": "model-2.safetensors"})), 3, "c:", "in no shard")
-        self.check(run("inspect", self.shards({"a": "model-2.safetensors", "b": "model-1.safetensors"})), 3, "as the index says")
+        self.check(
+            run("inspect", self.shards({"a": "model-1.safetensors", "c": "model-2.safetensors"})),
+            3,
+            "c:",
+            "in no shard",
+        )
+        self.check(
+            run("inspect", self.shards({"a": "model-2.safetensors", "b": "model-1.safetensors"})),
+            3,
+            "as the index says",
+        )
         model = self.shards()
         self.write("m/model-1.safetensors", safetensors_bytes({"a": entry([1], 0, 4), "x": entry([1], 4, 8)}, bytes(8)))
         self.check(run("inspect", model), 3, "x:", "listed in the index")
@@ -135,7 +146,7 @@ class BadModels(TestCase):
         """Applies `change` to {name: (entry, bytes)} of the weights."""
         content = (model / "model.safetensors").read_bytes()
         size = int.from_bytes(content[:8], "little")
-        header, data = json.loads(content[8:8 + size]), content[8 + size:]
+        header, data = json.loads(content[8 : 8 + size]), content[8 + size :]
         header.pop("__metadata__", None)
         tensors = {name: (e, data[slice(*e["data_offsets"])]) for name, e in header.items()}
         change(tensors)
@@ -148,8 +159,16 @@ class BadModels(TestCase):
     def test_numbers_that_are_none(self):
         for value in ("nan", "inf"):
             model = self.copy(value)
-            self.rewrite(model, lambda tensors: tensors.update({name: (e, struct.pack("<f", float(value)) + chunk[4:])
-                                                                for name, (e, chunk) in tensors.items() if name == "head.weight"}))
+            self.rewrite(
+                model,
+                lambda tensors: tensors.update(
+                    {
+                        name: (e, struct.pack("<f", float(value)) + chunk[4:])
+                        for name, (e, chunk) in tensors.items()
+                        if name == "head.weight"
+                    }
+                ),
+            )
             self.refuse(model, "head.weight", "NaN or infinity")
             self.check(run("compare", model, self.trained / "model", "--data", self.data), 3, "head.weight")
             self.check(run("explain", model, "--input", "test:0", "--data", self.data), 3, "head.weight")
@@ -182,14 +201,16 @@ class BadModels(TestCase):
         self.refuse(model, "embed.weight: expected shape [4, 16]", "found shape [16, 4]")
 
     def test_config(self):
-        for changes, *parts in (({"d_hidden": 5}, "config.json: d_hidden", "down_proj is false"),
-                                ({"n_layers": 2}, "layers.1.mlp.gate_proj.weight"),
-                                ({"d_model": "4"}, "config.json: d_model", "an integer"),
-                                ({"format_version": 2}, "format_version", "found 2"),
-                                ({"model_type": "gpt2"}, "model_type", '"gpt2"'),
-                                ({"d_modle": 4}, 'Did you mean "d_model"?'),
-                                ({"d_hidden": 2**20, "d_model": 2**20}, "embed.weight"),
-                                ({"image_shape": [3, 3]}, "image_shape", "product 16")):
+        for changes, *parts in (
+            ({"d_hidden": 5}, "config.json: d_hidden", "down_proj is false"),
+            ({"n_layers": 2}, "layers.1.mlp.gate_proj.weight"),
+            ({"d_model": "4"}, "config.json: d_model", "an integer"),
+            ({"format_version": 2}, "format_version", "found 2"),
+            ({"model_type": "gpt2"}, "model_type", '"gpt2"'),
+            ({"d_modle": 4}, 'Did you mean "d_model"?'),
+            ({"d_hidden": 2**20, "d_model": 2**20}, "embed.weight"),
+            ({"image_shape": [3, 3]}, "image_shape", "product 16"),
+        ):
             with self.subTest(changes):
                 model = self.copy("changed")
                 self.set_config(model, **changes)

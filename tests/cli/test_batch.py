@@ -1,4 +1,5 @@
 """Many language models in one call, some of them bad, killed and resumed; one index page over all."""
+
 import json
 import os
 import signal
@@ -17,14 +18,26 @@ class Batch(TestCase):
         super().setUp()
         self.models, tokens = self.folder / "models", self.folder / "tokens.bin"
         for i in range(MODELS):
-            write_llama(self.models / f"step-{i + 1}", layers=2, seed=i, act="silu" if BAD.get(i) == "gated" else "linear")
+            write_llama(
+                self.models / f"step-{i + 1}", layers=2, seed=i, act="silu" if BAD.get(i) == "gated" else "linear"
+            )
         weights = self.models / "step-4/model.safetensors"
         os.truncate(weights, weights.stat().st_size // 2)
         (self.models / "step-12/model.safetensors").unlink()
         np.random.default_rng(0).integers(1, 300, 300).astype("<u2").tofile(tokens)
         data = {"dataset": "tokens", "path": str(tokens), "context": 32, "packing": "plain"}
-        self.flags = ("--set", "k=4", "--set", 'analyses=["tokens", "corpus"]', "--set", "corpus.tokens=256", "--set", "tokens.random_directions=50",
-                      "--set", "data=" + json.dumps(data))
+        self.flags = (
+            "--set",
+            "k=4",
+            "--set",
+            'analyses=["tokens", "corpus"]',
+            "--set",
+            "corpus.tokens=256",
+            "--set",
+            "tokens.random_directions=50",
+            "--set",
+            "data=" + json.dumps(data),
+        )
 
     def finished(self, out):
         return sorted(path.parent.name for path in out.glob("*/decomposition.json"))
@@ -47,21 +60,29 @@ class Batch(TestCase):
         stop(process, signal.SIGKILL)
         before = self.finished(killed)
         self.assertLess(len(before), MODELS - len(BAD))
-        (killed / before[0] / "layer_1.progress.json").write_text("{}")  # as a kill leaves it between the last two files
+        (killed / before[0] / "layer_1.progress.json").write_text(
+            "{}"
+        )  # as a kill leaves it between the last two files
         times = {name: (killed / name / "decomposition.json").stat().st_mtime_ns for name in before}
         self.check_whole(killed, run(*command(killed), "--resume"))
         for name in before:  # not done again
             self.assertEqual((killed / name / "decomposition.json").stat().st_mtime_ns, times[name])
         for name in self.finished(whole):
             for file in ("layer_0.safetensors", "layer_1.safetensors", "study.safetensors", "corpus.safetensors"):
-                self.assertEqual((killed / name / file).read_bytes(), (whole / name / file).read_bytes(), f"{name}/{file}")
-            names = lambda out: {path.name for path in (out / name).iterdir()} - {".bilens-lock"}  # held by nobody, where the kill left it
+                self.assertEqual(
+                    (killed / name / file).read_bytes(), (whole / name / file).read_bytes(), f"{name}/{file}"
+                )
+            names = lambda out: (
+                {path.name for path in (out / name).iterdir()} - {".bilens-lock"}
+            )  # held by nobody, where the kill left it
             self.assertEqual(names(killed), names(whole))
 
     def test_one_page_over_all(self):
         out = self.folder / "out"
         self.check(run("decompose", self.models, "--out", out, *self.flags), 3)
-        result = self.document(self.check(run("report", out, "--out", self.folder / "page.html", "--json"), 0))["results"][0]
+        result = self.document(self.check(run("report", out, "--out", self.folder / "page.html", "--json"), 0))[
+            "results"
+        ][0]
         self.assertEqual(result["models"], MODELS - len(BAD))
         self.assertLess(result["bytes"], 20e6)
 

@@ -85,11 +85,24 @@ class Images(TestCase, ChangedData):
 
 class Text(TextCase, ChangedData):
     def config(self, data):
-        return self.write_config({
-            "model": {"type": "llama", "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
-                      "max_position_embeddings": 16},
-            "data": {"context": 16, **data}, "train": {"steps": 4, "batch_size": 2}, "checkpoint": {"every_steps": 2, "keep_last": 9},
-            "device": DEVICE, "threads": 1}, {})
+        return self.write_config(
+            {
+                "model": {
+                    "type": "llama",
+                    "hidden_size": 8,
+                    "intermediate_size": 8,
+                    "num_hidden_layers": 1,
+                    "num_attention_heads": 2,
+                    "max_position_embeddings": 16,
+                },
+                "data": {"context": 16, **data},
+                "train": {"steps": 4, "batch_size": 2},
+                "checkpoint": {"every_steps": 2, "keep_last": 9},
+                "device": DEVICE,
+                "threads": 1,
+            },
+            {},
+        )
 
     def run_again(self, out, *flags):
         return run("train", self.given, "--out", out, *flags)
@@ -101,10 +114,26 @@ class Text(TextCase, ChangedData):
         self.given = self.config({"dataset": "text", "path": str(text), "tokenizer": str(tokenizer)})
         model, config = tokenizer / "tokenizer.model", tokenizer / "tokenizer_config.json"
         other = self.folder / "other"
-        self.check(run("tokenizer", "train", "--data", f"text:{self.write('other.txt', stories(300, seed=5))}", "--vocabulary", 320,
-                       "--out", other), 0)
-        self.refuses_other_data([(text, stories(400, seed=1).encode()), (model, (other / "tokenizer.model").read_bytes()),
-                                 (config, config.read_bytes().replace(b'"legacy": true', b'"legacy": false'))])
+        self.check(
+            run(
+                "tokenizer",
+                "train",
+                "--data",
+                f"text:{self.write('other.txt', stories(300, seed=5))}",
+                "--vocabulary",
+                320,
+                "--out",
+                other,
+            ),
+            0,
+        )
+        self.refuses_other_data(
+            [
+                (text, stories(400, seed=1).encode()),
+                (model, (other / "tokenizer.model").read_bytes()),
+                (config, config.read_bytes().replace(b'"legacy": true', b'"legacy": false')),
+            ]
+        )
 
     def test_token_files(self):
         ids = numpy.arange(4000, dtype="<u2") % 300

@@ -1,4 +1,5 @@
 """How many eigenvectors suffice is chosen on the validation images of the run, and shown on the test images."""
+
 import json
 import unittest
 
@@ -8,8 +9,13 @@ from bilens_cli import TestCase, read_metrics, run
 class ChoiceOfK(TestCase):
     def study_of(self, fraction):
         """The study of a model trained with this share of its images kept for validation."""
-        config = {"model": {"d_model": 16, "d_hidden": 16}, "data": {"validation_fraction": fraction},
-                  "train": {"epochs": 1, "batch_size": 200, "learning_rate": 3e-3, "seed": 7}, "device": "cpu", "threads": 1}
+        config = {
+            "model": {"d_model": 16, "d_hidden": 16},
+            "data": {"validation_fraction": fraction},
+            "train": {"epochs": 1, "batch_size": 200, "learning_rate": 3e-3, "seed": 7},
+            "device": "cpu",
+            "threads": 1,
+        }
         path, self.run_folder = self.write("config.json", json.dumps(config)), self.folder / f"run-{fraction}"
         self.check(run("train", path, "--out", self.run_folder), 0)
         out = self.folder / f"out-{fraction}"
@@ -38,7 +44,10 @@ class ChoiceOfK(TestCase):
         (curve,) = study["truncation"]
         self.assertIsNone(study["validation"])
         self.assertIsNone(curve["validation"])
-        self.assertEqual(curve["chosen"], {"k": self.first_sufficient(curve, curve["accuracy"], study["evaluation"]["accuracy"]), "split": "test"})
+        self.assertEqual(
+            curve["chosen"],
+            {"k": self.first_sufficient(curve, curve["accuracy"], study["evaluation"]["accuracy"]), "split": "test"},
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 """R² and shares of what does not vary are null in files and "undefined" in words, never a number."""
+
 import json
 import unittest
 
@@ -47,6 +48,7 @@ class ConstantOutputs(TestCase):
         def without_inputs(w):
             for name in ("gate_proj", "up_proj"):
                 w[f"layers.0.mlp.{name}.weight"].fill(0)
+
         rewrite(self.model, without_inputs)
         (layer,) = self.study("--set", "center=none", "--set", "k=4")["layers"]
         self.assertEqual(layer["data_r2"], [[None] * 4] * 10)
@@ -66,17 +68,29 @@ class ConstantOutputs(TestCase):
         np.random.default_rng(0).integers(1, 40, 400).astype("<u2").tofile(text)
         data = {"dataset": "tokens", "path": str(text), "context": 16, "packing": "plain"}
         words = self.decompose("--set", "k=4", "--set", 'analyses=["corpus"]', "--set", "data=" + json.dumps(data))
-        self.assertIn("quadratic undefined, linear undefined, constant undefined of the squares; R² of the form undefined, of its eigenpairs here undefined", words)
+        self.assertIn(
+            "quadratic undefined, linear undefined, constant undefined of the squares; R² of the form undefined, of its eigenpairs here undefined",
+            words,
+        )
         self.assertNotIn("nan", words)
         silent = json.loads((self.out / "corpus.json").read_text())["layers"][1]
-        self.assertEqual((silent["form_r2"], silent["quadratic"], silent["r2"], silent["active"]["r2"]), (None, None, [None] * 5, [None] * 5))
+        self.assertEqual(
+            (silent["form_r2"], silent["quadratic"], silent["r2"], silent["active"]["r2"]),
+            (None, None, [None] * 5, [None] * 5),
+        )
         self.assertTrue(np.isnan(load_file(self.out / "corpus.safetensors")["layer_1.r2"]).all())
 
     def test_a_conversion_without_a_value(self):
         write_llama(self.model)
         seen = {"divergence": 0.1, "agreement": 0.9, "layer_r2": [0.98, None, 0.97]}
-        (self.model / "conversion.json").write_text(json.dumps({"format": "bilens-conversion", "format_version": 1, "teacher": "t", "validation": None, "test": seen}))
-        self.assertIn("R² behind its layers 0.980 undefined 0.970", self.decompose("--set", "k=2", "--set", "analyses=[]"))
+        (self.model / "conversion.json").write_text(
+            json.dumps(
+                {"format": "bilens-conversion", "format_version": 1, "teacher": "t", "validation": None, "test": seen}
+            )
+        )
+        self.assertIn(
+            "R² behind its layers 0.980 undefined 0.970", self.decompose("--set", "k=2", "--set", "analyses=[]")
+        )
 
 
 if __name__ == "__main__":

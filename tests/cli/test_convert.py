@@ -1,4 +1,5 @@
 """The papers' own models (arXiv 2406.03947, 2410.08417) through `bilens convert`, against numpy on the original's tensors."""
+
 import json
 import unittest
 
@@ -29,7 +30,11 @@ def separate_classifier(n_layers=2, d=12, h=20):
     draw = draws(2)
     tensors = {"net.embed.weight": draw(d, 784) * 3, "net.head.weight": draw(10, d)}
     for n in range(n_layers):
-        tensors |= {f"net.layers.{n}.W_l": draw(h, d) * 2, f"net.layers.{n}.W_r": draw(h, d), f"net.layers.{n}.W_p": draw(d, h)}
+        tensors |= {
+            f"net.layers.{n}.W_l": draw(h, d) * 2,
+            f"net.layers.{n}.W_r": draw(h, d),
+            f"net.layers.{n}.W_p": draw(d, h),
+        }
     return tensors
 
 
@@ -40,7 +45,9 @@ def original_logits(tensors, x, residual=False, gate=None):
     """In float64, as the reference code computes it: chunk(2), product, next layer."""
     w = {name.removeprefix("net."): tensor.astype(np.float64) for name, tensor in tensors.items()}
     h = x @ w["embed.weight"].T
-    for n in range(sum(name.startswith("blocks.") or name.endswith("W_l") for name in w) - sum("bias" in name for name in w)):
+    for n in range(
+        sum(name.startswith("blocks.") or name.endswith("W_l") for name in w) - sum("bias" in name for name in w)
+    ):
         if f"blocks.{n}.weight" in w:
             left, right = np.split(h @ w[f"blocks.{n}.weight"].T + w.get(f"blocks.{n}.bias", 0), 2, axis=1)
             y = GATES[gate](left) * right
@@ -80,8 +87,17 @@ class Classifiers(TestCase):
         for number, (layers, bias, residual) in enumerate(((1, False, False), (3, True, False), (2, True, True))):
             with self.subTest(layers=layers, bias=bias, residual=residual):
                 tensors = packed_classifier(layers, bias)
-                config = {"n_layer": layers, "d_hidden": 24, "d_input": 784, "d_output": 10, "bias": bias, "residual": residual,
-                          "lr": 1e-3, "input_noise": 0.4, "device": "cuda"}
+                config = {
+                    "n_layer": layers,
+                    "d_hidden": 24,
+                    "d_input": 784,
+                    "d_output": 10,
+                    "bias": bias,
+                    "residual": residual,
+                    "lr": 1e-3,
+                    "input_noise": 0.4,
+                    "device": "cuda",
+                }
                 self.convert(self.original(tensors, config, f"original{number}"), out=f"converted{number}")
                 self.check_logits(tensors, residual=residual)
 
@@ -117,12 +133,19 @@ class Classifiers(TestCase):
     def test_what_ours_cannot_express_is_named(self):
         tensors = packed_classifier()
         sizes = {"n_layer": 1, "d_hidden": 24}
-        for number, (config, extra, words) in enumerate((
-                (sizes | {"gate": "tanh"}, {}, ("gate", "tanh")), (sizes | {"bilinear": False}, {}, ("bilinear", "one factor")),
-                (sizes | {"rms_norm": True}, {}, ("rms_norm", "no norms")), (sizes | {"residual": "yes"}, {}, ("residual", "true or false")),
-                (sizes | {"n_layer": 2}, {}, ("n_layer", "2")), (sizes | {"bias": True}, {}, ("bias",)), ([], {}, ("an object",)),
+        for number, (config, extra, words) in enumerate(
+            (
+                (sizes | {"gate": "tanh"}, {}, ("gate", "tanh")),
+                (sizes | {"bilinear": False}, {}, ("bilinear", "one factor")),
+                (sizes | {"rms_norm": True}, {}, ("rms_norm", "no norms")),
+                (sizes | {"residual": "yes"}, {}, ("residual", "true or false")),
+                (sizes | {"n_layer": 2}, {}, ("n_layer", "2")),
+                (sizes | {"bias": True}, {}, ("bias",)),
+                ([], {}, ("an object",)),
                 (sizes, {"head.bias": np.zeros(10, np.float32)}, ("also head.bias",)),
-                (sizes, {"blocks.2.weight": tensors["blocks.0.weight"]}, ("n_layer",)))):
+                (sizes, {"blocks.2.weight": tensors["blocks.0.weight"]}, ("n_layer",)),
+            )
+        ):
             with self.subTest(words):
                 source = self.original(tensors | extra, config, f"bad{number}")
                 self.convert(source, 3, *words)
@@ -130,7 +153,11 @@ class Classifiers(TestCase):
                 self.check(run("decompose", source, "--out", self.folder / f"d{number}"), 3, *words)
         gap = tensors | {"blocks.2.weight": tensors["blocks.0.weight"]}
         self.convert(self.original(gap, name="gap"), 3, "layer 1", "layer 2")
-        self.check(run("convert", self.original(tensors, name="good"), self.out, "--gate", "none", "--tokenizer", self.folder), 2, "--tokenizer")
+        self.check(
+            run("convert", self.original(tensors, name="good"), self.out, "--gate", "none", "--tokenizer", self.folder),
+            2,
+            "--tokenizer",
+        )
 
     def test_decompose_respects_the_residual_and_refuses_the_gate(self):
         """The original and its conversion are one model, so their decompositions are one."""
@@ -154,17 +181,38 @@ def transformer(n_layer=2, n_head=2, d=16, h=24, vocabulary=29, bias=False, gain
     tensors = {"transformer.wte.weight": draw(vocabulary, d) * 4, "lm_head.weight": draw(vocabulary, d) * 2}
     for n in range(n_layer):
         block = f"transformer.h.{n}."
-        tensors |= {block + "attn.qkv.weight": draw(3 * d, d) * 2, block + "attn.o.weight": draw(d, d),
-                    block + "attn.rotary.inv_freq": (10000.0 ** (-np.arange(0, d // n_head, 2) / (d // n_head))).astype(np.float32),
-                    block + "mlp.w.weight": draw(2 * h, d), block + "mlp.p.weight": draw(d, h)}
+        tensors |= {
+            block + "attn.qkv.weight": draw(3 * d, d) * 2,
+            block + "attn.o.weight": draw(d, d),
+            block + "attn.rotary.inv_freq": (10000.0 ** (-np.arange(0, d // n_head, 2) / (d // n_head))).astype(
+                np.float32
+            ),
+            block + "mlp.w.weight": draw(2 * h, d),
+            block + "mlp.p.weight": draw(d, h),
+        }
         if bias:
-            tensors |= {block + "mlp.w.bias": draw(1, 2 * h)[0], block + "mlp.p.bias": draw(1, d)[0],
-                        block + "attn.qkv.bias": draw(1, 3 * d)[0]}
+            tensors |= {
+                block + "mlp.w.bias": draw(1, 2 * h)[0],
+                block + "mlp.p.bias": draw(1, d)[0],
+                block + "attn.qkv.bias": draw(1, 3 * d)[0],
+            }
     if gains:
         for norm in [f"transformer.h.{n}.n{i}" for n in range(n_layer) for i in (1, 2)] + ["transformer.n_f"]:
             tensors |= {norm + ".norm.weight": 1 + draw(1, d)[0], norm + ".norm.bias": np.zeros(d, np.float32)}
-    config = {"n_layer": n_layer, "n_head": n_head, "n_ctx": 32, "d_model": d, "d_hidden": h, "bilinear": True, "gate": None,
-              "bias": bias, "normalization": True, "tokenizer": "ts-4096", "architectures": ["Transformer"], "eos_token_id": 1}
+    config = {
+        "n_layer": n_layer,
+        "n_head": n_head,
+        "n_ctx": 32,
+        "d_model": d,
+        "d_hidden": h,
+        "bilinear": True,
+        "gate": None,
+        "bias": bias,
+        "normalization": True,
+        "tokenizer": "ts-4096",
+        "architectures": ["Transformer"],
+        "eos_token_id": 1,
+    }
     return tensors, config
 
 
@@ -179,7 +227,7 @@ def transformer_logits(tensors, config, tokens):
         return x / np.sqrt(np.mean(x * x, -1, keepdims=True) + 1e-8) * w.get(name + ".norm.weight", 1)
 
     def turn(x):
-        return x * np.cos(angles) + np.concatenate([-x[..., size // 2:], x[..., :size // 2]], -1) * np.sin(angles)
+        return x * np.cos(angles) + np.concatenate([-x[..., size // 2 :], x[..., : size // 2]], -1) * np.sin(angles)
 
     x = w["transformer.wte.weight"][tokens]
     for n in range(config["n_layer"]):
@@ -191,7 +239,9 @@ def transformer_logits(tensors, config, tokens):
         pattern = np.exp(scores - scores.max(-1, keepdims=True))
         z = (pattern / pattern.sum(-1, keepdims=True) @ v).transpose(1, 0, 2).reshape(t, -1)
         x = x + scale * (z @ w[block + "attn.o.weight"].T)
-        left, right = np.split(norm(x, block + "n2") @ w[block + "mlp.w.weight"].T + w.get(block + "mlp.w.bias", 0), 2, axis=1)
+        left, right = np.split(
+            norm(x, block + "n2") @ w[block + "mlp.w.weight"].T + w.get(block + "mlp.w.bias", 0), 2, axis=1
+        )
         x = x + GATES[config["gate"]](left) * right @ w[block + "mlp.p.weight"].T + w.get(block + "mlp.p.bias", 0)
     return norm(x, "transformer.n_f") @ w["lm_head.weight"].T
 
@@ -203,8 +253,13 @@ class Transformers(TestCase):
     def test_the_loss_is_the_originals(self):
         tokens = np.random.default_rng(5).integers(0, 29, 32)
         (self.folder / "tokens.bin").write_bytes(tokens.astype("<u2").tobytes())
-        for number, (changes, shape) in enumerate((({}, {}), ({"gate": "silu"}, dict(bias=True)),
-                                                   ({"scale_attn": False}, dict(gains=True, n_layer=3, n_head=4)))):
+        for number, (changes, shape) in enumerate(
+            (
+                ({}, {}),
+                ({"gate": "silu"}, dict(bias=True)),
+                ({"scale_attn": False}, dict(gains=True, n_layer=3, n_head=4)),
+            )
+        ):
             with self.subTest(changes):
                 tensors, config = transformer(**shape)
                 config |= changes
@@ -224,13 +279,19 @@ class Transformers(TestCase):
         tensors, config = transformer()
         block = "transformer.h.0."
         frequencies = np.ones_like(tensors[block + "attn.rotary.inv_freq"])
-        for number, (extra, changes, words) in enumerate((
-                ({}, {"normalization": False}, ("normalization", "RMS norms")), ({}, {"attention2": True}, ("attention2",)),
-                ({}, {"n_head": None}, ("n_head",)), ({}, {"n_layer": 3}, ("n_layer",)), ({}, {"n_head": 3}, ("num_attention_heads",)),
+        for number, (extra, changes, words) in enumerate(
+            (
+                ({}, {"normalization": False}, ("normalization", "RMS norms")),
+                ({}, {"attention2": True}, ("attention2",)),
+                ({}, {"n_head": None}, ("n_head",)),
+                ({}, {"n_layer": 3}, ("n_layer",)),
+                ({}, {"n_head": 3}, ("num_attention_heads",)),
                 ({block + "n1.norm.bias": np.ones(16, np.float32)}, {}, (block + "n1.norm.bias", "no bias")),
                 ({block + "mlp.w.gate.c": np.ones(24, np.float32)}, {}, ("also " + block + "mlp.w.gate.c",)),
                 ({block + "attn.rotary.inv_freq": frequencies}, {}, ("inv_freq", "base 10000")),
-                ({"lm_head.weight": tensors["lm_head.weight"][1:].copy()}, {}, ("lm_head.weight", "[29, 16]")))):
+                ({"lm_head.weight": tensors["lm_head.weight"][1:].copy()}, {}, ("lm_head.weight", "[29, 16]")),
+            )
+        ):
             with self.subTest(words):
                 source = self.original(tensors | extra, config | changes, f"bad{number}")
                 self.check(run("convert", source, self.folder / "out"), 3, *words)

@@ -1,4 +1,5 @@
 """What eigenpairs contribute on text; the study itself is held against sums token by token in C++."""
+
 import json
 import unittest
 
@@ -28,20 +29,26 @@ class Corpus(DecompositionTest):
             self.assertAlmostEqual(value, 1, delta=1e-4)
         self.assertAlmostEqual(sum(summary[part] for part in ("quadratic", "linear", "constant")), 1, delta=1e-9)
         about = json.loads((self.out / "corpus.json").read_text())
-        self.assertEqual((about["format"], about["tokens"], about["data"]["path"]), ("bilens-corpus", 300, str(self.text)))
+        self.assertEqual(
+            (about["format"], about["tokens"], about["data"]["path"]), ("bilens-corpus", 300, str(self.text))
+        )
         tensors = load_file(self.out / "corpus.safetensors")
         n, k = self.layer(1)["eigenvalues"].shape
         self.assertEqual(tensors["layer_1.r2"].shape, (n, k + 1))
         self.assertEqual(tensors["layer_1.contribution_mean"].shape, (n, k))
         # What the eigenpairs contribute on average is the mean of the quadratic part.
-        np.testing.assert_allclose(tensors["layer_1.contribution_mean"].sum(1), tensors["layer_1.part_mean"][:, 0], rtol=1e-5, atol=1e-6)  # that one in float32
+        np.testing.assert_allclose(
+            tensors["layer_1.contribution_mean"].sum(1), tensors["layer_1.part_mean"][:, 0], rtol=1e-5, atol=1e-6
+        )  # that one in float32
         write_llama(self.folder / "gated", act="silu")
-        found = self.decompose(*self.flags, "--set", "surrogate=half", "--set", "data=" + json.dumps(data), model=self.folder / "gated")
+        found = self.decompose(
+            *self.flags, "--set", "surrogate=half", "--set", "data=" + json.dumps(data), model=self.folder / "gated"
+        )
         self.assertLess(found["results"][0]["layers"][1]["corpus"]["form_r2"], 0.999)
 
     def check_lines(self, w, ids):
         """Each unit's line is numpy's least-squares one on these tokens, errors weighted by the other factor squared."""
-        windows = [ids[first:first + 16][:-1] for first in range(0, len(ids), 16) if len(ids[first:first + 16]) > 1]
+        windows = [ids[first : first + 16][:-1] for first in range(0, len(ids), 16) if len(ids[first : first + 16]) > 1]
         x = np.concatenate([forward(w, window, act="silu")[1][1][1] for window in windows])
         z, v = x @ folded(w, 1, "gate_proj").T, x @ folded(w, 1, "up_proj").T
         f = z / (1 + np.exp(-z))
@@ -56,7 +63,15 @@ class Corpus(DecompositionTest):
         gated = self.folder / "gated"
         w = write_llama(gated, act="silu")
         data = {"dataset": "tokens", "path": str(self.text), "context": 16, "packing": "plain"}
-        flags = (*self.flags, "--set", "data=" + json.dumps(data), "--set", "corpus.tokens=200", "--set", "corpus.sample=50")
+        flags = (
+            *self.flags,
+            "--set",
+            "data=" + json.dumps(data),
+            "--set",
+            "corpus.tokens=200",
+            "--set",
+            "corpus.sample=50",
+        )
         summaries = {}
         for kind in ("half", "calibrated"):
             found = self.decompose(*flags, "--set", f"surrogate={kind}", model=gated)["results"][0]
@@ -75,9 +90,21 @@ class Corpus(DecompositionTest):
         self.assertIn("not the layer", about["meaning"])
         self.check_lines(w, np.fromfile(self.text, "<u2")[200:400])
         # Losses are measured on more tokens: the fit keeps behind them.
-        self.decompose(*flags, "--set", "surrogate=calibrated", "--set", "corpus.tokens=100", "--set", "corpus.loss_tokens=300", model=gated)
+        self.decompose(
+            *flags,
+            "--set",
+            "surrogate=calibrated",
+            "--set",
+            "corpus.tokens=100",
+            "--set",
+            "corpus.loss_tokens=300",
+            model=gated,
+        )
         self.assertEqual(self.description()["surrogate"]["first_token"], 300)
-        self.assertIn("lower corpus.tokens", self.message(*flags, "--set", "surrogate=calibrated", "--set", "corpus.tokens=201", model=gated, expect=3))
+        self.assertIn(
+            "lower corpus.tokens",
+            self.message(*flags, "--set", "surrogate=calibrated", "--set", "corpus.tokens=201", model=gated, expect=3),
+        )
         done = run("decompose", gated, "--minus", gated, "--out", self.folder / "m", "--set", "surrogate=calibrated")
         self.assertIn("with --minus", self.check(done, 2).stderr)
         # A bilinear model needs nothing in the place of its layers.
@@ -88,13 +115,31 @@ class Corpus(DecompositionTest):
         write_llama(self.model)
         self.assertIn("--data text:stories.txt.gz", self.message(*self.flags))
         self.assertFalse(self.out.exists())  # before anything is solved
-        self.assertIn("no model that reads text", self.check(run("decompose", self.model, "--minus", self.model, "--out", self.folder / "m", *self.flags), 2).stderr)
-        self.assertIn("corpus.loss_tokens", self.message(*self.flags, "--data", f"tokens:{self.text}", "--set", "corpus.loss_tokens=1"))
+        self.assertIn(
+            "no model that reads text",
+            self.check(
+                run("decompose", self.model, "--minus", self.model, "--out", self.folder / "m", *self.flags), 2
+            ).stderr,
+        )
+        self.assertIn(
+            "corpus.loss_tokens",
+            self.message(*self.flags, "--data", f"tokens:{self.text}", "--set", "corpus.loss_tokens=1"),
+        )
         self.assertIn("nowhere.bin", self.message(*self.flags, "--data", "tokens:nowhere.bin", expect=3))
         self.text.write_bytes(np.full(100, 60000, "<u2").tobytes())
         self.assertIn("60000", self.message(*self.flags, "--data", f"tokens:{self.text}", expect=3))
         named = {"gate": "model.layers.2.mlp.gate_proj.weight", "up": "model.layers.2.mlp.up_proj.weight"}
-        done = run("decompose", self.model, "--out", self.folder / "n", *self.flags, "--data", f"tokens:{self.text}", "--set", "weights=" + json.dumps(named))
+        done = run(
+            "decompose",
+            self.model,
+            "--out",
+            self.folder / "n",
+            *self.flags,
+            "--data",
+            f"tokens:{self.text}",
+            "--set",
+            "weights=" + json.dumps(named),
+        )
         self.assertIn("not known", self.check(done, 2).stderr)
         write_classifier(self.folder / "images")
         self.message(*self.flags, "--data", f"tokens:{self.text}", model=self.folder / "images", expect=3)

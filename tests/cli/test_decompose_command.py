@@ -1,4 +1,5 @@
 """`bilens decompose`, `explain` and `compare` as a user calls them, held against numpy."""
+
 import json
 import pathlib
 import shutil
@@ -51,21 +52,29 @@ class Studies(Command):
             partial = terms[:, :, :k].sum(2) + linear
             self.assertAlmostEqual(accuracy, (partial.argmax(1) == labels).mean(), delta=1e-12)
             log_norm = np.log(np.exp(partial - partial.max(1, keepdims=True)).sum(1)) + partial.max(1)
-            self.assertAlmostEqual(loss, (log_norm - partial[range(1000), labels]).mean(), delta=1e-7 * abs(loss))  # inputs are float32
+            self.assertAlmostEqual(
+                loss, (log_norm - partial[range(1000), labels]).mean(), delta=1e-7 * abs(loss)
+            )  # inputs are float32
         (importance,) = study["layers"]
         np.testing.assert_allclose(importance["mean_contribution"], terms.mean(0), rtol=1e-9)
         np.testing.assert_allclose(importance["std_contribution"], terms.std(0), rtol=1e-9)
         error = true[:, :, None] - linear[:, :, None] - terms.cumsum(2)
-        np.testing.assert_allclose(importance["data_r2"], 1 - (error**2).mean(0) / true.var(0)[:, None], rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(
+            importance["data_r2"], 1 - (error**2).mean(0) / true.var(0)[:, None], rtol=1e-6, atol=1e-6
+        )
         np.testing.assert_allclose(importance["linear_share"], linear.var(0) / true.var(0), rtol=1e-6)
         (exact,) = study["exactness"]
-        self.assertAlmostEqual(exact["relative_error"] / (np.linalg.norm(error[:, :, -1]) / np.linalg.norm(true)), 1, delta=1e-5)
+        self.assertAlmostEqual(
+            exact["relative_error"] / (np.linalg.norm(error[:, :, -1]) / np.linalg.norm(true)), 1, delta=1e-5
+        )
 
         shown = load_file(self.out / "study.safetensors")
         for sign, best in (("positive", p.max(0)), ("negative", p.min(0))):
             rows, values = shown[f"layer_0.examples.{sign}"], shown[f"layer_0.projections.{sign}"]
             np.testing.assert_allclose(values[:, :, 0], best, rtol=1e-9)
-            again = np.einsum("ukep,ukp->uke", shown["images"].reshape(-1, 784)[rows] / 255.0, layer["eigenvectors"].astype(float))
+            again = np.einsum(
+                "ukep,ukp->uke", shown["images"].reshape(-1, 784)[rows] / 255.0, layer["eigenvectors"].astype(float)
+            )
             np.testing.assert_allclose(again, values, rtol=1e-6)
 
     def test_with_all_eigenvectors_nothing_is_lost(self):
@@ -83,8 +92,18 @@ class Studies(Command):
         self.decompose("--set", "analyses=[]", "--set", "dtype=float64", "--set", "layers=[1]", "--set", "k=3")
         above = self.layer(1)
         shutil.rmtree(self.out)
-        self.decompose("--set", "analyses=[]", "--set", "dtype=float64", "--set", "layers=[0]", "--set", "k=all",
-                       "--set", 'directions={"kind": "eigenvectors", "layer": 1, "direction": 4, "indices": [0, 2]}')
+        self.decompose(
+            "--set",
+            "analyses=[]",
+            "--set",
+            "dtype=float64",
+            "--set",
+            "layers=[0]",
+            "--set",
+            "k=all",
+            "--set",
+            'directions={"kind": "eigenvectors", "layer": 1, "direction": 4, "indices": [0, 2]}',
+        )
         below = self.layer(0)
         np.testing.assert_allclose(below["directions"], above["eigenvectors"][4][[0, 2]], atol=1e-12)
         x = test_pixels()[::50] / 255.0
@@ -95,26 +114,44 @@ class Studies(Command):
 
 class Explain(Command):
     def test_sum_is_the_logit(self):
-        shapes = (dict(), dict(bias=True), dict(n_layers=3, residual=True, bias=True, down_proj=True, d_hidden=40), dict(n_layers=2))
+        shapes = (
+            dict(),
+            dict(bias=True),
+            dict(n_layers=3, residual=True, bias=True, down_proj=True, d_hidden=40),
+            dict(n_layers=2),
+        )
         for shape in shapes:
             with self.subTest(**shape):
                 for folder in (self.model, self.folder / "why"):
                     shutil.rmtree(folder, ignore_errors=True)
                 config, w = write_model(self.model, d_model=20, **{"d_hidden": 20, **shape})
-                (result,) = run("explain", self.model, "--input", "test:123", "--data", "mnist-5k", "--out", self.folder / "why")["results"]
+                (result,) = run(
+                    "explain", self.model, "--input", "test:123", "--data", "mnist-5k", "--out", self.folder / "why"
+                )["results"]
                 true = logits(config, w, test_pixels()[123:124] / 255.0)[0]
                 self.assertEqual(result["prediction"], true.argmax())
                 self.assertEqual(result["label"], test_labels()[123])
                 for entry, value in zip(result["classes"], true):
                     self.assertLess(abs(entry["sum"] - value), 1e-4 * abs(true).max())
-                    parts = entry["direct"] + entry["linear"] + entry["other_terms"] + sum(t["contribution"] for t in entry["terms"])
+                    parts = (
+                        entry["direct"]
+                        + entry["linear"]
+                        + entry["other_terms"]
+                        + sum(t["contribution"] for t in entry["terms"])
+                    )
                     self.assertAlmostEqual(parts, entry["sum"], delta=1e-9 * abs(true).max())
                     for term in entry["terms"]:
-                        self.assertAlmostEqual(term["contribution"], term["eigenvalue"] * term["projection"] ** 2, delta=1e-9 * abs(true).max())
+                        self.assertAlmostEqual(
+                            term["contribution"],
+                            term["eigenvalue"] * term["projection"] ** 2,
+                            delta=1e-9 * abs(true).max(),
+                        )
                 saved = load_file(self.folder / "why" / "explanation.safetensors")
                 np.testing.assert_array_equal(saved["image"].ravel(), test_pixels()[123])
                 self.assertEqual("class_3.term_0" in saved, True)
-        again = bilens_cli.run("explain", self.model, "--input", "test:123", "--data", "mnist-5k", "--out", self.folder / "why")
+        again = bilens_cli.run(
+            "explain", self.model, "--input", "test:123", "--data", "mnist-5k", "--out", self.folder / "why"
+        )
         self.assertEqual(again.returncode, 2)
         self.assertIn("an empty or new folder", again.stderr)
 
@@ -124,7 +161,9 @@ class Explain(Command):
                 shutil.rmtree(folder, ignore_errors=True)
             config, w = write_model(self.model, d_model=20, d_hidden=20, **shape)
             self.decompose("--set", "analyses=[]", "--set", "k=all", "--set", "dtype=float64")
-            (result,) = run("explain", self.model, "--input", "test:7", "--data", "mnist-5k", "--out", self.folder / "why")["results"]
+            (result,) = run(
+                "explain", self.model, "--input", "test:7", "--data", "mnist-5k", "--out", self.folder / "why"
+            )["results"]
             self.assertEqual(result["center"], "mean")
             vectors = load_file(self.folder / "why" / "explanation.safetensors")
             for number, entry in enumerate(result["classes"]):
@@ -147,7 +186,12 @@ class Explain(Command):
 
     def test_bad_input(self):
         write_model(self.model, d_model=8, d_hidden=8)
-        for value, words in (("test:1000", "below 1000"), ("test", "test:N"), ("test:-1", "test:N"), ("nowhere:0", "nothing there")):
+        for value, words in (
+            ("test:1000", "below 1000"),
+            ("test", "test:N"),
+            ("test:-1", "test:N"),
+            ("nowhere:0", "nothing there"),
+        ):
             result = bilens_cli.run("explain", self.model, "--input", value, "--data", "mnist-5k")
             self.assertIn(result.returncode, (2, 3))
             self.assertIn(words, result.stderr)
@@ -171,7 +215,9 @@ class Compare(Command):
         write_model(self.folder / "a", d_model=24, d_hidden=24)
         write_model(self.folder / "b", d_model=32, d_hidden=32, seed=5)
         shutil.copytree(self.folder / "a", self.folder / "c")
-        results = run("compare", self.folder / "a", self.folder / "b", self.folder / "c", "--data", "mnist-5k")["results"]
+        results = run("compare", self.folder / "a", self.folder / "b", self.folder / "c", "--data", "mnist-5k")[
+            "results"
+        ]
         self.assertEqual(len(results), 3)
         same = next(r for r in results if r["models"] == [str(self.folder / "a"), str(self.folder / "c")])
         for figure in ("weights", "data", "outputs", "eigenvectors"):
@@ -183,7 +229,9 @@ class Compare(Command):
     def test_an_unknown_device_is_refused(self):
         for name in ("a", "b"):
             write_model(self.folder / name, d_model=8, d_hidden=8)
-        result = bilens_cli.run("compare", self.folder / "a", self.folder / "b", "--data", "mnist-5k", "--device", "tpu")
+        result = bilens_cli.run(
+            "compare", self.folder / "a", self.folder / "b", "--data", "mnist-5k", "--device", "tpu"
+        )
         self.assertEqual(result.returncode, 2)
         self.assertIn("tpu", result.stderr)
 
@@ -191,8 +239,12 @@ class Compare(Command):
         for name in ("a", "b"):
             write_model(self.folder / name, d_model=8, d_hidden=8)
         data = ("--data", f"mnist:{bilens_cli.write_idx_folder(self.folder / 'data')}")
-        for command in (("evaluate", self.folder / "a"), ("compare", self.folder / "a", self.folder / "b"),
-                        ("explain", self.folder / "a", "--input", "test:0"), ("decompose", self.folder / "a", "--out", self.folder / "out")):
+        for command in (
+            ("evaluate", self.folder / "a"),
+            ("compare", self.folder / "a", self.folder / "b"),
+            ("explain", self.folder / "a", "--input", "test:0"),
+            ("decompose", self.folder / "a", "--out", self.folder / "out"),
+        ):
             result = bilens_cli.run(*command, *data)
             self.assertEqual(result.returncode, 3, result.stderr)
             self.assertIn("784 pixels", result.stderr)
@@ -209,15 +261,39 @@ class Sources(Command):
     def test_any_safetensors_file(self):
         rng = np.random.default_rng(0)
         w, v, p = (rng.standard_normal(shape).astype(np.float32) for shape in ((12, 7), (12, 7), (5, 12)))
-        names = dict(zip(("model.layers.3.mlp.gate_proj.weight", "model.layers.3.mlp.up_proj.weight", "model.layers.3.mlp.down_proj.weight"), (w, v, p)))
+        names = dict(
+            zip(
+                (
+                    "model.layers.3.mlp.gate_proj.weight",
+                    "model.layers.3.mlp.up_proj.weight",
+                    "model.layers.3.mlp.down_proj.weight",
+                ),
+                (w, v, p),
+            )
+        )
         save_file(names, self.folder / "model.safetensors")
         packed = {"blocks.0.weight": np.concatenate([w, v]), "out": np.ascontiguousarray(p.T)}
         save_file(packed, self.folder / "packed.safetensors")
-        self.decompose("--set", "k=all", "--set", "dtype=float64", "--gate", "none", model=self.folder / "model.safetensors")
+        self.decompose(
+            "--set", "k=all", "--set", "dtype=float64", "--gate", "none", model=self.folder / "model.safetensors"
+        )
         found = self.layer(3)
         shutil.rmtree(self.out)
-        self.decompose("--set", "k=all", "--set", "dtype=float64", "--set", "weights.gate=blocks.0.weight[0:12]",
-                       "--set", "weights.up=blocks.0.weight[12:24]", "--set", "weights.down=out.T", "--gate", "none", model=self.folder / "packed.safetensors")
+        self.decompose(
+            "--set",
+            "k=all",
+            "--set",
+            "dtype=float64",
+            "--set",
+            "weights.gate=blocks.0.weight[0:12]",
+            "--set",
+            "weights.up=blocks.0.weight[12:24]",
+            "--set",
+            "weights.down=out.T",
+            "--gate",
+            "none",
+            model=self.folder / "packed.safetensors",
+        )
         np.testing.assert_array_equal(self.layer(0)["eigenvalues"], found["eigenvalues"])
         q = np.einsum("mh,hi,hj->mij", p.astype(float), w.astype(float), v.astype(float))
         q = (q + q.transpose(0, 2, 1)) / 2
@@ -248,7 +324,18 @@ class Sources(Command):
         tensors = load_file(self.model / "model.safetensors")
         tensors["layers.0.mlp.gate_proj.weight"] = tensors["layers.0.mlp.gate_proj.weight"] + np.float32(0.5)
         save_file(tensors, self.folder / "other" / "model.safetensors")
-        self.decompose("--minus", self.folder / "other", "--set", "k=all", "--set", "dtype=float64", "--set", "input_space=model", "--set", "center=none")
+        self.decompose(
+            "--minus",
+            self.folder / "other",
+            "--set",
+            "k=all",
+            "--set",
+            "dtype=float64",
+            "--set",
+            "input_space=model",
+            "--set",
+            "center=none",
+        )
         layer, up = self.layer(), a["layers.0.mlp.up_proj.weight"]
         q = np.einsum("uh,i,hj->uij", -0.5 * a["head.weight"], np.ones(12), up)
         q = (q + q.transpose(0, 2, 1)) / 2
@@ -262,7 +349,9 @@ class Sources(Command):
             write_llama(path, layers=2, seed=step)
 
         def models(out, *arguments):
-            done = bilens_cli.run("decompose", *arguments, "--json", "--out", self.folder / out, "--set", "k=3", "--set", "analyses=[]")
+            done = bilens_cli.run(
+                "decompose", *arguments, "--json", "--out", self.folder / out, "--set", "k=3", "--set", "analyses=[]"
+            )
             self.assertEqual(done.returncode, 0, done.stderr)
             return [result["model"] for result in json.loads(done.stdout)["results"]]
 
@@ -270,9 +359,15 @@ class Sources(Command):
         self.assertEqual(models("changes", run_folder, "--minus", "previous"), [str(paths[10]), str(paths[100])])
         for before, step in ((9, 10), (10, 100)):
             models(f"by-hand-{step}", paths[step], "--minus", paths[before])
-            found, expected = (load_file(self.folder / folder / "layer_0.safetensors") for folder in (f"changes/step-{step}", f"by-hand-{step}"))
+            found, expected = (
+                load_file(self.folder / folder / "layer_0.safetensors")
+                for folder in (f"changes/step-{step}", f"by-hand-{step}")
+            )
             np.testing.assert_array_equal(found["eigenvalues"], expected["eigenvalues"])
-            self.assertEqual(json.loads((self.folder / f"changes/step-{step}/decomposition.json").read_text())["minus"], str(paths[before]))
+            self.assertEqual(
+                json.loads((self.folder / f"changes/step-{step}/decomposition.json").read_text())["minus"],
+                str(paths[before]),
+            )
         alone = bilens_cli.run("decompose", paths[9], "--minus", "previous", "--out", self.folder / "alone")
         self.assertEqual(alone.returncode, 2)
         self.assertIn("at least two models", alone.stderr)
@@ -310,14 +405,18 @@ class Batch(Command):
         self.assertEqual(len(document["results"]), 97)
         self.assertEqual([pathlib.Path(f["model"]).name for f in document["failures"]], ["m10", "m20", "m30"])
         self.assertEqual(len(list(self.out.glob("*/decomposition.json"))), 97)
-        again = self.decompose("--resume", "--set", "analyses=[]", "--set", "k=2", model=self.folder / "models", expect=3)
+        again = self.decompose(
+            "--resume", "--set", "analyses=[]", "--set", "k=2", model=self.folder / "models", expect=3
+        )
         self.assertTrue(all(result.get("skipped") for result in again["results"]))
 
     def test_out_is_not_overwritten(self):
         write_model(self.model, d_model=4, d_hidden=4)
         self.decompose("--set", "analyses=[]")
         before = bilens_cli.files_below(self.out)
-        message = lambda *flags, **options: self.decompose("--set", "analyses=[]", *flags, expect=2, **options)["failures"][0]["message"]
+        message = lambda *flags, **options: self.decompose("--set", "analyses=[]", *flags, expect=2, **options)[
+            "failures"
+        ][0]["message"]
         self.assertIn("--resume", message())
         # Finished is what was asked for then, of that model then.
         self.assertTrue(self.decompose("--set", "analyses=[]", "--resume")["results"][0]["skipped"])
@@ -337,7 +436,9 @@ class Batch(Command):
     def test_layers_that_are_not_there_are_refused(self):
         write_model(self.model, n_layers=2, d_model=4, d_hidden=4)
         for flags in ((), ("--dry-run",)):
-            message = self.decompose("--set", "analyses=[]", "--set", "layers=[0,9]", *flags, expect=2)["failures"][0]["message"]
+            message = self.decompose("--set", "analyses=[]", "--set", "layers=[0,9]", *flags, expect=2)["failures"][0][
+                "message"
+            ]
             self.assertIn("(0, 1), found 9", message)
         self.assertFalse(self.out.exists())
 

@@ -2,6 +2,7 @@
 
 Relative difference to the model's own weights evaluated in float64: at most 1e-4 in float32, 1e-10 in float64.
 """
+
 import itertools
 import json
 import os
@@ -39,14 +40,24 @@ class Proof(unittest.TestCase):
 
     def test_logits_from_files(self):
         x = digits(100)
-        variants = itertools.product(("float32", "float64"), ("input", "model"), (
-            dict(), dict(bias=True), dict(residual=True, bias=True, down_proj=True, d_hidden=64),
-            dict(n_layers=2, residual=True), dict(n_layers=3, d_model=24, d_hidden=24)))
+        variants = itertools.product(
+            ("float32", "float64"),
+            ("input", "model"),
+            (
+                dict(),
+                dict(bias=True),
+                dict(residual=True, bias=True, down_proj=True, d_hidden=64),
+                dict(n_layers=2, residual=True),
+                dict(n_layers=3, d_model=24, d_hidden=24),
+            ),
+        )
         for dtype, space, shape in variants:
             with self.subTest(dtype=dtype, space=space, **shape), tempfile.TemporaryDirectory() as folder:
                 folder = pathlib.Path(folder)
                 config, weights = write_model(folder / "model", **shape)
-                info, layers = self.decompose(folder / "model", folder / "out", k="all", dtype=dtype, center="none", input_space=space)
+                info, layers = self.decompose(
+                    folder / "model", folder / "out", k="all", dtype=dtype, center="none", input_space=space
+                )
                 states = hidden_states(config, weights, x)
                 last = config["n_layers"] - 1
                 inputs = x if info["layers"][last]["input_space"] == "input" else states[last]
@@ -87,7 +98,9 @@ class Proof(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
             _, w = write_model(folder / "model", d_model=16, d_hidden=16)
-            info, (layer,) = self.decompose(folder / "model", folder / "out", k="all", dtype="float64", input_space="model")
+            info, (layer,) = self.decompose(
+                folder / "model", folder / "out", k="all", dtype="float64", input_space="model"
+            )
             head = w["head.weight"] - w["head.weight"].mean(0)
             left, right = (w[f"layers.0.mlp.{name}_proj.weight"] for name in ("gate", "up"))
             for i, u in enumerate(head):
@@ -97,8 +110,9 @@ class Proof(unittest.TestCase):
                 self.assertAlmostEqual(layer["trace"][i], np.trace(q), delta=1e-13)
                 self.assertAlmostEqual(layer["frobenius"][i] / np.linalg.norm(q), 1, delta=1e-13)
                 self.assertAlmostEqual(layer["weight_energy"][i][-1], 1, delta=1e-12)
-                self.assertAlmostEqual(info["layers"][0]["effective_rank"][i],
-                                       abs(spectrum).sum() ** 2 / (spectrum**2).sum(), delta=1e-9)
+                self.assertAlmostEqual(
+                    info["layers"][0]["effective_rank"][i], abs(spectrum).sum() ** 2 / (spectrum**2).sum(), delta=1e-9
+                )
             self.assertEqual(info["layers"][0]["converged"], 10)
             self.assertTrue((layer["tie_at_k"] == 0).all())
 

@@ -1,4 +1,5 @@
 """`bilens decompose --minus`: what changed between two layers, held against numpy, and nothing where nothing changed."""
+
 import json
 import unittest
 
@@ -19,7 +20,10 @@ class Differences(TestCase):
 
     def save(self, name, weights):
         names = ("mlp.gate_proj.weight", "mlp.up_proj.weight", "mlp.down_proj.weight")
-        save_file({key: np.ascontiguousarray(weight) for key, weight in zip(names, weights)}, self.folder / f"{name}.safetensors")
+        save_file(
+            {key: np.ascontiguousarray(weight) for key, weight in zip(names, weights)},
+            self.folder / f"{name}.safetensors",
+        )
 
     def reordered(self):
         order = self.rng.permutation(H)
@@ -30,7 +34,17 @@ class Differences(TestCase):
         """(tensors, entry, stdout) of a − b"""
         self.save("a", a), self.save("b", b)
         sets = [part for text in ("threads=1", *settings) for part in ("--set", text)]
-        done = run("decompose", self.folder / "a.safetensors", "--minus", self.folder / "b.safetensors", "--gate", "none", "--out", self.folder / name, *sets)
+        done = run(
+            "decompose",
+            self.folder / "a.safetensors",
+            "--minus",
+            self.folder / "b.safetensors",
+            "--gate",
+            "none",
+            "--out",
+            self.folder / name,
+            *sets,
+        )
         self.check(done, 0)
         entry = json.loads((self.folder / name / "decomposition.json").read_text())["layers"][0]
         return load_file(self.folder / name / "layer_0.safetensors"), entry, done.stdout
@@ -57,8 +71,16 @@ class Differences(TestCase):
     def test_certificates_of_equal_layers_claim_no_more_than_rounding_allows(self):
         for solver in ("dense", "lanczos"):
             for dtype in ("float32", "float64"):
-                layer, entry, text = self.minus(self.a, self.reordered(), f"{solver}-{dtype}", "k=2", f"dtype={dtype}", f"solver={solver}",
-                                                "certify=true", "energy=exact")
+                layer, entry, text = self.minus(
+                    self.a,
+                    self.reordered(),
+                    f"{solver}-{dtype}",
+                    "k=2",
+                    f"dtype={dtype}",
+                    f"solver={solver}",
+                    "certify=true",
+                    "energy=exact",
+                )
                 self.assertEqual(entry["unchanged"], M)
                 self.assertTrue((layer["certified_bound"] >= layer["floor"]).all())
 
@@ -66,10 +88,12 @@ class Differences(TestCase):
         """Old float32 results for changes of 1e-6 were off by a quarter."""
         for size in (1e-2, 1e-6):
             b = [(w + size * self.rng.standard_normal(w.shape)).astype("f") for w in self.a]
+
             def tensor(weights):
                 gate, up, down = (w.astype(np.longdouble) for w in weights)
                 t = np.einsum("mh,hi,hj->mij", down, gate, up)
                 return (t + t.transpose(0, 2, 1)) / 2
+
             right = (tensor(self.a) - tensor(b)).astype(float)
             layer, entry, _ = self.minus(self.a, b, f"change-{size}", "k=all", "solver=dense")
             self.assertEqual((entry["unchanged"], entry["converged"]), (0, M))
@@ -94,8 +118,24 @@ class Differences(TestCase):
         basis = np.linalg.qr(self.rng.standard_normal((D, D)))[0]
         self.save("sphere", [basis, basis, self.rng.standard_normal((3, 1)) * np.ones((3, D))])
         for method in ("eigen", "joint"):
-            done = run("decompose", self.folder / "sphere.safetensors", "--gate", "none", "--out", self.folder / method, "--set", "traceless=true",
-                       "--set", f"method={method}", "--set", "k=2", "--set", "dtype=float64", "--set", "threads=1")
+            done = run(
+                "decompose",
+                self.folder / "sphere.safetensors",
+                "--gate",
+                "none",
+                "--out",
+                self.folder / method,
+                "--set",
+                "traceless=true",
+                "--set",
+                f"method={method}",
+                "--set",
+                "k=2",
+                "--set",
+                "dtype=float64",
+                "--set",
+                "threads=1",
+            )
             self.check(done, 0)
             self.assertIn("nothing but rounding (nothing above ", done.stdout)
 

@@ -1,9 +1,10 @@
 """Each tensor keeps the precision that it is stored in; what would become infinite is refused by name."""
+
 import json
 import unittest
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from bilens_cli import TestCase, run
 from language_models import forward, write_llama
@@ -24,7 +25,11 @@ def save_mixed(path, tensors, dtypes):
     names = {"float32": "F32", "float64": "F64", "float16": "F16", "uint16": "BF16"}
     for name, array in tensors.items():
         stored = to_bfloat16(array)[0] if dtypes.get(name) == "BF16" else array.astype(dtypes.get(name, "f4"))
-        header[name] = {"dtype": names[stored.dtype.name], "shape": stored.shape, "data_offsets": [len(data), len(data) + stored.nbytes]}
+        header[name] = {
+            "dtype": names[stored.dtype.name],
+            "shape": stored.shape,
+            "data_offsets": [len(data), len(data) + stored.nbytes],
+        }
         data += stored.tobytes()
     text = json.dumps(header).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + data)
@@ -32,7 +37,7 @@ def save_mixed(path, tensors, dtypes):
 
 def stored_dtypes(path):
     size = int.from_bytes(path.read_bytes()[:8], "little")
-    header = json.loads(path.read_bytes()[8:8 + size])
+    header = json.loads(path.read_bytes()[8 : 8 + size])
     return {entry["dtype"] for name, entry in header.items() if name != "__metadata__"}
 
 
@@ -52,8 +57,12 @@ class MixedDtypes(TestCase):
         """What the file means, in float64."""
         tensors = tensors or self.tensors
         save_mixed(self.folder / "m/model.safetensors", tensors, dtypes)
-        return {name: (to_bfloat16(array)[1] if dtypes.get(name) == "BF16" else array.astype(dtypes.get(name, "f4"))).astype("f8")
-                for name, array in tensors.items()}
+        return {
+            name: (
+                to_bfloat16(array)[1] if dtypes.get(name) == "BF16" else array.astype(dtypes.get(name, "f4"))
+            ).astype("f8")
+            for name, array in tensors.items()
+        }
 
     def loss(self, model, code=0):
         result = self.check(run("evaluate", model, "--data", f"tokens:{self.folder / 'tokens.bin'}", "--json"), code)
@@ -66,8 +75,14 @@ class MixedDtypes(TestCase):
 
     def test_one_narrow_tensor_does_not_round_the_others(self):
         self.configure(torch_dtype="bfloat16")  # what the file holds counts
-        for number, dtypes in enumerate(({EMBEDDING: "BF16"}, {GATE: "BF16"}, {EMBEDDING: "f2", GATE: "BF16"},
-                                         {name: "BF16" for name in self.tensors if name != HEAD})):
+        for number, dtypes in enumerate(
+            (
+                {EMBEDDING: "BF16"},
+                {GATE: "BF16"},
+                {EMBEDDING: "f2", GATE: "BF16"},
+                {name: "BF16" for name in self.tensors if name != HEAD},
+            )
+        ):
             with self.subTest(dtypes=len(dtypes)):
                 w = self.store(dtypes)
                 self.assertAlmostEqual(self.loss(self.folder / "m") / self.expected(w), 1, delta=2e-6)
@@ -80,7 +95,7 @@ class MixedDtypes(TestCase):
 
     def test_one_dtype_for_all_is_kept(self):
         for dtype, name in (("BF16", "bfloat16"), ("f2", "float16"), ("f8", "float64")):
-            self.store({key: dtype for key in self.tensors})
+            self.store(dict.fromkeys(self.tensors, dtype))
             out = self.folder / f"out-{name}"
             self.check(run("convert", self.folder / "m", out), 0)
             self.assertEqual(json.loads((out / "config.json").read_text())["torch_dtype"], name)
@@ -114,21 +129,35 @@ class MixedDtypes(TestCase):
 class UnreadableTensors(TestCase):
     def test_what_nobody_needs_is_listed_and_passed_over(self):
         rng = np.random.default_rng(1)
-        tensors = {f"mlp.{name}_proj.weight": rng.standard_normal(shape).astype("f4")
-                   for name, shape in (("gate", (6, 4)), ("up", (6, 4)), ("down", (4, 6)))}
+        tensors = {
+            f"mlp.{name}_proj.weight": rng.standard_normal(shape).astype("f4")
+            for name, shape in (("gate", (6, 4)), ("up", (6, 4)), ("down", (4, 6)))
+        }
         header, data = {}, b""
         for name, array in tensors.items():
             header[name] = {"dtype": "F32", "shape": array.shape, "data_offsets": [len(data), len(data) + array.nbytes]}
             data += array.tobytes()
-        for name, dtype, count, size in (("scale", "F8_E8M0", 3, 3), ("codes", "F4", 6, 3), ("freqs_cis", "C64", 2, 16), ("new", "F31", 5, 7)):
+        for name, dtype, count, size in (
+            ("scale", "F8_E8M0", 3, 3),
+            ("codes", "F4", 6, 3),
+            ("freqs_cis", "C64", 2, 16),
+            ("new", "F31", 5, 7),
+        ):
             header[name] = {"dtype": dtype, "shape": [count], "data_offsets": [len(data), len(data) + size]}
             data += bytes(size)
         text = json.dumps(header).encode()
         path = self.write("w.safetensors", len(text).to_bytes(8, "little") + text + data)
         result = self.document(self.check(run("inspect", path, "--json"), 0))["results"][0]
-        self.assertEqual({t["name"]: t["dtype"] for t in result["tensors"] if t["dtype"] != "float32"},
-                         {"scale": "F8_E8M0", "codes": "F4", "freqs_cis": "C64", "new": "F31"})
-        wanted = ["--gate", "none", "--set", 'weights={"gate": "scale", "up": "mlp.up_proj.weight", "down": "identity"}']
+        self.assertEqual(
+            {t["name"]: t["dtype"] for t in result["tensors"] if t["dtype"] != "float32"},
+            {"scale": "F8_E8M0", "codes": "F4", "freqs_cis": "C64", "new": "F31"},
+        )
+        wanted = [
+            "--gate",
+            "none",
+            "--set",
+            'weights={"gate": "scale", "up": "mlp.up_proj.weight", "down": "identity"}',
+        ]
         self.check(run("decompose", path, "--out", self.folder / "d", *wanted), 3, "scale", "found F8_E8M0")
 
     def test_pytorch_files(self):
@@ -137,9 +166,17 @@ class UnreadableTensors(TestCase):
         except ImportError:
             self.skipTest("no torch in this Python")
         path = self.folder / "w.pt"
-        torch.save({"w": torch.ones(2, 3), "freqs_cis": torch.polar(torch.ones(3), torch.ones(3)), "s": torch.eye(3).to_sparse(),
-                    "csr": torch.eye(3).to_sparse_csr(), "e8": torch.ones(2).to(torch.float8_e8m0fnu),
-                    "negative": torch.polar(torch.ones(3), torch.ones(3)).conj().imag}, path)
+        torch.save(
+            {
+                "w": torch.ones(2, 3),
+                "freqs_cis": torch.polar(torch.ones(3), torch.ones(3)),
+                "s": torch.eye(3).to_sparse(),
+                "csr": torch.eye(3).to_sparse_csr(),
+                "e8": torch.ones(2).to(torch.float8_e8m0fnu),
+                "negative": torch.polar(torch.ones(3), torch.ones(3)).conj().imag,
+            },
+            path,
+        )
         result = self.document(self.check(run("inspect", path, "--json"), 0))["results"][0]
         found = {t["name"]: (t["dtype"], t["shape"]) for t in result["tensors"]}
         self.assertEqual(found["w"], ("float32", [2, 3]))

@@ -1,4 +1,5 @@
 """Layers whose matrices are not formed: solvers, certificate, streaming and resuming, as a user calls them."""
+
 import json
 import random
 import signal
@@ -27,7 +28,11 @@ class Engine(TestCase):
 
     def command(self, *settings, flags=()):
         directions = {"kind": "file", "path": str(self.folder / "directions.safetensors"), "tensor": "s"}
-        sets = [part for text in (f"directions={json.dumps(directions)}", "gate=none", "weights.down=identity", *settings) for part in ("--set", text)]
+        sets = [
+            part
+            for text in (f"directions={json.dumps(directions)}", "gate=none", "weights.down=identity", *settings)
+            for part in ("--set", text)
+        ]
         return ("decompose", self.folder / "layer.safetensors", "--out", self.folder / "out", *sets, *flags)
 
     def solve(self, *settings, flags=()):
@@ -52,13 +57,21 @@ class Solvers(Engine):
                     layer, entry, _ = self.solve("k=5", f"solver={solver}", f"dtype={dtype}")
                     self.assertEqual((entry["solver"], entry["converged"]), (solver, 6))
                     # Rayleigh quotients are off by the square of the residual, over the gap.
-                    np.testing.assert_allclose(layer["eigenvalues"] / norm[:, None], true / norm[:, None], atol=1e-7 if dtype == "float32" else 1e-13)
+                    np.testing.assert_allclose(
+                        layer["eigenvalues"] / norm[:, None],
+                        true / norm[:, None],
+                        atol=1e-7 if dtype == "float32" else 1e-13,
+                    )
                     x = layer["eigenvectors"].astype(float)
                     qx = np.einsum("nij,nkj->nki", q, x)
                     residuals = np.linalg.norm(qx - layer["eigenvalues"][:, :, None] * x, axis=2) / norm[:, None]
                     self.assertLess(residuals.max(), tolerance)
-                    self.assertTrue((residuals <= layer["residuals"] * (1 + 1e-6) + 1e-15).all(), "a residual is larger than stated")
-                    np.testing.assert_allclose(layer["trace"], np.trace(q, axis1=1, axis2=2), rtol=1e-10, atol=1e-10 * norm.max())
+                    self.assertTrue(
+                        (residuals <= layer["residuals"] * (1 + 1e-6) + 1e-15).all(), "a residual is larger than stated"
+                    )
+                    np.testing.assert_allclose(
+                        layer["trace"], np.trace(q, axis1=1, axis2=2), rtol=1e-10, atol=1e-10 * norm.max()
+                    )
 
     def test_dense_spectra_reach_a_tolerance_that_float32_solvers_miss(self):
         q = self.write_layer()
@@ -137,13 +150,17 @@ class Solvers(Engine):
 
     def test_rate_and_choice_are_shown_when_asked(self):
         self.write_layer()
-        done = self.check(run(*self.command("k=3", "solver=lanczos", flags=("--verbose",))), 0, "GFLOP/s", "lanczos:", "dense")
+        done = self.check(
+            run(*self.command("k=3", "solver=lanczos", flags=("--verbose",))), 0, "GFLOP/s", "lanczos:", "dense"
+        )
         self.assertNotIn("did not", done.stderr)
 
     def test_dry_run_explains_the_choice(self):
         self.write_layer(n=64, d=512, h=1400)
         planned = self.check(run(*self.command("k=5", flags=("--dry-run",))), 0)
-        self.assertRegex(planned.stdout, r"layer 0: lanczos: [\d.e-]+ TFLOP a direction \(.*dense [\d.e-]+.*\), 64 at a time, \d")
+        self.assertRegex(
+            planned.stdout, r"layer 0: lanczos: [\d.e-]+ TFLOP a direction \(.*dense [\d.e-]+.*\), 64 at a time, \d"
+        )
         forced = self.check(run(*self.command("k=5", "solver=dense", flags=("--dry-run",))), 0)
         self.assertIn("layer 0: dense:", forced.stdout)
         seconds = self.document(run(*self.command("k=5", flags=("--dry-run", "--json"))))["estimate"]["seconds"]
@@ -197,7 +214,13 @@ class Streaming(Engine):
         bilens_cli.wait_for((self.folder / "out/layer_0.progress.json").exists, process=process)
         stop(process, signal.SIGKILL)
         before = {name: files_below(self.folder / "out")[name] for name in RECORDS}
-        self.check(run(*self.command("k=5", *self.settings[1:], flags=("--resume",))), 2, "layer_0.progress.json", "of another", "--out")
+        self.check(
+            run(*self.command("k=5", *self.settings[1:], flags=("--resume",))),
+            2,
+            "layer_0.progress.json",
+            "of another",
+            "--out",
+        )
         after = files_below(self.folder / "out")
         self.assertTrue(all(after[name] == before[name] for name in RECORDS), "the earlier run's files were touched")
 

@@ -1,4 +1,5 @@
 """Logits behind a prompt as sums, held against the decoder written out in numpy."""
+
 import json
 import shlex
 import unittest
@@ -34,8 +35,23 @@ class ExplainPrompt(TextCase):
     def vocabulary(self, model):
         out = self.folder / f"{model.name}-names"
         if not out.exists():
-            self.check(run("decompose", model, "--out", out, "--set", 'analyses=["tokens"]', "--set", "layers=[0]", "--set", "surrogate=half",
-                           "--set", 'directions={"kind": "random", "count": 1, "seed": 0}'), 0)
+            self.check(
+                run(
+                    "decompose",
+                    model,
+                    "--out",
+                    out,
+                    "--set",
+                    'analyses=["tokens"]',
+                    "--set",
+                    "layers=[0]",
+                    "--set",
+                    "surrogate=half",
+                    "--set",
+                    'directions={"kind": "random", "count": 1, "seed": 0}',
+                ),
+                0,
+            )
         return json.loads((out / "study.json").read_text())["tokens"]["vocabulary"]
 
     def test_the_sum_is_the_logit_difference_and_its_parts_are_numpys(self):
@@ -43,7 +59,9 @@ class ExplainPrompt(TextCase):
             with self.subTest(act=act, bias=bias):
                 model, w = self.model(f"{act}{bias}", act=act, bias=bias)
                 surrogate = ("--surrogate", "half") if act == "silu" else ()
-                result = self.explain(model, "--prompt", "the cat sat", "--logit", 40, "--minus", 17, *surrogate)["results"][0]
+                result = self.explain(model, "--prompt", "the cat sat", "--logit", 40, "--minus", 17, *surrogate)[
+                    "results"
+                ][0]
                 self.assertEqual(result["surrogate"] and result["surrogate"]["kind"], "half" if act == "silu" else None)
                 tokens = self.ids(model, result)
                 logits, parts, h = forward(w, tokens, act=act)
@@ -79,20 +97,41 @@ class ExplainPrompt(TextCase):
         call = shlex.split(done.stderr.split("`")[1])
         self.assertEqual(call, ["bilens", "explain", str(model), *map(str, flags), "--surrogate", "half"])
         self.assertIn("surrogate: The bilinear part of a gated layer", self.check(run(*call[1:]), 0).stdout)
-        self.assertIn("calibrate", self.explain(model, *flags, "--surrogate", "calibrated", expect=2)["failures"][0]["message"])
+        self.assertIn(
+            "calibrate", self.explain(model, *flags, "--surrogate", "calibrated", expect=2)["failures"][0]["message"]
+        )
         self.assertIn("no --prompt", self.explain(model, "--surrogate", "half", expect=2)["failures"][0]["message"])
         bilinear, _ = self.model("bilinear")
         self.assertIsNone(self.explain(bilinear, *flags, "--surrogate", "half")["results"][0]["surrogate"])
 
     def test_an_eigenvector_is_that_of_the_decomposition(self):
         model, _ = self.model("same")
-        result = self.explain(model, "--prompt", "the cat sat", "--logit", 40, "--minus", 17, "--out", self.folder / "same-why")["results"][0]
-        self.check(run("decompose", model, "--out", self.folder / "same-out", "--set", "k=all", "--set", "dtype=float64", "--set", "analyses=[]",
-                       "--set", 'directions={"kind": "tokens", "plus": [40], "minus": [17]}'), 0)
+        result = self.explain(
+            model, "--prompt", "the cat sat", "--logit", 40, "--minus", 17, "--out", self.folder / "same-why"
+        )["results"][0]
+        self.check(
+            run(
+                "decompose",
+                model,
+                "--out",
+                self.folder / "same-out",
+                "--set",
+                "k=all",
+                "--set",
+                "dtype=float64",
+                "--set",
+                "analyses=[]",
+                "--set",
+                'directions={"kind": "tokens", "plus": [40], "minus": [17]}',
+            ),
+            0,
+        )
         vectors = load_file(self.folder / "same-why" / "explanation.safetensors")
         for i, term in enumerate(result["terms"]):
             layer = load_file(self.folder / "same-out" / f"layer_{term['layer']}.safetensors")
-            self.assertAlmostEqual(layer["eigenvalues"][0][term["index"]] / result["rms"], term["eigenvalue"], delta=1e-6)
+            self.assertAlmostEqual(
+                layer["eigenvalues"][0][term["index"]] / result["rms"], term["eigenvalue"], delta=1e-6
+            )
             self.assertAlmostEqual(abs(layer["eigenvectors"][0][term["index"]] @ vectors[f"term_{i}"]), 1, delta=1e-6)
 
     def test_without_tokens_the_likeliest_is_held_against_the_mean(self):
@@ -108,7 +147,9 @@ class ExplainPrompt(TextCase):
         out = self.folder / "why"
         result = self.explain(model, "--prompt", "a dog", "--out", out)["results"][0]
         about = json.loads((out / "explanation.json").read_text())
-        self.assertEqual((about["format"], about["prompt"], about["sum"]), ("bilens-prompt-explanation", "a dog", result["sum"]))
+        self.assertEqual(
+            (about["format"], about["prompt"], about["sum"]), ("bilens-prompt-explanation", "a dog", result["sum"])
+        )
         self.assertEqual(about["terms"], result["terms"])
         self.assertTrue(all(term["nearest"] for term in about["terms"]))
         vectors = load_file(out / "explanation.safetensors")
@@ -124,7 +165,9 @@ class ExplainPrompt(TextCase):
         self.assertIn("both", message("--prompt", "a dog", "--input", "test:0"))
         self.assertIn("no --prompt", message("--logit", 3))
         self.assertIn("another token", message("--prompt", "a dog", "--logit", 3, "--minus", 3))
-        likeliest = int(forward(w, self.ids(model, self.explain(model, "--prompt", "a dog")["results"][0]))[0][-1].argmax())
+        likeliest = int(
+            forward(w, self.ids(model, self.explain(model, "--prompt", "a dog")["results"][0]))[0][-1].argmax()
+        )
         self.assertIn("the likeliest next one", message("--prompt", "a dog", "--minus", likeliest))
         self.assertIn("one token", message("--prompt", "a dog", "--logit", "dogmatically"))
         self.assertIn("from 0 to 299", message("--prompt", "a dog", "--minus", 300))

@@ -1,4 +1,5 @@
 """`bilens decompose` with the methods beside "eigen", held against numpy and planted answers."""
+
 import json
 import signal
 import unittest
@@ -15,7 +16,9 @@ def symmetric(q):
 
 
 def orthonormal(rng, count, d):
-    return np.ascontiguousarray(np.linalg.qr(rng.standard_normal((d, count)))[0].T)  # save_file takes the bytes as they lie
+    return np.ascontiguousarray(
+        np.linalg.qr(rng.standard_normal((d, count)))[0].T
+    )  # save_file takes the bytes as they lie
 
 
 class Factors(TestCase):
@@ -32,8 +35,14 @@ class Factors(TestCase):
         return load_file(self.folder / method / "layer_0.safetensors"), entry, self.document(done)["results"][0]
 
     def write_layer(self, w, v, p):
-        save_file({"mlp.gate_proj.weight": w.astype(np.float32), "mlp.up_proj.weight": v.astype(np.float32),
-                   "mlp.down_proj.weight": p.astype(np.float32)}, self.folder / "layer.safetensors")
+        save_file(
+            {
+                "mlp.gate_proj.weight": w.astype(np.float32),
+                "mlp.up_proj.weight": v.astype(np.float32),
+                "mlp.down_proj.weight": p.astype(np.float32),
+            },
+            self.folder / "layer.safetensors",
+        )
         stored = [a.astype(np.float32).astype(float) for a in (w, v, p)]
         return symmetric(np.einsum("mh,hi,hj->mij", stored[2], stored[0], stored[1], optimize=True))
 
@@ -57,12 +66,28 @@ class Factors(TestCase):
     def test_a_finished_layer_is_kept(self):
         rng = np.random.default_rng(5)
         sizes = {0: (20, 24, 5), 1: (48, 120, 30)}  # d, h, m: the second takes seconds
-        save_file({f"layers.{layer}.mlp.{name}.weight": rng.standard_normal(shape).astype(np.float32)
-                   for layer, (d, h, m) in sizes.items()
-                   for name, shape in (("gate_proj", (h, d)), ("up_proj", (h, d)), ("down_proj", (m, h)))},
-                  self.folder / "two.safetensors")
-        command = ["decompose", self.folder / "two.safetensors", "--out", self.folder / "out", "--gate", "none", "--set", "method=cp",
-                   "--set", "cp.rank=6", "--set", "threads=1"]
+        save_file(
+            {
+                f"layers.{layer}.mlp.{name}.weight": rng.standard_normal(shape).astype(np.float32)
+                for layer, (d, h, m) in sizes.items()
+                for name, shape in (("gate_proj", (h, d)), ("up_proj", (h, d)), ("down_proj", (m, h)))
+            },
+            self.folder / "two.safetensors",
+        )
+        command = [
+            "decompose",
+            self.folder / "two.safetensors",
+            "--out",
+            self.folder / "out",
+            "--gate",
+            "none",
+            "--set",
+            "method=cp",
+            "--set",
+            "cp.rank=6",
+            "--set",
+            "threads=1",
+        ]
         process = start(*command)
         wait_for((self.folder / "out/layer_0.progress.json").exists, process=process)
         stop(process, signal.SIGKILL)
@@ -94,7 +119,10 @@ class Factors(TestCase):
     def test_directions_along_the_outputs_singular_vectors(self):
         b = self.random_layer()
         sets = ["--set", 'directions={"kind": "hosvd", "count": 2}', "--set", "k=3", "--set", "dtype=float64"]
-        self.check(run("decompose", self.folder / "layer.safetensors", "--gate", "none", "--out", self.folder / "out", *sets), 0)
+        self.check(
+            run("decompose", self.folder / "layer.safetensors", "--gate", "none", "--out", self.folder / "out", *sets),
+            0,
+        )
         layer = load_file(self.folder / "out/layer_0.safetensors")
         u, sigma, right = np.linalg.svd(b.reshape(7, -1), full_matrices=False)
         np.testing.assert_allclose(abs(np.sum(layer["directions"] * u.T[:2], 1)), 1, atol=1e-7)
@@ -107,7 +135,7 @@ class Factors(TestCase):
         rng = np.random.default_rng(1)
         x = np.zeros((5, 40))
         for i in range(5):
-            x[i, 4 * i:4 * i + 4] = rng.standard_normal(4)
+            x[i, 4 * i : 4 * i + 4] = rng.standard_normal(4)
         x /= np.linalg.norm(x, axis=1, keepdims=True)
         values = np.array([[5.0, -4, 3, -2, 1], [1, 2, -3, 4, -5]])
         self.write_layer(x, x, values)
@@ -123,14 +151,16 @@ class Factors(TestCase):
         """Sparse vectors with one eigenvalue twice each sign: any basis is an eigenbasis, the rotation finds the sparse one."""
         x = np.zeros((3, 30))
         for i in range(3):
-            x[i, 5 * i:5 * i + 5] = np.random.default_rng(i).standard_normal(5)
+            x[i, 5 * i : 5 * i + 5] = np.random.default_rng(i).standard_normal(5)
         x /= np.linalg.norm(x, axis=1, keepdims=True)
         self.write_layer(x, x, np.array([[2.0, 2, 2]]))
         layer, entry, _ = self.decompose("layer.safetensors", "rotate", "k=3")
         self.assertEqual(entry["k"], 3)
         cosines = abs(layer["rotated_vectors"][0].astype(float) @ x.T)
         np.testing.assert_allclose(np.sort(cosines.max(1)), 1, atol=1e-5)
-        np.testing.assert_allclose(layer["rotated_rotation"][0] @ layer["eigenvectors"][0], layer["rotated_vectors"][0], atol=1e-6)
+        np.testing.assert_allclose(
+            layer["rotated_rotation"][0] @ layer["eigenvectors"][0], layer["rotated_vectors"][0], atol=1e-6
+        )
         self.assertGreater(layer["rotated_objective"][0], layer["rotated_start_objective"][0] - 1e-12)
 
     def test_a_jointly_diagonalisable_layer_is_diagonalised(self):
@@ -155,9 +185,14 @@ class Factors(TestCase):
 
     def test_the_classifier_rebuilt_from_factors_is_evaluated(self):
         config, w = write_model(self.folder / "model", d_model=16, d_hidden=16, bias=True)
-        for method, settings in (("cp", ("cp.rank=24", "cp.starts=1", "cp.max_iterations=30")), ("joint", ("k=24", "joint.starts=1"))):
+        for method, settings in (
+            ("cp", ("cp.rank=24", "cp.starts=1", "cp.max_iterations=30")),
+            ("joint", ("k=24", "joint.starts=1")),
+        ):
             with self.subTest(method=method):
-                layer, entry, _ = self.decompose("model", method, *settings, 'data={"dataset": "mnist-5k", "path": "data/mnist-5k"}')
+                layer, entry, _ = self.decompose(
+                    "model", method, *settings, 'data={"dataset": "mnist-5k", "path": "data/mnist-5k"}'
+                )
                 study = json.loads((self.folder / method / "study.json").read_text())
                 self.assertEqual(study["truncation"], [])
                 (rebuilt,) = study["reconstruction"]
@@ -170,20 +205,36 @@ class Factors(TestCase):
                 true = logits(config, w, x)
                 true -= true.mean(1, keepdims=True)
                 self.assertAlmostEqual(rebuilt["accuracy"], (forms.argmax(1) == test_labels()).mean(), delta=2e-3)
-                self.assertAlmostEqual(rebuilt["relative_error"] / (np.linalg.norm(forms - true) / np.linalg.norm(true)), 1, delta=1e-5)
-                np.testing.assert_allclose(rebuilt["data_r2"], 1 - ((forms - true) ** 2).sum(0) / true.var(0) / len(x), rtol=1e-5, atol=1e-6)
+                self.assertAlmostEqual(
+                    rebuilt["relative_error"] / (np.linalg.norm(forms - true) / np.linalg.norm(true)), 1, delta=1e-5
+                )
+                np.testing.assert_allclose(
+                    rebuilt["data_r2"], 1 - ((forms - true) ** 2).sum(0) / true.var(0) / len(x), rtol=1e-5, atol=1e-6
+                )
 
     def test_bad_options_are_refused(self):
         self.random_layer()
-        for setting, words in (("method=svd", "one of"), ("cp.rank=0", "at least 1"), ("cp.rnak=3", "rank"), ("sparse_eigen.sparsity=[]", "not empty"),
-                               ("hosvd.energy=1.5", "at most 1"), ("hosvd.energy=0", "more than 0")):
+        for setting, words in (
+            ("method=svd", "one of"),
+            ("cp.rank=0", "at least 1"),
+            ("cp.rnak=3", "rank"),
+            ("sparse_eigen.sparsity=[]", "not empty"),
+            ("hosvd.energy=1.5", "at most 1"),
+            ("hosvd.energy=0", "more than 0"),
+        ):
             done = run("decompose", self.folder / "layer.safetensors", "--out", self.folder / "no", "--set", setting)
             self.check(done, 2, setting.split("=")[0].split(".")[-1][:3], words)
             self.assertFalse((self.folder / "no").exists())
 
     def test_the_page_shows_the_factors(self):
         self.random_layer()
-        for method, settings in (("hosvd", ()), ("sparse_eigen", ("k=2",)), ("rotate", ("k=3",)), ("joint", ("k=3",)), ("cp", ("cp.rank=3",))):
+        for method, settings in (
+            ("hosvd", ()),
+            ("sparse_eigen", ("k=2",)),
+            ("rotate", ("k=3",)),
+            ("joint", ("k=3",)),
+            ("cp", ("cp.rank=3",)),
+        ):
             self.decompose("layer.safetensors", method, *settings)
             page = self.folder / f"{method}.html"
             self.check(run("report", self.folder / method, "--out", page), 0)

@@ -16,12 +16,17 @@ from finetuning import FinetuneCase
 def rounded_to_bfloat16(source, target):
     """The model in `source` with its weights cut to their upper 16 bits, in `target`. Returns these by name, as uint16."""
     target.mkdir()
-    tensors = {name: (tensor.view(numpy.uint32) >> 16).astype("<u2") for name, tensor in load_file(source / "model.safetensors").items()}
+    tensors = {
+        name: (tensor.view(numpy.uint32) >> 16).astype("<u2")
+        for name, tensor in load_file(source / "model.safetensors").items()
+    }
     header, end = {}, 0
     for name, tensor in tensors.items():
         begin, end = end, end + tensor.nbytes
         header[name] = {"dtype": "BF16", "shape": tensor.shape, "data_offsets": [begin, end]}
-    (target / "model.safetensors").write_bytes(safetensors_bytes(header, b"".join(t.tobytes() for t in tensors.values())))
+    (target / "model.safetensors").write_bytes(
+        safetensors_bytes(header, b"".join(t.tobytes() for t in tensors.values()))
+    )
     config = json.loads((source / "config.json").read_text())
     config["torch_dtype"] = "bfloat16"
     (target / "config.json").write_text(json.dumps(config))
@@ -33,7 +38,7 @@ def rounded_to_bfloat16(source, target):
 def load_tensor_types(file):
     """Dtypes by tensor, from the header."""
     content = file.read_bytes()
-    header = json.loads(content[8:8 + int.from_bytes(content[:8], "little")])
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     return {name: entry["dtype"] for name, entry in header.items() if name != "__metadata__"}
 
 
@@ -42,19 +47,22 @@ def read_bfloat16(file):
     content = file.read_bytes()
     size = int.from_bytes(content[:8], "little")
     tensors = {}
-    for name, entry in json.loads(content[8:8 + size]).items():
+    for name, entry in json.loads(content[8 : 8 + size]).items():
         if name == "__metadata__":
             continue
         assert entry["dtype"] == "BF16", (name, entry)
         begin, end = entry["data_offsets"]
-        tensors[name] = numpy.frombuffer(content[8 + size + begin:8 + size + end], "<u2").reshape(entry["shape"])
+        tensors[name] = numpy.frombuffer(content[8 + size + begin : 8 + size + end], "<u2").reshape(entry["shape"])
     return tensors
 
 
 def widened_to_float32(source, target):
     """The model of bfloat16 weights in `source`, in float32."""
     target.mkdir()
-    tensors = {name: (tensor.astype(numpy.uint32) << 16).view(numpy.float32) for name, tensor in read_bfloat16(source / "model.safetensors").items()}
+    tensors = {
+        name: (tensor.astype(numpy.uint32) << 16).view(numpy.float32)
+        for name, tensor in read_bfloat16(source / "model.safetensors").items()
+    }
     save_file(tensors, target / "model.safetensors", metadata={"format": "pt"})
     config = json.loads((source / "config.json").read_text())
     (target / "config.json").write_text(json.dumps(config | {"torch_dtype": "float32", "dtype": "float32"}))
@@ -90,7 +98,9 @@ class Finetune(FinetuneCase):
         self.assertGreater(len(stories_seen["tokens"]), 10)
         self.assertTrue((stories_seen["tokens"] > 0).all())
         for key in ("losses", "teacher_losses"):
-            self.assertEqual((stories_seen[key].dtype, len(stories_seen[key])), (numpy.float64, len(stories_seen["tokens"])))
+            self.assertEqual(
+                (stories_seen[key].dtype, len(stories_seen[key])), (numpy.float64, len(stories_seen["tokens"]))
+            )
         self.assertAlmostEqual(stories_seen["losses"].sum() / test["tokens"], test["loss"], delta=1e-12)
         self.assertAlmostEqual(stories_seen["teacher_losses"].sum() / test["tokens"], test["teacher_loss"], delta=1e-12)
 
@@ -98,8 +108,11 @@ class Finetune(FinetuneCase):
         teacher = self.folder / "bfloat16"
         given = rounded_to_bfloat16(self.teacher, teacher)
         mlps = [name for name in given if ".mlp." in name]
-        changes = {"teacher": str(teacher), "stages": [{"kind": "settle"}],
-                   "train": {"steps": 60, "trained": "mlps", "checkpoint_layers": True}}
+        changes = {
+            "teacher": str(teacher),
+            "stages": [{"kind": "settle"}],
+            "train": {"steps": 60, "trained": "mlps", "checkpoint_layers": True},
+        }
         _, account = self.finetune("whole", **changes)
         self.assertLess(account["validation"]["divergence"], 0.95 * account["untrained"]["divergence"])
         # What did not move is the teacher's, bit for bit; the rest moved.
@@ -109,9 +122,17 @@ class Finetune(FinetuneCase):
             self.assertEqual(numpy.array_equal(written[name], tensor), name not in mlps, name)
         # The optimizer knows of these alone, and a checkpoint rounds nothing, so that a run goes on where it stood.
         checkpoint = self.folder / "whole/checkpoints/step-60"
-        self.assertEqual({name.removeprefix("exp_avg.") for name in load_file(checkpoint / "optimizer.safetensors")
-                          if name.startswith("exp_avg.")}, set(mlps))
-        self.assertTrue(any((load_file(checkpoint / "model.safetensors")[name].view(numpy.uint32) & 0xFFFF).any() for name in mlps))
+        self.assertEqual(
+            {
+                name.removeprefix("exp_avg.")
+                for name in load_file(checkpoint / "optimizer.safetensors")
+                if name.startswith("exp_avg.")
+            },
+            set(mlps),
+        )
+        self.assertTrue(
+            any((load_file(checkpoint / "model.safetensors")[name].view(numpy.uint32) & 0xFFFF).any() for name in mlps)
+        )
         # The account is of the weights that were written, rounded as they are, in float32.
         exact = self.folder / "whole/exact"
         widened_to_float32(self.folder / "whole/model", exact)
@@ -146,18 +167,32 @@ class Finetune(FinetuneCase):
         self.assertFalse(json.loads((self.folder / "bare/model/config.json").read_text())["mlp_bias"])
 
     def decompose(self, model, out, *flags):
-        return self.check(run("decompose", model, "--out", self.folder / out, "--set", "dtype=float64", "--set", "k=all", *flags), 0)
+        return self.check(
+            run("decompose", model, "--out", self.folder / out, "--set", "dtype=float64", "--set", "k=all", *flags), 0
+        )
 
     def test_the_converted_model_decomposes_exactly_and_says_what_it_is(self):
         _, account = self.finetune("run")
         moved = (self.folder / "run/model").rename(self.folder / "moved")  # away from its account
-        done = self.decompose(moved, "d", "--data", f"text:{self.text}", "--set", 'analyses=["corpus"]', "--set", "corpus.tokens=2000", "--json")
+        done = self.decompose(
+            moved,
+            "d",
+            "--data",
+            f"text:{self.text}",
+            "--set",
+            'analyses=["corpus"]',
+            "--set",
+            "corpus.tokens=2000",
+            "--json",
+        )
         result = self.document(done)["results"][0]
         for layer in result["layers"]:
             # Its form is the layer, and all eigenpairs together its form.
             self.assertAlmostEqual(layer["corpus"]["form_r2"], 1, delta=1e-4)
             self.assertAlmostEqual(layer["corpus"]["r2"][-1], 1, delta=1e-4)
-            self.assertAlmostEqual(sum(layer["corpus"][part] for part in ("quadratic", "linear", "constant")), 1, delta=1e-9)
+            self.assertAlmostEqual(
+                sum(layer["corpus"][part] for part in ("quadratic", "linear", "constant")), 1, delta=1e-9
+            )
         written = json.loads((self.folder / "d/decomposition.json").read_text())["converted"]
         for said in (written, result["converted"]):
             self.assertEqual((said["teacher"], said["test"]), (str(self.teacher), account["test"]))
@@ -176,13 +211,18 @@ class Finetune(FinetuneCase):
             self.assertFalse((self.folder / "bad").exists())
 
     def test_a_loss_that_is_not_given_is_the_schemas(self):
-        schema = json.loads(self.check(run("schema", "finetune"), 0).stdout)["properties"]["train"]["properties"]["loss"]["properties"]
+        schema = json.loads(self.check(run("schema", "finetune"), 0).stdout)["properties"]["train"]["properties"][
+            "loss"
+        ]["properties"]
         config = json.loads(self.config(stages=[{"kind": "calibrate", "tokens": 4000}]).read_text())
         for given in (None, {}):
             config["train"].pop("loss", None) if given is None else config["train"].update(loss=given)
             out = self.folder / f"loss-{given}"
             self.check(run("finetune", self.write("loss.json", json.dumps(config)), "--out", out), 0)
-            self.assertEqual(json.loads((out / "config.json").read_text())["train"]["loss"], {key: of["default"] for key, of in schema.items()})
+            self.assertEqual(
+                json.loads((out / "config.json").read_text())["train"]["loss"],
+                {key: of["default"] for key, of in schema.items()},
+            )
 
     def test_annealing_and_the_continued_teacher(self):
         stages = [{"kind": "anneal", "fraction": 0.5}, {"kind": "settle"}]
@@ -200,20 +240,34 @@ class Finetune(FinetuneCase):
     def test_more_hidden_units(self):
         wide = {"kind": "widen", "factor": 2.5}
         _, before = self.finetune("cold", stages=[{"kind": "settle"}], train={"steps": 1, "learning_rate": 1e-9})
-        _, swapped = self.finetune("wide-cold", stages=[wide, {"kind": "settle"}], train={"steps": 1, "learning_rate": 1e-9})
-        self.assertAlmostEqual(swapped["untrained"]["loss"], before["untrained"]["loss"], delta=1e-5)  # they say nothing yet
+        _, swapped = self.finetune(
+            "wide-cold", stages=[wide, {"kind": "settle"}], train={"steps": 1, "learning_rate": 1e-9}
+        )
+        self.assertAlmostEqual(
+            swapped["untrained"]["loss"], before["untrained"]["loss"], delta=1e-5
+        )  # they say nothing yet
         _, narrow = self.finetune("narrow", stages=[{"kind": "calibrate", "tokens": 4000}])
         _, closed = self.finetune("closed", stages=[wide, {"kind": "calibrate", "tokens": 4000}])
         self.assertLess(closed["test"]["divergence"], 0.9 * narrow["test"]["divergence"])
-        self.assertEqual(closed["parameters"] - narrow["parameters"], 2 * (60 - 24) * (3 * 16 + 2))  # with biases of gate and up
+        self.assertEqual(
+            closed["parameters"] - narrow["parameters"], 2 * (60 - 24) * (3 * 16 + 2)
+        )  # with biases of gate and up
         self.assertEqual(narrow["parameters"] - closed["teacher_parameters"], 2 * (2 * 24 + 16))
         self.assertEqual(json.loads((self.folder / "closed/model/config.json").read_text())["intermediate_size"], 60)
         _, annealed = self.finetune("annealed", stages=[wide, {"kind": "anneal"}, {"kind": "settle"}])
         self.assertEqual(annealed["parameters"] - annealed["teacher_parameters"], 2 * (60 - 24) * 3 * 16)
         self.assertLess(annealed["validation"]["divergence"], before["untrained"]["divergence"])
         # The baselines are as wide, the one with SiLU and at first the teacher itself.
-        for baseline, gate, untrained in (("continue", "silu", before["untrained"]["teacher_loss"]), ("cold", "linear", before["untrained"]["loss"])):
-            _, control = self.finetune(f"as-wide-{baseline}", stages=[wide, {"kind": "calibrate"}, {"kind": "settle"}], baseline=baseline, train={"steps": 20})
+        for baseline, gate, untrained in (
+            ("continue", "silu", before["untrained"]["teacher_loss"]),
+            ("cold", "linear", before["untrained"]["loss"]),
+        ):
+            _, control = self.finetune(
+                f"as-wide-{baseline}",
+                stages=[wide, {"kind": "calibrate"}, {"kind": "settle"}],
+                baseline=baseline,
+                train={"steps": 20},
+            )
             self.assertEqual(control["parameters"], annealed["parameters"])
             self.assertAlmostEqual(control["untrained"]["loss"], untrained, delta=1e-5)
             config = json.loads((self.folder / f"as-wide-{baseline}/model/config.json").read_text())
@@ -245,17 +299,25 @@ class Finetune(FinetuneCase):
 
     @unittest.skipIf("BILENS_SANITIZED" in os.environ, "the address sanitizer keeps freed memory")
     def test_the_estimate_is_near_what_is_used(self):
-        dry = self.document(self.check(run("finetune", self.config(), "--out", self.folder / "run", "--dry-run", "--json"), 0))
+        dry = self.document(
+            self.check(run("finetune", self.config(), "--out", self.folder / "run", "--dry-run", "--json"), 0)
+        )
         result, _ = self.finetune("run")
         self.assertLess(abs(dry["estimate"]["memory_bytes"] / result["peak_memory_bytes"] - 1), 0.2)
-        parameters, plan = 4 * json.loads((self.folder / "run/finetune.json").read_text())["teacher_parameters"], dry["estimate"]["memory"]
-        self.assertEqual([plan[part] // parameters for part in ("teacher", "weights", "gradients", "moments")], [1, 1, 1, 2])
+        parameters, plan = (
+            4 * json.loads((self.folder / "run/finetune.json").read_text())["teacher_parameters"],
+            dry["estimate"]["memory"],
+        )
+        self.assertEqual(
+            [plan[part] // parameters for part in ("teacher", "weights", "gradients", "moments")], [1, 1, 1, 2]
+        )
         self.assertTrue(all(plan[part] > 0 for part in ("activations", "closed_form", "comparison")))
 
     def test_bad_input(self):
         def refuse(code, *parts, **changes):
             self.check(run("finetune", self.config(**changes), "--out", self.folder / "bad"), code, *parts)
             self.assertFalse((self.folder / "bad").exists())
+
         refuse(2, "stages[0]", 'Did you mean "calibrate"?', stages=[{"kind": "calibrat"}])
         refuse(2, "stages[1]", "in this order", stages=[{"kind": "settle"}, {"kind": "calibrate"}])
         refuse(2, "stages[1]", "at most once", stages=[{"kind": "settle"}, {"kind": "settle"}])
@@ -265,7 +327,9 @@ class Finetune(FinetuneCase):
         refuse(2, "stages[0].layers", "below 2", "5", stages=[{"kind": "anneal", "layers": [1, 5]}])
         refuse(2, "stages[1].layers", "below 2", "5", stages=[{"kind": "widen"}, {"kind": "anneal", "layers": [5]}])
         refuse(2, "stages[0].tokens", stages=[{"kind": "calibrate", "tokens": -1}])
-        refuse(2, "stages[1].tokens", "two windows", "64", stages=[{"kind": "widen"}, {"kind": "calibrate", "tokens": 40}])
+        refuse(
+            2, "stages[1].tokens", "two windows", "64", stages=[{"kind": "widen"}, {"kind": "calibrate", "tokens": 40}]
+        )
         refuse(2, "calibrate, anneal or settle", "none", stages=[])
         refuse(2, "calibrate, anneal or settle", "widen alone", stages=[{"kind": "widen"}])
         refuse(2, "stages[0].factor", stages=[{"kind": "widen", "factor": 0.5}, {"kind": "settle"}])
@@ -275,10 +339,14 @@ class Finetune(FinetuneCase):
         refuse(3, "nothing", teacher=str(self.folder / "nothing"))
         config = json.loads(self.config().read_text())
         del config["teacher"]
-        self.check(run("finetune", self.write("bare.json", json.dumps(config)), "--out", self.folder / "bad"), 2, "teacher")
+        self.check(
+            run("finetune", self.write("bare.json", json.dumps(config)), "--out", self.folder / "bad"), 2, "teacher"
+        )
         self.finetune("bilinear", stages=[{"kind": "calibrate", "tokens": 4000}])
         refuse(2, "hidden_act", "bilinear model", teacher=str(self.folder / "bilinear/model"))
-        dry = self.document(self.check(run("finetune", self.config(), "--out", self.folder / "bad", "--dry-run", "--json"), 0))
+        dry = self.document(
+            self.check(run("finetune", self.config(), "--out", self.folder / "bad", "--dry-run", "--json"), 0)
+        )
         self.assertGreater(dry["estimate"]["seconds"], 0)
         alone = self.config(stages=[{"kind": "calibrate", "tokens": 4000}])  # the closed form takes its time too
         dry = self.document(self.check(run("finetune", alone, "--out", self.folder / "bad", "--dry-run", "--json"), 0))
@@ -286,11 +354,19 @@ class Finetune(FinetuneCase):
         self.assertFalse((self.folder / "bad").exists())
 
     def test_the_shipped_configs_are_valid(self):
-        smaller = {"teacher": self.teacher, "data.path": self.text, "data.context": 32, "train.batch_size": 2, "train.warmup_steps": 0}
+        smaller = {
+            "teacher": self.teacher,
+            "data.path": self.text,
+            "data.context": 32,
+            "train.batch_size": 2,
+            "train.warmup_steps": 0,
+        }
         flags = [part for key, value in smaller.items() for part in ("--set", f"{key}={value}")]
         for config in sorted((ROOT / "configs").glob("finetune-*.json")):
             with self.subTest(config.name):
-                done = self.check(run("finetune", config, *flags, "--out", self.folder / "run", "--dry-run", "--json"), 0)
+                done = self.check(
+                    run("finetune", config, *flags, "--out", self.folder / "run", "--dry-run", "--json"), 0
+                )
                 self.assertGreater(self.document(done)["estimate"]["seconds"], 0)
                 self.assertFalse((self.folder / "run").exists())
 
@@ -300,7 +376,9 @@ class Finetune(FinetuneCase):
         _, exact = self.finetune("exact", stages=stages)
         _, rounded = self.finetune("rounded", stages=stages, teacher_dtype="bfloat16", train={"moments": "bfloat16"})
         for name in ("calibrated/model.safetensors", "calibrated/calibration.json"):
-            self.assertEqual((self.folder / "exact" / name).read_bytes(), (self.folder / "rounded" / name).read_bytes(), name)
+            self.assertEqual(
+                (self.folder / "exact" / name).read_bytes(), (self.folder / "rounded" / name).read_bytes(), name
+            )
         self.assertNotEqual(exact["test"]["teacher_loss"], rounded["test"]["teacher_loss"])
         for key in ("loss", "teacher_loss"):
             self.assertAlmostEqual(exact["test"][key], rounded["test"][key], delta=0.02)

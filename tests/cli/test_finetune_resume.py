@@ -15,7 +15,10 @@ from finetuning import FinetuneCase
 class FinetuneResume(FinetuneCase):
     def test_killed_in_every_stage_and_resumed(self):
         train = {"steps": 60, "optimizer": "muon"}  # whose state and AdamW's come back
-        changes = {"train": train, "stages": [{"kind": "widen"}, {"kind": "calibrate", "tokens": 4000}, {"kind": "settle"}]}
+        changes = {
+            "train": train,
+            "stages": [{"kind": "widen"}, {"kind": "calibrate", "tokens": 4000}, {"kind": "settle"}],
+        }
         self.finetune("whole", **changes)
         config, out = self.config(**changes), self.folder / "killed"
         for place in ("calibrated", "checkpoints/step-10", "checkpoints/step-30"):
@@ -30,10 +33,21 @@ class FinetuneResume(FinetuneCase):
         # A finished run says what it found.
         again = self.document(self.check(run("finetune", config, "--out", out, "--resume", "--json"), 0, "finished"))
         self.assertEqual(again["results"][0]["test"], json.loads((out / "finetune.json").read_text())["test"])
-        self.check(run("finetune", self.config(**{**changes, "train": {**train, "seed": 9}}), "--out", out, "--resume"), 2, "train.seed")
+        self.check(
+            run("finetune", self.config(**{**changes, "train": {**train, "seed": 9}}), "--out", out, "--resume"),
+            2,
+            "train.seed",
+        )
 
     def test_stopped_in_the_closed_form_and_resumed(self):
-        changes = {"stages": [{"kind": "widen", "factor": 16}, {"kind": "calibrate", "tokens": 4000, "sweeps": 8}, {"kind": "settle"}], "train": {"steps": 4}}
+        changes = {
+            "stages": [
+                {"kind": "widen", "factor": 16},
+                {"kind": "calibrate", "tokens": 4000, "sweeps": 8},
+                {"kind": "settle"},
+            ],
+            "train": {"steps": 4},
+        }
         _, account = self.finetune("whole", **changes)
         config, out = self.config(**changes), self.folder / "stopped"
         process = start("finetune", config, "--out", out, "--resume")
@@ -48,7 +62,10 @@ class FinetuneResume(FinetuneCase):
 
     def test_other_weights_are_not_gone_on_with(self):
         teacher = self.folder / "teacher"
-        for name, stages, place in (("swapped", [{"kind": "settle"}], "checkpoints/step-10"), ("calibrated", [{"kind": "calibrate", "tokens": 4000}, {"kind": "settle"}], "calibrated")):
+        for name, stages, place in (
+            ("swapped", [{"kind": "settle"}], "checkpoints/step-10"),
+            ("calibrated", [{"kind": "calibrate", "tokens": 4000}, {"kind": "settle"}], "calibrated"),
+        ):
             shutil.copytree(self.teacher, teacher, dirs_exist_ok=True)
             config, out = self.config(teacher=str(teacher), stages=stages, train={"steps": 60}), self.folder / name
             process = start("finetune", config, "--out", out, "--quiet")
@@ -62,15 +79,31 @@ class FinetuneResume(FinetuneCase):
             self.check(run("finetune", config, "--out", out, "--resume"), 2, "teacher_sha256", known)
         # Nor where the closed form alone was kept, nor where the config says which weights are meant.
         shutil.copytree(out / "calibrated", self.folder / "copied/calibrated")
-        self.check(run("finetune", config, "--out", self.folder / "copied", "--resume"), 3, "calibrated", "made of the weights of")
-        self.check(run("finetune", config, "--out", self.folder / "pinned", "--set", f"teacher_sha256={known}"), 3, "teacher_sha256", known, str(teacher))
+        self.check(
+            run("finetune", config, "--out", self.folder / "copied", "--resume"),
+            3,
+            "calibrated",
+            "made of the weights of",
+        )
+        self.check(
+            run("finetune", config, "--out", self.folder / "pinned", "--set", f"teacher_sha256={known}"),
+            3,
+            "teacher_sha256",
+            known,
+            str(teacher),
+        )
         self.assertFalse((self.folder / "pinned").exists())
 
     def test_annealed_and_baseline_runs_are_killed_and_resumed(self):
         """Within the annealing, behind its border, and in the training of the unconverted model."""
         for name, changes, places in (
-                ("annealed", {"stages": [{"kind": "anneal", "fraction": 0.5}, {"kind": "settle"}]}, ("checkpoints/step-10", "checkpoints/step-40")),
-                ("continued", {"baseline": "continue"}, ("checkpoints/step-20",))):
+            (
+                "annealed",
+                {"stages": [{"kind": "anneal", "fraction": 0.5}, {"kind": "settle"}]},
+                ("checkpoints/step-10", "checkpoints/step-40"),
+            ),
+            ("continued", {"baseline": "continue"}, ("checkpoints/step-20",)),
+        ):
             changes["train"] = {"steps": 60}
             self.finetune(name, **changes)
             config, out = self.config(**changes), self.folder / f"{name}-killed"

@@ -1,4 +1,5 @@
 """What is no model of ours says what it is, and the next command to type."""
+
 import gzip
 import io
 import json
@@ -22,7 +23,9 @@ class ForeignFiles(TestCase):
             self.assertFalse((self.folder / "out").exists())
 
     def test_texts(self):
-        self.refuse("README.md", "# A model\n\nIt is 8317697078098796579 years old. " * 40, "a text file", "weight file")
+        self.refuse(
+            "README.md", "# A model\n\nIt is 8317697078098796579 years old. " * 40, "a text file", "weight file"
+        )
         self.refuse("notes", "größer als ein Schluß" + "é" * 600, "a text file")
         self.refuse("x.pt", "nothing that anybody knows", "a text file")
 
@@ -70,7 +73,12 @@ class ForeignFolders(TestCase):
         self.refuse({"consolidated.00.pth": b""}, "without its params.json")
 
     def test_a_cache_of_the_hub(self):
-        blob = {"refs/main": "c0ffee", "blobs/1": b"x", "snapshots/abad1dea/config.json": "", "snapshots/c0ffee/README.md": "x"}
+        blob = {
+            "refs/main": "c0ffee",
+            "blobs/1": b"x",
+            "snapshots/abad1dea/config.json": "",
+            "snapshots/c0ffee/README.md": "x",
+        }
         self.refuse(blob, "in the cache of the hub", "FOLDER/snapshots/c0ffee")
         del blob["refs/main"]
         self.refuse(blob, "FOLDER/snapshots/abad1dea")
@@ -78,8 +86,11 @@ class ForeignFolders(TestCase):
     def test_an_adapter(self):
         folder = self.folder / "models" / "m0"
         folder.mkdir(parents=True)
-        self.refuse({"adapter_config.json": json.dumps({"base_model_name_or_path": "owner/base"}), "adapter_model.bin": b""},
-                    "an adapter (LoRA) without owner/base", "merge_and_unload")
+        self.refuse(
+            {"adapter_config.json": json.dumps({"base_model_name_or_path": "owner/base"}), "adapter_model.bin": b""},
+            "an adapter (LoRA) without owner/base",
+            "merge_and_unload",
+        )
         save_file({"base.lora_A.weight": np.zeros((2, 3), "f4")}, folder / "adapter_model.safetensors")
         (folder / "adapter_config.json").write_text("{}")
         self.check(run("inspect", folder), 3, "an adapter (LoRA) without its base")
@@ -88,8 +99,14 @@ class ForeignFolders(TestCase):
         good = self.folder / "models" / "good"
         good.mkdir(parents=True)
         rng = np.random.default_rng(0)
-        save_file({"gate_proj.weight": rng.standard_normal((4, 3), "f4"), "up_proj.weight": rng.standard_normal((4, 3), "f4"),
-                   "down_proj.weight": rng.standard_normal((3, 4), "f4")}, good / "model.safetensors")
+        save_file(
+            {
+                "gate_proj.weight": rng.standard_normal((4, 3), "f4"),
+                "up_proj.weight": rng.standard_normal((4, 3), "f4"),
+                "down_proj.weight": rng.standard_normal((3, 4), "f4"),
+            },
+            good / "model.safetensors",
+        )
         self.write("models/lit/lit_model.pth", b"")
         (good / "config.json").write_text(json.dumps({"model_type": "llama", "hidden_act": "linear"}))
         result = run("decompose", self.folder / "models", "--out", self.folder / "d", "--set", "k=1")
@@ -100,7 +117,9 @@ class ForeignFolders(TestCase):
 class OtherLayoutsOfImages(TestCase):
     def test_the_folder_or_the_renaming_is_named(self):
         write_idx_folder(self.folder / "root/MNIST/raw")
-        train = lambda path: run("train", self.small_config(path, data={"path": str(path)}), "--out", self.folder / "run")
+        train = lambda path: run(
+            "train", self.small_config(path, data={"path": str(path)}), "--out", self.folder / "run"
+        )
         self.check(train(self.folder / "root"), 3, "torchvision", f"mnist:{self.folder}/root/MNIST/raw")
         self.check(train(self.folder / "root/MNIST/raw"), 0)
         dotted = write_idx_folder(self.folder / "dotted")

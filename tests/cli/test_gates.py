@@ -1,4 +1,5 @@
 """What the gate is comes from the model, or from the user; nothing is taken to be bilinear."""
+
 import json
 import unittest
 
@@ -40,7 +41,7 @@ class Gates(LayersTest):
             folder = self.model(act, mlp(1), model_type="llama", hidden_act=act)
             for path in (folder, folder / "model.safetensors"):
                 self.assertIn(act, self.refusal(path, "fold_norm=false"))
-        self.assertIn("\"silu\"", self.refusal(self.model("default", mlp(1), model_type="qwen2"), "fold_norm=false"))
+        self.assertIn('"silu"', self.refusal(self.model("default", mlp(1), model_type="qwen2"), "fold_norm=false"))
         linear = self.model("linear", mlp(1), model_type="llama", hidden_act="linear")
         for path in (linear, linear / "model.safetensors"):
             self.decompose(path, "fold_norm=false")
@@ -63,10 +64,18 @@ class Gates(LayersTest):
 
     def test_gemma_reads_other_keys(self):
         tensors = {**mlp(1), "model.layers.0.post_attention_layernorm.weight": np.zeros(8, np.float32)}
-        for i, (config, gate) in enumerate((({"hidden_activation": "gelu_pytorch_tanh"}, "gelu_tanh"), ({"hidden_act": "gelu"}, "gelu_tanh"), ({}, "gelu_tanh"))):
+        for i, (config, gate) in enumerate(
+            (
+                ({"hidden_activation": "gelu_pytorch_tanh"}, "gelu_tanh"),
+                ({"hidden_act": "gelu"}, "gelu_tanh"),
+                ({}, "gelu_tanh"),
+            )
+        ):
             self.decompose(self.model(f"gemma{i}", tensors, model_type="gemma", **config), "surrogate=half")
             self.assertEqual(self.description()["gate"]["name"], gate)
-        both = self.model("both", tensors, model_type="gemma", hidden_act="linear", hidden_activation="gelu_pytorch_tanh")
+        both = self.model(
+            "both", tensors, model_type="gemma", hidden_act="linear", hidden_activation="gelu_pytorch_tanh"
+        )
         self.assertIn("hidden_activation", self.refusal(both))
         other = self.model("other", tensors, model_type="gemma2", hidden_act="linear")
         self.assertIn("hidden_activation", self.refusal(other))
@@ -74,7 +83,10 @@ class Gates(LayersTest):
     def test_names_that_only_swiglu_models_have(self):
         meta = mlp(1, "layers.0.feed_forward.", ("w1", "w3", "w2"))
         lit = mlp(1, "transformer.h.0.mlp.swiglu.", ("w1", "w2", "w3"))
-        for name, tensors, norm in (("meta", meta, "layers.0.ffn_norm.weight"), ("lit", lit, "transformer.h.0.norm_2.weight")):
+        for name, tensors, norm in (
+            ("meta", meta, "layers.0.ffn_norm.weight"),
+            ("lit", lit, "transformer.h.0.norm_2.weight"),
+        ):
             gain = 1 + np.arange(8, dtype=np.float32) / 8
             file = self.file({**tensors, norm: gain}, f"{name}.safetensors")
             self.assertIn("SwiGLU", self.refusal(file))
@@ -84,7 +96,9 @@ class Gates(LayersTest):
 
     def test_params_json_and_llama2c_say_that_it_is_a_llama(self):
         (self.folder / "meta").mkdir()
-        file = self.file({**mlp(1), "model.layers.0.post_attention_layernorm.weight": np.ones(8, np.float32)}, "meta/x.safetensors")
+        file = self.file(
+            {**mlp(1), "model.layers.0.post_attention_layernorm.weight": np.ones(8, np.float32)}, "meta/x.safetensors"
+        )
         (file.parent / "params.json").write_text(json.dumps({"dim": 8, "n_layers": 1, "n_heads": 2, "hidden_dim": 12}))
         self.decompose(file, "surrogate=half")
         self.assertEqual(self.description()["gate"], {"name": "silu", "source": "params.json"})
@@ -108,7 +122,15 @@ class EarlierResults(LayersTest):
         sets = [part for setting in ("k=3", "dtype=float64", "analyses=[]") for part in ("--set", setting)]
         self.check(run("decompose", model, "--out", self.out, *sets, "--resume"), 2, "earlier version")
         np.arange(1, 200, dtype="<u2").tofile(self.folder / "tokens.bin")
-        done = run("intervene", self.out, "--data", f"tokens:{self.folder / 'tokens.bin'}", "--set", "eigenvectors=[0]", "--quiet")
+        done = run(
+            "intervene",
+            self.out,
+            "--data",
+            f"tokens:{self.folder / 'tokens.bin'}",
+            "--set",
+            "eigenvectors=[0]",
+            "--quiet",
+        )
         self.check(done, 0, "earlier version")
 
 

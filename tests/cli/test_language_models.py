@@ -1,4 +1,5 @@
 """Language models through the commands: the published stories260K converted, evaluated and sampled."""
+
 import gzip
 import hashlib
 import json
@@ -7,7 +8,7 @@ import unittest
 
 from safetensors.numpy import load_file
 
-from bilens_cli import TestCase, test_data, run
+from bilens_cli import TestCase, run, test_data
 
 OPENING = "Once upon a time, there was a little girl named Lily."  # what llama2.c documents for this model
 
@@ -27,8 +28,15 @@ class Published(TestCase):
         cls.data = test_data("stories260K", "tinystories")
 
     def convert(self, name="stories", *flags):
-        done = run("convert", self.data / "stories260K/stories260K.bin", self.folder / name, "--json",
-                   "--tokenizer", self.data / "stories260K/tok512.model", *flags)
+        done = run(
+            "convert",
+            self.data / "stories260K/stories260K.bin",
+            self.folder / name,
+            "--json",
+            "--tokenizer",
+            self.data / "stories260K/tok512.model",
+            *flags,
+        )
         self.check(done, 0)
         return self.document(done)["results"]
 
@@ -37,12 +45,16 @@ class Published(TestCase):
         self.assertEqual(result["parameters"], 260_032)
         folder = self.folder / "stories"
         config = json.loads((folder / "config.json").read_text())
-        self.assertEqual((config["model_type"], config["hidden_act"], config["tie_word_embeddings"]), ("llama", "silu", True))
+        self.assertEqual(
+            (config["model_type"], config["hidden_act"], config["tie_word_embeddings"]), ("llama", "silu", True)
+        )
         tensors = load_file(folder / "model.safetensors")
         self.assertEqual(tensors["model.layers.0.self_attn.k_proj.weight"].shape, (32, 64))
         self.assertNotIn("lm_head.weight", tensors)
-        self.assertEqual({file.name for file in folder.iterdir()},
-                         {"config.json", "generation_config.json", "model.safetensors", "tokenizer.model", "tokenizer_config.json"})
+        self.assertEqual(
+            {file.name for file in folder.iterdir()},
+            {"config.json", "generation_config.json", "model.safetensors", "tokenizer.model", "tokenizer_config.json"},
+        )
         again = self.check(run("convert", self.data / "stories260K/stories260K.bin", folder), 2)
         self.assertIn("an empty or new folder", again.stderr)
 
@@ -59,7 +71,9 @@ class Published(TestCase):
         self.convert()
         self.check(run("convert", self.folder / "stories", self.folder / "again"), 0)
         for name in ("config.json", "model.safetensors", "tokenizer.model"):
-            self.assertEqual((self.folder / "stories" / name).read_bytes(), (self.folder / "again" / name).read_bytes(), name)
+            self.assertEqual(
+                (self.folder / "stories" / name).read_bytes(), (self.folder / "again" / name).read_bytes(), name
+            )
 
     def test_its_loss_is_what_transformers_measures(self):
         """The expected values: scripts/peers/peer_evaluate.py with transformers 5.24.0 on the converted model."""
@@ -71,8 +85,17 @@ class Published(TestCase):
             (result,) = self.document(self.check(done, 0))["results"]
             self.assertEqual(result["tokens"], tokens)
             self.assertAlmostEqual(result["loss"], expected, delta=1e-4)
-        direct = run("evaluate", self.data / "stories260K/stories260K.bin", "--data", f"text:{text}", "--context", "100", "--json",
-                     "--tokenizer", self.data / "stories260K/tok512.model")
+        direct = run(
+            "evaluate",
+            self.data / "stories260K/stories260K.bin",
+            "--data",
+            f"text:{text}",
+            "--context",
+            "100",
+            "--json",
+            "--tokenizer",
+            self.data / "stories260K/tok512.model",
+        )
         self.assertAlmostEqual(self.document(self.check(direct, 0))["results"][0]["loss"], result["loss"], delta=1e-7)
 
     def test_greedy_text_is_the_documented_one(self):
@@ -81,7 +104,9 @@ class Published(TestCase):
         self.check(greedy, 0)
         self.assertTrue(greedy.stdout.lstrip().startswith(OPENING), greedy.stdout[:100])
         self.assertRegex(greedy.stderr, r"[\d,.]+ tokens/s")
-        document = self.document(run("generate", self.folder / "stories", "--temperature", "0", "--max-tokens", "20", "--json"))
+        document = self.document(
+            run("generate", self.folder / "stories", "--temperature", "0", "--max-tokens", "20", "--json")
+        )
         (result,) = document["results"]
         self.assertEqual((len(result["tokens"]), result["stopped"]), (20, "length"))
         self.assertTrue(greedy.stdout.startswith(result["text"]))
@@ -112,8 +137,16 @@ class Bad(TestCase):
     def setUp(self):
         super().setUp()
         self.model = self.folder / "stories"
-        self.check(run("convert", self.data / "stories260K/stories260K.bin", self.model, "--tokenizer",
-                       self.data / "stories260K/tok512.model"), 0)
+        self.check(
+            run(
+                "convert",
+                self.data / "stories260K/stories260K.bin",
+                self.model,
+                "--tokenizer",
+                self.data / "stories260K/tok512.model",
+            ),
+            0,
+        )
         self.text = self.folder / "text.txt"
         self.text.write_text("Once upon a time there was a cat. It sat on a mat.", encoding="utf-8")
 
@@ -125,9 +158,13 @@ class Bad(TestCase):
         return self.check(done, expect).stderr
 
     def test_contradictions_of_the_config(self):
-        for changes, words in (({"num_attention_heads": 7}, "num_attention_heads"), ({"hidden_act": "swish-ish"}, "swish-ish"),
-                               ({"rope_scaling": {"rope_type": "yarn", "factor": 2.0}}, "yarn"),
-                               ({"model_type": "gpt_neox"}, "gpt_neox"), ({"intermediate_size": 171}, "mlp")):
+        for changes, words in (
+            ({"num_attention_heads": 7}, "num_attention_heads"),
+            ({"hidden_act": "swish-ish"}, "swish-ish"),
+            ({"rope_scaling": {"rope_type": "yarn", "factor": 2.0}}, "yarn"),
+            ({"model_type": "gpt_neox"}, "gpt_neox"),
+            ({"intermediate_size": 171}, "mlp"),
+        ):
             with self.subTest(changes):
                 before = (self.model / "config.json").read_text()
                 self.assertIn(words, self.evaluate(expect=3, **changes))

@@ -1,4 +1,5 @@
 """`mean_energy_share` is n‖Q̄‖²/Σ‖Q_u‖² of the directions that are decomposed, over the space they are decomposed in."""
+
 import unittest
 
 import numpy as np
@@ -21,7 +22,10 @@ class MeanEnergyShare(DecompositionTest):
         _, w = write_model(self.model, d_model=12, d_hidden=9, down_proj=True)
         for space in ("input", "model"):
             self.decompose("--set", "analyses=[]", "--set", f"input_space={space}")
-            gate, up = (w[f"layers.0.mlp.{name}_proj.weight"] @ (w["embed.weight"] if space == "input" else np.eye(12)) for name in ("gate", "up"))
+            gate, up = (
+                w[f"layers.0.mlp.{name}_proj.weight"] @ (w["embed.weight"] if space == "input" else np.eye(12))
+                for name in ("gate", "up")
+            )
             q = [gate.T @ (s[:, None] * up) for s in w["head.weight"] @ w["layers.0.mlp.down_proj.weight"]]
             self.assertAlmostEqual(self.stated(), share([(x + x.T) / 2 for x in q]), delta=1e-10)
 
@@ -30,8 +34,15 @@ class MeanEnergyShare(DecompositionTest):
         w = write_llama(self.model)
         for traceless in (False, True):
             for ids in ([5, 7], [5]):
-                self.decompose("--set", "analyses=[]", "--set", "energy=exact", "--set", f"traceless={str(traceless).lower()}",
-                               directions={"kind": "unembedding", "tokens": ids})
+                self.decompose(
+                    "--set",
+                    "analyses=[]",
+                    "--set",
+                    "energy=exact",
+                    "--set",
+                    f"traceless={str(traceless).lower()}",
+                    directions={"kind": "unembedding", "tokens": ids},
+                )
                 q = np.array([interaction_matrix(w, 0, u) for u in unembedding(w, centred=False)[ids]])
                 if traceless:
                     q = q - np.trace(q, axis1=1, axis2=2)[:, None, None] / 16 * np.eye(16)

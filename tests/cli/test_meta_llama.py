@@ -1,5 +1,6 @@
 """Llamas under Meta's names through `bilens convert`: Meta's own layout, in one file and in parts, and checkpoints of llama2.c's
 training script. The logits are those of Meta's forward pass, written here in PyTorch with complex rotary factors, in float64."""
+
 import json
 import unittest
 
@@ -12,6 +13,7 @@ try:
     import torch
 except ImportError:
     torch = None
+
 
 def meta_weights(dim=16, layers=2, heads=4, kv_heads=2, vocabulary=40, hidden=32, tied=False, seed=0):
     """Random, in bfloat16's numbers, so that every dtype holds them."""
@@ -53,15 +55,19 @@ def meta_logits(w, tokens, heads, kv_heads, epsilon=1e-5, theta=10000.0, factor=
         freqs = scaled(freqs, factor)
     angles = torch.outer(torch.arange(len(tokens), dtype=torch.float64), freqs)
     turn = torch.polar(torch.ones_like(angles), angles)[:, None]
-    turned = lambda x: torch.view_as_real(torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2).contiguous()) * turn).flatten(2)
+    turned = lambda x: torch.view_as_real(
+        torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2).contiguous()) * turn
+    ).flatten(2)
     h = w["tok_embeddings.weight"][torch.tensor(tokens)]
     for layer in range(sum(name.endswith("ffn_norm.weight") for name in w)):
         at = f"layers.{layer}."
         x = norm(h, w[at + "attention_norm.weight"])
-        q, k, v = ((x @ w[f"{at}attention.{name}.weight"].T).reshape(len(tokens), -1, width) for name in ("wq", "wk", "wv"))
+        q, k, v = (
+            (x @ w[f"{at}attention.{name}.weight"].T).reshape(len(tokens), -1, width) for name in ("wq", "wk", "wv")
+        )
         q, k = turned(q), turned(k)
         k, v = (t.repeat_interleave(heads // kv_heads, 1) for t in (k, v))
-        scores = torch.einsum("ihc,jhc->hij", q, k) / width ** 0.5
+        scores = torch.einsum("ihc,jhc->hij", q, k) / width**0.5
         scores = scores.masked_fill(torch.ones(len(tokens), len(tokens)).triu(1).bool(), -torch.inf)
         out = torch.einsum("hij,jhc->ihc", scores.softmax(-1), v).reshape(len(tokens), -1)
         h = h + out @ w[at + "attention.wo.weight"].T
@@ -76,7 +82,15 @@ def mean_loss(logits, tokens):
     return float(np.mean(np.log(np.exp(shifted).sum(-1)) - shifted[np.arange(len(tokens) - 1), tokens[1:]]))
 
 
-PARAMS = {"dim": 16, "multiple_of": 16, "n_heads": 4, "n_kv_heads": 2, "n_layers": 2, "norm_eps": 1e-5, "vocab_size": -1}
+PARAMS = {
+    "dim": 16,
+    "multiple_of": 16,
+    "n_heads": 4,
+    "n_kv_heads": 2,
+    "n_layers": 2,
+    "norm_eps": 1e-5,
+    "vocab_size": -1,
+}
 
 
 @unittest.skipIf(torch is None, "no torch in this Python")
@@ -93,9 +107,19 @@ class MetaCase(TestCase):
         for part in range(parts):
             stored = {}
             for key, tensor in w.items():
-                rows = "output" in key or any(f".{x}." in key for x in ("wq", "wk", "wv", "w1", "w3")) or ("tok_" in key and embedding_rows)
+                rows = (
+                    "output" in key
+                    or any(f".{x}." in key for x in ("wq", "wk", "wv", "w1", "w3"))
+                    or ("tok_" in key and embedding_rows)
+                )
                 columns = any(f".{x}." in key for x in ("wo", "w2")) or ("tok_" in key and not embedding_rows)
-                stored[key] = tensor.chunk(parts, 0)[part].clone() if rows else tensor.chunk(parts, 1)[part].clone() if columns else tensor.clone()
+                stored[key] = (
+                    tensor.chunk(parts, 0)[part].clone()
+                    if rows
+                    else tensor.chunk(parts, 1)[part].clone()
+                    if columns
+                    else tensor.clone()
+                )
             torch.save(stored, folder / f"consolidated.{part:02}.pth")
         (folder / "params.json").write_text(json.dumps(params))
         return folder
@@ -107,7 +131,9 @@ class MetaCase(TestCase):
     def check_loss(self, out, w, heads=4, kv_heads=2, **kwargs):
         """The program's loss on the tokens, in float32, against Meta's forward pass."""
         expected = mean_loss(meta_logits(w, self.tokens, heads, kv_heads, **kwargs), self.tokens)
-        (result,) = self.document(self.check(run("evaluate", out, "--data", f"tokens:{self.folder / 'tokens.bin'}", "--json"), 0))["results"]
+        (result,) = self.document(
+            self.check(run("evaluate", out, "--data", f"tokens:{self.folder / 'tokens.bin'}", "--json"), 0)
+        )["results"]
         self.assertAlmostEqual(result["loss"] / expected, 1, delta=1e-6)  # float32 against float64
 
 
@@ -125,7 +151,9 @@ class Meta(MetaCase):
         stored = load_file(out / "model.safetensors")
         q = w["layers.0.attention.wq.weight"].numpy().reshape(4, 2, 2, 16).transpose(0, 2, 1, 3).reshape(16, 16)
         np.testing.assert_array_equal(stored["model.layers.0.self_attn.q_proj.weight"], q)
-        np.testing.assert_array_equal(stored["model.layers.1.mlp.down_proj.weight"], w["layers.1.feed_forward.w2.weight"])
+        np.testing.assert_array_equal(
+            stored["model.layers.1.mlp.down_proj.weight"], w["layers.1.feed_forward.w2.weight"]
+        )
         # Its one file alone says the same.
         again = self.converted(source / "consolidated.00.pth", out="again")
         self.assertEqual((again / "model.safetensors").read_bytes(), (out / "model.safetensors").read_bytes())
@@ -149,23 +177,44 @@ class Meta(MetaCase):
     def test_scaled_angles_and_another_base(self):
         """Wavelengths on both sides of those that are stretched, as of Llama 3.1."""
         w = meta_weights(dim=64, heads=2, kv_heads=1, hidden=192)
-        params = {**PARAMS, "dim": 64, "n_heads": 2, "n_kv_heads": 1, "multiple_of": 64, "ffn_dim_multiplier": 1.0, "rope_theta": 500000.0}
+        params = {
+            **PARAMS,
+            "dim": 64,
+            "n_heads": 2,
+            "n_kv_heads": 1,
+            "multiple_of": 64,
+            "ffn_dim_multiplier": 1.0,
+            "rope_theta": 500000.0,
+        }
         self.check_loss(self.converted(self.meta(w, params, name="base"), out="base.out"), w, 2, 1, theta=500000.0)
-        losses = [mean_loss(meta_logits(w, self.tokens, 2, 1, theta=500000.0, factor=factor), self.tokens) for factor in (None, 8, 32)]
+        losses = [
+            mean_loss(meta_logits(w, self.tokens, 2, 1, theta=500000.0, factor=factor), self.tokens)
+            for factor in (None, 8, 32)
+        ]
         self.assertGreater(np.abs(np.diff(losses)).min(), 1e-5 * losses[0])  # so that each would be noticed
         for factor in (None, 32):
             said = {**params, "use_scaled_rope": True, **({"rope_scaling_factor": factor} if factor else {})}
             out = self.converted(self.meta(w, said, name=f"scaled{factor}"), out=f"scaled{factor}.out")
             config = json.loads((out / "config.json").read_text())
-            self.assertEqual(config["rope_scaling"], {"rope_type": "llama3", "factor": float(factor or 8), "low_freq_factor": 1.0,
-                                                      "high_freq_factor": 4.0, "original_max_position_embeddings": 8192})
+            self.assertEqual(
+                config["rope_scaling"],
+                {
+                    "rope_type": "llama3",
+                    "factor": float(factor or 8),
+                    "low_freq_factor": 1.0,
+                    "high_freq_factor": 4.0,
+                    "original_max_position_embeddings": 8192,
+                },
+            )
             self.check_loss(out, w, 2, 1, theta=500000.0, factor=factor or 8)
 
     def test_what_is_not_certain_is_refused(self):
         w = meta_weights(hidden=48)
+
         def refuse(params, *words, weights=w):
             self.number = getattr(self, "number", 0) + 1
             self.converted(self.meta(weights, {**PARAMS, **params}, name=f"bad{self.number}"), *words, code=3, out="x")
+
         refuse({"multiple_of": 64}, "multiple_of", "48 hidden units", "found 64")
         refuse({"ffn_dim_multiplier": 1.5}, "multiple_of", "48 hidden units", "64")
         refuse({"vocab_size": 41}, "vocab_size", "40 tokens", "41")
@@ -173,14 +222,34 @@ class Meta(MetaCase):
         refuse({"n_heads": 3}, "num_attention_heads (3)")
         refuse({"n_layers": 1}, "also layers.1.")
         refuse({"n_layers": 3}, "layers.2.")
-        refuse({"rope_theta": 500000.0}, "rope.freqs", "angles of base 500000",
-               weights={**w, "rope.freqs": 10000 ** (-torch.arange(0, 4, 2) / 4)})
-        refuse({}, "also layers.0.attention.q_norm.weight", weights={**w, "layers.0.attention.q_norm.weight": torch.ones(4)})
+        refuse(
+            {"rope_theta": 500000.0},
+            "rope.freqs",
+            "angles of base 500000",
+            weights={**w, "rope.freqs": 10000 ** (-torch.arange(0, 4, 2) / 4)},
+        )
+        refuse(
+            {},
+            "also layers.0.attention.q_norm.weight",
+            weights={**w, "layers.0.attention.q_norm.weight": torch.ones(4)},
+        )
         refuse({}, "float32, bfloat16", weights={**w, "norm.weight": torch.ones(16, dtype=torch.int8)})
         # Llama 3.2's params.json does not say by what its angles are stretched, and two sources differ.
         small = meta_weights(dim=2048, layers=1, heads=32, kv_heads=8, vocabulary=8, hidden=64)
-        refuse({"dim": 2048, "n_heads": 32, "n_kv_heads": 8, "n_layers": 1, "multiple_of": 64, "ffn_dim_multiplier": 0.01,
-                "use_scaled_rope": True}, "rope_scaling_factor", "32", weights=small)
+        refuse(
+            {
+                "dim": 2048,
+                "n_heads": 32,
+                "n_kv_heads": 8,
+                "n_layers": 1,
+                "multiple_of": 64,
+                "ffn_dim_multiplier": 0.01,
+                "use_scaled_rope": True,
+            },
+            "rope_scaling_factor",
+            "32",
+            weights=small,
+        )
 
     def test_without_params(self):
         source = self.meta(meta_weights(hidden=48))
@@ -202,14 +271,31 @@ class TrainingCheckpoint(MetaCase):
     def checkpoint(self, w, args, name="ckpt.pt", prefix="_orig_mod."):
         path = self.folder / name
         model = {prefix + key: tensor for key, tensor in w.items()}
-        torch.save({"model": model, "optimizer": {"state": {0: {"exp_avg": torch.ones(3)}}}, "model_args": args, "iter_num": 7,
-                    "best_val_loss": torch.tensor(2.5), "config": {"out_dir": "out", "beta1": 0.9}}, path)
+        torch.save(
+            {
+                "model": model,
+                "optimizer": {"state": {0: {"exp_avg": torch.ones(3)}}},
+                "model_args": args,
+                "iter_num": 7,
+                "best_val_loss": torch.tensor(2.5),
+                "config": {"out_dir": "out", "beta1": 0.9},
+            },
+            path,
+        )
         return path
 
     def setUp(self):
         super().setUp()
-        self.args = {"dim": 16, "n_layers": 2, "n_heads": 4, "n_kv_heads": 2, "vocab_size": 40, "multiple_of": 16, "max_seq_len": 64,
-                     "dropout": 0.0}
+        self.args = {
+            "dim": 16,
+            "n_layers": 2,
+            "n_heads": 4,
+            "n_kv_heads": 2,
+            "vocab_size": 40,
+            "multiple_of": 16,
+            "max_seq_len": 64,
+            "dropout": 0.0,
+        }
 
     def test_one_file(self):
         w = meta_weights(hidden=48, tied=True)
@@ -224,8 +310,12 @@ class TrainingCheckpoint(MetaCase):
     def test_buffers_of_older_scripts(self):
         w = meta_weights(hidden=48)
         angles = torch.outer(torch.arange(64.0), 10000 ** (-torch.arange(0, 4, 2) / 4))
-        buffers = {"freqs_cos": angles.cos(), "freqs_sin": angles.sin(), "freqs_cis": torch.polar(torch.ones_like(angles), angles),
-                   "layers.0.attention.mask": torch.full((1, 1, 64, 64), -torch.inf).triu(1)}
+        buffers = {
+            "freqs_cos": angles.cos(),
+            "freqs_sin": angles.sin(),
+            "freqs_cis": torch.polar(torch.ones_like(angles), angles),
+            "layers.0.attention.mask": torch.full((1, 1, 64, 64), -torch.inf).triu(1),
+        }
         for args in (self.args, {**self.args, "n_kv_heads": 2, "hidden_dim": None}):
             out = self.converted(self.checkpoint({**w, **buffers}, args), out=f"out{len(args)}")
             self.check_loss(out, w)
@@ -236,7 +326,9 @@ class TrainingCheckpoint(MetaCase):
         w = meta_weights(hidden=48)
         self.converted(self.checkpoint(w, {**self.args, "multiple_of": 64}), "model_args", "multiple_of", code=3)
         self.converted(self.checkpoint(w, {**self.args, "arch": "llama"}), "arch", code=3)
-        self.check(run("evaluate", self.checkpoint(w, self.args), "--data", "tokens:x"), 3, "bilens convert", "ckpt.pt OUT")
+        self.check(
+            run("evaluate", self.checkpoint(w, self.args), "--data", "tokens:x"), 3, "bilens convert", "ckpt.pt OUT"
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 """Which norm folds into an MLP, and how, is decided by what the model says it is."""
+
 import json
 import unittest
 
@@ -9,8 +10,16 @@ from bilens_cli import run
 from layers import LayersTest, draw, mlp, of_mlp
 
 BLOCK = "model.layers.0."
-NAMES = {name: f"{BLOCK}{name}.weight" for name in ("input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm",
-                                                    "post_feedforward_layernorm", "post_attention_layernorm")}
+NAMES = {
+    name: f"{BLOCK}{name}.weight"
+    for name in (
+        "input_layernorm",
+        "post_attention_layernorm",
+        "pre_feedforward_layernorm",
+        "post_feedforward_layernorm",
+        "post_attention_layernorm",
+    )
+}
 
 
 class Norms(LayersTest):
@@ -26,23 +35,58 @@ class Norms(LayersTest):
 
     def test_the_table(self):
         w, behind, other = self.w, self.behind, draw(9, 8)
-        rows = [(("llama", "mistral", "qwen2", "qwen3", "smollm3", "phi3"),
-                 self.norms(input_layernorm=other, post_attention_layernorm=w), dict(gain=w), ("rms", "w")),
-                (("gemma",), self.norms(input_layernorm=other, post_attention_layernorm=w - 1), dict(gain=(w - 1).astype(float) + 1), ("rms", "1 + w")),
-                (("gemma2", "gemma3_text"),
-                 self.norms(input_layernorm=other, post_attention_layernorm=other, pre_feedforward_layernorm=w - 1, post_feedforward_layernorm=behind - 1),
-                 dict(gain=(w - 1).astype(float) + 1, behind=(behind - 1).astype(float) + 1), ("rms", "1 + w")),
-                (("olmo2",), self.norms(post_attention_layernorm=other, post_feedforward_layernorm=behind), dict(behind=behind), ("none", "w")),
-                (("stablelm",), self.norms(input_layernorm=other, post_attention_layernorm=w), dict(gain=w), ("layer", "w"))]
+        rows = [
+            (
+                ("llama", "mistral", "qwen2", "qwen3", "smollm3", "phi3"),
+                self.norms(input_layernorm=other, post_attention_layernorm=w),
+                dict(gain=w),
+                ("rms", "w"),
+            ),
+            (
+                ("gemma",),
+                self.norms(input_layernorm=other, post_attention_layernorm=w - 1),
+                dict(gain=(w - 1).astype(float) + 1),
+                ("rms", "1 + w"),
+            ),
+            (
+                ("gemma2", "gemma3_text"),
+                self.norms(
+                    input_layernorm=other,
+                    post_attention_layernorm=other,
+                    pre_feedforward_layernorm=w - 1,
+                    post_feedforward_layernorm=behind - 1,
+                ),
+                dict(gain=(w - 1).astype(float) + 1, behind=(behind - 1).astype(float) + 1),
+                ("rms", "1 + w"),
+            ),
+            (
+                ("olmo2",),
+                self.norms(post_attention_layernorm=other, post_feedforward_layernorm=behind),
+                dict(behind=behind),
+                ("none", "w"),
+            ),
+            (
+                ("stablelm",),
+                self.norms(input_layernorm=other, post_attention_layernorm=w),
+                dict(gain=w),
+                ("layer", "w"),
+            ),
+        ]
         for types, norms, gains, (kind, gain) in rows:
             for model_type in types:
                 with self.subTest(model_type):
-                    act = {"hidden_activation": "linear"} if model_type.startswith("gemma") and model_type != "gemma" else {"hidden_act": "linear"}
+                    act = (
+                        {"hidden_activation": "linear"}
+                        if model_type.startswith("gemma") and model_type != "gemma"
+                        else {"hidden_act": "linear"}
+                    )
                     folder = self.model(model_type, {**mlp(1), **norms}, model_type=model_type, **act)
                     self.decompose(folder)
                     self.assert_spectrum(of_mlp(mlp(1), **gains))
                     about = self.description()
-                    self.assertEqual((about["fold_norm"], about["norm"]["kind"], about["norm"]["gain"]), (True, kind, gain))
+                    self.assertEqual(
+                        (about["fold_norm"], about["norm"]["kind"], about["norm"]["gain"]), (True, kind, gain)
+                    )
                     self.assertIn(model_type, about["norm"]["source"])
                     self.decompose(folder, "fold_norm=false")
                     self.assert_spectrum(of_mlp(mlp(1)))
@@ -50,26 +94,50 @@ class Norms(LayersTest):
 
     def test_the_text_part_of_a_larger_model(self):
         prefix = "language_model." + BLOCK
-        tensors = {**mlp(1, prefix + "mlp."), prefix + "pre_feedforward_layernorm.weight": self.w - 1, prefix + "post_feedforward_layernorm.weight": self.behind - 1}
-        folder = self.model("gemma3", tensors, model_type="gemma3", text_config={"model_type": "gemma3_text", "hidden_activation": "linear"})
+        tensors = {
+            **mlp(1, prefix + "mlp."),
+            prefix + "pre_feedforward_layernorm.weight": self.w - 1,
+            prefix + "post_feedforward_layernorm.weight": self.behind - 1,
+        }
+        folder = self.model(
+            "gemma3",
+            tensors,
+            model_type="gemma3",
+            text_config={"model_type": "gemma3_text", "hidden_activation": "linear"},
+        )
         self.decompose(folder)
-        self.assert_spectrum(of_mlp(mlp(1), gain=(self.w - 1).astype(float) + 1, behind=(self.behind - 1).astype(float) + 1))
+        self.assert_spectrum(
+            of_mlp(mlp(1), gain=(self.w - 1).astype(float) + 1, behind=(self.behind - 1).astype(float) + 1)
+        )
 
     def test_a_norm_with_a_bias_is_a_linear_part(self):
         beta = draw(11, 8)
         for parallel, name in ((False, "post_attention_layernorm"), (True, "input_layernorm")):
             norms = {NAMES[name]: self.w, NAMES[name].replace("weight", "bias"): beta}
-            self.decompose(self.model(f"stablelm{parallel}", {**mlp(1), **norms}, model_type="stablelm", hidden_act="linear", use_parallel_residual=parallel))
+            self.decompose(
+                self.model(
+                    f"stablelm{parallel}",
+                    {**mlp(1), **norms},
+                    model_type="stablelm",
+                    hidden_act="linear",
+                    use_parallel_residual=parallel,
+                )
+            )
             self.assert_spectrum(of_mlp(mlp(1), gain=self.w))
             gate, up, down = (t.astype(float) for t in mlp(1).values())
             b, c = gate @ beta, up @ beta
             found = self.layer()
-            np.testing.assert_allclose(found["linear"], down @ ((gate * self.w) * c[:, None] + (up * self.w) * b[:, None]), atol=1e-11)
+            np.testing.assert_allclose(
+                found["linear"], down @ ((gate * self.w) * c[:, None] + (up * self.w) * b[:, None]), atol=1e-11
+            )
             np.testing.assert_allclose(found["constant"], down @ (b * c), atol=1e-11)
 
     def test_norms_that_nobody_knows_are_refused_unless_left_out_or_named(self):
         tensors = {**mlp(1), NAMES["post_attention_layernorm"]: self.w}
-        for path, flags in ((self.model("new", tensors, model_type="newton", hidden_act="linear"), ()), (self.file(tensors), ("--gate", "none"))):
+        for path, flags in (
+            (self.model("new", tensors, model_type="newton", hidden_act="linear"), ()),
+            (self.file(tensors), ("--gate", "none")),
+        ):
             words = self.refusal(path, flags=flags)
             self.assertIn("post_attention_layernorm", words)
             self.assertIn("fold_norm=false", words)
@@ -84,18 +152,33 @@ class Norms(LayersTest):
             self.refusal(path, named, "fold_norm=false", flags=flags, expect=2)
 
     def test_a_norm_that_is_missing_or_one_too_many(self):
-        some = self.model("some", {**mlp(1), **mlp(5, "model.layers.1.mlp."), **self.norms(post_attention_layernorm=self.w)}, model_type="llama", hidden_act="linear")
+        some = self.model(
+            "some",
+            {**mlp(1), **mlp(5, "model.layers.1.mlp."), **self.norms(post_attention_layernorm=self.w)},
+            model_type="llama",
+            hidden_act="linear",
+        )
         self.assertIn("model.layers.1.post_attention_layernorm.weight", self.refusal(some))
         none = self.model("none", mlp(1), model_type="llama", hidden_act="linear")
         self.assertIn("no norm post_attention_layernorm", self.decompose(none, flags=("--quiet",)).stderr)
         self.assert_spectrum(of_mlp(mlp(1)))
         self.assertEqual((self.description()["fold_norm"], self.description()["norm"]["before"]), (False, None))
         self.assertIn("traceless", self.refusal(none, "traceless=true", expect=2))
-        front = self.model("front", {**mlp(1), **self.norms(pre_feedforward_layernorm=self.w - 1)}, model_type="gemma2", hidden_activation="linear")
+        front = self.model(
+            "front",
+            {**mlp(1), **self.norms(pre_feedforward_layernorm=self.w - 1)},
+            model_type="gemma2",
+            hidden_activation="linear",
+        )
         self.decompose(front)
         self.assert_spectrum(of_mlp(mlp(1), gain=(self.w - 1).astype(float) + 1))
         self.assertIsNone(self.description()["norm"]["behind"])
-        more = self.model("more", {**mlp(1), **self.norms(post_attention_layernorm=self.w, post_feedforward_layernorm=self.w)}, model_type="llama", hidden_act="linear")
+        more = self.model(
+            "more",
+            {**mlp(1), **self.norms(post_attention_layernorm=self.w, post_feedforward_layernorm=self.w)},
+            model_type="llama",
+            hidden_act="linear",
+        )
         self.assertIn("post_feedforward_layernorm", self.refusal(more))
 
     def test_a_norm_in_another_shard_is_found(self):
@@ -105,7 +188,7 @@ class Norms(LayersTest):
         norm = {NAMES["post_attention_layernorm"]: self.w}
         save_file(mlp(1), folder / first)
         save_file(norm, folder / second)
-        names = {**{name: first for name in mlp(1)}, **{name: second for name in norm}}
+        names = {**dict.fromkeys(mlp(1), first), **dict.fromkeys(norm, second)}
         (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
         for path in (folder, folder / first):
             self.decompose(path)
@@ -116,11 +199,20 @@ class Norms(LayersTest):
         self.assertIn(second, self.refusal(folder / first))
 
     def test_the_papers_transformers_have_a_gain(self):
-        tensors = {"transformer.wte.weight": draw(1, 9, 8), "lm_head.weight": draw(2, 9, 8), "transformer.n_f.norm.weight": np.ones(8, np.float32)}
+        tensors = {
+            "transformer.wte.weight": draw(1, 9, 8),
+            "lm_head.weight": draw(2, 9, 8),
+            "transformer.n_f.norm.weight": np.ones(8, np.float32),
+        }
         block = "transformer.h.0."
         gate, up, down = mlp(1).values()
-        tensors |= {block + "mlp.w.weight": np.concatenate([gate, up]), block + "mlp.p.weight": down, block + "attn.qkv.weight": draw(5, 24, 8),
-                    block + "attn.o.weight": draw(6, 8, 8), block + "n1.norm.weight": np.ones(8, np.float32)}
+        tensors |= {
+            block + "mlp.w.weight": np.concatenate([gate, up]),
+            block + "mlp.p.weight": down,
+            block + "attn.qkv.weight": draw(5, 24, 8),
+            block + "attn.o.weight": draw(6, 8, 8),
+            block + "n1.norm.weight": np.ones(8, np.float32),
+        }
         config = dict(n_layer=1, n_head=1, n_ctx=8, d_model=8, d_hidden=12, gate=None)
         self.decompose(self.model("with", {**tensors, block + "n2.norm.weight": self.w}, **config))
         self.assert_spectrum(of_mlp(mlp(1), gain=self.w))
@@ -128,36 +220,56 @@ class Norms(LayersTest):
         self.assert_spectrum(of_mlp(mlp(1)))
 
     def test_the_trace_is_free_only_behind_a_norm_that_is_folded(self):
-        raw = self.model("olmo2", {**mlp(1), **self.norms(post_feedforward_layernorm=self.w)}, model_type="olmo2", hidden_act="linear")
+        raw = self.model(
+            "olmo2",
+            {**mlp(1), **self.norms(post_feedforward_layernorm=self.w)},
+            model_type="olmo2",
+            hidden_act="linear",
+        )
         self.assertIn("traceless", self.refusal(raw, "traceless=true", expect=2))
-        llama = self.model("llama", {**mlp(1), **self.norms(post_attention_layernorm=self.w)}, model_type="llama", hidden_act="linear")
+        llama = self.model(
+            "llama", {**mlp(1), **self.norms(post_attention_layernorm=self.w)}, model_type="llama", hidden_act="linear"
+        )
         self.assertIn("traceless", self.refusal(llama, "traceless=true", "fold_norm=false", expect=2))
         self.decompose(llama, "traceless=true")
 
     def test_differences_need_one_input_space(self):
-        llama = self.model("llama", {**mlp(1), **self.norms(post_attention_layernorm=self.w)}, model_type="llama", hidden_act="linear")
-        olmo = self.model("olmo2", {**mlp(5), **self.norms(post_feedforward_layernorm=self.w)}, model_type="olmo2", hidden_act="linear")
+        llama = self.model(
+            "llama", {**mlp(1), **self.norms(post_attention_layernorm=self.w)}, model_type="llama", hidden_act="linear"
+        )
+        olmo = self.model(
+            "olmo2",
+            {**mlp(5), **self.norms(post_feedforward_layernorm=self.w)},
+            model_type="olmo2",
+            hidden_act="linear",
+        )
         self.assertIn("input space", self.refusal(llama, flags=("--minus", olmo)))
 
     def test_the_fold_is_in_float64(self):
         """Two eigenvalues whose float32 products tie differently from the exact ones: the proved bound must lie above the second."""
         rng = np.random.default_rng(1)
         while True:
-            gain, w = (rng.uniform(.5, 2, 2).astype(np.float32) for _ in range(2))
+            gain, w = (rng.uniform(0.5, 2, 2).astype(np.float32) for _ in range(2))
             exact = lambda i, v: float(w[i]) * float(gain[i]) ** 2 * float(v)
             v = np.array([1, exact(0, 1) / (float(w[1]) * float(gain[1]) ** 2)], np.float32)
             rounded = [float(np.float32(w[i] * gain[i])) * float(np.float32(v[i] * gain[i])) for i in (0, 1)]
             if min(exact(0, v[0]), exact(1, v[1])) > sum(rounded) / 2 * (1 + 2e-8):
                 break
-        tensors = {f"{BLOCK}mlp.gate_proj.weight": np.diag(w), f"{BLOCK}mlp.up_proj.weight": np.diag(v), f"{BLOCK}mlp.down_proj.weight": np.ones((1, 2), np.float32),
-                   NAMES["post_attention_layernorm"]: gain}
+        tensors = {
+            f"{BLOCK}mlp.gate_proj.weight": np.diag(w),
+            f"{BLOCK}mlp.up_proj.weight": np.diag(v),
+            f"{BLOCK}mlp.down_proj.weight": np.ones((1, 2), np.float32),
+            NAMES["post_attention_layernorm"]: gain,
+        }
         folder = self.model("tie", tensors, model_type="llama", hidden_act="linear")
         values = sorted((exact(i, v[i]) for i in (0, 1)), reverse=True)
         for dtype in ("float64", "float32"):
             self.decompose(folder, "k=1", "certify=true", f"dtype={dtype}")
             bound = self.layer()["certified_bound"][0]
             self.assertFalse(bound <= values[1], (bound, values))
-            self.assertAlmostEqual(self.layer()["eigenvalues"][0, 0], values[0], delta=1e-15 if dtype == "float64" else 1e-12)
+            self.assertAlmostEqual(
+                self.layer()["eigenvalues"][0, 0], values[0], delta=1e-15 if dtype == "float64" else 1e-12
+            )
 
 
 if __name__ == "__main__":

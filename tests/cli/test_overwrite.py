@@ -1,4 +1,5 @@
 """`bilens decompose --overwrite` replaces a decomposition as a whole, and nothing else."""
+
 import json
 import shutil
 import unittest
@@ -43,17 +44,41 @@ class Overwrite(TestCase):
     def test_the_old_one_stays_where_the_new_one_fails(self):
         before = files_below(self.out)
         self.decompose("--overwrite", "--set", "layers=[9]", expect=2)
-        self.decompose("--overwrite", "--set", "directions.kind=file", "--set", "directions.path=nowhere", "--set", "directions.tensor=u", expect=3)
+        self.decompose(
+            "--overwrite",
+            "--set",
+            "directions.kind=file",
+            "--set",
+            "directions.path=nowhere",
+            "--set",
+            "directions.tensor=u",
+            expect=3,
+        )
         self.assertEqual(files_below(self.out), before)
-        process = start("decompose", self.model, "--out", self.out, *SETTINGS, "--overwrite", env={"BILENS_TEST_WRITE_DELAY_MS": 300})
+        process = start(
+            "decompose",
+            self.model,
+            "--out",
+            self.out,
+            *SETTINGS,
+            "--overwrite",
+            env={"BILENS_TEST_WRITE_DELAY_MS": 300},
+        )
         wait_for(lambda: any("partial" in path.name for path in self.folder.iterdir()), process=process)
         stop(process)
-        self.assertEqual({name: content for name, content in files_below(self.out).items() if name != ".bilens-lock"}, before)
+        self.assertEqual(
+            {name: content for name, content in files_below(self.out).items() if name != ".bilens-lock"}, before
+        )
         self.decompose("--overwrite", "--set", "k=2")
         self.assertEqual(self.description()["layers"][0]["k"], 2)
 
     def test_files_of_others_are_never_touched(self):
-        for name, content in (("notes.txt", b"mine"), ("layer_7.safetensors", b"not a tensor file"), ("sub/file", b"mine"), ("report.html", b"a page")):
+        for name, content in (
+            ("notes.txt", b"mine"),
+            ("layer_7.safetensors", b"not a tensor file"),
+            ("sub/file", b"mine"),
+            ("report.html", b"a page"),
+        ):
             path = self.out / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)

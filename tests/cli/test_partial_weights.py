@@ -1,5 +1,5 @@
 """A part of a model is never taken for the whole."""
-import json
+
 import unittest
 
 import numpy as np
@@ -21,10 +21,17 @@ class PartialWeights(LayersTest):
         names = ("w1", "w3", "w2")
         whole = mlp(1, "layers.0.feed_forward.", names)
         for i in (0, 1):
-            save_file({name: np.ascontiguousarray(np.split(t, 2, 1 if ".w2." in name else 0)[i]) for name, t in whole.items()},
-                      self.folder / f"consolidated.0{i}.safetensors")
+            save_file(
+                {
+                    name: np.ascontiguousarray(np.split(t, 2, 1 if ".w2." in name else 0)[i])
+                    for name, t in whole.items()
+                },
+                self.folder / f"consolidated.0{i}.safetensors",
+            )
         for i in (0, 1):
-            self.assertIn("model-parallel", self.refusal(self.folder / f"consolidated.0{i}.safetensors", "surrogate=half"))
+            self.assertIn(
+                "model-parallel", self.refusal(self.folder / f"consolidated.0{i}.safetensors", "surrogate=half")
+            )
         (self.folder / "consolidated.00.safetensors").unlink()
         self.assertIn("model-parallel", self.refusal(self.folder / "consolidated.01.safetensors", "surrogate=half"))
 
@@ -33,12 +40,24 @@ class PartialWeights(LayersTest):
         for key, value in (("intermediate_size", 24), ("hidden_size", 16), ("num_hidden_layers", 2)):
             folder = self.model(key, {**mlp(1), **norms}, model_type="mistral", hidden_act="linear", **{key: value})
             self.assertIn(key, self.refusal(folder))
-        both = self.model("both", {**mlp(1), **mlp(5, "model.layers.1.mlp."), **norms}, model_type="mistral", hidden_act="linear",
-                          num_hidden_layers=2, hidden_size=8, intermediate_size=12)
+        both = self.model(
+            "both",
+            {**mlp(1), **mlp(5, "model.layers.1.mlp."), **norms},
+            model_type="mistral",
+            hidden_act="linear",
+            num_hidden_layers=2,
+            hidden_size=8,
+            intermediate_size=12,
+        )
         self.decompose(both)
 
     def test_adapters_beside_their_base(self):
-        for name in ("gate_proj.lora_A.default.weight", "up_proj.lora_B.weight", "down_proj.lora_magnitude_vector", "gate_proj.ia3_l"):
+        for name in (
+            "gate_proj.lora_A.default.weight",
+            "up_proj.lora_B.weight",
+            "down_proj.lora_magnitude_vector",
+            "gate_proj.ia3_l",
+        ):
             self.refused({**mlp(1), BASE + name: draw(5, 2, 8)}, name, "Merge")
         wrapped = {name.replace("_proj.", "_proj.base_layer."): t for name, t in mlp(5, "model.layers.1.mlp.").items()}
         self.refused({**mlp(1), **wrapped}, "base_layer", "Merge")
@@ -68,7 +87,11 @@ class PartialWeights(LayersTest):
                 experts |= mlp(10 * layer + expert, f"model.layers.{layer}.mlp.experts.{expert}.")
         self.refused(experts, "experts")
         one = "model.layers.{layer}.mlp.experts.1."
-        self.decompose(self.file(experts), "gate=none", *(f"weights.{part}={one}{part}_proj.weight" for part in ("gate", "up", "down")))
+        self.decompose(
+            self.file(experts),
+            "gate=none",
+            *(f"weights.{part}={one}{part}_proj.weight" for part in ("gate", "up", "down")),
+        )
         for layer in (0, 1):
             self.assert_spectrum(of_mlp(experts, one.format(layer=layer)), layer)
         self.refused({**mlp(1), **mlp(5, "model.layers.1.mlp.shared_expert.")}, "shared_expert")
@@ -78,16 +101,29 @@ class PartialWeights(LayersTest):
 
     def test_two_stacks_in_one_file(self):
         tower = mlp(5, "visual.blocks.0.mlp.")
-        words = self.refused({**mlp(1), **tower}, "visual.blocks.{layer}.mlp.gate_proj.weight", "model.layers.{layer}.mlp.up_proj.weight")
+        words = self.refused(
+            {**mlp(1), **tower}, "visual.blocks.{layer}.mlp.gate_proj.weight", "model.layers.{layer}.mlp.up_proj.weight"
+        )
         self.assertIn("weights.down=visual.blocks.{layer}.mlp.down_proj.weight", words)
-        self.decompose(self.file({**mlp(1), **tower}), "gate=none",
-                       *(f"weights.{part}=visual.blocks.{{layer}}.mlp.{part}_proj.weight" for part in ("gate", "up", "down")))
+        self.decompose(
+            self.file({**mlp(1), **tower}),
+            "gate=none",
+            *(f"weights.{part}=visual.blocks.{{layer}}.mlp.{part}_proj.weight" for part in ("gate", "up", "down")),
+        )
         self.assert_spectrum(of_mlp(tower, "visual.blocks.0.mlp."))
 
     def test_a_tower_is_not_what_the_text_config_says(self):
         tower = mlp(5, "visual.blocks.0.mlp.")
-        folder = self.model("both", {**mlp(1), **tower}, model_type="qwen2_vl", text_config={"model_type": "qwen2", "hidden_act": "linear"}, vision_config={"hidden_act": "silu"})
-        named = lambda stack: [f"weights.{part}={stack}.{{layer}}.mlp.{part}_proj.weight" for part in ("gate", "up", "down")]
+        folder = self.model(
+            "both",
+            {**mlp(1), **tower},
+            model_type="qwen2_vl",
+            text_config={"model_type": "qwen2", "hidden_act": "linear"},
+            vision_config={"hidden_act": "silu"},
+        )
+        named = lambda stack: [
+            f"weights.{part}={stack}.{{layer}}.mlp.{part}_proj.weight" for part in ("gate", "up", "down")
+        ]
         self.decompose(folder, *named("model.layers"))
         self.assert_spectrum(of_mlp(mlp(1)))
         self.assertIn("--gate none", self.refusal(folder, *named("visual.blocks")))
@@ -96,7 +132,15 @@ class PartialWeights(LayersTest):
         self.refused({**mlp(1), BASE + "ffn_sub_norm.weight": draw(1, 12)}, "ffn_sub_norm")
 
     def test_decompose_checks_a_llama_as_evaluate_does(self):
-        config = dict(model_type="llama", hidden_act="linear", vocab_size=9, hidden_size=8, intermediate_size=12, num_hidden_layers=1, num_attention_heads=2)
+        config = dict(
+            model_type="llama",
+            hidden_act="linear",
+            vocab_size=9,
+            hidden_size=8,
+            intermediate_size=12,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+        )
         norm = {"model.layers.0.post_attention_layernorm.weight": np.ones(8, np.float32)}
         folder = self.model("incomplete", {**mlp(1), **norm}, **config)
         self.assertIn("model.embed_tokens.weight", self.refusal(folder))

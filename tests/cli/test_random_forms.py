@@ -3,6 +3,7 @@
 BILENS_RANDOM_MINUTES says how long (default 1), BILENS_RANDOM_SEED where to begin; scripts/random_check.sh runs it for hours. What fails
 names its seed, and stays in a folder of its own.
 """
+
 # labels: slow
 import itertools
 import json
@@ -27,13 +28,23 @@ MINUTES = float(os.environ.get("BILENS_RANDOM_MINUTES", "1"))
 def decompose(model, out, settings, flags=()):
     """The one place where these tests say how the program is called."""
     known = {} if model.is_dir() else {"gate": "none"}  # a model's config says it
-    sets = [part for key, value in {"threads": 1, "device": "cpu", "analyses": [], **known, **settings}.items()
-            for part in ("--set", f"{key}={json.dumps(value)}")]
+    sets = [
+        part
+        for key, value in {"threads": 1, "device": "cpu", "analyses": [], **known, **settings}.items()
+        for part in ("--set", f"{key}={json.dumps(value)}")
+    ]
     return run("decompose", model, "--out", out, "--quiet", *sets, *flags, env={"OMP_NUM_THREADS": 1})
 
 
 def tensors_of(layer, number):
-    names = {"W": "gate_proj.weight", "V": "up_proj.weight", "P": "down_proj.weight", "b": "gate_proj.bias", "c": "up_proj.bias", "p": "down_proj.bias"}
+    names = {
+        "W": "gate_proj.weight",
+        "V": "up_proj.weight",
+        "P": "down_proj.weight",
+        "b": "gate_proj.bias",
+        "c": "up_proj.bias",
+        "p": "down_proj.bias",
+    }
     return {f"model.layers.{number}.mlp.{names[key]}": np.ascontiguousarray(value) for key, value in layer.items()}
 
 
@@ -56,13 +67,28 @@ class RandomForms(RandomFiles):
         rng = np.random.default_rng(seed)
         stored, dtype = (rng.choice(["float32", "float64"]) for _ in range(2))
         m, biased = int(rng.integers(1, 4)), bool(rng.random() < 0.3)
-        layers, kinds = zip(*(draw(rng, int(rng.integers(2, 13)), int(rng.integers(1, 25)), m, np.dtype(stored).type, biased) for _ in range(LAYERS)))
+        layers, kinds = zip(
+            *(
+                draw(rng, int(rng.integers(2, 13)), int(rng.integers(1, 25)), m, np.dtype(stored).type, biased)
+                for _ in range(LAYERS)
+            )
+        )
         model, out = self.folder / f"{seed}.safetensors", self.folder / f"out{seed}"
-        save_file({name: tensor for number, layer in enumerate(layers) for name, tensor in tensors_of(layer, number).items()}, model)
-        settings = {"dtype": str(dtype), "k": [1, 2, 2, 3, 5, "all"][rng.integers(6)], "certify": bool(rng.random() < 0.6), "energy": "exact"}
+        save_file(
+            {name: tensor for number, layer in enumerate(layers) for name, tensor in tensors_of(layer, number).items()},
+            model,
+        )
+        settings = {
+            "dtype": str(dtype),
+            "k": [1, 2, 2, 3, 5, "all"][rng.integers(6)],
+            "certify": bool(rng.random() < 0.6),
+            "energy": "exact",
+        }
         # Without a name, whatever is cheapest: the low-rank solver among them.
         solver = [None, "dense", "lanczos", "formed"][rng.integers(4)]
-        settings.update({} if solver is None else {"solver": solver}, **({"traceless": True} if rng.random() < 0.3 else {}))
+        settings.update(
+            {} if solver is None else {"solver": solver}, **({"traceless": True} if rng.random() < 0.3 else {})
+        )
         given = None
         if rng.random() < 0.6:
             given = rng.standard_normal((2, m))
@@ -78,7 +104,15 @@ class RandomForms(RandomFiles):
             if given is not None:
                 np.testing.assert_array_equal(found["directions"], given.astype(dtype))
             for i, direction in enumerate(u):
-                with self.subTest(seed=seed, layer=entry["layer"], kind=kind, direction=i, stored=str(stored), ran=entry["solver"], **settings):
+                with self.subTest(
+                    seed=seed,
+                    layer=entry["layer"],
+                    kind=kind,
+                    direction=i,
+                    stored=str(stored),
+                    ran=entry["solver"],
+                    **settings,
+                ):
                     form = Form(layer, direction, settings.get("traceless", False))
                     Checks(form, found, i, settings["dtype"], entry["solver"]).everything()
                 count += 1
@@ -113,9 +147,18 @@ class RandomModels(RandomFiles):
             layer["W"], layer["V"] = layer["W"] * gain.astype(float), layer["V"] * gain.astype(float)
         save_file(tensors, model / "model.safetensors")
         ids = [int(i) for i in rng.choice(9, rng.integers(1, 4), replace=False)]
-        settings = {"dtype": str(rng.choice(["float32", "float64"])), "k": [1, 2, 3, "all"][rng.integers(4)], "energy": "exact",
-                    "traceless": bool(rng.random() < 0.5), "analyses": ["tokens"], "directions": {"kind": "unembedding", "tokens": ids},
-                    "tokens.interactions": 45, "tokens.random_directions": 1, "tokens.nearest": 1, "certify": bool(rng.random() < 0.5)}
+        settings = {
+            "dtype": str(rng.choice(["float32", "float64"])),
+            "k": [1, 2, 3, "all"][rng.integers(4)],
+            "energy": "exact",
+            "traceless": bool(rng.random() < 0.5),
+            "analyses": ["tokens"],
+            "directions": {"kind": "unembedding", "tokens": ids},
+            "tokens.interactions": 45,
+            "tokens.random_directions": 1,
+            "tokens.nearest": 1,
+            "certify": bool(rng.random() < 0.5),
+        }
         self.check(decompose(model, out, settings), 0)
         rows = tensors["lm_head.weight"].astype(WIDE) * tensors["model.norm.weight"].astype(WIDE)
         embedding = tensors["model.embed_tokens.weight"].astype(WIDE)
@@ -125,7 +168,9 @@ class RandomModels(RandomFiles):
             own = {name.removeprefix(f"layer_{entry['layer']}."): tensor for name, tensor in study.items()}
             with self.subTest(seed=seed, layer=entry["layer"], kind=kind, ran=entry["solver"], **settings):
                 centred = (rows[ids] - rows.mean(0)).astype(np.float64)
-                np.testing.assert_allclose(found["directions"], centred, rtol=0, atol=EPS[settings["dtype"]] * abs(rows).max())
+                np.testing.assert_allclose(
+                    found["directions"], centred, rtol=0, atol=EPS[settings["dtype"]] * abs(rows).max()
+                )
                 forms = [Form(layer, u, settings["traceless"]) for u in found["directions"].astype(np.float64)]
                 for i, form in enumerate(forms):
                     Checks(form, found, i, settings["dtype"], entry["solver"]).everything()
@@ -145,7 +190,10 @@ class RandomModels(RandomFiles):
         x = found["eigenvectors"][i].astype(WIDE)
         left = form.reduced(form.q - (x.T * found["eigenvalues"][i]) @ x).astype(np.float64)
         reach = np.linalg.norm(left, 2) * (1 + 1e-9) + 1e4 * form.noise + 1e3 * UNIT * form.norm
-        self.assertTrue((form.reduced(bounds) <= lengths * reach + 1e-12 * form.norm + form.reduced(1e-290)).all(), "the bound is idle")
+        self.assertTrue(
+            (form.reduced(bounds) <= lengths * reach + 1e-12 * form.norm + form.reduced(1e-290)).all(),
+            "the bound is idle",
+        )
 
     def check_share(self, entry, forms):
         matrices = np.array([form.q for form in forms])
@@ -162,8 +210,11 @@ class RandomModels(RandomFiles):
         """Of one and the same pairing of gate and up units, for every direction."""
         for order in itertools.permutations(range(len(layer["V"]))):
             others = [Form({**layer, "V": layer["V"][list(order)]}, form.u, form.traceless) for form in forms]
-            if all(abs(abs(float(other.reduced(value))) - other.norm) <= 1e-4 * other.norm + 1e3 * other.noise + float(other.reduced(2.0**-1074))
-                   for other, value in zip(others, eigenvalues)):
+            if all(
+                abs(abs(float(other.reduced(value))) - other.norm)
+                <= 1e-4 * other.norm + 1e3 * other.noise + float(other.reduced(2.0**-1074))
+                for other, value in zip(others, eigenvalues)
+            ):
                 return
         self.fail(f"the control {eigenvalues} is that of no pairing")
 

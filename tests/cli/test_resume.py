@@ -22,10 +22,18 @@ class Resume(TestCase):
         # random numbers of their own.
         self.small_data(images=4096, height=16, width=16)
         self.config = self.small_config(
-            self.folder / "data", model={"d_model": 128, "d_hidden": 128, "n_layers": 2, "bias": True, "residual": True},
-            data={"validation_fraction": 0.0}, checkpoint={"every_epochs": 1, "keep_last": 1},
-            train={"epochs": EPOCHS, "batch_size": 128, "learning_rate": 1e-3,
-                   "input_noise": {"std": 0.3, "unit": "pixel"}, "clip_norm": 1.0})
+            self.folder / "data",
+            model={"d_model": 128, "d_hidden": 128, "n_layers": 2, "bias": True, "residual": True},
+            data={"validation_fraction": 0.0},
+            checkpoint={"every_epochs": 1, "keep_last": 1},
+            train={
+                "epochs": EPOCHS,
+                "batch_size": 128,
+                "learning_rate": 1e-3,
+                "input_noise": {"std": 0.3, "unit": "pixel"},
+                "clip_norm": 1.0,
+            },
+        )
         self.out = self.folder / "killed"
         self.kills, self.kills_inside = 0, 0
 
@@ -80,20 +88,24 @@ class Resume(TestCase):
                         break
             else:
                 # The start of the program is a good part of a second, so the progress of each try is small.
-                self.assertTrue(self.kill_after(chance.uniform(0.1, 0.5 * seconds / 10 + 0.6)), "the run ended too early")
+                self.assertTrue(
+                    self.kill_after(chance.uniform(0.1, 0.5 * seconds / 10 + 0.6)), "the run ended too early"
+                )
         self.assertGreaterEqual(self.kills, KILLS)
         self.assertEqual(self.kills_inside, INSIDE_A_WRITE)
         self.assertFalse((self.out / "model").exists(), "all kills were to come before the end")
 
         self.check(run("train", self.config, "--out", self.out, "--resume", "--quiet"), 0)
-        self.assertEqual((self.out / "model/model.safetensors").read_bytes(),
-                         (whole / "model/model.safetensors").read_bytes())
+        self.assertEqual(
+            (self.out / "model/model.safetensors").read_bytes(), (whole / "model/model.safetensors").read_bytes()
+        )
         self.assertEqual(self.partial_checkpoints(), set(), "leftovers of killed writes are removed")
         self.assertEqual([p.name for p in self.out.glob(".partial-*")], [])
         self.same_metrics(whole)
 
     def same_metrics(self, whole):
         """Every step once, in order, and everything in it but the speed as in the run that was never killed."""
+
         def timeless(record):
             return {key: value for key, value in record.items() if key not in ("images_per_second", "mfu")}
 

@@ -23,8 +23,10 @@ class ReferenceImplementation(TestCase):
                 self.assertEqual(path.read_bytes(), again.read_bytes())
 
     def test_what_the_reference_writes_we_read(self):
-        dtypes = {numpy.dtype(d).name: numpy.arange(6, dtype=d).reshape(2, 3)
-                  for d in ("f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1")}
+        dtypes = {
+            numpy.dtype(d).name: numpy.arange(6, dtype=d).reshape(2, 3)
+            for d in ("f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1")
+        }
         dtypes["bool"] = numpy.array([True, False])
         dtypes["scalar"] = numpy.array(2.0)
         dtypes["empty"] = numpy.zeros((0, 3), dtype="f4")

@@ -1,4 +1,5 @@
 """What stands for a layer that is not bilinear."""
+
 import json
 import unittest
 
@@ -22,8 +23,10 @@ class Surrogate(DecompositionTest):
             # The gate's bias is halved with its weight: l = ½Wᵀ(s⊙c) + Vᵀ(s⊙½b).
             tensor = lambda name: w[f"model.layers.2.mlp.{name}"]
             s = found["directions"] @ tensor("down_proj.weight")
-            linear = ((s * tensor("up_proj.bias")) @ folded(w, 2, "gate_proj")
-                      + (s * tensor("gate_proj.bias")) @ folded(w, 2, "up_proj")) / 2
+            linear = (
+                (s * tensor("up_proj.bias")) @ folded(w, 2, "gate_proj")
+                + (s * tensor("gate_proj.bias")) @ folded(w, 2, "up_proj")
+            ) / 2
             np.testing.assert_allclose(found["linear"], linear, atol=1e-12 * abs(linear).max())
             self.assertEqual(list(self.description())[:4], ["format", "format_version", "version", "surrogate"])
             surrogate = self.description()["surrogate"]
@@ -34,7 +37,9 @@ class Surrogate(DecompositionTest):
         w = write_llama(self.model)
         self.decompose(*EXACT, "--set", "surrogate=half", directions={"kind": "tokens", "plus": [1]})
         values = self.layer()["eigenvalues"][0]
-        np.testing.assert_allclose(np.sort(values), np.linalg.eigvalsh(interaction_matrix(w, 0, unembedding(w)[1])), atol=1e-12)
+        np.testing.assert_allclose(
+            np.sort(values), np.linalg.eigvalsh(interaction_matrix(w, 0, unembedding(w)[1])), atol=1e-12
+        )
         self.assertIsNone(self.description()["surrogate"])
 
     def test_an_activation_that_is_not_said(self):

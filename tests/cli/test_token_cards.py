@@ -1,4 +1,5 @@
 """Eigenvectors read in tokens, held against numpy."""
+
 import unittest
 
 import numpy as np
@@ -12,12 +13,23 @@ from language_models import embedding, interaction_matrix, unembedding, write_ll
 class Cards(DecompositionTest):
     """The analysis "tokens" of a random model, in float64."""
 
-    FLAGS = ("--set", "dtype=float64", "--set", 'analyses=["tokens"]', "--set", "tokens.nearest=5", "--set", "tokens.interactions=12")
+    FLAGS = (
+        "--set",
+        "dtype=float64",
+        "--set",
+        'analyses=["tokens"]',
+        "--set",
+        "tokens.nearest=5",
+        "--set",
+        "tokens.interactions=12",
+    )
 
     def setUp(self):
         super().setUp()
         self.w = write_llama(self.model)
-        self.decompose(*self.FLAGS, "--set", "k=3", "--set", "energy=off", directions={"kind": "unembedding", "tokens": [7, 30]})
+        self.decompose(
+            *self.FLAGS, "--set", "k=3", "--set", "energy=off", directions={"kind": "unembedding", "tokens": [7, 30]}
+        )
 
     def cosines(self, vectors, basis):
         rows = embedding(self.w) if basis == "embedding" else unembedding(self.w)
@@ -42,7 +54,9 @@ class Cards(DecompositionTest):
             for basis in ("embedding", "unembedding"):
                 null = tensors[f"tokens.{basis}.null_cosines"]
                 self.assertEqual(null.shape, (1000, 5))
-                part = lambda kind: [tensors[f"layer_{number}.{kind}.{basis}.{x}"] for x in ("ids", "cosines", "quantiles")]
+                part = lambda kind: [
+                    tensors[f"layer_{number}.{kind}.{basis}.{x}"] for x in ("ids", "cosines", "quantiles")
+                ]
                 self.check_card(*part("cards"), vectors, basis, null)
                 # Controls: other vectors, but cards all the same. Their cosines are those of one vector each.
                 for kind, shape in (("random_card", (2, 5)), ("permuted_cards", (2, 2, 5))):
@@ -99,8 +113,16 @@ class Cards(DecompositionTest):
         q = interaction_matrix(self.w, 1, unembedding(self.w)[7])
         for dtype, k in (("float64", 14), ("float64", "all"), ("float32", 14), ("float32", "all")):
             with self.subTest(dtype=dtype, k=k):
-                self.decompose(*self.FLAGS, "--set", f"dtype={dtype}", "--set", "layers=[1]", "--set", f"k={k}",
-                               directions={"kind": "tokens", "plus": [7]})
+                self.decompose(
+                    *self.FLAGS,
+                    "--set",
+                    f"dtype={dtype}",
+                    "--set",
+                    "layers=[1]",
+                    "--set",
+                    f"k={k}",
+                    directions={"kind": "tokens", "plus": [7]},
+                )
                 layer = self.layer(1)
                 u, x = layer["directions"][0].astype(float), layer["eigenvectors"][0].astype(float)
                 left = np.linalg.norm(interaction_matrix(self.w, 1, u) - (x.T * layer["eigenvalues"][0]) @ x, 2)
@@ -113,7 +135,9 @@ class Cards(DecompositionTest):
     def test_the_bound_holds_where_little_is_left(self):
         """Ten eigenvalues of size 1, six of 1e-4: what energies in float32 would say is left is rounding."""
         rng = np.random.default_rng(100)
-        rows = np.ascontiguousarray(np.linalg.qr(rng.standard_normal((16, 16)))[0].T, np.float32)  # save_file takes the bytes as they lie
+        rows = np.ascontiguousarray(
+            np.linalg.qr(rng.standard_normal((16, 16)))[0].T, np.float32
+        )  # save_file takes the bytes as they lie
         sizes = np.r_[np.ones(10), np.full(6, 1e-4)]
         model = self.folder / "planted"
         write_llama(model, h=16, layers=2)
@@ -121,36 +145,70 @@ class Cards(DecompositionTest):
         block = "model.layers.1."
         tensors[block + "post_attention_layernorm.weight"][:] = 1
         down = (rng.uniform(0.5, 1, (16, 16)) * rng.choice([-1, 1], (16, 16)) * sizes).astype(np.float32)
-        tensors.update({block + "mlp.gate_proj.weight": rows, block + "mlp.up_proj.weight": rows, block + "mlp.down_proj.weight": down})
+        tensors.update(
+            {
+                block + "mlp.gate_proj.weight": rows,
+                block + "mlp.up_proj.weight": rows,
+                block + "mlp.down_proj.weight": down,
+            }
+        )
         save_file(tensors, model / "model.safetensors")
         r = tensors["model.embed_tokens.weight"].astype(float)
         r -= r.mean(0)
         for k in (10, 16):
-            self.decompose(*self.FLAGS, "--set", "dtype=float32", "--set", "layers=[1]", "--set", f"k={k}", directions={"kind": "axes"}, model=model)
+            self.decompose(
+                *self.FLAGS,
+                "--set",
+                "dtype=float32",
+                "--set",
+                "layers=[1]",
+                "--set",
+                f"k={k}",
+                directions={"kind": "axes"},
+                model=model,
+            )
             _, study = self.study()
             for u in range(16):
                 q = (rows.astype(float).T * down[u].astype(float)) @ rows
                 i, j = study["layer_1.interactions.tokens"][u].T
                 true = np.where(i == j, 1, 2) * np.einsum("ni,ij,nj->n", r[i], q, r[j])
-                self.assertTrue((abs(true - study["layer_1.interactions.values"][u]) <= study["layer_1.interactions.bounds"][u]).all())
+                self.assertTrue(
+                    (
+                        abs(true - study["layer_1.interactions.values"][u]) <= study["layer_1.interactions.bounds"][u]
+                    ).all()
+                )
 
     def test_one_hidden_unit_cannot_be_permuted(self):
         """The control is the layer itself there, with its trace or without: what it is computed from is what it says."""
         write_llama(self.folder / "narrow", h=1)
         directions = {"kind": "unembedding", "tokens": [7, 30]}
         for traceless in ("false", "true"):
-            self.decompose(*self.FLAGS, "--set", "k=3", "--set", f"traceless={traceless}", directions=directions, model=self.folder / "narrow")
+            self.decompose(
+                *self.FLAGS,
+                "--set",
+                "k=3",
+                "--set",
+                f"traceless={traceless}",
+                directions=directions,
+                model=self.folder / "narrow",
+            )
             _, tensors = self.study()
-            np.testing.assert_allclose(tensors["layer_2.permuted_eigenvalues"], self.layer(2)["eigenvalues"][:, 0], rtol=1e-10)
-            np.testing.assert_array_equal(tensors["layer_2.permuted_cards.embedding.ids"], tensors["layer_2.cards.embedding.ids"][:, 0])
+            np.testing.assert_allclose(
+                tensors["layer_2.permuted_eigenvalues"], self.layer(2)["eigenvalues"][:, 0], rtol=1e-10
+            )
+            np.testing.assert_array_equal(
+                tensors["layer_2.permuted_cards.embedding.ids"], tensors["layer_2.cards.embedding.ids"][:, 0]
+            )
 
     def test_each_layer_says_which_basis_is_its_own(self):
         tokens, _ = self.study()
         own = [(layer["embedding_is_own"], layer["unembedding_is_own"]) for layer in tokens["layers"]]
         self.assertEqual(own, [(True, False), (False, False), (False, True)])
         self.assertIn("not this layer's own", tokens["layers"][1]["words"])
-        self.assertEqual({k: tokens[k] for k in ("nearest", "interactions", "random_directions", "seed")},
-                         {"nearest": 5, "interactions": 12, "random_directions": 500, "seed": 0})
+        self.assertEqual(
+            {k: tokens[k] for k in ("nearest", "interactions", "random_directions", "seed")},
+            {"nearest": 5, "interactions": 12, "random_directions": 500, "seed": 0},
+        )
 
     def test_the_result_of_the_command(self):
         """The seed repeats it, another one draws others; methods without eigenpairs have no cards."""
@@ -164,9 +222,20 @@ class Cards(DecompositionTest):
         self.assertEqual(card["direction"], "#30")
         self.assertEqual(card["negative"]["tokens"], [f"#{i}" for i in tensors["layer_2.cards.embedding.ids"][1, 0, 1]])
         self.assertEqual(card["positive"]["quantile"], tensors["layer_2.cards.embedding.quantiles"][1, 0, 0, 0])
-        self.decompose(*self.FLAGS, "--set", "k=3", "--set", "tokens.seed=1", "--set", "tokens.interactions=0", directions=directions)
+        self.decompose(
+            *self.FLAGS,
+            "--set",
+            "k=3",
+            "--set",
+            "tokens.seed=1",
+            "--set",
+            "tokens.interactions=0",
+            directions=directions,
+        )
         _, other = self.study()
-        self.assertFalse(np.array_equal(other["tokens.embedding.null_cosines"], tensors["tokens.embedding.null_cosines"]))
+        self.assertFalse(
+            np.array_equal(other["tokens.embedding.null_cosines"], tensors["tokens.embedding.null_cosines"])
+        )
         self.assertNotIn("layer_0.interactions.tokens", other)
         self.decompose(*self.FLAGS, "--set", "k=3", "--set", "method=hosvd")
         self.assertEqual(self.study()[0]["layers"], [])

@@ -1,4 +1,5 @@
 """Language models decomposed along tokens, held against numpy."""
+
 import json
 import unittest
 
@@ -24,7 +25,9 @@ class Directions(DecompositionTest):
     def test_token_sets(self):
         for tied in (False, True):
             w = write_llama(self.folder / f"tied{tied}", tied=tied)
-            self.decompose(*EXACT, directions={"kind": "tokens", "plus": [17, 40], "minus": [5]}, model=self.folder / f"tied{tied}")
+            self.decompose(
+                *EXACT, directions={"kind": "tokens", "plus": [17, 40], "minus": [5]}, model=self.folder / f"tied{tied}"
+            )
             rows = unembedding(w, centred=False)
             self.check_matrices(w, (rows[[17, 40]].mean(0) - rows[5])[None])
         (first, *_) = self.description()["layers"]
@@ -61,7 +64,9 @@ class Directions(DecompositionTest):
         for u in (0, 7, 15):
             layer = self.layer(1)
             q = interaction_matrix(w, 1, np.eye(16)[u])
-            np.testing.assert_allclose(layer["eigenvectors"][u].T * layer["eigenvalues"][u] @ layer["eigenvectors"][u], q, atol=1e-12)
+            np.testing.assert_allclose(
+                layer["eigenvectors"][u].T * layer["eigenvalues"][u] @ layer["eigenvectors"][u], q, atol=1e-12
+            )
         self.assertIsNone(self.description()["layers"][0]["direction_names"])
         self.decompose(*EXACT, directions={"kind": "random", "count": 2, "seed": 1})
         random = self.layer()["directions"]
@@ -84,7 +89,9 @@ class Directions(DecompositionTest):
     def test_what_changed_between_two_models(self):
         """Along tokens of the first; a surrogate of either is said."""
         a, b = write_llama(self.model), write_llama(self.folder / "b", act="silu", seed=4)
-        self.decompose(*EXACT, "--minus", self.folder / "b", "--set", "surrogate=half", directions={"kind": "tokens", "plus": [9]})
+        self.decompose(
+            *EXACT, "--minus", self.folder / "b", "--set", "surrogate=half", directions={"kind": "tokens", "plus": [9]}
+        )
         (u,) = unembedding(a)[[9]]
         q = interaction_matrix(a, 1, u) - interaction_matrix(b, 1, u, half=True)
         values, vectors = (self.layer(1)[name][0] for name in ("eigenvalues", "eigenvectors"))
@@ -101,13 +108,31 @@ class Directions(DecompositionTest):
         write_llama(self.model)
         self.assertIn("from 0 to 299", self.message(directions={"kind": "tokens", "plus": [300]}))
         self.assertIn("tokenizer", self.message(directions={"kind": "tokens", "plus": ["cat"]}))
-        for spec in ({"kind": "tokens", "plus": []}, {"kind": "tokens", "minus": [1]}, {"kind": "tokens", "plus": [-1]},
-                     {"kind": "tokens", "plus": [1.5]}, {"kind": "unembedding"}, {"kind": "unembedding", "tokens": "all"},
-                     {"kind": "tokens", "plus": [1], "tokens": [2]}):
+        for spec in (
+            {"kind": "tokens", "plus": []},
+            {"kind": "tokens", "minus": [1]},
+            {"kind": "tokens", "plus": [-1]},
+            {"kind": "tokens", "plus": [1.5]},
+            {"kind": "unembedding"},
+            {"kind": "unembedding", "tokens": "all"},
+            {"kind": "tokens", "plus": [1], "tokens": [2]},
+        ):
             with self.subTest(spec):
                 self.assertIn("directions", self.message(directions=spec))
-        save_file({f"mlp.{n}_proj.weight": np.ones((3, 3), np.float32) for n in ("gate", "up", "down")}, self.folder / "layer.safetensors")
-        self.assertIn("config.json", self.message("--gate", "none", directions={"kind": "tokens", "plus": [1]}, expect=3, model=self.folder / "layer.safetensors"))
+        save_file(
+            {f"mlp.{n}_proj.weight": np.ones((3, 3), np.float32) for n in ("gate", "up", "down")},
+            self.folder / "layer.safetensors",
+        )
+        self.assertIn(
+            "config.json",
+            self.message(
+                "--gate",
+                "none",
+                directions={"kind": "tokens", "plus": [1]},
+                expect=3,
+                model=self.folder / "layer.safetensors",
+            ),
+        )
 
 
 class Words(DecompositionTest):
@@ -116,17 +141,34 @@ class Words(DecompositionTest):
     def setUp(self):
         super().setUp()
         self.data = test_data("stories260K") / "stories260K"
-        self.check(run("convert", self.data / "stories260K.bin", self.model, "--tokenizer", self.data / "tok512.model"), 0)
+        self.check(
+            run("convert", self.data / "stories260K.bin", self.model, "--tokenizer", self.data / "tok512.model"), 0
+        )
         self.half = ("--set", "surrogate=half")
 
     def names(self, plus, *flags, **options):
-        self.decompose("--set", "layers=[0]", "--set", "analyses=[]", *self.half, *flags,
-                       directions={"kind": "tokens", "plus": plus}, **options)
+        self.decompose(
+            "--set",
+            "layers=[0]",
+            "--set",
+            "analyses=[]",
+            *self.half,
+            *flags,
+            directions={"kind": "tokens", "plus": plus},
+            **options,
+        )
         return self.description()["layers"][0]["direction_names"]
 
     def test_words_and_pieces(self):
-        for word, piece in (("she", "▁she"), (" she", "▁she"), ("▁she", "▁she"), ("ittle", "ittle"), ("<0x0A>", "<0x0A>"),
-                            ("é", "é"), (" ", "▁")):
+        for word, piece in (
+            ("she", "▁she"),
+            (" she", "▁she"),
+            ("▁she", "▁she"),
+            ("ittle", "ittle"),
+            ("<0x0A>", "<0x0A>"),
+            ("é", "é"),
+            (" ", "▁"),
+        ):
             with self.subTest(word):
                 self.assertEqual(self.names([word]), [piece])
         self.assertEqual(self.names([317]), ["▁Lily"])
@@ -155,8 +197,19 @@ class Words(DecompositionTest):
             np.testing.assert_allclose(from_file[name], tensor, rtol=1e-6, atol=1e-6, err_msg=name)
 
     def test_the_command_prints_what_the_cards_say(self):
-        done = run("decompose", self.model, "--out", self.folder / "out", *self.half, "--set", 'analyses=["tokens"]', "--set", "k=4",
-                   "--set", 'directions={"kind": "tokens", "plus": ["she", "her"], "minus": ["he", "his"]}')
+        done = run(
+            "decompose",
+            self.model,
+            "--out",
+            self.folder / "out",
+            *self.half,
+            "--set",
+            'analyses=["tokens"]',
+            "--set",
+            "k=4",
+            "--set",
+            'directions={"kind": "tokens", "plus": ["she", "her"], "minus": ["he", "his"]}',
+        )
         self.check(done, 0)
         self.assertIn("surrogate: The bilinear part", done.stdout)
         self.assertIn("▁she, ▁her − ▁he, ▁his: eigenvalue", done.stdout)

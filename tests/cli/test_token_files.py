@@ -28,8 +28,14 @@ class TokenFiles(TestCase):
         logits = logits - logits.max(-1, keepdims=True)
         log_p = logits - numpy.log(numpy.exp(logits).sum(-1, keepdims=True))
         right = -log_p[numpy.arange(59), self.ids[1:]].mean()
-        for name, spec, dtype in (("plain.bin", "tokens", "<u2"), ("a.bin", "tokens,dtype=uint16", "<u2"), ("b.bin", "tokens,dtype=uint32", "<u4"),
-                                  ("c.bin", "tokens,dtype=int32", "<i4"), ("d.bin", "tokens,dtype=int64", "<i8"), ("e.bin", "tokens,dtype=uint8", "|u1")):
+        for name, spec, dtype in (
+            ("plain.bin", "tokens", "<u2"),
+            ("a.bin", "tokens,dtype=uint16", "<u2"),
+            ("b.bin", "tokens,dtype=uint32", "<u4"),
+            ("c.bin", "tokens,dtype=int32", "<i4"),
+            ("d.bin", "tokens,dtype=int64", "<i8"),
+            ("e.bin", "tokens,dtype=uint8", "|u1"),
+        ):
             result = self.evaluate(name, self.ids.astype(dtype).tobytes(), spec)
             self.assertEqual(result["tokens"], 59)
             self.assertAlmostEqual(result["loss"], right, delta=1e-5)  # float32 logits of size 10
@@ -40,12 +46,29 @@ class TokenFiles(TestCase):
             self.assertAlmostEqual(result["loss"], right, delta=1e-5)
 
     def test_what_reads_otherwise_is_refused_with_the_way_out(self):
-        self.evaluate("u32.bin", self.ids.astype("<u4").tobytes(), "tokens", 3, "u32.bin", "data.dtype=uint32", "--data tokens,dtype=uint32:")
+        self.evaluate(
+            "u32.bin",
+            self.ids.astype("<u4").tobytes(),
+            "tokens",
+            3,
+            "u32.bin",
+            "data.dtype=uint32",
+            "--data tokens,dtype=uint32:",
+        )
         self.evaluate("i64.bin", self.ids.astype("<i8").tobytes(), "tokens", 3, "i64.bin", "data.dtype=int64")
-        self.evaluate("big.bin", (self.ids + 10).astype("<u2").tobytes(), "tokens", 3, "vocabulary's size, 40", "data.dtype=")
+        self.evaluate(
+            "big.bin", (self.ids + 10).astype("<u2").tobytes(), "tokens", 3, "vocabulary's size, 40", "data.dtype="
+        )
         self.evaluate("lit.bin", b"LITPKDS" + bytes(100), "tokens", 3, "lit-gpt")
         self.evaluate("f.bin", self.ids.astype("<u2").tobytes(), "tokens,dtype=float32", 2, "--data: dtype", "uint16")
-        self.evaluate("f.bin", self.ids.astype("<u2").tobytes(), "tokens,dtipe=uint16", 2, "--data: dtipe", 'Did you mean "dtype"?')
+        self.evaluate(
+            "f.bin",
+            self.ids.astype("<u2").tobytes(),
+            "tokens,dtipe=uint16",
+            2,
+            "--data: dtipe",
+            'Did you mean "dtype"?',
+        )
         self.evaluate("f.bin", self.ids.astype("<u2").tobytes(), "tokens,uint16", 2, "--data", "KEY=VALUE")
         numpy.save(self.folder / "f.npy", self.ids.astype("<f4"))
         self.evaluate("f.npy", (self.folder / "f.npy").read_bytes(), "tokens", 3, "f.npy", "dtype <f4")
@@ -53,8 +76,14 @@ class TokenFiles(TestCase):
     def test_an_evaluation_that_predicts_nothing_is_an_error(self):
         one = self.ids[:1].astype("<u2").tobytes()
         self.evaluate("one.bin", one, "tokens", 3, "one.bin", "at least 2 tokens")
-        self.check(run("evaluate", self.folder / "model", "--data", f"tokens:{self.folder / 'one.bin'}", "--dry-run"), 3, "at least 2 tokens")
-        self.evaluate("held.bin", self.ids[:10].astype("<u2").tobytes(), "tokens,split=test,held_out=0.1", 3, "at least 2 tokens")
+        self.check(
+            run("evaluate", self.folder / "model", "--data", f"tokens:{self.folder / 'one.bin'}", "--dry-run"),
+            3,
+            "at least 2 tokens",
+        )
+        self.evaluate(
+            "held.bin", self.ids[:10].astype("<u2").tobytes(), "tokens,split=test,held_out=0.1", 3, "at least 2 tokens"
+        )
         self.evaluate("two.bin", self.ids[:2].astype("<u2").tobytes())
 
 
@@ -65,16 +94,33 @@ class Gpt2(TestCase):
         rng = numpy.random.default_rng(0)
         documents = [numpy.r_[rng.integers(0, 50256, rng.integers(5, 60)), EOT] for _ in range(100)]
         path = self.write("ids.bin", numpy.concatenate(documents).astype("<u2").tobytes())
-        return self.write_config({
-            "model": {"type": "llama", "vocab_size": 50257, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
-                      "max_position_embeddings": 16, **(model or {})},
-            "data": {"dataset": "tokens", "path": str(path), "context": 16, **(data or {})},
-            "train": {"steps": 2, "batch_size": 2}, "device": DEVICE, "threads": 1}, {})
+        return self.write_config(
+            {
+                "model": {
+                    "type": "llama",
+                    "vocab_size": 50257,
+                    "hidden_size": 8,
+                    "intermediate_size": 8,
+                    "num_hidden_layers": 1,
+                    "num_attention_heads": 2,
+                    "max_position_embeddings": 16,
+                    **(model or {}),
+                },
+                "data": {"dataset": "tokens", "path": str(path), "context": 16, **(data or {})},
+                "train": {"steps": 2, "batch_size": 2},
+                "device": DEVICE,
+                "threads": 1,
+            },
+            {},
+        )
 
     def trained(self, out, *arguments):
         """BOS and EOS of the model that a run gives, and its losses."""
         self.check(run("train", self.config(*arguments), "--out", self.folder / out), 0)
-        written = [json.loads((self.folder / out / "model" / name).read_text()) for name in ("config.json", "generation_config.json")]
+        written = [
+            json.loads((self.folder / out / "model" / name).read_text())
+            for name in ("config.json", "generation_config.json")
+        ]
         tokens = [[config["bos_token_id"], config["eos_token_id"]] for config in written]
         self.assertEqual(*tokens)
         return tokens[0], [r["loss"] for r in read_metrics(self.folder / out)]

@@ -1,4 +1,5 @@
 """`"traceless": true`: what is decomposed is Q - (tr Q/d) I, against numpy."""
+
 import unittest
 
 import numpy as np
@@ -17,24 +18,50 @@ class Traceless(TestCase):
         w, v, p = rng.standard_normal((H, D)), rng.standard_normal((H, D)), rng.standard_normal((M, H))
         v += 0.7 * w  # so that the traces are large
         prefix = "model.layers.0.mlp."
-        save_file({prefix + "gate_proj.weight": w, prefix + "up_proj.weight": v, prefix + "down_proj.weight": p}, self.folder / "mlp.safetensors")
+        save_file(
+            {prefix + "gate_proj.weight": w, prefix + "up_proj.weight": v, prefix + "down_proj.weight": p},
+            self.folder / "mlp.safetensors",
+        )
         q = np.einsum("mh,hi,hj->mij", p, w, v)
         self.q = (q + q.transpose(0, 2, 1)) / 2
         self.shift = np.trace(self.q, axis1=1, axis2=2) / D
 
     def decompose(self, *flags, model="mlp.safetensors", code=0, out="out"):
         known = () if model == "classifier" else ("--gate", "none")
-        return self.check(run("decompose", self.folder / model, *known, "--out", self.folder / out, "--set", "traceless=true",
-                              "--set", 'dtype="float64"', *flags), code)
+        return self.check(
+            run(
+                "decompose",
+                self.folder / model,
+                *known,
+                "--out",
+                self.folder / out,
+                "--set",
+                "traceless=true",
+                "--set",
+                'dtype="float64"',
+                *flags,
+            ),
+            code,
+        )
 
     def test_its_eigenpairs_are_those_of_the_shifted_matrices(self):
         norms = np.linalg.norm(self.q, axis=(1, 2))
-        self.assertGreater((self.shift ** 2 * D / norms ** 2).max(), 0.2)  # else the test could not fail
+        self.assertGreater((self.shift**2 * D / norms**2).max(), 0.2)  # else the test could not fail
         shifted = self.q - self.shift[:, None, None] * np.eye(D)
         values = np.linalg.eigvalsh(shifted)
         values = np.take_along_axis(values, np.argsort(-np.abs(values), 1)[:, :4], 1)
         for solver in ("dense", "lanczos"):
-            self.decompose("--set", f'solver="{solver}"', "--set", "k=4", "--set", "certify=true", "--set", 'energy="exact"', out=solver)
+            self.decompose(
+                "--set",
+                f'solver="{solver}"',
+                "--set",
+                "k=4",
+                "--set",
+                "certify=true",
+                "--set",
+                'energy="exact"',
+                out=solver,
+            )
             found = load_file(self.folder / solver / "layer_0.safetensors")
             scale = np.abs(values).max()
             self.assertLess(np.abs(found["shift"] - self.shift).max(), 1e-13 * scale)
@@ -51,7 +78,9 @@ class Traceless(TestCase):
         found = load_file(self.folder / "out/layer_0.safetensors")
         shifted = (self.q - self.shift[:, None, None] * np.eye(D)).reshape(M, -1)
         expected = np.linalg.svd(shifted, compute_uv=False)
-        self.assertLess(np.abs(found["hosvd_output_singular_values"] - expected).max(), 1e-7 * expected[0])  # by a Gram matrix
+        self.assertLess(
+            np.abs(found["hosvd_output_singular_values"] - expected).max(), 1e-7 * expected[0]
+        )  # by a Gram matrix
         self.assertLess(np.abs(found["shift"] - self.shift).max(), 1e-12)
 
     def test_inputs_without_a_norm_are_refused(self):

@@ -18,6 +18,7 @@ EPOCHS, BATCH = 2, 200
 def read_test_images():
     def read(name, skip):
         return numpy.frombuffer(gzip.open(ROOT / "data/mnist-5k" / name).read(), dtype=numpy.uint8, offset=skip)
+
     return read("t10k-images-idx3-ubyte.gz", 16).reshape(1000, 784), read("t10k-labels-idx1-ubyte.gz", 8)
 
 
@@ -26,27 +27,44 @@ class TrainOnMnist5k(TestCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.share_a_folder()
-        cls.config = {"model": {"d_model": 32, "d_hidden": 32},
-                      "data": {"validation_fraction": 0.1, "pixel_mean": 0.13, "pixel_std": 0.31},
-                      "train": {"epochs": EPOCHS, "batch_size": BATCH, "learning_rate": 3e-3, "weight_decay": 0.1},
-                      "device": DEVICE, "threads": 1}
+        cls.config = {
+            "model": {"d_model": 32, "d_hidden": 32},
+            "data": {"validation_fraction": 0.1, "pixel_mean": 0.13, "pixel_std": 0.31},
+            "train": {"epochs": EPOCHS, "batch_size": BATCH, "learning_rate": 3e-3, "weight_decay": 0.1},
+            "device": DEVICE,
+            "threads": 1,
+        }
         cls.out = cls.case.folder / "run"
         path = cls.case.write("config.json", json.dumps(cls.config))
         cls.result = cls.case.check(run("train", path, "--out", cls.out, "--json"), 0)
 
     def test_the_files_of_the_run_directory(self):
-        files = {re.sub(r"tfevents.*", "tfevents", str(p.relative_to(self.out))) for p in self.out.rglob("*") if p.is_file()}
+        files = {
+            re.sub(r"tfevents.*", "tfevents", str(p.relative_to(self.out))) for p in self.out.rglob("*") if p.is_file()
+        }
         steps = 3600 // BATCH
         checkpoint = {"config.json", "model.safetensors", "optimizer.safetensors", "trainer.json", "DONE"}
-        self.assertEqual(files, {"config.json", "env.json", "metrics.jsonl", "events.out.tfevents", "model/config.json", "model/model.safetensors"} |
-                         {f"checkpoints/step-{n}/{f}" for n in (steps, 2 * steps) for f in checkpoint})
+        self.assertEqual(
+            files,
+            {
+                "config.json",
+                "env.json",
+                "metrics.jsonl",
+                "events.out.tfevents",
+                "model/config.json",
+                "model/model.safetensors",
+            }
+            | {f"checkpoints/step-{n}/{f}" for n in (steps, 2 * steps) for f in checkpoint},
+        )
         environment_json = json.loads((self.out / "env.json").read_text())
         self.assertEqual(environment_json["format_version"], 1)
         for key in ("version", "build", "compiler", "device", "threads", "libtorch"):
             self.assertTrue(environment_json[key], key)
         model = json.loads((self.out / "model/config.json").read_text())
-        self.assertEqual((model["model_type"], model["d_input"], model["d_output"], model["image_shape"]),
-                         ("bilinear_mlp", 784, 10, [28, 28]))
+        self.assertEqual(
+            (model["model_type"], model["d_input"], model["d_output"], model["image_shape"]),
+            ("bilinear_mlp", 784, 10, [28, 28]),
+        )
         self.assertEqual((model["pixel_mean"], model["pixel_std"]), (0.13, 0.31))
 
     def test_the_metrics(self):
@@ -54,7 +72,9 @@ class TrainOnMnist5k(TestCase):
         steps = [r for r in records if "split" not in r]
         self.assertEqual([r["step"] for r in steps], list(range(1, EPOCHS * 18 + 1)))
         for record in steps:
-            self.assertEqual(set(record), {"step", "epoch", "loss", "accuracy", "grad_norm", "lr", "images_per_second", "mfu"})
+            self.assertEqual(
+                set(record), {"step", "epoch", "loss", "accuracy", "grad_norm", "lr", "images_per_second", "mfu"}
+            )
         self.assertLess(steps[-1]["loss"], steps[0]["loss"])
         self.assertEqual(steps[-1]["epoch"], EPOCHS)
         # The cosine by hand: 36 steps, no warm-up.
@@ -62,8 +82,10 @@ class TrainOnMnist5k(TestCase):
             expected = 3e-3 * 0.5 * (1 + numpy.cos(numpy.pi * (record["step"] - 1) / 36))
             self.assertAlmostEqual(record["lr"], expected, delta=1e-15)
         evaluations = [r for r in records if "split" in r]
-        self.assertEqual([(r["split"], r["step"], r["examples"]) for r in evaluations],
-                         [("validation", 18, 400), ("validation", 36, 400), ("test", 36, 1000)])
+        self.assertEqual(
+            [(r["split"], r["step"], r["examples"]) for r in evaluations],
+            [("validation", 18, 400), ("validation", 36, 400), ("test", 36, 1000)],
+        )
         for record in evaluations:
             self.assertEqual(set(record), {"step", "epoch", "split", "examples", "loss", "accuracy"})
 
@@ -84,7 +106,9 @@ class TrainOnMnist5k(TestCase):
         other = self.folder / "other"
         self.check(run("train", self.out / "config.json", "--out", other, "--seed", "7", "--set", "train.epochs=1"), 0)
         self.assertEqual(json.loads((other / "config.json").read_text())["train"]["seed"], 7)
-        self.assertNotEqual((other / "model/model.safetensors").read_bytes(), (again / "model/model.safetensors").read_bytes())
+        self.assertNotEqual(
+            (other / "model/model.safetensors").read_bytes(), (again / "model/model.safetensors").read_bytes()
+        )
 
     def test_evaluate_equals_the_recorded_result(self):
         recorded = read_metrics(self.out)[-1]
@@ -96,7 +120,10 @@ class TrainOnMnist5k(TestCase):
                 self.assertEqual(result[key], recorded[key])
 
     def test_numpy_computes_the_same(self):
-        weights = {k: v.astype(numpy.float64) for k, v in safetensors.numpy.load_file(self.out / "model/model.safetensors").items()}
+        weights = {
+            k: v.astype(numpy.float64)
+            for k, v in safetensors.numpy.load_file(self.out / "model/model.safetensors").items()
+        }
         images, labels = read_test_images()
         h = ((images / 255 - 0.13) / 0.31) @ weights["embed.weight"].T
         h = (h @ weights["layers.0.mlp.gate_proj.weight"].T) * (h @ weights["layers.0.mlp.up_proj.weight"].T)
@@ -111,15 +138,25 @@ class TrainOnMnist5k(TestCase):
 
     def test_the_output_has_no_escape_codes(self):
         for env in ({}, {"NO_COLOR": "1"}, {"TERM": "xterm-256color"}):
-            result = run("train", self.out / "config.json", "--out", self.folder / f"out{len(env)}{env.get('TERM', '')}",
-                         "--set", "train.epochs=1", "--verbose", env=env)
+            result = run(
+                "train",
+                self.out / "config.json",
+                "--out",
+                self.folder / f"out{len(env)}{env.get('TERM', '')}",
+                "--set",
+                "train.epochs=1",
+                "--verbose",
+                env=env,
+            )
             self.check(result, 0)
             self.assertTrue(result.stderr)
             self.assertNotIn("\x1b", result.stdout + result.stderr)
             self.assertNotIn("\r", result.stdout + result.stderr)
 
     def test_quiet_says_nothing(self):
-        result = run("train", self.out / "config.json", "--out", self.folder / "out", "--set", "train.epochs=1", "--quiet")
+        result = run(
+            "train", self.out / "config.json", "--out", self.folder / "out", "--set", "train.epochs=1", "--quiet"
+        )
         self.assertEqual(self.check(result, 0).stderr, "")
         self.assertIn("accuracy", result.stdout)
 
@@ -128,8 +165,9 @@ class DryRun(TestCase):
     def peak_of(self, *flags):
         """(exit code, stdout, VmHWM in bytes) of one run, from the kernel's own account of that child."""
         with open(self.folder / "stdout", "w+") as stdout:
-            process = subprocess.Popen([BILENS, *map(str, flags)], stdout=stdout, stderr=subprocess.DEVNULL, cwd=ROOT,
-                                       env=environment(None))
+            process = subprocess.Popen(
+                [BILENS, *map(str, flags)], stdout=stdout, stderr=subprocess.DEVNULL, cwd=ROOT, env=environment(None)
+            )
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
             stdout.seek(0)
@@ -138,13 +176,20 @@ class DryRun(TestCase):
     @unittest.skipIf("BILENS_SANITIZED" in os.environ, "the address sanitizer keeps freed memory")
     def test_the_estimate_is_within_a_fifth_of_what_is_used(self):
         """Small, wide and with large batches: each where another part of the memory dominates."""
-        for name, model, train in (("small", {"d_model": 32, "d_hidden": 32}, {"batch_size": 64}),
-                                   ("wide", {"d_model": 3000, "d_hidden": 3000}, {"batch_size": 64}),
-                                   ("batch", {"d_model": 1024, "d_hidden": 1024, "n_layers": 4},
-                                    {"batch_size": 4000, "input_noise": {"std": 0.1}})):
+        for name, model, train in (
+            ("small", {"d_model": 32, "d_hidden": 32}, {"batch_size": 64}),
+            ("wide", {"d_model": 3000, "d_hidden": 3000}, {"batch_size": 64}),
+            (
+                "batch",
+                {"d_model": 1024, "d_hidden": 1024, "n_layers": 4},
+                {"batch_size": 4000, "input_noise": {"std": 0.1}},
+            ),
+        ):
             with self.subTest(name):
-                config = self.write(f"{name}.json", json.dumps(
-                    {"model": model, "train": {**train, "steps": 2}, "device": DEVICE, "threads": 2}))
+                config = self.write(
+                    f"{name}.json",
+                    json.dumps({"model": model, "train": {**train, "steps": 2}, "device": DEVICE, "threads": 2}),
+                )
                 code, stdout, _ = self.peak_of("train", config, "--out", self.folder / name, "--dry-run", "--json")
                 self.assertEqual(code, 0, stdout)
                 self.assertFalse((self.folder / name).exists())
@@ -153,7 +198,10 @@ class DryRun(TestCase):
                 self.assertEqual(code, 0)
                 self.assertLess(abs(estimate["memory_bytes"] - used) / used, 0.2, f"{estimate['memory_bytes']} {used}")
                 if DEVICE != "cpu":
-                    used, planned = json.loads(stdout)["results"][0]["peak_device_memory_bytes"], estimate["device_memory_bytes"]
+                    used, planned = (
+                        json.loads(stdout)["results"][0]["peak_device_memory_bytes"],
+                        estimate["device_memory_bytes"],
+                    )
                     self.assertLess(abs(planned - used) / used, 0.2, f"{planned} {used}")
                 disk = sum(p.stat().st_size for p in (self.folder / name).rglob("*") if p.is_file())
                 self.assertGreaterEqual(estimate["disk_bytes"], disk - 20000)  # small files are not counted
@@ -168,15 +216,40 @@ class CommandLine(TestCase):
         return self.schema()["anyOf"][0]
 
     def defaults(self, schema):
-        return {key: self.defaults(value) if "properties" in value else value["default"]
-                for key, value in schema["properties"].items()}
+        return {
+            key: self.defaults(value) if "properties" in value else value["default"]
+            for key, value in schema["properties"].items()
+        }
 
     def check_schema(self, schema, path="train"):
         """A valid JSON Schema, as far as we use it: known keywords, defaults inside types, enums and ranges."""
-        known = {"$schema", "title", "type", "description", "properties", "additionalProperties", "default", "enum",
-                 "minimum", "maximum", "exclusiveMinimum", "unit", "anyOf", "items", "required"}
+        known = {
+            "$schema",
+            "title",
+            "type",
+            "description",
+            "properties",
+            "additionalProperties",
+            "default",
+            "enum",
+            "minimum",
+            "maximum",
+            "exclusiveMinimum",
+            "unit",
+            "anyOf",
+            "items",
+            "required",
+        }
         self.assertLessEqual(set(schema), known, path)
-        types = {"integer": int, "number": (int, float), "string": str, "boolean": bool, "object": dict, "array": list, "null": type(None)}
+        types = {
+            "integer": int,
+            "number": (int, float),
+            "string": str,
+            "boolean": bool,
+            "object": dict,
+            "array": list,
+            "null": type(None),
+        }
         if "default" in schema:
             default = schema["default"]
             if "type" in schema:
@@ -196,8 +269,10 @@ class CommandLine(TestCase):
     def test_the_schema_is_valid(self):
         schema = self.schema()
         self.assertEqual(schema["$schema"], "https://json-schema.org/draft/2020-12/schema")
-        self.assertEqual([kind["properties"]["model"]["properties"]["type"]["enum"] for kind in schema["anyOf"]],
-                         [["bilinear_mlp"], ["llama"]])
+        self.assertEqual(
+            [kind["properties"]["model"]["properties"]["type"]["enum"] for kind in schema["anyOf"]],
+            [["bilinear_mlp"], ["llama"]],
+        )
         for kind in schema["anyOf"]:
             self.assertFalse(kind["additionalProperties"])
             self.check_schema(kind)
@@ -207,8 +282,22 @@ class CommandLine(TestCase):
 
     def test_its_defaults_are_those_of_a_run(self):
         data = self.small_data(images=16)
-        self.check(run("train", "--out", self.folder / "out", "--set", "data.dataset=mnist", "--set", f"data.path={data}",
-                       "--set", "train.batch_size=16", "--set", "train.epochs=1"), 0)
+        self.check(
+            run(
+                "train",
+                "--out",
+                self.folder / "out",
+                "--set",
+                "data.dataset=mnist",
+                "--set",
+                f"data.path={data}",
+                "--set",
+                "train.batch_size=16",
+                "--set",
+                "train.epochs=1",
+            ),
+            0,
+        )
         resolved = json.loads((self.folder / "out/config.json").read_text())
         defaults = self.defaults(self.image_schema())
         self.assertEqual(resolved["data"].pop("dataset"), "mnist")
@@ -223,8 +312,10 @@ class CommandLine(TestCase):
     def test_mnist_json_is_the_documented_config(self):
         shipped = json.loads((ROOT / "configs/mnist.json").read_text())
         defaults = self.defaults(self.image_schema())
-        self.assertEqual((shipped["train"]["epochs"], shipped["train"]["batch_size"], shipped["train"]["weight_decay"]),
-                         (20, 2048, 0.5))
+        self.assertEqual(
+            (shipped["train"]["epochs"], shipped["train"]["batch_size"], shipped["train"]["weight_decay"]),
+            (20, 2048, 0.5),
+        )
         for section, values in shipped.items():
             if section != "data":
                 expected = {k: defaults[section][k] for k in values} if isinstance(values, dict) else defaults[section]
@@ -238,7 +329,9 @@ class CommandLine(TestCase):
             self.assertEqual(run("help", command).stdout, result.stdout)
             for flag in ("--device", "--dry-run", "--json"):
                 self.assertIn(flag, result.stdout)
-            self.assertEqual("--set" in result.stdout, command in ("train", "finetune", "decompose", "intervene"), command)
+            self.assertEqual(
+                "--set" in result.stdout, command in ("train", "finetune", "decompose", "intervene"), command
+            )
             self.assertIn("Example:", result.stdout)
         self.check(run("--help"), 0)
         self.check(run("-h"), 0)

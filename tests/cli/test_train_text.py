@@ -13,11 +13,22 @@ from texts import TextCase
 
 class TrainText(TextCase):
     def config(self, **changes):
-        config = {"model": {"type": "llama", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
-                            "num_attention_heads": 2, "hidden_act": "linear", "max_position_embeddings": 64},
-                  "data": {"dataset": "text", "path": str(self.text), "tokenizer": str(self.tokenizer), "context": 32},
-                  "train": {"steps": 12, "batch_size": 8, "learning_rate": 1e-2, "validate_every": 6, "seed": 1},
-                  "checkpoint": {"every_steps": 5}, "device": DEVICE, "threads": 1}
+        config = {
+            "model": {
+                "type": "llama",
+                "hidden_size": 16,
+                "intermediate_size": 24,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 2,
+                "hidden_act": "linear",
+                "max_position_embeddings": 64,
+            },
+            "data": {"dataset": "text", "path": str(self.text), "tokenizer": str(self.tokenizer), "context": 32},
+            "train": {"steps": 12, "batch_size": 8, "learning_rate": 1e-2, "validate_every": 6, "seed": 1},
+            "checkpoint": {"every_steps": 5},
+            "device": DEVICE,
+            "threads": 1,
+        }
         return self.write_config(config, changes)
 
     def train(self, config, *flags, out="run"):
@@ -28,11 +39,27 @@ class TrainText(TextCase):
         result = self.document(self.check(self.train(config, "--json"), 0))["results"][0]
         out = self.folder / "run"
         names = {re.sub(r"tfevents.*", "tfevents", str(p.relative_to(out))) for p in out.rglob("*") if p.is_file()}
-        checkpoint = ("config.json", "generation_config.json", "model.safetensors", "optimizer.safetensors", "trainer.json", "DONE")
-        model = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.model", "tokenizer_config.json")
-        self.assertEqual(names, {"config.json", "env.json", "metrics.jsonl", "events.out.tfevents"} |
-                         {f"model/{name}" for name in model} |
-                         {f"checkpoints/step-{n}/{name}" for n in (10, 12) for name in checkpoint})
+        checkpoint = (
+            "config.json",
+            "generation_config.json",
+            "model.safetensors",
+            "optimizer.safetensors",
+            "trainer.json",
+            "DONE",
+        )
+        model = (
+            "config.json",
+            "generation_config.json",
+            "model.safetensors",
+            "tokenizer.model",
+            "tokenizer_config.json",
+        )
+        self.assertEqual(
+            names,
+            {"config.json", "env.json", "metrics.jsonl", "events.out.tfevents"}
+            | {f"model/{name}" for name in model}
+            | {f"checkpoints/step-{n}/{name}" for n in (10, 12) for name in checkpoint},
+        )
         written = json.loads((out / "model/config.json").read_text())
         self.assertEqual((written["hidden_act"], written["vocab_size"], written["bos_token_id"]), ("linear", 320, 1))
         self.assertEqual(written["eos_token_id"], [2, 1])
@@ -43,8 +70,10 @@ class TrainText(TextCase):
         self.assertEqual(set(steps[0]), {"step", "epoch", "loss", "grad_norm", "lr", "tokens_per_second", "mfu"})
         self.assertLess(abs(steps[0]["loss"] - numpy.log(320)), 0.1)  # new weights know nothing
         self.assertLess(steps[-1]["loss"], steps[0]["loss"] - 0.5)
-        self.assertEqual([(r["split"], r["step"]) for r in records if "split" in r],
-                         [("validation", 6), ("sample", 6), ("validation", 12), ("sample", 12), ("test", 12)])
+        self.assertEqual(
+            [(r["split"], r["step"]) for r in records if "split" in r],
+            [("validation", 6), ("sample", 6), ("validation", 12), ("sample", 12), ("test", 12)],
+        )
         for record in records:
             if record.get("split") == "sample":
                 self.assertTrue(record["text"].startswith("The dog"), record)
@@ -73,7 +102,19 @@ class TrainText(TextCase):
     def test_a_model_is_studied_on_text_that_it_was_not_trained_on(self):
         """Also where its run looked at nothing but the training part."""
         self.check(self.train(self.config(data={"split": "train"})), 0)
-        self.check(run("decompose", self.folder / "run/model", "--out", self.folder / "out", "--set", 'analyses=["corpus"]', "--set", "k=4"), 0)
+        self.check(
+            run(
+                "decompose",
+                self.folder / "run/model",
+                "--out",
+                self.folder / "out",
+                "--set",
+                'analyses=["corpus"]',
+                "--set",
+                "k=4",
+            ),
+            0,
+        )
         data = json.loads((self.folder / "out/corpus.json").read_text())["data"]
         self.assertEqual((data["split"], data["path"]), ("validation", str(self.text)))
 
@@ -89,9 +130,16 @@ class TrainText(TextCase):
             self.assertFalse((out / "model").exists())
         self.check(run("train", config, "--out", out, "--resume"), 0, "continuing at step")
         whole = self.folder / "whole"
-        self.assertEqual((out / "model/model.safetensors").read_bytes(), (whole / "model/model.safetensors").read_bytes())
-        timeless = [[{k: v for k, v in record.items() if k not in ("tokens_per_second", "mfu", "peak_memory")}
-                     for record in read_metrics(folder)] for folder in (out, whole)]
+        self.assertEqual(
+            (out / "model/model.safetensors").read_bytes(), (whole / "model/model.safetensors").read_bytes()
+        )
+        timeless = [
+            [
+                {k: v for k, v in record.items() if k not in ("tokens_per_second", "mfu", "peak_memory")}
+                for record in read_metrics(folder)
+            ]
+            for folder in (out, whole)
+        ]
         self.assertEqual(*timeless)
         other = self.config(train={"steps": 400, "learning_rate": 2e-2}, checkpoint={"every_steps": 20})
         self.check(run("train", other, "--out", out, "--resume"), 2, "learning_rate", "0.01", "0.02")
@@ -146,18 +194,31 @@ class TrainText(TextCase):
         self.refuse(2, "train.compute", train={"compute": "float16"})
         self.refuse(3, "nothing.txt", data={"path": str(self.folder / "nothing.txt")})
         self.refuse(3, "vocabulary", model={"vocab_size": 100})
-        for name, content, part in (("empty.txt", b"", "empty"), ("latin.txt", "caf\xe9".encode("latin-1"), "UTF-8"),
-                                    ("short.txt", b"One story.", "story"), ("cut.txt.gz", b"\x1f\x8b\x08\0\0\0\0", "cut.txt.gz")):
+        for name, content, part in (
+            ("empty.txt", b"", "empty"),
+            ("latin.txt", "caf\xe9".encode("latin-1"), "UTF-8"),
+            ("short.txt", b"One story.", "story"),
+            ("cut.txt.gz", b"\x1f\x8b\x08\0\0\0\0", "cut.txt.gz"),
+        ):
             self.refuse(3, part, data={"path": str(self.write(name, content))})
         # Two stories, both of the training part: fewer tokens than one sequence.
         few = self.write("few.txt", "One dog ran home.\n<|endoftext|>\nThe cat sat.")
-        self.refuse(3, "at least one sequence", data={"context": 600, "path": str(few), "split": "train"},
-                    model={"max_position_embeddings": 600})
+        self.refuse(
+            3,
+            "at least one sequence",
+            data={"context": 600, "path": str(few), "split": "train"},
+            model={"max_position_embeddings": 600},
+        )
 
     def test_the_shipped_configs_are_valid(self):
         for name in ("tinystories-tiny.json", "tinystories-30m.json"):
-            smaller = {"data.path": self.text, "data.tokenizer": self.tokenizer, "data.context": 32, "train.batch_size": 2,
-                       "train.warmup_steps": 0}
+            smaller = {
+                "data.path": self.text,
+                "data.tokenizer": self.tokenizer,
+                "data.context": 32,
+                "train.batch_size": 2,
+                "train.warmup_steps": 0,
+            }
             flags = [part for key, value in smaller.items() for part in ("--set", f"{key}={value}")]
             self.check(run("train", ROOT / "configs" / name, *flags, "--out", self.folder / "run", "--dry-run"), 0)
 

@@ -23,9 +23,32 @@ except ImportError:
     LlamaTokenizer = None
 
 MODELS = ("llama-tokenizer/tokenizer.model", "stories260K/tok512.model")
-ODD = ["", " ", "  ", "\t", "\n", "\r\n", " a  b   c ", "\u00a0x\u2003y\u3000", "\u2581", "\u2581\u2581a", "e\u0301", "\u200b",
-       "\U0001F600", "\U0001F469\u200d\U0001F680!", "\U0001F1E9\U0001F1EA 12,345.67", "<s> </s> <unk> <0x0A> [INST]", "a\0b",
-       "\ufeffbom", "\u6f22\u5b57\u304b\u306a", "\u05e9\u05dc\u05d5\u05dd", "x" * 5000, " " * 300, "\U0010ffff", "tab\tand\ttab "]
+ODD = [
+    "",
+    " ",
+    "  ",
+    "\t",
+    "\n",
+    "\r\n",
+    " a  b   c ",
+    "\u00a0x\u2003y\u3000",
+    "\u2581",
+    "\u2581\u2581a",
+    "e\u0301",
+    "\u200b",
+    "\U0001f600",
+    "\U0001f469\u200d\U0001f680!",
+    "\U0001f1e9\U0001f1ea 12,345.67",
+    "<s> </s> <unk> <0x0A> [INST]",
+    "a\0b",
+    "\ufeffbom",
+    "\u6f22\u5b57\u304b\u306a",
+    "\u05e9\u05dc\u05d5\u05dd",
+    "x" * 5000,
+    " " * 300,
+    "\U0010ffff",
+    "tab\tand\ttab ",
+]
 INVALID = [b"\xff", b"a\xffb", b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80 x", b"\xe2\x82", b"\x80\x80", b"\xc0\xaf"]
 
 
@@ -34,8 +57,12 @@ class IdsCase(TestCase):
         texts = [t if isinstance(t, bytes) else t.encode() for t in texts]
         source = self.write("texts", b"".join(struct.pack("<I", len(t)) + t for t in texts))
         program = (ROOT / BILENS).resolve().parent / "tests/test_data"
-        environment = {**os.environ, "BILENS_IDS_MODEL": str(model), "BILENS_IDS_INPUT": str(source),
-                       "BILENS_IDS_OUTPUT": str(self.folder / "ids")}
+        environment = {
+            **os.environ,
+            "BILENS_IDS_MODEL": str(model),
+            "BILENS_IDS_INPUT": str(source),
+            "BILENS_IDS_OUTPUT": str(self.folder / "ids"),
+        }
         subprocess.run([program, "[.ids]"], env=environment, cwd=ROOT, check=True, capture_output=True, timeout=600)
         return [list(map(int, line.split())) for line in (self.folder / "ids").read_text().splitlines()]
 
@@ -65,28 +92,66 @@ class Agreement(IdsCase):
 
 
 def token(content, lstrip=False, rstrip=False, normalized=False, special=True):
-    return dict(content=content, lstrip=lstrip, rstrip=rstrip, normalized=normalized, single_word=False, special=special)
+    return dict(
+        content=content, lstrip=lstrip, rstrip=rstrip, normalized=normalized, single_word=False, special=special
+    )
 
 
 BASE = {"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 CHAT = {"<|im_start|>": 512, "<|im_end|>": 513}
 FIRST = {"0": token("<unk>"), "1": token("<s>"), "2": token("</s>")}
 BESIDE = {  # what stands beside the model
-    "as bilens writes it": {"tokenizer_config.json": {**BASE, "legacy": True, "add_bos_token": True, "pad_token": None}},
+    "as bilens writes it": {
+        "tokenizer_config.json": {**BASE, "legacy": True, "add_bos_token": True, "pad_token": None}
+    },
     "not legacy": {"tokenizer_config.json": {**BASE, "legacy": False}},
     "silent about legacy": {"tokenizer_config.json": BASE},
     "added tokens": {"tokenizer_config.json": {**BASE, "legacy": False}, "added_tokens.json": CHAT},
     "added tokens, legacy": {"tokenizer_config.json": {**BASE, "legacy": True}, "added_tokens.json": CHAT},
     "added tokens alone": {"added_tokens.json": CHAT},
-    "a decoder": {"tokenizer_config.json": {**BASE, "legacy": False, "added_tokens_decoder": {
-        **FIRST, "512": token("<|im_start|>", rstrip=True), "513": token("<|im_end|>"), "514": token("<|im_end|>x", special=False),
-        "515": token("<tool>", lstrip=True, rstrip=True, special=False, normalized=True)}}},
-    "a decoder, legacy": {"tokenizer_config.json": {**BASE, "legacy": True, "eos_token": "<|im_end|>", "added_tokens_decoder": {
-        **FIRST, "512": token("<|im_start|>"), "513": token("<|im_end|>", lstrip=True)}}},
-    "names as objects": {"tokenizer_config.json": {**BASE, "bos_token": {"__type": "AddedToken", **token("<s>")}, "legacy": True}}}
-SPECIAL_TEXTS = ["a</s>b", "a </s> b", "</s>x", "<s>", "<s></s>", "x<unk>y", "Once<|im_end|>upon a time",
-                 "<|im_start|>user\nWhat is it?<|im_end|>\n<|im_start|> bot", "<|im_start|><|im_end|> z", "one <tool> two<tool> three",
-                 "<|im_end|>xyz", "<|im_end", "a \u2581<|im_end|>\u2581b", "na\u00efve<|im_end|>\U0001F600</s>", "plain text, 12 cats", ""]
+    "a decoder": {
+        "tokenizer_config.json": {
+            **BASE,
+            "legacy": False,
+            "added_tokens_decoder": {
+                **FIRST,
+                "512": token("<|im_start|>", rstrip=True),
+                "513": token("<|im_end|>"),
+                "514": token("<|im_end|>x", special=False),
+                "515": token("<tool>", lstrip=True, rstrip=True, special=False, normalized=True),
+            },
+        }
+    },
+    "a decoder, legacy": {
+        "tokenizer_config.json": {
+            **BASE,
+            "legacy": True,
+            "eos_token": "<|im_end|>",
+            "added_tokens_decoder": {**FIRST, "512": token("<|im_start|>"), "513": token("<|im_end|>", lstrip=True)},
+        }
+    },
+    "names as objects": {
+        "tokenizer_config.json": {**BASE, "bos_token": {"__type": "AddedToken", **token("<s>")}, "legacy": True}
+    },
+}
+SPECIAL_TEXTS = [
+    "a</s>b",
+    "a </s> b",
+    "</s>x",
+    "<s>",
+    "<s></s>",
+    "x<unk>y",
+    "Once<|im_end|>upon a time",
+    "<|im_start|>user\nWhat is it?<|im_end|>\n<|im_start|> bot",
+    "<|im_start|><|im_end|> z",
+    "one <tool> two<tool> three",
+    "<|im_end|>xyz",
+    "<|im_end",
+    "a \u2581<|im_end|>\u2581b",
+    "na\u00efve<|im_end|>\U0001f600</s>",
+    "plain text, 12 cats",
+    "",
+]
 
 
 @unittest.skipIf(sentencepiece is None or LlamaTokenizer is None, "no sentencepiece or no transformers in this Python")
@@ -99,8 +164,13 @@ class Neighbours(IdsCase):
         pieces = sentencepiece.SentencePieceProcessor(model_file=str(self.model))
         kinds = lambda i: 3 if pieces.is_control(i) else 2 if pieces.is_unknown(i) else 6 if pieces.is_byte(i) else 1
         proto = types.SimpleNamespace(
-            pieces=[types.SimpleNamespace(piece=pieces.id_to_piece(i), score=pieces.get_score(i), type=kinds(i)) for i in range(512)],
-            trainer_spec=types.SimpleNamespace(unk_id=0, model_type=2), normalizer_spec=types.SimpleNamespace())
+            pieces=[
+                types.SimpleNamespace(piece=pieces.id_to_piece(i), score=pieces.get_score(i), type=kinds(i))
+                for i in range(512)
+            ],
+            trainer_spec=types.SimpleNamespace(unk_id=0, model_type=2),
+            normalizer_spec=types.SimpleNamespace(),
+        )
         # transformers reads the model with protobuf, which need not be there.
         extractor = transformers.convert_slow_tokenizer.SentencePieceExtractor
         before = extractor.__init__

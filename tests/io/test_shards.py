@@ -1,4 +1,5 @@
 """What is written as shards, by what json and safetensors say in Python: names, sizes, the index."""
+
 import json
 import os
 import shutil

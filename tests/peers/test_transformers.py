@@ -38,16 +38,34 @@ class Transformers(TextCase):
     @classmethod
     def train(cls, act):
         out = cls.case.folder / act
-        config = cls.case.write(f"{act}.json", json.dumps({
-            "model": {"type": "llama", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4,
-                      "num_key_value_heads": 2, "hidden_act": act, "max_position_embeddings": 64, "initializer_range": 0.2},
-            "data": {"dataset": "text", "path": str(cls.text), "tokenizer": str(cls.tokenizer), "context": 32},
-            "train": {"steps": 100, "batch_size": 16, "learning_rate": 1e-2}, "device": DEVICE}))
+        config = cls.case.write(
+            f"{act}.json",
+            json.dumps(
+                {
+                    "model": {
+                        "type": "llama",
+                        "hidden_size": 16,
+                        "intermediate_size": 24,
+                        "num_hidden_layers": 2,
+                        "num_attention_heads": 4,
+                        "num_key_value_heads": 2,
+                        "hidden_act": act,
+                        "max_position_embeddings": 64,
+                        "initializer_range": 0.2,
+                    },
+                    "data": {"dataset": "text", "path": str(cls.text), "tokenizer": str(cls.tokenizer), "context": 32},
+                    "train": {"steps": 100, "batch_size": 16, "learning_rate": 1e-2},
+                    "device": DEVICE,
+                }
+            ),
+        )
         cls.case.check(run("train", config, "--out", out), 0)
         return out / "model"
 
     def assert_same_loss(self, model, text, context=32):
-        ours = self.document(self.check(run("evaluate", model, "--data", f"text:{text}", "--context", context, "--json"), 0))["results"][0]
+        ours = self.document(
+            self.check(run("evaluate", model, "--data", f"text:{text}", "--context", context, "--json"), 0)
+        )["results"][0]
         command = [sys.executable, ROOT / "scripts/peers/peer_evaluate.py", model, text, context]
         done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=600)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -63,10 +81,17 @@ class Transformers(TextCase):
                 self.assertLess(self.assert_same_loss(model, self.text), numpy.log(320) - 2)  # and it has learnt
 
     def test_a_model_made_bilinear(self):
-        config = self.write("finetune.json", json.dumps({
-            "teacher": str(self.trained["silu"]), "data": {"dataset": "text", "path": str(self.text), "context": 32},
-            "stages": [{"kind": "calibrate", "tokens": 4000}, {"kind": "settle"}],
-            "train": {"steps": 10, "batch_size": 8, "learning_rate": 1e-3, "loss": {"divergence": 1.0}}}))
+        config = self.write(
+            "finetune.json",
+            json.dumps(
+                {
+                    "teacher": str(self.trained["silu"]),
+                    "data": {"dataset": "text", "path": str(self.text), "context": 32},
+                    "stages": [{"kind": "calibrate", "tokens": 4000}, {"kind": "settle"}],
+                    "train": {"steps": 10, "batch_size": 8, "learning_rate": 1e-3, "loss": {"divergence": 1.0}},
+                }
+            ),
+        )
         self.check(run("finetune", config, "--out", self.folder / "run"), 0)
         model = self.folder / "run/model"
         written = json.loads((model / "config.json").read_text())
@@ -88,7 +113,20 @@ class Transformers(TextCase):
     def test_the_published_model_converted(self):
         data = test_data("stories260K", "tinystories")
         model = self.folder / "stories"
-        self.check(run("convert", data / "stories260K/stories260K.bin", model, "--tokenizer", data / "stories260K/tok512.model"), 0)
-        some = self.write("some.txt", "\n<|endoftext|>\n".join(
-            ["Once upon a time, there was a little girl named Lily.", "Tom had a big red ball. He liked to play with it in the park."] * 20))
+        self.check(
+            run(
+                "convert", data / "stories260K/stories260K.bin", model, "--tokenizer", data / "stories260K/tok512.model"
+            ),
+            0,
+        )
+        some = self.write(
+            "some.txt",
+            "\n<|endoftext|>\n".join(
+                [
+                    "Once upon a time, there was a little girl named Lily.",
+                    "Tom had a big red ball. He liked to play with it in the park.",
+                ]
+                * 20
+            ),
+        )
         self.assert_same_loss(model, some, 512)

@@ -1,4 +1,5 @@
 """The report of a language model's decomposition on text, in headless Chromium, against what the command printed."""
+
 import json
 import unittest
 
@@ -15,8 +16,19 @@ def decompose(folder):
     write_llama(folder / "model", bias=True)
     np.random.default_rng(0).integers(1, 40, 400).astype("<u2").tofile(folder / "tokens.bin")
     data = {"dataset": "tokens", "path": str(folder / "tokens.bin"), "context": 16, "packing": "plain"}
-    done = run("decompose", folder / "model", "--out", folder / "decomposition", "--json", "--set", "k=4", "--set", 'analyses=["corpus"]',
-               "--set", "data=" + json.dumps(data))
+    done = run(
+        "decompose",
+        folder / "model",
+        "--out",
+        folder / "decomposition",
+        "--json",
+        "--set",
+        "k=4",
+        "--set",
+        'analyses=["corpus"]',
+        "--set",
+        "data=" + json.dumps(data),
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)["results"][0]["layers"]
 
@@ -54,7 +66,9 @@ class CorpusPage(InBrowser):
 
     def test_the_table_says_what_the_command_did(self):
         self.visit(self.page)
-        rows = self.ask("[...document.querySelectorAll('#corpus-1 tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))")
+        rows = self.ask(
+            "[...document.querySelectorAll('#corpus-1 tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
+        )
         self.assertEqual([row[0] for row in rows], ["0", "1", "2"])
         for row, layer in zip(rows, self.layers):
             found = layer["corpus"]
@@ -77,28 +91,48 @@ class CorpusPage(InBrowser):
     def test_a_surrogate_says_how_far_it_is_off(self):
         write_llama(self.folder / "gated", act="silu")
         data = {"dataset": "tokens", "path": str(self.folder / "tokens.bin"), "context": 16, "packing": "plain"}
-        flags = ("--set", "k=2", "--set", 'analyses=["corpus"]', "--set", "corpus.tokens=200", "--set", "surrogate=calibrated",
-                 "--set", "corpus.loss_tokens=64", "--set", "data=" + json.dumps(data))
+        flags = (
+            "--set",
+            "k=2",
+            "--set",
+            'analyses=["corpus"]',
+            "--set",
+            "corpus.tokens=200",
+            "--set",
+            "surrogate=calibrated",
+            "--set",
+            "corpus.loss_tokens=64",
+            "--set",
+            "data=" + json.dumps(data),
+        )
         done = run("decompose", self.folder / "gated", "--out", self.folder / "surrogate", "--json", *flags)
         self.assertEqual(done.returncode, 0, done.stderr)
         layer = json.loads(done.stdout)["results"][0]["layers"][0]["corpus"]
         found = layer["surrogate"]
-        self.assertEqual(run("report", self.folder / "surrogate", "--out", self.folder / "surrogate.html").returncode, 0)
+        self.assertEqual(
+            run("report", self.folder / "surrogate", "--out", self.folder / "surrogate.html").returncode, 0
+        )
         self.visit(self.folder / "surrogate.html")
         cells = self.ask("[...document.querySelector('#corpus-1 tbody tr').cells].map((cell) => cell.textContent)")
         np.testing.assert_allclose([float(cell) for cell in cells[11:]], [found["error"], found["bound"]], atol=1e-3)
         self.assertIn("stand for gated ones", self.text("#corpus-1"))
-        *_, losses = self.ask("[...document.querySelectorAll('#corpus-1 figure')].map((figure) => [...figure.querySelectorAll('circle title')].map((title) => title.textContent))")
+        *_, losses = self.ask(
+            "[...document.querySelectorAll('#corpus-1 figure')].map((figure) => [...figure.querySelectorAll('circle title')].map((title) => title.textContent))"
+        )
         self.assertEqual(len(losses), 3 * 3)  # k of 0, 1, 2 in three layers
         shown = [float(text.split(": ")[1].replace("−", "-")) for text in losses[:3]]
-        np.testing.assert_allclose(shown, [interval["mean"] for interval in layer["losses"]["change"]], rtol=0.06, atol=1e-3)
+        np.testing.assert_allclose(
+            shown, [interval["mean"] for interval in layer["losses"]["change"]], rtol=0.06, atol=1e-3
+        )
 
     def test_an_eigenvector_shows_where_its_projection_is_largest(self):
         self.visit(self.page)
-        out, (layer, *_) = self.folder / "decomposition", self.layers
+        out = self.folder / "decomposition"
         tensors = load_file(out / "corpus.safetensors")
         places, projections = tensors["layer_0.contexts.places"][0, 0], tensors["layer_0.contexts.projections"][0, 0]
-        self.assertEqual(self.texts("ol.contexts mark"), [f"#{token}" for token in tensors["tokens"][places[places >= 0]]])
+        self.assertEqual(
+            self.texts("ol.contexts mark"), [f"#{token}" for token in tensors["tokens"][places[places >= 0]]]
+        )
         shown = [float(text.replace("−", "-")) for text in self.texts("ol.contexts .number")]
         np.testing.assert_allclose(shown, projections[places >= 0], rtol=0.06)  # two digits
         quantiles = [float(text.replace("−", "-")) for text in self.texts("ul.contexts .number")]
@@ -107,8 +141,12 @@ class CorpusPage(InBrowser):
         # What stands before is of the same window.
         window = json.loads((out / "corpus.json").read_text())["window"]
         first = int(places[0, 0])
-        before = tensors["tokens"][max(first // window * window, first - 12):first]
-        self.assertTrue(self.texts(".contexts .context")[0].startswith("".join(f"#{token}" for token in before) + f"#{tensors['tokens'][first]}"))
+        before = tensors["tokens"][max(first // window * window, first - 12) : first]
+        self.assertTrue(
+            self.texts(".contexts .context")[0].startswith(
+                "".join(f"#{token}" for token in before) + f"#{tensors['tokens'][first]}"
+            )
+        )
         self.assertEqual(len(self.ask("[...document.querySelectorAll('.histogram rect')]")), 24)
 
 

@@ -128,7 +128,10 @@ class ExplanationPage(InBrowser):
         self.assertEqual(self.ask("document.querySelectorAll('script').length"), 2)
 
     def numbers(self, selector):
-        return [float(re.sub(r"×10.*", "", text).replace("−", "-").replace("+", "")) * 10 ** self.power(text) for text in self.texts(selector)]
+        return [
+            float(re.sub(r"×10.*", "", text).replace("−", "-").replace("+", "")) * 10 ** self.power(text)
+            for text in self.texts(selector)
+        ]
 
     def power(self, text):
         found = re.search("×10(.*)", text)
@@ -138,16 +141,25 @@ class ExplanationPage(InBrowser):
         for example in (self.one, self.deep):
             self.open("#class-3", example)
             entry = example.json["classes"][3]
-            expected = [entry["shared"], entry["direct"], entry["linear"], *(t["contribution"] for t in entry["terms"]), entry["other_terms"] - entry["shared"], entry["sum"]]
+            expected = [
+                entry["shared"],
+                entry["direct"],
+                entry["linear"],
+                *(t["contribution"] for t in entry["terms"]),
+                entry["other_terms"] - entry["shared"],
+                entry["sum"],
+            ]
             np.testing.assert_allclose(self.numbers(".rows .value"), expected, rtol=6e-3, atol=1e-12)
             self.assertIn("rounding", self.text(".check"))
 
     def test_the_bars_lead_to_the_sum(self):
         self.open("#class-3")
-        left, right = self.ask("""(() => { const box = (row) => row.querySelector('.bar-of').getBoundingClientRect();
+        left, right = self.ask(
+            """(() => { const box = (row) => row.querySelector('.bar-of').getBoundingClientRect();
             const rows = [...document.querySelectorAll('.rows .row')], other = rows.at(-2).querySelector('.after').getBoundingClientRect().left;
             const total = box(rows.at(-1)); return [other, parseFloat(arguments[0]) > 0 ? total.right : total.left]; })()""",
-            self.one.json["classes"][3]["sum"])
+            self.one.json["classes"][3]["sum"],
+        )
         self.assertAlmostEqual(left, right, delta=2)
 
     def test_a_comparison_of_two_classes(self):
@@ -157,15 +169,19 @@ class ExplanationPage(InBrowser):
         self.assertAlmostEqual(values[-1], c["sum"] - d["sum"], delta=6e-3 * abs(values[-1]))
         self.assertAlmostEqual(sum(values[:-1]), values[-1], delta=0.02 * max(map(abs, values)))
         self.assertIn("Class 5, eigenvector", "".join(self.texts(".row .what b")))
-        self.driver.execute_script("const list = document.querySelector('select'); list.selectedIndex = 0;"
-                                   "list.dispatchEvent(new Event('change', {bubbles: true}))")
+        self.driver.execute_script(
+            "const list = document.querySelector('select'); list.selectedIndex = 0;"
+            "list.dispatchEvent(new Event('change', {bubbles: true}))"
+        )
         self.assertEqual(self.ask("location.hash"), "#class-3")
 
     def test_where_image_and_eigenvector_meet(self):
         self.open("#class-3/row-1")
         expected = self.one.contribution_map(3, 1)
-        colours = np.array(self.ask("""(() => { const node = document.querySelector('.pictures canvas.large');
-            return [...node.getContext('2d').getImageData(0, 0, node.width, node.height).data]; })()""")).reshape(-1, 4)
+        colours = np.array(
+            self.ask("""(() => { const node = document.querySelector('.pictures canvas.large');
+            return [...node.getContext('2d').getImageData(0, 0, node.width, node.height).data]; })()""")
+        ).reshape(-1, 4)
         strong = abs(expected) > 0.3 * abs(expected).max()
         self.assertTrue(strong.any())
         blue = colours[strong, 2] > colours[strong, 0]
@@ -177,7 +193,9 @@ class ExplanationPage(InBrowser):
         self.open("#class-0", self.deep)
         layers = [term["layer"] for term in self.deep.json["classes"][0]["terms"]]
         self.assertEqual(set(layers), {0, 1})
-        shown = self.ask("[...document.querySelectorAll('button.row')].map((row) => [row.querySelectorAll('.profile').length, row.querySelectorAll('.meet canvas').length])")
+        shown = self.ask(
+            "[...document.querySelectorAll('button.row')].map((row) => [row.querySelectorAll('.profile').length, row.querySelectorAll('.meet canvas').length])"
+        )
         self.assertEqual(shown, [[int(layer > 0), int(layer == 0)] for layer in layers])
 
     def test_mouse_keyboard_and_links(self):
@@ -216,7 +234,9 @@ class ExplanationPage(InBrowser):
         for scheme in ("light", "dark"):
             with self.scheme(scheme):
                 self.open()
-                looks[scheme] = self.ask("[getComputedStyle(document.body).backgroundColor, document.querySelector('.pictures canvas').toDataURL()]")
+                looks[scheme] = self.ask(
+                    "[getComputedStyle(document.body).backgroundColor, document.querySelector('.pictures canvas').toDataURL()]"
+                )
         self.assertNotEqual(looks["light"][0], looks["dark"][0])
         self.assertNotEqual(looks["light"][1], looks["dark"][1])
 

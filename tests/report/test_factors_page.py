@@ -1,4 +1,5 @@
 """The report's section on factors, opened in headless Chromium."""
+
 import json
 import unittest
 
@@ -6,8 +7,13 @@ import bilens_cli
 from classifiers import write_model
 from pages import InBrowser, assert_self_contained
 
-METHODS = {"hosvd": ["k=4"], "sparse_eigen": ["k=2", "sparse_eigen.sparsity=[8,32]", "sparse_eigen.starts=1"], "rotate": ["k=3"],
-           "joint": ["k=4", "joint.starts=1"], "cp": ["cp.rank=5", "cp.starts=1", "cp.max_iterations=20"]}
+METHODS = {
+    "hosvd": ["k=4"],
+    "sparse_eigen": ["k=2", "sparse_eigen.sparsity=[8,32]", "sparse_eigen.starts=1"],
+    "rotate": ["k=3"],
+    "joint": ["k=4", "joint.starts=1"],
+    "cp": ["cp.rank=5", "cp.starts=1", "cp.max_iterations=20"],
+}
 
 
 class FactorsPage(InBrowser):
@@ -17,9 +23,15 @@ class FactorsPage(InBrowser):
         write_model(cls.folder / "model", d_model=12, d_hidden=12)
         cls.pages = {}
         for method, settings in METHODS.items():
-            sets = [part for setting in (f"method={method}", 'data={"dataset": "mnist-5k", "path": "data/mnist-5k"}', *settings) for part in ("--set", setting)]
-            for command in (("decompose", cls.folder / "model", "--out", cls.folder / method, *sets),
-                            ("report", cls.folder / method, "--out", cls.folder / f"{method}.html")):
+            sets = [
+                part
+                for setting in (f"method={method}", 'data={"dataset": "mnist-5k", "path": "data/mnist-5k"}', *settings)
+                for part in ("--set", setting)
+            ]
+            for command in (
+                ("decompose", cls.folder / "model", "--out", cls.folder / method, *sets),
+                ("report", cls.folder / method, "--out", cls.folder / f"{method}.html"),
+            ):
                 done = bilens_cli.run(*command)
                 assert done.returncode == 0, done.stderr
             cls.pages[method] = cls.folder / f"{method}.html"
@@ -34,13 +46,20 @@ class FactorsPage(InBrowser):
                 assert_self_contained(self.pages[method])
                 self.visit(self.pages[method])
                 self.assertEqual(self.cards(), count)
-                self.assertIn(json.loads((self.folder / method / "decomposition.json").read_text())["layers"][0]["words"],
-                              self.ask("document.querySelector('.factor-panel p').textContent"))
-                self.assertEqual(self.ask("document.querySelectorAll('#eigenvectors-1').length"), int(method == "rotate"))
+                self.assertIn(
+                    json.loads((self.folder / method / "decomposition.json").read_text())["layers"][0]["words"],
+                    self.ask("document.querySelector('.factor-panel p').textContent"),
+                )
+                self.assertEqual(
+                    self.ask("document.querySelectorAll('#eigenvectors-1').length"), int(method == "rotate")
+                )
 
     def test_cp_terms_are_pictures_with_weights_of_the_classes(self):
         self.visit(self.pages["cp"])
-        self.assertEqual(self.ask("[...document.querySelectorAll('.factors li:first-child figcaption')].map((c) => c.textContent)"), ["left", "right", "plus", "minus"])
+        self.assertEqual(
+            self.ask("[...document.querySelectorAll('.factors li:first-child figcaption')].map((c) => c.textContent)"),
+            ["left", "right", "plus", "minus"],
+        )
         self.assertEqual(self.ask("document.querySelectorAll('.factors li:first-child .weights rect').length"), 10)
         self.assertEqual(self.ask("document.querySelector('.factors canvas').width"), 28)
         self.assertIn("accuracy", self.ask("document.querySelector('.factor-panel p').textContent"))

@@ -1,4 +1,5 @@
 """What qualifies the numbers of a report stands at its top: surrogates, norms and gates, differences, shifts."""
+
 import json
 import unittest
 
@@ -6,7 +7,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 import bilens_cli
-from example_run import K, SIDE, write_example
+from example_run import SIDE, K, write_example
 from language_models import write_llama
 from pages import InBrowser
 
@@ -26,7 +27,16 @@ class Notices(InBrowser):
 
     @classmethod
     def decompose(cls, model, out, *settings):
-        flags = [part for setting in ("k=3", "analyses=[]", 'directions={"kind": "tokens", "plus": [40], "minus": [7]}', *settings) for part in ("--set", setting)]
+        flags = [
+            part
+            for setting in (
+                "k=3",
+                "analyses=[]",
+                'directions={"kind": "tokens", "plus": [40], "minus": [7]}',
+                *settings,
+            )
+            for part in ("--set", setting)
+        ]
         done = bilens_cli.run("decompose", cls.folder / model, "--out", cls.folder / out, *flags)
         assert done.returncode == 0, done.stderr
 
@@ -61,14 +71,33 @@ class Notices(InBrowser):
         gate = {"name": "none", "source": "config.json: hidden_act"}
         self.report("plain", {"gate": gate, "norm": NORM, "fold_norm": True})
         about = self.text(".about")
-        for part in ("no gate (config.json: hidden_act)", "RMS norm post_attention_layernorm (model_type llama)", "its gain w folded into them"):
+        for part in (
+            "no gate (config.json: hidden_act)",
+            "RMS norm post_attention_layernorm (model_type llama)",
+            "its gain w folded into them",
+        ):
             self.assertIn(part, about)
         self.assertNotIn("Behind them", about)
-        self.report("plain", {"gate": gate, "norm": {**NORM, "behind": "post_feedforward_layernorm", "gain": "1 + w"}, "fold_norm": False})
+        self.report(
+            "plain",
+            {
+                "gate": gate,
+                "norm": {**NORM, "behind": "post_feedforward_layernorm", "gain": "1 + w"},
+                "fold_norm": False,
+            },
+        )
         about = self.text(".about")
-        for part in ("not folded", "Behind them stands post_feedforward_layernorm", "for each token", "positive number", "not in the form"):
+        for part in (
+            "not folded",
+            "Behind them stands post_feedforward_layernorm",
+            "for each token",
+            "positive number",
+            "not in the form",
+        ):
             self.assertIn(part, about)
-        self.report("plain", {"gate": gate, "norm": {**NORM, "kind": "none", "before": None, "gain": None}, "fold_norm": True})
+        self.report(
+            "plain", {"gate": gate, "norm": {**NORM, "kind": "none", "before": None, "gain": None}, "fold_norm": True}
+        )
         self.assertIn("No norm stands before the MLPs", self.text(".about"))
 
     def test_a_difference_names_both(self):
@@ -110,15 +139,22 @@ class Notices(InBrowser):
         tensors = load_file(out / "layer_0.safetensors")
         random = np.random.default_rng(0)
         d = SIDE * SIDE
-        forms = [np.linalg.eigh(matrix + matrix.T) for matrix in random.standard_normal((len(tensors["eigenvalues"]), d, d))]
+        forms = [
+            np.linalg.eigh(matrix + matrix.T) for matrix in random.standard_normal((len(tensors["eigenvalues"]), d, d))
+        ]
         order = [np.argsort(-abs(values)) for values, _ in forms]
-        tensors = {"eigenvalues": np.array([values[o] for (values, _), o in zip(forms, order)]),
-                   "eigenvectors": np.array([columns[:, o].T for (_, columns), o in zip(forms, order)], np.float32)}
+        tensors = {
+            "eigenvalues": np.array([values[o] for (values, _), o in zip(forms, order)]),
+            "eigenvectors": np.array([columns[:, o].T for (_, columns), o in zip(forms, order)], np.float32),
+        }
         save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, out / "layer_0.safetensors")
         (out / "study.safetensors").unlink()
         study = json.loads((out / "study.json").read_text())
         (out / "study.json").write_text(json.dumps({key: value for key, value in study.items() if key != "layers"}))
-        self.report("whole/model/decomposition", {"layers": [{**json.loads((out / "decomposition.json").read_text())["layers"][0], "k": d}]})
+        self.report(
+            "whole/model/decomposition",
+            {"layers": [{**json.loads((out / "decomposition.json").read_text())["layers"][0], "k": d}]},
+        )
         said = self.text("#truncation-1 > .note")
         self.assertIn(f"With all {d} eigenvectors the sum is the layer", said)
         self.assertIn("rounding", said)

@@ -1,4 +1,5 @@
 """Opens the page of `bilens explain --prompt --out` in headless Chromium and holds it against the two files beside it."""
+
 import json
 import shutil
 import unittest
@@ -20,7 +21,22 @@ class PromptFiles(TextCase):
         write_llama(folder / "model", act=act, bias=bias)
         shutil.copy(self.tokenizer / "tokenizer.model", folder / "model")
         flags = ("--surrogate", "half") if act != "linear" else ()
-        self.check(run("explain", folder / "model", "--prompt", prompt, "--logit", 40, "--minus", 17, "--out", folder / "why", *flags), 0)
+        self.check(
+            run(
+                "explain",
+                folder / "model",
+                "--prompt",
+                prompt,
+                "--logit",
+                40,
+                "--minus",
+                17,
+                "--out",
+                folder / "why",
+                *flags,
+            ),
+            0,
+        )
         return folder / "why"
 
     def test_the_page_is_named_and_loads_nothing(self):
@@ -56,17 +72,26 @@ class PromptPage(InBrowser):
         self.assertIn("rounding", self.text(".check"))
 
     def test_the_rows_add_up_and_are_those_of_the_file(self):
-        for out, parts in ((self.bilinear, ("attention", "eigenvectors", "linear")), (self.gated, ("attention", "eigenvectors", "remainder"))):
+        for out, parts in (
+            (self.bilinear, ("attention", "eigenvectors", "linear")),
+            (self.gated, ("attention", "eigenvectors", "remainder")),
+        ):
             about = json.loads((out / "explanation.json").read_text())
             self.visit(out / "explanation.html")
-            values = self.ask("[...document.querySelectorAll('.waterfall rect title')].map((title) => title.textContent)")
-            shown = [float(text.split(": ")[1].replace("−", "-").replace("+", "")) for text in values if "×10" not in text]
+            values = self.ask(
+                "[...document.querySelectorAll('.waterfall rect title')].map((title) => title.textContent)"
+            )
+            shown = [
+                float(text.split(": ")[1].replace("−", "-").replace("+", "")) for text in values if "×10" not in text
+            ]
             expected = [about["embedding"], *(layer[part] for layer in about["layers"] for part in parts), about["sum"]]
             self.assertEqual(len(values), len(expected))
             if len(shown) == len(values):
                 np.testing.assert_allclose(shown, expected, rtol=6e-3)
             self.assertAlmostEqual(sum(expected[:-1]), expected[-1], delta=1e-9)
-            rows = self.ask("[...document.querySelectorAll('.parts tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))")
+            rows = self.ask(
+                "[...document.querySelectorAll('.parts tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
+            )
             self.assertEqual([row[0] for row in rows], ["0", "1", "2", "All layers"])
             ends = self.ask("""(() => { const bars = [...document.querySelectorAll('.waterfall rect')].map((bar) => bar.getBoundingClientRect()), last = bars.at(-1);
                 const wires = [...document.querySelectorAll('.waterfall .wire')].at(-1).getBoundingClientRect(); return [wires.left, last.left, last.right]; })()""")
@@ -75,8 +100,12 @@ class PromptPage(InBrowser):
     def test_the_terms_have_their_tokens_and_their_vectors(self):
         self.visit(self.bilinear / "explanation.html")
         terms = self.json["terms"]
-        self.assertEqual(self.texts(".terms b"), [f"Layer {term['layer']}, eigenvector {term['index']}" for term in terms])
-        self.assertEqual(self.texts(".terms > li:first-child .side span"), [token for side in terms[0]["nearest"] for token in side])
+        self.assertEqual(
+            self.texts(".terms b"), [f"Layer {term['layer']}, eigenvector {term['index']}" for term in terms]
+        )
+        self.assertEqual(
+            self.texts(".terms > li:first-child .side span"), [token for side in terms[0]["nearest"] for token in side]
+        )
         saved = self.saved(".terms > li:first-child .exports button:last-child").split("\r\n")[1:-1]
         vector = load_file(self.bilinear / "explanation.safetensors")["term_0"]
         np.testing.assert_allclose([float(line.split(",")[1]) for line in saved], vector, atol=abs(vector).max() / 250)
@@ -86,7 +115,11 @@ class PromptPage(InBrowser):
         self.assertIn("A surrogate", self.text(".notice"))
         self.assertIn("P(½Wx ⊙ Vx)", self.text(".notice"))
         self.assertIn("silu", self.text(".notice"))
-        self.assertTrue(self.ask("document.querySelector('.notice').getBoundingClientRect().top < document.querySelector('.lead').getBoundingClientRect().top"))
+        self.assertTrue(
+            self.ask(
+                "document.querySelector('.notice').getBoundingClientRect().top < document.querySelector('.lead').getBoundingClientRect().top"
+            )
+        )
 
     def test_it_fits_a_phone_and_a_dark_room(self):
         with self.phone():

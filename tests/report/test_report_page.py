@@ -10,7 +10,7 @@ import unittest
 from safetensors.numpy import load_file, save_file
 
 from bilens_cli import TestCase, run
-from example_run import CLASSES, K, SIDE, write_example, write_json
+from example_run import CLASSES, K, write_example, write_json
 from pages import HOSTILE, HOSTILE_NAME, InBrowser, assert_self_contained
 
 
@@ -124,10 +124,14 @@ class ReportPage(InBrowser):
         for position in range(5):
             self.driver.execute_script(
                 "const slider = document.querySelector('input[type=range]'); slider.value = arguments[0];"
-                "slider.dispatchEvent(new Event('input', {bubbles: true}))", position)
+                "slider.dispatchEvent(new Event('input', {bubbles: true}))",
+                position,
+            )
             shown.append(self.text(".truncation output .figure-value"))
         self.assertEqual(shown, ["25.0%", "50.0%", "70.0%", "87.0%", "87.5%"])
-        self.assertIn("7 eigenvectors", self.ask("document.querySelector('input[type=range]').getAttribute('aria-valuetext')"))
+        self.assertIn(
+            "7 eigenvectors", self.ask("document.querySelector('input[type=range]').getAttribute('aria-valuetext')")
+        )
 
     def test_the_picker_works_by_mouse_and_keyboard(self):
         self.open()
@@ -147,9 +151,13 @@ class ReportPage(InBrowser):
         self.open("#model-1/layer-0/direction-2/eigenvector-3")
         self.assertEqual(self.text(".selected h4"), "Class 2, eigenvector 3")
         values = load_file(str(self.run_directory / "model/decomposition/layer_0.safetensors"))["eigenvalues"]
-        self.assertAlmostEqual(float(self.text(".numbers dd").replace("−", "-")), values[2, 3], delta=1e-3 * abs(values[2, 3]))
+        self.assertAlmostEqual(
+            float(self.text(".numbers dd").replace("−", "-")), values[2, 3], delta=1e-3 * abs(values[2, 3])
+        )
         self.assertEqual(self.ask("location.hash.split('/').pop()"), "eigenvector-3")
-        self.assertEqual(self.ask("document.querySelector('.thumbnails [aria-pressed=true] .eigenvalue i').textContent"), "3")
+        self.assertEqual(
+            self.ask("document.querySelector('.thumbnails [aria-pressed=true] .eigenvalue i').textContent"), "3"
+        )
         self.driver.execute_script("location.hash = '#model-1/layer-0/direction-1'")
         self.driver.execute_async_script("setTimeout(arguments[0], 50)")
         self.assertIn("Class 1", self.text(".selected h4"))
@@ -168,7 +176,9 @@ class ReportPage(InBrowser):
             self.assertEqual(self.look(), light)
 
     def look(self):
-        return self.ask("[getComputedStyle(document.body).backgroundColor, document.querySelector('canvas').toDataURL()]")
+        return self.ask(
+            "[getComputedStyle(document.body).backgroundColor, document.querySelector('canvas').toDataURL()]"
+        )
 
     def test_nothing_overflows_on_a_phone(self):
         with self.phone():
@@ -211,9 +221,16 @@ class ReportPage(InBrowser):
     def test_k_chosen_on_validation_images_is_shown_on_test_images(self):
         def change(study):
             study["validation"] = {"examples": 50, "loss": 0.5, "accuracy": 0.7}
-            study["truncation"][0] |= {"validation": {"accuracy": [0.2, 0.5, 0.7, 0.7, 0.7], "loss": [1.0] * 5}, "chosen": {"k": 2, "split": "validation"}}
+            study["truncation"][0] |= {
+                "validation": {"accuracy": [0.2, 0.5, 0.7, 0.7, 0.7], "loss": [1.0] * 5},
+                "chosen": {"k": 2, "split": "validation"},
+            }
+
         self.open_study(change)
-        self.assertIn("within one point of the accuracy on the validation images, where k was chosen; on the test images 70.0%", self.eigenvectors_that_suffice())
+        self.assertIn(
+            "within one point of the accuracy on the validation images, where k was chosen; on the test images 70.0%",
+            self.eigenvectors_that_suffice(),
+        )
         self.assertIn("on the 50 validation images", self.text("main"))
         self.assertEqual(self.text(".truncation output .figure-value"), "70.0%")
 

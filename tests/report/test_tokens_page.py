@@ -1,4 +1,5 @@
 """The report of a language model's eigenvectors in tokens, in headless Chromium, against study.safetensors."""
+
 import json
 import unittest
 from xml.etree import ElementTree
@@ -16,8 +17,18 @@ DIRECTIONS = {"kind": "tokens", "plus": [40, 41], "minus": [7]}
 def decompose(folder):
     """A random bilinear model of three layers along a difference of tokens, its top four eigenpairs in tokens."""
     write_llama(folder / "model")
-    done = run("decompose", folder / "model", "--out", folder / "decomposition", "--set", "k=4", "--set", 'analyses=["tokens"]',
-               "--set", "directions=" + json.dumps(DIRECTIONS))
+    done = run(
+        "decompose",
+        folder / "model",
+        "--out",
+        folder / "decomposition",
+        "--set",
+        "k=4",
+        "--set",
+        'analyses=["tokens"]',
+        "--set",
+        "directions=" + json.dumps(DIRECTIONS),
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -27,10 +38,13 @@ class TokenFiles(TestCase):
         out = self.folder / "decomposition"
         tensors, path = load_file(out / "study.safetensors"), out / "study.safetensors"
         report = lambda: run("report", out, "--out", self.folder / "page.html")
-        for name, wrong in (("layer_0.cards.embedding.ids", np.full_like(tensors["layer_0.cards.embedding.ids"], 300)),
-                            ("layer_0.cards.embedding.ids", tensors["layer_0.cards.embedding.ids"][:, :1]),
-                            ("layer_0.cards.embedding.cosines", np.zeros((1, 4, 2, 3))), ("layer_0.interactions.tokens", np.zeros((1, 2, 3), np.int32)),
-                            ("layer_0.permuted_eigenvalues", np.zeros(0))):
+        for name, wrong in (
+            ("layer_0.cards.embedding.ids", np.full_like(tensors["layer_0.cards.embedding.ids"], 300)),
+            ("layer_0.cards.embedding.ids", tensors["layer_0.cards.embedding.ids"][:, :1]),
+            ("layer_0.cards.embedding.cosines", np.zeros((1, 4, 2, 3))),
+            ("layer_0.interactions.tokens", np.zeros((1, 2, 3), np.int32)),
+            ("layer_0.permuted_eigenvalues", np.zeros(0)),
+        ):
             save_file(tensors | {name: wrong}, path)
             self.check(report(), 3, name)
         save_file({key: value for key, value in tensors.items() if key != "layer_1.random_card.unembedding.ids"}, path)
@@ -55,24 +69,38 @@ class TokensPage(InBrowser):
     def test_a_card_shows_the_nearest_tokens_of_both_bases_and_sides(self):
         self.visit(self.page, "#model-1/layer-1/direction-0/eigenvector-1")
         card = ".on-tokens > .token-card"
-        expected = np.concatenate([self.tensors[f"layer_1.cards.{basis}.ids"][0, 1] for basis in ("embedding", "unembedding")])
+        expected = np.concatenate(
+            [self.tensors[f"layer_1.cards.{basis}.ids"][0, 1] for basis in ("embedding", "unembedding")]
+        )
         self.assertEqual(self.texts(f"{card} .token"), self.names(expected))
-        cosines = np.concatenate([self.tensors[f"layer_1.cards.{basis}.cosines"][0, 1] for basis in ("embedding", "unembedding")]).flatten()
+        cosines = np.concatenate(
+            [self.tensors[f"layer_1.cards.{basis}.cosines"][0, 1] for basis in ("embedding", "unembedding")]
+        ).flatten()
         shown = [float(text.replace("−", "-")) for text in self.texts(f"{card} .number:not(.worth)")]
         np.testing.assert_allclose(shown, cosines, rtol=0.06)
-        quantiles = np.concatenate([self.tensors[f"layer_1.cards.{basis}.quantiles"][0, 1] for basis in ("embedding", "unembedding")]).flatten()
-        np.testing.assert_allclose([float(text.rstrip("%")) / 100 for text in self.texts(f"{card} .worth")], quantiles, atol=1e-3)
+        quantiles = np.concatenate(
+            [self.tensors[f"layer_1.cards.{basis}.quantiles"][0, 1] for basis in ("embedding", "unembedding")]
+        ).flatten()
+        np.testing.assert_allclose(
+            [float(text.rstrip("%")) / 100 for text in self.texts(f"{card} .worth")], quantiles, atol=1e-3
+        )
         self.assertIn("not this layer's own", self.text(".on-tokens"))  # a middle layer
 
     def test_controls_stand_beside_it(self):
         self.visit(self.page)
         controls = self.texts(".on-tokens details .token")
-        expected = [self.tensors[f"layer_0.{card}.{basis}.ids"] for card in ("random_card", "permuted_cards") for basis in ("embedding", "unembedding")]
+        expected = [
+            self.tensors[f"layer_0.{card}.{basis}.ids"]
+            for card in ("random_card", "permuted_cards")
+            for basis in ("embedding", "unembedding")
+        ]
         self.assertEqual(controls, [name for ids in expected for name in self.names(ids)])
 
     def test_directions_go_by_their_tokens(self):
         self.visit(self.page)
-        name = json.loads((self.folder / "decomposition/decomposition.json").read_text())["layers"][0]["direction_names"][0]
+        name = json.loads((self.folder / "decomposition/decomposition.json").read_text())["layers"][0][
+            "direction_names"
+        ][0]
         self.assertIn("#40", name)
         self.assertIn(name, self.text(".selected-head h4"))
         self.assertIn(f"Spectrum of {name}", self.text(".spectrum h4"))
@@ -80,13 +108,22 @@ class TokensPage(InBrowser):
     def test_interactions_as_heatmap_and_table(self):
         self.visit(self.page)
         pairs, values = self.tensors["layer_0.interactions.tokens"][0], self.tensors["layer_0.interactions.values"][0]
-        rows = self.ask("[...document.querySelectorAll('.interactions tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))")
+        rows = self.ask(
+            "[...document.querySelectorAll('.interactions tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
+        )
         self.assertEqual([row[:2] for row in rows], [self.names(pair) for pair in pairs])
         np.testing.assert_allclose([float(row[2].replace("−", "-")) for row in rows], values, rtol=0.01)
         tokens = list(dict.fromkeys(self.names(pairs)))[:24]
-        self.assertEqual(self.ask("[...document.querySelectorAll('.heatmap > text')].filter((node) => node.getAttribute('text-anchor')).map((node) => node.textContent)"), tokens)
+        self.assertEqual(
+            self.ask(
+                "[...document.querySelectorAll('.heatmap > text')].filter((node) => node.getAttribute('text-anchor')).map((node) => node.textContent)"
+            ),
+            tokens,
+        )
         inside = [pair for pair in pairs if set(self.names(pair)) <= set(tokens)]
-        self.assertEqual(self.ask("document.querySelectorAll('.heatmap rect').length"), sum(1 if a == b else 2 for a, b in inside))
+        self.assertEqual(
+            self.ask("document.querySelectorAll('.heatmap rect').length"), sum(1 if a == b else 2 for a, b in inside)
+        )
 
     def test_figures_are_saved_as_svg_and_csv(self):
         self.visit(self.page)
@@ -94,13 +131,17 @@ class TokensPage(InBrowser):
         self.assertEqual((lines[0], len(lines)), ("token,token,interaction,known to", 22))
         first = lines[1].split(",")
         self.assertEqual(first[:2], self.names(self.tensors["layer_0.interactions.tokens"][0, 0]))
-        self.assertAlmostEqual(float(first[2]), self.tensors["layer_0.interactions.values"][0, 0], delta=1e-4 * abs(float(first[2])))
+        self.assertAlmostEqual(
+            float(first[2]), self.tensors["layer_0.interactions.values"][0, 0], delta=1e-4 * abs(float(first[2]))
+        )
         for figure in (".interaction-figure", ".spectrum"):
             drawing = ElementTree.fromstring(self.saved(f"{figure} .exports button:first-child"))
             self.assertEqual(drawing.tag, "{http://www.w3.org/2000/svg}svg")
             self.assertGreater(float(drawing.get("width")), 100)
             bars = [part.get("style") for part in drawing.iter("{http://www.w3.org/2000/svg}rect")]
-            self.assertTrue(bars and all("fill: rgb" in style for style in bars))  # as on the page, without its style sheet
+            self.assertTrue(
+                bars and all("fill: rgb" in style for style in bars)
+            )  # as on the page, without its style sheet
 
     def test_an_eigenvector_is_saved(self):
         self.visit(self.page, "#model-1/layer-1/direction-0/eigenvector-1")
@@ -117,16 +158,33 @@ class TokensPage(InBrowser):
     def test_search_opens_the_card_it_found(self):
         self.visit(self.page)
         token = self.names(self.tensors["layer_2.cards.embedding.ids"][0, 3])[0]
-        self.ask("(() => { const box = document.querySelector('.search input'); box.value = arguments[0]; box.dispatchEvent(new Event('input')); })()", token)
+        self.ask(
+            "(() => { const box = document.querySelector('.search input'); box.value = arguments[0]; box.dispatchEvent(new Event('input')); })()",
+            token,
+        )
         hits = self.texts(".found button")
-        expected = [f"Layer {layer}, {name}, eigenvector {k}" for layer in range(3) for k in range(4)
-                    for name in [json.loads((self.folder / "decomposition/decomposition.json").read_text())["layers"][0]["direction_names"][0]]
-                    if any(token in other for basis in ("embedding", "unembedding") for other in self.names(self.tensors[f"layer_{layer}.cards.{basis}.ids"][0, k]))]
+        expected = [
+            f"Layer {layer}, {name}, eigenvector {k}"
+            for layer in range(3)
+            for k in range(4)
+            for name in [
+                json.loads((self.folder / "decomposition/decomposition.json").read_text())["layers"][0][
+                    "direction_names"
+                ][0]
+            ]
+            if any(
+                token in other
+                for basis in ("embedding", "unembedding")
+                for other in self.names(self.tensors[f"layer_{layer}.cards.{basis}.ids"][0, k])
+            )
+        ]
         self.assertEqual(hits, expected)
         self.ask("[...document.querySelectorAll('.found button')].at(-1).click()")
         self.assertEqual(self.text(".selected-head h4"), hits[-1].split(", ", 1)[1])
         self.assertTrue(self.ask("location.hash").startswith(f"#model-1/layer-{hits[-1].split()[1].rstrip(',')}/"))
-        self.ask("(() => { const box = document.querySelector('.search input'); box.value = 'nowhere'; box.dispatchEvent(new Event('input')); })()")
+        self.ask(
+            "(() => { const box = document.querySelector('.search input'); box.value = 'nowhere'; box.dispatchEvent(new Event('input')); })()"
+        )
         self.assertEqual((self.texts(".found li"), self.text(".search .note")), ([], "0 eigenvectors"))
 
     def test_it_fits_a_phone_and_a_dark_room(self):

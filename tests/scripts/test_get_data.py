@@ -50,8 +50,14 @@ class GetData(unittest.TestCase):
     def get(self, *arguments, name="mnist", **environment):
         environment = {"BILENS_DATA_SHA256": str(self.checksums), **environment}
         environment = {**os.environ, "no_proxy": "127.0.0.1", **environment}
-        done = subprocess.run([SCRIPT, name, "--to", self.to, *arguments], env=environment, timeout=120,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        done = subprocess.run(
+            [SCRIPT, name, "--to", self.to, *arguments],
+            env=environment,
+            timeout=120,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         return done.returncode, done.stdout
 
     def assert_complete(self):

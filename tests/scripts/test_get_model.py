@@ -85,7 +85,11 @@ class GetModel(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
         self.to = self.folder / "to"
         rng = random.Random(1)
-        self.files = {"config.json": b'{"hidden_size": 8}', "tokenizer.model": rng.randbytes(3000), WEIGHTS: rng.randbytes(2000000)}
+        self.files = {
+            "config.json": b'{"hidden_size": 8}',
+            "tokenizer.model": rng.randbytes(3000),
+            WEIGHTS: rng.randbytes(2000000),
+        }
         self.store = self.stop_at_end(Store())
         self.hub = self.serve(self.files)
 
@@ -99,8 +103,14 @@ class GetModel(unittest.TestCase):
     def get(self, *arguments, model=MODEL, hub=None, **environment):
         inherited = {name: value for name, value in os.environ.items() if name != "HF_TOKEN"}
         environment = {**inherited, "no_proxy": "127.0.0.1", "HF_ENDPOINT": hub or self.hub.url, **environment}
-        done = subprocess.run([SCRIPT, model, "--to", self.to, *arguments], env=environment, timeout=120,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        done = subprocess.run(
+            [SCRIPT, model, "--to", self.to, *arguments],
+            env=environment,
+            timeout=120,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         return done.returncode, done.stdout
 
     def weight_requests(self):
@@ -116,8 +126,13 @@ class GetModel(unittest.TestCase):
     def test_downloads_what_is_needed(self):
         extra = {"README.md": b"#", "pytorch_model.bin": b"twice", "config.json.bak": b"x", "flax_model.msgpack": b"x"}
         hub = self.serve({**self.files, **extra})
-        hub.list_files(FIRST, [{"type": "directory", "path": "original", "size": 0, "oid": "0" * 40},
-                               *(entry(name, data) for name, data in {**self.files, **extra}.items())])
+        hub.list_files(
+            FIRST,
+            [
+                {"type": "directory", "path": "original", "size": 0, "oid": "0" * 40},
+                *(entry(name, data) for name, data in {**self.files, **extra}.items()),
+            ],
+        )
         code, output = self.get(hub=hub.url + "/")
         self.assert_complete(code, output)
         self.assertIn(f"3 files, {sum(map(len, self.files.values())) / 1e6:.1f} MB", output)
@@ -125,10 +140,15 @@ class GetModel(unittest.TestCase):
         self.assertEqual((self.to / ".revision").read_text(), f"{MODEL} {FIRST}\n")
 
     def test_takes_all_shards_and_torch_files_only_where_there_is_nothing_else(self):
-        for files in ({"model-00001-of-00002.safetensors": b"a", "model-00002-of-00002.safetensors": b"b",
-                       "model.safetensors.index.json": b"{}"},
-                      {"pytorch_model-00001-of-00001.bin": b"a", "pytorch_model.bin.index.json": b"{}"},
-                      {"pytorch_model.bin": b"a"}):
+        for files in (
+            {
+                "model-00001-of-00002.safetensors": b"a",
+                "model-00002-of-00002.safetensors": b"b",
+                "model.safetensors.index.json": b"{}",
+            },
+            {"pytorch_model-00001-of-00001.bin": b"a", "pytorch_model.bin.index.json": b"{}"},
+            {"pytorch_model.bin": b"a"},
+        ):
             with self.subTest(files=list(files)):
                 shutil.rmtree(self.to, ignore_errors=True)
                 files = {"config.json": b"{}", **files}
@@ -161,8 +181,10 @@ class GetModel(unittest.TestCase):
         self.assertIn("once more from the start", output)
 
     def test_deletes_a_corrupt_file_and_says_both_hashes(self):
-        for server, name, hash_of in ((self.store, WEIGHTS, lambda data: hashlib.sha256(data).hexdigest()),
-                                      (self.hub, "config.json", git_hash)):
+        for server, name, hash_of in (
+            (self.store, WEIGHTS, lambda data: hashlib.sha256(data).hexdigest()),
+            (self.hub, "config.json", git_hash),
+        ):
             with self.subTest(name=name):
                 shutil.rmtree(self.to, ignore_errors=True)
                 server.corrupt = {f"{MODEL}/resolve/{FIRST}/{name}"}
@@ -177,7 +199,9 @@ class GetModel(unittest.TestCase):
 
     def test_leaves_alone_what_is_there(self):
         self.get()
-        before = [(path.name, path.stat().st_mtime_ns) for path in sorted(self.to.iterdir()) if path.name != ".revision"]
+        before = [
+            (path.name, path.stat().st_mtime_ns) for path in sorted(self.to.iterdir()) if path.name != ".revision"
+        ]
         del self.store.requests[:]
         code, output = self.get()
         self.assert_complete(code, output)
@@ -267,7 +291,13 @@ class GetModel(unittest.TestCase):
 
     def test_refuses_answers_that_are_none(self):
         sizes = [{**entry("config.json", b"{}"), "size": "a[$(touch x)]"}, entry(WEIGHTS, b"x")]
-        for answer in (b"<html>", b"{}", b"[1]", json.dumps(sizes).encode(), json.dumps([entry(WEIGHTS, b"x")]).encode()):
+        for answer in (
+            b"<html>",
+            b"{}",
+            b"[1]",
+            json.dumps(sizes).encode(),
+            json.dumps([entry(WEIGHTS, b"x")]).encode(),
+        ):
             with self.subTest(answer=answer):
                 self.hub.files[f"api/models/{MODEL}/tree/{FIRST}"] = answer
                 code, output = self.get()

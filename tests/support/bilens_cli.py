@@ -21,14 +21,30 @@ TIMEOUT = 600  # seconds; a test that waits longer has found a hang
 
 def run(*arguments, env=None, **options):
     """Runs bilens to its end. Returns CompletedProcess with text output."""
-    return subprocess.run([BILENS, *map(str, arguments)], capture_output=True, text=True, errors="replace",
-                          timeout=TIMEOUT, cwd=ROOT, env=environment(env), **options)
+    return subprocess.run(
+        [BILENS, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=TIMEOUT,
+        cwd=ROOT,
+        env=environment(env),
+        **options,
+    )
 
 
 def start(*arguments, env=None, **options):
     """Starts bilens; its output goes to pipes."""
-    return subprocess.Popen([BILENS, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            errors="replace", cwd=ROOT, env=environment(env), **options)
+    return subprocess.Popen(
+        [BILENS, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        cwd=ROOT,
+        env=environment(env),
+        **options,
+    )
 
 
 def test_data(*names):
@@ -93,9 +109,13 @@ def write_idx_folder(folder, images=64, height=4, width=4, classes=2, compress=F
         labels = [(i * 7 // 3) % classes for i in range(count)]
         data = bytearray()
         for i, label in enumerate(labels):
-            data += bytes((200 if p * classes // pixels == label else 10) + (i * 31 + p * 17) % 40 for p in range(pixels))
-        for name, content in ((f"{part}-images-idx3-ubyte", idx_bytes((count, height, width), data)),
-                              (f"{part}-labels-idx1-ubyte", idx_bytes((count,), labels))):
+            data += bytes(
+                (200 if p * classes // pixels == label else 10) + (i * 31 + p * 17) % 40 for p in range(pixels)
+            )
+        for name, content in (
+            (f"{part}-images-idx3-ubyte", idx_bytes((count, height, width), data)),
+            (f"{part}-labels-idx1-ubyte", idx_bytes((count,), labels)),
+        ):
             if compress:
                 (folder / f"{name}.gz").write_bytes(gzip.compress(content))
             else:
@@ -143,10 +163,14 @@ class TestCase(unittest.TestCase):
 
     def small_config(self, folder=None, /, **changes):
         """A config that trains in a blink, on the data in `folder`; `changes` are merged into its sections."""
-        config = {"model": {"d_model": 4, "d_hidden": 4},
-                  "data": {"dataset": "mnist", "path": str(folder or self.small_data())},
-                  "train": {"epochs": 2, "batch_size": 16, "learning_rate": 1e-2, "weight_decay": 0.1, "seed": 1},
-                  "checkpoint": {"every_epochs": 1, "keep_last": 2}, "device": DEVICE, "threads": 1}
+        config = {
+            "model": {"d_model": 4, "d_hidden": 4},
+            "data": {"dataset": "mnist", "path": str(folder or self.small_data())},
+            "train": {"epochs": 2, "batch_size": 16, "learning_rate": 1e-2, "weight_decay": 0.1, "seed": 1},
+            "checkpoint": {"every_epochs": 1, "keep_last": 2},
+            "device": DEVICE,
+            "threads": 1,
+        }
         return self.write_config(config, changes)
 
     def small_model(self, name="run", **changes):
@@ -166,8 +190,10 @@ class TestCase(unittest.TestCase):
 
     def document(self, result):
         """The one JSON document on stdout."""
+
         def no_constant(name):
             raise AssertionError(f"{name} is no JSON")
+
         return json.loads(result.stdout, parse_constant=no_constant)
 
 

@@ -1,4 +1,5 @@
 """Image classifiers written and evaluated by numpy alone, as docs/formats.md says: the other side of the proofs."""
+
 import gzip
 import json
 
@@ -37,10 +38,23 @@ def write_model(folder, n_layers=1, bias=False, residual=False, down_proj=False,
         if down_proj:
             tensors[mlp + "down_proj.weight"] = draw(d_model, d_hidden)
         if bias:
-            for name, size in (("gate_proj", d_hidden), ("up_proj", d_hidden)) + ((("down_proj", d_model),) if down_proj else ()):
+            for name, size in (("gate_proj", d_hidden), ("up_proj", d_hidden)) + (
+                (("down_proj", d_model),) if down_proj else ()
+            ):
                 tensors[f"{mlp}{name}.bias"] = draw(1, size)[0]
-    config = dict(model_type="bilinear_mlp", d_input=784, d_model=d_model, d_hidden=d_hidden, d_output=10, n_layers=n_layers,
-                  bias=bias, residual=residual, down_proj=down_proj, gate="none", image_shape=[28, 28])
+    config = dict(
+        model_type="bilinear_mlp",
+        d_input=784,
+        d_model=d_model,
+        d_hidden=d_hidden,
+        d_output=10,
+        n_layers=n_layers,
+        bias=bias,
+        residual=residual,
+        down_proj=down_proj,
+        gate="none",
+        image_shape=[28, 28],
+    )
     folder.mkdir(parents=True)
     save_file(tensors, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(config))

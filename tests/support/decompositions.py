@@ -1,4 +1,5 @@
 """What the tests of decomposed language models share."""
+
 import json
 
 from safetensors.numpy import load_file

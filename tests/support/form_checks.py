@@ -1,4 +1,5 @@
 """Holds every number that `bilens decompose` stores of a direction against what is true of its matrix (random_forms.Form)."""
+
 import numpy as np
 
 from random_forms import UNIT, WIDE
@@ -48,7 +49,11 @@ class Checks:
 
     def finite(self):
         for name, tensor in self.tensors.items():
-            undefined = name == "certified_bound" or name.startswith("effective_rank") or (name == "weight_energy" and self.is_rounding())
+            undefined = (
+                name == "certified_bound"
+                or name.startswith("effective_rank")
+                or (name == "weight_energy" and self.is_rounding())
+            )
             assert undefined or np.isfinite(tensor[self.i]).all(), f"{name} is not finite"
 
     def is_rounding(self):
@@ -93,7 +98,9 @@ class Checks:
         true = np.linalg.norm(x @ q - self.values[:, None] * x, axis=1) / norm
         stated, noise = self.plain("residuals"), 4 * self.slack / norm
         assert (true <= stated * (1 + 1e-6) + noise).all(), f"residuals {true}, stated {stated}"
-        if form.norm > 1e3 * self.slack and (self.whole or self.converged):  # a bound, of vectors rounded by eps/2 at most
+        if form.norm > 1e3 * self.slack and (
+            self.whole or self.converged
+        ):  # a bound, of vectors rounded by eps/2 at most
             assert (stated <= 1.01 * true + 2.5 * eps + noise).all(), f"residuals {true}, stated as much as {stated}"
         assert self.converged == (stated.max() <= TOLERANCE[self.dtype]), "converged, or not"
         error = self.plain("vector_error")
@@ -110,10 +117,14 @@ class Checks:
 
     def sums(self):
         form = self.form
-        allowed = ROUNDINGS * UNIT * form.absolute_trace + (self.d + 1) * 2.0**-1074  # each diagonal entry is rounded to it
+        allowed = (
+            ROUNDINGS * UNIT * form.absolute_trace + (self.d + 1) * 2.0**-1074
+        )  # each diagonal entry is rounded to it
         self.within("trace", WIDE(self.tensors["trace"][self.i]), 0 if form.traceless else form.trace, allowed)
         if form.traceless:
-            self.within("shift", WIDE(self.tensors["shift"][self.i]), form.trace / self.d, allowed / self.d + 2.0**-1074)
+            self.within(
+                "shift", WIDE(self.tensors["shift"][self.i]), form.trace / self.d, allowed / self.d + 2.0**-1074
+            )
         rank = self.plain("effective_rank")
         if self.whole and form.norm > 1e3 * self.slack:
             true = abs(form.values).sum() ** 2 / (form.values**2).sum()
@@ -146,4 +157,6 @@ class Checks:
     def linear(self):
         slope, slope_size, constant, constant_size = self.form.linear()
         self.within("linear part", self.tensors["linear"][self.i], slope, ROUNDINGS * UNIT * slope_size + 2.0**-1074)
-        self.within("constant", self.tensors["constant"][self.i], constant, ROUNDINGS * UNIT * constant_size + 2.0**-1074)
+        self.within(
+            "constant", self.tensors["constant"][self.i], constant, ROUNDINGS * UNIT * constant_size + 2.0**-1074
+        )

@@ -1,4 +1,5 @@
 """Llama-type models written by numpy alone, in Hugging Face's layout, without a tokenizer."""
+
 import json
 
 import numpy as np
@@ -10,8 +11,10 @@ def write_llama(folder, vocabulary=300, d=16, h=24, layers=3, act="linear", tied
     rng = np.random.default_rng(seed)
     draw = lambda *shape: (rng.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
     scales = np.geomspace(3, 0.3, d)
-    tensors = {"model.embed_tokens.weight": (draw(vocabulary, d) * scales + 0.2).astype(np.float32),
-               "model.norm.weight": (1 + draw(1, d)[0]).astype(np.float32)}
+    tensors = {
+        "model.embed_tokens.weight": (draw(vocabulary, d) * scales + 0.2).astype(np.float32),
+        "model.norm.weight": (1 + draw(1, d)[0]).astype(np.float32),
+    }
     if not tied:
         tensors["lm_head.weight"] = draw(vocabulary, d) + np.float32(0.1)
     for layer in range(layers):
@@ -24,9 +27,20 @@ def write_llama(folder, vocabulary=300, d=16, h=24, layers=3, act="linear", tied
             tensors[f"{block}mlp.{name}.weight"] = draw(*shape)
             if bias:
                 tensors[f"{block}mlp.{name}.bias"] = draw(1, shape[0])[0]
-    config = dict(model_type="llama", vocab_size=vocabulary, hidden_size=d, intermediate_size=h, num_hidden_layers=layers,
-                  num_attention_heads=2, num_key_value_heads=2, hidden_act=act, rms_norm_eps=1e-5, mlp_bias=bias,
-                  max_position_embeddings=64, tie_word_embeddings=tied)
+    config = dict(
+        model_type="llama",
+        vocab_size=vocabulary,
+        hidden_size=d,
+        intermediate_size=h,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        hidden_act=act,
+        rms_norm_eps=1e-5,
+        mlp_bias=bias,
+        max_position_embeddings=64,
+        tie_word_embeddings=tied,
+    )
     folder.mkdir(parents=True)
     save_file(tensors, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(config))
@@ -82,7 +96,10 @@ def forward(w, tokens, layers=3, heads=2, epsilon=1e-5, act="linear", change=lam
         scores = np.where(np.tril(np.ones((n, n), bool)), scores, -np.inf)
         p = np.exp(scores - scores.max(-1, keepdims=True))
         p /= p.sum(-1, keepdims=True)
-        attention = np.einsum("hij,jhc->ihc", p, v.reshape(n, heads, width)).reshape(n, d) @ w[block + "self_attn.o_proj.weight"].T
+        attention = (
+            np.einsum("hij,jhc->ihc", p, v.reshape(n, heads, width)).reshape(n, d)
+            @ w[block + "self_attn.o_proj.weight"].T
+        )
         h = h + attention
         x = normed(h)
         inner = x * w[block + "post_attention_layernorm.weight"]

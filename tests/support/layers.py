@@ -1,4 +1,5 @@
 """Files of a few small gated layers, written by numpy alone, and what their interaction matrices are."""
+
 import json
 
 import numpy as np

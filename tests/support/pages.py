@@ -70,19 +70,27 @@ class InBrowser(WithFolder):
     def press(self, selector, key):
         self.driver.execute_script(
             "const node = document.querySelector(arguments[0]); node.focus();"
-            "node.dispatchEvent(new KeyboardEvent('keydown', {key: arguments[1], bubbles: true}))", selector, key)
+            "node.dispatchEvent(new KeyboardEvent('keydown', {key: arguments[1], bubbles: true}))",
+            selector,
+            key,
+        )
 
     def saved(self, selector, kind="Text"):
         """What a button saves, as text, or with kind "DataURL" as such an address."""
         return self.driver.execute_async_script(
             "const [selector, kind, done] = arguments; URL.createObjectURL = (blob) => { const reader = new FileReader(); reader.onload = () => done(reader.result);"
-            "reader[`readAs${kind}`](blob); return '#'; }; HTMLAnchorElement.prototype.click = () => {}; document.querySelector(selector).click()", selector, kind)
+            "reader[`readAs${kind}`](blob); return '#'; }; HTMLAnchorElement.prototype.click = () => {}; document.querySelector(selector).click()",
+            selector,
+            kind,
+        )
 
     @contextlib.contextmanager
     def scheme(self, name):
         """The system of the reader is "light" or "dark"."""
+
         def prefer(features):
             self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
         prefer([{"name": "prefers-color-scheme", "value": name}])
         try:
             yield
@@ -91,8 +99,9 @@ class InBrowser(WithFolder):
 
     @contextlib.contextmanager
     def phone(self):
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
-                                    {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True})
+        self.driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+        )
         try:
             yield
         finally:

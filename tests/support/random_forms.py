@@ -3,6 +3,7 @@
 A layer is a dict: W, V [h, d], P [m, h], and perhaps b, c [h], p [m], in the dtype they are stored in. What is true is computed in
 long double, whose 64 bits and wide range hold products of such weights, or in mpmath where a comparison is close.
 """
+
 import mpmath
 import numpy as np
 
@@ -31,7 +32,9 @@ def planted(rng, d, h, m, values):
 
 def clusters(rng, d, h, m):
     apart = 10.0 ** rng.integers(-15, -4)
-    return planted(rng, d, h, m, lambda i: np.r_[1 + apart * rng.standard_normal(d - d // 2), rng.uniform(-0.9, 0.9, d // 2)])
+    return planted(
+        rng, d, h, m, lambda i: np.r_[1 + apart * rng.standard_normal(d - d // 2), rng.uniform(-0.9, 0.9, d // 2)]
+    )
 
 
 def pairs(rng, d, h, m):
@@ -85,7 +88,10 @@ def vanishing(rng, d, h, m):
 
 
 def whole_numbers(rng, d, h, m):
-    return tuple(a.astype(np.float64) for a in (rng.integers(-3, 4, (h, d)), rng.integers(-3, 4, (h, d)), rng.integers(-2, 3, (m, h))))
+    return tuple(
+        a.astype(np.float64)
+        for a in (rng.integers(-3, 4, (h, d)), rng.integers(-3, 4, (h, d)), rng.integers(-2, 3, (m, h)))
+    )
 
 
 def zero(rng, d, h, m):
@@ -93,7 +99,20 @@ def zero(rng, d, h, m):
     return w * 0, v, p
 
 
-KINDS = (plain, clusters, clusters, pairs, low_rank, equal_units, same_factors, scaled, unbalanced, tiny, whole_numbers, zero)
+KINDS = (
+    plain,
+    clusters,
+    clusters,
+    pairs,
+    low_rank,
+    equal_units,
+    same_factors,
+    scaled,
+    unbalanced,
+    tiny,
+    whole_numbers,
+    zero,
+)
 
 
 def draw(rng, d, h, m, dtype, biased=False):
@@ -103,8 +122,11 @@ def draw(rng, d, h, m, dtype, biased=False):
     layer = dict(zip("WVP", (a.astype(dtype) for a in kind(rng, d, h, m))))
     if biased and kind is not vanishing:
         size = {name: abs(layer[name]).max() for name in "WV"}
-        layer.update(b=(rng.standard_normal(h) * size["W"]).astype(dtype), c=(rng.standard_normal(h) * size["V"]).astype(dtype),
-                     p=rng.standard_normal(m).astype(dtype))
+        layer.update(
+            b=(rng.standard_normal(h) * size["W"]).astype(dtype),
+            c=(rng.standard_normal(h) * size["V"]).astype(dtype),
+            p=rng.standard_normal(m).astype(dtype),
+        )
     return layer, kind.__name__
 
 
@@ -157,7 +179,9 @@ class Form:
             q = mpmath.matrix(d, d)
             for i in range(d):
                 for j in range(i, d):
-                    q[i, j] = q[j, i] = mpmath.fsum(s[k] * (w[k][i] * v[k][j] + v[k][i] * w[k][j]) for k in range(h)) / 2
+                    q[i, j] = q[j, i] = (
+                        mpmath.fsum(s[k] * (w[k][i] * v[k][j] + v[k][i] * w[k][j]) for k in range(h)) / 2
+                    )
             shift = mpmath.fsum(q[i, i] for i in range(d)) / d if self.traceless else 0
             values = mpmath.eigsy(q, eigvals_only=True)
             return [values[i] - shift for i in range(d)]

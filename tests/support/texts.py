@@ -15,6 +15,7 @@ def stories(count, seed=0):
 
 class TextCase(TestCase):
     """Tests that share `text`, a file of stories, and `tokenizer`, the folder of a vocabulary made of it."""
+
     story_count, vocabulary_size = 400, 320
 
     @classmethod
@@ -23,4 +24,16 @@ class TextCase(TestCase):
         cls.share_a_folder()
         cls.text = cls.case.write("stories.txt", stories(cls.story_count))
         cls.tokenizer = cls.case.folder / "tokenizer"
-        cls.case.check(run("tokenizer", "train", "--data", f"text:{cls.text}", "--vocabulary", cls.vocabulary_size, "--out", cls.tokenizer), 0)
+        cls.case.check(
+            run(
+                "tokenizer",
+                "train",
+                "--data",
+                f"text:{cls.text}",
+                "--vocabulary",
+                cls.vocabulary_size,
+                "--out",
+                cls.tokenizer,
+            ),
+            0,
+        )
