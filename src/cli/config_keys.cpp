@@ -39,7 +39,7 @@ Json config_schema(const std::string& command) {
   const std::map<std::string, std::function<Json()>> schemas = {
       {"train", train_config_schema},
       {"finetune", finetune_config_schema},
-      {"decompose", [] { return DecomposeRunConfig::fields().schema(); }},
+      {"decompose", decompose_config_schema},
       {"intervene", [] { return InterveneRunConfig::fields().schema(); }}};
   const auto found = schemas.find(command);
   if (found != schemas.end()) return found->second();

@@ -3,8 +3,10 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
 
+#include "bilens/analysis/factors/method.h"
 #include "bilens/tensor/shape.h"
 #include "encode.h"
 
@@ -17,7 +19,8 @@ constexpr int64_t kMostWeights = 64;  // outputs that a card can show as bars
 class FactorFile {
  public:
   FactorFile(const CheckedJson& entry, const SafetensorsFile& file, const Detail& detail)
-      : file_(file),
+      : entry_(entry),
+        file_(file),
         most_(2 * detail.vectors),
         directions_(std::min(entry.size("n_directions"), detail.directions)),
         n_(entry.size("n_directions")),
@@ -41,7 +44,8 @@ class FactorFile {
   }
 
   /// A path of sparsities: the vectors of each step, direction by direction.
-  Json sparse_eigen(const std::vector<double>& path) const {
+  Json sparse_eigen() const {
+    const auto path = entry_.object("figures").numbers("sparsity");
     const auto steps = static_cast<int64_t>(path.size());
     const auto vectors = tensor("sparse_vectors", {steps, n_, -1, d_});
     const int64_t k = vectors.size(2);
@@ -161,6 +165,7 @@ class FactorFile {
     return {{"title", title}, {"items", items}, {"left_out", all - static_cast<int64_t>(items.size())}};
   }
 
+  const CheckedJson& entry_;
   const SafetensorsFile& file_;
   int64_t most_, directions_, n_, d_;
 };
@@ -168,16 +173,16 @@ class FactorFile {
 }  // namespace
 
 Json factor_data(const CheckedJson& entry, const SafetensorsFile& file, const Detail& detail) {
-  const std::string method = entry.text("method");
+  const std::map<std::string, Json (FactorFile::*)() const> drawings = {
+      {"hosvd", &FactorFile::hosvd},
+      {"sparse_eigen", &FactorFile::sparse_eigen},
+      {"rotate", &FactorFile::rotate},
+      {"joint", &FactorFile::joint},
+      {"cp", &FactorFile::cp}};
+  const auto& method = method_named(entry.text("method"), "decomposition.json: method");
+  if (!method.run) return nullptr;
   const FactorFile factors(entry, file, detail);
-  Json groups;
-  if (method == "hosvd") groups = factors.hosvd();
-  if (method == "sparse_eigen") groups = factors.sparse_eigen(entry.object("figures").numbers("sparsity"));
-  if (method == "rotate") groups = factors.rotate();
-  if (method == "joint") groups = factors.joint();
-  if (method == "cp") groups = factors.cp();
-  if (groups.is_null()) return nullptr;
-  return {{"words", entry.text_or_empty("words")}, {"groups", groups}};
+  return {{"words", entry.text_or_empty("words")}, {"groups", (factors.*drawings.at(method.name))()}};
 }
 
 }  // namespace bilens::report

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "bilens/analysis/factors/method.h"
 #include "bilens/tensor/r_squared.h"
 #include "bilens/train/image_evaluation.h"
 

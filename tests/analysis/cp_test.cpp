@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "bilens/analysis/factors/factors.h"
+#include "bilens/analysis/factors/method.h"
 #include "bilens/analysis/forms/difference.h"
 #include "bilens/core/error.h"
 #include "catch.h"

@@ -116,9 +116,11 @@ class FieldTable {
                 }});
   }
 
-  /// The keys of another table of the same struct.
-  FieldTable& all_of(const FieldTable& other) {
-    fields_.insert(fields_.end(), other.fields_.begin(), other.fields_.end());
+  /// The keys of another table, of the same struct or of one that it inherits.
+  template <class Base>
+  FieldTable& all_of(const FieldTable<Base>& other) {
+    for (const auto& field : other.fields_)
+      fields_.push_back({field.name, field.schema, field.read, field.write, field.read_nested});
     return *this;
   }
 
@@ -188,6 +190,9 @@ class FieldTable {
   }
 
  private:
+  template <class Other>
+  friend class FieldTable;
+
   struct Field {
     std::string name;
     Json schema;

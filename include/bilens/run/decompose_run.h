@@ -1,6 +1,8 @@
 #pragma once
 
-#include "bilens/run/decompose_config.h"
+#include <string>
+#include <vector>
+
 #include "bilens/run/outcome.h"
 
 namespace bilens {
@@ -14,6 +16,9 @@ struct DecomposeRunOptions {
   bool resume = false, dry_run = false;
   bool overwrite = false;  // what is finished or begun is replaced (src/run/decompose/replacement.h)
 };
+
+/// JSON Schema of the config.
+Json decompose_config_schema();
 
 /// Decomposes every layer of every model: the files of docs/formats.md, with the studies where there is data.
 Outcome run_decomposition(const DecomposeRunOptions& options);

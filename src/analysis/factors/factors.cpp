@@ -212,20 +212,4 @@ Factors to_factors(const CpDecomposition& cp, at::ScalarType dtype) {
   return factors;
 }
 
-std::optional<BilinearLayer> approximate_layer(const Factors& factors) {
-  BilinearLayer layer;
-  const auto wide = [&](const char* name) { return factors.at(name).to(at::kDouble); };
-  if (factors.method == "cp") {
-    layer.gate = wide("cp_left");
-    layer.up = wide("cp_right");
-    layer.down = wide("cp_outputs");
-  } else if (factors.method == "joint") {
-    layer.gate = layer.up = wide("joint_vectors");
-    layer.down = wide("joint_values");
-  } else {
-    return std::nullopt;
-  }
-  return layer;
-}
-
 }  // namespace bilens

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "bilens/analysis/factors/method.h"
 #include "bilens/analysis/forms/rounding_floor.h"
 #include "bilens/analysis/results/layer_file.h"
 #include "bilens/core/files.h"
@@ -77,7 +78,7 @@ LayerDecomposition read_layer(const fs::path& directory, const Json& entry) {
   layer.pairs.solver = solver_from_name(entry.value("solver", "dense"));
   layer.pairs.repaired = entry.value("repaired", int64_t{0});
   layer.pairs.seconds = seconds_from_json(entry.at("seconds"));
-  if (layer.method != "eigen") {
+  if (method_named(layer.method, (directory / kDecompositionFile).string() + ": method").run) {
     layer.factors = Factors{layer.method,
                             {},
                             entry.at("figures"),

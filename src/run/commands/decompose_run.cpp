@@ -235,6 +235,8 @@ std::vector<fs::path> pair_with_previous(std::vector<fs::path> models, std::map<
 
 }  // namespace
 
+Json decompose_config_schema() { return DecomposeRunConfig::fields().schema(); }
+
 Outcome run_decomposition(const DecomposeRunOptions& options) {
   const auto config = parse(options);
   if (options.resume && options.overwrite) {

@@ -1,8 +1,8 @@
 #pragma once
 
 #include "bilens/analysis/results/decomposition.h"
-#include "bilens/run/decompose_config.h"
 #include "bilens/study/corpus_study.h"
+#include "decompose_config.h"
 #include "models/corpus.h"
 
 namespace bilens {

@@ -1,4 +1,4 @@
-#include "bilens/run/decompose_config.h"
+#include "decompose_config.h"
 
 #include <algorithm>
 
@@ -16,6 +16,18 @@ Json any_of(const std::string& meaning, std::vector<Json> options) {
 
 const Json kNatural = {{"type", "integer"}, {"minimum", 0}};
 const Json kPositive = {{"type", "integer"}, {"minimum", 1}};
+
+std::string meaning_of_methods() {
+  std::vector<std::string> meanings;
+  for (const auto& method : methods()) meanings.push_back("\"" + method.name + "\": " + method.meaning);
+  return join(meanings, "; ");
+}
+
+std::vector<std::pair<std::string, std::string>> names_of_methods() {
+  std::vector<std::pair<std::string, std::string>> names;
+  for (const auto& method : methods()) names.emplace_back(method.name, method.name);
+  return names;
+}
 
 }  // namespace
 
@@ -35,19 +47,8 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
                 any_of("Which layers.",
                        {{{"enum", {"all"}}}, {{"type", "array"}, {"items", kNatural}, {"minItems", 1}}}))
           .json("directions", &C::directions, directions_schema())
-          .choice(
-              "method", &C::method,
-              "\"eigen\": eigenvectors of each direction's interaction matrix; \"hosvd\": singular vectors "
-              "of the "
-              "whole tensor; \"sparse_eigen\": vectors of few entries; \"rotate\": a sparse basis of each "
-              "eigenspace; \"joint\": one orthogonal basis for all directions; \"cp\": terms shared by all "
-              "directions.",
-              words({"eigen", "hosvd", "sparse_eigen", "rotate", "joint", "cp"}))
-          .nested("hosvd", &C::hosvd, HosvdConfig::fields())
-          .nested("sparse_eigen", &C::sparse_eigen, SparseEigenConfig::fields())
-          .nested("rotate", &C::rotate, RotationConfig::fields())
-          .nested("joint", &C::joint, JointConfig::fields())
-          .nested("cp", &C::cp, CpConfig::fields())
+          .choice("method", &C::method, meaning_of_methods() + ".", names_of_methods())
+          .all_of(MethodOptions::fields())
           .choice("solver", &C::solver,
                   "How: \"dense\" forms Q, \"low_rank\" reduces directions of few hidden units, \"lanczos\" "
                   "never "
@@ -140,7 +141,7 @@ void DecomposeRunConfig::check(std::vector<Problem>& problems) const {
     problems.push_back({"weights", "none with the analysis \"corpus\" or a calibrated surrogate",
                         "tensor names", "Which layer of the running model they are is not known."});
   }
-  if (certify && method != "eigen" && method != "rotate") {
+  if (certify && !method_named(method, "method").finds_pairs) {
     problems.push_back(
         {"certify", "false with method \"" + method + "\"", "true", "Bounds are proved for eigenvalues."});
   }

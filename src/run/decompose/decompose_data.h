@@ -3,7 +3,7 @@
 #include <optional>
 
 #include "bilens/data/image_dataset.h"
-#include "bilens/run/decompose_config.h"
+#include "decompose_config.h"
 #include "models/corpus.h"
 
 namespace bilens {

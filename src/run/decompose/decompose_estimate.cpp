@@ -1,14 +1,11 @@
 #include "decompose_estimate.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "bilens/analysis/eigen/certificate.h"
 #include "bilens/analysis/eigen/eigen_plan.h"
-#include "bilens/analysis/factors/cp.h"
-#include "bilens/analysis/factors/factor_plan.h"
+#include "bilens/analysis/factors/method.h"
 #include "bilens/core/memory.h"
-#include "bilens/core/progress.h"
 #include "bilens/core/text.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/product_rate.h"
@@ -20,33 +17,6 @@ namespace bilens {
 namespace {
 
 constexpr int64_t kLibraryWorkspace = int64_t{60} << 20;  // of the matrix library, seen on 2 threads
-
-double seconds_of(const EigenProblem& problem, at::Device device, const CpConfig& config) {
-  const auto begin = std::chrono::steady_clock::now();
-  decompose_cp(problem, device, config);
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
-
-/// At most: of all iterations, each as long as those over the whole layer, of which some are made.
-double measure_cp(const EigenProblem& problem, at::Device device, const CpConfig& config) {
-  constexpr double kShort = 0.2;  // seconds below which one measurement says little
-  auto few = config;
-  few.starts = 1;
-  const auto least_seconds = [&](int64_t iterations) {
-    few.max_iterations = iterations;
-    double least = seconds_of(problem, device, few);
-    for (int again = 0; again < 2 && least < kShort; ++again)
-      least = std::min(least, seconds_of(problem, device, few));
-    return least;
-  };
-  const double start = least_seconds(1);
-  const int64_t some = start < kShort ? 32 : 4;
-  const double least = 1e-2 * start;  // of what the iterations take together; below that is noise
-  const double iteration =
-      std::max(least, least_seconds(1 + some) - start) / static_cast<double>(2 * some);  // of two fits
-  const auto fits = static_cast<double>(config.starts + 1);
-  return start * fits / 2 + iteration * fits * static_cast<double>(config.max_iterations);
-}
 
 /// Bytes of the studies: inputs in float64 and half as much again for hidden states; terms, their sums and
 /// errors.
@@ -77,16 +47,12 @@ void add_estimate(const LayerSource& source, const DecomposeRunConfig& config, c
     const int64_t result = sizes.n * sizes.k * sizes.d * static_cast<int64_t>(c10::elementSize(dtype));
     const std::string where = source.path.string() + ", layer " + std::to_string(layer.number) + ": ";
     disk += result + sizes.n * sizes.k * 40;
-    if (config.method != "eigen" && config.method != "rotate") {
-      const auto cost = plan_factors(config.method, sizes, eigen);
+    if (const auto& method = method_named(config.method, "method"); method.cost) {
+      const auto cost = method.cost(problem, sizes, device, eigen, config);
       memory = std::max(memory, cost.bytes + result);
-      const bool cp = config.method == "cp";
-      const double most = cp ? measure_cp(problem, device, config.cp) : 0;
-      if (cost.operations) seconds += *cost.operations / measure_product_rate(device, at::kDouble);
-      seconds += most;
-      seconds_known = seconds_known && (cost.operations || cp);
-      outcome.text += where + config.method + ": " + cost.words +
-                      (cp ? format(", at most %.3g s", most) : std::string()) + ", " +
+      seconds += cost.seconds.value_or(0);
+      seconds_known = seconds_known && cost.seconds;
+      outcome.text += where + config.method + ": " + cost.words + ", " +
                       format_bytes(static_cast<double>(cost.bytes)) + " beside the weights\n";
       continue;
     }

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "bilens/run/decompose_config.h"
 #include "bilens/run/outcome.h"
+#include "decompose_config.h"
 
 namespace bilens {
 

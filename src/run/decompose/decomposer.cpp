@@ -85,15 +85,16 @@ LayerDecomposition Decomposer::write(const SourceLayer& source,
   auto head = describe(source, directions);
   const auto eigen = config_.eigen(head.d_in);
   const auto run = identify(source, directions);
-  if (head.method != "eigen") {
+  const auto& method = method_named(head.method, "method");
+  if (method.run) {
     if (read_factors(directory, head, run)) {
       log_info("layer " + std::to_string(source.number) + " is finished");
       return head;
     }
     const auto problem = eigen_problem(source, directions, config_);
     const auto begin = std::chrono::steady_clock::now();
-    if (head.method == "rotate") head.pairs = solve_eigen(problem, device_, eigen);
-    head.factors = factorise(problem, head.pairs);
+    if (method.finds_pairs) head.pairs = solve_eigen(problem, device_, eigen);
+    head.factors = method.run(problem, head.pairs, device_, eigen, config_);
     if (source_.minus_sha256.empty()) name_rounding(head.factors->words);
     head.factors->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     write_factors(directory, head, run);
@@ -107,35 +108,6 @@ LayerDecomposition Decomposer::write(const SourceLayer& source,
   solve_eigen(eigen_problem(source, directions, config_), device_, eigen, file.done(),
               [&](int64_t first, const EigenPairs& pairs) { file.write(first, pairs); });
   return file.finish();
-}
-
-Factors Decomposer::factorise(const EigenProblem& problem, const EigenPairs& pairs) const {
-  const auto& c = config_;
-  const auto dtype = parse_dtype(c.dtype);
-  const auto eigen = c.eigen(problem.dimension());
-  if (c.method == "hosvd") {
-    HosvdConfig hosvd = c.hosvd;
-    hosvd.count = eigen.k;
-    hosvd.memory_limit = eigen.memory_limit;
-    const auto there = problem.on(device_);
-    return to_factors(output_hosvd(there, hosvd), input_hosvd(there, hosvd), dtype);
-  }
-  if (c.method == "sparse_eigen") {
-    SparseEigenConfig sparse = c.sparse_eigen;
-    sparse.k = eigen.k;
-    sparse.dtype = dtype;
-    sparse.memory_limit = eigen.memory_limit;
-    return to_factors(solve_sparse_eigen(problem, device_, sparse), dtype);
-  }
-  if (c.method == "rotate") return to_factors(rotate_eigenspaces(pairs, device_, c.rotate), dtype);
-  if (c.method == "joint") {
-    JointConfig joint = c.joint;
-    joint.k = eigen.k;
-    return to_factors(diagonalize_jointly(problem, device_, joint), dtype);
-  }
-  CpConfig cp = c.cp;
-  cp.dtype = dtype;
-  return to_factors(decompose_cp(problem, device_, cp), dtype);
 }
 
 /// What has to be equal for a run to go on with another's files.

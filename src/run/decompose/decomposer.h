@@ -1,7 +1,7 @@
 #pragma once
 
 #include "bilens/analysis/results/decomposition.h"
-#include "bilens/run/decompose_config.h"
+#include "decompose_config.h"
 #include "directions.h"
 
 namespace bilens {
@@ -26,7 +26,6 @@ class Decomposer {
 
  private:
   Directions choose(const SourceLayer& layer) const;
-  Factors factorise(const EigenProblem& problem, const EigenPairs& pairs) const;
   LayerDecomposition describe(const SourceLayer& layer, const Directions& directions) const;
   std::string identify(const SourceLayer& layer, const Directions& directions) const;
   at::Tensor from_layer_above(const SourceLayer& below) const;

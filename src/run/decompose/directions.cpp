@@ -7,10 +7,10 @@
 #include "bilens/analysis/forms/gram.h"
 #include "bilens/core/text.h"
 #include "bilens/io/weight_names.h"
-#include "bilens/run/decompose_config.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/random.h"
 #include "bilens/tensor/shape.h"
+#include "decompose_config.h"
 #include "decomposer.h"
 
 namespace bilens {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "bilens/io/safetensors.h"
-#include "bilens/run/decompose_config.h"
+#include "decompose_config.h"
 #include "layers/layer_source.h"
 #include "models/corpus.h"
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "bilens/analysis/results/decomposition.h"
-#include "bilens/run/decompose_config.h"
+#include "decompose_config.h"
 
 namespace bilens {
 

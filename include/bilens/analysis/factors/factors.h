@@ -37,7 +37,4 @@ Factors to_factors(const RotatedBasis& basis, at::ScalarType dtype);
 Factors to_factors(const JointBasis& basis, at::ScalarType dtype);
 Factors to_factors(const CpDecomposition& cp, at::ScalarType dtype);
 
-/// The layer without biases that joint or CP factors stand for; nothing for the other methods. float64.
-std::optional<BilinearLayer> approximate_layer(const Factors& factors);
-
 }  // namespace bilens

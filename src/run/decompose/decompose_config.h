@@ -1,11 +1,6 @@
 #pragma once
 
-#include "bilens/analysis/eigen/eigen.h"
-#include "bilens/analysis/factors/cp.h"
-#include "bilens/analysis/factors/hosvd.h"
-#include "bilens/analysis/factors/joint.h"
-#include "bilens/analysis/factors/rotation.h"
-#include "bilens/analysis/factors/sparse_eigen.h"
+#include "bilens/analysis/factors/method.h"
 #include "bilens/study/corpus_study.h"
 #include "bilens/study/token_study.h"
 #include "layers/layer_source.h"
@@ -13,16 +8,11 @@
 namespace bilens {
 
 /// The whole config of `bilens decompose`.
-struct DecomposeRunConfig {
+struct DecomposeRunConfig : MethodOptions {
   int64_t format_version = 1;
   Json layers = "all";
   Json directions = {{"kind", "outputs"}};
   std::string method = "eigen";
-  HosvdConfig hosvd;  // each method's own keys
-  SparseEigenConfig sparse_eigen;
-  RotationConfig rotate;
-  JointConfig joint;
-  CpConfig cp;
   EigenSolver solver = EigenSolver::kAuto;
   Json k = 10;
   std::string input_space = "input";

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bilens/analysis/eigen/eigen_plan.h"
+#include "bilens/analysis/factors/factors.h"
+#include "bilens/core/fields.h"
+
+namespace bilens {
+
+/// The config keys that each method has of its own.
+struct MethodOptions {
+  HosvdConfig hosvd;
+  SparseEigenConfig sparse_eigen;
+  RotationConfig rotate;
+  JointConfig joint;
+  CpConfig cp;
+
+  static const FieldTable<MethodOptions>& fields();
+};
+
+/// What a method takes, beside the stored weights.
+struct MethodCost {
+  int64_t bytes = 0;
+  std::optional<double> seconds;  // nothing where that depends on how it converges
+  std::string words;
+};
+
+/// One way to decompose a layer. A new one is a row of methods(), and a drawing in the report.
+struct Method {
+  using Run = std::function<Factors(const EigenProblem&, const EigenPairs&, at::Device, const EigenConfig&,
+                                    const MethodOptions&)>;
+  using Cost = std::function<MethodCost(const EigenProblem&, const EigenSizes&, at::Device,
+                                        const EigenConfig&, const MethodOptions&)>;
+
+  std::string name;
+  std::string meaning;
+  bool finds_pairs = false;  // eigenpairs come first; what `run` finds is made of them
+  Run run;                   // null: eigenpairs are all that it finds
+  Cost cost;                 // null where the eigenpairs cost what counts
+  /// The layer, float64 and without biases, that its factors stand for; null where they approximate none.
+  std::function<BilinearLayer(const Factors&)> stands_for;
+};
+
+const std::vector<Method>& methods();
+
+/// @param where what names it, for the message
+/// @throws Error(kBadInput) for a name that no method has
+const Method& method_named(const std::string& name, const std::string& where);
+
+/// The layer that the factors stand for, where their method approximates one.
+std::optional<BilinearLayer> approximate_layer(const Factors& factors);
+
+}  // namespace bilens
