@@ -39,10 +39,10 @@ struct Method {
   std::string name;
   std::string meaning;
   bool finds_pairs = false;  // eigenpairs come first; what `run` finds is made of them
-  Run run;                   // null: eigenpairs are all that it finds
-  Cost cost;                 // null where the eigenpairs cost what counts
+  Run run = nullptr;         // null: eigenpairs are all that it finds
+  Cost cost = nullptr;       // null where the eigenpairs cost what counts
   /// The layer, float64 and without biases, that its factors stand for; null where they approximate none.
-  std::function<BilinearLayer(const Factors&)> stands_for;
+  std::function<BilinearLayer(const Factors&)> stands_for = nullptr;
 };
 
 const std::vector<Method>& methods();
