@@ -115,7 +115,7 @@ def write_decomposition(directory, model, random):
                 {
                     "layer": 0,
                     "file": "layer_0.safetensors",
-                    "method": "dense",
+                    "method": "eigen",
                     "dtype": "float32",
                     "input_space": "input",
                     "d_in": SIDE * SIDE,
