@@ -1,7 +1,7 @@
 // What a user of the installed library writes: the eigenvalues of a layer of one's own.
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/eye.h>
-#include <bilens/analysis/eigen.h>
+#include <bilens/analysis/eigen/eigen.h>
 
 #include <cstdio>
 
