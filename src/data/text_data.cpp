@@ -106,7 +106,7 @@ const FieldTable<TextDataConfig>& TextDataConfig::fields() {
               "What a token file without a header holds; \"auto\": uint16, or uint32 where the vocabulary "
               "exceeds 65,536.",
               dtypes())
-          .json("document_token", &C::document_token, document_token_schema());
+          .value_or("document_token", &C::document_token, nullptr, document_token_schema());
   return fields;
 }
 

@@ -89,17 +89,17 @@ std::vector<int64_t> read_ids(const Part& part, int64_t vocabulary,
 
 std::vector<int64_t> tokens_that_begin_documents(const TextDataConfig& config, std::optional<int64_t> bos,
                                                  const std::vector<int64_t>& eos) {
-  if (config.document_token.is_number()) return {config.document_token.get<int64_t>()};
+  if (config.document_token) return {*config.document_token};
   return bos ? std::vector<int64_t>{*bos} : eos;
 }
 
 TokenStream load_token_file(const TextDataConfig& config, int64_t vocabulary,
                             const std::vector<int64_t>& begins_document) {
   const fs::path path = config.path;
-  if (config.document_token.is_number() && config.document_token.get<int64_t>() >= vocabulary) {
+  if (config.document_token && *config.document_token >= vocabulary) {
     throw Error(ExitCode::kUsage,
                 {"data.document_token", "an id below the vocabulary's size, " + std::to_string(vocabulary),
-                 config.document_token.dump(), ""});
+                 std::to_string(*config.document_token), ""});
   }
   const auto layout = read_token_layout(path, config.dtype, vocabulary);
   const auto [begin, end] = part_of_file(config, layout.count);

@@ -54,10 +54,10 @@ const FieldTable<ClassifierConfig>& ClassifierConfig::model_fields() {
           .flag("bias", &C::bias, "Biases in the MLPs' projections.")
           .flag("residual", &C::residual, "Adds each MLP's input to its output.")
           .flag("down_proj", &C::down_proj, "A projection behind the product.")
-          .json("image_shape", &C::image_shape,
-                {{"type", "array"},
-                 {"items", {{"type", "integer"}, {"minimum", 1}, {"maximum", kWidest}}},
-                 {"description", "Height and width of an image."}})
+          .integers("image_shape", &C::image_shape,
+                    Json{{"type", "array"},
+                         {"items", {{"type", "integer"}, {"minimum", 1}, {"maximum", kWidest}}},
+                         {"description", "Height and width of an image."}})
           .number("pixel_mean", &C::pixel_mean, "Subtracted from pixel/255.")
           .number("pixel_std", &C::pixel_std, "Divides what is left.", more_than(0.0));
   return table;
@@ -69,9 +69,10 @@ void ClassifierConfig::check(const std::string& where, std::vector<Problem>& pro
                         "d_model (" + std::to_string(d_model) + "), because down_proj is false",
                         std::to_string(d_hidden), "Make them equal, or set down_proj to true."});
   }
-  if (image_shape.size() != 2 || image_shape[0].get<int64_t>() * image_shape[1].get<int64_t>() != d_input) {
+  if (image_shape.size() != 2 || image_shape[0] * image_shape[1] != d_input) {
     problems.push_back({key_path(where, "image_shape"),
-                        "height and width with product " + std::to_string(d_input), image_shape.dump(), ""});
+                        "height and width with product " + std::to_string(d_input), Json(image_shape).dump(),
+                        ""});
   }
 }
 

@@ -62,9 +62,9 @@ void require_layers(const Weights& weights, const PaperClassifier& found) {
 }
 
 /// Height and width: a square where the number of pixels is one, else a line.
-Json guess_image_shape(int64_t pixels) {
+std::vector<int64_t> guess_image_shape(int64_t pixels) {
   const auto side = static_cast<int64_t>(std::lround(std::sqrt(static_cast<double>(pixels))));
-  return side * side == pixels ? Json({side, side}) : Json({int64_t{1}, pixels});
+  return side * side == pixels ? std::vector<int64_t>{side, side} : std::vector<int64_t>{1, pixels};
 }
 
 ClassifierConfig config_of(const Weights& weights, const PaperClassifier& found, const PaperConfig& theirs) {

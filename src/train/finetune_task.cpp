@@ -21,18 +21,19 @@ const FieldTable<AnnealConfig>& AnnealConfig::fields() {
                   {{"together", AnnealOrder::kTogether},
                    {"first_to_last", AnnealOrder::kFirstToLast},
                    {"last_to_first", AnnealOrder::kLastToFirst}})
-          .json("layers", &C::layers,
-                {{"description",
-                  "The layers in which it falls, \"all\" or their numbers; in the others SiLU "
-                  "gives way at once."},
-                 {"anyOf",
-                  {{{"enum", {"all"}}},
-                   {{"type", "array"}, {"items", {{"type", "integer"}, {"minimum", 0}}}, {"minItems", 1}}}}});
+          .value_or(
+              "layers", &C::layers, "all",
+              {{"description",
+                "The layers in which it falls, \"all\" or their numbers; in the others SiLU "
+                "gives way at once."},
+               {"anyOf",
+                {{{"enum", {"all"}}},
+                 {{"type", "array"}, {"items", {{"type", "integer"}, {"minimum", 0}}}, {"minItems", 1}}}}});
   return table;
 }
 
 bool AnnealConfig::anneals(int64_t layer) const {
-  return layers.is_string() || std::find(layers.begin(), layers.end(), Json(layer)) != layers.end();
+  return !layers || std::find(layers->begin(), layers->end(), layer) != layers->end();
 }
 
 std::vector<double> betas_at(const AnnealConfig& config, int64_t step, int64_t total_steps, int64_t layers) {

@@ -94,7 +94,8 @@ TEST_CASE("contradictions between keys are named") {
             "c.json: d_hidden: expected d_model (4), because down_proj is false, found 5") == 0);
   config.down_proj = true;
   CHECK(problems_of(config).empty());
-  for (const Json& shape : {Json{3, 3}, Json::array({6}), Json{1, 2, 3}, Json::array()}) {
+  using Shape = std::vector<int64_t>;
+  for (const Shape& shape : {Shape{3, 3}, Shape{6}, Shape{1, 2, 3}, Shape{}}) {
     config.image_shape = shape;
     CHECK(problems_of(config).find("c.json: image_shape") == 0);
   }

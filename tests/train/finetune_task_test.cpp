@@ -127,7 +127,7 @@ TEST_CASE("layers may take their turns, each with a share of the time for itself
 TEST_CASE("layers that are not annealed are swapped at once, and take no turn") {
   AnnealConfig config;
   config.fraction = 1.0;
-  config.layers = {0, 2};
+  config.layers = std::vector<int64_t>{0, 2};
   CHECK(betas_at(config, 0, 30, 3) == std::vector<double>{1, 0, 1});
   CHECK(betas_at(config, 15, 30, 3) == std::vector<double>{0.5, 0, 0.5});
   config.order = AnnealOrder::kLastToFirst;

@@ -61,9 +61,49 @@ class FieldTable {
   FieldTable& text(const std::string& name, std::string C::*member, const std::string& meaning) {
     return plain(name, member, typed_schema("string", meaning));
   }
+  /// Some integers, of a schema of their own.
+  FieldTable& integers(const std::string& name, std::vector<int64_t> C::*member, const Json& schema) {
+    return plain(name, member, schema);
+  }
   /// A JSON value of its own schema, kept as it is (unions such as a number or "all").
   FieldTable& json(const std::string& name, Json C::*member, const Json& schema) {
     return plain(name, member, schema);
+  }
+
+  /// A value, or one word (or null) in its place: "all", "auto". @param schema of both
+  template <class T>
+  FieldTable& value_or(const std::string& name, std::optional<T> C::*member, const Json& word,
+                       const Json& schema) {
+    return add({name, schema,
+                [member, word](C& config, const Json& value) {
+                  config.*member = value == word ? std::nullopt : std::optional<T>(value.get<T>());
+                },
+                [member, word](const C& config) { return config.*member ? Json(*(config.*member)) : word; },
+                nullptr});
+  }
+
+  /// A list of some of the choices.
+  template <class E>
+  FieldTable& choices(const std::string& name, std::vector<E> C::*member, const std::string& meaning,
+                      const std::vector<std::pair<std::string, E>>& choices) {
+    std::vector<std::string> names;
+    for (const auto& choice : choices) names.push_back(choice.first);
+    return add({name,
+                {{"type", "array"}, {"items", {{"enum", names}}}, {"description", meaning}},
+                [member, choices](C& config, const Json& value) {
+                  (config.*member).clear();
+                  for (const auto& text : value)
+                    for (const auto& [name, chosen] : choices)
+                      if (text == name) (config.*member).push_back(chosen);
+                },
+                [member, choices](const C& config) {
+                  Json list = Json::array();
+                  for (const auto& chosen : config.*member)
+                    for (const auto& [name, choice] : choices)
+                      if (choice == chosen) list.push_back(name);
+                  return list;
+                },
+                nullptr});
   }
 
   /// A list of at least one integer.

@@ -33,8 +33,8 @@ struct TextDataConfig {
   TextSplit split = TextSplit::kAll;
   Packing packing = Packing::kDocuments;
   double held_out = 0.05;
-  std::optional<at::ScalarType> dtype;  // of a headerless token file; not given: by the vocabulary
-  Json document_token;                  // the id that begins a document of a token file, or null
+  std::optional<at::ScalarType> dtype;    // of a headerless token file; not given: by the vocabulary
+  std::optional<int64_t> document_token;  // the id that begins a document of a token file
 
   static const FieldTable<TextDataConfig>& fields();
 };

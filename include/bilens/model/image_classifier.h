@@ -21,7 +21,7 @@ struct ClassifierConfig {
   bool bias = false;
   bool residual = false;
   bool down_proj = false;
-  Json image_shape = {28, 28};  // height, width
+  std::vector<int64_t> image_shape = {28, 28};  // height, width
   double pixel_mean = 0.0;
   double pixel_std = 1.0;
 

@@ -1,5 +1,9 @@
 #pragma once
 
+#include <optional>
+#include <string>
+#include <vector>
+
 #include "bilens/run/outcome.h"
 #include "bilens/study/intervention.h"
 
@@ -8,8 +12,8 @@ namespace bilens {
 /// The whole config of `bilens intervene`.
 struct InterveneRunConfig {
   int64_t format_version = 1;
-  Json layer;             // of the decomposition; null: its only one
-  int64_t direction = 0;  // of the layer
+  std::optional<int64_t> layer;  // of the decomposition; nothing: its only one
+  int64_t direction = 0;         // of the layer
   std::vector<int64_t> eigenvectors = {0};
   InterventionConfig intervention;
   Json plus = Json::array(), minus = Json::array();  // tokens whose mean logits' difference is followed

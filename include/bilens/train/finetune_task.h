@@ -1,5 +1,8 @@
 #pragma once
 
+#include <optional>
+#include <vector>
+
 #include "bilens/train/text_task.h"
 
 namespace bilens {
@@ -15,7 +18,7 @@ struct AnnealConfig {
   double fraction = 0.3;
   AnnealShape shape = AnnealShape::kLinear;
   AnnealOrder order = AnnealOrder::kTogether;
-  Json layers = "all";  // or their numbers
+  std::optional<std::vector<int64_t>> layers;  // nothing: all
 
   bool anneals(int64_t layer) const;
   static const FieldTable<AnnealConfig>& fields();

@@ -45,7 +45,7 @@ DecomposeRunConfig parse(const DecomposeRunOptions& options) {
   auto config = DecomposeRunConfig::fields().parse(options.config, options.where, problems);
   config.directions = with_kind(config.directions);
   if (problems.empty()) config.check(problems);
-  if (problems.empty() && config.wants_analysis("corpus") && !options.minus.empty()) {
+  if (problems.empty() && config.wants(Analysis::kCorpus) && !options.minus.empty()) {
     problems.push_back({"analyses", "no \"corpus\" with --minus", "\"corpus\"",
                         "The difference of two layers is no model that reads text."});
   }
@@ -114,8 +114,8 @@ fs::path default_out(const fs::path& model) {
 }
 
 ImageStudyConfig study_config(const DecomposeRunConfig& config) {
-  return {config.wants_analysis("truncation"), config.wants_analysis("exactness"),
-          config.wants_analysis("importance"), ImageStudyConfig{}.examples};
+  return {config.wants(Analysis::kTruncation), config.wants(Analysis::kExactness),
+          config.wants(Analysis::kImportance), ImageStudyConfig{}.examples};
 }
 
 void study_model(const LayerSource& source, const Decomposition& decomposition, const std::string& dataset,
@@ -191,27 +191,28 @@ Json decompose_model(const fs::path& path, const fs::path& out, const fs::path& 
   }
   if (data) study_model(source, decomposition, data->dataset, images, config, out);
   std::optional<TokenStudy> tokens;
-  if (config.wants_analysis("tokens")) tokens = analyse_tokens(source, decomposition, config, out);
+  if (config.wants(Analysis::kTokens)) tokens = analyse_tokens(source, decomposition, config, out);
   std::optional<CorpusStudy> on_corpus;
-  if (config.wants_analysis("corpus"))
+  if (config.wants(Analysis::kCorpus))
     on_corpus = analyse_corpus(source, decomposition, config, *corpus, out);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  decomposition.info = {{"version", version()},
-                        {"surrogate", source.surrogate},
-                        {"gate", source.gate.to_json()},
-                        {"minus_gate", minus_gate},
-                        {"fold_norm", source.fold_norm},
-                        {"norm", source.norm},
-                        {"converted", minus.empty() ? source.conversion : Json(nullptr)},
-                        {"model", path.string()},
-                        {"model_sha256", source.sha256},
-                        {"minus", minus.empty() ? Json(nullptr) : Json(minus.string())},
-                        {"minus_sha256", minus.empty() ? Json(nullptr) : Json(source.minus_sha256)},
-                        {"model_type", source.classifier ? Json(source.classifier->type) : Json(nullptr)},
-                        {"image_shape", source.classifier ? source.classifier->image_shape : Json(nullptr)},
-                        {"config", DecomposeRunConfig::fields().dump(config)},
-                        {"device", describe_device(choose_device(config.device))},
-                        {"seconds", seconds}};
+  decomposition.info = {
+      {"version", version()},
+      {"surrogate", source.surrogate},
+      {"gate", source.gate.to_json()},
+      {"minus_gate", minus_gate},
+      {"fold_norm", source.fold_norm},
+      {"norm", source.norm},
+      {"converted", minus.empty() ? source.conversion : Json(nullptr)},
+      {"model", path.string()},
+      {"model_sha256", source.sha256},
+      {"minus", minus.empty() ? Json(nullptr) : Json(minus.string())},
+      {"minus_sha256", minus.empty() ? Json(nullptr) : Json(source.minus_sha256)},
+      {"model_type", source.classifier ? Json(source.classifier->type) : Json(nullptr)},
+      {"image_shape", source.classifier ? Json(source.classifier->image_shape) : Json(nullptr)},
+      {"config", DecomposeRunConfig::fields().dump(config)},
+      {"device", describe_device(choose_device(config.device))},
+      {"seconds", seconds}};
   write_decomposition(out, decomposition);
   return summarize_decomposition(path, out, decomposition, tokens, on_corpus, seconds);
 }

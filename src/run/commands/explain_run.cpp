@@ -54,7 +54,7 @@ Input read_input(const ExplainRunOptions& options, const fs::path& model, const 
     throw Error(ExitCode::kUsage, {"--input " + options.input,
                                    "a number below " + std::to_string(split.images.size(0)), number, ""});
   }
-  const auto shape = config.image_shape.get<std::vector<int64_t>>();
+  const auto shape = config.image_shape;
   require_shape(split.images[n], shape, "--input " + options.input);
   return {split.images[n].contiguous(),
           split.labels.defined() ? Json(split.labels[n].item<int64_t>()) : Json(nullptr)};
@@ -63,11 +63,11 @@ Input read_input(const ExplainRunOptions& options, const fs::path& model, const 
 /// All eigenpairs, centred as `bilens decompose` has them, so that eigenvector i is the same one in both.
 DecomposeRunConfig full_config(const std::string& device, int64_t classes) {
   DecomposeRunConfig config;
-  config.k = "all";
+  config.k = std::nullopt;
   config.dtype = "float64";
   config.center = classes > 1 ? "mean" : "none";  // one class less its mean would be nothing
   config.energy = Energy::kOff;
-  config.analyses = Json::array();
+  config.analyses.clear();
   config.device = device;
   return config;
 }

@@ -88,14 +88,14 @@ const LayerDecomposition& choose_layer(const Decomposition& decomposition, const
     throw Error(ExitCode::kBadInput, {path, "a decomposition with eigenvectors", "none",
                                       "Decompose with the method \"eigen\" or \"rotate\"."});
   }
-  if (config.layer.is_null() && there.size() == 1) return *there.front();
+  if (!config.layer && there.size() == 1) return *there.front();
   for (const auto* layer : there)
     if (config.layer == layer->layer) return *layer;
-  const bool named = !config.layer.is_null();
+  const bool named = config.layer.has_value();
   throw Error(
       ExitCode::kUsage,
       {"layer", "one of the layers of " + path + " with eigenvectors (" + join(numbers) + ")",
-       named ? config.layer.dump() : "none named",
+       named ? std::to_string(*config.layer) : "none named",
        named ? ""
              : "Name it: `bilens intervene " + shell_word(path) + " --set layer=" + numbers.back() + "`."});
 }
@@ -185,9 +185,9 @@ const FieldTable<InterveneRunConfig>& InterveneRunConfig::fields() {
   static const FieldTable<C> table =
       FieldTable<C>("Config of `bilens intervene`.")
           .integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
-          .json("layer", &C::layer,
-                {{"description", "Of the decomposition; null: the only one that it has."},
-                 {"anyOf", {{{"type", "null"}}, {{"type", "integer"}, {"minimum", 0}}}}})
+          .value_or("layer", &C::layer, nullptr,
+                    {{"description", "Of the decomposition; null: the only one that it has."},
+                     {"anyOf", {{{"type", "null"}}, {{"type", "integer"}, {"minimum", 0}}}}})
           .integer("direction", &C::direction, "Of the layer, counted from 0.", at_least(0))
           .integers("eigenvectors", &C::eigenvectors, "Of the direction, counted from 0; changed together.",
                     at_least(0))

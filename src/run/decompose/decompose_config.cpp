@@ -43,9 +43,9 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
   static const FieldTable<C> table =
       FieldTable<C>("Config of `bilens decompose`.")
           .integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
-          .json("layers", &C::layers,
-                any_of("Which layers.",
-                       {{{"enum", {"all"}}}, {{"type", "array"}, {"items", kNatural}, {"minItems", 1}}}))
+          .value_or("layers", &C::layers, "all",
+                    any_of("Which layers.",
+                           {{{"enum", {"all"}}}, {{"type", "array"}, {"items", kNatural}, {"minItems", 1}}}))
           .json("directions", &C::directions, directions_schema())
           .choice("method", &C::method, meaning_of_methods() + ".", names_of_methods())
           .all_of(MethodOptions::fields())
@@ -58,11 +58,11 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
                                                                    {"low_rank", EigenSolver::kLowRank},
                                                                    {"lanczos", EigenSolver::kLanczos},
                                                                    {"formed", EigenSolver::kFormed}})
-          .json("k", &C::k,
-                any_of("Eigenpairs (or vectors, or factors of a mode) a direction, by falling |lambda|; "
-                       "clipped to the "
-                       "dimension.",
-                       {kPositive, {{"enum", {"all"}}}}))
+          .value_or("k", &C::k, "all",
+                    any_of("Eigenpairs (or vectors, or factors of a mode) a direction, by falling |lambda|; "
+                           "clipped to the "
+                           "dimension.",
+                           {kPositive, {{"enum", {"all"}}}}))
           .choice("input_space", &C::input_space,
                   "\"input\": of an image classifier's first layer, over the pixels; \"model\": over the "
                   "MLP's own input.",
@@ -95,9 +95,10 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
                   "probes, with its "
                   "standard error.",
                   words({"known", "estimate"}))
-          .json("memory_limit", &C::memory_limit,
-                any_of("Bytes for the matrices in work; \"auto\": a quarter of what is free on the device.",
-                       {{{"type", "integer"}, {"minimum", 1 << 20}}, {{"enum", {"auto"}}}}))
+          .value_or(
+              "memory_limit", &C::memory_limit, "auto",
+              any_of("Bytes for the matrices in work; \"auto\": a quarter of what is free on the device.",
+                     {{{"type", "integer"}, {"minimum", 1 << 20}}, {{"enum", {"auto"}}}}))
           .nested("weights", &C::weights, WeightMap::fields())
           .choice("gate", &C::gate,
                   "What the gate is, where nothing beside the weights says it; \"none\": the layers are "
@@ -118,14 +119,15 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
                 any_of("Images or text for the analyses, as in a training config; null: what the model was "
                        "trained on.",
                        {{{"type", "null"}}, {{"type", "object"}}}))
-          .json("analyses", &C::analyses,
-                {{"type", "array"},
-                 {"items", {{"enum", {"truncation", "exactness", "importance", "tokens", "corpus"}}}},
-                 {"description",
-                  "Studies of the model with its decomposition: on the test images, or (\"tokens\") which "
-                  "tokens the eigenvectors of a language model are near to, and which interact, or "
-                  "(\"corpus\") "
-                  "what they contribute on text."}})
+          .choices("analyses", &C::analyses,
+                   "Studies of the model with its decomposition: on the test images, or (\"tokens\") which "
+                   "tokens the eigenvectors of a language model are near to, and which interact, or "
+                   "(\"corpus\") what they contribute on text.",
+                   std::vector<std::pair<std::string, Analysis>>{{"truncation", Analysis::kTruncation},
+                                                                 {"exactness", Analysis::kExactness},
+                                                                 {"importance", Analysis::kImportance},
+                                                                 {"tokens", Analysis::kTokens},
+                                                                 {"corpus", Analysis::kCorpus}})
           .nested("tokens", &C::tokens, TokenStudyConfig::fields())
           .nested("corpus", &C::corpus, CorpusStudyConfig::fields())
           .text("device", &C::device, "auto, cpu, cuda or cuda:N.")
@@ -137,7 +139,7 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
 void DecomposeRunConfig::check(std::vector<Problem>& problems) const {
   check_weight_map(weights, problems);
   if ((weights.names_layers() || !weights.norm.empty()) &&
-      (wants_analysis("corpus") || surrogate == Surrogate::kCalibrated)) {
+      (wants(Analysis::kCorpus) || surrogate == Surrogate::kCalibrated)) {
     problems.push_back({"weights", "none with the analysis \"corpus\" or a calibrated surrogate",
                         "tensor names", "Which layer of the running model they are is not known."});
   }
@@ -147,7 +149,7 @@ void DecomposeRunConfig::check(std::vector<Problem>& problems) const {
   }
   if (corpus.loss_tokens == 1)
     problems.push_back({"corpus.loss_tokens", "0, or at least 2 tokens", "1", "One has none to predict."});
-  if (wants_analysis("tokens") && !fold_norm) {
+  if (wants(Analysis::kTokens) && !fold_norm) {
     problems.push_back({"fold_norm", "true for the analysis \"tokens\"", "false",
                         "Tokens are vectors before the norm's gain, and so must the eigenvectors be."});
   }
@@ -165,8 +167,7 @@ void DecomposeRunConfig::check_model(const LayerSource& source) const {
                 {where, "one of the layers of " + source.path.string() + " (" + join(numbers) + ")",
                  number.dump(), ""});
   };
-  if (layers.is_array())
-    for (const auto& number : layers) require_layer(number, "layers");
+  for (const int64_t number : layers.value_or(std::vector<int64_t>())) require_layer(number, "layers");
   if (directions.at("kind") == "eigenvectors") require_layer(directions.at("layer"), "directions.layer");
   if (!traceless || !(source.over_inputs || source.raw_stream)) return;
   throw Error(
@@ -178,21 +179,21 @@ void DecomposeRunConfig::check_model(const LayerSource& source) const {
 }
 
 bool DecomposeRunConfig::wants_layer(int64_t number) const {
-  return layers.is_string() || std::find(layers.begin(), layers.end(), Json(number)) != layers.end();
+  return !layers || std::find(layers->begin(), layers->end(), number) != layers->end();
 }
 
-bool DecomposeRunConfig::wants_analysis(const std::string& name) const {
-  return std::find(analyses.begin(), analyses.end(), Json(name)) != analyses.end();
+bool DecomposeRunConfig::wants(Analysis analysis) const {
+  return std::find(analyses.begin(), analyses.end(), analysis) != analyses.end();
 }
 
 bool DecomposeRunConfig::needs_vocabulary() const {
   const Json kind = directions.value("kind", Json());
-  return kind == "tokens" || kind == "unembedding" || wants_analysis("tokens");
+  return kind == "tokens" || kind == "unembedding" || wants(Analysis::kTokens);
 }
 
 EigenConfig DecomposeRunConfig::eigen(int64_t dimension) const {
   EigenConfig eigen;
-  eigen.k = k.is_string() ? dimension : std::min(k.get<int64_t>(), dimension);
+  eigen.k = std::min(k.value_or(dimension), dimension);
   eigen.dtype = parse_dtype(dtype);
   eigen.solver = solver;
   eigen.tolerance = tolerance;
@@ -200,8 +201,7 @@ EigenConfig DecomposeRunConfig::eigen(int64_t dimension) const {
   eigen.certify = certify;
   eigen.energy = energy;
   eigen.estimate_rank = effective_rank == "estimate";
-  eigen.memory_limit =
-      memory_limit.is_string() ? free_memory(choose_device(device)) / 4 : memory_limit.get<int64_t>();
+  eigen.memory_limit = memory_limit ? *memory_limit : free_memory(choose_device(device)) / 4;
   return eigen;
 }
 

@@ -7,14 +7,18 @@
 
 namespace bilens {
 
+/// Studies of a model with its decomposition: the first three on images, "tokens" and "corpus" of language
+/// models.
+enum class Analysis { kTruncation, kExactness, kImportance, kTokens, kCorpus };
+
 /// The whole config of `bilens decompose`.
 struct DecomposeRunConfig : MethodOptions {
   int64_t format_version = 1;
-  Json layers = "all";
+  std::optional<std::vector<int64_t>> layers;  // nothing: all
   Json directions = {{"kind", "outputs"}};
   std::string method = "eigen";
   EigenSolver solver = EigenSolver::kAuto;
-  Json k = 10;
+  std::optional<int64_t> k = 10;  // nothing: all
   std::string input_space = "input";
   bool fold_norm = true;
   bool traceless = false;
@@ -25,13 +29,13 @@ struct DecomposeRunConfig : MethodOptions {
   bool certify = false;
   Energy energy = Energy::kAuto;
   std::string effective_rank = "known";
-  Json memory_limit = "auto";
+  std::optional<int64_t> memory_limit;  // bytes; nothing: by what is free
   WeightMap weights;
   std::string gate = "auto";
   Surrogate surrogate = Surrogate::kNone;
   std::string tokenizer;
   Json data;
-  Json analyses = {"truncation", "exactness", "importance"};
+  std::vector<Analysis> analyses = {Analysis::kTruncation, Analysis::kExactness, Analysis::kImportance};
   TokenStudyConfig tokens;  // of the analyses of these names
   CorpusStudyConfig corpus;
   std::string device = "auto";
@@ -49,7 +53,7 @@ struct DecomposeRunConfig : MethodOptions {
   bool wants_layer(int64_t number) const;
   /// @throws Error(kUsage) for layers that the model does not have, and one that `traceless` would change
   void check_model(const LayerSource& source) const;
-  bool wants_analysis(const std::string& name) const;
+  bool wants(Analysis analysis) const;
   /// Whether directions or analyses speak of tokens.
   bool needs_vocabulary() const;
   /// What the eigen-solvers take of this, for vectors of a dimension. "auto" memory is a quarter of what is

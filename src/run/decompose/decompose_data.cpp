@@ -20,7 +20,7 @@ bool is_calibrated(const DecomposeRunConfig& config, const LayerSource& source) 
 
 std::optional<Corpus> find_corpus(const LayerSource& source, const DecomposeRunConfig& config,
                                   const std::string& data_spec) {
-  if (!config.wants_analysis("corpus") && !is_calibrated(config, source)) return std::nullopt;
+  if (!config.wants(Analysis::kCorpus) && !is_calibrated(config, source)) return std::nullopt;
   const auto& wanted = config.corpus;
   return open_corpus(
       source.path, config.data, config.tokenizer, data_spec,

@@ -58,7 +58,7 @@ void add_estimate(const LayerSource& source, const DecomposeRunConfig& config, c
     }
     const auto plan = plan_eigen(sizes, device, eigen);
     memory = std::max({memory, plan.bytes + result, study_bytes(data, sizes.d, sizes.k) + result});
-    if (config.wants_analysis("tokens")) {
+    if (config.wants(Analysis::kTokens)) {
       memory = std::max({memory, token_study_bytes(sizes.n, sizes.k, source.vocabulary->size()) + result,
                          certifier_bytes(sizes.h, sizes.d) + result});
       const auto h = static_cast<double>(sizes.h), d = static_cast<double>(sizes.d);

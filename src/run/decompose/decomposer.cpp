@@ -57,8 +57,8 @@ LayerDecomposition Decomposer::describe(const SourceLayer& source, const Directi
   result.center = directions.center;
   result.mean_energy_share = directions.mean_share;
   if (directions.u.defined()) result.directions = directions.u.to(parse_dtype(config_.dtype));
-  if (config_.k.is_number() && config_.k.get<int64_t>() > result.d_in) {
-    log_info("layer " + std::to_string(source.number) + ": k = " + config_.k.dump() +
+  if (config_.k && *config_.k > result.d_in) {
+    log_info("layer " + std::to_string(source.number) + ": k = " + std::to_string(*config_.k) +
              " is clipped to the dimension, " + std::to_string(result.d_in));
   }
   if (source.layer.has_linear()) {

@@ -80,11 +80,11 @@ class FinetuneJob : public TrainingJob {
                           "at least two windows of data.context, " + std::to_string(2 * config_.data.context),
                           std::to_string(stages_.calibrate->tokens), ""});
     }
-    if (stages_.anneal && stages_.anneal->layers.is_array()) {
-      for (const Json& layer : stages_.anneal->layers) {
+    if (stages_.anneal && stages_.anneal->layers) {
+      for (const int64_t layer : *stages_.anneal->layers) {
         if (layer >= model.num_hidden_layers)
-          problems.push_back(
-              {behind_widen("layers"), "below " + std::to_string(model.num_hidden_layers), layer.dump(), ""});
+          problems.push_back({behind_widen("layers"), "below " + std::to_string(model.num_hidden_layers),
+                              std::to_string(layer), ""});
       }
     }
     if (config_.train.loss.cross_entropy + config_.train.loss.divergence + config_.train.loss.states == 0)
