@@ -87,6 +87,13 @@ def vanishing(rng, d, h, m):
     return w * 2.0 ** rng.integers(-560, -480), v * 2.0 ** rng.integers(-560, -480), p
 
 
+def huge(rng, d, h, m):
+    """Of float64: weights whose products are beyond its range, though the matrices are within it."""
+    w, v, p = plain(rng, d, h, m)
+    out = rng.integers(480, 900)
+    return w * 2.0**out, v * 2.0 ** rng.integers(-200, 200), p * 2.0**-out
+
+
 def whole_numbers(rng, d, h, m):
     return tuple(
         a.astype(np.float64)
@@ -117,10 +124,10 @@ KINDS = (
 
 def draw(rng, d, h, m, dtype, biased=False):
     """A layer of a random kind, with its kind's name."""
-    kinds = KINDS + ((vanishing, vanishing) if dtype == np.float64 else ())
+    kinds = KINDS + ((vanishing, vanishing, huge, huge) if dtype == np.float64 else ())
     kind = kinds[rng.integers(len(kinds))]
     layer = dict(zip("WVP", (a.astype(dtype) for a in kind(rng, d, h, m))))
-    if biased and kind is not vanishing:
+    if biased and kind not in (vanishing, huge):
         size = {name: abs(layer[name]).max() for name in "WV"}
         layer.update(
             b=(rng.standard_normal(h) * size["W"]).astype(dtype),

@@ -3,10 +3,12 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <vector>
 
 #include "bilens/core/error.h"
+#include "normalization.h"
 
 namespace bilens {
 
@@ -76,13 +78,26 @@ std::vector<BilinearLayer> telescope(const BilinearLayer& a, const BilinearLayer
           make_units(a.gate, a.up, a.down - b.down, a.gate_bias, a.up_bias)};
 }
 
-/// Σ_k ‖w_k‖‖v_k‖‖p_k‖ over all terms.
-double size_of(const std::vector<BilinearLayer>& terms) {
-  const auto norm = [](const at::Tensor& rows, int64_t dim) { return rows.to(at::kDouble).norm(2, {dim}); };
-  double size = 0;
-  for (const auto& units : terms)
-    size += (norm(units.gate, 1) * norm(units.up, 1) * norm(units.down, 0)).sum().item<double>();
-  return size;
+/// log₂ Σ_k ‖w_k‖‖v_k‖‖p_k‖ over all terms; −∞ for zeros. The products themselves may be out of range.
+double log_size(const std::vector<BilinearLayer>& terms) {
+  std::vector<double> logs;
+  for (const auto& units : terms) {
+    if (units.d_hidden() == 0) continue;
+    double unit = 0;
+    const auto norm = [&](const at::Tensor& rows, int64_t dim) {
+      double largest = 1;
+      const auto scaled = scale_to_one(rows, at::kDouble, largest);
+      unit += std::log2(largest);
+      return scaled.norm(2, {dim});
+    };
+    const auto sizes = norm(units.gate, 1) * norm(units.up, 1) * norm(units.down, 0);
+    logs.push_back(std::log2(sizes.sum().item<double>()) + unit);
+  }
+  const double most = logs.empty() ? -HUGE_VAL : *std::max_element(logs.begin(), logs.end());
+  if (most == -HUGE_VAL) return most;
+  double sum = 0;
+  for (const double log : logs) sum += std::exp2(log - most);
+  return most + std::log2(sum);
 }
 
 /// The terms of a − b, written in the way in which they are smaller.
@@ -97,7 +112,8 @@ std::vector<BilinearLayer> terms_of(const BilinearLayer& a, const BilinearLayer&
     if (const int64_t more = units.d_hidden() - paired; more > 0)
       telescoped.push_back(narrow_units(units, paired, more));
   }
-  return size_of(telescoped) < size_of(apart) ? telescoped : apart;
+  constexpr double kEqual = 1e-12;  // sizes that differ by rounding alone
+  return log_size(telescoped) < log_size(apart) - kEqual ? telescoped : apart;
 }
 
 /// One layer of all terms; one unit that is zero, where there are no others.

@@ -29,14 +29,19 @@ at::Tensor squared_sizes(const EigenProblem& problem, int64_t memory_limit) {
 
 /// ‖Q_u‖_F of all directions, [n] on the CPU, of weights scaled so that squares neither overflow nor vanish.
 at::Tensor sizes(EigenProblem problem, int64_t memory_limit) {
-  double unit = 1, of_embed = 1;
-  const auto scale = [](at::Tensor& weight, double& by) {
-    weight = scale_to_one(weight, weight.scalar_type(), by);
+  double mantissa = 1, exponent = 0;  // of all units together: products of some may be out of range
+  const auto scale = [&](at::Tensor& weight, int times) {
+    double unit = 1;
+    weight = scale_to_one(weight, weight.scalar_type(), unit);
+    int power = 0;
+    const double own = std::frexp(unit, &power);
+    for (int i = 0; i < times; ++i) mantissa *= own, exponent += power;
   };
   auto& layer = problem.layer;
-  for (auto* weight : {&layer.gate, &layer.up, &layer.down}) scale(*weight, unit);
-  if (problem.embed.defined()) scale(problem.embed, of_embed);
-  return squared_sizes(problem, memory_limit).sqrt().cpu() * (unit * of_embed * of_embed);
+  for (auto* weight : {&layer.gate, &layer.up, &layer.down}) scale(*weight, 1);
+  if (problem.embed.defined()) scale(problem.embed, 2);
+  const auto scaled = squared_sizes(problem, memory_limit).sqrt().cpu() * mantissa;
+  return scale_by_power(scaled, at::full_like(scaled, exponent));
 }
 
 /// The problem with one of the parts that its layer is made of in the layer's place.

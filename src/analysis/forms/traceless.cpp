@@ -16,21 +16,31 @@ at::Tensor size_of(const at::Tensor& weight) {
   return at::where(exponent.isfinite(), exponent, at::zeros_like(exponent));
 }
 
+/// W and V each over the power of two near its largest entry: products of tiny weights are then not rounded
+/// to a multiple of 2⁻¹⁰⁷⁴, and those of huge ones stay in range. @param w, v those powers' exponents
+BilinearLayer near_one(const BilinearLayer& layer, const at::Tensor& w, const at::Tensor& v) {
+  BilinearLayer scaled;
+  scaled.gate = scale_by_power(layer.gate.to(at::kDouble), -w);
+  scaled.up = scale_by_power(layer.up.to(at::kDouble), -v);
+  scaled.down = layer.down;
+  return scaled;
+}
+
 }  // namespace
+
+at::Tensor mean_eigenvalues(const BilinearLayer& layer, const at::Tensor& directions) {
+  const auto w = size_of(layer.gate), v = size_of(layer.up);
+  const auto traces = InteractionOperator(near_one(layer, w, v), directions).trace();
+  return scale_by_power(traces / static_cast<double>(layer.d_in()), (w + v).expand_as(traces));
+}
 
 BilinearLayer without_trace(const BilinearLayer& layer) {
   BilinearLayer whole = layer.to(at::kDouble, layer.gate.device());
   whole.residual = false;
   const auto w = size_of(whole.gate), v = size_of(whole.up);
-  // Traces are taken of rows near to 1, so that products of tiny weights are not rounded to a multiple of
-  // 2⁻¹⁰⁷⁴.
-  BilinearLayer near_one;
-  near_one.gate = scale_by_power(whole.gate, -w);
-  near_one.up = scale_by_power(whole.up, -v);
-  near_one.down = whole.down;
   const int64_t d = whole.d_in();
   const auto shifts =
-      InteractionOperator(near_one, {}).trace() / static_cast<double>(d);  // of each output axis
+      InteractionOperator(near_one(whole, w, v), {}).trace() / static_cast<double>(d);  // of each output axis
   const auto axes = at::eye(d, whole.gate.options());
   BilinearLayer sphere;
   // Of the size of W and V, so that scaling the joined weights to one keeps both.

@@ -67,8 +67,7 @@ LayerDecomposition Decomposer::describe(const SourceLayer& source, const Directi
     result.linear = form.linear();
     result.constant = form.constant();
   }
-  if (config_.traceless)
-    result.shift = InteractionOperator(source.layer, directions.u).trace() / static_cast<double>(result.d_in);
+  if (config_.traceless) result.shift = mean_eigenvalues(source.layer, directions.u);
   return result;
 }
 

@@ -9,4 +9,7 @@ namespace bilens {
 /// where x has a fixed length: behind a norm.
 BilinearLayer without_trace(const BilinearLayer& layer);
 
+/// tr Q_u / d of each direction u: [n] float64. @param directions U [n, m]; undefined: the output axes
+at::Tensor mean_eigenvalues(const BilinearLayer& layer, const at::Tensor& directions);
+
 }  // namespace bilens
