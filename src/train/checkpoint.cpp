@@ -1,6 +1,7 @@
 #include "bilens/train/checkpoint.h"
 
 #include <algorithm>
+#include <map>
 #include <sstream>
 #include <string>
 
@@ -19,16 +20,35 @@ const std::string kPrefix = "step-";
 constexpr const char* kDone = "DONE";
 constexpr size_t kMostBytes = 1 << 20;  // of DONE: a line for each file
 
-/// A line for each file of the folder, as sha256sum writes it.
-std::string sums_of(const fs::path& folder) {
-  std::vector<std::string> lines;
+using Hashes = std::map<std::string, std::string>;  // SHA-256 by path within the folder
+
+Hashes hash_files(const fs::path& folder) {
+  Hashes hashes;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (!entry.is_regular_file()) continue;
-    lines.push_back(sha256_of_file(entry.path()) + "  " + entry.path().lexically_relative(folder).string() +
-                    "\n");
+    const auto name = entry.path().lexically_relative(folder).string();
+    if (entry.is_regular_file() && name != kDone) hashes[name] = sha256_of_file(entry.path());
   }
-  std::sort(lines.begin(), lines.end());
-  return join(lines, "");
+  return hashes;
+}
+
+/// Lines as sha256sum writes them.
+std::string to_text(const Hashes& hashes) {
+  std::string text;
+  for (const auto& [name, hash] : hashes) text += hash + "  " + name + "\n";
+  return text;
+}
+
+/// Nothing where DONE is empty. @throws Error(kBadInput) for other lines than sha256sum's
+Hashes read_hashes(const fs::path& done) {
+  Hashes hashes;
+  std::istringstream lines(read_text(done, kMostBytes, ExitCode::kBadInput));
+  for (std::string line; std::getline(lines, line);) {
+    const auto end = line.find("  ");
+    if (end == std::string::npos)
+      throw Error(ExitCode::kBadInput, {done.string(), "lines of a SHA-256 and a file", line, ""});
+    hashes[line.substr(end + 2)] = line.substr(0, end);
+  }
+  return hashes;
 }
 
 bool is_complete(const Checkpoint& checkpoint) { return fs::exists(checkpoint.directory / kDone); }
@@ -78,22 +98,29 @@ void CheckpointStore::name_incomplete() const {
 }
 
 void require_unchanged(const Checkpoint& checkpoint) {
-  std::istringstream sums(read_text(checkpoint.directory / kDone, kMostBytes, ExitCode::kBadInput));
-  for (std::string line; std::getline(sums, line);) {
-    const auto end = line.find("  ");
-    if (end == std::string::npos) continue;
-    const auto file = checkpoint.directory / line.substr(end + 2);
-    const std::string expected = line.substr(0, end), found = sha256_of_file(file);
-    if (found != expected)
-      throw Error(ExitCode::kBadInput, {file.string(), "sha256 " + expected, "sha256 " + found,
-                                        "The file is not as it was written."});
+  for (const auto& [name, hash] : read_hashes(checkpoint.directory / kDone)) {
+    const auto file = checkpoint.directory / name;
+    const auto found = fs::is_regular_file(file) ? "sha256 " + sha256_of_file(file) : "nothing there";
+    if (found == "sha256 " + hash) continue;
+    throw Error(ExitCode::kBadInput,
+                {file.string(), "sha256 " + hash, found, "The file is not as it was written."});
+  }
+}
+
+bool is_unchanged(const Checkpoint& checkpoint, const std::string& name) {
+  try {
+    const auto written = read_hashes(checkpoint.directory / kDone);
+    return written.empty() ||
+           (written.contains(name) && written.at(name) == sha256_of_file(checkpoint.directory / name));
+  } catch (const Error&) {
+    return false;
   }
 }
 
 void CheckpointStore::save(int64_t step, const std::function<void(const fs::path&)>& fill) {
   AtomicDirectory directory(folder_ / (kPrefix + std::to_string(step)));
   fill(directory.path());
-  write_text(directory.path() / kDone, sums_of(directory.path()));
+  write_text(directory.path() / kDone, to_text(hash_files(directory.path())));
   directory.commit();
   auto older = newest_first();
   std::erase_if(older, [step](const Checkpoint& other) { return other.step > step; });

@@ -24,12 +24,13 @@ bool same_bytes(const Json& was, const Json& is) {
 /// The data in the newest checkpoint that says what its run read, and the file that says so; null: none does.
 std::pair<Json, fs::path> data_of_newest(const fs::path& folder) {
   for (const auto& checkpoint : CheckpointStore(folder, 1).newest_first()) {
+    if (!is_unchanged(checkpoint, kTrainerFile)) continue;  // whoever loads it says what is wrong
     const fs::path file = checkpoint.directory / kTrainerFile;
     Json state;
     try {
       state = read_json(file, ExitCode::kBadInput);
     } catch (const Error&) {
-      continue;  // whoever loads it says what is wrong
+      continue;
     }
     if (state.is_object() && state.contains("data")) return {state.at("data"), file};
   }

@@ -255,11 +255,9 @@ void Trainer::load_tensors(const Checkpoint& checkpoint) {
 
 /// @throws as read_state, and Damaged where tensors are
 void Trainer::load(const Checkpoint& checkpoint) {
+  if_whole([&] { require_unchanged(checkpoint); });
   const Json state = read_state(checkpoint);
-  if_whole([&] {
-    require_unchanged(checkpoint);
-    load_tensors(checkpoint);
-  });
+  if_whole([&] { load_tensors(checkpoint); });
   step_ = checkpoint.step;
   const auto number = [&](const char* key) {
     const Json value = state.value(key, Json());

@@ -1,5 +1,6 @@
 """What a machine can do to a run: folders that cannot be used, a full disk, signals, no GPU, no memory."""
 
+import hashlib
 import json
 import os
 import resource
@@ -125,6 +126,13 @@ class Memory(TestCase):
         self.assertFalse((self.folder / "out").exists())
 
 
+def write_done(checkpoint):
+    """DONE as of a checkpoint that was written like this."""
+    names = sorted(path.name for path in checkpoint.iterdir() if path.name != "DONE")
+    sums = [f"{hashlib.sha256((checkpoint / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
+    (checkpoint / "DONE").write_text("".join(sums))
+
+
 class Resume(TestCase):
     def setUp(self):
         super().setUp()
@@ -150,7 +158,7 @@ class Resume(TestCase):
         for name, damages in (
             ("optimizer.safetensors", "cut empty longer changed"),
             ("model.safetensors", "cut missing changed"),
-            ("trainer.json", "cut zeros"),
+            ("trainer.json", "cut zeros renumbered"),
         ):
             path = folder / name
             good = path.read_bytes()
@@ -165,6 +173,7 @@ class Resume(TestCase):
                             "longer": good + b"\0",
                             "zeros": b"\0" * len(good),
                             "changed": good[:-1] + bytes([good[-1] ^ 1]),
+                            "renumbered": good.replace(b'"step": 16', b'"step": 17'),
                         }[damage]
                     )
                 yield name
@@ -194,6 +203,7 @@ class Resume(TestCase):
         state = json.loads(path.read_text())
         state["format_version"] = 2
         path.write_text(json.dumps(state))
+        write_done(self.newest)
         before = files_below(self.newest)
         self.check(self.resume(), 3, "trainer.json", "version 1", "found 2")
         self.assertEqual(files_below(self.newest), before)

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "bilens/core/fields.h"
@@ -24,9 +25,12 @@ struct Checkpoint {
   std::filesystem::path directory;
 };
 
-/// Compares each file with its hash in DONE. The DONE of an earlier version is empty and proves nothing.
-/// @throws Error(kBadInput) for a file that is not as it was written
+/// Compares the files with their hashes in DONE. The DONE of an earlier version is empty and proves nothing.
+/// Files that came later, as a decomposition, do not count.
+/// @throws Error(kBadInput) for a file that is not as it was written, or missing
 void require_unchanged(const Checkpoint& checkpoint);
+/// The same of one file alone, without reading the others.
+bool is_unchanged(const Checkpoint& checkpoint, const std::string& name);
 
 /// The folder checkpoints/ of a run: step-N directories that are there whole, with DONE in them, or not at
 /// all.
