@@ -114,7 +114,12 @@ void AddedTokens::read_config(const fs::path& file,
   };
   take("bos_token", bos_);
   take("eos_token", eos_);
-  if (config.contains("add_bos_token")) begins_with_bos_ = config.at("add_bos_token") != false;
+  if (config.contains("add_bos_token")) {  // null is no, as in transformers
+    const Json& bos = config.at("add_bos_token");
+    if (!bos.is_boolean() && !bos.is_null())
+      throw bad_neighbour(file, "add_bos_token true, false or null", describe(bos));
+    begins_with_bos_ = bos == true;
+  }
   if (config.contains("legacy")) legacy_ = config.at("legacy") == true;
 }
 

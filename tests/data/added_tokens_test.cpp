@@ -56,6 +56,9 @@ TEST_CASE("a prompt begins with BOS, unless the configuration says that it does 
   CHECK(begin({{"add_bos_token", true}}) == 1);
   CHECK(begin({{"add_eos_token", false}}) == 1);
   CHECK(begin({{"add_bos_token", false}}) == 261);
+  CHECK(begin({{"add_bos_token", nullptr}}) == 261);
+  CHECK(contains(Neighbours({{"tokenizer_config.json", {{"add_bos_token", "no"}}}}).refusal(),
+                 "add_bos_token"));
   const auto without = Neighbours({{"tokenizer_config.json", {{"add_bos_token", false}}}}).load();
   CHECK(without.encode_with_bos("a") ==
         Ids{1, 261});  // documents of training data begin with it all the same
