@@ -39,7 +39,7 @@ std::string quoted(const std::string& text, const std::string& special, const st
 
 std::string bash_of(const CommandInfo& command) {
   std::string text = "    " + command.name + ")\n      case $before in\n";
-  std::vector<std::string> names, files;
+  std::vector<std::string> names, files, words;  // flags; those that take a path, or something else
   for (const auto* flag : flags_of(command)) {
     names.push_back("--" + flag->name);
     const auto values = values_of(*flag, command);
@@ -47,10 +47,11 @@ std::string bash_of(const CommandInfo& command) {
       text += "        --" + flag->name + ") words='" + join(values, " ") + "'" +
               (flag->name == "set" ? "; compopt -o nospace" : "") + " ;;\n";
     } else if (!flag->placeholder.empty()) {
-      files.push_back("--" + flag->name);
+      (takes_path(*flag) ? files : words).push_back("--" + flag->name);
     }
   }
   if (!files.empty()) text += "        " + join(files, " | ") + ") ;;\n";
+  if (!words.empty()) text += "        " + join(words, " | ") + ") compopt +o default ;;\n";
   return text + "        *) if [[ $word == -* ]]; then words='" + join(names, " ") + "'; else words='" +
          join(command.words, " ") + "'; fi ;;\n      esac\n      ;;\n";
 }
@@ -65,8 +66,11 @@ std::string bash_script() {
          "_bilens() {\n"
          "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} "
          "command=${COMP_WORDS[1]} words=''\n"
-         "  ((COMP_CWORD > 1)) || command='' words='" +
-         names + "help'\n  case $command in\n" + cases +
+         "  # bash parts words at \"=\".\n"
+         "  if [[ $before == = ]]; then before=${COMP_WORDS[COMP_CWORD - 2]}; fi\n"
+         "  if [[ $word == = ]]; then word=''; fi\n"
+         "  if ((COMP_CWORD == 1)) || [[ $command == help ]]; then command='' words='" +
+         names + "help'; fi\n  case $command in\n" + cases +
          "  esac\n"
          "  mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n"
          "}\n"
@@ -117,8 +121,8 @@ std::string zsh_script() {
 
 std::string fish_of(const CommandInfo& command) {
   const auto described = [](const std::string& text) { return " -d " + quoted(text, "\\", "\\'"); };
-  const std::string here = "complete -c bilens -n '__fish_seen_subcommand_from " + command.name + "'";
-  std::string text = "complete -c bilens -f -n __fish_use_subcommand -a " + command.name +
+  const std::string here = "complete -c bilens -n '__bilens_command " + command.name + "'";
+  std::string text = "complete -c bilens -f -n __bilens_no_command -a " + command.name +
                      described(command.description) + "\n";
   if (!command.words.empty()) text += here + " -f -a '" + join(command.words, " ") + "'\n";
   for (const auto* flag : flags_of(command)) {
@@ -136,7 +140,9 @@ std::string fish_of(const CommandInfo& command) {
 
 std::string fish_script() {
   std::string text =
-      "# Completion of bilens for fish: bilens completion fish > ~/.config/fish/completions/bilens.fish\n";
+      "# Completion of bilens for fish: bilens completion fish > ~/.config/fish/completions/bilens.fish\n"
+      "function __bilens_command\n  set -l words (commandline -opc)\n  test \"$words[2]\" = $argv[1]\nend\n"
+      "function __bilens_no_command\n  test (count (commandline -opc)) = 1\nend\n";
   for (const auto& command : commands()) text += fish_of(command);
   return text;
 }

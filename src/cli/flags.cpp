@@ -1,6 +1,7 @@
 #include "flags.h"
 
 #include <algorithm>
+#include <stdexcept>
 
 // Values and paths may hold commas.
 #define CXXOPTS_VECTOR_DELIMITER '\0'
@@ -95,6 +96,11 @@ const std::vector<FlagInfo>& common_flags() {
   return table;
 }
 
+bool is_common(const FlagInfo& flag) {
+  return std::any_of(common_flags().begin(), common_flags().end(),
+                     [&](const FlagInfo& common) { return &common == &flag; });
+}
+
 bool holds_for(const FlagInfo& flag, const CommandInfo& command) {
   return flag.commands.empty() ||
          std::find(flag.commands.begin(), flag.commands.end(), command.name) != flag.commands.end();
@@ -118,9 +124,8 @@ cxxopts::Options make_options(const CommandInfo& command) {
   cxxopts::Options options("bilens " + command.name, command.description);
   options.positional_help(command.synopsis).show_positional_help();
   for (const auto* flag : flags_of(command)) {
-    const bool common = flag >= common_flags().data() && flag < common_flags().data() + common_flags().size();
-    options.add_options(common ? "Common" : "")(flag->name == "help" ? "h,help" : flag->name, flag->meaning,
-                                                value_of(*flag), flag->placeholder);
+    options.add_options(is_common(*flag) ? "Common" : "")(flag->name == "help" ? "h,help" : flag->name,
+                                                          flag->meaning, value_of(*flag), flag->placeholder);
   }
   options.add_options("Common")("version", "The version");
   options.add_options("Hidden")("arguments", "", cxxopts::value<std::vector<std::string>>());
@@ -159,7 +164,7 @@ void take(const FlagInfo& flag, const cxxopts::ParseResult& parsed, Flags& flags
   std::visit(
       [&]<class T>(T Flags::*target) {
         if constexpr (std::is_same_v<T, bool>) {
-          flags.*target = true;
+          flags.*target = parsed[flag.name].as<bool>();
         } else if constexpr (std::is_same_v<T, std::optional<int64_t>>) {
           flags.*target = parsed[flag.name].as<int64_t>();
           check_range(flag, *(flags.*target));
@@ -178,9 +183,11 @@ std::vector<const FlagInfo*> flags_of(const CommandInfo& command) {
   std::vector<const FlagInfo*> found;
   for (const auto& name : command.flags) {
     const auto& rows = own_flags();
-    found.push_back(&*std::find_if(rows.begin(), rows.end(), [&](const FlagInfo& row) {
-      return row.name == name && holds_for(row, command);
-    }));
+    const auto row = std::find_if(rows.begin(), rows.end(), [&](const FlagInfo& flag) {
+      return flag.name == name && holds_for(flag, command);
+    });
+    if (row == rows.end()) throw std::logic_error("no row describes --" + name + " of " + command.name);
+    found.push_back(&*row);
   }
   for (const auto& flag : common_flags())
     if (flag.name != "set" || command.has_config) found.push_back(&flag);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <stdexcept>
 
 #include "bilens/analysis/factors/method.h"
 #include "bilens/tensor/shape.h"
@@ -181,8 +182,10 @@ Json factor_data(const CheckedJson& entry, const SafetensorsFile& file, const De
       {"cp", &FactorFile::cp}};
   const auto& method = method_named(entry.text("method"), "decomposition.json: method");
   if (!method.run) return nullptr;
+  const auto drawing = drawings.find(method.name);
+  if (drawing == drawings.end()) throw std::logic_error("the page has no drawing of method " + method.name);
   const FactorFile factors(entry, file, detail);
-  return {{"words", entry.text_or_empty("words")}, {"groups", (factors.*drawings.at(method.name))()}};
+  return {{"words", entry.text_or_empty("words")}, {"groups", (factors.*drawing->second)()}};
 }
 
 }  // namespace bilens::report

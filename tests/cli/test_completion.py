@@ -33,6 +33,8 @@ class Completion(TestCase):
         self.assertEqual(complete("bilens train --set train.ep"), ["train.epochs="])
         self.assertEqual(complete("bilens schema in"), ["intervene"])
         self.assertNotIn("--overwrite", complete("bilens train --"))
+        self.assertNotIn("--out", complete("bilens schema train --"))
+        self.assertNotIn("--resume", complete("bilens tokenizer train --"))
 
     def test_bash(self):
         script = self.script_for("bash")
