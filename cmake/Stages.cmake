@@ -15,7 +15,7 @@ foreach(row IN LISTS rows)
   set(stage ${CMAKE_MATCH_1})
   string(REPLACE " " ";" below "${CMAKE_MATCH_2}")
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${stage}/*.cpp ${PROJECT_SOURCE_DIR}/src/${stage}/*/*.cpp)
-  list(FILTER sources EXCLUDE REGEX "/kernels/")  # see Simd
+  list(FILTER sources EXCLUDE REGEX "/src/${stage}/kernels/")  # see Simd
   list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
   list(FILTER sources EXCLUDE REGEX "_cuda\\.cpp$")  # see CudaLibrary
   add_library(bilens_${stage} STATIC ${sources})

@@ -58,7 +58,8 @@ count=$((count + ${#files[@]}))
 if [[ $check == no ]]; then
   ruff format --quiet "${files[@]}"
 else
-  mapfile -t -O ${#wrong[@]} wrong < <(ruff format --check "${files[@]}" 2>/dev/null | sed -n 's/^Would reformat: //p')
+  output=$(ruff format --check "${files[@]}" 2>&1) || { [[ $? == 1 ]] || die "$output"; }
+  mapfile -t -O ${#wrong[@]} wrong < <(sed -n 's/^Would reformat: //p' <<<"$output")
 fi
 
 for kind in js css; do

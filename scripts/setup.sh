@@ -10,8 +10,8 @@
 #                  whose torch is taken; environment variable BILENS_TORCH does the same
 #   --tests        also build the tests, as scripts/test.sh does
 #   --dev          compile each source file alone, not in batches: a whole build takes three times as long, one after
-#                  a change is shorter. This and the choice of CUDA stay for later calls, until build/ is removed
-#   --bench        also install what `import torch` and the benchmarks against Python need
+#                  a change is shorter. This, --cpu and --cuda stay for later calls, until build/ is removed
+#   --bench        also install what `import torch` and the benchmarks against Python need, 2.2 GB with --cpu too
 #   --browser      also install headless Chromium (by apt-get) and what the tests of the report drive it with
 #   --lint         also install what formats and checks our sources and builds the documents
 #   --no-build     stop after the packages and the environment
@@ -105,16 +105,17 @@ and run scripts/setup.sh again. (python3 must be 3.10 or newer and able to make 
 
 # --- LibTorch and the local environment ------------------------------------------------------------------------
 
-# What build/ was configured for stays, where no flag says otherwise.
+# What build/ was configured for stays, where no flag says otherwise: the choice of CUDA only if it was made by a flag.
 keep_choices() {
   local before=
-  [[ -e build/build.ninja ]] && before=$(cat $configured_mark 2>/dev/null)
-  case $before in
-    "$PWD: preset cuda"*) [[ $cuda != auto ]] || cuda=yes ;;
-    "$PWD: preset cpu"*) [[ $cuda != auto ]] || cuda=no ;;
-  esac
-  [[ $before != "$PWD: "*", each file alone" ]] || [[ $unity != auto ]] || unity=OFF
-  [[ $unity != auto ]] || unity=ON
+  if [[ -e build/build.ninja && -e $configured_mark ]]; then before=$(<$configured_mark); fi
+  if [[ $before == "$PWD: "* ]]; then
+    if [[ $cuda == auto && $before == *", CUDA as asked"* ]]; then
+      if [[ $before == *"preset cuda"* ]]; then cuda=yes; else cuda=no; fi
+    fi
+    if [[ $unity == auto && $before == *", each file alone"* ]]; then unity=OFF; fi
+  fi
+  if [[ $unity == auto ]]; then unity=ON; fi
 }
 
 # Sets preset (cpu or cuda), lists (the requirement files to install) and, for a named LibTorch, torch_root.
@@ -126,12 +127,13 @@ choose() {
   elif [[ $cuda == auto ]] && ! have_gpu; then
     say "CUDA: off, no NVIDIA GPU here (--cuda builds the kernels all the same)."
   elif ! nvcc=$(find_nvcc); then
-    [[ $cuda == auto ]] || die "--cuda: no nvcc on PATH or in /usr/local/cuda/bin."
+    [[ $cuda == auto ]] || die "--cuda: no nvcc on PATH or in /usr/local/cuda/bin. Put it there, or take --cpu."
     say "CUDA: off, no nvcc on PATH or in /usr/local/cuda/bin."
   else
     preset=cuda
     release=$(cuda_release "$nvcc")
     if [[ -z $torch && $release != 13.* ]]; then
+      [[ $cuda == auto ]] || die "--cuda: $nvcc is release $release and the torch wheel needs 13; name a LibTorch with --torch."
       preset=cpu
       say "CUDA: off, $nvcc is release $release and the torch wheel needs 13; name a fitting LibTorch with --torch."
     fi
@@ -140,6 +142,7 @@ choose() {
   if [[ -n $torch ]]; then
     torch_root=$(cd "$start" && torch_root_of "$torch")
     if [[ $preset == cuda && ! -e $torch_root/lib/libtorch_cuda.so ]]; then
+      [[ $cuda == auto ]] || die "--cuda: $torch_root has no libtorch_cuda.so; name another with --torch."
       preset=cpu
       say "CUDA: off, $torch_root has no libtorch_cuda.so."
     fi
@@ -226,6 +229,7 @@ configure_and_build() {
     use_nvcc "$(find_nvcc)"
   fi
   choice="preset $preset, LibTorch ${torch_root:-in .venv}"
+  if [[ $cuda != auto ]]; then choice+=", CUDA as asked"; fi
   if [[ $unity == ON ]]; then choice+=", files in batches"; else choice+=", each file alone"; fi
   if [[ -e build/build.ninja && $(cat $configured_mark 2>/dev/null) == "$PWD: $choice" ]]; then
     say "Configure: done before ($choice)."
