@@ -25,8 +25,8 @@ source "$(dirname "$0")/common.sh"
 # shellcheck source=scripts/download.sh
 source scripts/download.sh
 
-# The public homes; downloads are tested against a local server only. The checksums are those of the published files; for the hub's they and the commits are what public
-# repositories pin, who had them from there.
+# The public homes. Downloads were tested against a local server alone. The checksums are those of the published files;
+# those of the hub's files, and the commits, were taken from public repositories that pin them.
 mnist_homes="https://ossci-datasets.s3.amazonaws.com/mnist https://storage.googleapis.com/cvdf-datasets/mnist"
 fashion_mnist_homes="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
 tinystories_homes="https://huggingface.co/datasets/roneneldan/TinyStories/resolve/f54c09fd23315a6f9c86f9dc80f725de7d8f9c64"
