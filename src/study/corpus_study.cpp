@@ -18,6 +18,9 @@ namespace bilens {
 
 namespace {
 
+// Of float32 roundings, whose errors add up like random ones: eight standard deviations.
+constexpr double kSpread = 8.0 / (1 << 24);
+
 /// Sums over tokens of a target t, of the squared sizes that it is rounded at, and of what is to be like it,
 /// ŷ. The model's activations are float32.
 struct TargetSums {
@@ -107,11 +110,21 @@ class LayerSums {
  private:
   bool is_surrogate() const { return activation_.kind != Gate::kNone; }
 
-  /// What the forms can be wrong by at most: [rows, n]. @param x behind the norm @param line, up [rows, h] of
-  /// the surrogate
-  at::Tensor bound(const at::Tensor& x, const at::Tensor& line, const at::Tensor& up) const {
-    const auto z = gated_factors(of_model_, x).first.to(at::kDouble);
-    const auto left = (gated_product(z, at::ones_like(z), activation_) - line).abs() * up.abs();
+  /// What the forms can be wrong by at most: [rows, n]. @param behind_norm, x what the model's MLP and the
+  /// surrogate read @param line, up [rows, h] of the surrogate
+  at::Tensor bound(const at::Tensor& behind_norm, const at::Tensor& x, const at::Tensor& line,
+                   const at::Tensor& up) const {
+    const auto z = gated_factors(of_model_, behind_norm).first.to(at::kDouble);
+    const auto lengths = x.to(at::kDouble).norm(2, {1}, true);
+    // Of what a factor is a sum: ‖w_k‖‖x‖ + |b_k|, [rows, h].
+    const auto size = [&](const at::Tensor& rows, const at::Tensor& bias) {
+      const auto sizes = lengths * rows.norm(2, {1}).to(at::kDouble);
+      return bias.defined() ? sizes + bias.abs() : sizes;
+    };
+    const auto rounding = kSpread * std::sqrt(static_cast<double>(layer_.d_in() + layer_.d_hidden())) *
+                          (2 * size(layer_.gate, layer_.gate_bias) + z.abs()) *
+                          size(layer_.up, layer_.up_bias);
+    const auto left = (gated_product(z, at::ones_like(z), activation_) - line).abs() * up.abs() + rounding;
     return scales_.defined() ? left.mm(scales_.abs().to(at::kDouble).t()) : left;
   }
 
@@ -164,7 +177,7 @@ class LayerSums {
         return bias.defined() ? product + bias : product;
       };
       sampled_errors_.push_back(sampled(error).abs());
-      sampled_bounds_.push_back(bound(sampled(behind_norm), with(sampled(gate), layer_.gate_bias),
+      sampled_bounds_.push_back(bound(sampled(behind_norm), sampled(x), with(sampled(gate), layer_.gate_bias),
                                       with(sampled(up), layer_.up_bias)));
     }
 

@@ -148,9 +148,10 @@ TEST_CASE("a surrogate's error stays below its bound, token by token; a bilinear
   const auto bound = ((f - line).abs() * v.abs()).mm(u.mm(layer.down).abs().t()).t();
   const auto error = (t - layer.forward(x).mm(u.t())).abs().t();
   const double size = bound.max().item<double>();
-  CHECK(worst(found.sample_bound, bound) < kFloat32 * size);
+  CHECK(worst(found.sample_bound, bound) < 1e-3 * size);  // float32's rounding is in it
+  CHECK((found.sample_bound.to(at::kDouble) >= bound * (1 - 1e-6)).all().item<bool>());
   CHECK(worst(found.sample_error, error) < kFloat32 * size);
-  CHECK((found.sample_error <= found.sample_bound + kFloat32 * size).all().item<bool>());
+  CHECK((found.sample_error <= found.sample_bound).all().item<bool>());
   CHECK(found.sample_error.max().item<double>() > 0.05 * size);  // the bound is not out of all proportion
 }
 
