@@ -14,9 +14,6 @@ Json any_of(const std::string& meaning, std::vector<Json> options) {
   return {{"description", meaning}, {"anyOf", std::move(options)}};
 }
 
-const Json kNatural = {{"type", "integer"}, {"minimum", 0}};
-const Json kPositive = {{"type", "integer"}, {"minimum", 1}};
-
 std::string meaning_of_methods() {
   std::vector<std::string> meanings;
   for (const auto& method : methods()) meanings.push_back("\"" + method.name + "\": " + method.meaning);

@@ -17,11 +17,8 @@ namespace bilens {
 
 namespace {
 
-const Json kWholeNumber = {{"type", "integer"}, {"minimum", 0}};
-const Json kCount = {{"type", "integer"}, {"minimum", 1}};
-
 const Json kToken = {{"description", "A word, a piece or a number."},
-                     {"anyOf", {{{"type", "string"}}, kWholeNumber}}};
+                     {"anyOf", {{{"type", "string"}}, kNatural}}};
 const Json kTokens = {{"type", "array"}, {"items", kToken}};
 const Json kSomeTokens = list_schema("At least one token.", kToken);
 
@@ -36,15 +33,15 @@ const std::vector<std::pair<std::string, std::vector<DirectionKey>>>& direction_
   static const std::vector<std::pair<std::string, std::vector<DirectionKey>>> kinds = {
       {"outputs", {}},
       {"axes", {}},
-      {"random", {{"count", kCount}, {"seed", kWholeNumber}}},
+      {"random", {{"count", kPositive}, {"seed", kNatural}}},
       {"file", {{"path", {{"type", "string"}}}, {"tensor", {{"type", "string"}}}}},
       {"tokens", {{"plus", kSomeTokens}, {"minus", kTokens, false}}},
       {"unembedding", {{"tokens", kSomeTokens}}},
-      {"hosvd", {{"count", kCount}}},
+      {"hosvd", {{"count", kPositive}}},
       {"eigenvectors",
-       {{"layer", kWholeNumber},
-        {"direction", kWholeNumber},
-        {"indices", {{"type", "array"}, {"items", kWholeNumber}}}}}};
+       {{"layer", kNatural},
+        {"direction", kNatural},
+        {"indices", {{"type", "array"}, {"items", kNatural}}}}}};
   return kinds;
 }
 

@@ -4,6 +4,10 @@
 
 namespace bilens {
 
+/// Schemas of whole numbers from 0 and from 1 on.
+inline const Json kNatural = {{"type", "integer"}, {"minimum", 0}};
+inline const Json kPositive = {{"type", "integer"}, {"minimum", 1}};
+
 struct DecomposeRunConfig;
 
 /// Output directions of one layer.
