@@ -7,6 +7,7 @@ import pathlib
 import platform
 import subprocess
 import sys
+import textwrap
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 THREADS = 2  # what the peers are written for
@@ -70,7 +71,10 @@ def keep(name, options, text, how=None):
         f"Machine: {machine()}.\n\n"
     )
     print("\n" + note + text)
+    written = "\n".join(
+        line if line.startswith("|") else textwrap.fill(line, 116) for line in (note + text).split("\n")
+    )
     file = ROOT / "docs/benchmarks.md"
     start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
     before, rest = file.read_text().split(start)
-    file.write_text(before + start + note + text + end + rest.split(end)[1])
+    file.write_text(before + start + written + end + rest.split(end)[1])
