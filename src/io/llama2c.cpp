@@ -177,8 +177,9 @@ at::Tensor rotary_rows_to_halves(const at::Tensor& rows, int64_t heads) {
   return rows.reshape({heads, -1, 2, rows.size(1)}).transpose(1, 2).reshape(rows.sizes());
 }
 
-Llama2cFile::Llama2cFile(const std::filesystem::path& path) : WeightFile(path) {
-  const MappedFile file = map_file(path);
+Llama2cFile::Llama2cFile(const std::filesystem::path& path) : Llama2cFile(path, map_file(path)) {}
+
+Llama2cFile::Llama2cFile(const std::filesystem::path& path, const MappedFile& file) : WeightFile(path, file) {
   data_ = file.data;
   const bool marked = is_llama2c(file.start(4));
   if (!marked) refuse_impostors(path, file);

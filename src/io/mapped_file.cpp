@@ -5,7 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "bilens/core/error.h"
+#include "bilens/core/sha256.h"
 
 namespace bilens {
 
@@ -23,6 +26,18 @@ MappedFile map_file(const std::filesystem::path& path) {
   if (size == 0) return {};
   const auto unmap = [size](const char* data) { munmap(const_cast<char*>(data), size); };
   return {std::shared_ptr<const char>(static_cast<const char*>(mapping), unmap), size};
+}
+
+std::string MappedFile::sha256() const {
+  constexpr size_t kStep = size_t{1} << 22;  // whole pages
+  Sha256 hash;
+  for (size_t at = 0; at < size; at += kStep) {
+    const size_t bytes = std::min(kStep, size - at);
+    hash.update(data.get() + at, bytes);
+    // The pages stay in the system's cache; only this process lets them go.
+    madvise(const_cast<char*>(data.get() + at), bytes, MADV_DONTNEED);
+  }
+  return hash.hex();
 }
 
 }  // namespace bilens

@@ -14,6 +14,9 @@ struct MappedFile {
 
   /// The first bytes, at most `count`.
   std::string start(size_t count) const { return {data.get(), count < size ? count : size}; }
+
+  /// SHA-256 of all bytes. What was read for it leaves memory again.
+  std::string sha256() const;
 };
 
 /// @throws Error(kBadInput) when there is none, or it is not a regular file.

@@ -147,8 +147,10 @@ void check_tiling(const std::string& path, const std::map<std::string, TensorInf
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : WeightFile(path) {
-  const MappedFile file = map_file(path);
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : SafetensorsFile(path, map_file(path)) {}
+
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path, const MappedFile& file)
+    : WeightFile(path, file) {
   if (file.size < 10) {
     refuse_impostors(path, file);
     throw bad_safetensors(path.string(), "a safetensors file of at least 10 bytes",

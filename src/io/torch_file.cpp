@@ -184,9 +184,10 @@ bool is_pickle(const std::string& start) {
   return start.size() >= 2 && start[0] == '\x80' && start[1] >= 2 && start[1] <= 5;
 }
 
-TorchFile::TorchFile(const std::filesystem::path& path) : WeightFile(path) {
+TorchFile::TorchFile(const std::filesystem::path& path) : TorchFile(path, map_file(path)) {}
+
+TorchFile::TorchFile(const std::filesystem::path& path, const MappedFile& file) : WeightFile(path, file) {
   const std::string where = path.string();
-  const MappedFile file = map_file(path);
   if (is_pickle(file.start(2))) refuse_pickle(file, where);
   refuse_impostors(path, file);
   archive_ = std::make_shared<ZipArchive>(path, file);

@@ -22,6 +22,11 @@ bool starts_as_safetensors(const MappedFile& file) {
 
 }  // namespace
 
+WeightFile::WeightFile(std::filesystem::path path, const MappedFile& file)
+    : path_(std::move(path)), file_(std::make_shared<const MappedFile>(file)) {}
+
+std::string WeightFile::sha256() const { return file_->sha256(); }
+
 int64_t TensorInfo::elements() const {
   int64_t count = 1;
   for (const int64_t size : shape) count *= size;
@@ -63,13 +68,13 @@ Error WeightFile::missing(const std::string& name) const {
 std::shared_ptr<const WeightFile> open_weight_file(const std::filesystem::path& path) {
   const MappedFile file = map_file(path);
   const std::string start = file.start(16), extension = path.extension().string();
-  if (starts_as_safetensors(file)) return std::make_shared<SafetensorsFile>(path);
-  if (is_zip(start) || is_pickle(start)) return std::make_shared<TorchFile>(path);
-  if (is_llama2c(start)) return std::make_shared<Llama2cFile>(path);
+  if (starts_as_safetensors(file)) return std::make_shared<SafetensorsFile>(path, file);
+  if (is_zip(start) || is_pickle(start)) return std::make_shared<TorchFile>(path, file);
+  if (is_llama2c(start)) return std::make_shared<Llama2cFile>(path, file);
   refuse_impostors(path, file);
-  if (extension == ".pt" || extension == ".pth") return std::make_shared<TorchFile>(path);
-  if (extension == ".bin") return std::make_shared<Llama2cFile>(path);
-  return std::make_shared<SafetensorsFile>(path);
+  if (extension == ".pt" || extension == ".pth") return std::make_shared<TorchFile>(path, file);
+  if (extension == ".bin") return std::make_shared<Llama2cFile>(path, file);
+  return std::make_shared<SafetensorsFile>(path, file);
 }
 
 }  // namespace bilens

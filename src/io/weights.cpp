@@ -7,6 +7,7 @@
 #include "bilens/io/foreign_folder.h"
 #include "bilens/io/torch_file.h"
 #include "shard_index.h"
+#include "tensors_in_memory.h"
 
 namespace bilens {
 
@@ -57,6 +58,16 @@ Weights::Weights(const fs::path& path) : path_(path) {
   for (const char* wrapper : {"module.", "_orig_mod.", "module."}) strip(wrapper);
 }
 
+Weights::Weights(const std::string& name, const NamedTensors& tensors) : path_(name) {
+  add(std::make_shared<TensorsInMemory>(name, tensors));
+}
+
+std::vector<fs::path> Weights::files() const {
+  std::vector<fs::path> paths;
+  for (const auto& file : files_) paths.push_back(file->path());
+  return paths;
+}
+
 Weights Weights::with_neighbours(const fs::path& path) {
   Weights weights(path);
   if (fs::is_directory(path)) return weights;
@@ -74,7 +85,7 @@ Weights Weights::with_neighbours(const fs::path& path) {
 
 bool Weights::is_named(const std::string& name) const {
   const auto owner = owner_.find(name);
-  return owner != owner_.end() && (fs::is_directory(path_) || owner->second.file->path() == files_.front());
+  return owner != owner_.end() && (fs::is_directory(path_) || owner->second.file == files_.front());
 }
 
 std::string Weights::missing_shard_of(const std::string& name) const {
@@ -108,13 +119,17 @@ void Weights::add_file(const fs::path& file) {
   const auto opened = open_weight_file(file);
   if (const auto* llama2c = dynamic_cast<const Llama2cFile*>(opened.get())) llama2c_ = llama2c->header();
   if (const auto* torch = dynamic_cast<const TorchFile*>(opened.get())) model_args_ = torch->model_args();
+  add(opened);
+}
+
+void Weights::add(const std::shared_ptr<const WeightFile>& file) {
   files_.push_back(file);
-  for (const auto& [name, info] : opened->tensors()) {
+  for (const auto& [name, info] : file->tensors()) {
     if (!tensors_.emplace(name, info).second) {
       throw Error(ExitCode::kBadInput,
-                  {file.string() + ": " + name, "each tensor once", "it is in two shards", ""});
+                  {file->path().string() + ": " + name, "each tensor once", "it is in two shards", ""});
     }
-    owner_[name] = {opened, name};
+    owner_[name] = {file, name};
   }
 }
 
@@ -148,12 +163,12 @@ at::Tensor Weights::tensor(const std::string& name) const {
 }
 
 std::string Weights::sha256() const {
-  if (files_.size() == 1) return sha256_of_file(files_.front());
+  if (files_.size() == 1) return files_.front()->sha256();
   auto sorted = files_;
-  std::sort(sorted.begin(), sorted.end());
+  std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a->path() < b->path(); });
   Sha256 all;
   for (const auto& file : sorted) {
-    const std::string line = sha256_of_file(file) + "  " + file.filename().string() + "\n";
+    const std::string line = file->sha256() + "  " + file->path().filename().string() + "\n";
     all.update(line.data(), line.size());
   }
   return all.hex();

@@ -8,8 +8,6 @@
 
 namespace bilens {
 
-namespace fs = std::filesystem;
-
 namespace {
 
 using Kind = MlpNorms::Kind;
@@ -123,8 +121,8 @@ bool is_of_the_papers(const Json& config) {
   return config.contains("d_hidden") && config.contains("n_layer");
 }
 
-void read_config(Architecture& found, const fs::path& file) {
-  Json config = read_json(file, ExitCode::kBadInput);
+void read_config(Architecture& found, const StoredModel& model) {
+  const Json& config = model.json("config.json");
   if (!config.is_object()) return;
   const bool nested = row_of(text_at(config, "model_type")) == nullptr && config.contains("text_config") &&
                       config.at("text_config").is_object();
@@ -137,10 +135,10 @@ void read_config(Architecture& found, const fs::path& file) {
     if (found.gate.empty()) found.gate = gate_name(ClassifierConfig{}.gate);
     found.gate_source = "config.json: gate";
   } else if (is_of_the_papers(config)) {
-    found.gate = gate_name(PaperConfig::beside(file.parent_path()).gate());
+    found.gate = gate_name(PaperConfig::of(model).gate());
     found.gate_source = "config.json: gate";
   } else {
-    read_activation(found, file.string());
+    read_activation(found, model.where("config.json"));
   }
 }
 
@@ -178,14 +176,12 @@ const std::vector<std::string>& gate_words() {
   return words;
 }
 
-Architecture read_architecture(const Weights& weights) {
-  const auto& path = weights.path();
-  const fs::path folder = fs::is_directory(path) ? path : path.parent_path();
+Architecture read_architecture(const StoredModel& model) {
   Architecture found;
-  if (const auto file = folder / "config.json"; fs::is_regular_file(file)) read_config(found, file);
+  read_config(found, model);
   if (!found.gate.empty()) return found;
-  if (const auto file = folder / "params.json"; fs::is_regular_file(file)) {
-    const Json params = read_json(file, ExitCode::kBadInput);
+  const auto& weights = model.weights();
+  if (const Json& params = model.json("params.json"); !params.is_null()) {
     if (is_of_a_llama(params)) be_llama(found, params, "params.json");
   } else if (is_of_a_llama(weights.model_args())) {
     be_llama(found, weights.model_args(), "the checkpoint's model_args");

@@ -297,10 +297,9 @@ LlamaConfig parse_llama_config(const Json& json, const std::string& where) {
   return config;
 }
 
-LlamaConfig read_llama_config(const std::filesystem::path& directory) {
-  read_model_type(directory);  // refuses what is no model directory
-  const auto file = directory / "config.json";
-  return parse_llama_config(read_json(file, ExitCode::kBadInput), file.string());
+LlamaConfig read_llama_config(const StoredModel& model) {
+  read_model_type(model);  // refuses what is no model directory
+  return parse_llama_config(model.json("config.json"), model.where("config.json"));
 }
 
 Json llama_config_json(const LlamaConfig& c) {

@@ -121,9 +121,8 @@ LlamaDecoder load_llama(const Weights& weights, const LlamaConfig& config, const
   return LlamaDecoder(config, std::move(tensors));
 }
 
-LlamaDecoder load_llama(const fs::path& directory, const LlamaLoadOptions& options) {
-  const auto config = read_llama_config(directory);
-  return load_llama(Weights(directory), config, options);
+LlamaDecoder load_llama(const StoredModel& model, const LlamaLoadOptions& options) {
+  return load_llama(model.weights(), read_llama_config(model), options);
 }
 
 void save_llama(const fs::path& directory, const NamedTensors& parameters, const LlamaConfig& config) {

@@ -198,7 +198,8 @@ bool has_meta_names(const Weights& weights) {
   return weights.contains(kMetaEmbedding) && weights.contains("layers.0.attention.wq.weight");
 }
 
-MetaFiles open_meta_files(const fs::path& path) {
+MetaFiles open_meta_files(const StoredModel& model) {
+  const auto& path = model.path();
   MetaFiles files;
   const bool folder = fs::is_directory(path);
   const fs::path beside = folder ? path : path.has_parent_path() ? path.parent_path() : fs::path(".");
@@ -207,17 +208,17 @@ MetaFiles open_meta_files(const fs::path& path) {
     parts = parts_in(beside);
     require_all_parts(beside, parts);
   }
-  for (const auto& part : parts) files.parts.emplace_back(part);
+  for (const auto& part : parts) files.parts.push_back(part == path ? model.weights() : Weights(part));
   files.args = files.parts.front().model_args();
   files.where = path.string() + ": model_args";
   if (!files.args.is_null()) return files;
-  if (!fs::exists(beside / kParams)) {
+  files.args = model.json(kParams);
+  if (files.args.is_null()) {
     throw Error(ExitCode::kBadInput,
                 {path.string(), "Meta's params.json beside the weights, or \"model_args\" in them", "neither",
                  "The weights do not tell how many heads there are."});
   }
-  files.where = (beside / kParams).string();
-  files.args = read_json(beside / kParams, ExitCode::kBadInput);
+  files.where = model.where(kParams);
   return files;
 }
 

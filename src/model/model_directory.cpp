@@ -18,18 +18,21 @@ namespace {
 
 constexpr int kFormatVersion = 1;
 
-Json read_model_json(const fs::path& directory) {
-  if (!fs::is_directory(directory)) {
-    throw Error(ExitCode::kBadInput, {directory.string(), "a model directory",
-                                      fs::exists(directory) ? "a file" : "nothing there", "Check the path."});
+const Json& read_model_json(const StoredModel& model) {
+  if (!model.is_directory()) {
+    throw Error(ExitCode::kBadInput,
+                {model.path().string(), "a model directory",
+                 fs::exists(model.path()) ? "a file" : "nothing there", "Check the path."});
   }
-  if (!fs::exists(directory / "config.json")) {
-    if (const auto foreign = describe_foreign_folder(directory)) throw Error(ExitCode::kBadInput, *foreign);
+  const Json& json = model.json("config.json");
+  if (json.is_null()) {
+    if (const auto foreign = describe_foreign_folder(model.path()))
+      throw Error(ExitCode::kBadInput, *foreign);
+    read_json(model.where("config.json"), ExitCode::kBadInput);  // says that it is missing
   }
-  const Json json = read_json(directory / "config.json", ExitCode::kBadInput);
   if (!json.is_object() || !json.contains("model_type") || !json.at("model_type").is_string()) {
     throw Error(ExitCode::kBadInput,
-                {(directory / "config.json").string(), "an object with a model_type", describe(json),
+                {model.where("config.json"), "an object with a model_type", describe(json),
                  "`bilens convert` reads the formats of other programs."});
   }
   return json;
@@ -37,13 +40,13 @@ Json read_model_json(const fs::path& directory) {
 
 }  // namespace
 
-std::string read_model_type(const fs::path& directory) {
-  return read_model_json(directory).at("model_type").get<std::string>();
+std::string read_model_type(const StoredModel& model) {
+  return read_model_json(model).at("model_type").get<std::string>();
 }
 
-ClassifierConfig read_classifier_config(const fs::path& directory) {
-  Json json = read_model_json(directory);
-  const std::string where = (directory / "config.json").string();
+ClassifierConfig read_classifier_config(const StoredModel& model) {
+  Json json = read_model_json(model);
+  const std::string where = model.where("config.json");
   if (const auto type = json.at("model_type").get<std::string>(); type != "bilinear_mlp") {
     throw Error(ExitCode::kBadInput, {where + ": model_type", "\"bilinear_mlp\"", "\"" + type + "\"",
                                       "This command works on image classifiers."});
@@ -82,16 +85,16 @@ void check_classifier_tensors(const Weights& weights, const ClassifierConfig& co
   }
 }
 
-ImageClassifier load_classifier(const fs::path& directory, at::Device device) {
-  const auto config = read_classifier_config(directory);
-  const Weights weights(directory);
+ImageClassifier load_classifier(const StoredModel& stored, at::Device device) {
+  const auto config = read_classifier_config(stored);
+  const auto& weights = stored.weights();
   check_classifier_tensors(weights, config);
   const at::NoGradGuard no_grad;
   ImageClassifier model(config);
   for (auto& item : model->named_parameters()) {
-    const auto stored = weights.tensor(item.key());
-    require_range(stored, item.value().scalar_type(), weights.path().string() + ": " + item.key());
-    item.value().copy_(stored);
+    const auto tensor = weights.tensor(item.key());
+    require_range(tensor, item.value().scalar_type(), weights.path().string() + ": " + item.key());
+    item.value().copy_(tensor);
     require_finite(item.value(), weights.path().string() + ": " + item.key());
   }
   model->to(device);

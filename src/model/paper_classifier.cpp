@@ -97,13 +97,14 @@ ClassifierConfig config_of(const Weights& weights, const PaperClassifier& found,
 
 }  // namespace
 
-std::optional<PaperClassifier> find_paper_classifier(const Weights& weights) {
+std::optional<PaperClassifier> find_paper_classifier(const StoredModel& model) {
+  const auto& weights = model.weights();
   PaperClassifier found;
   found.ends = find_classifier_ends(weights);
   if (found.ends.embed.empty()) return std::nullopt;
   found.mlps = find_mlps(weights);
   require_nothing_else(weights, found);
-  found.config = config_of(weights, found, PaperConfig::beside(weights.path()));
+  found.config = config_of(weights, found, PaperConfig::of(model));
   require_layers(weights, found);
   return found;
 }

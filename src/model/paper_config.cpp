@@ -2,8 +2,6 @@
 
 namespace bilens {
 
-namespace fs = std::filesystem;
-
 namespace {
 
 bool is_given(const Json& keys, const std::string& key) { return keys.contains(key) && !keys[key].is_null(); }
@@ -12,15 +10,13 @@ bool is_of_the_code(const Json& keys) { return keys.contains("d_hidden") && keys
 
 }  // namespace
 
-PaperConfig PaperConfig::beside(const fs::path& weights) {
-  const bool inside = fs::is_directory(weights);
-  const fs::path file = (inside ? weights : weights.parent_path()) / "config.json";
-  PaperConfig config{file.string()};
-  if (!fs::is_regular_file(file)) return config;
-  Json keys = read_json(file, ExitCode::kBadInput);
-  if (!inside && !(keys.is_object() && is_of_the_code(keys))) return config;
+PaperConfig PaperConfig::of(const StoredModel& model) {
+  PaperConfig config{model.where("config.json")};
+  const Json& keys = model.json("config.json");
+  const bool theirs = keys.is_object() && is_of_the_code(keys);
+  if (keys.is_null() || !(theirs || model.is_directory())) return config;
   if (!keys.is_object()) throw Error(ExitCode::kBadInput, {config.where, "an object", describe(keys), ""});
-  config.keys = std::move(keys);
+  config.keys = keys;
   return config;
 }
 

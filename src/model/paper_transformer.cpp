@@ -131,8 +131,9 @@ bool is_paper_transformer(const Weights& weights) {
   return weights.contains(kRoot + "wte.weight") && count_layers(weights) > 0;
 }
 
-LlamaDecoder load_paper_transformer(const Weights& weights) {
-  const auto theirs = PaperConfig::beside(weights.path());
+LlamaDecoder load_paper_transformer(const StoredModel& model) {
+  const auto& weights = model.weights();
+  const auto theirs = PaperConfig::of(model);
   const auto c = config_of(weights, theirs);
   const int64_t d = c.hidden_size, h = c.intermediate_size;
   const double scale = theirs.flag("scale_attn", true) ? 1 / std::sqrt(2.0 * c.num_hidden_layers) : 1.0;

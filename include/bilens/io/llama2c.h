@@ -30,6 +30,7 @@ class Llama2cFile : public WeightFile {
   /// @throws Error(kBadInput): a size that is not positive, sizes that do not fit together, a file of another
   /// length than the header asks for, a version that is not known.
   explicit Llama2cFile(const std::filesystem::path& path);
+  Llama2cFile(const std::filesystem::path& path, const MappedFile& file);
 
   const Llama2cHeader& header() const { return header_; }
 

@@ -20,6 +20,7 @@ class SafetensorsFile : public WeightFile {
  public:
   /// @throws Error(kBadInput) that names the byte offset or the tensor.
   explicit SafetensorsFile(const std::filesystem::path& path);
+  SafetensorsFile(const std::filesystem::path& path, const MappedFile& file);
 
   const Json& metadata() const { return metadata_; }
 

@@ -27,6 +27,7 @@ class TorchFile : public WeightFile {
   /// @throws Error(kBadInput): no zip archive, no dictionary of tensors, a tensor that reaches beyond its
   /// storage or needs an unknown global, which is named.
   explicit TorchFile(const std::filesystem::path& path);
+  TorchFile(const std::filesystem::path& path, const MappedFile& file);
 
   /// The numbers, strings and flags under "model_args" beside the tensors, where training scripts keep the
   /// model's sizes; null where there is no such dictionary.

@@ -25,7 +25,9 @@ struct TensorInfo {
   std::string stored_as() const;
 };
 
-/// One file of named tensors, whatever its format, opened without reading the data.
+struct MappedFile;
+
+/// One file of named tensors, whatever its format, opened once and without reading the data.
 class WeightFile {
  public:
   virtual ~WeightFile() = default;
@@ -37,7 +39,11 @@ class WeightFile {
   /// @throws Error(kBadInput) when absent, with the nearest name, and where it cannot be read.
   at::Tensor tensor(const std::string& name) const;
 
+  /// Of the file's bytes; of tensors in memory, of the safetensors file that they would be.
+  virtual std::string sha256() const;
+
  protected:
+  WeightFile(std::filesystem::path path, const MappedFile& file);
   explicit WeightFile(std::filesystem::path path) : path_(std::move(path)) {}
   virtual at::Tensor load(const std::string& name, const TensorInfo& info) const = 0;
 
@@ -48,6 +54,7 @@ class WeightFile {
   virtual Error missing(const std::string& name) const;
 
   std::filesystem::path path_;
+  std::shared_ptr<const MappedFile> file_;  // none: the tensors are in memory
   std::map<std::string, TensorInfo> tensors_;
 };
 

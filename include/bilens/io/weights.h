@@ -27,6 +27,9 @@ class Weights {
   /// shards that are there, so that what belongs together is found together.
   static Weights with_neighbours(const std::filesystem::path& path);
 
+  /// Tensors in memory, by their names: nothing is copied. @param name what messages call them
+  Weights(const std::string& name, const NamedTensors& tensors);
+
   /// What the files say of their tensors, by name; nothing of the data is read.
   const std::map<std::string, TensorInfo>& tensors() const { return tensors_; }
   bool contains(const std::string& name) const { return tensors_.count(name) != 0; }
@@ -41,7 +44,7 @@ class Weights {
   at::Tensor tensor(const std::string& name) const;
 
   const std::filesystem::path& path() const { return path_; }
-  const std::vector<std::filesystem::path>& files() const { return files_; }
+  std::vector<std::filesystem::path> files() const;
 
   /// Of a llama2.c file, whose header is also the model's config.
   const std::optional<Llama2cHeader>& llama2c() const { return llama2c_; }
@@ -59,13 +62,13 @@ class Weights {
     std::string name;  // in the file
   };
 
-  Weights() = default;
   void add_file(const std::filesystem::path& file);
+  void add(const std::shared_ptr<const WeightFile>& file);
   void add_shards(const std::filesystem::path& index_file);
   void strip(const std::string& wrapper);
 
   std::filesystem::path path_;
-  std::vector<std::filesystem::path> files_;
+  std::vector<std::shared_ptr<const WeightFile>> files_;
   std::map<std::string, TensorInfo> tensors_;
   std::map<std::string, Owner> owner_;
   std::map<std::string, std::string> missing_;  // tensors of shards that are not there

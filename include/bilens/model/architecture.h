@@ -7,6 +7,7 @@
 
 #include "bilens/core/json.h"
 #include "bilens/io/weight_names.h"
+#include "bilens/model/stored_model.h"
 
 namespace bilens {
 
@@ -44,7 +45,7 @@ const std::vector<std::string>& gate_words();
 /// Face's, ours, the papers'); Meta's params.json; the model_args of a checkpoint; the header of a llama2.c
 /// file.
 /// @throws Error(kBadInput): a config that is damaged or contradicts itself
-Architecture read_architecture(const Weights& weights);
+Architecture read_architecture(const StoredModel& model);
 
 /// The same of one stack of a model: a vision or audio tower beside the decoder is not what the config's text
 /// part describes, so of that nothing is known.

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "bilens/model/llama_config.h"
+#include "bilens/model/stored_model.h"
 
 namespace bilens {
 
@@ -12,7 +13,7 @@ constexpr const char* kGenerationFile = "generation_config.json";
 
 /// The tokens that end a text: those of generation_config.json where that names any, else the config's. Ids
 /// beyond the vocabulary, which never come, are left out.
-/// @param directory of the model @throws Error(kBadInput) where the file is damaged
-std::vector<int64_t> read_end_tokens(const std::filesystem::path& directory, const LlamaConfig& config);
+/// @throws Error(kBadInput) where the file is damaged
+std::vector<int64_t> read_end_tokens(const StoredModel& model, const LlamaConfig& config);
 
 }  // namespace bilens

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bilens/core/fields.h"
+#include "bilens/model/stored_model.h"
 #include "bilens/nn/gate.h"
 
 namespace bilens {
@@ -87,7 +88,7 @@ const std::vector<std::pair<std::string, Gate>>& hidden_act_names();
 LlamaConfig parse_llama_config(const Json& json, const std::string& where);
 
 /// @throws Error(kBadInput) also when the directory is no model or of another type.
-LlamaConfig read_llama_config(const std::filesystem::path& directory);
+LlamaConfig read_llama_config(const StoredModel& model);
 
 /// The content of config.json, in the spelling that transformers 4 and 5 both read.
 Json llama_config_json(const LlamaConfig& config);

@@ -3,8 +3,8 @@
 #include <filesystem>
 #include <optional>
 
-#include "bilens/io/weights.h"
 #include "bilens/model/llama_decoder.h"
+#include "bilens/model/stored_model.h"
 
 namespace bilens {
 
@@ -47,7 +47,7 @@ LlamaDecoder load_llama(const Weights& weights, const LlamaConfig& config,
                         const LlamaLoadOptions& options = {});
 
 /// A directory in the Hugging Face layout: config.json and the weights.
-LlamaDecoder load_llama(const std::filesystem::path& directory, const LlamaLoadOptions& options = {});
+LlamaDecoder load_llama(const StoredModel& model, const LlamaLoadOptions& options = {});
 
 /// Fills a directory with config.json, generation_config.json and model.safetensors, in the dtype that the
 /// config says, as transformers reads them.

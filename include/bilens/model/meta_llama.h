@@ -3,8 +3,8 @@
 #include <filesystem>
 #include <vector>
 
-#include "bilens/io/weights.h"
 #include "bilens/model/llama_config.h"
+#include "bilens/model/stored_model.h"
 
 namespace bilens {
 
@@ -23,9 +23,9 @@ bool is_meta_folder(const std::filesystem::path& path);
 /// Whether the names are Meta's.
 bool has_meta_names(const Weights& weights);
 
-/// @param path such a folder, one of its files (the others are found beside it), or a checkpoint
+/// @param model such a folder, one of its files (the others are found beside it), or a checkpoint
 /// @throws Error(kBadInput): a part or the sizes are missing
-MetaFiles open_meta_files(const std::filesystem::path& path);
+MetaFiles open_meta_files(const StoredModel& model);
 
 /// The decoder under Hugging Face's names, as stored; a model in parts is put together. Meta turns the
 /// neighbouring rows 2i and 2i+1 of a head of wq and wk by one angle, Hugging Face the rows i and

@@ -5,6 +5,7 @@
 
 #include "bilens/io/weight_names.h"
 #include "bilens/model/image_classifier.h"
+#include "bilens/model/stored_model.h"
 
 namespace bilens {
 
@@ -20,7 +21,7 @@ struct PaperClassifier {
 /// that change the logits count; without one there is neither residual nor gate.
 /// @throws Error(kBadInput): a tensor beside these, layers of different kinds, a config that ours cannot
 /// express or that contradicts the weights
-std::optional<PaperClassifier> find_paper_classifier(const Weights& weights);
+std::optional<PaperClassifier> find_paper_classifier(const StoredModel& model);
 
 /// The same model under our names: its logits are those of the original up to rounding in float32.
 ImageClassifier load_paper_classifier(const Weights& weights, const PaperClassifier& found);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "bilens/core/json.h"
+#include "bilens/model/stored_model.h"
 #include "bilens/nn/gate.h"
 
 namespace bilens {
@@ -15,10 +16,10 @@ struct PaperConfig {
   std::string where;           // for messages
   Json keys = Json::object();  // empty without a file
 
-  /// Of a directory of weights, its config.json; of a file, the one beside it where that has the code's own
-  /// "d_hidden" and "n_layer". Without one, no keys.
+  /// A directory's config.json; of a file, the one beside it where that has the code's own "d_hidden" and
+  /// "n_layer". Without one, no keys.
   /// @throws Error(kBadInput) for a file that is no JSON object
-  static PaperConfig beside(const std::filesystem::path& weights);
+  static PaperConfig of(const StoredModel& model);
 
   /// A key's value, or `otherwise` where it is not given or null. @throws Error(kBadInput) for another type
   bool flag(const std::string& key, bool otherwise) const;

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "bilens/io/weights.h"
 #include "bilens/model/llama_decoder.h"
+#include "bilens/model/stored_model.h"
 
 namespace bilens {
 
@@ -16,6 +16,6 @@ bool is_paper_transformer(const Weights& weights);
 /// q, k, v packed in attn.qkv and gate and up in mlp.w. The scale goes into o_proj.
 /// @throws Error(kBadInput), by name: no config.json, a model without norms, second-order attention, a bias
 /// in a norm, tensors beside these, sizes that do not fit
-LlamaDecoder load_paper_transformer(const Weights& weights);
+LlamaDecoder load_paper_transformer(const StoredModel& model);
 
 }  // namespace bilens

@@ -58,10 +58,14 @@ Outcome run_comparison(const EvaluateRunOptions& options) {
   set_threads(options.threads);
   if (paths.size() < 2) throw Error(ExitCode::kUsage, {"bilens compare", "at least two models", "one", ""});
   const auto device = choose_device(options.device);
+  std::vector<StoredModel> stored;
   std::vector<ImageClassifier> models;
-  for (const auto& path : paths) models.push_back(load_classifier(path, device));
+  for (const auto& path : paths) {
+    stored.emplace_back(path);
+    models.push_back(load_classifier(stored.back(), device));
+  }
   require_same_spaces(models, paths);
-  const auto data_config = data_of_model(options.data, paths.front());
+  const auto data_config = data_of_model(options.data, stored.front());
   const auto data = data_config
                         ? std::optional(load_images_for(models.front()->config, paths.front(), *data_config))
                         : std::nullopt;

@@ -29,6 +29,7 @@ namespace {
 struct Conversion {
   int64_t parameters, bytes;
   std::function<void(const fs::path& folder)> save;
+  Weights read;  // some of what is read
 };
 
 /// Seconds that weights take to be read and written, by what some of them and a file of 16 MB do; null where
@@ -72,76 +73,77 @@ Conversion convert_classifier(const ConvertRunOptions& options, const Weights& w
   const auto model = load_paper_classifier(weights, found);
   const auto parameters = found.config.parameter_count();
   return {parameters, kFloatBytes * parameters,
-          [model](const fs::path& folder) { save_classifier(folder, model); }};
+          [model](const fs::path& folder) { save_classifier(folder, model); }, weights};
 }
 
-Conversion convert_paper_transformer(const ConvertRunOptions& options, const Weights& weights) {
-  auto decoder = load_paper_transformer(weights);
-  const LanguageModel model{options.in, decoder.config(), weights};
+Conversion convert_paper_transformer(const ConvertRunOptions& options, const StoredModel& stored) {
+  auto decoder = load_paper_transformer(stored);
+  const LanguageModel model{stored, decoder.config()};
   if (!options.tokenizer.empty()) open_tokenizer(model, options.tokenizer);
   const auto parameters = model.config.parameter_count();
-  return {parameters, kFloatBytes * parameters, [options, decoder, model](const fs::path& folder) {
+  return {parameters, kFloatBytes * parameters,
+          [options, decoder, model](const fs::path& folder) {
             save_llama(folder, decoder.parameters(), decoder.config());
             copy_tokenizer(model, options.tokenizer, folder);
-          }};
+          },
+          model.weights()};
 }
 
-Conversion convert_llama(const ConvertRunOptions& options) {
-  const auto model = open_language_model(options.in);
+Conversion convert_llama(const ConvertRunOptions& options, const StoredModel& stored) {
+  const auto model = open_language_model(stored);
   if (!options.tokenizer.empty()) open_tokenizer(model, options.tokenizer);
   const auto parameters = model.config.parameter_count();
-  return {parameters, bytes_of(model.config), [options, model](const fs::path& folder) {
-            save_llama(folder, stored_parameters(model.weights, model.config), model.config);
+  return {parameters, bytes_of(model.config),
+          [options, model](const fs::path& folder) {
+            save_llama(folder, stored_parameters(model.weights(), model.config), model.config);
             copy_generation_config(model, folder);
             copy_tokenizer(model, options.tokenizer, folder);
-          }};
+          },
+          model.weights()};
 }
 
-/// Whether the folder's tokenizer.model is none of SentencePiece's: Llama 3 calls a list of tiktoken's so.
-bool has_other_tokenizer(const fs::path& folder) {
-  if (!fs::exists(folder / "tokenizer.model")) return false;
+/// Whether the model's tokenizer.model is none of SentencePiece's: Llama 3 calls a list of tiktoken's so.
+bool has_other_tokenizer(const StoredModel& model) {
+  const auto file = model.file("tokenizer.model");
+  if (file.empty()) return false;
   try {
-    Tokenizer tokenizer(folder / "tokenizer.model");
+    Tokenizer tokenizer(file);
   } catch (const Error&) {
     return true;
   }
   return false;
 }
 
-Conversion convert_meta(const ConvertRunOptions& options) {
+Conversion convert_meta(const ConvertRunOptions& options, const StoredModel& stored) {
   if (options.gate != "auto" && options.gate != "silu")
     throw Error(ExitCode::kUsage,
                 {"--gate", "silu, the gate of Meta's Llamas", options.gate, "Leave it out."});
-  const auto files = open_meta_files(options.in);
+  const auto files = open_meta_files(stored);
   const auto found = read_meta_llama(files);
-  const LanguageModel model{options.in, found.config, files.parts.front()};
+  const LanguageModel model{stored, found.config};
   if (!options.tokenizer.empty()) open_tokenizer(model, options.tokenizer);
   const auto parameters = found.config.parameter_count();
-  return {parameters, bytes_of(found.config), [options, found, model](const fs::path& folder) {
+  return {parameters, bytes_of(found.config),
+          [options, found, model](const fs::path& folder) {
             save_llama(folder, found.parameters, found.config);
-            const auto beside = fs::is_directory(options.in) ? options.in : options.in.parent_path();
-            if (!options.tokenizer.empty() || !has_other_tokenizer(beside))
+            if (!options.tokenizer.empty() || !has_other_tokenizer(model.stored))
               copy_tokenizer(model, options.tokenizer, folder);
-          }};
+          },
+          files.parts.front()};
 }
 
-/// Some of what is read.
-Weights weights_of(const fs::path& in) {
-  return is_meta_folder(in) ? open_meta_files(in).parts.front() : Weights(in);
-}
-
-Conversion prepare(const ConvertRunOptions& options) {
-  if (is_meta_folder(options.in)) return convert_meta(options);
-  const Weights weights(options.in);
-  const auto found = find_paper_classifier(weights);
+Conversion prepare(const ConvertRunOptions& options, const StoredModel& model) {
+  if (is_meta_folder(options.in)) return convert_meta(options, model);
+  const auto& weights = model.weights();
+  const auto found = find_paper_classifier(model);
   if (found || options.gate != "auto") {
     const auto gate =
-        choose_gate(read_architecture(weights), MlpConvention::kPlain, options.gate, options.in.string());
+        choose_gate(read_architecture(model), MlpConvention::kPlain, options.gate, options.in.string());
     if (found) return convert_classifier(options, weights, *found, gate);
   }
-  if (is_paper_transformer(weights)) return convert_paper_transformer(options, weights);
-  if (has_meta_names(weights)) return convert_meta(options);
-  return convert_llama(options);
+  if (is_paper_transformer(weights)) return convert_paper_transformer(options, model);
+  if (has_meta_names(weights)) return convert_meta(options, model);
+  return convert_llama(options, model);
 }
 
 }  // namespace
@@ -155,11 +157,11 @@ Outcome run_conversion(const ConvertRunOptions& options) {
   require_empty_directory(options.out, "Name another folder.");
   auto named = options;
   named.in = find_model(options.in.string());
-  const auto conversion = prepare(named);
+  const auto conversion = prepare(named, named.in);
   if (options.dry_run) {
     outcome.estimate = {{"memory_bytes", peak_memory() + conversion.bytes},
                         {"disk_bytes", conversion.bytes},
-                        {"seconds", measure_seconds(weights_of(named.in), conversion.bytes, named.out)}};
+                        {"seconds", measure_seconds(conversion.read, conversion.bytes, named.out)}};
     return outcome;
   }
   AtomicDirectory folder(options.out);

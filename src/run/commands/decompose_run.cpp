@@ -79,8 +79,9 @@ void require_same_input(const LayerSource& a, const LayerSource& b) {
            (of.fold_norm ? ", folded in" : ", not folded in");
   };
   if (kind(a) == kind(b)) return;
-  throw Error(ExitCode::kBadInput, {b.path.string() + ": norm", kind(a) + ", as in " + a.path.string(),
-                                    kind(b), "The difference of two layers needs one input space."});
+  throw Error(ExitCode::kBadInput,
+              {b.model.path().string() + ": norm", kind(a) + ", as in " + a.model.path().string(), kind(b),
+               "The difference of two layers needs one input space."});
 }
 
 /// Layer by layer, a − b in the place of a.
@@ -90,20 +91,19 @@ void subtract_layers(LayerSource& source, const LayerSource& other) {
     const auto match = std::find_if(other.layers.begin(), other.layers.end(),
                                     [&](const auto& o) { return o.number == layer.number; });
     if (match == other.layers.end()) {
-      throw Error(ExitCode::kBadInput, {other.path.string(), "layer " + std::to_string(layer.number), "none",
-                                        "--minus needs the same layers."});
+      throw Error(ExitCode::kBadInput, {other.model.path().string(), "layer " + std::to_string(layer.number),
+                                        "none", "--minus needs the same layers."});
     }
-    layer.load = [load_a = layer.load, load_b = match->load, a = source.path, b = other.path] {
-      return difference(load_a(), a, load_b(), b);
-    };
+    layer.load = [load_a = layer.load, load_b = match->load, a = source.model.path(),
+                  b = other.model.path()] { return difference(load_a(), a, load_b(), b); };
     layer.load();  // what does not fit is said before any layer is solved
   }
   source.minus_sha256 = other.sha256;
   if (source.surrogate.is_null()) source.surrogate = other.surrogate;
 }
 
-LayerSource load(const fs::path& path, const DecomposeRunConfig& config) {
-  auto source = load_layers(path, config);
+LayerSource load(const StoredModel& model, const DecomposeRunConfig& config) {
+  auto source = load_layers(model, config);
   config.check_model(source);
   return source;
 }
@@ -120,7 +120,7 @@ ImageStudyConfig study_config(const DecomposeRunConfig& config) {
 
 void study_model(const LayerSource& source, const Decomposition& decomposition, const std::string& dataset,
                  const ImageDataset& images, const DecomposeRunConfig& config, const fs::path& out) {
-  auto model = load_classifier(source.path, at::kCPU);
+  auto model = load_classifier(source.model, at::kCPU);
   auto study = make_image_study(model, images, decomposition, study_config(config));
   study.dataset = dataset;
   write_image_study(out, study, images.test);
@@ -176,7 +176,7 @@ Json decompose_model(const fs::path& path, const fs::path& out, const fs::path& 
   const auto corpus = find_corpus(source, config, options.data);
   const auto data = minus.empty() ? find_images(source, config, options.data) : std::nullopt;
   const auto images =
-      data ? load_images_for(*source.classifier, source.path, *data, seed_of_model(source.path))
+      data ? load_images_for(*source.classifier, source.model.path(), *data, seed_of_model(source.model))
            : ImageDataset();
   const auto lines =
       is_calibrated(config, source) ? calibrate_surrogate(source, config, *corpus) : NamedTensors();

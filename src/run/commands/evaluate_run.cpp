@@ -25,15 +25,15 @@ namespace {
 
 constexpr int64_t kLongestContext = 2048;  // of windows, where none is asked for
 
-ImageDataset load_test_data(const std::string& spec, const std::filesystem::path& model,
+ImageDataset load_test_data(const std::string& spec, const StoredModel& model,
                             const ClassifierConfig& config) {
   const auto data_config = data_of_model(spec, model);
   if (!data_config) {
     throw Error(ExitCode::kUsage,
-                {model.string(), "data to evaluate on", "no --data, and no run beside the model",
+                {model.path().string(), "data to evaluate on", "no --data, and no run beside the model",
                  "Give --data, for example --data mnist-5k."});
   }
-  return load_images_for(config, model, *data_config);
+  return load_images_for(config, model.path(), *data_config);
 }
 
 using Clock = std::chrono::steady_clock;
@@ -63,32 +63,31 @@ void add_seconds(Outcome& outcome, const std::optional<double>& seconds) {
 }
 
 /// Adds one model's result, or in a dry run its time.
-void evaluate_images(const std::filesystem::path& path, const EvaluateRunOptions& options, Outcome& outcome) {
-  const auto config = read_classifier_config(path);
-  const auto data = load_test_data(options.data, path, config);
+void evaluate_images(const StoredModel& stored, const EvaluateRunOptions& options, Outcome& outcome) {
+  const auto config = read_classifier_config(stored);
+  const auto data = load_test_data(options.data, stored, config);
   const auto begin = Clock::now();
-  auto model = load_classifier(path, choose_device(options.device));
+  auto model = load_classifier(stored, choose_device(options.device));
   if (options.dry_run) {
     add_seconds(outcome, seconds_since(begin) + measure_images(model, data.test));
   } else {
     const auto result = evaluate_classifier(model, data.test);
-    outcome.results.push_back({{"model", path.string()},
+    outcome.results.push_back({{"model", stored.path().string()},
                                {"examples", result.examples},
                                {"loss", result.loss},
                                {"accuracy", result.accuracy}});
     outcome.text += format("loss %.4f  accuracy %.2f%%  (%" PRId64 " images)  ", result.loss,
                            100 * result.accuracy, result.examples) +
-                    path.string() + "\n";
+                    stored.path().string() + "\n";
   }
 }
 
 /// The text that is asked for, in windows that are asked for; of a run's own text the test part.
-TextDataConfig choose_text(const std::filesystem::path& path, const LanguageModel& model,
-                           const EvaluateRunOptions& options) {
-  auto data = text_of_model(options.data, path);
+TextDataConfig choose_text(const LanguageModel& model, const EvaluateRunOptions& options) {
+  auto data = text_of_model(options.data, model.stored);
   if (!data) {
     throw Error(ExitCode::kUsage,
-                {path.string(), "data to evaluate on", "no --data, and no run beside the model",
+                {model.path().string(), "data to evaluate on", "no --data, and no run beside the model",
                  "Give --data, for example --data text:stories.txt.gz."});
   }
   if (options.data.empty()) {
@@ -106,10 +105,9 @@ TextDataConfig choose_text(const std::filesystem::path& path, const LanguageMode
   return *data;
 }
 
-void evaluate_language(const std::filesystem::path& path, const EvaluateRunOptions& options,
-                       Outcome& outcome) {
-  const auto source = open_language_model(path);
-  const auto data = choose_text(path, source, options);
+void evaluate_language(const StoredModel& stored, const EvaluateRunOptions& options, Outcome& outcome) {
+  const auto source = open_language_model(stored);
+  const auto data = choose_text(source, options);
   const auto stream = load_stream(data, source, options.tokenizer);
   LlamaLoadOptions load;
   load.device = choose_device(options.device);
@@ -127,14 +125,14 @@ void evaluate_language(const std::filesystem::path& path, const EvaluateRunOptio
     add_seconds(outcome, loading + token * static_cast<double>(stream.size()));
   } else {
     const auto result = evaluate_text(model, stream, data.context);
-    outcome.results.push_back({{"model", path.string()},
+    outcome.results.push_back({{"model", stored.path().string()},
                                {"tokens", result.tokens},
                                {"loss", result.loss},
                                {"perplexity", result.perplexity()},
                                {"context", data.context}});
     outcome.text += format("loss %.4f nats/token  perplexity %.3f  (%" PRId64 " tokens)  ", result.loss,
                            result.perplexity(), result.tokens) +
-                    path.string() + "\n";
+                    stored.path().string() + "\n";
   }
 }
 
@@ -147,8 +145,9 @@ Outcome run_evaluation(const EvaluateRunOptions& options) {
   choose_device(options.device);
   set_threads(options.threads);
   for_each_model(models, outcome, [&](const std::filesystem::path& path) {
-    is_language_model(path) ? evaluate_language(path, options, outcome)
-                            : evaluate_images(path, options, outcome);
+    const StoredModel model(path);
+    is_language_model(model) ? evaluate_language(model, options, outcome)
+                             : evaluate_images(model, options, outcome);
   });
   if (options.dry_run) {
     for (const auto& failure : outcome.failures)

@@ -60,7 +60,7 @@ Surrogate choose_surrogate(const ExplainPromptOptions& options, const LanguageMo
   }
   if (half || model.config.hidden_act == Gate::kNone) return half ? Surrogate::kHalf : Surrogate::kNone;
   throw Error(ExitCode::kBadInput,
-              {model.path.string(), "a model with bilinear MLPs (hidden_act \"linear\")",
+              {model.path().string(), "a model with bilinear MLPs (hidden_act \"linear\")",
                "\"" + gate_name(model.config.hidden_act) + "\"",
                "Explain the bilinear part of each MLP, and what that leaves as a remainder: `" +
                    with_surrogate(options) + "`. `bilens finetune` makes a model bilinear."});
@@ -139,14 +139,14 @@ Json estimate(const LlamaConfig& model, int64_t tokens, at::Device device) {
 
 Outcome run_prompt_explanation(const ExplainPromptOptions& options) {
   if (!options.out.empty()) require_empty_directory(options.out, "Name another folder with --out.");
-  const auto path = find_model(options.model);
+  const StoredModel stored(find_model(options.model));
   set_threads(options.threads);
   const auto device = choose_device(options.device);
-  const auto source = open_language_model(path);
+  const auto source = open_language_model(stored);
   LayerSourceConfig read;
   read.surrogate = choose_surrogate(options, source);
   const auto tokenizer = open_tokenizer(source, options.tokenizer);
-  const auto vocabulary = open_vocabulary(path, options.tokenizer, false);
+  const auto vocabulary = read_vocabulary(source, tokenizer, false);
   const auto prompt = tokenizer.encode_prompt(options.prompt);
   const auto count = static_cast<int64_t>(prompt.size());
   if (count > source.config.max_position_embeddings) {
@@ -168,7 +168,7 @@ Outcome run_prompt_explanation(const ExplainPromptOptions& options) {
     return outcome;
   }
   const at::NoGradGuard no_grad;
-  const auto read_layers = load_layers(path, read);
+  const auto read_layers = load_layers(stored, read);
   std::vector<BilinearLayer> layers;
   for (const auto& layer : read_layers.layers) layers.push_back(layer.load().layer);
   LlamaLoadOptions load;
@@ -189,7 +189,7 @@ Outcome run_prompt_explanation(const ExplainPromptOptions& options) {
   Json pieces = Json::array();
   for (const auto token : prompt) pieces.push_back(vocabulary.name(token));
   Json result = {
-      {"model", path.string()},          {"surrogate", read_layers.surrogate},
+      {"model", stored.path().string()}, {"surrogate", read_layers.surrogate},
       {"prompt", options.prompt},        {"tokens", pieces},
       {"token", vocabulary.name(logit)}, {"minus", minus < 0 ? Json(nullptr) : Json(vocabulary.name(minus))}};
   result.update(to_json(explanation));

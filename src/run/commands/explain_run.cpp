@@ -30,7 +30,7 @@ struct Input {
 };
 
 /// "test:7", "train:7" or "FILE:7".
-Input read_input(const ExplainRunOptions& options, const fs::path& model, const ClassifierConfig& config) {
+Input read_input(const ExplainRunOptions& options, const StoredModel& model, const ClassifierConfig& config) {
   const auto colon = options.input.rfind(':');
   const std::string number = colon == std::string::npos ? "" : options.input.substr(colon + 1);
   if (number.empty() || number.size() > 9 || number.find_first_not_of("0123456789") != std::string::npos) {
@@ -45,7 +45,7 @@ Input read_input(const ExplainRunOptions& options, const fs::path& model, const 
     if (!data_config)
       throw Error(ExitCode::kUsage, {"--input " + options.input, "data",
                                      "no --data, and no run beside the model", "Give --data."});
-    const auto data = load_images_for(config, model, *data_config);
+    const auto data = load_images_for(config, model.path(), *data_config);
     split = where == "test" ? data.test : data.train;
   } else {
     split.images = read_idx(where, 3);
@@ -74,8 +74,8 @@ DecomposeRunConfig full_config(const std::string& device, int64_t classes) {
 
 /// The MLPs alone that reach the head linearly, so that nothing is counted twice: the residual path is a term
 /// of its own.
-LayerSource explained_layers(const fs::path& path) {
-  auto source = load_layers(path);
+LayerSource explained_layers(const StoredModel& model) {
+  auto source = load_layers(model);
   std::erase_if(source.layers, [](const LazyLayer& layer) { return !layer.load().head.defined(); });
   for (auto& layer : source.layers) {
     layer.load = [load = layer.load] {
@@ -121,11 +121,11 @@ Outcome run_explanation(const ExplainRunOptions& options) {
          "neither", ""});
   }
   if (!options.out.empty()) require_empty_directory(options.out, "Name another folder with --out.");
-  const auto path = find_model(options.model);
+  const StoredModel stored(find_model(options.model));
   set_threads(options.threads);
-  auto model = load_classifier(path, at::kCPU);
-  const auto input = read_input(options, path, model->config);
-  const auto source_layers = explained_layers(path);
+  auto model = load_classifier(stored, at::kCPU);
+  const auto input = read_input(options, stored, model->config);
+  const auto source_layers = explained_layers(stored);
   const auto config = full_config(options.device, model->config.d_output);
   Outcome outcome;
   if (options.dry_run) {
@@ -135,7 +135,7 @@ Outcome run_explanation(const ExplainRunOptions& options) {
   }
   const auto layers = decompose_fully(source_layers, config);
   const auto explanation = explain_image(model, layers, input.image);
-  const Json source = {{"model", path.string()},
+  const Json source = {{"model", stored.path().string()},
                        {"input", options.input},
                        {"label", input.label},
                        {"image_shape", model->config.image_shape},

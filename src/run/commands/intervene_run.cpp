@@ -134,9 +134,9 @@ Chosen choose(const Decomposition& decomposition, const InterveneRunConfig& conf
 }
 
 /// Mean of the tokens `plus` minus mean of the tokens `minus`, over the vocabulary; undefined without both.
-at::Tensor logit_direction(const InterveneRunConfig& config, const fs::path& model) {
+at::Tensor logit_direction(const InterveneRunConfig& config, const LanguageModel& model) {
   if (config.plus.empty() && config.minus.empty()) return {};
-  const auto vocabulary = open_vocabulary(model, config.tokenizer, false);
+  const auto vocabulary = read_vocabulary(model, find_tokenizer(model, config.tokenizer), false);
   auto direction = at::zeros({vocabulary.size()}, at::kFloat);
   const auto add = [&](const Json& tokens, const std::string& where, double sign) {
     for (const auto& token : tokens)
@@ -215,15 +215,15 @@ Outcome run_intervention(const InterveneRunOptions& options) {
     log_warning(options.decomposition + ": " + doubt);
   const auto origin = origin_of(decomposition, options.decomposition);
   auto chosen = choose(decomposition, config, options.decomposition);
-  const auto& model_path = origin.model;
+  const StoredModel stored(origin.model);
   const auto open = [&](const Json& data, const std::string& spec) {
     // Eigenvectors are chosen on the validation part, which decompose reads.
-    return open_corpus(model_path, data, config.tokenizer, spec, "an intervention", TextSplit::kTest,
+    return open_corpus(stored, data, config.tokenizer, spec, "an intervention", TextSplit::kTest,
                        config.tokens);
   };
   const auto corpus = open(config.data, options.data);
-  if (corpus.model.weights.sha256() != origin.sha256) {
-    throw Error(ExitCode::kBadInput, {model_path.string(), "the weights that were decomposed", "others",
+  if (corpus.model.weights().sha256() != origin.sha256) {
+    throw Error(ExitCode::kBadInput, {origin.model.string(), "the weights that were decomposed", "others",
                                       "Decompose the model again."});
   }
   require_shape(chosen.pairs.vectors, {-1, corpus.model.config.hidden_size},
@@ -231,7 +231,7 @@ Outcome run_intervention(const InterveneRunOptions& options) {
   require_shape(chosen.pairs.direction, {corpus.model.config.hidden_size},
                 options.decomposition + ": directions");
   if (origin.fold_norm) chosen.pairs.gain = norm_gain(corpus.model, chosen.pairs.layer);
-  const auto logits = logit_direction(config, model_path);
+  const auto logits = logit_direction(config, corpus.model);
   std::optional<Corpus> source;
   if (!config.source.is_null()) {
     source = open(config.source, "");
@@ -257,7 +257,7 @@ Outcome run_intervention(const InterveneRunOptions& options) {
   const auto study =
       intervene(model, windows, chosen.pairs, config.intervention, of_source ? &*of_source : nullptr, logits);
   Json result = {{"decomposition", options.decomposition},
-                 {"model", model_path.string()},
+                 {"model", origin.model.string()},
                  {"surrogate", origin.surrogate},
                  {"layer", chosen.pairs.layer},
                  {"direction", chosen.direction},

@@ -161,18 +161,18 @@ void DecomposeRunConfig::check_model(const LayerSource& source) const {
     std::vector<std::string> numbers;
     for (const auto& layer : source.layers) numbers.push_back(std::to_string(layer.number));
     throw Error(ExitCode::kUsage,
-                {where, "one of the layers of " + source.path.string() + " (" + join(numbers) + ")",
+                {where, "one of the layers of " + source.model.path().string() + " (" + join(numbers) + ")",
                  number.dump(), ""});
   };
   for (const int64_t number : layers.value_or(std::vector<int64_t>())) require_layer(number, "layers");
   if (directions.at("kind") == "eigenvectors") require_layer(directions.at("layer"), "directions.layer");
   if (!traceless || !(source.over_inputs || source.raw_stream)) return;
-  throw Error(
-      ExitCode::kUsage,
-      {"traceless", "MLPs behind norms that are folded in",
-       source.path.string() + (source.over_inputs ? ", an image classifier, or a stack behind an embedding"
-                                                  : ", whose MLPs read inputs of any length"),
-       "The length of its inputs varies, so without the trace it is another model."});
+  throw Error(ExitCode::kUsage,
+              {"traceless", "MLPs behind norms that are folded in",
+               source.model.path().string() + (source.over_inputs
+                                                   ? ", an image classifier, or a stack behind an embedding"
+                                                   : ", whose MLPs read inputs of any length"),
+               "The length of its inputs varies, so without the trace it is another model."});
 }
 
 bool DecomposeRunConfig::wants_layer(int64_t number) const {
@@ -202,10 +202,11 @@ EigenConfig DecomposeRunConfig::eigen(int64_t dimension) const {
   return eigen;
 }
 
-LayerSource load_layers(const std::filesystem::path& path, const DecomposeRunConfig& config) {
-  auto source = load_layers(path, config.source());
-  if (config.needs_vocabulary())
-    source.vocabulary = open_vocabulary(path, config.tokenizer, config.fold_norm);
+LayerSource load_layers(const StoredModel& model, const DecomposeRunConfig& config) {
+  auto source = load_layers(model, config.source());
+  if (!config.needs_vocabulary()) return source;
+  const auto decoder = open_language_model(source.model);
+  source.vocabulary = read_vocabulary(decoder, find_tokenizer(decoder, config.tokenizer), config.fold_norm);
   return source;
 }
 

@@ -62,6 +62,6 @@ struct DecomposeRunConfig : MethodOptions {
 };
 
 /// The layers of a model as a config reads them, and its vocabulary where the config needs one.
-LayerSource load_layers(const std::filesystem::path& path, const DecomposeRunConfig& config);
+LayerSource load_layers(const StoredModel& model, const DecomposeRunConfig& config);
 
 }  // namespace bilens

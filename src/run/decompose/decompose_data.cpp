@@ -11,7 +11,7 @@ std::optional<ImageDataConfig> find_images(const LayerSource& source, const Deco
   if (!source.classifier || config.analyses.empty()) return std::nullopt;
   if (config.data.is_object())
     return ImageDataConfig::fields().parse_or_throw(config.data, "data", ExitCode::kUsage);
-  return data_of_model(data_spec, source.path);
+  return data_of_model(data_spec, source.model);
 }
 
 bool is_calibrated(const DecomposeRunConfig& config, const LayerSource& source) {
@@ -23,7 +23,7 @@ std::optional<Corpus> find_corpus(const LayerSource& source, const DecomposeRunC
   if (!config.wants(Analysis::kCorpus) && !is_calibrated(config, source)) return std::nullopt;
   const auto& wanted = config.corpus;
   return open_corpus(
-      source.path, config.data, config.tokenizer, data_spec,
+      source.model, config.data, config.tokenizer, data_spec,
       "the analysis \"corpus\" or a calibrated surrogate", TextSplit::kValidation,
       std::max(wanted.tokens, wanted.loss_tokens) + wanted.tokens);  // the surrogate's are the last
 }

@@ -45,7 +45,7 @@ void add_estimate(const LayerSource& source, const DecomposeRunConfig& config, c
     const auto eigen = config.eigen(problem.dimension());
     const auto sizes = eigen_sizes(problem, eigen.k);
     const int64_t result = sizes.n * sizes.k * sizes.d * static_cast<int64_t>(c10::elementSize(dtype));
-    const std::string where = source.path.string() + ", layer " + std::to_string(layer.number) + ": ";
+    const std::string where = source.model.path().string() + ", layer " + std::to_string(layer.number) + ": ";
     disk += result + sizes.n * sizes.k * 40;
     if (const auto& method = method_named(config.method, "method"); method.cost) {
       const auto cost = method.cost(problem, sizes, device, eigen, config);

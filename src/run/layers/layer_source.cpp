@@ -48,7 +48,7 @@ void add_classifier_layers(LayerSource& source, const Weights& weights, const Cl
   require_shape(embed, {config.d_model, config.d_input}, where + ends.embed);
   for (const auto& names : mlps) {
     const bool first = names.layer == 0, last = names.layer + 1 == config.n_layers;
-    const auto load = [=, path = source.path] {
+    const auto load = [=, path = source.model.path()] {
       SourceLayer layer{names.layer, read_matrices(weights, names, name_of(path, names.layer)), {}, {}};
       layer.layer.residual = ends.residual;
       require_shape(layer.layer.gate, {config.d_hidden, config.d_model}, where + names.gate);
@@ -120,41 +120,42 @@ void require_down(const Weights& weights, const MlpNames& mlp, const WeightMap& 
 }
 
 /// The MLPs of a model that is no image classifier.
-std::vector<MlpNames> choose_mlps(const Weights& weights, const Architecture& architecture,
+std::vector<MlpNames> choose_mlps(const StoredModel& model, const Architecture& architecture,
                                   const WeightMap& map) {
+  const auto& weights = model.weights();
   if (map.names_layers()) return map_layers(weights, map);
   auto mlps = find_mlps(weights);
   refuse_partial_mlps(weights, mlps);
   if (mlps.empty()) throw no_layers(weights.path());
   for (const auto& mlp : mlps) require_down(weights, mlp, map);
-  require_sizes(weights, architecture, mlps);
+  require_sizes(model, architecture, mlps);
   std::erase_if(mlps,
                 [&](const auto& mlp) { return !weights.is_named(parse_tensor_expression(mlp.gate).name); });
   return mlps;
 }
 
 /// A Llama's directory must be what `bilens evaluate` would take, wherever its config tells enough to check.
-void check_as_evaluated(const Weights& weights, const Architecture& architecture) {
+void check_as_evaluated(const StoredModel& model, const Architecture& architecture) {
   const char* const needed[] = {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
                                 "num_attention_heads"};
-  if (architecture.type != "llama" || !fs::is_directory(weights.path()) ||
+  if (architecture.type != "llama" || !model.is_directory() ||
       !std::all_of(std::begin(needed), std::end(needed),
                    [&](const char* key) { return architecture.config.contains(key); }))
     return;
-  check_llama_tensors(weights, read_llama_config(weights.path()));
+  check_llama_tensors(model.weights(), read_llama_config(model));
 }
 
-void add_layers(LayerSource& source, const Weights& weights, const Architecture& model,
-                const LayerSourceConfig& config) {
-  const auto mlps = choose_mlps(weights, model, config.weights);
-  const auto architecture = architecture_of_stack(model, mlps.front());
-  source.gate = choose_gate(architecture, mlps.front().convention, config.gate, source.path.string());
+void add_layers(LayerSource& source, const Architecture& whole, const LayerSourceConfig& config) {
+  const auto& weights = source.model.weights();
+  const auto mlps = choose_mlps(source.model, whole, config.weights);
+  const auto architecture = architecture_of_stack(whole, mlps.front());
+  source.gate = choose_gate(architecture, mlps.front().convention, config.gate, source.model.path().string());
   const auto norms = choose_norms(weights, architecture, mlps, config.weights, config.fold_norm);
   source.fold_norm = norms.folded;
   source.raw_stream = norms.raw_stream;
   source.norm = norms.record;
   for (const auto& stored : norms.layers) {
-    const std::string where = name_of(source.path, stored.names.layer);
+    const std::string where = name_of(source.model.path(), stored.names.layer);
     read_matrices(weights, stored.names, where);  // what is wrong with any layer is said before one is solved
     source.layers.push_back(
         {stored.names.layer, [=] {
@@ -182,10 +183,10 @@ void stand_in(LayerSource& source, Surrogate surrogate) {
   const auto& gate = source.gate;
   if (gate.is_bilinear()) return;
   if (!gate.has_half())
-    throw not_bilinear(source.path, gate, "`bilens finetune` makes a bilinear model of a Llama.");
+    throw not_bilinear(source.model.path(), gate, "`bilens finetune` makes a bilinear model of a Llama.");
   if (surrogate == Surrogate::kNone) {
     throw not_bilinear(
-        source.path, gate,
+        source.model.path(), gate,
         "make a bilinear model of it with `bilens finetune`, or decompose a bilinear layer near to "
         "each of its own:\n  " +
             invocation_with("--set surrogate=half") + "\nor surrogate=calibrated, on text.");
@@ -203,17 +204,16 @@ void stand_in(LayerSource& source, Surrogate surrogate) {
 
 /// Image classifiers are what their config says: nothing stands for them.
 void require_bilinear_classifier(const LayerSource& source) {
-  if (!source.gate.is_bilinear()) throw not_bilinear(source.path, source.gate, "train with gate \"none\".");
+  if (!source.gate.is_bilinear())
+    throw not_bilinear(source.model.path(), source.gate, "train with gate \"none\".");
 }
 
 /// A named weight file of our own classifier is that classifier.
-fs::path model_of(const fs::path& path) {
-  const auto folder = path.parent_path();
-  const bool in_model = path.filename() == "model.safetensors" && fs::is_regular_file(folder / "config.json");
-  if (!in_model) return path;
-  const Json config = read_json(folder / "config.json", ExitCode::kBadInput);
+StoredModel whole_model(const StoredModel& named) {
+  if (named.path().filename() != "model.safetensors") return named;
+  const Json& config = named.json("config.json");
   const bool ours = config.is_object() && config.value("model_type", Json()) == "bilinear_mlp";
-  return ours ? folder : path;
+  return ours ? named.directory() : named;
 }
 
 }  // namespace
@@ -225,31 +225,30 @@ SourceLayer LayerSource::load(int64_t number) const {
   return found->load();
 }
 
-LayerSource load_layers(const fs::path& named, const LayerSourceConfig& config) {
-  const fs::path path = model_of(named);
-  const auto weights = Weights::with_neighbours(path);
-  const auto architecture = read_architecture(weights);
-  LayerSource source;
-  source.path = path;
+LayerSource load_layers(const StoredModel& named, const LayerSourceConfig& config) {
+  LayerSource source(whole_model(named));
+  const auto& model = source.model;
+  const auto& weights = model.weights();
+  const auto architecture = read_architecture(model);
   source.sha256 = weights.sha256();
-  source.conversion = read_conversion(path);
+  source.conversion = read_conversion(model);
   if (config.weights.names_layers()) {
-    add_layers(source, weights, architecture, config);
-  } else if (const auto found = find_paper_classifier(weights)) {
-    source.gate = choose_gate(architecture, MlpConvention::kPlain, config.gate, path.string());
+    add_layers(source, architecture, config);
+  } else if (const auto found = find_paper_classifier(model)) {
+    source.gate = choose_gate(architecture, MlpConvention::kPlain, config.gate, model.path().string());
     require_bilinear_classifier(source);
     add_classifier_layers(source, weights, found->config, found->mlps,
                           {found->ends.embed, found->ends.head, found->config.residual});
-  } else if (architecture.type == "bilinear_mlp" && fs::is_directory(path)) {
-    source.classifier = read_classifier_config(path);
-    source.gate = choose_gate(architecture, MlpConvention::kPlain, config.gate, path.string());
+  } else if (architecture.type == "bilinear_mlp" && model.is_directory()) {
+    source.classifier = read_classifier_config(model);
+    source.gate = choose_gate(architecture, MlpConvention::kPlain, config.gate, model.path().string());
     require_bilinear_classifier(source);
     check_classifier_tensors(weights, *source.classifier);
     add_classifier_layers(source, weights, *source.classifier, find_mlps(weights),
                           {"embed.weight", "head.weight", source.classifier->residual});
   } else {
-    check_as_evaluated(weights, architecture);
-    add_layers(source, weights, architecture, config);
+    check_as_evaluated(model, architecture);
+    add_layers(source, architecture, config);
   }
   stand_in(source, config.surrogate);
   return source;

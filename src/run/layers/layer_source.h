@@ -45,7 +45,9 @@ struct LazyLayer {
 
 /// The bilinear layers of a model, whatever its format.
 struct LayerSource {
-  std::filesystem::path path;
+  explicit LayerSource(StoredModel stored) : model(std::move(stored)) {}
+
+  StoredModel model;
   std::string sha256;
   std::string minus_sha256;                    // of the model that was subtracted; "": none
   std::optional<ClassifierConfig> classifier;  // of an image classifier's directory
@@ -63,7 +65,7 @@ struct LayerSource {
   SourceLayer load(int64_t number) const;
 };
 
-/// Reads a model directory or a weight file: what `weights` names; else an image classifier, ours or the
+/// Reads the layers of a model: what `weights` names; else an image classifier, ours or the
 /// papers', by its config.json; else every gated MLP of a known format (io/weight_names.h). With `fold_norm`
 /// the norms around an MLP (model/architecture.h) go into its matrices, and its input is the normed one
 /// before the gain. `vocabulary` is left empty, and layers whose surrogate is to be calibrated
@@ -71,6 +73,6 @@ struct LayerSource {
 /// @throws Error(kBadInput): no such layers, a gate that is not known or not bilinear and has no surrogate, a
 /// norm that is not known, parts of layers, shapes that do not fit; Error(kUsage): what contradicts the
 /// config
-LayerSource load_layers(const std::filesystem::path& path, const LayerSourceConfig& config = {});
+LayerSource load_layers(const StoredModel& model, const LayerSourceConfig& config = {});
 
 }  // namespace bilens

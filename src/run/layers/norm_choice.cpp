@@ -135,8 +135,9 @@ NormChoice choose_norms(const Weights& weights, const Architecture& architecture
   return choice;
 }
 
-void require_sizes(const Weights& weights, const Architecture& architecture,
+void require_sizes(const StoredModel& model, const Architecture& architecture,
                    const std::vector<MlpNames>& mlps) {
+  const auto& weights = model.weights();
   if (!architecture.config.is_object()) return;
   const auto size = [&](const char* key) {
     const Json value = architecture.config.value(key, Json());
@@ -157,8 +158,7 @@ void require_sizes(const Weights& weights, const Architecture& architecture,
     require("intermediate_size", parsed.end >= 0 ? parsed.end - parsed.begin : shape[0], mlp.gate);
     require("hidden_size", shape[1], mlp.gate);
   }
-  if (std::filesystem::is_directory(weights.path()))
-    require("num_hidden_layers", static_cast<int64_t>(mlps.size()), "gated MLPs");
+  if (model.is_directory()) require("num_hidden_layers", static_cast<int64_t>(mlps.size()), "gated MLPs");
 }
 
 }  // namespace bilens

@@ -27,7 +27,7 @@ NormChoice choose_norms(const Weights& weights, const Architecture& architecture
 
 /// Widths and number of the MLPs as the config has them: less is a part of a model.
 /// @throws Error(kBadInput)
-void require_sizes(const Weights& weights, const Architecture& architecture,
+void require_sizes(const StoredModel& model, const Architecture& architecture,
                    const std::vector<MlpNames>& mlps);
 
 }  // namespace bilens

@@ -17,11 +17,11 @@ TextDataConfig choose_text(const LanguageModel& model, const Json& given, const 
   if (data_spec.empty() && given.is_object()) {
     data = TextDataConfig::fields().parse_or_throw(given, "data", ExitCode::kUsage);
   } else {
-    data = text_of_model(data_spec, model.path);
+    data = text_of_model(data_spec, model.stored);
     if (data && data_spec.empty()) data->split = part;
   }
   if (!data) {
-    throw Error(ExitCode::kUsage, {model.path.string(), "a text for " + purpose,
+    throw Error(ExitCode::kUsage, {model.path().string(), "a text for " + purpose,
                                    "no --data, no \"data\", and no run beside the model",
                                    "Give --data, for example --data text:stories.txt.gz."});
   }
@@ -44,15 +44,15 @@ LlamaDecoder Corpus::load(const std::string& device) const {
   return loaded;
 }
 
-Corpus open_corpus(const fs::path& path, const Json& data, const fs::path& tokenizer,
+Corpus open_corpus(const StoredModel& stored, const Json& data, const fs::path& tokenizer,
                    const std::string& data_spec, const std::string& purpose, TextSplit part, int64_t tokens) {
-  const auto model = open_language_model(path);
+  const auto model = open_language_model(stored);
   const auto chosen = choose_text(model, data, data_spec, purpose, part);
   return {model, chosen, load_stream(chosen, model, tokenizer, tokens)};
 }
 
 at::Tensor norm_gain(const LanguageModel& model, int64_t layer) {
-  return model.weights.tensor("model.layers." + std::to_string(layer) + ".post_attention_layernorm.weight");
+  return model.weights().tensor("model.layers." + std::to_string(layer) + ".post_attention_layernorm.weight");
 }
 
 }  // namespace bilens

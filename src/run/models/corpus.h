@@ -29,9 +29,8 @@ struct Corpus {
 /// @param part of what the run trained on
 /// @param tokens how many will be asked for: of a long text no more is read
 /// @throws Error(kUsage, kBadInput): no text, no language model
-Corpus open_corpus(const std::filesystem::path& model, const Json& data,
-                   const std::filesystem::path& tokenizer, const std::string& data_spec,
-                   const std::string& purpose, TextSplit part, int64_t tokens);
+Corpus open_corpus(const StoredModel& model, const Json& data, const std::filesystem::path& tokenizer,
+                   const std::string& data_spec, const std::string& purpose, TextSplit part, int64_t tokens);
 
 /// The gain of the norm in front of a layer's MLP, which load_layers folds into that.
 at::Tensor norm_gain(const LanguageModel& model, int64_t layer);

@@ -33,11 +33,10 @@ Config parse_spec(const std::string& spec, const std::vector<std::string>& allow
 }
 
 /// The config of the run that made the model, which has "data", and its folder; null when there is none.
-std::pair<Json, fs::path> run_of_model(const fs::path& model) {
-  const fs::path folder = fs::absolute(model).lexically_normal();
+std::pair<Json, fs::path> run_of_model(const StoredModel& model) {
+  const fs::path folder = fs::absolute(model.path()).lexically_normal();
   for (const fs::path& run : {folder.parent_path(), folder.parent_path().parent_path()}) {
-    if (!fs::is_regular_file(run / "config.json")) continue;
-    const Json config = read_json(run / "config.json", ExitCode::kBadInput);
+    const Json& config = model.json_at(run / "config.json");
     if (config.is_object() && config.contains("data")) return {config, run};
   }
   return {};
@@ -45,7 +44,7 @@ std::pair<Json, fs::path> run_of_model(const fs::path& model) {
 
 /// The data of the run that made the model, as long as its files are those that the run read.
 template <class Config>
-std::optional<Config> config_of_run(const fs::path& model) {
+std::optional<Config> config_of_run(const StoredModel& model) {
   const auto [config, run] = run_of_model(model);
   if (config.is_null()) return std::nullopt;
   const auto where = (run / "config.json").string() + ": data";
@@ -70,7 +69,7 @@ TextDataConfig parse_text_spec(const std::string& spec) {
   return config;
 }
 
-std::optional<ImageDataConfig> data_of_model(const std::string& spec, const fs::path& model) {
+std::optional<ImageDataConfig> data_of_model(const std::string& spec, const StoredModel& model) {
   return spec.empty() ? config_of_run<ImageDataConfig>(model) : parse_data_spec(spec);
 }
 
@@ -86,11 +85,11 @@ ImageDataset load_images_for(const ClassifierConfig& model, const fs::path& path
                                     "Give the data that the model was trained for."});
 }
 
-std::optional<TextDataConfig> text_of_model(const std::string& spec, const fs::path& model) {
+std::optional<TextDataConfig> text_of_model(const std::string& spec, const StoredModel& model) {
   return spec.empty() ? config_of_run<TextDataConfig>(model) : parse_text_spec(spec);
 }
 
-uint64_t seed_of_model(const fs::path& model) {
+uint64_t seed_of_model(const StoredModel& model) {
   const Json config = run_of_model(model).first;
   const Json train = config.is_object() ? config.value("train", Json()) : Json();
   const Json seed = train.is_object() ? train.value("seed", Json()) : Json();

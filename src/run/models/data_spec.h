@@ -7,6 +7,7 @@
 #include "bilens/data/image_dataset.h"
 #include "bilens/data/text_data.h"
 #include "bilens/model/image_classifier.h"
+#include "bilens/model/stored_model.h"
 
 namespace bilens {
 
@@ -21,7 +22,7 @@ TextDataConfig parse_text_spec(const std::string& spec);
 
 /// The data of a model: what `spec` says, else what the run that made the model trained on (its config.json
 /// beside model/ or above checkpoints/); none when neither is there.
-std::optional<ImageDataConfig> data_of_model(const std::string& spec, const std::filesystem::path& model);
+std::optional<ImageDataConfig> data_of_model(const std::string& spec, const StoredModel& model);
 
 /// The images for a classifier. @param path of the model, for messages
 /// @param seed of the validation part, as for load_images
@@ -30,9 +31,9 @@ ImageDataset load_images_for(const ClassifierConfig& model, const std::filesyste
                              const ImageDataConfig& config, uint64_t seed = 0);
 
 /// The same for a language model. The split is that of the spec or of the run.
-std::optional<TextDataConfig> text_of_model(const std::string& spec, const std::filesystem::path& model);
+std::optional<TextDataConfig> text_of_model(const std::string& spec, const StoredModel& model);
 
 /// What the run that made a model drew its validation images by (its train.seed); 0 where there is no run.
-uint64_t seed_of_model(const std::filesystem::path& model);
+uint64_t seed_of_model(const StoredModel& model);
 
 }  // namespace bilens

@@ -18,12 +18,6 @@ namespace {
 constexpr const char* kTokenizerFiles[] = {"tokenizer.model", "tokenizer_config.json",
                                            "special_tokens_map.json", "tokenizer.json", "added_tokens.json"};
 
-/// Where its weights lie.
-fs::path folder_of(const LanguageModel& model) {
-  if (fs::is_directory(model.path)) return model.path;
-  return model.path.has_parent_path() ? model.path.parent_path() : fs::path(".");
-}
-
 /// What to do with a file of weights alone, by the names in it.
 std::string way_on(const fs::path& path, const Weights& weights) {
   if (has_meta_names(weights))
@@ -37,55 +31,50 @@ std::string way_on(const fs::path& path, const Weights& weights) {
 
 }  // namespace
 
-bool is_language_model(const fs::path& path) {
-  if (!fs::is_directory(path)) return true;  // of single files only llama2.c's are models by themselves
-  const auto type = read_model_type(path);
+bool is_language_model(const StoredModel& model) {
+  if (!model.is_directory()) return true;  // of single files only llama2.c's are models by themselves
+  const auto type = read_model_type(model);
   if (type == "llama" || type == "bilinear_mlp") return type == "llama";
   throw Error(ExitCode::kBadInput,
-              {(path / "config.json").string() + ": model_type", "\"bilinear_mlp\" or \"llama\"",
+              {model.where("config.json") + ": model_type", "\"bilinear_mlp\" or \"llama\"",
                "\"" + type + "\"", "Other architectures are not read."});
 }
 
-LanguageModel open_language_model(const fs::path& path) {
-  Weights weights(path);
-  if (weights.llama2c()) {
-    LanguageModel model{path, config_of_llama2c(*weights.llama2c()), weights};
-    return model;
+LanguageModel open_language_model(const StoredModel& stored) {
+  const auto& weights = stored.weights();
+  if (weights.llama2c()) return {stored, config_of_llama2c(*weights.llama2c())};
+  if (!stored.is_directory()) {
+    throw Error(ExitCode::kBadInput, {stored.path().string(), "a model directory or a llama2.c file",
+                                      "weights without a config.json", way_on(stored.path(), weights)});
   }
-  if (!fs::is_directory(path)) {
-    throw Error(ExitCode::kBadInput, {path.string(), "a model directory or a llama2.c file",
-                                      "weights without a config.json", way_on(path, weights)});
-  }
-  LanguageModel model{path, read_llama_config(path), weights};
-  check_llama_tensors(model.weights, model.config);
-  model.config.dtype =
-      stored_dtype(model.weights, model.config);  // what the file holds, whatever its config says
+  LanguageModel model{stored, read_llama_config(stored)};
+  check_llama_tensors(weights, model.config);
+  model.config.dtype = stored_dtype(weights, model.config);  // what the file holds, whatever its config says
   return model;
 }
 
-LanguageModel open_generating_model(const fs::path& path) {
-  auto model = open_language_model(path);
-  if (fs::is_directory(path)) model.config.eos_token_id = read_end_tokens(path, model.config);
+LanguageModel open_generating_model(const StoredModel& stored) {
+  auto model = open_language_model(stored);
+  if (stored.is_directory()) model.config.eos_token_id = read_end_tokens(stored, model.config);
   return model;
 }
 
 Tokenizer open_tokenizer(const LanguageModel& model, const fs::path& path) {
-  Tokenizer tokenizer(path.empty() ? folder_of(model) : path);
-  tokenizer.require_fits(model.config.vocab_size, model.path.string());
+  Tokenizer tokenizer(path.empty() ? model.stored.folder() : path);
+  tokenizer.require_fits(model.config.vocab_size, model.path().string());
   return tokenizer.within(model.config.vocab_size);
 }
 
 void copy_tokenizer(const LanguageModel& model, const fs::path& path, const fs::path& target) {
   if (!path.empty()) return save_tokenizer(target, Tokenizer(path));
-  const auto beside = folder_of(model);
   for (const char* name : kTokenizerFiles) {
-    if (fs::is_regular_file(beside / name)) fs::copy_file(beside / name, target / name);
+    if (const auto file = model.stored.file(name); !file.empty()) fs::copy_file(file, target / name);
   }
 }
 
 void copy_generation_config(const LanguageModel& model, const fs::path& target) {
-  const auto file = model.path / kGenerationFile;
-  if (fs::is_regular_file(file))
+  const auto file = model.stored.file(kGenerationFile);
+  if (model.stored.is_directory() && !file.empty())
     fs::copy_file(file, target / kGenerationFile, fs::copy_options::overwrite_existing);
 }
 

@@ -7,28 +7,28 @@
 
 #include "bilens/data/text_data.h"
 #include "bilens/data/tokenizer.h"
-#include "bilens/io/weights.h"
 #include "bilens/model/llama_directory.h"
 
 namespace bilens {
 
 /// A Llama-type checkpoint, checked but not loaded: a model directory, or a llama2.c file.
 struct LanguageModel {
-  std::filesystem::path path;
+  StoredModel stored;
   LlamaConfig config;
-  Weights weights;
 
-  LlamaDecoder load(const LlamaLoadOptions& options) const { return load_llama(weights, config, options); }
+  const std::filesystem::path& path() const { return stored.path(); }
+  const Weights& weights() const { return stored.weights(); }
+  LlamaDecoder load(const LlamaLoadOptions& options) const { return load_llama(weights(), config, options); }
 };
 
 /// @throws Error(kBadInput): no such model, another type, tensors that do not fit its config.
-LanguageModel open_language_model(const std::filesystem::path& path);
+LanguageModel open_language_model(const StoredModel& model);
 
-/// Whether a path is a language model rather than an image classifier. @throws Error(kBadInput) for neither
-bool is_language_model(const std::filesystem::path& path);
+/// Whether it is a language model rather than an image classifier. @throws Error(kBadInput) for neither
+bool is_language_model(const StoredModel& model);
 
 /// The same, whose eos_token_id are what ends a text that it generates (model/generation_config.h).
-LanguageModel open_generating_model(const std::filesystem::path& path);
+LanguageModel open_generating_model(const StoredModel& model);
 
 /// The tokenizer at `path`, or where that is empty the one beside the model's weights; checked against its
 /// vocabulary. @throws Error(kBadInput)

@@ -28,8 +28,7 @@ std::string quoted_pieces(const Tokenizer& tokenizer, const std::string& word) {
 }  // namespace
 
 std::optional<Tokenizer> find_tokenizer(const LanguageModel& model, const fs::path& path) {
-  const auto beside = fs::is_directory(model.path) ? model.path : model.path.parent_path();
-  if (path.empty() && !fs::exists(beside / "tokenizer.model")) return std::nullopt;
+  if (path.empty() && model.stored.file("tokenizer.model").empty()) return std::nullopt;
   return open_tokenizer(model, path);
 }
 
@@ -65,15 +64,15 @@ int64_t Vocabulary::id_of(const Json& token, const std::string& where) const {
                "Give one of its pieces, or another word."});
 }
 
-Vocabulary open_vocabulary(const fs::path& path, const fs::path& tokenizer, bool fold_norm) {
-  const auto model = open_language_model(path);
-  const auto embedding = model.weights.tensor("model.embed_tokens.weight");
-  const auto head = model.config.tie_word_embeddings ? embedding : model.weights.tensor("lm_head.weight");
-  const auto gain = fold_norm ? model.weights.tensor("model.norm.weight") : at::Tensor();
-  Vocabulary vocabulary{path.string(), TokenBasis(embedding), TokenBasis(head, gain),
-                        find_tokenizer(model, tokenizer)};
-  require_finite(vocabulary.embedding.norms(), path.string() + ": embedding");
-  require_finite(vocabulary.unembedding.norms(), path.string() + ": unembedding");
+Vocabulary read_vocabulary(const LanguageModel& model, std::optional<Tokenizer> tokenizer, bool fold_norm) {
+  const auto& weights = model.weights();
+  const auto embedding = weights.tensor("model.embed_tokens.weight");
+  const auto head = model.config.tie_word_embeddings ? embedding : weights.tensor("lm_head.weight");
+  const auto gain = fold_norm ? weights.tensor("model.norm.weight") : at::Tensor();
+  const auto name = model.path().string();
+  Vocabulary vocabulary{name, TokenBasis(embedding), TokenBasis(head, gain), std::move(tokenizer)};
+  require_finite(vocabulary.embedding.norms(), name + ": embedding");
+  require_finite(vocabulary.unembedding.norms(), name + ": unembedding");
   return vocabulary;
 }
 

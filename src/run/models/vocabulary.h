@@ -38,11 +38,9 @@ std::optional<Tokenizer> find_tokenizer(const LanguageModel& model, const std::f
 /// The piece of a token, "▁cat"; "#17" without a tokenizer.
 std::string token_name(const std::optional<Tokenizer>& tokenizer, int64_t id);
 
-/// @param tokenizer a SentencePiece model; empty: the one beside the model's weights, if there is one
+/// @param tokenizer of the model, if there is one
 /// @param fold_norm folds the last norm's gain into the unembedding: logits are H(γ⊙h/rms(h))
-/// @throws Error(kBadInput) when the path is no language model (language_model.h), or the tokenizer is
-/// damaged or another model's
-Vocabulary open_vocabulary(const std::filesystem::path& path, const std::filesystem::path& tokenizer,
-                           bool fold_norm);
+/// @throws Error(kBadInput) for numbers that are not finite
+Vocabulary read_vocabulary(const LanguageModel& model, std::optional<Tokenizer> tokenizer, bool fold_norm);
 
 }  // namespace bilens

@@ -8,8 +8,6 @@
 
 namespace bilens {
 
-namespace fs = std::filesystem;
-
 namespace {
 
 constexpr const char* kFormat = "bilens-conversion";
@@ -36,19 +34,20 @@ Json conversion_of(const Json& account) {
   return conversion;
 }
 
-Json read_conversion(const fs::path& model) {
-  const fs::path file = model / kConversionFile;
-  if (!fs::is_regular_file(file)) return nullptr;
-  auto conversion = read_json(file, ExitCode::kBadInput);
+Json read_conversion(const StoredModel& model) {
+  if (!model.is_directory()) return nullptr;
+  const Json& conversion = model.json(kConversionFile);
+  if (conversion.is_null()) return nullptr;
+  const auto file = model.where(kConversionFile);
   const Json format = conversion.is_object() ? conversion.value("format", Json()) : Json();
   if (format != kFormat || conversion.value("format_version", Json()) != 1) {
     throw Error(ExitCode::kBadInput,
-                {file.string(), std::string(kFormat) + ", format_version 1", format.dump(), kRemedy});
+                {file, std::string(kFormat) + ", format_version 1", format.dump(), kRemedy});
   }
   for (const char* part : {"validation", "test"}) {
     if (!is_readable(conversion.value(part, Json())))
       throw Error(ExitCode::kBadInput,
-                  {file.string() + ": " + part, "divergence, agreement and layer_r2", "others", kRemedy});
+                  {file + ": " + part, "divergence, agreement and layer_r2", "others", kRemedy});
   }
   return conversion;
 }

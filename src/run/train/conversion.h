@@ -4,6 +4,7 @@
 #include <string>
 
 #include "bilens/core/json.h"
+#include "bilens/model/stored_model.h"
 
 namespace bilens {
 
@@ -14,9 +15,9 @@ inline constexpr const char* kConversionFile = "conversion.json";
 /// @param account of `bilens finetune`, of a model that was converted
 Json conversion_of(const Json& account);
 
-/// Of a model directory; null where none says that it was converted.
+/// Of a model; null where nothing says that it was converted.
 /// @throws Error(kBadInput) for a file of another format
-Json read_conversion(const std::filesystem::path& model);
+Json read_conversion(const StoredModel& model);
 
 /// One line: KL to the original, top-1 agreement, R² of the residual stream behind each layer; on the test
 /// part or else on the validation part.

@@ -111,7 +111,7 @@ class FinetuneJob : public TrainingJob {
     const int64_t teacher =
         source_->config.parameter_count() * static_cast<int64_t>(c10::elementSize(teacher_dtype()));
     const auto model = widened_config();
-    const auto held = held_dtype(source_->weights, source_->config);
+    const auto held = held_dtype(source_->weights(), source_->config);
     const int64_t all = model.parameter_count();
     auto training = FinetuneTask::memory(model, config_.train, config_.data.context, held, device);
     if (!trains()) training = {};
@@ -219,7 +219,7 @@ class FinetuneJob : public TrainingJob {
  private:
   /// Those that the config was made for; from here on it names them, so that a resumed run has the same.
   void require_weights() {
-    const auto sha256 = source_->weights.sha256();
+    const auto sha256 = source_->weights().sha256();
     if (!config_.teacher_sha256.empty() && config_.teacher_sha256 != sha256) {
       throw Error(
           ExitCode::kBadInput,
@@ -233,7 +233,7 @@ class FinetuneJob : public TrainingJob {
   int64_t steps() const { return config_.train.total_steps(sequences_); }
 
   at::ScalarType teacher_dtype() const {
-    return config_.teacher_dtype.value_or(held_dtype(source_->weights, source_->config));
+    return config_.teacher_dtype.value_or(held_dtype(source_->weights(), source_->config));
   }
 
   LlamaDecoder load_teacher(at::Device device) const {
@@ -249,7 +249,7 @@ class FinetuneJob : public TrainingJob {
     load.device = device;
     load.copy = true;
     load.dtype =
-        config_.train.trained == Trained::kAll ? at::kFloat : held_dtype(source_->weights, source_->config);
+        config_.train.trained == Trained::kAll ? at::kFloat : held_dtype(source_->weights(), source_->config);
     load.float32_mlps = true;
     return load;
   }
@@ -295,7 +295,8 @@ class FinetuneJob : public TrainingJob {
   int64_t calibrating() const {
     if (!stages_.calibrate) return 0;
     const bool another = config_.teacher_dtype || stages_.widen;
-    const auto width = static_cast<int64_t>(c10::elementSize(held_dtype(source_->weights, source_->config)));
+    const auto width =
+        static_cast<int64_t>(c10::elementSize(held_dtype(source_->weights(), source_->config)));
     return widened_config().parameter_count() * ((another ? width : 0) + 4) + closed_form().bytes;
   }
 

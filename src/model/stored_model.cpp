@@ -1,0 +1,54 @@
+#include "bilens/model/stored_model.h"
+
+#include <map>
+#include <optional>
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+struct StoredModel::Opened {
+  std::optional<Weights> weights;
+  std::map<fs::path, Json> files;
+};
+
+StoredModel::StoredModel(fs::path path) : path_(std::move(path)), opened_(std::make_shared<Opened>()) {
+  folder_ = fs::is_directory(path_) ? path_ : path_.has_parent_path() ? path_.parent_path() : fs::path(".");
+}
+
+StoredModel::StoredModel(const std::string& name, const NamedTensors& tensors, Json config)
+    : path_(name), folder_(name), in_memory_(true), opened_(std::make_shared<Opened>()) {
+  opened_->weights.emplace(name, tensors);
+  if (!config.is_null()) opened_->files[where("config.json")] = std::move(config);
+}
+
+bool StoredModel::is_directory() const {
+  return in_memory_ ? !json("config.json").is_null() : fs::is_directory(path_);
+}
+
+const Weights& StoredModel::weights() const {
+  if (!opened_->weights) opened_->weights = Weights::with_neighbours(path_);
+  return *opened_->weights;
+}
+
+fs::path StoredModel::file(const std::string& name) const {
+  const auto path = folder_ / name;
+  return !in_memory_ && fs::is_regular_file(path) ? path : fs::path();
+}
+
+const Json& StoredModel::json(const std::string& name) const { return json_at(folder_ / name); }
+
+const Json& StoredModel::json_at(const fs::path& file) const {
+  const auto known = opened_->files.find(file);
+  if (known != opened_->files.end()) return known->second;
+  const bool there = !in_memory_ && fs::is_regular_file(file);
+  return opened_->files[file] = there ? read_json(file, ExitCode::kBadInput) : Json();
+}
+
+StoredModel StoredModel::directory() const {
+  StoredModel whole(folder_);
+  whole.opened_->files = opened_->files;
+  return whole;
+}
+
+}  // namespace bilens
