@@ -10,7 +10,7 @@
 
 namespace bilens {
 
-Continuation continue_tokens(LlamaDecoder& model, const std::vector<int32_t>& prompt, int64_t max_tokens,
+Continuation continue_tokens(Decoder& model, const std::vector<int32_t>& prompt, int64_t max_tokens,
                              const SamplerConfig& sampler, const std::function<void(int32_t)>& show) {
   const at::NoGradGuard no_grad;
   const auto device = model.parameters().front().second.device();

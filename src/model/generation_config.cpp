@@ -4,7 +4,7 @@
 
 namespace bilens {
 
-std::vector<int64_t> read_end_tokens(const StoredModel& model, const LlamaConfig& config) {
+std::vector<int64_t> read_end_tokens(const StoredModel& model, const DecoderConfig& config) {
   const auto where = model.where(kGenerationFile);
   const Json& json = model.json(kGenerationFile);
   if (json.is_null()) return config.eos_token_id;

@@ -8,7 +8,7 @@
 
 namespace bilens {
 
-at::Tensor rotary_frequencies(const LlamaConfig& config, int64_t length) {
+at::Tensor rotary_frequencies(const DecoderConfig& config, int64_t length) {
   const RopeConfig& rope = config.rope;
   const auto d = static_cast<double>(config.head_dim);
   double theta = rope.theta;
@@ -33,7 +33,7 @@ at::Tensor rotary_frequencies(const LlamaConfig& config, int64_t length) {
   return frequencies;
 }
 
-RotaryTable make_rotary_table(const LlamaConfig& config, int64_t length, at::Device device) {
+RotaryTable make_rotary_table(const DecoderConfig& config, int64_t length, at::Device device) {
   const auto angles = at::outer(at::arange(length, at::kFloat), rotary_frequencies(config, length));
   return {angles.cos().to(device), angles.sin().to(device)};
 }

@@ -9,16 +9,15 @@
 
 namespace bilens {
 
-LlamaDecoder widen(const LlamaDecoder& model, int64_t units, uint64_t seed) {
+Decoder widen(const Decoder& model, int64_t units, uint64_t seed) {
   const at::NoGradGuard no_grad;
   auto config = model.config();
   const int64_t old = config.intermediate_size;
   if (units < old) throw std::invalid_argument("widen: fewer hidden units than there are");
   config.intermediate_size = units;
   const std::map<std::string, at::Tensor> source(model.parameters().begin(), model.parameters().end());
-  auto weights =
-      LlamaDecoder::allocate(config, source.begin()->second.device(),
-                             [&](const std::string& name) { return source.at(name).scalar_type(); });
+  auto weights = Decoder::allocate(config, source.begin()->second.device(),
+                                   [&](const std::string& name) { return source.at(name).scalar_type(); });
   for (auto& [name, weight] : weights) {
     const auto& from = source.at(name);
     if (!is_mlp_weight(name)) {

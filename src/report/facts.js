@@ -4,8 +4,7 @@ const layersOf = (model) => at(model, "decomposition", "layers") ?? [];
 const withEigenvectors = (model) => layersOf(model).filter((layer) => layer.k > 0);
 
 /** Whether it is a language model; else an image classifier. */
-const speaks = (model) => at(model, "model", "model_type") === "llama" || at(model, "decomposition", "model_type") === "llama"
-  || Boolean(model.conversion);
+const speaks = (model) => at(model, "model", "vocab_size") > 0 || Boolean(model.conversion);
 
 /** The result to put on top: the run's test, else the study's, else the last validation. */
 function headline(model) {

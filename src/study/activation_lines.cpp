@@ -13,7 +13,7 @@ namespace {
 constexpr int64_t kLinesAtOnce = 256;  // in float64, several times over
 }  // namespace
 
-std::vector<UnitFit> fit_activation_lines(LlamaDecoder& model, const TextWindows& text) {
+std::vector<UnitFit> fit_activation_lines(Decoder& model, const TextWindows& text) {
   const at::NoGradGuard no_grad;
   const auto& config = model.config();
   if (config.hidden_act == Gate::kNone) throw std::invalid_argument("fit_activation_lines: a bilinear model");

@@ -50,8 +50,8 @@ at::Tensor sampled_rows(const at::Tensor& sample, int64_t first, int64_t count) 
 /// Sums over tokens of one layer, in float64 on the layer's device.
 class LayerSums {
  public:
-  LayerSums(const CorpusSource& source, const LlamaDecoder& model, at::Device device,
-            const at::Tensor& sample, const CorpusStudyConfig& config)
+  LayerSums(const CorpusSource& source, const Decoder& model, at::Device device, const at::Tensor& sample,
+            const CorpusStudyConfig& config)
       : source_(source),
         of_model_(model.layer(source.decomposition.layer)),
         activation_(model.activation(source.decomposition.layer)),
@@ -240,7 +240,7 @@ const FieldTable<CorpusStudyConfig>& CorpusStudyConfig::fields() {
   return table;
 }
 
-void check_fit(const CorpusSource& source, const LlamaConfig& model) {
+void check_fit(const CorpusSource& source, const DecoderConfig& model) {
   const auto& d = source.decomposition;
   const std::string where = "layer " + std::to_string(d.layer);
   if (d.layer >= model.num_hidden_layers)
@@ -248,8 +248,8 @@ void check_fit(const CorpusSource& source, const LlamaConfig& model) {
   require_shape(d.pairs.eigenvectors, {-1, -1, model.hidden_size}, where + ": eigenvectors");
 }
 
-CorpusStudy study_corpus(LlamaDecoder& model, const TextWindows& text,
-                         const std::vector<CorpusSource>& sources, const CorpusStudyConfig& config) {
+CorpusStudy study_corpus(Decoder& model, const TextWindows& text, const std::vector<CorpusSource>& sources,
+                         const CorpusStudyConfig& config) {
   const at::NoGradGuard no_grad;
   const auto device = model.parameters().front().second.device();
   const auto sample = draw_sample(text.predicted(), config).to(device);

@@ -78,7 +78,7 @@ class Terms {
 
 /// q of the eigenpairs, u·y, and q of the controls, at every token. @param scales of another text; undefined:
 /// this one's
-Quantities measure(LlamaDecoder& model, const TextWindows& text, const ChosenPairs& pairs,
+Quantities measure(Decoder& model, const TextWindows& text, const ChosenPairs& pairs,
                    const InterventionConfig& config, const at::Tensor& scales = {}) {
   const auto device = model.parameters().front().second.device();
   const auto u = pairs.direction.to(device, at::kDouble);
@@ -139,7 +139,7 @@ struct Predictions {
   at::Tensor losses;  // [rows, length]
   at::Tensor figure;  // logit_direction·logits [rows, length]
 
-  Predictions(LlamaDecoder& model, const TokenBatch& batch, const ForwardOptions& options,
+  Predictions(Decoder& model, const TokenBatch& batch, const ForwardOptions& options,
               const at::Tensor& logit_direction) {
     const auto device = model.parameters().front().second.device();
     const auto logits = model.logits(model.final_states(batch.inputs.to(device), options));
@@ -209,7 +209,7 @@ InterventionConfig InterventionConfig::resolved(int64_t eigenvectors) const {
   return config;
 }
 
-InterventionStudy intervene(LlamaDecoder& model, const TextWindows& text, const ChosenPairs& pairs,
+InterventionStudy intervene(Decoder& model, const TextWindows& text, const ChosenPairs& pairs,
                             const InterventionConfig& config, const TextWindows* source,
                             const at::Tensor& logit_direction) {
   const at::NoGradGuard no_grad;

@@ -32,7 +32,7 @@ struct LastToken {
   at::Tensor end;                                  // [d] in front of the last norm
 };
 
-LastToken run(LlamaDecoder& model, const std::vector<int32_t>& prompt) {
+LastToken run(Decoder& model, const std::vector<int32_t>& prompt) {
   const auto& config = model.config();
   const auto device = model.parameters().front().second.device();
   const auto last = [](const at::Tensor& h) { return h[0][-1].to(at::kCPU, at::kDouble); };
@@ -64,7 +64,7 @@ double PromptExplanation::sum() const {
   return total;
 }
 
-PromptExplanation explain_prompt(LlamaDecoder& model, const std::vector<BilinearLayer>& layers,
+PromptExplanation explain_prompt(Decoder& model, const std::vector<BilinearLayer>& layers,
                                  const std::vector<int32_t>& prompt, const at::Tensor& difference) {
   const at::NoGradGuard no_grad;
   const auto& config = model.config();

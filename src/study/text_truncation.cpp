@@ -35,7 +35,7 @@ Run start(const CorpusSource& source, const TextWindows& text, at::Device device
 
 }  // namespace
 
-TextTruncation truncate_on_text(LlamaDecoder& model, const TextWindows& text,
+TextTruncation truncate_on_text(Decoder& model, const TextWindows& text,
                                 const std::vector<CorpusSource>& sources) {
   const at::NoGradGuard no_grad;
   const auto device = model.parameters().front().second.device();

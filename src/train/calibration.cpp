@@ -27,21 +27,19 @@ constexpr int64_t kCalibratedAtOnce = 2048;
 
 using NamedWeights = std::map<std::string, at::Tensor>;
 
-NamedWeights by_name(const LlamaDecoder& model) {
-  return {model.parameters().begin(), model.parameters().end()};
-}
+NamedWeights by_name(const Decoder& model) { return {model.parameters().begin(), model.parameters().end()}; }
 
 std::string layer_name(int64_t layer, const std::string& name) {
   return "model.layers." + std::to_string(layer) + "." + name;
 }
 
 /// Float32 weights like the teacher's, with biases of 0 where it has none, for a model without gates.
-LlamaDecoder ungated_copy(const LlamaDecoder& teacher, bool bias) {
+Decoder ungated_copy(const Decoder& teacher, bool bias) {
   auto config = teacher.config();
   config.hidden_act = Gate::kNone;
   config.mlp_bias = config.mlp_bias || bias;
   const auto source = by_name(teacher);
-  auto weights = LlamaDecoder::allocate(config, source.begin()->second.device());
+  auto weights = Decoder::allocate(config, source.begin()->second.device());
   for (auto& [name, weight] : weights) {
     const auto found = source.find(name);
     found == source.end() ? weight.zero_() : weight.copy_(found->second);
@@ -50,7 +48,7 @@ LlamaDecoder ungated_copy(const LlamaDecoder& teacher, bool bias) {
 }
 
 /// A layer's MLP, biases as last columns. Empty bias tensors do not occur: all three are there or none.
-BilinearFactors factors_of(const LlamaDecoder& model, int64_t layer) {
+BilinearFactors factors_of(const Decoder& model, int64_t layer) {
   const auto weights = by_name(model);
   const auto factor = [&](const std::string& projection) {
     const auto name = layer_name(layer, "mlp." + projection);
@@ -60,7 +58,7 @@ BilinearFactors factors_of(const LlamaDecoder& model, int64_t layer) {
   return {factor("gate_proj"), factor("up_proj"), factor("down_proj")};
 }
 
-void store(const BilinearFactors& factors, const LlamaDecoder& model, int64_t layer) {
+void store(const BilinearFactors& factors, const Decoder& model, int64_t layer) {
   auto weights = by_name(model);
   const auto put = [&](const std::string& projection, const at::Tensor& factor) {
     const auto name = layer_name(layer, "mlp." + projection);
@@ -76,8 +74,8 @@ void store(const BilinearFactors& factors, const LlamaDecoder& model, int64_t la
 /// The calibration tokens with the residual streams of both models, taken from layer to layer.
 class Streams {
  public:
-  Streams(LlamaDecoder& teacher, LlamaDecoder& converted, const TokenStream& stream,
-          CalibrationWindows windows, int64_t context, Packing packing, double held_out)
+  Streams(Decoder& teacher, Decoder& converted, const TokenStream& stream, CalibrationWindows windows,
+          int64_t context, Packing packing, double held_out)
       : teacher_(teacher),
         converted_(converted),
         windows_at_once_(windows_within(kCalibratedAtOnce, context)),
@@ -153,7 +151,7 @@ class Streams {
     return constant_ ? at::cat({x, at::ones({x.size(0), 1}, x.options())}, 1) : x;
   }
 
-  LlamaDecoder &teacher_, &converted_;
+  Decoder &teacher_, &converted_;
   int64_t windows_at_once_;
   bool constant_;
   at::Tensor starts_, gain_;
@@ -275,7 +273,8 @@ const FieldTable<CalibrationConfig>& CalibrationConfig::fields() {
   return table;
 }
 
-CalibrationCost calibration_cost(const LlamaConfig& model, int64_t context, const CalibrationConfig& config) {
+CalibrationCost calibration_cost(const DecoderConfig& model, int64_t context,
+                                 const CalibrationConfig& config) {
   const int64_t units = model.intermediate_size, d = model.hidden_size, constant = config.bias ? 1 : 0;
   const auto of_size = [](int64_t rows, int64_t columns) {
     return at::empty({rows, columns}, at::TensorOptions(at::kMeta));
@@ -297,8 +296,8 @@ CalibrationCost calibration_cost(const LlamaConfig& model, int64_t context, cons
   return cost;
 }
 
-Calibration calibrate(const LlamaDecoder& teacher, const TokenStream& stream, int64_t context,
-                      Packing packing, const CalibrationConfig& config) {
+Calibration calibrate(const Decoder& teacher, const TokenStream& stream, int64_t context, Packing packing,
+                      const CalibrationConfig& config) {
   const at::NoGradGuard no_grad;
   const Gate gate = teacher.config().hidden_act;
   if (gate == Gate::kNone) {
@@ -313,7 +312,7 @@ Calibration calibrate(const LlamaDecoder& teacher, const TokenStream& stream, in
          format("tokens %ld, of a text of %ld", config.tokens, stream.size()),
          "Use more tokens, a longer text or a smaller context."});
   }
-  LlamaDecoder reader(teacher.config(), by_name(teacher));
+  Decoder reader(teacher.config(), by_name(teacher));
   reader.compute_in(at::kFloat);
   Calibration result{ungated_copy(teacher, config.bias), {}, windows.fitted * context};
   const bool constant = result.model.config().mlp_bias;

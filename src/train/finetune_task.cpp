@@ -88,13 +88,13 @@ const FieldTable<FinetuneTrainConfig>& FinetuneTrainConfig::fields() {
   return table;
 }
 
-StateSize state_size(const LlamaConfig& model, const FinetuneTrainConfig& config) {
+StateSize state_size(const DecoderConfig& model, const FinetuneTrainConfig& config) {
   return state_size(model, config, [&](const std::string& name) {
     return config.trained == Trained::kAll || is_mlp_weight(name);
   });
 }
 
-TrainingMemory FinetuneTask::memory(const LlamaConfig& model, const FinetuneTrainConfig& config,
+TrainingMemory FinetuneTask::memory(const DecoderConfig& model, const FinetuneTrainConfig& config,
                                     int64_t context, at::ScalarType held, at::Device device) {
   const StateSize moving = state_size(model, config);
   const int64_t still = model.parameter_count() - moving.weights / 4;
@@ -104,7 +104,7 @@ TrainingMemory FinetuneTask::memory(const LlamaConfig& model, const FinetuneTrai
   return memory;
 }
 
-FinetuneTask::FinetuneTask(LlamaDecoder& model, LlamaDecoder& teacher, const TextParts& data,
+FinetuneTask::FinetuneTask(Decoder& model, Decoder& teacher, const TextParts& data,
                            const TextDataConfig& text, const FinetuneTrainConfig& config,
                            const std::optional<AnnealConfig>& anneal,
                            const std::optional<Tokenizer>& tokenizer)

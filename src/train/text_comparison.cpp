@@ -38,15 +38,14 @@ struct LayerSums {
 
 }  // namespace
 
-int64_t comparison_memory(const LlamaConfig& model, int64_t context) {
+int64_t comparison_memory(const DecoderConfig& model, int64_t context) {
   const int64_t tokens = windows_within(kComparedAtOnce, context) * context, d = model.hidden_size;
   // Of both models the states behind the layers, of one layer three times in float64; an MLP's hidden units.
   const int64_t states = 8 * (model.num_hidden_layers + 2) * d + 24 * d, mlp = 12 * model.intermediate_size;
   return tokens * (states + mlp) + 8 * 4 * model.vocab_size * std::min(tokens, kRowsAtOnce);
 }
 
-TextComparison compare_text(LlamaDecoder& model, LlamaDecoder& teacher, const TokenStream& stream,
-                            int64_t context) {
+TextComparison compare_text(Decoder& model, Decoder& teacher, const TokenStream& stream, int64_t context) {
   const at::NoGradGuard no_grad;
   const auto device = model.parameters().front().second.device();
   const int64_t layers = model.config().num_hidden_layers;

@@ -18,7 +18,7 @@ constexpr int64_t kEvaluatedAtOnce = 8192;  // products of a small model are the
 
 double TextEvaluation::perplexity() const { return std::exp(loss); }
 
-TextEvaluation evaluate_text(LlamaDecoder& model, const TokenStream& stream, int64_t context) {
+TextEvaluation evaluate_text(Decoder& model, const TokenStream& stream, int64_t context) {
   const at::NoGradGuard no_grad;
   const auto device = model.parameters().front().second.device();
   TextEvaluation result;

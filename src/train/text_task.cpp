@@ -6,8 +6,8 @@
 
 #include "bilens/core/memory.h"
 #include "bilens/core/text.h"
+#include "bilens/model/decoder_directory.h"
 #include "bilens/model/generation.h"
-#include "bilens/model/llama_directory.h"
 #include "bilens/nn/cross_entropy.h"
 #include "bilens/tensor/random.h"
 #include "bilens/train/sharded_gradients.h"
@@ -46,7 +46,7 @@ int64_t TextTrainConfig::total_steps(int64_t sequences) const {
   return steps > 0 ? steps : (epochs * sequences + batch_size - 1) / batch_size;
 }
 
-double forward_flops(const LlamaConfig& config, int64_t context) {
+double forward_flops(const DecoderConfig& config, int64_t context) {
   const auto embedding = config.vocab_size * config.hidden_size;
   // Looking up an embedding is no product; a tied one is the head's.
   const int64_t weights = config.parameter_count() - (config.tie_word_embeddings ? 0 : embedding);
@@ -55,11 +55,11 @@ double forward_flops(const LlamaConfig& config, int64_t context) {
   return 2.0 * static_cast<double>(weights + attention);
 }
 
-double training_flops(const LlamaConfig& config, int64_t context) {
+double training_flops(const DecoderConfig& config, int64_t context) {
   return 3.0 * forward_flops(config, context);
 }
 
-StateSize state_size(const LlamaConfig& model, const TextTrainConfig& config,
+StateSize state_size(const DecoderConfig& model, const TextTrainConfig& config,
                      const std::function<bool(const std::string&)>& moves) {
   StateSize size;
   for (const auto& [name, shape] : model.parameter_shapes()) {
@@ -70,7 +70,7 @@ StateSize state_size(const LlamaConfig& model, const TextTrainConfig& config,
   return size;
 }
 
-StateSize state_size(const LlamaConfig& model, const TextTrainConfig& config) {
+StateSize state_size(const DecoderConfig& model, const TextTrainConfig& config) {
   return state_size(model, config, [](const std::string&) { return true; });
 }
 
@@ -81,8 +81,8 @@ TrainingMemory TextTask::state_memory(const StateSize& state, const TextTrainCon
   return {state.weights, gradients * state.weights, state.moments, 0};
 }
 
-int64_t TextTask::activation_memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context,
-                                    at::Device device, bool taught) {
+int64_t TextTask::activation_memory(const DecoderConfig& model, const TextTrainConfig& config,
+                                    int64_t context, at::Device device, bool taught) {
   const int64_t tokens = config.sequences_at_once() * context;
   const auto width = static_cast<int64_t>(c10::elementSize(config.compute));
   const int64_t heads = model.num_attention_heads * model.head_dim;
@@ -95,7 +95,7 @@ int64_t TextTask::activation_memory(const LlamaConfig& model, const TextTrainCon
          loss_memory(tokens, model.vocab_size, device, taught);
 }
 
-TextTask::TextTask(LlamaDecoder& model, const TextParts& data, const TextDataConfig& text,
+TextTask::TextTask(Decoder& model, const TextParts& data, const TextDataConfig& text,
                    const TextTrainConfig& config, const std::optional<Tokenizer>& tokenizer)
     : model_(model),
       data_(data),
@@ -135,7 +135,7 @@ at::Tensor TextTask::compute_gradients(int64_t step) {
   return loss;
 }
 
-std::string sample_text(LlamaDecoder& model, const Tokenizer& tokenizer, const SampleConfig& config,
+std::string sample_text(Decoder& model, const Tokenizer& tokenizer, const SampleConfig& config,
                         uint64_t seed) {
   SamplerConfig sampler;
   sampler.temperature = config.temperature;
@@ -169,7 +169,7 @@ std::vector<TrainingTask::Observation> TextTask::validate(int64_t step) {
 void TextTask::save_model(const std::filesystem::path& directory) const {
   auto config = model_.config();
   config.dtype = at::kFloat;  // whatever the finished model is stored in: a resumed run needs every bit
-  save_llama(directory, model_.parameters(), config);
+  save_decoder(directory, model_.parameters(), config);
 }
 
 }  // namespace bilens

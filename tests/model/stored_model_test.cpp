@@ -3,16 +3,16 @@
 #include <ATen/ATen.h>
 
 #include "bilens/model/architecture.h"
-#include "bilens/model/llama_directory.h"
+#include "bilens/model/decoder_directory.h"
 #include "bilens/model/model_directory.h"
 #include "caught.h"
-#include "random_llama.h"
+#include "random_decoder.h"
 #include "temporary_folder.h"
 
 namespace bilens::stored_model_test {
 namespace {
 
-NamedTensors parameters_of(const LlamaDecoder& model) {
+NamedTensors parameters_of(const Decoder& model) {
   NamedTensors tensors;
   for (const auto& [name, tensor] : model.parameters()) tensors.emplace_back(name, tensor);
   return tensors;
@@ -22,14 +22,14 @@ TEST_CASE("tensors in memory are the model that they would be as files") {
   const auto decoder = test::random_model(Gate::kNone);
   const auto tensors = parameters_of(decoder);
   const test::TemporaryFolder folder;
-  save_llama(folder.path(), tensors, decoder.config());
+  save_decoder(folder.path(), tensors, decoder.config());
   const StoredModel on_disk(folder.path()), in_memory("mine", tensors, on_disk.json("config.json"));
   CHECK(in_memory.is_directory());
   CHECK(in_memory.weights().sha256() == on_disk.weights().sha256());
   CHECK(in_memory.weights().is_named(tensors.front().first));
   CHECK(read_architecture(in_memory).gate == "none");
   const auto tokens = at::arange(12).view({1, 12});
-  auto a = load_llama(on_disk), b = load_llama(in_memory);
+  auto a = load_decoder(on_disk), b = load_decoder(in_memory);
   CHECK(a.logits(a.final_states(tokens)).equal(b.logits(b.final_states(tokens))));
   for (const auto& [name, tensor] : b.parameters())  // nothing was copied
     CHECK(tensor.const_data_ptr() == in_memory.weights().tensor(name).const_data_ptr());

@@ -7,14 +7,14 @@
 #include <stdexcept>
 
 #include "catch.h"
-#include "random_llama.h"
+#include "random_decoder.h"
 
 namespace bilens::widen_test {
 namespace {
 
 using test::random_model;
 
-std::map<std::string, at::Tensor> by_name(const LlamaDecoder& model) {
+std::map<std::string, at::Tensor> by_name(const Decoder& model) {
   return {model.parameters().begin(), model.parameters().end()};
 }
 
@@ -59,7 +59,7 @@ TEST_CASE("widening keeps dtypes, and refuses fewer units") {
   std::map<std::string, at::Tensor> weights;
   for (const auto& [name, weight] : model.parameters())
     weights[name] = is_mlp_weight(name) ? weight : weight.to(at::kBFloat16);
-  const auto wide = widen(LlamaDecoder(model.config(), weights), 13, 0);
+  const auto wide = widen(Decoder(model.config(), weights), 13, 0);
   for (const auto& [name, weight] : wide.parameters())
     CHECK(weight.scalar_type() == (is_mlp_weight(name) ? at::kFloat : at::kBFloat16));
   CHECK_THROWS_AS(widen(model, 11, 0), std::invalid_argument);

@@ -9,16 +9,16 @@
 #include "bilens/nn/gated_product.h"
 #include "bilens/study/activation_lines.h"
 #include "catch.h"
-#include "decomposed_llama.h"
+#include "decomposed_decoder.h"
 #include "temporary_folder.h"
 
 namespace bilens::corpus_study_test {
 namespace {
 
-using namespace test;  // random_llama.h
+using namespace test;  // random_decoder.h
 
 /// Inputs of layer 1's MLP before the gain, and its outputs along the directions, float64.
-std::pair<at::Tensor, at::Tensor> seen(LlamaDecoder& model, const TokenStream& stream, const Decomposed& of) {
+std::pair<at::Tensor, at::Tensor> seen(Decoder& model, const TokenStream& stream, const Decomposed& of) {
   std::vector<at::Tensor> states, outputs;
   for (int64_t first = 0; first < kTokens; first += kContext) {
     const auto tokens =
@@ -39,7 +39,7 @@ std::pair<at::Tensor, at::Tensor> seen(LlamaDecoder& model, const TokenStream& s
           of.decomposition.directions.defined() ? y.mm(of.decomposition.directions.to(at::kDouble).t()) : y};
 }
 
-CorpusLayer study(LlamaDecoder& model, const TokenStream& stream, const Decomposed& of) {
+CorpusLayer study(Decoder& model, const TokenStream& stream, const Decomposed& of) {
   const at::NoGradGuard no_grad;
   const auto all = study_corpus(model, text_of(stream), {{of.decomposition, of.layer, of.gain}}, {kTokens});
   // Nine windows of 32 and one of 12, each without its last token.

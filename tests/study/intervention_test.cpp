@@ -7,7 +7,7 @@
 
 #include "bilens/core/error.h"
 #include "catch.h"
-#include "decomposed_llama.h"
+#include "decomposed_decoder.h"
 
 namespace bilens::intervention_test {
 namespace {
@@ -15,10 +15,10 @@ namespace {
 using namespace test;
 
 /// Without biases a direction's output is its eigenpairs' contributions and nothing else.
-LlamaDecoder bilinear_model() { return random_model(Gate::kNone, false); }
+Decoder bilinear_model() { return random_model(Gate::kNone, false); }
 
 /// The k leading eigenpairs of one direction.
-ChosenPairs pairs_of(const LlamaDecoder& model, int64_t k) {
+ChosenPairs pairs_of(const Decoder& model, int64_t k) {
   const auto of = decompose(model, k, true);
   return {1,
           of.decomposition.directions[0],

@@ -1,14 +1,14 @@
 #include "bilens/study/text_truncation.h"
 
 #include "catch.h"
-#include "decomposed_llama.h"
+#include "decomposed_decoder.h"
 
 namespace bilens::text_truncation_test {
 namespace {
 
 using namespace test;
 
-TruncatedLayer truncate(LlamaDecoder& model, const TokenStream& stream, const Decomposed& of) {
+TruncatedLayer truncate(Decoder& model, const TokenStream& stream, const Decomposed& of) {
   const auto found = truncate_on_text(model, text_of(stream), {{of.decomposition, of.layer, of.gain}});
   CHECK(found.tokens == kTokens - 10);
   CHECK(found.documents == 3);

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "bilens/model/llama2c_config.h"
-#include "bilens/model/llama_directory.h"
+#include "bilens/model/decoder_directory.h"
+#include "bilens/model/family.h"
 #include "bilens/train/text_evaluation.h"
 #include "caught.h"
 #include "temporary_folder.h"
@@ -17,8 +17,8 @@ namespace {
 
 using NamedWeights = std::map<std::string, at::Tensor>;
 
-LlamaConfig tiny(Gate gate, bool mlp_bias = false) {
-  LlamaConfig config;
+DecoderConfig tiny(Gate gate, bool mlp_bias = false) {
+  DecoderConfig config;
   config.vocab_size = 23, config.hidden_size = 16, config.intermediate_size = 24;
   config.num_hidden_layers = 2, config.num_attention_heads = 4, config.num_key_value_heads = 2;
   config.max_position_embeddings = 64, config.initializer_range = 0.4;
@@ -37,7 +37,7 @@ TokenStream text(int64_t tokens, uint64_t seed) {
   return stream;
 }
 
-NamedWeights weights_of(const LlamaDecoder& model) {
+NamedWeights weights_of(const Decoder& model) {
   return {model.parameters().begin(), model.parameters().end()};
 }
 
@@ -48,7 +48,7 @@ CalibrationConfig settings(int64_t tokens, bool refit, int64_t sweeps) {
 }
 
 /// Inputs and outputs [n, d] of a layer's MLP.
-std::pair<at::Tensor, at::Tensor> mlp_rows(LlamaDecoder& model, const at::Tensor& tokens, int64_t layer) {
+std::pair<at::Tensor, at::Tensor> mlp_rows(Decoder& model, const at::Tensor& tokens, int64_t layer) {
   const at::NoGradGuard no_grad;
   std::pair<at::Tensor, at::Tensor> rows;
   ForwardOptions options;
@@ -71,7 +71,7 @@ double relative(const at::Tensor& found, const at::Tensor& expected) {
 }
 
 TEST_CASE("slope and offset fold into gate_proj: the layer is P((a Wx + b) ⊙ Vx) with a, b in float64") {
-  LlamaDecoder teacher(tiny(Gate::kSilu), at::kCPU, 1);
+  Decoder teacher(tiny(Gate::kSilu), at::kCPU, 1);
   const auto stream = text(1761, 2);
   auto result = calibrate(teacher, stream, 32, Packing::kPlain, settings(1600, false, 0));
   CHECK(result.tokens == 1600);
@@ -107,7 +107,7 @@ TEST_CASE("slope and offset fold into gate_proj: the layer is P((a Wx + b) ⊙ V
 
 TEST_CASE("a gate that is affine where the data lie converts without loss") {
   // ReLU with gate biases that keep it positive: f(z) = z.
-  LlamaDecoder teacher(tiny(Gate::kRelu, true), at::kCPU, 3);
+  Decoder teacher(tiny(Gate::kRelu, true), at::kCPU, 3);
   for (auto& [name, tensor] : weights_of(teacher)) {
     if (name.ends_with("gate_proj.bias")) tensor.fill_(20.0);
     if (name.ends_with("up_proj.bias") || name.ends_with("down_proj.bias")) tensor.normal_(0, 0.3);
@@ -127,7 +127,7 @@ TEST_CASE("a gate that is affine where the data lie converts without loss") {
 }
 
 TEST_CASE("refit and sweeps lower the held-back error of every layer, and the loss against the teacher") {
-  LlamaDecoder teacher(tiny(Gate::kSilu), at::kCPU, 5);
+  Decoder teacher(tiny(Gate::kSilu), at::kCPU, 5);
   const auto stream = text(4097, 6);
   double last = 1e30;
   for (const auto& config : {settings(4096, false, 0), settings(4096, true, 0), settings(4096, true, 3)}) {
@@ -149,7 +149,7 @@ TEST_CASE("refit and sweeps lower the held-back error of every layer, and the lo
 }
 
 TEST_CASE("what is reported is the error on documents that neither fits nor choices saw") {
-  LlamaDecoder teacher(tiny(Gate::kSilu), at::kCPU, 8);
+  Decoder teacher(tiny(Gate::kSilu), at::kCPU, 8);
   const auto stream = text(1793, 9);
   // 51 windows to fit to and 5 behind them; the document that begins in the one and ends in the other is
   // neither's.
@@ -169,7 +169,7 @@ TEST_CASE("what is reported is the error on documents that neither fits nor choi
 }
 
 TEST_CASE("documents held out change no weight of the result") {
-  LlamaDecoder teacher(tiny(Gate::kSilu), at::kCPU, 8);
+  Decoder teacher(tiny(Gate::kSilu), at::kCPU, 8);
   const auto stream = text(1793, 9);
   auto other = stream;
   other.ids = stream.ids.clone();
@@ -183,14 +183,14 @@ TEST_CASE("documents held out change no weight of the result") {
 }
 
 TEST_CASE("of a short text the end is held out") {
-  LlamaDecoder teacher(tiny(Gate::kSilu), at::kCPU, 8);
+  Decoder teacher(tiny(Gate::kSilu), at::kCPU, 8);
   const auto result = calibrate(teacher, text(801, 9), 32, Packing::kPlain, settings(800, false, 0));
   CHECK(result.tokens == 23 * 32);  // a share of .1/1.1 of 25 windows is held out
   CHECK(result.held_out_tokens == 800 - 750);
 }
 
 TEST_CASE("without biases the result has none, and a bfloat16 teacher is computed in float32") {
-  LlamaDecoder teacher(tiny(Gate::kGelu), at::kCPU, 10);
+  Decoder teacher(tiny(Gate::kGelu), at::kCPU, 10);
   NamedWeights rounded, same;
   for (const auto& [name, weight] : teacher.parameters()) {
     rounded[name] = weight.to(at::kBFloat16);
@@ -199,10 +199,8 @@ TEST_CASE("without biases the result has none, and a bfloat16 teacher is compute
   const auto stream = text(801, 11);
   auto config = settings(800, true, 1);
   config.bias = false;
-  const auto of_bfloat16 =
-      calibrate(LlamaDecoder(teacher.config(), rounded), stream, 32, Packing::kPlain, config);
-  const auto of_float32 =
-      calibrate(LlamaDecoder(teacher.config(), same), stream, 32, Packing::kPlain, config);
+  const auto of_bfloat16 = calibrate(Decoder(teacher.config(), rounded), stream, 32, Packing::kPlain, config);
+  const auto of_float32 = calibrate(Decoder(teacher.config(), same), stream, 32, Packing::kPlain, config);
   CHECK_FALSE(of_bfloat16.model.config().mlp_bias);
   const auto expected = weights_of(of_float32.model);
   for (const auto& [name, weight] : of_bfloat16.model.parameters()) {
@@ -213,10 +211,10 @@ TEST_CASE("without biases the result has none, and a bfloat16 teacher is compute
 
 TEST_CASE("what is written is a bilinear Llama that loads again") {
   const test::TemporaryFolder folder;
-  LlamaDecoder teacher(tiny(Gate::kSilu), at::kCPU, 12);
+  Decoder teacher(tiny(Gate::kSilu), at::kCPU, 12);
   auto result = calibrate(teacher, text(801, 13), 32, Packing::kDocuments, settings(800, true, 1));
-  save_llama(folder.path(), result.model.parameters(), result.model.config());
-  auto loaded = load_llama(folder.path());
+  save_decoder(folder.path(), result.model.parameters(), result.model.config());
+  auto loaded = load_decoder(folder.path());
   CHECK(loaded.config().hidden_act == Gate::kNone);
   const auto tokens = windows(text(100, 14), 3, 32);
   const at::NoGradGuard no_grad;
@@ -227,14 +225,14 @@ TEST_CASE("stories260K becomes bilinear and still tells stories") {
   if (!test::have_test_data("stories260K") || !test::have_test_data("tinystories")) return;
   const auto folder = test::test_data_folder();
   const Weights weights(folder / "stories260K/stories260K.bin");
-  auto teacher = load_llama(weights, config_of_llama2c(*weights.llama2c()));
+  auto teacher = load_decoder(weights, decoder_config_of_file(weights).value());
   const Tokenizer tokenizer(folder / "stories260K/tok512.model");
   TextDataConfig data;
   data.path = folder / "tinystories/tinystories-sample.txt.gz";
   data.split = TextSplit::kValidation;
   auto stream = load_text(data, tokenizer);
   const TokenStream unseen{stream.ids.slice(0, 40000, 50000), {0}};
-  const auto loss = [&](LlamaDecoder& model) { return evaluate_text(model, unseen, 512).loss; };
+  const auto loss = [&](Decoder& model) { return evaluate_text(model, unseen, 512).loss; };
   auto scaled = calibrate(teacher, stream, 512, Packing::kPlain, settings(8192, false, 0));
   auto fitted = calibrate(teacher, stream, 512, Packing::kPlain, settings(8192, true, 1));
   // The whole stage on 100,000 training tokens loses about a quarter of a nat; a twelfth of them, one sweep.
@@ -248,8 +246,8 @@ TEST_CASE("stories260K becomes bilinear and still tells stories") {
 TEST_CASE("a bilinear teacher, too little text and activations that overflow are refused") {
   const auto stream = text(801, 15);
   const auto config = settings(800, true, 0);
-  const LlamaDecoder bilinear(tiny(Gate::kNone), at::kCPU, 1);
-  LlamaDecoder gated(tiny(Gate::kSilu), at::kCPU, 1);
+  const Decoder bilinear(tiny(Gate::kNone), at::kCPU, 1);
+  Decoder gated(tiny(Gate::kSilu), at::kCPU, 1);
   CHECK(test::caught([&] { calibrate(bilinear, stream, 32, Packing::kPlain, config); }).code() ==
         ExitCode::kUsage);
   const auto few = test::caught([&] { calibrate(gated, text(60, 1), 32, Packing::kPlain, config); });

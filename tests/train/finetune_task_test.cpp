@@ -18,8 +18,8 @@ namespace {
 
 constexpr int64_t kContext = 16;
 
-LlamaConfig tiny(bool bias = false) {
-  LlamaConfig config;
+DecoderConfig tiny(bool bias = false) {
+  DecoderConfig config;
   config.vocab_size = 23, config.hidden_size = 16, config.intermediate_size = 24;
   config.num_hidden_layers = 3, config.num_attention_heads = 2;
   config.max_position_embeddings = kContext, config.initializer_range = 0.3;
@@ -31,8 +31,8 @@ LlamaConfig tiny(bool bias = false) {
 }
 
 /// A gated model with biases that are not 0.
-LlamaDecoder new_model(uint64_t seed = 5, bool bias = false) {
-  LlamaDecoder model(tiny(bias), at::kCPU, seed);
+Decoder new_model(uint64_t seed = 5, bool bias = false) {
+  Decoder model(tiny(bias), at::kCPU, seed);
   at::manual_seed(seed);
   for (const auto& [name, p] : model.parameters()) {
     if (name.ends_with(".bias")) at::Tensor(p).normal_(0, 0.3);
@@ -73,13 +73,13 @@ FinetuneTrainConfig quick() {
 
 double difference(const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().max().item<double>(); }
 
-at::Tensor logits(LlamaDecoder& model) {
+at::Tensor logits(Decoder& model) {
   const at::NoGradGuard no_grad;
   at::manual_seed(3);
   return model.logits(model.final_states(at::randint(2, 23, {2, kContext}, at::kLong)));
 }
 
-std::vector<at::Tensor> weights(const LlamaDecoder& model) {
+std::vector<at::Tensor> weights(const Decoder& model) {
   std::vector<at::Tensor> list;
   for (const auto& [name, p] : model.parameters()) list.push_back(p.detach().clone());
   return list;

@@ -20,8 +20,8 @@ using test::caught;
 
 constexpr int64_t kVocabulary = 23, kContext = 16, kBos = 1;
 
-LlamaConfig tiny() {
-  LlamaConfig config;
+DecoderConfig tiny() {
+  DecoderConfig config;
   config.vocab_size = kVocabulary, config.hidden_size = 16, config.intermediate_size = 24;
   config.num_hidden_layers = 2, config.num_attention_heads = 2;
   config.hidden_act = Gate::kNone;
@@ -68,11 +68,9 @@ TextTrainConfig quick() {
   return config;
 }
 
-LlamaDecoder new_model(uint64_t seed = 5, at::Device device = at::kCPU) {
-  return LlamaDecoder(tiny(), device, seed);
-}
+Decoder new_model(uint64_t seed = 5, at::Device device = at::kCPU) { return Decoder(tiny(), device, seed); }
 
-std::vector<at::Tensor> weights(const LlamaDecoder& model) {
+std::vector<at::Tensor> weights(const Decoder& model) {
   std::vector<at::Tensor> list;
   for (const auto& [name, p] : model.parameters()) list.push_back(p.detach().cpu().clone());
   return list;

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "bilens/core/json.h"
-#include "bilens/io/weight_names.h"
+#include "bilens/model/mlp_names.h"
 #include "bilens/model/stored_model.h"
 
 namespace bilens {
@@ -51,11 +51,9 @@ Architecture read_architecture(const StoredModel& model);
 /// part describes, so of that nothing is known.
 Architecture architecture_of_stack(const Architecture& model, const MlpNames& mlp);
 
-/// What the names alone say of the gate: Meta's and lit-gpt's MLPs are SwiGLU. "" where they say nothing.
-std::string gate_by_names(MlpConvention convention);
-
-/// The norms around an MLP of this architecture, by the one table of them; nothing where it is not known.
-std::optional<MlpNorms> norms_of(const Architecture& architecture, MlpConvention convention);
+/// The norms around an MLP, by the family that its names tell, else by the architecture's; nothing where
+/// neither is known.
+std::optional<MlpNorms> norms_of(const Architecture& architecture, const MlpNames& mlp);
 
 /// Norms that stand in the MLP's block, whatever their names; those inside attention and MLP do not count.
 std::vector<std::string> norms_in_block(const Weights& weights, const MlpNames& mlp);

@@ -3,7 +3,7 @@
 #include <functional>
 #include <vector>
 
-#include "bilens/model/llama_decoder.h"
+#include "bilens/model/decoder.h"
 #include "bilens/model/sampler.h"
 
 namespace bilens {
@@ -18,7 +18,7 @@ struct Continuation {
 /// Continues a prompt by at most `max_tokens`, within the model's positions. @param prompt at least one token
 /// @param show called with each new token
 /// @throws Stopped; Error(kBadInput) as sample_token
-Continuation continue_tokens(LlamaDecoder& model, const std::vector<int32_t>& prompt, int64_t max_tokens,
+Continuation continue_tokens(Decoder& model, const std::vector<int32_t>& prompt, int64_t max_tokens,
                              const SamplerConfig& sampler, const std::function<void(int32_t)>& show);
 
 }  // namespace bilens

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "bilens/model/llama_decoder.h"
+#include "bilens/model/decoder.h"
 
 namespace bilens {
 
@@ -10,6 +10,6 @@ namespace bilens {
 /// [hidden_size, hidden_size] for each output direction, keeps its size.
 /// @param units of each MLP, at least as many as there are
 /// @return weights of its own for the MLPs, of the same dtypes; the others shared
-LlamaDecoder widen(const LlamaDecoder& model, int64_t units, uint64_t seed);
+Decoder widen(const Decoder& model, int64_t units, uint64_t seed);
 
 }  // namespace bilens

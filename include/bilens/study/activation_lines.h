@@ -12,6 +12,6 @@ namespace bilens {
 /// Tokens count alike; an error counts by the other factor squared (UnitSums).
 /// Memory beside the model: some 100 bytes × 256 × intermediate_size.
 /// @return by layer @throws std::invalid_argument for a bilinear model; Stopped
-std::vector<UnitFit> fit_activation_lines(LlamaDecoder& model, const TextWindows& text);
+std::vector<UnitFit> fit_activation_lines(Decoder& model, const TextWindows& text);
 
 }  // namespace bilens

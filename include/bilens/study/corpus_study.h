@@ -69,13 +69,13 @@ struct CorpusSource {
 };
 
 /// @throws Error(kBadInput) unless the model has the layer, of that width
-void check_fit(const CorpusSource& source, const LlamaConfig& model);
+void check_fit(const CorpusSource& source, const DecoderConfig& model);
 
 /// Runs the model over a text, of which config.tokens are given, and measures what its layers' eigenpairs
 /// contribute. Memory beside the model: corpus_study_bytes() once, corpus_layer_bytes() a layer.
 /// @throws Error(kBadInput) when layers and model do not fit; Stopped
-CorpusStudy study_corpus(LlamaDecoder& model, const TextWindows& text,
-                         const std::vector<CorpusSource>& sources, const CorpusStudyConfig& config);
+CorpusStudy study_corpus(Decoder& model, const TextWindows& text, const std::vector<CorpusSource>& sources,
+                         const CorpusStudyConfig& config);
 
 int64_t corpus_study_bytes();
 /// @param directions of the layer @param k eigenpairs of each

@@ -86,7 +86,7 @@ struct InterventionStudy {
 /// @param config resolved @param source of kPatch's values, at least as long; else null
 /// @param logit_direction [vocab_size]: a difference of logits to follow; undefined: none
 /// @throws Error(kBadInput) for a source that is shorter and for a direction that is 0; Stopped
-InterventionStudy intervene(LlamaDecoder& model, const TextWindows& text, const ChosenPairs& pairs,
+InterventionStudy intervene(Decoder& model, const TextWindows& text, const ChosenPairs& pairs,
                             const InterventionConfig& config, const TextWindows* source,
                             const at::Tensor& logit_direction);
 

@@ -6,7 +6,7 @@
 
 #include "bilens/analysis/forms/bilinear_layer.h"
 #include "bilens/core/json.h"
-#include "bilens/model/llama_decoder.h"
+#include "bilens/model/decoder.h"
 
 namespace bilens {
 
@@ -44,7 +44,7 @@ struct PromptExplanation {
 /// @param layers of the model by number, with their norms' gain folded in; of a gated model P(½Wx ⊙ Vx)
 /// @param prompt at least one token @param difference d [vocab_size]
 /// @throws Stopped
-PromptExplanation explain_prompt(LlamaDecoder& model, const std::vector<BilinearLayer>& layers,
+PromptExplanation explain_prompt(Decoder& model, const std::vector<BilinearLayer>& layers,
                                  const std::vector<int32_t>& prompt, const at::Tensor& difference);
 
 /// explanation.json, `result` as it is, and explanation.safetensors with the vectors of the

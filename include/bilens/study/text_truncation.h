@@ -24,7 +24,7 @@ struct TextTruncation {
 /// Loss on a text with one layer at a time truncated. What lies outside the span of its directions stays the
 /// model's own; with axes as directions nothing does. Runs the model once, and once for each layer and k.
 /// @throws Error(kBadInput) when layers and model do not fit; Stopped
-TextTruncation truncate_on_text(LlamaDecoder& model, const TextWindows& text,
+TextTruncation truncate_on_text(Decoder& model, const TextWindows& text,
                                 const std::vector<CorpusSource>& sources);
 
 /// {"tokens", "documents", "loss", "layers": [{"layer", "k", "change": [{"mean", "low", "high",

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "bilens/data/text_data.h"
-#include "bilens/model/llama_decoder.h"
+#include "bilens/model/decoder.h"
 
 namespace bilens {
 

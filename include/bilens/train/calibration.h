@@ -5,7 +5,7 @@
 #include "bilens/core/fields.h"
 #include "bilens/data/text_data.h"
 #include "bilens/data/token_stream.h"
-#include "bilens/model/llama_decoder.h"
+#include "bilens/model/decoder.h"
 
 namespace bilens {
 
@@ -34,7 +34,7 @@ struct LayerCalibration {
 };
 
 struct Calibration {
-  LlamaDecoder model;  // float32, hidden_act none; mlp_bias with bias, or where the teacher has it
+  Decoder model;  // float32, hidden_act none; mlp_bias with bias, or where the teacher has it
   std::vector<LayerCalibration> layers;
   int64_t tokens = 0;           // that were fitted to and chosen on
   int64_t held_out_tokens = 0;  // that the errors are of
@@ -59,8 +59,8 @@ struct Calibration {
 /// @param packing what attention sees of a window
 /// @throws Error(kUsage) for a teacher that is bilinear; Error(kBadInput) for fewer than three windows and
 /// for activations that are not finite; Stopped
-Calibration calibrate(const LlamaDecoder& teacher, const TokenStream& stream, int64_t context,
-                      Packing packing, const CalibrationConfig& config);
+Calibration calibrate(const Decoder& teacher, const TokenStream& stream, int64_t context, Packing packing,
+                      const CalibrationConfig& config);
 
 /// What calibrate() takes at most, for a model before it.
 struct CalibrationCost {
@@ -71,6 +71,7 @@ struct CalibrationCost {
   double products = 0.0;  // operations in float32, over the tokens
   double solves = 0.0;  // in float64: of each refit the sums, and an eigendecomposition of intermediate_size²
 };
-CalibrationCost calibration_cost(const LlamaConfig& model, int64_t context, const CalibrationConfig& config);
+CalibrationCost calibration_cost(const DecoderConfig& model, int64_t context,
+                                 const CalibrationConfig& config);
 
 }  // namespace bilens

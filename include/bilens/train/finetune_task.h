@@ -45,13 +45,13 @@ struct FinetuneTrainConfig : TextTrainConfig {
 };
 
 /// Of the parameters that move.
-StateSize state_size(const LlamaConfig& model, const FinetuneTrainConfig& config);
+StateSize state_size(const DecoderConfig& model, const FinetuneTrainConfig& config);
 
 /// Training on text beside a teacher, while β falls.
 class FinetuneTask : public TextTask {
  public:
   /// @param anneal not given: the model stays what it is, bilinear or gated
-  FinetuneTask(LlamaDecoder& model, LlamaDecoder& teacher, const TextParts& data, const TextDataConfig& text,
+  FinetuneTask(Decoder& model, Decoder& teacher, const TextParts& data, const TextDataConfig& text,
                const FinetuneTrainConfig& config, const std::optional<AnnealConfig>& anneal,
                const std::optional<Tokenizer>& tokenizer);
 
@@ -61,7 +61,7 @@ class FinetuneTask : public TextTask {
   std::vector<Observation> validate(int64_t step) override;
 
   /// As TextTask::memory. @param held the dtype of the weights that do not move
-  static TrainingMemory memory(const LlamaConfig& model, const FinetuneTrainConfig& config, int64_t context,
+  static TrainingMemory memory(const DecoderConfig& model, const FinetuneTrainConfig& config, int64_t context,
                                at::ScalarType held, at::Device device);
 
  protected:
@@ -71,7 +71,7 @@ class FinetuneTask : public TextTask {
  private:
   void set_betas(int64_t step);
 
-  LlamaDecoder &model_, &teacher_;
+  Decoder &model_, &teacher_;
   double teacher_flops_;  // of its forward pass, a token
   FinetuneTrainConfig config_;
   std::optional<AnnealConfig> anneal_;

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "bilens/data/token_stream.h"
-#include "bilens/model/llama_decoder.h"
+#include "bilens/model/decoder.h"
 
 namespace bilens {
 
@@ -22,10 +22,9 @@ struct TextComparison {
 };
 
 /// Bytes that compare_text() holds beside both models.
-int64_t comparison_memory(const LlamaConfig& model, int64_t context);
+int64_t comparison_memory(const DecoderConfig& model, int64_t context);
 
 /// Windows as evaluate_text. @throws Stopped
-TextComparison compare_text(LlamaDecoder& model, LlamaDecoder& teacher, const TokenStream& stream,
-                            int64_t context);
+TextComparison compare_text(Decoder& model, Decoder& teacher, const TokenStream& stream, int64_t context);
 
 }  // namespace bilens

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "bilens/data/token_stream.h"
-#include "bilens/model/llama_decoder.h"
+#include "bilens/model/decoder.h"
 
 namespace bilens {
 
@@ -15,6 +15,6 @@ struct TextEvaluation {
 /// Loss of a language model on a stream: consecutive windows of `context` tokens, a last one of at least 2
 /// kept; tokens 2 … n of each window are predicted from all that stand before them in it.
 /// @throws Stopped
-TextEvaluation evaluate_text(LlamaDecoder& model, const TokenStream& stream, int64_t context);
+TextEvaluation evaluate_text(Decoder& model, const TokenStream& stream, int64_t context);
 
 }  // namespace bilens

@@ -5,7 +5,7 @@
 
 #include "bilens/data/text_data.h"
 #include "bilens/data/token_windows.h"
-#include "bilens/model/llama_decoder.h"
+#include "bilens/model/decoder.h"
 #include "bilens/model/sampler.h"
 #include "bilens/train/step_config.h"
 #include "bilens/train/training_task.h"
@@ -22,7 +22,7 @@ struct SampleConfig {
 };
 
 /// The prompt with the model's continuation. @param seed of the draws, where the temperature is above 0
-std::string sample_text(LlamaDecoder& model, const Tokenizer& tokenizer, const SampleConfig& config,
+std::string sample_text(Decoder& model, const Tokenizer& tokenizer, const SampleConfig& config,
                         uint64_t seed);
 
 /// How a language model is trained.
@@ -86,10 +86,10 @@ struct StateSize {
 };
 
 /// @param moves whether a parameter of this name does
-StateSize state_size(const LlamaConfig& model, const TextTrainConfig& config,
+StateSize state_size(const DecoderConfig& model, const TextTrainConfig& config,
                      const std::function<bool(const std::string&)>& moves);
 /// Of a run that moves all.
-StateSize state_size(const LlamaConfig& model, const TextTrainConfig& config);
+StateSize state_size(const DecoderConfig& model, const TextTrainConfig& config);
 
 /// Bytes of a run beyond its data, by what they are for.
 struct TrainingMemory {
@@ -101,9 +101,9 @@ struct TrainingMemory {
 
 /// Floating-point operations of a token in sequences of `context`: of the matrix products with the weights
 /// and of causal attention, which sees half of a sequence on average.
-double forward_flops(const LlamaConfig& config, int64_t context);
+double forward_flops(const DecoderConfig& config, int64_t context);
 /// To train on it: three times as many.
-double training_flops(const LlamaConfig& config, int64_t context);
+double training_flops(const DecoderConfig& config, int64_t context);
 
 /// A language model with cross-entropy on the next token: windows of a stream, a batch in parts whose
 /// gradients add up with the weight of their tokens.
@@ -111,8 +111,8 @@ class TextTask : public TrainingTask {
  public:
   /// @param tokenizer for the samples; none are made without
   /// @throws Error(kBadInput) when the training part is shorter than one sequence
-  TextTask(LlamaDecoder& model, const TextParts& data, const TextDataConfig& text,
-           const TextTrainConfig& config, const std::optional<Tokenizer>& tokenizer);
+  TextTask(Decoder& model, const TextParts& data, const TextDataConfig& text, const TextTrainConfig& config,
+           const std::optional<Tokenizer>& tokenizer);
 
   NamedTensors parameters() const override { return model_.parameters(); }
   int64_t total_steps() const override { return config_.total_steps(windows_.windows_per_epoch()); }
@@ -126,7 +126,7 @@ class TextTask : public TrainingTask {
   std::vector<Observation> validate(int64_t step) override;
   void save_model(const std::filesystem::path& directory) const override;
 
-  static TrainingMemory memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context,
+  static TrainingMemory memory(const DecoderConfig& model, const TextTrainConfig& config, int64_t context,
                                at::Device device) {
     auto memory = state_memory(state_size(model, config), config, device);
     memory.activations = activation_memory(model, config, context, device, false);
@@ -136,7 +136,7 @@ class TextTask : public TrainingTask {
  protected:
   static TrainingMemory state_memory(const StateSize& state, const TextTrainConfig& config,
                                      at::Device device);
-  static int64_t activation_memory(const LlamaConfig& model, const TextTrainConfig& config, int64_t context,
+  static int64_t activation_memory(const DecoderConfig& model, const TextTrainConfig& config, int64_t context,
                                    at::Device device, bool taught);
 
   /// The loss of some sequences, summed over their tokens.
@@ -146,7 +146,7 @@ class TextTask : public TrainingTask {
   }
 
  private:
-  LlamaDecoder& model_;
+  Decoder& model_;
   const TextParts& data_;
   TextDataConfig text_;
   TextTrainConfig config_;

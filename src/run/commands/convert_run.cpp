@@ -11,10 +11,8 @@
 #include "bilens/core/log.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/progress.h"
-#include "bilens/model/meta_llama.h"
+#include "bilens/model/family.h"
 #include "bilens/model/model_directory.h"
-#include "bilens/model/paper_classifier.h"
-#include "bilens/model/paper_transformer.h"
 #include "layers/gate_choice.h"
 #include "models/language_model.h"
 #include "models/model_arguments.h"
@@ -50,9 +48,7 @@ Json measure_seconds(const Weights& weights, int64_t bytes, const fs::path& out)
   return static_cast<double>(bytes) * (second + 1 / writing);
 }
 
-constexpr int64_t kFloatBytes = 4;
-
-int64_t bytes_of(const LlamaConfig& config) {
+int64_t bytes_of(const DecoderConfig& config) {
   return config.parameter_count() * static_cast<int64_t>(c10::elementSize(config.dtype));
 }
 
@@ -64,38 +60,25 @@ Gate classifier_gate(const GateChoice& gate) {
                                     "Image classifiers here have no other gate."});
 }
 
-Conversion convert_classifier(const ConvertRunOptions& options, const Weights& weights, PaperClassifier found,
-                              const GateChoice& gate) {
+Conversion convert_classifier(const ConvertRunOptions& options, const Weights& weights,
+                              ForeignClassifier found, const GateChoice& gate) {
   if (!options.tokenizer.empty()) {
     throw Error(ExitCode::kUsage, {"--tokenizer", "a language model", "an image classifier", ""});
   }
   found.config.gate = classifier_gate(gate);
-  const auto model = load_paper_classifier(weights, found);
+  const auto model = load_foreign_classifier(weights, found);
   const auto parameters = found.config.parameter_count();
-  return {parameters, kFloatBytes * parameters,
+  return {parameters, static_cast<int64_t>(sizeof(float)) * parameters,
           [model](const fs::path& folder) { save_classifier(folder, model); }, weights};
 }
 
-Conversion convert_paper_transformer(const ConvertRunOptions& options, const StoredModel& stored) {
-  auto decoder = load_paper_transformer(stored);
-  const LanguageModel model{stored, decoder.config()};
-  if (!options.tokenizer.empty()) open_tokenizer(model, options.tokenizer);
-  const auto parameters = model.config.parameter_count();
-  return {parameters, kFloatBytes * parameters,
-          [options, decoder, model](const fs::path& folder) {
-            save_llama(folder, decoder.parameters(), decoder.config());
-            copy_tokenizer(model, options.tokenizer, folder);
-          },
-          model.weights()};
-}
-
-Conversion convert_llama(const ConvertRunOptions& options, const StoredModel& stored) {
+Conversion convert_decoder(const ConvertRunOptions& options, const StoredModel& stored) {
   const auto model = open_language_model(stored);
   if (!options.tokenizer.empty()) open_tokenizer(model, options.tokenizer);
   const auto parameters = model.config.parameter_count();
   return {parameters, bytes_of(model.config),
           [options, model](const fs::path& folder) {
-            save_llama(folder, stored_parameters(model.weights(), model.config), model.config);
+            save_decoder(folder, stored_parameters(model.weights(), model.config), model.config);
             copy_generation_config(model, folder);
             copy_tokenizer(model, options.tokenizer, folder);
           },
@@ -114,36 +97,28 @@ bool has_other_tokenizer(const StoredModel& model) {
   return false;
 }
 
-Conversion convert_meta(const ConvertRunOptions& options, const StoredModel& stored) {
-  if (options.gate != "auto" && options.gate != "silu")
-    throw Error(ExitCode::kUsage,
-                {"--gate", "silu, the gate of Meta's Llamas", options.gate, "Leave it out."});
-  const auto files = open_meta_files(stored);
-  const auto found = read_meta_llama(files);
+Conversion convert_foreign(const ConvertRunOptions& options, const StoredModel& stored,
+                           const ForeignDecoder& found) {
   const LanguageModel model{stored, found.config};
   if (!options.tokenizer.empty()) open_tokenizer(model, options.tokenizer);
-  const auto parameters = found.config.parameter_count();
-  return {parameters, bytes_of(found.config),
+  return {found.config.parameter_count(), bytes_of(found.config),
           [options, found, model](const fs::path& folder) {
-            save_llama(folder, found.parameters, found.config);
+            save_decoder(folder, found.parameters, found.config);
             if (!options.tokenizer.empty() || !has_other_tokenizer(model.stored))
               copy_tokenizer(model, options.tokenizer, folder);
           },
-          files.parts.front()};
+          found.source};
 }
 
 Conversion prepare(const ConvertRunOptions& options, const StoredModel& model) {
-  if (is_meta_folder(options.in)) return convert_meta(options, model);
-  const auto& weights = model.weights();
-  const auto found = find_paper_classifier(model);
-  if (found || options.gate != "auto") {
-    const auto gate =
-        choose_gate(read_architecture(model), MlpConvention::kPlain, options.gate, options.in.string());
-    if (found) return convert_classifier(options, weights, *found, gate);
+  const bool folder = is_foreign_folder(options.in);
+  const auto classifier = folder ? std::nullopt : find_foreign_classifier(model);
+  if (classifier || options.gate != "auto") {
+    const auto gate = choose_gate(read_architecture(model), nullptr, options.gate, options.in.string());
+    if (classifier) return convert_classifier(options, model.weights(), *classifier, gate);
   }
-  if (is_paper_transformer(weights)) return convert_paper_transformer(options, model);
-  if (has_meta_names(weights)) return convert_meta(options, model);
-  return convert_llama(options, model);
+  if (const auto decoder = read_foreign_decoder(model)) return convert_foreign(options, model, *decoder);
+  return convert_decoder(options, model);
 }
 
 }  // namespace

@@ -109,7 +109,7 @@ void evaluate_language(const StoredModel& stored, const EvaluateRunOptions& opti
   const auto source = open_language_model(stored);
   const auto data = choose_text(source, options);
   const auto stream = load_stream(data, source, options.tokenizer);
-  LlamaLoadOptions load;
+  DecoderLoadOptions load;
   load.device = choose_device(options.device);
   const int64_t weights = 4 * source.config.parameter_count();
   if (options.dry_run && load.device.is_cpu() && weights > available_memory()) {

@@ -66,7 +66,7 @@ Surrogate choose_surrogate(const ExplainPromptOptions& options, const LanguageMo
                    with_surrogate(options) + "`. `bilens finetune` makes a model bilinear."});
 }
 
-int64_t likeliest_next(LlamaDecoder& model, const std::vector<int32_t>& prompt) {
+int64_t likeliest_next(Decoder& model, const std::vector<int32_t>& prompt) {
   auto cache = model.make_cache(1, static_cast<int64_t>(prompt.size()));
   const auto tokens = at::tensor(std::vector<int64_t>(prompt.begin(), prompt.end())).unsqueeze(0);
   const auto device = model.parameters().front().second.device();
@@ -121,7 +121,7 @@ std::string in_words(const Json& result) {
 }
 
 /// Of the forward pass and one dense eigenproblem a layer.
-Json estimate(const LlamaConfig& model, int64_t tokens, at::Device device) {
+Json estimate(const DecoderConfig& model, int64_t tokens, at::Device device) {
   const int64_t d = model.hidden_size, h = model.intermediate_size;
   EigenConfig eigen;
   eigen.k = d, eigen.dtype = at::kDouble, eigen.energy = Energy::kOff;
@@ -171,7 +171,7 @@ Outcome run_prompt_explanation(const ExplainPromptOptions& options) {
   const auto read_layers = load_layers(stored, read);
   std::vector<BilinearLayer> layers;
   for (const auto& layer : read_layers.layers) layers.push_back(layer.load().layer);
-  LlamaLoadOptions load;
+  DecoderLoadOptions load;
   load.device = device, load.dtype = at::kFloat;
   auto model = source.load(load);
   if (logit < 0) {

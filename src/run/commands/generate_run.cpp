@@ -39,7 +39,7 @@ Outcome run_generation(const GenerateRunOptions& options,
                         {"seconds", nullptr}};
     return outcome;
   }
-  LlamaLoadOptions load;
+  DecoderLoadOptions load;
   load.device = device;
   load.copy = true;
   auto model = source.load(load);

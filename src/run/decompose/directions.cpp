@@ -6,7 +6,7 @@
 
 #include "bilens/analysis/forms/gram.h"
 #include "bilens/core/text.h"
-#include "bilens/io/weight_names.h"
+#include "bilens/io/tensor_expression.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/random.h"
 #include "bilens/tensor/shape.h"

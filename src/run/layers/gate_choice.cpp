@@ -12,7 +12,7 @@ std::string quoted(const std::string& text) { return "\"" + text + "\""; }
 
 }  // namespace
 
-GateChoice choose_gate(const Architecture& architecture, MlpConvention convention, const std::string& asked,
+GateChoice choose_gate(const Architecture& architecture, const Family* by_names, const std::string& asked,
                        const std::string& path) {
   if (!architecture.gate.empty()) {
     if (asked != kAuto && asked != architecture.gate) {
@@ -23,8 +23,8 @@ GateChoice choose_gate(const Architecture& architecture, MlpConvention conventio
     return {architecture.gate, architecture.gate_source};
   }
   if (asked != kAuto) return {asked, "--gate"};
-  if (const auto by_names = gate_by_names(convention); !by_names.empty())
-    return {by_names, "the names of its tensors, which are those of SwiGLU layers"};
+  if (by_names != nullptr && !by_names->gate_by_names.empty())
+    return {by_names->gate_by_names, "the names of its tensors, which are those of SwiGLU layers"};
   throw Error(ExitCode::kBadInput,
               {path, "a config.json or another word on what the gate is", "none",
                "Where the layers are bilinear, type\n  " + invocation_with("--gate none") +

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "bilens/core/json.h"
-#include "bilens/model/architecture.h"
+#include "bilens/model/family.h"
 
 namespace bilens {
 
@@ -19,11 +19,12 @@ struct GateChoice {
 };
 
 /// What the model says, by its config or else by whose names its tensors have; else what is asked for.
+/// @param by_names the family that the names of the tensors tell, or null
 /// @param asked a gate word, or "auto"
 /// @param path of the model, for messages
 /// @throws Error(kUsage) where what is asked for contradicts the config; Error(kBadInput), with the command
 /// to type, where nothing says what the gate is
-GateChoice choose_gate(const Architecture& architecture, MlpConvention convention, const std::string& asked,
+GateChoice choose_gate(const Architecture& architecture, const Family* by_names, const std::string& asked,
                        const std::string& path);
 
 }  // namespace bilens

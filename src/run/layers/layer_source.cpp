@@ -5,10 +5,11 @@
 #include <algorithm>
 
 #include "bilens/core/invocation.h"
-#include "bilens/io/partial_weights.h"
-#include "bilens/model/llama_directory.h"
+#include "bilens/io/tensor_expression.h"
+#include "bilens/model/decoder_directory.h"
+#include "bilens/model/family.h"
 #include "bilens/model/model_directory.h"
-#include "bilens/model/paper_classifier.h"
+#include "bilens/model/partial_weights.h"
 #include "bilens/tensor/shape.h"
 #include "norm_choice.h"
 #include "train/conversion.h"
@@ -113,7 +114,7 @@ Error no_layers(const fs::path& path) {
 
 /// A Hugging Face layer whose down matrix is not there, unless somebody says that there is none.
 void require_down(const Weights& weights, const MlpNames& mlp, const WeightMap& map) {
-  if (!mlp.down.empty() || mlp.convention == MlpConvention::kPlain || map.says_identity()) return;
+  if (!mlp.down.empty() || !mlp.needs_down || map.says_identity()) return;
   throw Error(ExitCode::kBadInput, {weights.path().string(), "a down matrix beside " + mlp.gate, "none",
                                     "It may lie in another file. Where there is none, type\n  " +
                                         invocation_with("--set weights.down=identity")});
@@ -134,22 +135,29 @@ std::vector<MlpNames> choose_mlps(const StoredModel& model, const Architecture& 
   return mlps;
 }
 
-/// A Llama's directory must be what `bilens evaluate` would take, wherever its config tells enough to check.
+/// Whether decoders of this model_type are computed here.
+bool computes(const std::string& type) {
+  const auto types = decoder_types();
+  return std::find(types.begin(), types.end(), type) != types.end();
+}
+
+/// A decoder's directory must be what `bilens evaluate` would take, wherever its config tells enough to
+/// check.
 void check_as_evaluated(const StoredModel& model, const Architecture& architecture) {
   const char* const needed[] = {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
                                 "num_attention_heads"};
-  if (architecture.type != "llama" || !model.is_directory() ||
+  if (!computes(architecture.type) || !model.is_directory() ||
       !std::all_of(std::begin(needed), std::end(needed),
                    [&](const char* key) { return architecture.config.contains(key); }))
     return;
-  check_llama_tensors(model.weights(), read_llama_config(model));
+  check_decoder_tensors(model.weights(), read_decoder_config(model));
 }
 
 void add_layers(LayerSource& source, const Architecture& whole, const LayerSourceConfig& config) {
   const auto& weights = source.model.weights();
   const auto mlps = choose_mlps(source.model, whole, config.weights);
   const auto architecture = architecture_of_stack(whole, mlps.front());
-  source.gate = choose_gate(architecture, mlps.front().convention, config.gate, source.model.path().string());
+  source.gate = choose_gate(architecture, mlps.front().family, config.gate, source.model.path().string());
   const auto norms = choose_norms(weights, architecture, mlps, config.weights, config.fold_norm);
   source.fold_norm = norms.folded;
   source.raw_stream = norms.raw_stream;
@@ -234,14 +242,14 @@ LayerSource load_layers(const StoredModel& named, const LayerSourceConfig& confi
   source.conversion = read_conversion(model);
   if (config.weights.names_layers()) {
     add_layers(source, architecture, config);
-  } else if (const auto found = find_paper_classifier(model)) {
-    source.gate = choose_gate(architecture, MlpConvention::kPlain, config.gate, model.path().string());
+  } else if (const auto found = find_foreign_classifier(model)) {
+    source.gate = choose_gate(architecture, nullptr, config.gate, model.path().string());
     require_bilinear_classifier(source);
     add_classifier_layers(source, weights, found->config, found->mlps,
-                          {found->ends.embed, found->ends.head, found->config.residual});
+                          {found->embed, found->head, found->config.residual});
   } else if (architecture.type == "bilinear_mlp" && model.is_directory()) {
     source.classifier = read_classifier_config(model);
-    source.gate = choose_gate(architecture, MlpConvention::kPlain, config.gate, model.path().string());
+    source.gate = choose_gate(architecture, nullptr, config.gate, model.path().string());
     require_bilinear_classifier(source);
     check_classifier_tensors(weights, *source.classifier);
     add_classifier_layers(source, weights, *source.classifier, find_mlps(weights),

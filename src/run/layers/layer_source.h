@@ -66,7 +66,7 @@ struct LayerSource {
 };
 
 /// Reads the layers of a model: what `weights` names; else an image classifier, ours or the
-/// papers', by its config.json; else every gated MLP of a known format (io/weight_names.h). With `fold_norm`
+/// papers', by its config.json; else every gated MLP of a known format (model/mlp_names.h). With `fold_norm`
 /// the norms around an MLP (model/architecture.h) go into its matrices, and its input is the normed one
 /// before the gain. `vocabulary` is left empty, and layers whose surrogate is to be calibrated
 /// (decompose/surrogate.h) are as they are stored.

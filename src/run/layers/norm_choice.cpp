@@ -111,7 +111,7 @@ NormChoice choose_norms(const Weights& weights, const Architecture& architecture
   }
   NormChoice choice;
   for (const auto& mlp : mlps) {
-    const auto norms = norms_of(architecture, mlp.convention);
+    const auto norms = norms_of(architecture, mlp);
     if (!fold || !norms) {
       if (fold) refuse_unknown_norm(weights, architecture, mlp);
       choice.layers.push_back({mlp, "", "", "", false});

@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "bilens/io/partial_weights.h"
+#include "bilens/model/partial_weights.h"
 #include "bilens/tensor/shape.h"
 
 namespace bilens {

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "bilens/analysis/forms/bilinear_layer.h"
-#include "bilens/io/weight_names.h"
+#include "bilens/model/mlp_names.h"
 
 namespace bilens {
 

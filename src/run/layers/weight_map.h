@@ -4,11 +4,12 @@
 #include <vector>
 
 #include "bilens/core/fields.h"
-#include "bilens/io/weight_names.h"
+#include "bilens/io/tensor_expression.h"
+#include "bilens/model/mlp_names.h"
 
 namespace bilens {
 
-/// Names of a stack's tensors in a file with foreign names: expressions of io/weight_names.h, in which
+/// Names of a stack's tensors in a file with foreign names: expressions of io/tensor_expression.h, in which
 /// "{layer}" stands for a number.
 struct WeightMap {
   std::string gate, up, down;                 // down "identity": there is none

@@ -35,8 +35,8 @@ TextWindows Corpus::windows(int64_t tokens) const {
   return {stream, 0, std::min(tokens, stream.size()), data.context, data.packing};
 }
 
-LlamaDecoder Corpus::load(const std::string& device) const {
-  LlamaLoadOptions options;
+Decoder Corpus::load(const std::string& device) const {
+  DecoderLoadOptions options;
   options.device = choose_device(device);
   options.dtype = at::kFloat;
   auto loaded = model.load(options);

@@ -19,7 +19,7 @@ struct Corpus {
   TextWindows windows(int64_t tokens) const;
 
   /// The model in float32 without gradients. @param device as on the command line
-  LlamaDecoder load(const std::string& device) const;
+  Decoder load(const std::string& device) const;
 };
 
 /// @param data settings of the text, or null

@@ -1,11 +1,13 @@
 #include "language_model.h"
 
+#include <algorithm>
+
 #include "bilens/core/files.h"
 #include "bilens/data/token_file.h"
 #include "bilens/data/tokenizer_training.h"
+#include "bilens/model/family.h"
 #include "bilens/model/generation_config.h"
-#include "bilens/model/llama2c_config.h"
-#include "bilens/model/meta_llama.h"
+#include "bilens/model/image_classifier.h"
 #include "bilens/model/model_directory.h"
 
 namespace bilens {
@@ -18,37 +20,31 @@ namespace {
 constexpr const char* kTokenizerFiles[] = {"tokenizer.model", "tokenizer_config.json",
                                            "special_tokens_map.json", "tokenizer.json", "added_tokens.json"};
 
-/// What to do with a file of weights alone, by the names in it.
-std::string way_on(const fs::path& path, const Weights& weights) {
-  if (has_meta_names(weights))
-    return "`bilens convert " + path.string() + " OUT` writes it as a model directory.";
-  if (weights.contains("transformer.h.0.mlp.fc_1.weight"))
-    return "`litgpt convert_from_litgpt` writes this checkpoint of lit-gpt under Hugging Face's names.";
-  if (weights.contains("transformer.h.0.attn.c_attn.weight"))
-    return "This is a GPT-2: only language models of the Llama type are read.";
-  return "Name the directory that holds both.";
-}
-
 }  // namespace
 
 bool is_language_model(const StoredModel& model) {
   if (!model.is_directory()) return true;  // of single files only llama2.c's are models by themselves
   const auto type = read_model_type(model);
-  if (type == "llama" || type == "bilinear_mlp") return type == "llama";
-  throw Error(ExitCode::kBadInput,
-              {model.where("config.json") + ": model_type", "\"bilinear_mlp\" or \"llama\"",
-               "\"" + type + "\"", "Other architectures are not read."});
+  const std::string classifier = ClassifierConfig{}.type;
+  const auto decoders = decoder_types();
+  const bool decoder = std::find(decoders.begin(), decoders.end(), type) != decoders.end();
+  if (decoder || type == classifier) return decoder;
+  throw Error(ExitCode::kBadInput, {model.where("config.json") + ": model_type",
+                                    "\"" + classifier + "\" or \"" + join(decoders, "\" or \"") + "\"",
+                                    "\"" + type + "\"", "Other architectures are not read."});
 }
 
 LanguageModel open_language_model(const StoredModel& stored) {
   const auto& weights = stored.weights();
-  if (weights.llama2c()) return {stored, config_of_llama2c(*weights.llama2c())};
+  if (const auto config = decoder_config_of_file(weights)) return {stored, *config};
   if (!stored.is_directory()) {
-    throw Error(ExitCode::kBadInput, {stored.path().string(), "a model directory or a llama2.c file",
-                                      "weights without a config.json", way_on(stored.path(), weights)});
+    const auto way = way_on_with(stored);
+    throw Error(ExitCode::kBadInput,
+                {stored.path().string(), "a model directory or a llama2.c file",
+                 "weights without a config.json", way.empty() ? "Name the directory that holds both." : way});
   }
-  LanguageModel model{stored, read_llama_config(stored)};
-  check_llama_tensors(weights, model.config);
+  LanguageModel model{stored, read_decoder_config(stored)};
+  check_decoder_tensors(weights, model.config);
   model.config.dtype = stored_dtype(weights, model.config);  // what the file holds, whatever its config says
   return model;
 }

@@ -7,18 +7,18 @@
 
 #include "bilens/data/text_data.h"
 #include "bilens/data/tokenizer.h"
-#include "bilens/model/llama_directory.h"
+#include "bilens/model/decoder_directory.h"
 
 namespace bilens {
 
 /// A Llama-type checkpoint, checked but not loaded: a model directory, or a llama2.c file.
 struct LanguageModel {
   StoredModel stored;
-  LlamaConfig config;
+  DecoderConfig config;
 
   const std::filesystem::path& path() const { return stored.path(); }
   const Weights& weights() const { return stored.weights(); }
-  LlamaDecoder load(const LlamaLoadOptions& options) const { return load_llama(weights(), config, options); }
+  Decoder load(const DecoderLoadOptions& options) const { return load_decoder(weights(), config, options); }
 };
 
 /// @throws Error(kBadInput): no such model, another type, tensors that do not fit its config.

@@ -11,7 +11,7 @@
 #include "bilens/core/files.h"
 #include "bilens/io/foreign_folder.h"
 #include "bilens/io/weights.h"
-#include "bilens/model/meta_llama.h"
+#include "bilens/model/family.h"
 
 namespace bilens {
 
@@ -71,7 +71,7 @@ std::vector<fs::path> matches(const std::string& pattern) {
 
 bool is_model_directory(const fs::path& path) {
   if (!fs::is_directory(path)) return false;
-  if (has_weights(path) || is_meta_folder(path)) return true;
+  if (has_weights(path) || is_foreign_folder(path)) return true;
   // A model whose weights are missing is still one, to be named as bad; a run's own config.json has no
   // model_type.
   std::ifstream config(path / "config.json");

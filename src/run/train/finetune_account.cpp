@@ -35,8 +35,8 @@ Json to_json(const Calibration& calibration) {
           {"layers", layers}};
 }
 
-Json compare_with_teacher(const TokenStream& part, LlamaDecoder& model, LlamaDecoder& teacher,
-                          int64_t context, const fs::path& file) {
+Json compare_with_teacher(const TokenStream& part, Decoder& model, Decoder& teacher, int64_t context,
+                          const fs::path& file) {
   if (part.size() < kFewest) return nullptr;
   const auto seen = compare_text(model, teacher, part, context);
   if (!file.empty()) {

@@ -202,7 +202,7 @@ class FinetuneJob : public TrainingJob {
     AtomicDirectory directory(folder);
     auto config = model.config();
     config.dtype = source_->config.dtype;
-    save_llama(directory.path(), model.parameters(), config);
+    save_decoder(directory.path(), model.parameters(), config);
     copy_generation_config(*source_, directory.path());
     copy_tokenizer(*source_, config_.data.tokenizer, directory.path());
     if (account.at("converted"))
@@ -236,16 +236,16 @@ class FinetuneJob : public TrainingJob {
     return config_.teacher_dtype.value_or(held_dtype(source_->weights(), source_->config));
   }
 
-  LlamaDecoder load_teacher(at::Device device) const {
-    LlamaLoadOptions load;
+  Decoder load_teacher(at::Device device) const {
+    DecoderLoadOptions load;
     load.device = device;
     load.dtype = teacher_dtype();
     return source_->load(load);
   }
 
   /// Of a copy of the teacher, what is trained in float32.
-  LlamaLoadOptions student_options(at::Device device) const {
-    LlamaLoadOptions load;
+  DecoderLoadOptions student_options(at::Device device) const {
+    DecoderLoadOptions load;
     load.device = device;
     load.copy = true;
     load.dtype =
@@ -255,7 +255,7 @@ class FinetuneJob : public TrainingJob {
   }
 
   /// Of a model behind its training, what nothing needs any more; and float32, in which it is compared.
-  static void finish(LlamaDecoder& model) {
+  static void finish(Decoder& model) {
     model.require_gradients(false);
     for (const auto& [name, parameter] : model.parameters())
       at::Tensor(parameter).mutable_grad() = at::Tensor();
@@ -263,7 +263,7 @@ class FinetuneJob : public TrainingJob {
   }
 
   /// The account is of the model that is written, in the teacher's dtype.
-  void round_as_written(LlamaDecoder& model) const {
+  void round_as_written(Decoder& model) const {
     const at::NoGradGuard no_grad;
     const auto dtype = source_->config.dtype;
     for (const auto& [name, parameter] : model.parameters()) {
@@ -278,7 +278,7 @@ class FinetuneJob : public TrainingJob {
     return std::llround(units * (stages_.widen ? stages_.widen->factor : 1.0));
   }
 
-  LlamaConfig widened_config() const {
+  DecoderConfig widened_config() const {
     auto config = source_->config;
     config.intermediate_size = hidden_units();
     return config;
@@ -300,7 +300,7 @@ class FinetuneJob : public TrainingJob {
     return widened_config().parameter_count() * ((another ? width : 0) + 4) + closed_form().bytes;
   }
 
-  LlamaDecoder widened(const LlamaDecoder& model) const {
+  Decoder widened(const Decoder& model) const {
     if (!stages_.widen) return model;
     return widen(model, hidden_units(),
                  derive_seed(static_cast<uint64_t>(config_.train.seed), "hidden units"));
@@ -308,18 +308,18 @@ class FinetuneJob : public TrainingJob {
 
   /// The teacher, widened, with half the identity in the place of SiLU where nothing anneals it; trained on
   /// as it is, with SiLU.
-  LlamaDecoder swapped(at::Device device) const {
+  Decoder swapped(at::Device device) const {
     auto student = widened(source_->load(student_options(device)));
     return stages_.settle && !stages_.anneal ? fold_half(student) : student;
   }
 
   /// The model that training begins with. What the closed-form stage gives is kept in OUT/calibrated, so that
   /// a resumed run goes on with the same.
-  LlamaDecoder begin(LlamaDecoder& teacher, at::Device device, const RunPlace& place, Json& account) const {
+  Decoder begin(Decoder& teacher, at::Device device, const RunPlace& place, Json& account) const {
     if (!stages_.calibrate) return swapped(device);
     const fs::path kept = place.out / kCalibratedFolder;
     if (!fs::exists(kept)) {
-      LlamaLoadOptions exact;  // whatever the teacher beside the training is rounded to
+      DecoderLoadOptions exact;  // whatever the teacher beside the training is rounded to
       exact.device = device;
       const auto made =
           calibrate(widened(config_.teacher_dtype ? source_->load(exact) : teacher), parts_.train,
@@ -327,7 +327,7 @@ class FinetuneJob : public TrainingJob {
       AtomicDirectory directory(kept);
       auto config = made.model.config();
       config.dtype = at::kFloat;
-      save_llama(directory.path(), made.model.parameters(), config);
+      save_decoder(directory.path(), made.model.parameters(), config);
       Json record = {{"format", "bilens-calibration"},
                      {"format_version", 1},
                      {"teacher_sha256", account.at("teacher_sha256")},
@@ -345,21 +345,20 @@ class FinetuneJob : public TrainingJob {
     require_same_data(record.value("data", Json()), kept / "calibration.json", place.data);
     for (const char* key : {"format", "format_version", "teacher_sha256", "data"}) record.erase(key);
     account["calibration"] = record;
-    return load_llama(kept, student_options(device));
+    return load_decoder(kept, student_options(device));
   }
 
   bool samples() const { return tokenizer_ && !config_.train.sample.prompt.empty(); }
 
   /// What the model makes of the prompt, or null without one.
-  Json sample(LlamaDecoder& model) const {
+  Json sample(Decoder& model) const {
     if (!samples()) return nullptr;
     return sample_text(model, *tokenizer_, config_.train.sample,
                        derive_seed(static_cast<uint64_t>(config_.train.seed), "sample"));
   }
 
   /// @param file where given, takes the figures of each document
-  Json seen_on(const TokenStream& part, LlamaDecoder& model, LlamaDecoder& teacher,
-               const fs::path& file = {}) const {
+  Json seen_on(const TokenStream& part, Decoder& model, Decoder& teacher, const fs::path& file = {}) const {
     return compare_with_teacher(part, model, teacher, config_.data.context, file);
   }
 

@@ -3,7 +3,7 @@
 #include "bilens/core/text.h"
 #include "bilens/data/token_file.h"
 #include "bilens/data/tokenizer_training.h"
-#include "bilens/model/llama_directory.h"
+#include "bilens/model/decoder_directory.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/product_rate.h"
 #include "bilens/tensor/random.h"
@@ -21,7 +21,7 @@ namespace {
 
 /// The config of a language model's run.
 struct TextRunConfig : RunConfig {
-  LlamaConfig model;
+  DecoderConfig model;
   TextDataConfig data;
   TextTrainConfig train;
 
@@ -33,7 +33,7 @@ const FieldTable<TextRunConfig>& TextRunConfig::fields() {
   static const FieldTable<C> table = [] {
     FieldTable<C> fields("Config of `bilens train`: a Llama-type language model from scratch.");
     fields.integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
-        .nested("model", &C::model, LlamaConfig::training_fields())
+        .nested("model", &C::model, DecoderConfig::training_fields())
         .nested("data", &C::data, TextDataConfig::fields())
         .nested("train", &C::train, TextTrainConfig::fields());
     return add_run_fields(fields);
@@ -129,23 +129,23 @@ class TextJob : public TrainingJob {
                       {"perplexity", result.at("perplexity")}});
     }
     AtomicDirectory directory(folder);
-    save_llama(directory.path(), model.parameters(), model.config());
+    save_decoder(directory.path(), model.parameters(), model.config());
     if (tokenizer_) save_tokenizer(directory.path(), *tokenizer_);
     directory.commit();
     return {outcome, summary, task.unit()};
   }
 
   Outcome test(at::Device device, const fs::path& folder) override {
-    LlamaLoadOptions load;
+    DecoderLoadOptions load;
     load.device = device;
-    auto model = load_llama(folder, load);
+    auto model = load_decoder(folder, load);
     return outcome_of(model, folder);
   }
 
  private:
   int64_t steps() const { return config_.train.total_steps(sequences_); }
 
-  LlamaDecoder new_model(at::Device device) const {
+  Decoder new_model(at::Device device) const {
     return {config_.model, device, derive_seed(static_cast<uint64_t>(config_.train.seed), "initial weights")};
   }
 
@@ -177,7 +177,7 @@ class TextJob : public TrainingJob {
   }
 
   /// The result on the test part, where there is one.
-  Outcome outcome_of(LlamaDecoder& model, const fs::path& folder) const {
+  Outcome outcome_of(Decoder& model, const fs::path& folder) const {
     Outcome outcome;
     Json result = {{"model", folder.string()}};
     if (parts_.test.size() >= 2) {

@@ -1,0 +1,103 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bilens/core/fields.h"
+#include "bilens/model/stored_model.h"
+#include "bilens/nn/gate.h"
+
+namespace bilens {
+
+/// What a config may say at most: products of two sizes stay far from overflow.
+constexpr double kLargestSize = 1 << 24;
+constexpr double kLongestSequence = 1 << 28;  // positions
+
+/// How the angles of the rotary embedding are stretched beyond the trained length.
+enum class RopeScaling { kDefault, kLinear, kDynamic, kLlama3 };
+
+/// Angle of pair i at position p: p ω_i, ω_i = theta^(-2i/head_dim), then scaled:
+///   linear   ω_i / factor
+///   dynamic  theta grows with sequences longer than max_position_embeddings (NTK)
+///   llama3   wavelengths above original/low_freq_factor divided by factor, below original/high_freq_factor
+///            kept, interpolated between
+struct RopeConfig {
+  RopeScaling scaling = RopeScaling::kDefault;
+  double theta = 10000.0;
+  double factor = 1.0;
+  double low_freq_factor = 1.0;
+  double high_freq_factor = 4.0;
+  int64_t original_max_position_embeddings = 8192;
+};
+
+/// The model_type of the decoders that are trained here, and that others are written as.
+const std::string& native_decoder_type();
+
+/// A decoder's shape; the keys of Hugging Face's config.json, with their names and defaults.
+struct DecoderConfig {
+  std::string type = native_decoder_type();
+  int64_t vocab_size = 32000;
+  int64_t hidden_size = 4096;
+  int64_t intermediate_size = 11008;
+  int64_t num_hidden_layers = 32;
+  int64_t num_attention_heads = 32;
+  int64_t num_key_value_heads = 0;  // 0: num_attention_heads
+  int64_t head_dim = 0;             // 0: hidden_size / num_attention_heads
+  Gate hidden_act = Gate::kSilu;    // "linear" makes the MLPs bilinear
+  double rms_norm_eps = 1e-6;
+  int64_t max_position_embeddings = 2048;
+  bool attention_bias = false;
+  bool mlp_bias = false;
+  bool tie_word_embeddings = false;
+  double initializer_range = 0.02;
+  RopeConfig rope;
+  std::optional<int64_t> bos_token_id = 1;
+  std::vector<int64_t> eos_token_id = {2};
+  at::ScalarType dtype = at::kFloat;  // of the stored weights: float32, bfloat16, float16 or float64
+
+  Json bos_given, eos_given;  // what a training config says of the two tokens; null: the tokenizer's
+
+  /// The keys of the shape.
+  static const FieldTable<DecoderConfig>& architecture_fields();
+  /// What a training config chooses, under "model": the shape, bos_token_id and eos_token_id.
+  static const FieldTable<DecoderConfig>& training_fields();
+
+  /// Contradictions between keys, of a config with architecture_fields() read. Fills in the derived ones
+  /// (num_key_value_heads, head_dim).
+  void resolve(const std::string& where, std::vector<Problem>& problems);
+
+  /// Takes bos_given and eos_given; where these are null, the tokenizer's, or none.
+  void choose_tokens(std::optional<int64_t> bos, const std::vector<int64_t>& eos, const std::string& where,
+                     std::vector<Problem>& problems);
+
+  /// Name and shape of every tensor, as Hugging Face names them; tied embeddings have no lm_head.weight.
+  std::vector<std::pair<std::string, std::vector<int64_t>>> parameter_shapes() const;
+  /// Number of parameters.
+  int64_t parameter_count() const;
+};
+
+/// Names of hidden_act in config.json.
+const std::vector<std::pair<std::string, Gate>>& hidden_act_names();
+
+/// Reads the content of a config.json by the family of its model_type (family.h).
+/// @throws Error(kBadInput) with every problem at once, also for a type whose decoders are not computed here
+DecoderConfig parse_decoder_config(const Json& json, const std::string& where);
+
+/// What the families' config.json have in common. Keys that do not matter here are passed over; those that do
+/// are checked in type, range and against each other. Old (rope_theta, rope_scaling, torch_dtype) and new
+/// (rope_parameters, dtype) spellings are read.
+/// @throws Error(kBadInput) with every problem at once
+DecoderConfig parse_hugging_face(const Json& json, const std::string& where);
+
+/// @throws Error(kBadInput) also when the directory is no model or of another type.
+DecoderConfig read_decoder_config(const StoredModel& model);
+
+/// The content of config.json, in the spelling that transformers 4 and 5 both read.
+Json decoder_config_json(const DecoderConfig& config);
+
+}  // namespace bilens

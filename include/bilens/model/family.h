@@ -1,0 +1,80 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bilens/model/architecture.h"
+#include "bilens/model/decoder_config.h"
+#include "bilens/model/foreign_classifier.h"
+#include "bilens/model/mlp_names.h"
+
+namespace bilens {
+
+/// A decoder that another program stored in its own way, under our names.
+struct ForeignDecoder {
+  DecoderConfig config;
+  NamedTensors parameters;  // in the order of config.parameter_shapes()
+  Weights source;           // some of what it was read from
+};
+
+/// One kind of model that others train and publish, and all that is particular to it. Each stands in a file
+/// of src/model/families; nobody else names one. What a family does not have is null or empty.
+struct Family {
+  std::string name;
+
+  // As Hugging Face stores it.
+  std::vector<std::string> types = {};  // model_type in config.json
+  std::string architecture = {};        // the class in transformers that computes it
+  std::string act_key = "hidden_act";   // the key of the MLPs' activation,
+  std::string act = "silu";             // and what it is without that key
+  bool gelu_is_tanh = false;            // "gelu" means its approximation by tanh
+  MlpNorms norms = {};                  // around each MLP
+  /// Changes `norms` where the config asks for it.
+  void (*refine_norms)(const Json& config, MlpNorms& norms) = nullptr;
+  /// Reads a config.json of this family; null: its decoder is not computed here, only its MLPs are read.
+  /// @throws Error(kBadInput) with every problem at once
+  DecoderConfig (*read_config)(const Json& config, const std::string& where) = nullptr;
+
+  // By names of tensors.
+  std::vector<MlpForm> forms = {};  // of its MLPs, where these are not the common ones
+  bool told_by_names = false;       // no other family has such MLPs: they tell the norms, and
+  std::string gate_by_names = {};   // the gate; "": not the gate
+
+  // As another program stores it.
+  /// Whether a folder without a config.json is a model of this family.
+  bool (*is_folder)(const std::filesystem::path& path) = nullptr;
+  /// The gate by a config.json that has this family's own keys; nothing where it has others.
+  std::optional<std::string> (*gate_of_config)(const StoredModel& model) = nullptr;
+  /// What a model without a telling config.json says of itself in this family's own way.
+  std::optional<Architecture> (*describe)(const StoredModel& model) = nullptr;
+  /// The config that a single file of weights holds, whose tensors have our names.
+  std::optional<DecoderConfig> (*config_of_file)(const Weights& weights) = nullptr;
+  /// Reads a decoder; nothing where the model is none of this family.
+  std::optional<ForeignDecoder> (*read_decoder)(const StoredModel& model) = nullptr;
+  /// Finds an image classifier, likewise.
+  std::optional<ForeignClassifier> (*find_classifier)(const StoredModel& model) = nullptr;
+  /// What to do with weights of this family that no command reads as they are; "" for others.
+  std::string (*way_on)(const StoredModel& model) = nullptr;
+};
+
+/// All of them; where two could read a model, the first counts.
+const std::vector<const Family*>& families();
+
+/// The family with a model_type; null where none has it.
+const Family* family_of_type(const std::string& type);
+
+/// The model_types whose decoders are computed here.
+std::vector<std::string> decoder_types();
+
+/// Whether a folder without a config.json is a model of some family.
+bool is_foreign_folder(const std::filesystem::path& path);
+
+/// Each by the first family that has something to say.
+std::optional<DecoderConfig> decoder_config_of_file(const Weights& weights);
+std::optional<ForeignDecoder> read_foreign_decoder(const StoredModel& model);
+std::optional<ForeignClassifier> find_foreign_classifier(const StoredModel& model);
+std::string way_on_with(const StoredModel& model);
+
+}  // namespace bilens

@@ -1,0 +1,328 @@
+#include "bilens/model/decoder.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "bilens/model/rotary_table.h"
+#include "bilens/nn/cross_entropy.h"
+#include "bilens/nn/gated_mlp.h"
+#include "bilens/nn/linear.h"
+#include "bilens/nn/recompute.h"
+#include "bilens/nn/rms_norm.h"
+#include "bilens/tensor/random.h"
+
+namespace bilens {
+
+namespace {
+
+/// Matrices that read the same input, whose rows lie together.
+const std::vector<std::vector<std::string>>& packs() {
+  static const std::vector<std::vector<std::string>> names = {
+      {"self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight"},
+      {"mlp.gate_proj.weight", "mlp.up_proj.weight"}};
+  return names;
+}
+
+std::string layer_name(int64_t layer, const std::string& name) {
+  return "model.layers." + std::to_string(layer) + "." + name;
+}
+
+AttentionHeads heads_of(const DecoderConfig& config) {
+  return {config.num_attention_heads, config.num_key_value_heads, config.head_dim};
+}
+
+void check_tokens(const at::Tensor& tokens, int64_t vocabulary) {
+  if (!tokens.device().is_cpu()) return;
+  const auto all = tokens.contiguous();
+  const auto* first = all.const_data_ptr<int64_t>();
+  const auto* found = std::find_if(first, first + all.numel(),
+                                   [&](int64_t token) { return token < 0 || token >= vocabulary; });
+  if (found == first + all.numel()) return;
+  throw Error(ExitCode::kBadInput, {"tokens", "numbers from 0 to " + std::to_string(vocabulary - 1),
+                                    std::to_string(*found), "Data and model have different tokenizers."});
+}
+
+/// Tokens that are no document's first go back to the last that is.
+at::Tensor running_start(const at::Tensor& is_first) {
+  const auto places = at::arange(is_first.size(1), is_first.options().dtype(at::kLong));
+  return std::get<0>((is_first * places).cummax(1));
+}
+
+}  // namespace
+
+at::Tensor document_starts(const at::Tensor& tokens, int64_t first) {
+  return running_start(tokens.to(at::kCPU).eq(first)).contiguous();
+}
+
+Decoder::Decoder(const DecoderConfig& config, at::Device device, uint64_t seed) : config_(config) {
+  auto weights = allocate(config, at::kCPU);
+  const auto generator = make_generator(at::kCPU, seed);
+  for (const auto& [name, shape] : config.parameter_shapes()) {
+    auto& weight = weights.at(name);
+    if (shape.size() == 2) {
+      weight.normal_(0, config.initializer_range, generator);
+    } else {
+      weight.fill_(name.ends_with(".bias") ? 0 : 1);
+    }
+  }
+  if (!device.is_cpu()) {
+    auto there = allocate(config, device);
+    for (auto& [name, weight] : there) weight.copy_(weights.at(name));
+    weights = std::move(there);
+  }
+  bind(std::move(weights));
+}
+
+Decoder::Decoder(const DecoderConfig& config, std::map<std::string, at::Tensor> weights) : config_(config) {
+  bind(std::move(weights));
+}
+
+std::map<std::string, at::Tensor> Decoder::allocate(
+    const DecoderConfig& config, at::Device device,
+    const std::function<at::ScalarType(const std::string&)>& dtype_of) {
+  const auto options_of = [&](const std::string& name) { return at::device(device).dtype(dtype_of(name)); };
+  std::map<std::string, at::Tensor> weights;
+  const auto shapes = config.parameter_shapes();
+  const std::map<std::string, std::vector<int64_t>> shape_of(shapes.begin(), shapes.end());
+  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    for (const auto& pack : packs()) {
+      std::vector<int64_t> rows;
+      for (const auto& name : pack) rows.push_back(shape_of.at(layer_name(layer, name))[0]);
+      const auto parts = packed_rows(rows, config.hidden_size, options_of(layer_name(layer, pack[0])));
+      for (size_t i = 0; i < pack.size(); ++i) weights[layer_name(layer, pack[i])] = parts[i].detach();
+    }
+  }
+  for (const auto& [name, shape] : shapes) {
+    if (weights.count(name) == 0) weights[name] = at::empty(shape, options_of(name));
+  }
+  return weights;
+}
+
+void Decoder::bind(std::map<std::string, at::Tensor> weights) {
+  for (const auto& [name, shape] : config_.parameter_shapes()) {
+    if (weights.count(name) == 0 || weights.at(name).sizes() != shape) {
+      throw std::invalid_argument("Decoder: no tensor of the right shape for " + name);
+    }
+    parameters_.emplace_back(name, weights.at(name));
+  }
+  embedding_ = weights.at("model.embed_tokens.weight");
+  norm_ = weights.at("model.norm.weight");
+  head_ = config_.tie_word_embeddings ? embedding_ : weights.at("lm_head.weight");
+  dtype_ = embedding_.scalar_type();
+  betas_.assign(static_cast<size_t>(config_.num_hidden_layers), 1.0);
+  for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
+    const auto weight = [&](const std::string& name) { return weights.at(layer_name(i, name)); };
+    DecoderLayer layer;
+    layer.input_norm = weight("input_layernorm.weight");
+    layer.output_norm = weight("post_attention_layernorm.weight");
+    for (const char* name : {"q_proj", "k_proj", "v_proj"}) {
+      const std::string projection = "self_attn." + std::string(name);
+      layer.qkv.push_back(weight(projection + ".weight"));
+      if (config_.attention_bias) layer.qkv_bias.push_back(weight(projection + ".bias"));
+    }
+    layer.o = weight("self_attn.o_proj.weight");
+    if (config_.attention_bias) layer.o_bias = weight("self_attn.o_proj.bias");
+    layer.gate = weight("mlp.gate_proj.weight");
+    layer.up = weight("mlp.up_proj.weight");
+    layer.down = weight("mlp.down_proj.weight");
+    if (config_.mlp_bias) {
+      layer.gate_bias = weight("mlp.gate_proj.bias");
+      layer.up_bias = weight("mlp.up_proj.bias");
+      layer.down_bias = weight("mlp.down_proj.bias");
+    }
+    layers_.push_back(std::move(layer));
+  }
+}
+
+at::Tensor Decoder::checkpointed(DecoderLayer layer, const at::Tensor& h, const LayerFunction& run) {
+  std::vector<at::Tensor> inputs = {h};
+  for (const auto* tensor : layer.tensors()) inputs.push_back(*tensor);
+  return recompute(
+      [layer, run](const std::vector<at::Tensor>& given) mutable {
+        const auto places = layer.tensors();
+        for (size_t i = 0; i < places.size(); ++i) *places[i] = given[i + 1];
+        return run(layer, given[0]);
+      },
+      inputs);
+}
+
+void Decoder::require_gradients(bool wanted) {
+  for (auto& [name, parameter] : parameters_) parameter.requires_grad_(wanted);
+}
+
+void Decoder::set_betas(std::vector<double> betas) {
+  if (config_.hidden_act != Gate::kSilu || betas.size() != layers_.size())
+    throw std::invalid_argument("Decoder: betas are for silu, one a layer");
+  betas_ = std::move(betas);
+}
+
+at::Tensor Decoder::computed(const at::Tensor& weight) const {
+  const bool differs = weight.defined() && weight.scalar_type() != dtype_;
+  return differs ? weight.to(dtype_) : weight;
+}
+
+std::vector<at::Tensor> Decoder::computed(const std::vector<at::Tensor>& weights) const {
+  std::vector<at::Tensor> result;
+  for (const auto& weight : weights) result.push_back(computed(weight));
+  return result;
+}
+
+const RotaryTable& Decoder::rotary(int64_t positions) {
+  // Dynamic angles depend on the length beyond the trained one; elsewhere a longer table serves as well.
+  const bool dynamic = config_.rope.scaling == RopeScaling::kDynamic;
+  const int64_t length = std::max(
+      positions, config_.max_position_embeddings > 65536 ? positions : config_.max_position_embeddings);
+  if (rotary_length_ < length || (dynamic && rotary_length_ != length)) {
+    rotary_ = make_rotary_table(config_, length, embedding_.device());
+    rotary_length_ = length;
+  }
+  return rotary_;
+}
+
+at::Tensor Decoder::embed(const at::Tensor& tokens) const {
+  check_tokens(tokens, config_.vocab_size);
+  return at::embedding(embedding_, tokens).to(dtype_);
+}
+
+at::Tensor Decoder::attention_block(const DecoderLayer& layer, const at::Tensor& h,
+                                    const std::function<at::Tensor(const at::Tensor&)>& attend) const {
+  const auto x = rms_norm(h, layer.input_norm, config_.rms_norm_eps);
+  const auto out = attend(linear(x, computed(layer.qkv), computed(layer.qkv_bias)));
+  const auto o_bias =
+      layer.o_bias.defined() ? std::vector<at::Tensor>{computed(layer.o_bias)} : std::vector<at::Tensor>{};
+  return h + linear(out, {computed(layer.o)}, o_bias);
+}
+
+at::Tensor Decoder::add_attention(int64_t layer, const at::Tensor& h, const at::Tensor& document_starts) {
+  const auto positions = token_positions(rotary(h.size(1)), h.size(1), document_starts, h.options());
+  return attention_block(layers_.at(static_cast<size_t>(layer)), h, [&](const at::Tensor& qkv) {
+    return causal_attention(qkv, heads_of(config_), positions);
+  });
+}
+
+at::Tensor Decoder::mlp_block(const DecoderLayer& layer, int64_t index, const at::Tensor& h,
+                              const MlpHook& hook) const {
+  const auto x = rms_norm(h, layer.output_norm, config_.rms_norm_eps);
+  const auto y = gated_mlp(x,
+                           {computed(layer.gate), computed(layer.up), computed(layer.down),
+                            computed(layer.gate_bias), computed(layer.up_bias), computed(layer.down_bias)},
+                           {config_.hidden_act, betas_[static_cast<size_t>(index)]});
+  return h + (hook ? hook(index, x, y) : y);
+}
+
+at::Tensor Decoder::final_states(const at::Tensor& tokens, const ForwardOptions& options) {
+  auto h = embed(tokens);
+  const int64_t length = tokens.size(1);
+  const auto attend = [heads = heads_of(config_),
+                       positions =
+                           token_positions(rotary(length), length, options.document_starts, h.options())](
+                          const at::Tensor& qkv) { return causal_attention(qkv, heads, positions); };
+  if (options.states != nullptr) options.states->clear();
+  for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
+    if (options.states != nullptr) options.states->push_back(h);
+    const auto run = [this, i, attend, hook = options.mlp_hook](const DecoderLayer& layer,
+                                                                const at::Tensor& x) {
+      return mlp_block(layer, i, attention_block(layer, x, attend), hook);
+    };
+    h = options.checkpoint_layers ? checkpointed(layers_[i], h, run) : run(layers_[i], h);
+  }
+  h = rms_norm(h, norm_, config_.rms_norm_eps);
+  if (options.states != nullptr) options.states->push_back(h);
+  return h;
+}
+
+at::Tensor Decoder::logits(const at::Tensor& states) {
+  return bilens::linear(states, {computed(head_)}).to(at::kFloat);  // not at::linear
+}
+
+at::Tensor Decoder::loss_sum(const at::Tensor& tokens, const at::Tensor& targets,
+                             const ForwardOptions& options) {
+  return cross_entropy_sum(final_states(tokens, options).flatten(0, 1), computed(head_), targets.flatten());
+}
+
+at::Tensor Decoder::distillation_sum(const at::Tensor& tokens, const at::Tensor& targets, Decoder& teacher,
+                                     const DistillationWeights& weights, const ForwardOptions& options) {
+  std::vector<at::Tensor> states, taught;  // held where they are asked for alone
+  auto followed = options;
+  ForwardOptions plain;
+  plain.document_starts = options.document_starts;
+  if (weights.states != 0) followed.states = &states, plain.states = &taught;
+  at::Tensor teacher_x;
+  {
+    const at::NoGradGuard no_grad;
+    teacher_x = teacher.final_states(tokens, plain).flatten(0, 1);
+  }
+  const auto x = final_states(tokens, followed).flatten(0, 1);
+  const auto loss = bilens::distillation_sum(x, computed(head_), teacher_x, teacher.computed(teacher.head_),
+                                             targets.flatten(), weights);
+  if (weights.states == 0) return loss;
+  const auto outputs = [](const std::vector<at::Tensor>& all) {  // of the layers, without the embedding
+    return std::vector<at::Tensor>(all.begin() + 1, all.end());
+  };
+  return loss + weights.states * state_error_sum(outputs(states), outputs(taught));
+}
+
+at::Tensor Decoder::losses(const at::Tensor& tokens, const at::Tensor& targets,
+                           const ForwardOptions& options) {
+  const at::NoGradGuard no_grad;
+  return cross_entropies(final_states(tokens, options).flatten(0, 1), computed(head_), targets.flatten())
+      .view(tokens.sizes());
+}
+
+DecoderStack Decoder::stack() const {
+  DecoderStack stack = {layers_, {}, norm_, head_, heads_of(config_), config_.rms_norm_eps};
+  for (const double beta : betas_) stack.activations.emplace_back(config_.hidden_act, beta);
+  return stack;
+}
+
+KeyValueCache Decoder::make_cache(int64_t batch, int64_t capacity) const {
+  KeyValueCache cache;
+  cache.capacity = capacity;
+  const std::vector<int64_t> shape = {batch, config_.num_key_value_heads, capacity, config_.head_dim};
+  const auto options = embedding_.options().dtype(dtype_).requires_grad(false);
+  for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
+    cache.layers.push_back({at::empty(shape, options), at::empty(shape, options)});
+  }
+  if (batch == 1 && dtype_ == at::kFloat) cache.step = TokenStep::of(stack(), capacity);
+  return cache;
+}
+
+at::Tensor Decoder::next_logits(const at::Tensor& tokens, KeyValueCache& cache) {
+  if (cache.tokens + tokens.size(1) > cache.capacity) {
+    throw std::invalid_argument("Decoder: the key-value cache is full");
+  }
+  const RotaryTable& angles =
+      rotary(cache.capacity);  // kept, so made before what follows is for inference only
+  const c10::InferenceMode inference;
+  auto h = embed(tokens);
+  if (cache.step && tokens.size(1) == 1)
+    return (*cache.step)(h.select(1, 0), cache.layers, cache.tokens++, angles);
+  for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
+    const auto attend = [&](const at::Tensor& qkv) {
+      return cached_attention(qkv, heads_of(config_), angles, cache.layers[i], cache.tokens);
+    };
+    h = mlp_block(layers_[i], i, attention_block(layers_[i], h, attend), {});
+  }
+  cache.tokens += tokens.size(1);
+  return logits(rms_norm(h.select(1, -1), norm_, config_.rms_norm_eps));
+}
+
+bool is_mlp_weight(const std::string& name) { return name.find(".mlp.") != std::string::npos; }
+
+Decoder fold_half(Decoder model) {
+  const at::NoGradGuard no_grad;
+  std::map<std::string, at::Tensor> weights;
+  for (const auto& [name, weight] : model.parameters()) {
+    if (name.find(".mlp.gate_proj.") != std::string::npos) weight.mul_(0.5);
+    weights[name] = weight;
+  }
+  auto config = model.config();
+  config.hidden_act = Gate::kNone;
+  return Decoder(config, std::move(weights));
+}
+
+}  // namespace bilens

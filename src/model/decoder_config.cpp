@@ -1,0 +1,333 @@
+#include "bilens/model/decoder_config.h"
+
+#include <functional>
+#include <numeric>
+
+#include "bilens/model/family.h"
+#include "bilens/model/model_directory.h"
+
+namespace bilens {
+
+namespace {
+
+const std::vector<std::pair<std::string, RopeScaling>>& rope_names() {
+  static const std::vector<std::pair<std::string, RopeScaling>> names = {{"default", RopeScaling::kDefault},
+                                                                         {"linear", RopeScaling::kLinear},
+                                                                         {"dynamic", RopeScaling::kDynamic},
+                                                                         {"llama3", RopeScaling::kLlama3}};
+  return names;
+}
+
+const std::vector<std::pair<std::string, at::ScalarType>>& dtype_names() {
+  static const std::vector<std::pair<std::string, at::ScalarType>> names = {
+      {"float32", at::kFloat}, {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}, {"float64", at::kDouble}};
+  return names;
+}
+
+template <class T>
+std::string name_of(const std::vector<std::pair<std::string, T>>& names, T value) {
+  for (const auto& [name, known] : names) {
+    if (known == value) return name;
+  }
+  throw std::logic_error("a value without a name");
+}
+
+const FieldTable<RopeConfig>& rope_fields() {
+  using C = RopeConfig;
+  static const FieldTable<C> table =
+      FieldTable<C>("Rotary embedding.")
+          .choice("rope_type", &C::scaling, "How angles are stretched.", rope_names())
+          .number("rope_theta", &C::theta, "Base of the wavelengths.", more_than(0))
+          .number("factor", &C::factor, "How many times the trained length.", at_least(1))
+          .number("low_freq_factor", &C::low_freq_factor,
+                  "llama3: longer wavelengths than the original length over this are stretched.",
+                  more_than(0))
+          .number("high_freq_factor", &C::high_freq_factor,
+                  "llama3: shorter wavelengths than the original length over this are kept.", more_than(0))
+          .integer("original_max_position_embeddings", &C::original_max_position_embeddings,
+                   "llama3: the trained length.", between(1, kLongestSequence), "tokens");
+  return table;
+}
+
+/// The members of `object` that the table knows and that are not null, which stands for "not given".
+Json known_members(const Json& object, const std::vector<std::string>& names) {
+  Json known = Json::object();
+  for (const auto& name : names) {
+    if (object.contains(name) && !object.at(name).is_null()) known[name] = object.at(name);
+  }
+  return known;
+}
+
+/// rope_scaling, where given, comes before rope_parameters, as in transformers; rope_theta stands inside or
+/// beside.
+RopeConfig parse_rope(const Json& json, const DecoderConfig& config, const std::string& where,
+                      std::vector<Problem>& problems) {
+  Json inside = Json::object();
+  std::string path = where;
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    if (!json.contains(key) || json.at(key).is_null()) continue;
+    path = key_path(where, key);
+    inside = json.at(key);
+    if (!inside.is_object()) {
+      problems.push_back({path, "an object", describe(inside), ""});
+      return {};
+    }
+  }
+  if (!inside.contains("rope_type") && inside.contains("type")) inside["rope_type"] = inside["type"];
+  for (const Json* object : {static_cast<const Json*>(&inside), &json}) {
+    if (!object->contains("partial_rotary_factor")) continue;
+    const Json& partial = object->at("partial_rotary_factor");
+    if (!partial.is_null() && partial != 1) {
+      problems.push_back({key_path(object == &json ? where : path, "partial_rotary_factor"), "1",
+                          describe(partial), "Partly rotated heads are not supported."});
+    }
+  }
+  if (!inside.contains("rope_theta") && json.contains("rope_theta"))
+    inside["rope_theta"] = json["rope_theta"];
+  const Json known = known_members(inside, rope_fields().names());
+  auto rope = rope_fields().parse(known, path, problems);
+
+  std::vector<std::string> needed;
+  if (rope.scaling != RopeScaling::kDefault) needed.push_back("factor");
+  if (rope.scaling == RopeScaling::kLlama3) {
+    needed.insert(needed.end(), {"low_freq_factor", "high_freq_factor"});
+    if (rope.low_freq_factor >= rope.high_freq_factor && known.contains("high_freq_factor")) {
+      problems.push_back({key_path(path, "high_freq_factor"), "more than low_freq_factor",
+                          describe(known.at("high_freq_factor")), ""});
+    }
+  }
+  for (const auto& name : needed) {
+    if (!known.contains(name)) problems.push_back({key_path(path, name), "a value", "none", "Add this key."});
+  }
+  if (!known.contains("original_max_position_embeddings")) {
+    rope.original_max_position_embeddings = config.max_position_embeddings;
+  }
+  return rope;
+}
+
+/// A token id, in the vocabulary; nullopt for null.
+std::optional<int64_t> parse_token(const Json& value, int64_t vocabulary, const std::string& where,
+                                   std::vector<Problem>& problems) {
+  if (value.is_null()) return std::nullopt;
+  if (!check_value(value, integer_schema("", between(0, static_cast<double>(vocabulary - 1)), ""), where,
+                   problems)) {
+    return std::nullopt;
+  }
+  return value.get<int64_t>();
+}
+
+void parse_tokens(const Json& json, const std::string& where, DecoderConfig& config,
+                  std::vector<Problem>& problems) {
+  // transformers' defaults need not be in a small vocabulary.
+  if (config.vocab_size <= 1) config.bos_token_id.reset();
+  if (config.vocab_size <= 2) config.eos_token_id.clear();
+  if (json.contains("bos_token_id")) {
+    config.bos_token_id =
+        parse_token(json["bos_token_id"], config.vocab_size, key_path(where, "bos_token_id"), problems);
+  }
+  if (json.contains("eos_token_id")) {
+    const Json& value = json["eos_token_id"];
+    const std::string path = key_path(where, "eos_token_id");
+    config.eos_token_id.clear();
+    for (const Json& one : value.is_array() ? value : Json::array({value})) {
+      const auto token = parse_token(one, config.vocab_size, path, problems);
+      if (token) config.eos_token_id.push_back(*token);
+    }
+  }
+}
+
+void parse_dtype(const Json& json, const std::string& where, DecoderConfig& config,
+                 std::vector<Problem>& problems) {
+  for (const char* key : {"torch_dtype", "dtype"}) {
+    if (!json.contains(key) || json.at(key).is_null()) continue;
+    std::vector<std::string> names;
+    for (const auto& item : dtype_names()) names.push_back(item.first);
+    if (!check_value(json.at(key), choice_schema("", names), key_path(where, key), problems)) continue;
+    for (const auto& [name, dtype] : dtype_names()) {
+      if (json.at(key) == name) config.dtype = dtype;
+    }
+  }
+}
+
+}  // namespace
+
+const std::vector<std::pair<std::string, Gate>>& hidden_act_names() {
+  static const std::vector<std::pair<std::string, Gate>> names = {{"linear", Gate::kNone},
+                                                                  {"silu", Gate::kSilu},
+                                                                  {"swish", Gate::kSilu},
+                                                                  {"gelu", Gate::kGelu},
+                                                                  {"relu", Gate::kRelu}};
+  return names;
+}
+
+const FieldTable<DecoderConfig>& DecoderConfig::architecture_fields() {
+  using C = DecoderConfig;
+  static const FieldTable<C> table =
+      FieldTable<C>("A Llama-type decoder, with the keys of Hugging Face's config.json.")
+          .choice("type", &C::type, "Kind of model.", {{native_decoder_type(), native_decoder_type()}})
+          .integer("vocab_size", &C::vocab_size, "Number of tokens.", between(1, kLargestSize), "tokens")
+          .integer("hidden_size", &C::hidden_size, "Width of the residual stream.", between(1, kLargestSize),
+                   "units")
+          .integer("intermediate_size", &C::intermediate_size, "Hidden units of each MLP.",
+                   between(1, kLargestSize), "units")
+          .integer("num_hidden_layers", &C::num_hidden_layers, "Number of layers.", between(1, 10000),
+                   "layers")
+          .integer("num_attention_heads", &C::num_attention_heads, "Query heads of each layer.",
+                   between(1, 1 << 16), "heads")
+          .integer("num_key_value_heads", &C::num_key_value_heads,
+                   "Key and value heads of each layer; 0: as many as query heads.", between(0, 1 << 16),
+                   "heads")
+          .integer("head_dim", &C::head_dim, "Width of a head; 0: hidden_size over num_attention_heads.",
+                   between(0, 1 << 16), "units")
+          .choice("hidden_act", &C::hidden_act,
+                  "Nonlinearity of the MLPs' gate; \"linear\" is the bilinear layer.", hidden_act_names())
+          .number("rms_norm_eps", &C::rms_norm_eps, "Added to the mean square in each norm.", at_least(0))
+          .integer("max_position_embeddings", &C::max_position_embeddings, "Longest sequence trained for.",
+                   between(1, kLongestSequence), "tokens")
+          .flag("attention_bias", &C::attention_bias, "Biases in the attention's projections.")
+          .flag("mlp_bias", &C::mlp_bias, "Biases in the MLPs' projections.")
+          .flag("tie_word_embeddings", &C::tie_word_embeddings, "The head is the embedding.")
+          .number("initializer_range", &C::initializer_range, "Standard deviation of new weights.",
+                  at_least(0))
+          .nested("rope", &C::rope, rope_fields());
+  return table;
+}
+
+const FieldTable<DecoderConfig>& DecoderConfig::training_fields() {
+  static const FieldTable<DecoderConfig> table = [] {
+    auto fields = architecture_fields();
+    Json bos =
+        integer_schema("Token that begins a document; null: the tokenizer's, or none.", at_least(0), "");
+    bos["type"] = Json::array({"integer", "null"});
+    const std::string meaning =
+        "Token that ends a text, or a list of them; null: the tokenizer's EOS and BOS, or none.";
+    const Json id = integer_schema("", at_least(0), "");
+    const Json eos = {{"anyOf", {id, list_schema("", id), typed_schema("null", "")}},
+                      {"description", meaning}};
+    fields.json("bos_token_id", &DecoderConfig::bos_given, bos)
+        .json("eos_token_id", &DecoderConfig::eos_given, eos);
+    return fields;
+  }();
+  return table;
+}
+
+void DecoderConfig::choose_tokens(std::optional<int64_t> bos, const std::vector<int64_t>& eos,
+                                  const std::string& where, std::vector<Problem>& problems) {
+  bos_token_id = bos;
+  eos_token_id = eos;
+  Json given = Json::object();
+  if (!bos_given.is_null()) given["bos_token_id"] = bos_given;
+  if (!eos_given.is_null()) given["eos_token_id"] = eos_given;
+  parse_tokens(given, where, *this, problems);
+}
+
+void DecoderConfig::resolve(const std::string& where, std::vector<Problem>& problems) {
+  const auto check = [&](bool good, const char* key, const std::string& expected, int64_t found) {
+    if (!good) problems.push_back({key_path(where, key), expected, std::to_string(found), ""});
+  };
+  const std::string heads = std::to_string(num_attention_heads);
+  if (num_key_value_heads == 0) num_key_value_heads = num_attention_heads;
+  // transformers asks for this also where head_dim is given.
+  check(hidden_size % num_attention_heads == 0, "hidden_size",
+        "a multiple of num_attention_heads (" + heads + ")", hidden_size);
+  if (head_dim == 0) head_dim = hidden_size / num_attention_heads;
+  check(num_attention_heads % num_key_value_heads == 0, "num_key_value_heads",
+        "a divisor of num_attention_heads (" + heads + ")", num_key_value_heads);
+  check(head_dim > 0 && head_dim % 2 == 0, "head_dim",
+        "an even number, because the rotary embedding turns pairs", head_dim);
+  if (rope.scaling == RopeScaling::kDynamic) {
+    check(head_dim > 2, "head_dim", "more than 2 for dynamic scaling", head_dim);
+  }
+}
+
+std::vector<std::pair<std::string, std::vector<int64_t>>> DecoderConfig::parameter_shapes() const {
+  std::vector<std::pair<std::string, std::vector<int64_t>>> shapes;
+  const auto projection = [&](const std::string& name, int64_t out, int64_t in, bool bias) {
+    shapes.push_back({name + ".weight", {out, in}});
+    if (bias) shapes.push_back({name + ".bias", {out}});
+  };
+  const int64_t queries = num_attention_heads * head_dim, keys = num_key_value_heads * head_dim;
+  shapes.push_back({"model.embed_tokens.weight", {vocab_size, hidden_size}});
+  for (int64_t i = 0; i < num_hidden_layers; ++i) {
+    const std::string layer = "model.layers." + std::to_string(i) + ".";
+    shapes.push_back({layer + "input_layernorm.weight", {hidden_size}});
+    projection(layer + "self_attn.q_proj", queries, hidden_size, attention_bias);
+    projection(layer + "self_attn.k_proj", keys, hidden_size, attention_bias);
+    projection(layer + "self_attn.v_proj", keys, hidden_size, attention_bias);
+    projection(layer + "self_attn.o_proj", hidden_size, queries, attention_bias);
+    shapes.push_back({layer + "post_attention_layernorm.weight", {hidden_size}});
+    projection(layer + "mlp.gate_proj", intermediate_size, hidden_size, mlp_bias);
+    projection(layer + "mlp.up_proj", intermediate_size, hidden_size, mlp_bias);
+    projection(layer + "mlp.down_proj", hidden_size, intermediate_size, mlp_bias);
+  }
+  shapes.push_back({"model.norm.weight", {hidden_size}});
+  if (!tie_word_embeddings) shapes.push_back({"lm_head.weight", {vocab_size, hidden_size}});
+  return shapes;
+}
+
+int64_t DecoderConfig::parameter_count() const {
+  int64_t count = 0;
+  for (const auto& [name, shape] : parameter_shapes()) {
+    count += std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+  }
+  return count;
+}
+
+DecoderConfig parse_decoder_config(const Json& json, const std::string& where) {
+  if (!json.is_object()) throw Error(ExitCode::kBadInput, {where, "an object", describe(json), ""});
+  const Json type = json.value("model_type", Json());
+  const auto* family = type.is_string() ? family_of_type(type.get<std::string>()) : nullptr;
+  if (family != nullptr && family->read_config != nullptr) return family->read_config(json, where);
+  throw Error(ExitCode::kBadInput,
+              {key_path(where, "model_type"), "\"" + join(decoder_types(), "\", \"") + "\"",
+               type.is_null() ? "none" : describe(type), "Decoders of these types are computed here."});
+}
+
+DecoderConfig parse_hugging_face(const Json& json, const std::string& where) {
+  std::vector<Problem> problems;
+  auto names = DecoderConfig::architecture_fields().names();
+  std::erase_if(names, [](const auto& name) { return name == "type" || name == "rope"; });
+  auto config = DecoderConfig::architecture_fields().parse(known_members(json, names), where, problems);
+  for (const char* name :
+       {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"}) {
+    if (!json.contains(name)) {
+      problems.push_back({key_path(where, name), "a value", "none", "Add this key."});
+    }
+  }
+  config.rope = parse_rope(json, config, where, problems);
+  parse_tokens(json, where, config, problems);
+  parse_dtype(json, where, config, problems);
+  if (problems.empty()) config.resolve(where, problems);
+  if (!problems.empty()) throw Error(ExitCode::kBadInput, problems);
+  return config;
+}
+
+DecoderConfig read_decoder_config(const StoredModel& model) {
+  read_model_type(model);  // refuses what is no model directory
+  return parse_decoder_config(model.json("config.json"), model.where("config.json"));
+}
+
+Json decoder_config_json(const DecoderConfig& c) {
+  Json json = {{"architectures", {family_of_type(c.type)->architecture}}, {"model_type", c.type}};
+  const Json fields = DecoderConfig::architecture_fields().dump(c);
+  for (const auto& [key, value] : fields.items()) {
+    if (key != "type" && key != "rope") json[key] = value;
+  }
+  json["rope_theta"] = c.rope.theta;
+  json["rope_scaling"] = nullptr;
+  if (c.rope.scaling != RopeScaling::kDefault) {
+    json["rope_scaling"] = {{"rope_type", name_of(rope_names(), c.rope.scaling)}, {"factor", c.rope.factor}};
+  }
+  if (c.rope.scaling == RopeScaling::kLlama3) {
+    json["rope_scaling"]["low_freq_factor"] = c.rope.low_freq_factor;
+    json["rope_scaling"]["high_freq_factor"] = c.rope.high_freq_factor;
+    json["rope_scaling"]["original_max_position_embeddings"] = c.rope.original_max_position_embeddings;
+  }
+  json["bos_token_id"] = c.bos_token_id ? Json(*c.bos_token_id) : Json(nullptr);
+  json["eos_token_id"] = c.eos_token_id.size() == 1 ? Json(c.eos_token_id.front()) : Json(c.eos_token_id);
+  if (c.eos_token_id.empty()) json["eos_token_id"] = nullptr;
+  json["torch_dtype"] = name_of(dtype_names(), c.dtype);
+  return json;
+}
+
+}  // namespace bilens

@@ -1,0 +1,137 @@
+#include "bilens/model/decoder_directory.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <set>
+
+#include "bilens/core/files.h"
+#include "bilens/io/sharded_safetensors.h"
+#include "bilens/model/generation_config.h"
+#include "bilens/tensor/range.h"
+#include "bilens/tensor/shape.h"
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kEmbedding = "model.embed_tokens.weight";
+constexpr const char* kHead = "lm_head.weight";
+
+/// Tensors that old files carry and that follow from the rest; a tied head is looked at.
+bool is_redundant(const std::string& name, const DecoderConfig& config) {
+  return name.ends_with(".rotary_emb.inv_freq") || (config.tie_word_embeddings && name == kHead);
+}
+
+/// Of a head that stands beside the embedding it is said to be. transformers 5 keeps one that differs,
+/// earlier versions leave it out: two models.
+void require_tied(const Weights& weights) {
+  const auto head = weights.tensor(kHead), embedding = weights.tensor(kEmbedding);
+  const auto dtype = common_dtype({head.scalar_type(), embedding.scalar_type()});
+  if (head.sizes() == embedding.sizes() && at::equal(head.to(dtype), embedding.to(dtype))) return;
+  throw Error(
+      ExitCode::kBadInput,
+      {weights.path().string() + ": " + kHead,
+       "what model.embed_tokens.weight holds, because tie_word_embeddings is true", "other values",
+       "Set tie_word_embeddings to false in config.json if this head is meant, else remove it from the "
+       "weights."});
+}
+
+}  // namespace
+
+void require_weight_dtype(const TensorInfo& info, const std::string& where) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf, at::kDouble}) {
+    if (info.dtype == dtype) return;
+  }
+  throw Error(ExitCode::kBadInput, {where, "float32, bfloat16, float16 or float64", info.stored_as(),
+                                    "Quantised weights are not supported."});
+}
+
+at::ScalarType common_dtype(const std::vector<at::ScalarType>& dtypes) {
+  const auto count = [&](at::ScalarType dtype) { return std::count(dtypes.begin(), dtypes.end(), dtype); };
+  if (count(dtypes.front()) == static_cast<ptrdiff_t>(dtypes.size())) return dtypes.front();
+  return count(at::kDouble) > 0 ? at::kDouble : at::kFloat;
+}
+
+at::ScalarType stored_dtype(const Weights& weights, const DecoderConfig& config) {
+  std::vector<at::ScalarType> dtypes;
+  for (const auto& [name, shape] : config.parameter_shapes())
+    dtypes.push_back(weights.tensors().at(name).dtype);
+  return common_dtype(dtypes);
+}
+
+at::ScalarType held_dtype(const Weights& weights, const DecoderConfig& config) {
+  return stored_dtype(weights, config) == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
+}
+
+void check_decoder_tensors(const Weights& weights, const DecoderConfig& config) {
+  std::set<std::string> known;
+  for (const auto& [name, shape] : config.parameter_shapes()) {
+    known.insert(name);
+    const std::string where = weights.path().string() + ": " + name;
+    const auto found = weights.tensors().find(name);
+    if (found == weights.tensors().end()) weights.tensor(name);  // throws, with a suggestion
+    if (found->second.shape != shape) {
+      throw Error(ExitCode::kBadInput, {where, "shape " + describe_shape(shape) + " by config.json",
+                                        "shape " + describe_shape(found->second.shape), ""});
+    }
+    require_weight_dtype(found->second, where);
+  }
+  for (const auto& [name, info] : weights.tensors()) {
+    if (known.count(name) != 0 || is_redundant(name, config)) continue;
+    throw Error(ExitCode::kBadInput, {weights.path().string(), "only the tensors of its config.json",
+                                      "also " + name, "config.json and the weights do not belong together."});
+  }
+  if (config.tie_word_embeddings && weights.contains(kHead)) require_tied(weights);
+}
+
+NamedTensors stored_parameters(const Weights& weights, const DecoderConfig& config) {
+  NamedTensors tensors;
+  for (const auto& [name, shape] : config.parameter_shapes()) {
+    tensors.emplace_back(name, weights.tensor(name));
+    require_finite(tensors.back().second, weights.path().string() + ": " + name);
+  }
+  return tensors;
+}
+
+Decoder load_decoder(const Weights& weights, const DecoderConfig& config, const DecoderLoadOptions& options) {
+  check_decoder_tensors(weights, config);
+  const at::NoGradGuard no_grad;
+  const auto dtype = options.dtype.value_or(held_dtype(weights, config));
+  const auto where = [&](const std::string& name) { return weights.path().string() + ": " + name; };
+  const auto stored = [&](const std::string& name, at::ScalarType held) {
+    const auto tensor = weights.tensor(name);
+    require_range(tensor, held, where(name));
+    return tensor;
+  };
+  std::map<std::string, at::Tensor> tensors;
+  if (options.copy || !options.device.is_cpu()) {
+    const auto dtype_of = [&](const std::string& name) {
+      return options.float32_mlps && is_mlp_weight(name) ? at::kFloat : dtype;
+    };
+    tensors = Decoder::allocate(config, options.device, dtype_of);
+    for (auto& [name, tensor] : tensors) tensor.copy_(stored(name, tensor.scalar_type()));
+  } else {
+    for (const auto& [name, shape] : config.parameter_shapes()) tensors[name] = stored(name, dtype).to(dtype);
+  }
+  for (const auto& [name, tensor] : tensors) require_finite(tensor, where(name));
+  return Decoder(config, std::move(tensors));
+}
+
+Decoder load_decoder(const StoredModel& model, const DecoderLoadOptions& options) {
+  return load_decoder(model.weights(), read_decoder_config(model), options);
+}
+
+void save_decoder(const fs::path& directory, const NamedTensors& parameters, const DecoderConfig& config) {
+  write_sharded_safetensors(directory, parameters, config.dtype);
+  const Json json = decoder_config_json(config);
+  write_text(directory / "config.json", format_json(json));
+  Json generation = {{"_from_model_config", true}};
+  for (const char* key : {"bos_token_id", "eos_token_id"}) generation[key] = json.at(key);
+  write_text(directory / kGenerationFile, format_json(generation));
+}
+
+}  // namespace bilens

@@ -1,0 +1,74 @@
+#include "bilens/model/family.h"
+
+#include <algorithm>
+
+#include "families/families.h"
+
+namespace bilens {
+
+namespace {
+
+/// What the first family finds that has this member.
+template <class T, class Argument>
+std::optional<T> first_found(std::optional<T> (*Family::*member)(const Argument&), const Argument& argument) {
+  for (const auto* family : families()) {
+    if (family->*member == nullptr) continue;
+    if (auto found = (family->*member)(argument)) return found;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+const std::vector<const Family*>& families() {
+  static const std::vector<const Family*> all = {
+      &family::llama(),    &family::mistral(), &family::qwen(),   &family::smollm3(),
+      &family::phi3(),     &family::gemma(),   &family::gemma2(), &family::olmo(),
+      &family::stablelm(), &family::meta(),    &family::papers(), &family::paper_classifier(),
+      &family::llama2c(),  &family::lit_gpt(), &family::gpt2()};
+  return all;
+}
+
+const Family* family_of_type(const std::string& type) {
+  for (const auto* family : families()) {
+    const auto& types = family->types;
+    if (std::find(types.begin(), types.end(), type) != types.end()) return family;
+  }
+  return nullptr;
+}
+
+std::vector<std::string> decoder_types() {
+  std::vector<std::string> types;
+  for (const auto* family : families()) {
+    if (family->read_config != nullptr) types.insert(types.end(), family->types.begin(), family->types.end());
+  }
+  return types;
+}
+
+bool is_foreign_folder(const std::filesystem::path& path) {
+  return std::any_of(families().begin(), families().end(), [&](const auto* family) {
+    return family->is_folder != nullptr && family->is_folder(path);
+  });
+}
+
+std::optional<DecoderConfig> decoder_config_of_file(const Weights& weights) {
+  return first_found(&Family::config_of_file, weights);
+}
+
+std::optional<ForeignDecoder> read_foreign_decoder(const StoredModel& model) {
+  return first_found(&Family::read_decoder, model);
+}
+
+std::optional<ForeignClassifier> find_foreign_classifier(const StoredModel& model) {
+  return first_found(&Family::find_classifier, model);
+}
+
+std::string way_on_with(const StoredModel& model) {
+  for (const auto* family : families()) {
+    const auto way = family->way_on == nullptr ? "" : family->way_on(model);
+    if (!way.empty()) return way;
+  }
+  return "";
+}
+
+}  // namespace bilens
