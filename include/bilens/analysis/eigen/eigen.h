@@ -42,7 +42,7 @@ struct EigenConfig {
   std::optional<double> tolerance;          // of residuals; default 5e-6 in float32, 1e-10 in float64
   bool probe = true;                        // of what a Lanczos solver may have missed, with repair
   bool certify = false;                     // proves a bound on all other eigenvalues
-  Energy energy = Energy::kAuto;            // auto: where Q is formed anyway, or n ≥ h/8
+  Energy energy = Energy::kAuto;            // auto: with all but lanczos, or n ≥ h/8
   bool estimate_rank = false;               // the effective rank, where the spectrum does not tell it
   int64_t memory_limit = int64_t{4} << 30;  // bytes beside the stored weights
 };
