@@ -13,6 +13,9 @@
 #include "bilens/core/error.h"
 #include "catch.h"
 #include "caught.h"
+#include "factors/cp_fit.h"
+#include "factors/cp_start.h"
+#include "forms/directed_layer.h"
 #include "layers.h"
 
 namespace bilens::cp_test {
@@ -286,6 +289,45 @@ TEST_CASE("the refit of nearly parallel terms is the best of all sign patterns")
         CHECK(penalised_objective(gram, products[i], mu, cp.outputs[i]) <= least + 1e-12 * std::abs(least));
       }
     }
+  }
+}
+
+TEST_CASE("output weights are the best ones for the factors as they are stored") {
+  const auto layer = random_layer(30, 9, 7, true, 265);
+  auto single = config(6);
+  single.dtype = at::kFloat;
+  single.starts = 1;
+  single.max_iterations = 40;
+  const auto cp = solve(layer, single);
+  for (const auto& rows : {cp.left, cp.right}) CHECK(rows.to(at::kFloat).to(at::kDouble).equal(rows));
+  // What is left of each B_i is orthogonal to every term: sums of 81 products, times 100.
+  const auto outer = cp.left.unsqueeze(2) * cp.right.unsqueeze(1);
+  const auto forms = ((outer + outer.mT()) * 0.5).flatten(1);
+  const auto residual = (matrices(layer) - matrices(layer_of(cp))).flatten(1);
+  CHECK(residual.mm(forms.t()).abs().max().item<double>() < 1e-12 * matrices(layer).norm().item<double>());
+}
+
+TEST_CASE("a refit that is not optimal to 1e-9 has not converged") {
+  for (const auto fit : {CpStatus::kConverged, CpStatus::kDiverging, CpStatus::kUnfinished}) {
+    CHECK(status_of(fit, {}) == fit);
+    CHECK(status_of(fit, 0.99e-9) == fit);
+    CHECK(status_of(fit, 1.01e-9) == CpStatus::kUnfinished);
+  }
+}
+
+TEST_CASE("Jennrich's start is exact where 2R is at most d, and only a start beyond") {
+  // ‖B − M‖² itself, before any step of a fit.
+  const auto left = [](int64_t m, int64_t d, int64_t rank, uint64_t seed) {
+    const auto layer = hide(terms_layer(rank, d, m, seed), seed + 5);
+    const auto compressed = compress(layer, rank, 0).layer;
+    const double size = squared_tensor_norm(compressed);
+    return fit_cp(compressed, size, jennrich(compressed, rank, seed), 0, 1e-8).squared_error() / size;
+  };
+  for (uint64_t seed = 600; seed < 800; seed += 10) {
+    CAPTURE(seed);  // rounding alone, 1e-15; a hard case of another seed may lose some digits
+    CHECK(left(6, 12, 5, seed) < 1e-12);
+    CHECK(left(6, 20, 8, seed) < 1e-12);
+    CHECK(left(10, 12, 8, seed) > 0.1);  // .2 to .6
   }
 }
 

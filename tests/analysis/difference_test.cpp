@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
+#include <vector>
 
 #include "bilens/analysis/factors/cp.h"
 #include "bilens/analysis/factors/hosvd.h"
@@ -233,11 +234,63 @@ TEST_CASE("what HOSVD makes of a rank-one change is one factor above its floor",
   }
 }
 
+TEST_CASE("float32 loses a small change in stacked layers, and not in the telescoped ones", "[minus]") {
+  const auto a = random_layer(24, 16, 8, true, 1).to(at::kFloat, at::kCPU);
+  const auto b = moved(a, 1e-6, 10);
+  BilinearLayer stacked;
+  stacked.gate = at::cat({a.gate, b.gate});
+  stacked.up = at::cat({a.up, b.up});
+  stacked.down = at::cat({a.down, -b.down}, 1);
+  const auto right = matrices(a) - matrices(b);
+  const auto error = [&](const BilinearLayer& layer) {
+    const auto q = InteractionOperator(layer.to(at::kFloat, at::kCPU), {}).form(0, 8, at::kFloat);
+    return relative_error(q.to(at::kDouble), right);
+  };
+  CHECK(error(stacked) > 0.01);  // eps/2 = 6e-8 over 1e-6, less what averages out
+  CHECK(error(subtract(a, b)) < 5e-7);
+}
+
+TEST_CASE("λ and −λ of a difference are told apart", "[minus]") {
+  BilinearLayer a;
+  a.gate = at::tensor({2.0, 0.0}, at::kDouble).view({1, 2});
+  a.up = at::tensor({0.0, 1.0}, at::kDouble).view({1, 2});
+  a.down = at::ones({1, 1}, at::kDouble);
+  auto none = a;
+  none.gate = at::zeros_like(a.gate);
+  const auto pairs = solve(subtract(a, none), EigenSolver::kDense, at::kDouble);
+  CHECK((pairs.eigenvalues[0] - at::tensor({1.0, -1.0}, at::kDouble)).abs().max().item<double>() < 1e-15);
+  CHECK(pairs.cluster[0][0].item<int>() != pairs.cluster[0][1].item<int>());
+}
+
+TEST_CASE("eigenvalues of a change that are closer than the floor are not told apart", "[minus]") {
+  // 50 eps of the change itself is 1e-24: without the floor all five would stand alone, by falling |λ|.
+  const auto common = random_layer(24, 12, 1, true, 90);
+  const std::vector<double> planted = {-1e-10, 1e-10 - 5e-15, -(1e-10 - 8e-15), 5e-11, -2e-11};
+  const auto axes = at::eye(12, at::kDouble).narrow(0, 0, 5);
+  auto a = common;
+  a.gate = at::cat({common.gate, axes});
+  a.up = at::cat({common.up, axes});
+  a.down = at::cat({common.down, at::tensor(planted, at::kDouble).view({1, 5})}, 1);
+  for (const int64_t k : {1, 2, 3, 4}) {
+    const auto pairs = solve(subtract(a, common), EigenSolver::kDense, at::kDouble, k);
+    const double floor = pairs.floor.item<double>();
+    REQUIRE(floor > 1e-14);
+    REQUIRE(floor < 1e-12);
+    CAPTURE(k);
+    CHECK(pairs.tie_at_k.item<int>() == (k < 3));
+    if (k < 4) continue;
+    const auto order = at::tensor({planted[1], planted[0], planted[2], planted[3]}, at::kDouble);
+    CHECK((pairs.eigenvalues[0] - order).abs().max().item<double>() < 1e-24);  // positive ones first
+    CHECK(pairs.cluster[0].equal(at::tensor({0, 1, 1, 2}, at::kInt)));
+  }
+}
+
 TEST_CASE("without its trace a multiple of the identity is rounding alone", "[minus]") {
   BilinearLayer sphere;
   sphere.gate = std::get<0>(at::linalg_qr(random_tensor({12, 12}, 80)));
   sphere.up = sphere.gate.clone();
   sphere.down = random_tensor({4, 1}, 81).expand({4, 12}).contiguous();
+  CHECK(without_trace(sphere).d_hidden() == 12 + 12);  // h + d
   const auto pairs = solve(without_trace(sphere), EigenSolver::kDense, at::kDouble);
   CHECK(unchanged_directions(pairs).numel() == 4);
 }

@@ -107,6 +107,30 @@ TEST_CASE("under noise the planted basis is still found, and the iteration impro
   CHECK(basis.objective >= at_planted * (1 - 1e-12));
 }
 
+TEST_CASE("cross terms grow with the noise, up to those of a generic layer") {
+  at::Tensor planted;
+  const auto layer = commuting_layer(6, 17, 17, 80, planted);
+  const auto noise = random_layer(40, 17, 6, true, 81);
+  const auto norm = [](const BilinearLayer& of) {
+    return slow_matrices(of, at::eye(6, at::kDouble)).norm().item<double>();
+  };
+  const auto off_diagonal = [&](double share) {
+    auto part = noise;
+    part.down = noise.down * (share * norm(layer) / norm(noise));
+    return solve(subtract(layer, part), config(17)).off_diagonal;
+  };
+  CHECK(off_diagonal(0.05) < 0.004);  // .0018: (1 − 2/18) of .05² of the energy, less what the basis follows
+  CHECK(off_diagonal(0.3) < 0.1);     // .060
+  const double equal = off_diagonal(1.0);  // .34
+  CHECK(equal > 0.3);
+  CHECK(equal < 0.5);
+  for (const uint64_t seed : {82, 83, 84}) {
+    const double generic = solve(random_layer(40, 17, 6, true, seed), config(17)).off_diagonal;
+    CHECK(generic > 0.37);  // .39 to .43
+    CHECK(generic < 0.45);
+  }
+}
+
 TEST_CASE("a generic layer has no joint basis, and none is claimed") {
   const auto layer = random_layer(50, 20, 12, true, 90);
   const auto basis = solve(layer, config(20));

@@ -100,6 +100,21 @@ TEST_CASE("the sparse basis of a planted eigenspace is found, from every hiding 
   }
 }
 
+TEST_CASE("every start finds a planted sparse basis in a few steps") {
+  for (const int64_t k : {4, 40}) {
+    const auto planted = disjoint_vectors(k, 5, 6 * k + 3, 30);
+    std::vector<at::Tensor> hidden;
+    for (uint64_t i = 0; i < 4; ++i) hidden.push_back(random_rotation(k, 300 + i).mm(planted));
+    const auto basis =
+        rotate_eigenspaces(pairs_of(at::stack(hidden), at::ones({4, k}, at::kDouble)), at::kCPU, {});
+    CAPTURE(k);
+    CHECK(basis.agreeing.eq(8).all().item<bool>());
+    CHECK(basis.iterations.le(15).all().item<bool>());  // 4 to 11
+    CHECK((std::get<0>(basis.vectors.matmul(planted.t()).abs().max(1)) - 1).abs().max().item<double>() <
+          1e-9);
+  }
+}
+
 TEST_CASE("rotating across different eigenvalues is reported as cross terms") {
   const auto planted = disjoint_vectors(4, 4, 23, 50);
   const auto hidden = random_rotation(4, 51).mm(planted);
@@ -124,6 +139,18 @@ TEST_CASE("a random subspace has no sparse basis, and none is claimed") {
   // A Gaussian vector of d entries has the participation d/3; the best rotation of five gains little.
   CHECK(basis.measure.participation.min().item<double>() > 6);
   CHECK(basis.objective.item<double>() < k * 0.2);
+}
+
+TEST_CASE("in a subspace without a sparse basis starts take long, and end in different optima") {
+  const int64_t k = 20, d = 60;
+  for (const uint64_t seed : {160, 161, 162}) {
+    CAPTURE(seed);
+    const auto x = std::get<0>(at::linalg_qr(random_tensor({d, k}, seed))).t().contiguous();
+    const auto basis =
+        rotate_eigenspaces(pairs_of(x.unsqueeze(0), at::ones({1, k}, at::kDouble)), at::kCPU, {});
+    CHECK(basis.iterations.item<int>() > 100);  // 210 to 275
+    CHECK(basis.agreeing.item<int>() < 8);      // 2 to 5
+  }
 }
 
 TEST_CASE("the polar iteration never lowers the objective") {

@@ -95,6 +95,26 @@ TEST_CASE("every solver agrees with the slow reference, in float32 and float64")
   }
 }
 
+TEST_CASE("eigenvalues err by the residual's square over the gap to the rest") {
+  const auto layer = random_layer(29, 47, 5, true, 21);
+  const auto u = random_tensor({4, 5}, 22);
+  const auto all = reference(slow_matrices(layer, u), 47);
+  const auto kept = all.narrow(1, 0, 7), rest = all.narrow(1, 7, 40), norm = all.abs().amax(1);
+  const auto gap = (kept.unsqueeze(2) - rest.unsqueeze(1)).abs().amin(at::IntArrayRef{1, 2}) / norm;
+  for (const auto solver : kGeneral) {
+    for (const auto dtype : {at::kDouble, at::kFloat}) {
+      INFO(solver_name(solver) << " " << dtype_name(dtype));
+      const auto pairs = solve(layer, config(solver, 7, dtype), u);
+      const double r = dtype == at::kDouble ? 1e-10 : 2e-6;
+      // What is stated of stored vectors is r and at most 2.5 eps for their rounding.
+      CHECK(pairs.residuals.max().item<double>() < r + 2.5 * machine_epsilon(dtype));
+      // Of seven vectors with such residuals together: 7 r²/g at most, and the reference's own rounding.
+      const auto off = (pairs.eigenvalues - kept).abs().amax(1) / norm;
+      CHECK(off.le(7 * r * r / gap + 1e-13).all().item<bool>());
+    }
+  }
+}
+
 TEST_CASE("directions of few hidden units are solved by QR") {
   for (const auto dtype : {at::kDouble, at::kFloat}) {
     const auto layer = random_layer(40, 23, 40, false, 23);
@@ -271,6 +291,14 @@ TEST_CASE("the automatic choice follows sizes, memory and what is asked for") {
   CHECK(choose({1, 5632, 2048, 2048, 5632, 10}) == EigenSolver::kFormed);
   CHECK(choose({10, 256, 784, 256, 256, 784}) == EigenSolver::kDense);  // k is beyond what Lanczos does
   CHECK(choose({64, 512, 512, 512, 1, 10}) == EigenSolver::kLowRank);
+  // ‖Q‖_F costs nothing where Q is formed; by the Gram matrix it pays from h/8 directions on.
+  const auto with_energy = [](const EigenSizes& sizes) {
+    return plan_eigen(sizes, at::kCPU, EigenConfig{}).energy;
+  };
+  CHECK(with_energy({704, 5632, 2048, 2048, 5632, 10}));
+  CHECK_FALSE(with_energy({703, 5632, 2048, 2048, 5632, 10}));
+  CHECK(with_energy({1, 5632, 2048, 2048, 5632, 10}));
+  CHECK(with_energy({1, 512, 512, 512, 1, 10}));
   EigenConfig tight;
   tight.memory_limit = int64_t{340} << 20;
   CHECK(choose({1, 5632, 2048, 2048, 5632, 10}, tight) == EigenSolver::kLanczos);

@@ -40,6 +40,25 @@ class Corpus(DecompositionTest):
         np.testing.assert_allclose(
             tensors["layer_1.contribution_mean"].sum(1), tensors["layer_1.part_mean"][:, 0], rtol=1e-5, atol=1e-6
         )  # that one in float32
+        # Without its trace a form has that added again: λ(v·x)² alone leave it out.
+        found = self.decompose(
+            *self.flags,
+            "--set",
+            "data=" + json.dumps(data),
+            "--set",
+            "corpus.tokens=320",
+            "--set",
+            "corpus.loss_tokens=300",
+            "--set",
+            "traceless=true",
+        )
+        shift = self.layer(1)["shift"]
+        self.assertGreater(abs(shift).max() * 16, 0.1 * abs(self.layer(1)["eigenvalues"]).max())  # it matters
+        summary = found["results"][0]["layers"][1]["corpus"]
+        for value in (summary["form_r2"], summary["r2"][-1]):
+            self.assertAlmostEqual(value, 1, delta=1e-4)
+        self.assertAlmostEqual(summary["losses"]["change"][-1]["mean"], 0, delta=1e-4)
+        self.assertGreater(abs(summary["losses"]["change"][0]["mean"]), 1e-3)
         write_llama(self.folder / "gated", act="silu")
         found = self.decompose(
             *self.flags, "--set", "surrogate=half", "--set", "data=" + json.dumps(data), model=self.folder / "gated"

@@ -1,5 +1,6 @@
 """`bilens decompose`, `explain` and `compare` as a user calls them, held against numpy."""
 
+import itertools
 import json
 import pathlib
 import shutil
@@ -225,6 +226,45 @@ class Compare(Command):
             self.assertLess(same[figure]["best_wrong_class"], 0.999)
             different = results[0][figure]
             self.assertLess(different["same_class"], 0.5 if figure != "outputs" else 0.9)
+
+    def test_eigenvectors_are_matched_one_to_one_beside_other_classes(self):
+        sizes, top, found = {"a": 24, "b": 32}, 5, {}
+        for name, size in sizes.items():
+            config, w = write_model(self.folder / name, d_model=size, d_hidden=size, seed=size)
+            run(
+                "decompose",
+                self.folder / name,
+                "--out",
+                self.folder / f"out-{name}",
+                *("--set", f"k={top}", "--set", "dtype=float64", "--set", "analyses=[]"),
+            )
+            outputs = logits(config, w, test_pixels() / 255.0)
+            outputs -= outputs.mean(1, keepdims=True)
+            found[name] = load_file(self.folder / f"out-{name}/layer_0.safetensors")["eigenvectors"], outputs
+        (result,) = run("compare", self.folder / "a", self.folder / "b", "--data", "mnist-5k")["results"]
+
+        def matched(x, y):
+            cosines = abs(x @ y.T)
+            return max(cosines[range(top), order].mean() for order in itertools.permutations(range(top)))
+
+        def correlation(x, y):
+            return np.corrcoef(x, y)[0, 1]
+
+        for figure, likeness, rows, delta in (
+            ("eigenvectors", matched, [x for x, _ in found.values()], 1e-9),
+            ("outputs", correlation, [y.T for _, y in found.values()], 1e-5),  # logits of float32
+        ):
+            table = np.array([[likeness(x, y) for y in rows[1]] for x in rows[0]])
+            n, same = len(table), np.eye(len(table), dtype=bool)
+            self.assertAlmostEqual(result[figure]["same_class"], table[same].mean(), delta=delta)
+            self.assertAlmostEqual(result[figure]["other_class"], table[~same].mean(), delta=delta)
+            wrong = np.where(same, -2, table).max(1).mean()
+            self.assertAlmostEqual(result[figure]["best_wrong_class"], wrong, delta=delta)
+            self.assertGreater(n, 1)
+        # Taking the largest of each row, one vector of the other model several times, would say more.
+        x, y = (vectors for vectors, _ in found.values())
+        greedy = np.mean([abs(a @ b.T).max(1).mean() for a, b in zip(x, y)])
+        self.assertGreater(greedy, result["eigenvectors"]["same_class"] + 1e-3)
 
     def test_an_unknown_device_is_refused(self):
         for name in ("a", "b"):

@@ -187,6 +187,20 @@ class Words(DecompositionTest):
         (self.model / "tokenizer.model").write_bytes(b"damaged")
         self.assertIn("SentencePiece", self.message(*self.half, directions={"kind": "tokens", "plus": [1]}, expect=3))
 
+    def test_how_much_of_she_or_he_half_of_each_layer_is_on_stories(self):
+        text = test_data("tinystories/tinystories-sample.txt.gz") / "tinystories/tinystories-sample.txt.gz"
+        settings = ('analyses=["corpus"]', "layers=[0,4]", "k=2", "corpus.tokens=20000")
+        found = self.decompose(
+            *self.half,
+            *(part for setting in settings for part in ("--set", setting)),
+            "--data",
+            f"text:{text}",
+            directions={"kind": "tokens", "plus": ["she"], "minus": ["he"]},
+        )
+        first, last = (layer["corpus"]["form_r2"] for layer in found["results"][0]["layers"])
+        self.assertLess(first, 0)  # further from the layer than its mean
+        self.assertAlmostEqual(last, 0.70, delta=0.03)  # .703 here; other stories give another third digit
+
     def test_the_file_of_llama2c_is_gated_too(self):
         file = self.data / "stories260K.bin"
         self.assertIn("surrogate", self.message(model=file, expect=3))

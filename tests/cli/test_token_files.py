@@ -23,11 +23,15 @@ class TokenFiles(TestCase):
         result = self.check(run("evaluate", self.folder / "model", "--data", f"{spec}:{path}", *flags), code, *parts)
         return None if code else self.document(result)["results"][0]
 
-    def test_every_spelling_of_the_ids_has_the_same_loss(self):
-        logits = forward(self.weights, self.ids)[0]
+    def losses(self, ids):
+        """Of one window, by numpy."""
+        logits = forward(self.weights, ids)[0]
         logits = logits - logits.max(-1, keepdims=True)
         log_p = logits - numpy.log(numpy.exp(logits).sum(-1, keepdims=True))
-        right = -log_p[numpy.arange(59), self.ids[1:]].mean()
+        return -log_p[numpy.arange(len(ids) - 1), ids[1:]]
+
+    def test_every_spelling_of_the_ids_has_the_same_loss(self):
+        right = self.losses(self.ids).mean()
         for name, spec, dtype in (
             ("plain.bin", "tokens", "<u2"),
             ("a.bin", "tokens,dtype=uint16", "<u2"),
@@ -44,6 +48,14 @@ class TokenFiles(TestCase):
             result = self.evaluate("ids.npy", (self.folder / "ids.npy").read_bytes())
             self.assertEqual(result["tokens"], 59)
             self.assertAlmostEqual(result["loss"], right, delta=1e-5)
+
+    def test_a_loss_is_of_all_that_stands_before_in_the_window_whatever_story_it_belongs_to(self):
+        self.ids[30] = 1  # BOS: another begins
+        result = self.evaluate("stories.bin", self.ids.astype("<u2").tobytes())
+        whole = self.losses(self.ids).mean()
+        apart = numpy.r_[self.losses(self.ids[:31]), self.losses(self.ids[30:])].mean()
+        self.assertGreater(abs(whole - apart), 1e-3)
+        self.assertAlmostEqual(result["loss"], whole, delta=1e-5)  # float32 logits of size 10
 
     def test_what_reads_otherwise_is_refused_with_the_way_out(self):
         self.evaluate(

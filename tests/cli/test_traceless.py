@@ -1,5 +1,6 @@
 """`"traceless": true`: what is decomposed is Q - (tr Q/d) I, against numpy."""
 
+import json
 import unittest
 
 import numpy as np
@@ -82,6 +83,36 @@ class Traceless(TestCase):
             np.abs(found["hosvd_output_singular_values"] - expected).max(), 1e-7 * expected[0]
         )  # by a Gram matrix
         self.assertLess(np.abs(found["shift"] - self.shift).max(), 1e-12)
+
+    def test_every_other_method_is_of_the_same_matrices(self):
+        shifted = self.q - self.shift[:, None, None] * np.eye(D)
+        for method, vectors, values, settings in (
+            ("sparse_eigen", "sparse_vectors", "sparse_values", ("sparse_eigen.sparsity=[3]",)),
+            ("rotate", "rotated_vectors", "rotated_values", ()),
+            ("joint", "joint_vectors", "joint_values", ()),
+        ):
+            with self.subTest(method):
+                sets = [part for text in (f"method={method}", "k=4", *settings) for part in ("--set", text)]
+                self.decompose(*sets, out=method)
+                found = load_file(self.folder / method / "layer_0.safetensors")
+                x, listed = found[vectors].reshape(-1, 4, D), found[values].reshape(M, 4)
+                x = np.broadcast_to(x, (M, 4, D))  # a joint basis is one for all
+                forms = lambda q: np.einsum("mij,mki,mkj->mk", q, x, x)
+                scale = np.abs(shifted).max()
+                self.assertLess(np.abs(listed - forms(shifted)).max(), 1e-12 * scale)
+                self.assertGreater(np.abs(listed - forms(self.q)).max(), 0.1 * scale)  # else the test could not fail
+
+    def test_terms_of_a_cp_are_of_the_same_matrices(self):
+        shifted = self.q - self.shift[:, None, None] * np.eye(D)
+        settings = ("method=cp", "cp.rank=6", "cp.starts=1", "cp.max_iterations=40")
+        self.decompose(*(part for text in settings for part in ("--set", text)))
+        found = load_file(self.folder / "out/layer_0.safetensors")
+        figures = json.loads((self.folder / "out/decomposition.json").read_text())["layers"][0]["figures"]
+        forms = np.einsum("nr,ri,rj->nij", found["cp_outputs"], found["cp_left"], found["cp_right"])
+        rebuilt = (forms + forms.transpose(0, 2, 1)) / 2
+        energy = lambda q: 1 - ((q - rebuilt) ** 2).sum() / (q**2).sum()
+        self.assertAlmostEqual(figures["energy"], energy(shifted), delta=1e-9)
+        self.assertGreater(abs(figures["energy"] - energy(self.q)), 0.01)
 
     def test_inputs_without_a_norm_are_refused(self):
         write_model(self.folder / "classifier")

@@ -117,6 +117,10 @@ class TrainText(TextCase):
         )
         data = json.loads((self.folder / "out/corpus.json").read_text())["data"]
         self.assertEqual((data["split"], data["path"]), ("validation", str(self.text)))
+        # Eigenvectors that were chosen there are changed on text that they were not chosen on.
+        done = run("intervene", self.folder / "out", "--json", "--set", "layer=0", "--set", "intervention.controls=1")
+        data = self.document(self.check(done, 0))["results"][0]["data"]
+        self.assertEqual((data["split"], data["path"]), ("test", str(self.text)))
 
     def test_killed_and_stopped_runs_end_in_the_same_weights(self):
         config = self.config(train={"steps": 400}, checkpoint={"every_steps": 20})

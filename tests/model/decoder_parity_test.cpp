@@ -49,6 +49,7 @@ Run run(const std::string& name, const ForwardOptions& options = {}) {
 }
 
 TEST_CASE("logits, loss and every gradient equal those of transformers") {
+  REQUIRE(fixtures().size() == 7);
   for (const auto& name : fixtures()) {
     CAPTURE(name);
     const SafetensorsFile expected(kFixtures / name / "expected.safetensors");

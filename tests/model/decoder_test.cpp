@@ -48,6 +48,27 @@ TEST_CASE("decoding with a cache, in pieces of any size, equals the whole forwar
   }
 }
 
+TEST_CASE("with a cache, dynamic angles are those of its capacity from the first token on") {
+  auto config = tiny();
+  config.max_position_embeddings = 16;
+  config.rope.scaling = RopeScaling::kDynamic;
+  config.rope.factor = 2;
+  const int64_t batch = GENERATE(1, 2);
+  LlamaDecoder model(config, at::kCPU, 1);
+  const auto tokens = random_tokens({batch, 40}, 2);
+  const at::NoGradGuard no_grad;
+  const auto whole = model.logits(model.final_states(tokens));
+  const auto alone = model.logits(model.final_states(tokens.slice(1, 0, 20)));
+  CHECK(difference(alone, whole.slice(1, 0, 20)) > 100 * kRounding);  // the angles of 20 tokens are others
+  for (const int64_t first : {1, 7, 37}) {
+    auto cache = model.make_cache(batch, 40);
+    for (int64_t end = first; end <= 40; ++end) {
+      const auto logits = model.next_logits(tokens.slice(1, cache.tokens, end), cache);
+      CHECK(difference(logits, whole.select(1, end - 1)) < kRounding);
+    }
+  }
+}
+
 TEST_CASE("a pass step by step is the whole pass, also in float32 from bfloat16 weights") {
   Decoder model(tiny(), at::kCPU, 1);
   std::map<std::string, at::Tensor> rounded;

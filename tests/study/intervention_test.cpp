@@ -113,6 +113,26 @@ TEST_CASE("what puts in what was there changes nothing") {
   }
 }
 
+TEST_CASE("what is drawn at random is a permutation of the tokens' own") {
+  auto model = bilinear_model();
+  const auto stream = random_stream();
+  const auto pairs = pairs_of(model, 8);  // all of them: q is u·y
+  std::vector<at::Tensor> parts;
+  text_of(stream).each("by hand", [&](const TokenBatch& batch, ForwardOptions options) {
+    options.mlp_hook = [&](int64_t layer, const at::Tensor&, const at::Tensor& y) {
+      if (layer == pairs.layer)
+        parts.push_back(y.detach().flatten(0, 1).to(at::kDouble).mv(pairs.direction.to(at::kDouble)));
+      return y;
+    };
+    model.final_states(batch.inputs, options);
+  });
+  const auto q = at::cat(parts);
+  const auto order = at::randperm(q.size(0), make_generator(at::kCPU, derive_seed(0, "resample")), at::kLong);
+  const double expected = (q.index_select(0, order) - q).square().mean().sqrt().item<double>();
+  const auto study = intervene(model, text_of(stream), pairs, changing(Change::kResample), nullptr, {});
+  for (const size_t i : {0, 1}) CHECK(std::abs(study.effects[i].size - expected) < kFloat32 * expected);
+}
+
 TEST_CASE("controls with the same mean have it, and seeds repeat them") {
   auto model = bilinear_model();
   const auto stream = random_stream();

@@ -78,15 +78,29 @@ class Checks:
             self.within("eigenvalue", value, nearest, 2 * allowed)
             left.remove(nearest)
         tie = 50 * (EPS["float64"] if self.whole else EPS[self.dtype]) * form.norm
+        if "floor" in self.tensors:
+            tie = max(tie, float(self.sized("floor")))
         for before, after in zip(own, own[1:]):
             assert abs(after) <= abs(before) + tie + self.slack, "out of order"
+        blur = 2 * (self.plain("residuals").max() + (0 if self.whole else TOLERANCE[self.dtype])) * form.norm
+        if self.converged:
+            self.clusters(tie, blur)
         if self.k < self.d and self.converged:
             apart = abs(form.values[self.k - 1]) - abs(form.values[self.k])
-            blur = 2 * (self.plain("residuals").max() + (0 if self.whole else TOLERANCE[self.dtype])) * form.norm
             if apart < tie / 5 - self.slack:
                 assert self.tensors["tie_at_k"][self.i], "a tie at k is not said"
             if apart > 2 * tie + blur + 2 * self.slack:
                 assert not self.tensors["tie_at_k"][self.i], "a tie at k where there is none"
+
+    def clusters(self, tie, blur):
+        """Neighbours in the list share one where λ, and not only |λ|, is not told apart."""
+        numbers = self.tensors["cluster"][self.i]
+        for before, after, first, second in zip(self.values, self.values[1:], numbers, numbers[1:]):
+            apart = abs(before - after)
+            if apart < tie / 5 - self.slack:
+                assert first == second, f"{before} and {after} in clusters of their own"
+            if apart > 2 * tie + blur + 2 * self.slack:
+                assert first != second, f"{before} and {after} in one cluster"
 
     def eigenvectors(self):
         form, x = self.form, self.plain("eigenvectors")

@@ -75,10 +75,12 @@ TEST_CASE("95% intervals hold the mean in 95 of 100 texts, however few documents
 }
 
 TEST_CASE("documents of very different lengths cost an interval some of its coverage") {
-  // Eight times as long, and as far from the mean as the short ones: it holds the mean in .927.
+  // Eight times as long, and as far from the mean as the short ones: it holds the mean in .93.
   const auto tokens = at::tensor({50, 60, 80, 100, 120, 150, 180, 220, 260, 300, 350, 400}, at::kLong);
-  CHECK(coverage(tokens, 1) > 0.91);
-  CHECK(coverage(tokens, 1) < 0.95);
+  for (const uint64_t seed : {1, 2, 3}) {
+    CHECK(coverage(tokens, seed) > 0.92);
+    CHECK(coverage(tokens, seed) < 0.94);
+  }
 }
 
 }  // namespace

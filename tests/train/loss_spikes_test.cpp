@@ -1,6 +1,7 @@
 #include "bilens/train/loss_spikes.h"
 
 #include <cmath>
+#include <utility>
 
 #include "catch.h"
 
@@ -17,6 +18,16 @@ TEST_CASE("a jump far outside the ripple is a spike, the ripple is none") {
   CHECK(spikes.add(ripple(201) + 2.0));
   CHECK(spikes.count() == 1);
   for (int64_t step = 202; step < 260; ++step) CHECK_FALSE(spikes.add(ripple(step)));
+}
+
+TEST_CASE("a spike is more than six standard deviations above the mean") {
+  LossSpikes spikes;
+  for (int64_t step = 0; step < 200; ++step) spikes.add(ripple(step));
+  const auto state = spikes.state();
+  const double mean = state.at("mean"), deviation = std::sqrt(state.at("variance").get<double>());
+  REQUIRE(deviation > 0.05);
+  for (const auto& [times, spike] : {std::pair(5.99, false), std::pair(6.01, true)})
+    CHECK(LossSpikes(spikes).add(mean + times * deviation) == spike);
 }
 
 TEST_CASE("nothing is a spike before there is anything to compare with") {

@@ -144,6 +144,31 @@ TEST_CASE("the same seed gives the same weights, another seed others") {
   CHECK_FALSE(equal(first, train(1, 0.0)));
 }
 
+TEST_CASE("noise in units of the inputs' standard deviation is that many times it in pixels") {
+  const Quiet quiet;
+  const auto data = dataset();
+  const double deviation = data.train.images.to(at::kDouble).div(255).std(/*unbiased=*/false).item<double>();
+  REQUIRE(deviation < 0.5);
+  const auto train = [&](const NoiseConfig& noise) {
+    const test::TemporaryFolder folder;
+    auto config = quick();
+    config.epochs = 1;
+    config.input_noise = noise;
+    auto model = new_model();
+    ImageTrainer(model, data, config, {}, folder.path(), false).run();
+    std::vector<at::Tensor> flat;
+    for (const auto& weight : weights(model)) flat.push_back(weight.flatten());
+    return at::cat(flat);
+  };
+  const auto own = train({0.3, NoiseUnit::kInputStd});
+  const auto distance = [&](const NoiseConfig& noise) {
+    return (own - train(noise)).abs().max().item<double>();
+  };
+  // The deviation may be rounded in another order, which seven steps of 1e-2 amplify little.
+  CHECK(distance({0.3 * deviation, NoiseUnit::kPixel}) < 1e-5);
+  CHECK(distance({0.3, NoiseUnit::kPixel}) > 1e-3);
+}
+
 TEST_CASE("a run that continues from a checkpoint ends in the same weights") {
   const Quiet quiet;
   const auto data = dataset(200, 50);

@@ -101,7 +101,7 @@ ChunkSolver::ChunkSolver(const EigenProblem& problem, at::Device device, const E
   }
 }
 
-EigenPairs ChunkSolver::solve(int64_t first, int64_t count) {
+EigenPairs ChunkSolver::solve(int64_t first, int64_t count, const at::Tensor& floors) {
   Stopwatch watch;
   EigenPairs pairs;
   pairs.solver = plan_.solver;
@@ -134,7 +134,9 @@ EigenPairs ChunkSolver::solve(int64_t first, int64_t count) {
     certify(exact, operators, spectra, found.whole, refined, pairs);
     watch.lap(pairs.seconds.certify);
   }
-  write_pairs(refined, found, spectra, config_, pairs);
+  const auto apart =
+      floors.defined() ? scale_by_power(floors, -chunk.exponents) : at::zeros({count}, at::kDouble);
+  write_pairs(refined, found, spectra, apart, config_, pairs);
   pairs.trace = exact.scales().mv(unit_traces_).cpu();
   if (found.whole) norms = spectra.norm(2, {1});
   if (plan_.energy) add_energy(first, chunk, norms, pairs);

@@ -23,7 +23,8 @@ class ChunkSolver {
               const EigenPlan& plan);
 
   int64_t count() const { return scaled_.count(); }
-  EigenPairs solve(int64_t first, int64_t count);
+  /// @param floors [count] CPU, of differences (rounding_floor.h); or undefined
+  EigenPairs solve(int64_t first, int64_t count, const at::Tensor& floors);
 
  private:
   double lanczos_tolerance() const { return 0.4 * residual_tolerance(config_); }

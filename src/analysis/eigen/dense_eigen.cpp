@@ -63,8 +63,8 @@ std::pair<at::Tensor, at::Tensor> batched_eigh(const at::Tensor& matrices) {
   return {values, vectors};
 }
 
-std::pair<at::Tensor, at::Tensor> checked_eigh(const at::Tensor& matrices) {
-  auto [values, vectors] = batched_eigh(matrices);
+std::pair<at::Tensor, at::Tensor> repair_eigh(const at::Tensor& matrices, at::Tensor values,
+                                              at::Tensor vectors) {
   // k·eps with k = 100 + r/4: ample for LAPACK's divide and conquer, and far below any wrong column.
   const double bound =
       (100.0 + 0.25 * static_cast<double>(matrices.size(1))) * machine_epsilon(matrices.scalar_type());
@@ -82,6 +82,11 @@ std::pair<at::Tensor, at::Tensor> checked_eigh(const at::Tensor& matrices) {
     good = good.index_copy(0, bad, sound(part, v, x, bound).to(good.device()));
   }
   return {values, vectors};
+}
+
+std::pair<at::Tensor, at::Tensor> checked_eigh(const at::Tensor& matrices) {
+  const auto [values, vectors] = batched_eigh(matrices);
+  return repair_eigh(matrices, values, vectors);
 }
 
 }  // namespace bilens

@@ -79,9 +79,10 @@ void solve_eigen(const EigenProblem& problem, at::Device device, const EigenConf
   while (first < n) {
     if (stop_requested()) throw Stopped{};
     const int64_t count = std::min(plan.chunk, n - first);
-    auto pairs = solver.solve(first, count);
-    if (floors.defined()) {
-      pairs.floor = floors.narrow(0, first, count);
+    const auto floor = floors.defined() ? floors.narrow(0, first, count) : floors;
+    auto pairs = solver.solve(first, count, floor);
+    if (floor.defined()) {
+      pairs.floor = floor;
       apply_floor(pairs);
     }
     sink(first, pairs);

@@ -32,7 +32,7 @@ Refined refine(const InteractionOperator& exact, at::Tensor x, bool mix) {
 }
 
 void write_pairs(const Refined& refined, const Candidates& found, const at::Tensor& spectra,
-                 const EigenConfig& config, EigenPairs& pairs) {
+                 const at::Tensor& floors, const EigenConfig& config, EigenPairs& pairs) {
   const int64_t c = refined.values.size(0), k = refined.values.size(1), d = refined.vectors.size(2);
   const int64_t q = spectra.size(1), known = found.chosen.size(1);
   const double eps = machine_epsilon(found.whole ? at::kDouble : config.dtype);
@@ -55,7 +55,7 @@ void write_pairs(const Refined& refined, const Candidates& found, const at::Tens
       if (!taken[j]) joined.push_back(all[j]);
     if (const double beyond = refined.beyond[i].item<double>(); !std::isnan(beyond)) joined.push_back(beyond);
     const Spectrum spectrum{joined.data(), static_cast<int64_t>(joined.size()), d, found.whole};
-    const double norm = spectrum.norm(), tie = kTieFactor * eps * norm;
+    const double norm = spectrum.norm(), tie = std::max(kTieFactor * eps * norm, floors[i].item<double>());
     const auto ranks = order_of(own, k, tie);
     // An eigenvalue is within its residual of the truth: two that are closer than that are not told apart.
     const double blur = std::max(tie, 2 * refined.residuals[i].max().item<double>());

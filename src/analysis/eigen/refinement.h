@@ -20,7 +20,8 @@ Refined refine(const InteractionOperator& exact, at::Tensor x, bool mix);
 /// Orders, orients and rounds the eigenvectors into `pairs`; with residuals, gaps, clusters, all of the
 /// vectors as rounded.
 /// @param spectra the found values as they are, not in the scaled problem's unit
+/// @param floors [c] CPU, what is not told apart whatever the solver can (rounding_floor.h), in that unit too
 void write_pairs(const Refined& refined, const Candidates& found, const at::Tensor& spectra,
-                 const EigenConfig& config, EigenPairs& pairs);
+                 const at::Tensor& floors, const EigenConfig& config, EigenPairs& pairs);
 
 }  // namespace bilens

@@ -23,7 +23,6 @@ namespace {
 
 constexpr double kExact = 1e-13;  // of ‖B‖²: nothing is left for another start
 constexpr double kNoShare = std::numeric_limits<double>::quiet_NaN();
-constexpr double kRefitted = 1e-9;  // residual of the optimality conditions up to which A counts as refitted
 
 /// The best of all starts within the compressed layer, as terms of the layer.
 /// @param floor of the layer's norm (WholeTensor)
@@ -160,7 +159,7 @@ CpDecomposition decompose_cp(const EigenProblem& problem, at::Device device, con
   cp.start_errors = at::tensor(errors, at::kDouble).clamp_min(0) * squared;
   cp.objective = std::max(0.0, total - all_terms) * squared;
   cp.gradient = fit.gradient;
-  cp.status = refit_residual.value_or(0) <= kRefitted ? fit.status : CpStatus::kUnfinished;
+  cp.status = status_of(fit.status, refit_residual);
   cp.refit_residual = refit_residual;
   cp.total = total * squared;
   cp.energy = energy_share(captured, total);

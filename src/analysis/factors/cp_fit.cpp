@@ -19,6 +19,7 @@ constexpr double kStagnation = 1e-5;         // this share of ‖B − M‖²
 constexpr size_t kGrowth = 25;               // iterations in which terms that diverge grow by
 constexpr double kGrowing = 1.1;             // this factor at least, twice in a row,
 constexpr double kCancelling = 100;          // to that many times what they add up to
+constexpr double kRefitted = 1e-9;           // residual of the optimality conditions of a refitted A
 
 /// Terms with ½∇‖B − M‖², ‖B − M‖², and Σ_r ‖term r‖² over ‖M‖².
 struct Point {
@@ -176,6 +177,10 @@ CpFit fit_cp(const BilinearLayer& layer, double squared_norm, const CpTerms& sta
   }
   fit.terms = point.terms;
   return fit;
+}
+
+CpStatus status_of(CpStatus fit, std::optional<double> refit_residual) {
+  return refit_residual.value_or(0) <= kRefitted ? fit : CpStatus::kUnfinished;
 }
 
 at::Tensor best_outputs(const BilinearLayer& layer, const CpTerms& terms) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "bilens/analysis/factors/cp.h"
@@ -23,6 +24,10 @@ struct CpFit {
 /// @param squared_norm ‖B‖²
 CpFit fit_cp(const BilinearLayer& layer, double squared_norm, const CpTerms& start, int64_t max_iterations,
              double tolerance);
+
+/// How a fit and a refit of its A ended together: what a refit leaves of its optimality conditions is 1e-9 at
+/// most, or nothing has converged. @param refit_residual PenalizedFit::residual; none: A was not refitted
+CpStatus status_of(CpStatus fit, std::optional<double> refit_residual);
 
 /// The best A for given L and R, A = Γ⁺K, in closed form.
 at::Tensor best_outputs(const BilinearLayer& layer, const CpTerms& terms);

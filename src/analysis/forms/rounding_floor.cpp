@@ -91,11 +91,6 @@ double gram_floor(const EigenProblem& problem, int64_t memory_limit) {
 }
 
 void apply_floor(EigenPairs& pairs) {
-  // What is closer than the floor is not told apart.
-  const auto sizes = pairs.eigenvalues.abs();
-  const auto steps = (sizes.narrow(1, 0, pairs.k() - 1) - sizes.narrow(1, 1, pairs.k() - 1)).abs();
-  const auto apart = steps.gt(pairs.floor.unsqueeze(1)).logical_and(pairs.cluster.diff().gt(0));
-  pairs.cluster.narrow(1, 1, pairs.k() - 1).copy_(apart.cumsum(1));
   const auto rows = unchanged_directions(pairs);
   for (auto* zero : {&pairs.eigenvalues, &pairs.residuals, &pairs.trace, &pairs.frobenius,
                      &pairs.effective_rank, &pairs.effective_rank_error, &pairs.converged, &pairs.cluster}) {

@@ -42,7 +42,7 @@ struct EigenConfig {
   std::optional<double> tolerance;          // of residuals; default 5e-6 in float32, 1e-10 in float64
   bool probe = true;                        // of what a Lanczos solver may have missed, with repair
   bool certify = false;                     // proves a bound on all other eigenvalues
-  Energy energy = Energy::kAuto;            // auto: where Q is formed anyway, or n ≥ h/8
+  Energy energy = Energy::kAuto;            // auto: with all but lanczos, or n ≥ h/8
   bool estimate_rank = false;               // the effective rank, where the spectrum does not tell it
   int64_t memory_limit = int64_t{4} << 30;  // bytes beside the stored weights
 };
@@ -53,7 +53,7 @@ double residual_tolerance(const EigenConfig& config);
 /// Eigenpairs of Q_u for n directions, k each. Real tensors float64 but for the eigenvectors; all on the CPU.
 struct EigenPairs {
   EigenSolver solver = EigenSolver::kDense;
-  at::Tensor eigenvalues;  // [n, k], by falling |λ|, positive first on ties (within 50 eps‖Q‖ as solved)
+  at::Tensor eigenvalues;  // [n, k], by falling |λ|, positive first on ties (50 eps‖Q‖ as solved, floor)
   at::Tensor eigenvectors;  // [n, k, d], unit rows, largest component positive; the config's dtype
   at::Tensor residuals;  // [n, k], at least ‖Qv − λv‖ over the spectral norm, of the rounded vectors
   at::Tensor trace;      // [n]
@@ -64,8 +64,8 @@ struct EigenPairs {
   at::Tensor effective_rank_error;  // [n], standard error, 0 where exact; only with estimate_rank
   at::Tensor converged;             // [n] uint8
   at::Tensor columns;               // [n] int32, operator columns used
-  at::Tensor cluster;               // [n, k] int32
-  at::Tensor tie_at_k;              // [n] uint8
+  at::Tensor cluster;               // [n, k] int32, the same for neighbours λ that are not told apart
+  at::Tensor tie_at_k;              // [n] uint8, whether |λ_k| and |λ_(k+1)| are not told apart
   at::Tensor
       certified_bound;  // [n]: proved, at most the k listed have |λ| ≥ this; NaN: not proved; or undefined
   at::Tensor floor;  // [n], of a difference: what rounding alone can leave (rounding_floor.h); or undefined

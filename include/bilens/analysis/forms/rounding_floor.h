@@ -18,9 +18,9 @@ at::Tensor rounding_floors(const EigenProblem& problem, int64_t memory_limit = k
 /// is no difference.
 double gram_floor(const EigenProblem& problem, int64_t memory_limit = kTileMemory);
 
-/// Says of a difference's eigenpairs what their `floor` means. Eigenvalues closer than that share a cluster.
-/// A direction all of whose eigenvalues are below it did not change: they become 0, it has not converged to
-/// anything, and has no energy to be shared out (NaN). Certified bounds are raised by the floor.
+/// Says of a difference's eigenpairs what their `floor` means, but for clusters, which are made with it
+/// (solve_eigen). A direction all of whose eigenvalues are below it did not change: they become 0, it has not
+/// converged to anything, and has no energy to be shared out (NaN). Certified bounds are raised by the floor.
 void apply_floor(EigenPairs& pairs);
 
 /// Which directions did not change: int64, ascending; none where the pairs are not those of a difference.
