@@ -54,7 +54,7 @@ TEST_CASE("with a cache, dynamic angles are those of its capacity from the first
   config.rope.scaling = RopeScaling::kDynamic;
   config.rope.factor = 2;
   const int64_t batch = GENERATE(1, 2);
-  LlamaDecoder model(config, at::kCPU, 1);
+  Decoder model(config, at::kCPU, 1);
   const auto tokens = random_tokens({batch, 40}, 2);
   const at::NoGradGuard no_grad;
   const auto whole = model.logits(model.final_states(tokens));

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "catch.h"
-#include "random_llama.h"
+#include "random_decoder.h"
 
 namespace bilens::generation_test {
 namespace {
@@ -11,13 +11,13 @@ namespace {
 const std::vector<int32_t> kPrompt = {1, 2, 3, 4, 5};
 
 /// A random model of 64 positions with these end tokens.
-LlamaDecoder model_that_ends_at(std::vector<int64_t> ends) {
+Decoder model_that_ends_at(std::vector<int64_t> ends) {
   auto config = test::config_of(Gate::kNone, false);
   config.eos_token_id = std::move(ends);
-  return LlamaDecoder(config, at::kCPU, 3);
+  return Decoder(config, at::kCPU, 3);
 }
 
-Continuation continued(LlamaDecoder& model, int64_t max_tokens) {
+Continuation continued(Decoder& model, int64_t max_tokens) {
   return continue_tokens(model, kPrompt, max_tokens, {}, [](int32_t) {});
 }
 
