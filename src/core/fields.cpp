@@ -153,6 +153,12 @@ bool check_value(const Json& value, const Json& schema, const std::string& where
   return false;
 }
 
+bool takes_objects(const Json& schema) {
+  if (!schema.contains("anyOf")) return schema.value("type", Json()) == "object";
+  const auto& options = schema.at("anyOf");
+  return std::any_of(options.begin(), options.end(), takes_objects);
+}
+
 void check_keys(const Json& object, const std::vector<std::string>& names, const std::string& where,
                 std::vector<Problem>& problems) {
   for (const auto& item : object.items()) {

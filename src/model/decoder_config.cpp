@@ -136,6 +136,18 @@ void parse_tokens(const Json& json, const std::string& where, DecoderConfig& con
   }
 }
 
+/// The tokens that end a text, as a training config names them: one, a list, or null.
+std::optional<std::vector<int64_t>> read_ends(const Json& value, const std::string&, std::vector<Problem>&) {
+  if (value.is_null()) return std::nullopt;
+  if (value.is_array()) return value.get<std::vector<int64_t>>();
+  return std::vector<int64_t>{value.get<int64_t>()};
+}
+
+Json write_ends(const std::optional<std::vector<int64_t>>& ends) {
+  if (!ends) return nullptr;
+  return ends->size() == 1 ? Json(ends->front()) : Json(*ends);
+}
+
 void parse_dtype(const Json& json, const std::string& where, DecoderConfig& config,
                  std::vector<Problem>& problems) {
   for (const char* key : {"torch_dtype", "dtype"}) {
@@ -204,8 +216,8 @@ const FieldTable<DecoderConfig>& DecoderConfig::training_fields() {
     const Json id = integer_schema("", at_least(0), "");
     const Json eos = {{"anyOf", {id, list_schema("", id), typed_schema("null", "")}},
                       {"description", meaning}};
-    fields.json("bos_token_id", &DecoderConfig::bos_given, bos)
-        .json("eos_token_id", &DecoderConfig::eos_given, eos);
+    fields.value_or("bos_token_id", &DecoderConfig::bos_given, nullptr, bos)
+        .custom("eos_token_id", &DecoderConfig::eos_given, eos, read_ends, write_ends);
     return fields;
   }();
   return table;
@@ -216,8 +228,8 @@ void DecoderConfig::choose_tokens(std::optional<int64_t> bos, const std::vector<
   bos_token_id = bos;
   eos_token_id = eos;
   Json given = Json::object();
-  if (!bos_given.is_null()) given["bos_token_id"] = bos_given;
-  if (!eos_given.is_null()) given["eos_token_id"] = eos_given;
+  if (bos_given) given["bos_token_id"] = *bos_given;
+  if (eos_given) given["eos_token_id"] = *eos_given;
   parse_tokens(given, where, *this, problems);
 }
 

@@ -19,6 +19,23 @@ struct Inner {
   }
 };
 
+/// "2..5"
+struct Span {
+  int64_t from = 0, to = 1;
+};
+
+Span read_span(const Json& value, const std::string& where, std::vector<Problem>& problems) {
+  const auto text = value.is_string() ? value.get<std::string>() : "";
+  const auto dots = text.find("..");
+  if (dots == std::string::npos) {
+    problems.push_back({where, "FROM..TO", value.dump(), ""});
+    return {};
+  }
+  return {std::stoll(text.substr(0, dots)), std::stoll(text.substr(dots + 2))};
+}
+
+Json write_span(const Span& span) { return std::to_string(span.from) + ".." + std::to_string(span.to); }
+
 struct Outer {
   double rate = 0.5;
   int64_t size = 8;
@@ -26,8 +43,10 @@ struct Outer {
   std::string name = "x";
   Shade shade = Shade::kLight;
   std::optional<double> limit;
-  Json k = 10;
+  std::optional<int64_t> k = 10;  // nothing: all
   Inner inner;
+  std::optional<Inner> other;
+  Span span;
   static const FieldTable<Outer>& fields() {
     static const auto table =
         FieldTable<Outer>("All kinds.")
@@ -37,8 +56,11 @@ struct Outer {
             .text("name", &Outer::name, "A name.")
             .choice("shade", &Outer::shade, "A shade.", {{"light", Shade::kLight}, {"dark", Shade::kDark}})
             .optional_number("limit", &Outer::limit, "A limit.", at_least(0.0))
-            .json("k", &Outer::k, {{"anyOf", {{{"type", "integer"}, {"minimum", 1}}, {{"enum", {"all"}}}}}})
-            .nested("inner", &Outer::inner, Inner::fields());
+            .value_or("k", &Outer::k, "all",
+                      {{"anyOf", {{{"type", "integer"}, {"minimum", 1}}, {{"enum", {"all"}}}}}})
+            .nested("inner", &Outer::inner, Inner::fields())
+            .optional("other", &Outer::other, Inner::fields(), "Another part.")
+            .custom("span", &Outer::span, typed_schema("string", "From and to."), read_span, write_span);
     return table;
   }
 };
@@ -64,15 +86,18 @@ TEST_CASE("missing keys keep their defaults, given ones are taken") {
 
   const Outer given =
       parse(R"({"rate": 2, "size": 9, "fast": true, "name": "y", "shade": "dark", "limit": 1.5,
-                                "k": "all", "inner": {"count": 10}})");
+                                "k": "all", "inner": {"count": 10}, "other": {"count": 4},
+                                "span": "2..5"})");
   CHECK(given.rate == 2.0);
   CHECK(given.size == 9);
   CHECK(given.fast);
   CHECK(given.name == "y");
   CHECK(given.shade == Shade::kDark);
   CHECK(given.limit == 1.5);
-  CHECK(given.k == "all");
+  CHECK_FALSE(given.k.has_value());
   CHECK(given.inner.count == 10);
+  CHECK(given.other->count == 4);
+  CHECK(given.span.to == 5);
 }
 
 TEST_CASE("an unknown key names the nearest known one and lists them all") {
@@ -97,6 +122,12 @@ TEST_CASE("a value of another type is refused, not converted") {
   CHECK(problems_of(R"({"limit": null})") == "");
   CHECK(contains(problems_of(R"({"k": 0})"), "an integer, at least 1 or \"all\", found 0"));
   CHECK(contains(problems_of(R"({"k": "most"})"), "found the string \"most\""));
+  CHECK(contains(problems_of(R"({"other": 3})"), "c.json: other: expected an object, found 3"));
+  CHECK(contains(problems_of(R"({"other": {"count": 0}})"), "c.json: other.count"));
+  CHECK(problems_of(R"({"other": null})") == "");
+  CHECK(contains(problems_of(R"({"span": 5})"), "c.json: span: expected a string, found 5"));
+  CHECK(contains(problems_of(R"({"span": {"from": 5}})"), "c.json: span: expected a string"));
+  CHECK(contains(problems_of(R"({"span": "5"})"), "c.json: span: expected FROM..TO, found \"5\""));
 }
 
 TEST_CASE("a whole number is an integer however it is written") {
@@ -174,8 +205,9 @@ TEST_CASE("a required key must be given") {
 }
 
 TEST_CASE("dump and parse are inverse") {
-  const Json written = {{"rate", 0.1},     {"size", 4},        {"fast", true}, {"name", "n"},
-                        {"shade", "dark"}, {"limit", nullptr}, {"k", 5},       {"inner", {{"count", 7}}}};
+  const Json written = {{"rate", 0.1},      {"size", 4},        {"fast", true}, {"name", "n"},
+                        {"shade", "dark"},  {"limit", nullptr}, {"k", 5},       {"inner", {{"count", 7}}},
+                        {"other", nullptr}, {"span", "1..2"}};
   CHECK(Outer::fields().dump(parse(written.dump())) == written);
   CHECK(Outer::fields().dump(Outer{}) == Outer::fields().dump(parse(Outer::fields().dump(Outer{}).dump())));
 }
@@ -185,7 +217,7 @@ TEST_CASE("the schema states type, range, unit and default of each key") {
   CHECK(schema.at("type") == "object");
   CHECK(schema.at("additionalProperties") == false);
   const Json& p = schema.at("properties");
-  CHECK(p.size() == 8);
+  CHECK(p.size() == 10);
   CHECK(p.at("rate") == Json({{"type", "number"},
                               {"description", "A rate."},
                               {"exclusiveMinimum", 0.0},
@@ -194,6 +226,8 @@ TEST_CASE("the schema states type, range, unit and default of each key") {
   CHECK(p.at("shade").at("enum") == Json::array({"light", "dark"}));
   CHECK(p.at("shade").at("default") == "light");
   CHECK(p.at("limit").at("default") == nullptr);
+  CHECK(p.at("other").at("default") == nullptr);
+  CHECK(p.at("span").at("default") == "0..1");
   CHECK(p.at("inner").at("properties").at("count").at("default") == 3);
   CHECK(p.at("inner").at("properties").at("count").at("maximum") == 10);
 }

@@ -33,6 +33,9 @@ Json choice_schema(const std::string& meaning, const std::vector<std::string>& c
 bool check_value(const Json& value, const Json& schema, const std::string& where,
                  std::vector<Problem>& problems);
 
+/// Whether an object is among what a schema allows.
+bool takes_objects(const Json& schema);
+
 /// The keys of `object` that are not among `names`, each with the nearest known one.
 void check_keys(const Json& object, const std::vector<std::string>& names, const std::string& where,
                 std::vector<Problem>& problems);
@@ -65,9 +68,40 @@ class FieldTable {
   FieldTable& integers(const std::string& name, std::vector<int64_t> C::*member, const Json& schema) {
     return plain(name, member, schema);
   }
-  /// A JSON value of its own schema, kept as it is (unions such as a number or "all").
-  FieldTable& json(const std::string& name, Json C::*member, const Json& schema) {
-    return plain(name, member, schema);
+  /// A value that functions of its own read and write, such as one of several kinds of objects, whose keys
+  /// `read` checks; whatever is no object is checked before, by the schema.
+  template <class T>
+  FieldTable& custom(const std::string& name, T C::*member, const Json& schema,
+                     T (*read)(const Json& value, const std::string& where, std::vector<Problem>& problems),
+                     Json (*write)(const T& value)) {
+    const auto parse = [member, schema, read](C& config, const Json& value, const std::string& where,
+                                              std::vector<Problem>& problems) {
+      const bool own = value.is_object() && takes_objects(schema);  // which `read` checks key by key
+      const bool good = own || check_value(value, schema, where, problems);
+      if (good) config.*member = read(value, where, problems);
+    };
+    add({name, schema, nullptr, [member, write](const C& config) { return write(config.*member); }, parse});
+    fields_.back().has_default = true;
+    return *this;
+  }
+
+  /// An object by a table of its own, or null.
+  template <class N>
+  FieldTable& optional(const std::string& name, std::optional<N> C::*member, const FieldTable<N>& table,
+                       const std::string& meaning) {
+    const auto parse = [member, table](C& config, const Json& value, const std::string& where,
+                                       std::vector<Problem>& problems) {
+      config.*member = value.is_null() ? std::nullopt : std::optional(table.parse(value, where, problems));
+    };
+    add({name,
+         {{"description", meaning}, {"anyOf", {{{"type", "null"}}, table.schema()}}},
+         nullptr,
+         [member, table](const C& config) {
+           return config.*member ? table.dump(*(config.*member)) : Json(nullptr);
+         },
+         parse});
+    fields_.back().has_default = true;
+    return *this;
   }
 
   /// A value, or one word (or null) in its place: "all", "auto". @param schema of both
@@ -160,7 +194,8 @@ class FieldTable {
   template <class Base>
   FieldTable& all_of(const FieldTable<Base>& other) {
     for (const auto& field : other.fields_)
-      fields_.push_back({field.name, field.schema, field.read, field.write, field.read_nested});
+      fields_.push_back(
+          {field.name, field.schema, field.read, field.write, field.read_nested, field.has_default});
     return *this;
   }
 
@@ -214,7 +249,8 @@ class FieldTable {
     const Json defaults = dump(C{});
     for (const auto& field : fields_) {
       properties[field.name] = field.schema;
-      if (!field.read_nested) properties[field.name]["default"] = defaults.at(field.name);
+      if (!field.read_nested || field.has_default)
+        properties[field.name]["default"] = defaults.at(field.name);
     }
     for (const auto& name : required_) properties[name].erase("default");
     Json schema = {{"type", "object"}, {"description", meaning_}, {"properties", properties}};
@@ -239,6 +275,7 @@ class FieldTable {
     std::function<void(C&, const Json&)> read;
     std::function<Json(const C&)> write;
     std::function<void(C&, const Json&, const std::string&, std::vector<Problem>&)> read_nested;
+    bool has_default = false;  // of one that is read_nested: its schema names it
   };
 
   template <class T>

@@ -60,7 +60,9 @@ struct DecoderConfig {
   std::vector<int64_t> eos_token_id = {2};
   at::ScalarType dtype = at::kFloat;  // of the stored weights: float32, bfloat16, float16 or float64
 
-  Json bos_given, eos_given;  // what a training config says of the two tokens; null: the tokenizer's
+  // What a training config says of the two tokens; nothing: the tokenizer's.
+  std::optional<int64_t> bos_given;
+  std::optional<std::vector<int64_t>> eos_given;
 
   /// The keys of the shape.
   static const FieldTable<DecoderConfig>& architecture_fields();
@@ -71,7 +73,7 @@ struct DecoderConfig {
   /// (num_key_value_heads, head_dim).
   void resolve(const std::string& where, std::vector<Problem>& problems);
 
-  /// Takes bos_given and eos_given; where these are null, the tokenizer's, or none.
+  /// Takes bos_given and eos_given; where these say nothing, the tokenizer's, or none.
   void choose_tokens(std::optional<int64_t> bos, const std::vector<int64_t>& eos, const std::string& where,
                      std::vector<Problem>& problems);
 

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "bilens/data/text_data.h"
+#include "bilens/data/token_name.h"
 #include "bilens/run/outcome.h"
 #include "bilens/study/intervention.h"
 
@@ -16,8 +18,9 @@ struct InterveneRunConfig {
   int64_t direction = 0;         // of the layer
   std::vector<int64_t> eigenvectors = {0};
   InterventionConfig intervention;
-  Json plus = Json::array(), minus = Json::array();  // tokens whose mean logits' difference is followed
-  Json data, source;                                 // text settings, or null
+  std::vector<TokenName> plus, minus;    // tokens whose mean logits' difference is followed
+  std::optional<TextDataConfig> data;    // nothing: the test part of what the model was trained on
+  std::optional<TextDataConfig> source;  // whose values "patch" puts in
   int64_t tokens = 10000;
   std::string tokenizer;
   std::string device = "auto";

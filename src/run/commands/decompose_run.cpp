@@ -43,7 +43,6 @@ constexpr const char* kSurrogateFile = "surrogate.safetensors";
 DecomposeRunConfig parse(const DecomposeRunOptions& options) {
   std::vector<Problem> problems;
   auto config = DecomposeRunConfig::fields().parse(options.config, options.where, problems);
-  config.directions = with_kind(config.directions);
   if (problems.empty()) config.check(problems);
   if (problems.empty() && config.wants(Analysis::kCorpus) && !options.minus.empty()) {
     problems.push_back({"analyses", "no \"corpus\" with --minus", "\"corpus\"",

@@ -34,7 +34,7 @@ constexpr size_t kTermsInWords = 8;
 int64_t token_of(const Vocabulary& vocabulary, const std::string& token, const std::string& flag) {
   const bool number =
       !token.empty() && token.size() < 10 && token.find_first_not_of("0123456789") == std::string::npos;
-  return vocabulary.id_of(number ? Json(std::stoll(token)) : Json(token), flag);
+  return vocabulary.id_of(number ? TokenName(int64_t{std::stoll(token)}) : TokenName(token), flag);
 }
 
 /// The call with a surrogate in it, as it can be typed.

@@ -27,7 +27,7 @@ InterveneRunConfig parse(const InterveneRunOptions& options) {
   std::vector<Problem> problems;
   auto config = InterveneRunConfig::fields().parse(options.config, options.where, problems);
   const bool patches = config.intervention.change == Change::kPatch;
-  if (problems.empty() && patches == config.source.is_null()) {
+  if (problems.empty() && patches != config.source.has_value()) {
     problems.push_back(
         {"source", patches ? "a text whose values are put in" : "null unless change is \"patch\"",
          patches ? "null" : "a text", "For example --set source.path=other.txt --set source.dataset=text."});
@@ -138,7 +138,7 @@ at::Tensor logit_direction(const InterveneRunConfig& config, const LanguageModel
   if (config.plus.empty() && config.minus.empty()) return {};
   const auto vocabulary = read_vocabulary(model, find_tokenizer(model, config.tokenizer), false);
   auto direction = at::zeros({vocabulary.size()}, at::kFloat);
-  const auto add = [&](const Json& tokens, const std::string& where, double sign) {
+  const auto add = [&](const std::vector<TokenName>& tokens, const std::string& where, double sign) {
     for (const auto& token : tokens)
       direction[vocabulary.id_of(token, where)] += sign / static_cast<double>(tokens.size());
   };
@@ -163,7 +163,7 @@ double measure_seconds(const Corpus& corpus, const ChosenPairs& pairs, const Int
   const auto passes = [&](int64_t controls) {
     return 4 + 2 * controls + std::min(pairs.other_values.size(0), controls);
   };
-  const int64_t all = passes(config.intervention.controls) + (config.source.is_null() ? 0 : 1);
+  const int64_t all = passes(config.intervention.controls) + (config.source ? 1 : 0);
   const auto tokens = static_cast<double>(std::min(config.tokens, corpus.stream.size()));
   return loading.count() + token * tokens * static_cast<double>(all) / static_cast<double>(passes(1));
 }
@@ -174,14 +174,6 @@ InterveneRunConfig::InterveneRunConfig() = default;
 
 const FieldTable<InterveneRunConfig>& InterveneRunConfig::fields() {
   using C = InterveneRunConfig;
-  const auto text = [](const std::string& meaning) -> Json {
-    return {{"description", meaning}, {"anyOf", {{{"type", "null"}}, {{"type", "object"}}}}};
-  };
-  const auto tokens = [](const std::string& meaning) -> Json {
-    return {{"description", meaning},
-            {"type", "array"},
-            {"items", {{"anyOf", {{{"type", "string"}}, {{"type", "integer"}, {"minimum", 0}}}}}}};
-  };
   static const FieldTable<C> table =
       FieldTable<C>("Config of `bilens intervene`.")
           .integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
@@ -192,11 +184,14 @@ const FieldTable<InterveneRunConfig>& InterveneRunConfig::fields() {
           .integers("eigenvectors", &C::eigenvectors, "Of the direction, counted from 0; changed together.",
                     at_least(0))
           .nested("intervention", &C::intervention, InterventionConfig::fields())
-          .json("plus", &C::plus, tokens("Tokens whose mean logit is followed, less that of those in minus."))
-          .json("minus", &C::minus, tokens("Tokens whose mean logit is subtracted."))
-          .json("data", &C::data,
-                text("Text, as in a training config; null: the test part of what the model was trained on."))
-          .json("source", &C::source, text("Text whose values \"patch\" puts in."))
+          .custom("plus", &C::plus,
+                  token_names_schema("Tokens whose mean logit is followed, less that of those in minus.", 0),
+                  read_token_names, write_token_names)
+          .custom("minus", &C::minus, token_names_schema("Tokens whose mean logit is subtracted.", 0),
+                  read_token_names, write_token_names)
+          .optional("data", &C::data, TextDataConfig::fields(),
+                    "Text, as in a training config; null: the test part of what the model was trained on.")
+          .optional("source", &C::source, TextDataConfig::fields(), "Text whose values \"patch\" puts in.")
           .integer("tokens", &C::tokens, "Read from the start of the data.", between(2, 1e9), "tokens")
           .text("tokenizer", &C::tokenizer, "SentencePiece model; empty: the one beside the model's weights.")
           .text("device", &C::device, "auto, cpu, cuda or cuda:N.")
@@ -216,7 +211,7 @@ Outcome run_intervention(const InterveneRunOptions& options) {
   const auto origin = origin_of(decomposition, options.decomposition);
   auto chosen = choose(decomposition, config, options.decomposition);
   const StoredModel stored(origin.model);
-  const auto open = [&](const Json& data, const std::string& spec) {
+  const auto open = [&](const std::optional<TextDataConfig>& data, const std::string& spec) {
     // Eigenvectors are chosen on the validation part, which decompose reads.
     return open_corpus(stored, data, config.tokenizer, spec, "an intervention", TextSplit::kTest,
                        config.tokens);
@@ -233,7 +228,7 @@ Outcome run_intervention(const InterveneRunOptions& options) {
   if (origin.fold_norm) chosen.pairs.gain = norm_gain(corpus.model, chosen.pairs.layer);
   const auto logits = logit_direction(config, corpus.model);
   std::optional<Corpus> source;
-  if (!config.source.is_null()) {
+  if (config.source) {
     source = open(config.source, "");
     source->data.context = corpus.data.context;  // so that places in both mean the same
     source->data.packing = corpus.data.packing;

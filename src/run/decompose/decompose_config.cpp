@@ -4,11 +4,13 @@
 
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/device_memory.h"
-#include "directions.h"
 
 namespace bilens {
 
 namespace {
+
+const Json kNatural = {{"type", "integer"}, {"minimum", 0}};
+const Json kPositive = {{"type", "integer"}, {"minimum", 1}};
 
 Json any_of(const std::string& meaning, std::vector<Json> options) {
   return {{"description", meaning}, {"anyOf", std::move(options)}};
@@ -43,7 +45,7 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
           .value_or("layers", &C::layers, "all",
                     any_of("Which layers.",
                            {{{"enum", {"all"}}}, {{"type", "array"}, {"items", kNatural}, {"minItems", 1}}}))
-          .json("directions", &C::directions, directions_schema())
+          .custom("directions", &C::directions, directions_schema(), read_directions, write_directions)
           .choice("method", &C::method, meaning_of_methods() + ".", names_of_methods())
           .all_of(MethodOptions::fields())
           .choice("solver", &C::solver,
@@ -112,10 +114,7 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
                                                              {"calibrated", Surrogate::kCalibrated}})
           .text("tokenizer", &C::tokenizer,
                 "SentencePiece model that names the tokens; empty: the one beside the model's weights.")
-          .json("data", &C::data,
-                any_of("Images or text for the analyses, as in a training config; null: what the model was "
-                       "trained on.",
-                       {{{"type", "null"}}, {{"type", "object"}}}))
+          .custom("data", &C::data, given_data_schema(), read_given_data, write_given_data)
           .choices("analyses", &C::analyses,
                    "Studies of the model with its decomposition: on the test images, or (\"tokens\") which "
                    "tokens the eigenvectors of a language model are near to, and which interact, or "
@@ -150,11 +149,10 @@ void DecomposeRunConfig::check(std::vector<Problem>& problems) const {
     problems.push_back({"fold_norm", "true for the analysis \"tokens\"", "false",
                         "Tokens are vectors before the norm's gain, and so must the eigenvectors be."});
   }
-  check_directions(directions, problems);
 }
 
 void DecomposeRunConfig::check_model(const LayerSource& source) const {
-  const auto require_layer = [&](const Json& number, const std::string& where) {
+  const auto require_layer = [&](int64_t number, const std::string& where) {
     const bool there = std::any_of(source.layers.begin(), source.layers.end(),
                                    [&](const auto& layer) { return number == layer.number; });
     if (there) return;
@@ -162,10 +160,10 @@ void DecomposeRunConfig::check_model(const LayerSource& source) const {
     for (const auto& layer : source.layers) numbers.push_back(std::to_string(layer.number));
     throw Error(ExitCode::kUsage,
                 {where, "one of the layers of " + source.model.path().string() + " (" + join(numbers) + ")",
-                 number.dump(), ""});
+                 std::to_string(number), ""});
   };
   for (const int64_t number : layers.value_or(std::vector<int64_t>())) require_layer(number, "layers");
-  if (directions.at("kind") == "eigenvectors") require_layer(directions.at("layer"), "directions.layer");
+  if (directions.kind == DirectionKind::kEigenvectors) require_layer(directions.layer, "directions.layer");
   if (!traceless || !(source.over_inputs || source.raw_stream)) return;
   throw Error(ExitCode::kUsage,
               {"traceless", "MLPs behind norms that are folded in",
@@ -184,8 +182,8 @@ bool DecomposeRunConfig::wants(Analysis analysis) const {
 }
 
 bool DecomposeRunConfig::needs_vocabulary() const {
-  const Json kind = directions.value("kind", Json());
-  return kind == "tokens" || kind == "unembedding" || wants(Analysis::kTokens);
+  return directions.kind == DirectionKind::kTokens || directions.kind == DirectionKind::kUnembedding ||
+         wants(Analysis::kTokens);
 }
 
 EigenConfig DecomposeRunConfig::eigen(int64_t dimension) const {

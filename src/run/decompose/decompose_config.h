@@ -3,7 +3,9 @@
 #include "bilens/analysis/factors/method.h"
 #include "bilens/study/corpus_study.h"
 #include "bilens/study/token_study.h"
+#include "directions_config.h"
 #include "layers/layer_source.h"
+#include "models/given_data.h"
 
 namespace bilens {
 
@@ -15,7 +17,7 @@ enum class Analysis { kTruncation, kExactness, kImportance, kTokens, kCorpus };
 struct DecomposeRunConfig : MethodOptions {
   int64_t format_version = 1;
   std::optional<std::vector<int64_t>> layers;  // nothing: all
-  Json directions = {{"kind", "outputs"}};
+  DirectionsConfig directions;
   std::string method = "eigen";
   EigenSolver solver = EigenSolver::kAuto;
   std::optional<int64_t> k = 10;  // nothing: all
@@ -34,7 +36,7 @@ struct DecomposeRunConfig : MethodOptions {
   std::string gate = "auto";
   Surrogate surrogate = Surrogate::kNone;
   std::string tokenizer;
-  Json data;
+  GivenData data;
   std::vector<Analysis> analyses = {Analysis::kTruncation, Analysis::kExactness, Analysis::kImportance};
   TokenStudyConfig tokens;  // of the analyses of these names
   CorpusStudyConfig corpus;

@@ -9,9 +9,8 @@ namespace bilens {
 std::optional<ImageDataConfig> find_images(const LayerSource& source, const DecomposeRunConfig& config,
                                            const std::string& data_spec) {
   if (!source.classifier || config.analyses.empty()) return std::nullopt;
-  if (config.data.is_object())
-    return ImageDataConfig::fields().parse_or_throw(config.data, "data", ExitCode::kUsage);
-  return data_of_model(data_spec, source.model);
+  const auto given = given_images(config.data);
+  return given ? given : data_of_model(data_spec, source.model);
 }
 
 bool is_calibrated(const DecomposeRunConfig& config, const LayerSource& source) {
@@ -23,7 +22,7 @@ std::optional<Corpus> find_corpus(const LayerSource& source, const DecomposeRunC
   if (!config.wants(Analysis::kCorpus) && !is_calibrated(config, source)) return std::nullopt;
   const auto& wanted = config.corpus;
   return open_corpus(
-      source.model, config.data, config.tokenizer, data_spec,
+      source.model, given_text(config.data), config.tokenizer, data_spec,
       "the analysis \"corpus\" or a calibrated surrogate", TextSplit::kValidation,
       std::max(wanted.tokens, wanted.loss_tokens) + wanted.tokens);  // the surrogate's are the last
 }

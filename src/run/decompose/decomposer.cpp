@@ -36,7 +36,7 @@ Decomposer::Decomposer(const LayerSource& source, const DecomposeRunConfig& conf
 
 Directions Decomposer::choose(const SourceLayer& layer) const {
   auto directions = choose_directions(config_, source_, layer);
-  if (directions.kind == "eigenvectors") directions.u = from_layer_above(layer);
+  if (config_.directions.kind == DirectionKind::kEigenvectors) directions.u = from_layer_above(layer);
   return directions;
 }
 
@@ -135,28 +135,28 @@ std::string Decomposer::identify(const SourceLayer& layer, const Directions& dir
 at::Tensor Decomposer::from_layer_above(const SourceLayer& below) const {
   const auto& spec = config_.directions;
   for (const auto& layer : source_.layers) {
-    if (layer.number != spec.at("layer")) continue;
+    if (layer.number != spec.layer) continue;
     SourceLayer above = layer.load();
     above.embed = at::Tensor();
     DecomposeRunConfig outputs = config_;
-    outputs.directions = {{"kind", "outputs"}};
+    outputs.directions = {};
     const auto pairs = Decomposer(source_, outputs).solve(above).pairs;
-    const auto direction = spec.at("direction").get<int64_t>();
-    const auto indices = spec.at("indices").get<std::vector<int64_t>>();
+    const auto direction = spec.direction;
+    const auto& indices = spec.indices;
     const int64_t largest = indices.empty() ? -1 : *std::max_element(indices.begin(), indices.end());
     if (indices.empty() || direction >= pairs.size() || largest >= pairs.k()) {
       throw Error(ExitCode::kUsage, {"directions",
                                      "a direction below " + std::to_string(pairs.size()) +
                                          " and indices below " + std::to_string(pairs.k()),
-                                     spec.dump(), ""});
+                                     write_directions(spec).dump(), ""});
     }
     if (above.layer.d_in() != below.layer.d_out()) {
       throw Error(ExitCode::kUsage, {"directions.layer", "a layer whose input is this layer's output",
-                                     spec.at("layer").dump(), ""});
+                                     std::to_string(spec.layer), ""});
     }
     return pairs.eigenvectors[direction].index_select(0, at::tensor(indices, at::kLong)).to(at::kDouble);
   }
-  throw Error(ExitCode::kUsage, {"directions.layer", "a layer of the model", spec.at("layer").dump(), ""});
+  throw Error(ExitCode::kUsage, {"directions.layer", "a layer of the model", std::to_string(spec.layer), ""});
 }
 
 }  // namespace bilens

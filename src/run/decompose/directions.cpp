@@ -17,38 +17,10 @@ namespace bilens {
 
 namespace {
 
-const Json kToken = {{"description", "A word, a piece or a number."},
-                     {"anyOf", {{{"type", "string"}}, kNatural}}};
-const Json kTokens = {{"type", "array"}, {"items", kToken}};
-const Json kSomeTokens = list_schema("At least one token.", kToken);
-
-struct DirectionKey {
-  std::string name;
-  Json schema;
-  bool required = true;
-};
-
-/// The keys beside "kind" that each kind of directions has.
-const std::vector<std::pair<std::string, std::vector<DirectionKey>>>& direction_kinds() {
-  static const std::vector<std::pair<std::string, std::vector<DirectionKey>>> kinds = {
-      {"outputs", {}},
-      {"axes", {}},
-      {"random", {{"count", kPositive}, {"seed", kNatural}}},
-      {"file", {{"path", {{"type", "string"}}}, {"tensor", {{"type", "string"}}}}},
-      {"tokens", {{"plus", kSomeTokens}, {"minus", kTokens, false}}},
-      {"unembedding", {{"tokens", kSomeTokens}}},
-      {"hosvd", {{"count", kPositive}}},
-      {"eigenvectors",
-       {{"layer", kNatural},
-        {"direction", kNatural},
-        {"indices", {{"type", "array"}, {"items", kNatural}}}}}};
-  return kinds;
-}
-
-at::Tensor directions_from_file(const Json& spec, int64_t d_out) {
-  const Weights file(spec.at("path").get<std::string>());
-  const auto tensor = read_expression(file, spec.at("tensor").get<std::string>());
-  require_shape(tensor, {-1, d_out}, file.path().string() + ": " + spec.at("tensor").get<std::string>());
+at::Tensor directions_from_file(const DirectionsConfig& spec, int64_t d_out) {
+  const Weights file(spec.path);
+  const auto tensor = read_expression(file, spec.tensor);
+  require_shape(tensor, {-1, d_out}, file.path().string() + ": " + spec.tensor);
   require_finite(tensor, file.path().string());
   return tensor.to(at::kDouble);
 }
@@ -84,10 +56,10 @@ at::Tensor as_stored(const at::Tensor& u, const std::string& dtype) {
 at::Tensor leading_outputs(const DecomposeRunConfig& config, const LayerSource& model,
                            const SourceLayer& source) {
   DecomposeRunConfig of_outputs = config;
-  of_outputs.directions = {{"kind", "outputs"}};
+  of_outputs.directions = {};
   const auto outputs = choose_directions(of_outputs, model, source);
   HosvdConfig hosvd;
-  hosvd.count = config.directions.at("count").get<int64_t>();
+  hosvd.count = config.directions.count;
   const auto mixes = output_hosvd(eigen_problem(source, outputs, config), hosvd).vectors;
   return outputs.u.defined() ? mixes.mm(outputs.u) : mixes;
 }
@@ -97,7 +69,8 @@ struct Tokens {
   std::vector<std::string> names;  // n
 };
 
-Tokens find_tokens(const Json& list, const std::string& where, const Vocabulary& vocabulary, bool centred) {
+Tokens find_tokens(const std::vector<TokenName>& list, const std::string& where, const Vocabulary& vocabulary,
+                   bool centred) {
   Tokens tokens;
   std::vector<int64_t> ids;
   for (size_t i = 0; i < list.size(); ++i) {
@@ -110,14 +83,13 @@ Tokens find_tokens(const Json& list, const std::string& where, const Vocabulary&
 }
 
 /// One direction: the mean row of some tokens, less that of others.
-void choose_difference(const Json& spec, const Vocabulary& vocabulary, Directions& chosen) {
+void choose_difference(const DirectionsConfig& spec, const Vocabulary& vocabulary, Directions& chosen) {
   const bool centred = chosen.center == "mean";
-  const auto plus = find_tokens(spec.at("plus"), "directions.plus", vocabulary, centred);
+  const auto plus = find_tokens(spec.plus, "directions.plus", vocabulary, centred);
   chosen.u = plus.rows.mean(0, /*keepdim=*/true);
   chosen.names = {join(plus.names)};
-  const Json others = spec.value("minus", Json::array());
-  if (others.empty()) return;
-  const auto minus = find_tokens(others, "directions.minus", vocabulary, centred);
+  if (spec.minus.empty()) return;
+  const auto minus = find_tokens(spec.minus, "directions.minus", vocabulary, centred);
   chosen.u = chosen.u - minus.rows.mean(0, /*keepdim=*/true);
   chosen.names = {join(plus.names) + " − " + join(minus.names)};
 }
@@ -125,8 +97,9 @@ void choose_difference(const Json& spec, const Vocabulary& vocabulary, Direction
 void choose_token_directions(const DecomposeRunConfig& config, const Vocabulary& vocabulary,
                              const SourceLayer& source, Directions& chosen) {
   chosen.center = config.center;
-  if (chosen.kind == "tokens") return choose_difference(config.directions, vocabulary, chosen);
-  const auto tokens = find_tokens(config.directions.at("tokens"), "directions.tokens", vocabulary, false);
+  if (config.directions.kind == DirectionKind::kTokens)
+    return choose_difference(config.directions, vocabulary, chosen);
+  const auto tokens = find_tokens(config.directions.tokens, "directions.tokens", vocabulary, false);
   chosen.names = tokens.names;
   chosen.u = config.center == "mean" ? tokens.rows - vocabulary.unembedding.mean() : tokens.rows;
   const bool cheap = tokens.rows.size(0) >= source.layer.d_hidden() / 8;  // as in solve_eigen
@@ -137,88 +110,31 @@ void choose_token_directions(const DecomposeRunConfig& config, const Vocabulary&
 
 }  // namespace
 
-Json directions_schema() {
-  std::vector<Json> options = {typed_schema("string", "A kind without keys of its own.")};
-  for (const auto& [kind, keys] : direction_kinds()) {
-    Json properties = {{"kind", {{"enum", {kind}}}}};
-    Json required = {"kind"};
-    for (const auto& key : keys) {
-      properties[key.name] = key.schema;
-      if (key.required) required.push_back(key.name);
-    }
-    options.push_back({{"type", "object"},
-                       {"properties", properties},
-                       {"required", required},
-                       {"additionalProperties", false}});
-  }
-  return {
-      {"description",
-       "Output directions: \"outputs\" (the head's rows where the layer reaches the head linearly, else "
-       "every "
-       "axis), "
-       "\"axes\", \"random\", \"file\" (rows of a safetensors tensor: NAME, NAME[BEGIN:END] or "
-       "NAME[BEGIN:END].T), "
-       "\"tokens\" (one direction: the mean unembedding row of the tokens in plus less that of those in "
-       "minus; "
-       "words, pieces or numbers), \"unembedding\" (one direction a token), \"hosvd\" (the outputs' leading "
-       "singular "
-       "vectors), \"eigenvectors\" (of another layer, top-down). A string stands for its kind."},
-      {"anyOf", options}};
-}
-
-Json with_kind(const Json& directions) {
-  return directions.is_string() ? Json::object({{"kind", directions}}) : directions;
-}
-
-void check_directions(const Json& directions, std::vector<Problem>& problems) {
-  if (!directions.is_object() || !directions.contains("kind") || !directions.at("kind").is_string()) {
-    problems.push_back({"directions", "an object with a kind", describe(directions), ""});
-    return;
-  }
-  std::vector<std::string> kinds;
-  for (const auto& [kind, keys] : direction_kinds()) {
-    kinds.push_back(kind);
-    if (directions.at("kind") != kind) continue;
-    std::vector<std::string> names = {"kind"};
-    for (const auto& key : keys) {
-      names.push_back(key.name);
-      if (directions.contains(key.name)) {
-        check_value(directions.at(key.name), key.schema, "directions." + key.name, problems);
-      } else if (key.required) {
-        problems.push_back(
-            {"directions." + key.name, "a value, because kind is \"" + kind + "\"", "none", ""});
-      }
-    }
-    check_keys(directions, names, "directions", problems);
-    return;
-  }
-  check_value(directions.at("kind"), choice_schema("", kinds), "directions.kind", problems);
-}
-
 Directions choose_directions(const DecomposeRunConfig& config, const LayerSource& model,
                              const SourceLayer& source) {
-  const auto kind = config.directions.at("kind").get<std::string>();
+  using Kind = DirectionKind;
+  const auto kind = config.directions.kind;
   const int64_t d_out = source.layer.d_out();
   Directions chosen;
-  chosen.kind = kind;
-  if (kind == "outputs" && source.head.defined()) {
+  chosen.kind = name_of(kind);
+  if (kind == Kind::kOutputs && source.head.defined()) {
     const auto head = source.head.to(at::kDouble);
     chosen.output_is = "logits";
     chosen.center = config.center;
     chosen.u = config.center == "mean" ? head - head.mean(0, true) : head;
     if (config.center == "mean") chosen.mean_share = mean_energy_share(config, source, head);
-  } else if (kind == "outputs" || kind == "axes") {
-    chosen.kind = "axes";
-  } else if (kind == "random") {
-    const auto count = config.directions.at("count").get<int64_t>();
-    const auto seed = derive_seed(config.directions.at("seed").get<uint64_t>(), "directions");
+  } else if (kind == Kind::kOutputs || kind == Kind::kAxes) {
+    chosen.kind = name_of(Kind::kAxes);
+  } else if (kind == Kind::kRandom) {
+    const auto count = config.directions.count;
+    const auto seed = derive_seed(static_cast<uint64_t>(config.directions.seed), "directions");
     const auto u = at::randn({count, d_out}, make_generator(at::kCPU, seed), at::dtype(at::kDouble));
     chosen.u = u / u.norm(2, {1}, true);
-  } else if (kind == "file") {
+  } else if (kind == Kind::kFile) {
     chosen.u = directions_from_file(config.directions, d_out);
-  } else if (kind == "hosvd") {
+  } else if (kind == Kind::kHosvd) {
     chosen.u = leading_outputs(config, model, source);
-  } else if (kind == "tokens" || kind == "unembedding") {
+  } else if (kind == Kind::kTokens || kind == Kind::kUnembedding) {
     choose_token_directions(config, *model.vocabulary, source, chosen);
   }
   if (chosen.u.defined()) chosen.u = as_stored(chosen.u, config.dtype);

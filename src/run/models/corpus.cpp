@@ -11,11 +11,11 @@ namespace fs = std::filesystem;
 
 namespace {
 
-TextDataConfig choose_text(const LanguageModel& model, const Json& given, const std::string& data_spec,
-                           const std::string& purpose, TextSplit part) {
+TextDataConfig choose_text(const LanguageModel& model, const std::optional<TextDataConfig>& given,
+                           const std::string& data_spec, const std::string& purpose, TextSplit part) {
   std::optional<TextDataConfig> data;
-  if (data_spec.empty() && given.is_object()) {
-    data = TextDataConfig::fields().parse_or_throw(given, "data", ExitCode::kUsage);
+  if (data_spec.empty() && given) {
+    data = given;
   } else {
     data = text_of_model(data_spec, model.stored);
     if (data && data_spec.empty()) data->split = part;
@@ -44,8 +44,9 @@ Decoder Corpus::load(const std::string& device) const {
   return loaded;
 }
 
-Corpus open_corpus(const StoredModel& stored, const Json& data, const fs::path& tokenizer,
-                   const std::string& data_spec, const std::string& purpose, TextSplit part, int64_t tokens) {
+Corpus open_corpus(const StoredModel& stored, const std::optional<TextDataConfig>& data,
+                   const fs::path& tokenizer, const std::string& data_spec, const std::string& purpose,
+                   TextSplit part, int64_t tokens) {
   const auto model = open_language_model(stored);
   const auto chosen = choose_text(model, data, data_spec, purpose, part);
   return {model, chosen, load_stream(chosen, model, tokenizer, tokens)};

@@ -22,15 +22,16 @@ struct Corpus {
   Decoder load(const std::string& device) const;
 };
 
-/// @param data settings of the text, or null
+/// @param data settings of the text, if a config has them
 /// @param data_spec text:FILE or tokens:FILE, before `data`; both empty: what the run beside the model
 /// trained on
 /// @param purpose of the text, for messages
 /// @param part of what the run trained on
 /// @param tokens how many will be asked for: of a long text no more is read
 /// @throws Error(kUsage, kBadInput): no text, no language model
-Corpus open_corpus(const StoredModel& model, const Json& data, const std::filesystem::path& tokenizer,
-                   const std::string& data_spec, const std::string& purpose, TextSplit part, int64_t tokens);
+Corpus open_corpus(const StoredModel& model, const std::optional<TextDataConfig>& data,
+                   const std::filesystem::path& tokenizer, const std::string& data_spec,
+                   const std::string& purpose, TextSplit part, int64_t tokens);
 
 /// The gain of the norm in front of a layer's MLP, which load_layers folds into that.
 at::Tensor norm_gain(const LanguageModel& model, int64_t layer);

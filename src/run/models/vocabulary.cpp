@@ -45,14 +45,13 @@ std::vector<std::string> Vocabulary::names() const {
   return names;
 }
 
-int64_t Vocabulary::id_of(const Json& token, const std::string& where) const {
-  if (token.is_number()) {
-    const auto id = token.get<int64_t>();
-    if (id < size()) return id;
+int64_t Vocabulary::id_of(const TokenName& token, const std::string& where) const {
+  if (const auto* number = std::get_if<int64_t>(&token)) {
+    if (*number < size()) return *number;
     throw Error(ExitCode::kUsage, {where, "a token of " + model + ", from 0 to " + std::to_string(size() - 1),
-                                   token.dump(), ""});
+                                   std::to_string(*number), ""});
   }
-  const auto word = token.get<std::string>();
+  const auto& word = std::get<std::string>(token);
   if (!tokenizer) {
     throw Error(ExitCode::kUsage, {where, "a token's number, because " + model + " has no tokenizer.model",
                                    "\"" + word + "\"", "Or name a SentencePiece model in \"tokenizer\"."});

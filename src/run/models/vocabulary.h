@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "bilens/analysis/tokens/token_basis.h"
-#include "bilens/core/json.h"
+#include "bilens/data/token_name.h"
 #include "bilens/data/tokenizer.h"
 #include "language_model.h"
 
@@ -28,7 +28,7 @@ struct Vocabulary {
   /// one, else "cat" is the piece "cat". @param where names the word in messages
   /// @throws Error(kUsage) that shows the pieces of a word that is not one token; for an id beyond the
   /// vocabulary; for a word without a tokenizer
-  int64_t id_of(const Json& token, const std::string& where) const;
+  int64_t id_of(const TokenName& token, const std::string& where) const;
 };
 
 /// The tokenizer at `path`, or where that is empty the one beside the model's weights, if there is one.

@@ -22,62 +22,10 @@ Json settle_schema() {
   return schema;
 }
 
-}  // namespace
-
-const FieldTable<WidenConfig>& WidenConfig::fields() {
-  static const FieldTable<WidenConfig> table =
-      FieldTable<WidenConfig>(
-          "Gives each MLP more hidden units, which say nothing until they are fitted or trained.")
-          .number("factor", &WidenConfig::factor, "How many times as many hidden units.", between(1.0, 64.0));
-  return table;
-}
-
-FinetuneRunConfig::FinetuneRunConfig() : stages(Json::array()) {
-  for (const char* kind : {"calibrate", "settle"}) stages.push_back({{"kind", kind}});
-}
-
-const FieldTable<FinetuneRunConfig>& FinetuneRunConfig::fields() {
-  using C = FinetuneRunConfig;
-  static const FieldTable<C> table = [] {
-    FieldTable<C> fields("Config of `bilens finetune`: a gated Llama-type checkpoint becomes bilinear.");
-    const Json stage = {
-        {"anyOf",
-         {stage_schema("widen", WidenConfig::fields().schema()),
-          stage_schema("calibrate", CalibrationConfig::fields().schema()),
-          stage_schema("anneal", AnnealConfig::fields().schema()), stage_schema("settle", settle_schema()),
-          typed_schema("string", "A stage's kind, its keys as they are by default.")}}};
-    fields.integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
-        .text("teacher", &C::teacher, "The checkpoint: a model directory or a llama2.c file.")
-        .required()
-        .text("teacher_sha256", &C::teacher_sha256,
-              "SHA-256 that its weights must have (docs/formats.md); empty: any. A run's config.json has it.")
-        .choice("teacher_dtype", &C::teacher_dtype,
-                "What the teacher is held in beside the model; in bfloat16 it takes half of float32's "
-                "memory, and its losses are "
-                "those of the rounded weights.",
-                {{"stored", std::optional<at::ScalarType>()},
-                 {"float32", std::optional<at::ScalarType>(at::kFloat)},
-                 {"bfloat16", std::optional<at::ScalarType>(at::kBFloat16)}})
-        .nested("data", &C::data, TextDataConfig::fields())
-        .json("stages", &C::stages,
-              {{"type", "array"},
-               {"description",
-                "What is done, in this order: \"widen\" the MLPs, \"calibrate\" in closed form, then "
-                "\"anneal\" and \"settle\", which share the steps of `train`. A string stands for its kind."},
-               {"items", stage}})
-        .choice("baseline", &C::baseline,
-                "In place of the stages behind \"widen\": train the gated model on (\"continue\"), or the "
-                "model with SiLU replaced by half the identity at once (\"cold\"), for as many steps.",
-                {{"none", Baseline::kNone}, {"continue", Baseline::kContinue}, {"cold", Baseline::kCold}})
-        .nested("train", &C::train, FinetuneTrainConfig::fields());
-    return add_run_fields(fields);
-  }();
-  return table;
-}
-
-Stages parse_stages(const Json& list, const std::string& where) {
+/// A list of objects with a "kind" each, or of kinds.
+Stages read_stages(const Json& list, const std::string& where, std::vector<Problem>& problems) {
   Stages stages;
-  std::vector<Problem> problems;
+  const auto before = problems.size();
   const std::vector<std::string> kinds = {"widen", "calibrate", "anneal", "settle"};
   int64_t last = -1;
   for (size_t i = 0; i < list.size(); ++i) {
@@ -105,15 +53,15 @@ Stages parse_stages(const Json& list, const std::string& where) {
     problems.push_back({where, "calibrate or anneal", "both",
                         "A calibrated model is bilinear already: follow it by settle."});
   }
-  if (!stages.calibrate && !stages.trains() && problems.empty()) {
+  if (!stages.calibrate && !stages.trains() && problems.size() == before) {
     problems.push_back({where, "calibrate, anneal or settle", list.empty() ? "none" : "widen alone",
                         "These make the model bilinear."});
   }
-  if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
   return stages;
 }
 
-Json dump(const Stages& stages) {
+/// With all their defaults written out.
+Json write_stages(const Stages& stages) {
   Json list = Json::array();
   const auto add = [&](const char* kind, const Json& rest) {
     Json stage = {{"kind", kind}};
@@ -125,6 +73,66 @@ Json dump(const Stages& stages) {
   if (stages.anneal) add("anneal", AnnealConfig::fields().dump(*stages.anneal));
   if (stages.settle) add("settle", Json::object());
   return list;
+}
+
+}  // namespace
+
+const FieldTable<WidenConfig>& WidenConfig::fields() {
+  static const FieldTable<WidenConfig> table =
+      FieldTable<WidenConfig>(
+          "Gives each MLP more hidden units, which say nothing until they are fitted or trained.")
+          .number("factor", &WidenConfig::factor, "How many times as many hidden units.", between(1.0, 64.0));
+  return table;
+}
+
+Stages calibrate_and_settle() {
+  Stages stages;
+  stages.calibrate.emplace();
+  stages.settle = true;
+  return stages;
+}
+
+FinetuneRunConfig::FinetuneRunConfig() = default;
+
+const FieldTable<FinetuneRunConfig>& FinetuneRunConfig::fields() {
+  using C = FinetuneRunConfig;
+  static const FieldTable<C> table = [] {
+    FieldTable<C> fields("Config of `bilens finetune`: a gated Llama-type checkpoint becomes bilinear.");
+    const Json stage = {
+        {"anyOf",
+         {stage_schema("widen", WidenConfig::fields().schema()),
+          stage_schema("calibrate", CalibrationConfig::fields().schema()),
+          stage_schema("anneal", AnnealConfig::fields().schema()), stage_schema("settle", settle_schema()),
+          typed_schema("string", "A stage's kind, its keys as they are by default.")}}};
+    fields.integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
+        .text("teacher", &C::teacher, "The checkpoint: a model directory or a llama2.c file.")
+        .required()
+        .text("teacher_sha256", &C::teacher_sha256,
+              "SHA-256 that its weights must have (docs/formats.md); empty: any. A run's config.json has it.")
+        .choice("teacher_dtype", &C::teacher_dtype,
+                "What the teacher is held in beside the model; in bfloat16 it takes half of float32's "
+                "memory, and its losses are "
+                "those of the rounded weights.",
+                {{"stored", std::optional<at::ScalarType>()},
+                 {"float32", std::optional<at::ScalarType>(at::kFloat)},
+                 {"bfloat16", std::optional<at::ScalarType>(at::kBFloat16)}})
+        .nested("data", &C::data, TextDataConfig::fields())
+        .custom("stages", &C::stages,
+                Json{{"type", "array"},
+                     {"description",
+                      "What is done, in this order: \"widen\" the MLPs, \"calibrate\" in closed form, then "
+                      "\"anneal\" and \"settle\", which share the steps of `train`. A string stands for its "
+                      "kind."},
+                     {"items", stage}},
+                read_stages, write_stages)
+        .choice("baseline", &C::baseline,
+                "In place of the stages behind \"widen\": train the gated model on (\"continue\"), or the "
+                "model with SiLU replaced by half the identity at once (\"cold\"), for as many steps.",
+                {{"none", Baseline::kNone}, {"continue", Baseline::kContinue}, {"cold", Baseline::kCold}})
+        .nested("train", &C::train, FinetuneTrainConfig::fields());
+    return add_run_fields(fields);
+  }();
+  return table;
 }
 
 }  // namespace bilens

@@ -34,25 +34,22 @@ struct Stages {
   bool trains() const { return anneal || settle; }
 };
 
+/// What a config without stages does.
+Stages calibrate_and_settle();
+
 /// The config of a conversion.
 struct FinetuneRunConfig : RunConfig {
-  FinetuneRunConfig();
+  FinetuneRunConfig();  // out of line: g++ 12 warns where it is inlined
 
   std::string teacher;
   std::string teacher_sha256;                   // of its weights; empty: whatever they are
   std::optional<at::ScalarType> teacher_dtype;  // not given: as stored
   TextDataConfig data;
-  Json stages;
+  Stages stages = calibrate_and_settle();
   Baseline baseline = Baseline::kNone;
   FinetuneTrainConfig train;
 
   static const FieldTable<FinetuneRunConfig>& fields();
 };
-
-/// @param list of objects with a "kind" each @throws Error(kUsage) with all problems
-Stages parse_stages(const Json& list, const std::string& where);
-
-/// The stages with all their defaults written out.
-Json dump(const Stages& stages);
 
 }  // namespace bilens

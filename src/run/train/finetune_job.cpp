@@ -33,8 +33,7 @@ class FinetuneJob : public TrainingJob {
   FinetuneJob(const Json& config, const std::string& where)
       : where_(where),
         config_(FinetuneRunConfig::fields().parse_or_throw(config, where, ExitCode::kUsage)),
-        stages_(parse_stages(config_.stages, key_path(where, "stages"))) {
-    config_.stages = dump(stages_);
+        stages_(config_.stages) {
     if (config_.baseline != Baseline::kNone) {
       stages_.calibrate.reset();
       stages_.anneal.reset();
@@ -46,9 +45,7 @@ class FinetuneJob : public TrainingJob {
   Json config() const override { return FinetuneRunConfig::fields().dump(config_); }
   Json complete(const Json& config, const std::string& where) const override {
     const auto& fields = FinetuneRunConfig::fields();
-    auto parsed = fields.parse_or_throw(config, where, ExitCode::kBadInput);
-    parsed.stages = dump(parse_stages(parsed.stages, key_path(where, "stages")));
-    return fields.dump(parsed);
+    return fields.dump(fields.parse_or_throw(config, where, ExitCode::kBadInput));
   }
 
   void prepare() override {

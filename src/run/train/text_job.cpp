@@ -172,7 +172,8 @@ class TextJob : public TrainingJob {
     if (bos && config_.data.dataset == "text" && config_.model.bos_token_id != bos) {
       problems.push_back({key_path(where, "bos_token_id"),
                           std::to_string(*bos) + ", the tokenizer's, which stands before each story",
-                          config_.model.bos_given.dump(), "Leave it out, or use another tokenizer."});
+                          std::to_string(config_.model.bos_given.value_or(-1)),
+                          "Leave it out, or use another tokenizer."});
     }
   }
 

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bilens/core/fields.h"
+#include "bilens/data/token_name.h"
+
+namespace bilens {
+
+/// Which output directions of a layer are decomposed.
+enum class DirectionKind { kOutputs, kAxes, kRandom, kFile, kTokens, kUnembedding, kHosvd, kEigenvectors };
+
+/// A kind and its keys; those of other kinds are not given.
+struct DirectionsConfig {
+  DirectionKind kind = DirectionKind::kOutputs;
+  int64_t count = 0, seed = 0;                 // random; hosvd has a count
+  std::string path, tensor;                    // file
+  std::vector<TokenName> plus, minus, tokens;  // tokens; unembedding
+  int64_t layer = 0, direction = 0;            // eigenvectors
+  std::vector<int64_t> indices;
+};
+
+std::string name_of(DirectionKind kind);
+
+/// Of a config's key "directions": an object with a kind, or a string that stands for its kind.
+Json directions_schema();
+DirectionsConfig read_directions(const Json& directions, const std::string& where,
+                                 std::vector<Problem>& problems);
+Json write_directions(const DirectionsConfig& directions);
+
+}  // namespace bilens

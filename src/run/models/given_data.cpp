@@ -1,0 +1,62 @@
+#include "given_data.h"
+
+#include <algorithm>
+
+namespace bilens {
+
+namespace {
+
+/// The datasets that a table of settings knows.
+template <class Config>
+std::vector<std::string> datasets() {
+  return Config::fields().schema().at("properties").at("dataset").at("enum");
+}
+
+template <class Wanted, class Other>
+std::optional<Wanted> take(const GivenData& data, const std::string& model) {
+  if (const auto* wanted = std::get_if<Wanted>(&data)) return *wanted;
+  const auto* other = std::get_if<Other>(&data);
+  if (other == nullptr) return std::nullopt;
+  throw Error(ExitCode::kUsage, {"data.dataset", join(datasets<Wanted>()) + ", for " + model,
+                                 "\"" + other->dataset + "\"", ""});
+}
+
+}  // namespace
+
+Json given_data_schema() {
+  return {
+      {"description",
+       "Images or text for the analyses, as in a training config; null: what the model was trained on."},
+      {"anyOf", {{{"type", "null"}}, ImageDataConfig::fields().schema(), TextDataConfig::fields().schema()}}};
+}
+
+GivenData read_given_data(const Json& value, const std::string& where, std::vector<Problem>& problems) {
+  if (value.is_null()) return {};
+  const Json dataset = value.value("dataset", Json());
+  const auto images = datasets<ImageDataConfig>(), texts = datasets<TextDataConfig>();
+  if (std::find(texts.begin(), texts.end(), dataset) != texts.end())
+    return TextDataConfig::fields().parse(value, where, problems);
+  if (std::find(images.begin(), images.end(), dataset) != images.end())
+    return ImageDataConfig::fields().parse(value, where, problems);
+  auto all = images;
+  all.insert(all.end(), texts.begin(), texts.end());
+  check_value(dataset, choice_schema("", all), key_path(where, "dataset"), problems);
+  return {};
+}
+
+Json write_given_data(const GivenData& data) {
+  if (const auto* images = std::get_if<ImageDataConfig>(&data))
+    return ImageDataConfig::fields().dump(*images);
+  if (const auto* text = std::get_if<TextDataConfig>(&data)) return TextDataConfig::fields().dump(*text);
+  return nullptr;
+}
+
+std::optional<ImageDataConfig> given_images(const GivenData& data) {
+  return take<ImageDataConfig, TextDataConfig>(data, "an image classifier");
+}
+
+std::optional<TextDataConfig> given_text(const GivenData& data) {
+  return take<TextDataConfig, ImageDataConfig>(data, "a language model");
+}
+
+}  // namespace bilens
