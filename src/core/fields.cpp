@@ -63,7 +63,8 @@ std::string expectation(const Json& schema) {
       if (option.contains(kKind)) {
         kinds.push_back(option.at(kKind).dump());
       } else {
-        parts.push_back(expectation(option));
+        const auto part = expectation(option);
+        if (std::find(parts.begin(), parts.end(), part) == parts.end()) parts.push_back(part);
       }
     }
     if (!kinds.empty()) parts.push_back("an object with a \"kind\", one of " + join(kinds));
@@ -164,7 +165,8 @@ void check_keys(const Json& object, const std::vector<std::string>& names, const
   for (const auto& item : object.items()) {
     if (std::find(names.begin(), names.end(), item.key()) != names.end()) continue;
     const auto near = nearest(item.key(), names);
-    problems.push_back({key_path(where, item.key()), "a known key (" + join(names) + ")",
+    problems.push_back({key_path(where, item.key()),
+                        names.empty() ? "no key here" : "a known key (" + join(names) + ")",
                         "\"" + item.key() + "\"", near.empty() ? "" : "Did you mean \"" + near + "\"?"});
   }
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "bilens/core/files.h"
 #include "bilens/core/sha256.h"
 #include "bilens/io/foreign_folder.h"
 #include "bilens/io/torch_file.h"
@@ -26,16 +27,15 @@ fs::path find_weights(const fs::path& directory) {
   return {};
 }
 
-/// The shards of the index beside a file that lists it; empty where there is none.
+/// The shards of the index beside a file that names it; empty where there is none. Others may be damaged.
 std::map<std::string, std::string> shards_around(const fs::path& file) {
   const auto folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
   for (const char* name : kFiles) {
     const fs::path index = folder / name;
     if (index.extension() != ".json" || !fs::is_regular_file(index)) continue;
-    auto shards = read_shard_index(index);
-    const bool listed = std::any_of(shards.begin(), shards.end(),
-                                    [&](const auto& item) { return item.second == file.filename(); });
-    if (listed) return shards;
+    const std::string quoted = "\"" + file.filename().string() + "\"";
+    if (read_text(index, size_t{1} << 28, ExitCode::kBadInput).find(quoted) == std::string::npos) continue;
+    return read_shard_index(index);
   }
   return {};
 }

@@ -49,8 +49,10 @@ void read_activation(Architecture& found, const std::string& where) {
   }
   const std::string key = by_activation.empty() ? "hidden_act" : "hidden_activation";
   const auto gate = by_activation.empty() ? by_act : by_activation;
-  if (family != nullptr && family->act_key == "hidden_activation" && by_activation.empty() &&
-      !by_act.empty() && by_act != gate_of_activation(family->act)) {
+  const bool reads_other_key =
+      family != nullptr && family->act_key == "hidden_activation" && !family->act.empty();
+  if (reads_other_key && by_activation.empty() && !by_act.empty() &&
+      by_act != gate_of_activation(family->act)) {
     throw Error(ExitCode::kBadInput,
                 {where, std::string("hidden_activation, which ") + found.type + " reads",
                  "hidden_act alone, \"" + text_at(found.config, "hidden_act") + "\"",
@@ -59,7 +61,7 @@ void read_activation(Architecture& found, const std::string& where) {
   if (!gate.empty()) {
     found.gate = gate;
     found.gate_source = "config.json: " + key + " \"" + text_at(found.config, key.c_str()) + "\"";
-  } else if (family != nullptr) {
+  } else if (family != nullptr && !family->act.empty()) {
     found.gate = gate_of_activation(family->act);
     found.gate_source = "config.json: model_type \"" + found.type + "\", whose " + family->act_key +
                         " is \"" + family->act + "\" by default";
@@ -126,12 +128,12 @@ Architecture architecture_of_stack(const Architecture& model, const MlpNames& ml
 std::optional<MlpNorms> norms_of(const Architecture& architecture, const MlpNames& mlp) {
   if (mlp.family != nullptr) {
     auto norms = mlp.family->norms;
-    norms.source = "the names of the tensors";
+    if (norms) norms->source = "the names of the tensors";
     return norms;
   }
   const auto* family = family_of_type(architecture.type);
-  if (family == nullptr) return std::nullopt;
-  auto norms = family->norms;
+  if (family == nullptr || !family->norms) return std::nullopt;
+  auto norms = *family->norms;
   norms.source = architecture.type_source + " \"" + architecture.type + "\"";
   if (family->refine_norms != nullptr) family->refine_norms(architecture.config, norms);
   return norms;

@@ -21,11 +21,22 @@ std::optional<T> first_found(std::optional<T> (*Family::*member)(const Argument&
 }  // namespace
 
 const std::vector<const Family*>& families() {
-  static const std::vector<const Family*> all = {
-      &family::llama(),    &family::mistral(), &family::qwen(),   &family::smollm3(),
-      &family::phi3(),     &family::gemma(),   &family::gemma2(), &family::olmo(),
-      &family::stablelm(), &family::meta(),    &family::papers(), &family::paper_classifier(),
-      &family::llama2c(),  &family::lit_gpt(), &family::gpt2()};
+  static const std::vector<const Family*> all = {&family::llama(),
+                                                 &family::mistral(),
+                                                 &family::qwen(),
+                                                 &family::smollm3(),
+                                                 &family::phi3(),
+                                                 &family::gemma(),
+                                                 &family::gemma2(),
+                                                 &family::later_gemmas(),
+                                                 &family::olmo(),
+                                                 &family::stablelm(),
+                                                 &family::meta(),
+                                                 &family::papers(),
+                                                 &family::paper_classifier(),
+                                                 &family::llama2c(),
+                                                 &family::lit_gpt(),
+                                                 &family::gpt2()};
   return all;
 }
 

@@ -54,6 +54,11 @@ class Gates(LayersTest):
             folder = self.model(act, mlp(1), model_type="llama", hidden_act=act)
             self.assertIn(act, self.refusal(folder, f"gate={gate}", "fold_norm=false", expect=2))
 
+    def test_gelu_means_its_approximation_in_every_gemma(self):
+        for kind in ("gemma", "gemma2", "gemma3n_text", "gemma4_text"):
+            folder = self.model(kind, mlp(1), model_type=kind, hidden_activation="gelu")
+            self.assertIn("gelu_tanh", self.refusal(folder, "fold_norm=false"))
+
     def test_an_activation_that_is_no_name_is_refused(self):
         folder = self.model("number", mlp(1), model_type="llama", hidden_act=3)
         self.assertIn("hidden_act", self.refusal(folder, "surrogate=half"))

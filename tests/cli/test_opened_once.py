@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import unittest
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
@@ -81,3 +82,7 @@ class OpenedOnce(TestCase):
             save_file(content, model / shard)
         (model / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
         return tuple(f"model/{shard}" for shard in sorted(shards))
+
+
+if __name__ == "__main__":
+    unittest.main()

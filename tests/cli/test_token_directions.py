@@ -108,6 +108,7 @@ class Directions(DecompositionTest):
         write_llama(self.model)
         self.assertIn("from 0 to 299", self.message(directions={"kind": "tokens", "plus": [300]}))
         self.assertIn("tokenizer", self.message(directions={"kind": "tokens", "plus": ["cat"]}))
+        self.assertIn("mean rows differ", self.message(directions={"kind": "tokens", "plus": [5], "minus": [5]}))
         for spec in (
             {"kind": "tokens", "plus": []},
             {"kind": "tokens", "minus": [1]},

@@ -89,13 +89,13 @@ class FieldTable {
   template <class N>
   FieldTable& optional(const std::string& name, std::optional<N> C::*member, const FieldTable<N>& table,
                        const std::string& meaning) {
-    const auto parse = [member, table](C& config, const Json& value, const std::string& where,
-                                       std::vector<Problem>& problems) {
+    const Json schema = {{"description", meaning}, {"anyOf", {{{"type", "null"}}, table.schema()}}};
+    const auto parse = [member, table, schema](C& config, const Json& value, const std::string& where,
+                                               std::vector<Problem>& problems) {
+      if (!value.is_object() && !check_value(value, schema, where, problems)) return;
       config.*member = value.is_null() ? std::nullopt : std::optional(table.parse(value, where, problems));
     };
-    add({name,
-         {{"description", meaning}, {"anyOf", {{{"type", "null"}}, table.schema()}}},
-         nullptr,
+    add({name, schema, nullptr,
          [member, table](const C& config) {
            return config.*member ? table.dump(*(config.*member)) : Json(nullptr);
          },

@@ -28,9 +28,9 @@ struct Family {
   std::vector<std::string> types = {};  // model_type in config.json
   std::string architecture = {};        // the class in transformers that computes it
   std::string act_key = "hidden_act";   // the key of the MLPs' activation,
-  std::string act = "silu";             // and what it is without that key
+  std::string act = "silu";             // and what it is without that key; "": not known
   bool gelu_is_tanh = false;            // "gelu" means its approximation by tanh
-  MlpNorms norms = {};                  // around each MLP
+  std::optional<MlpNorms> norms = {};   // around each MLP; nothing: not known
   /// Changes `norms` where the config asks for it.
   void (*refine_norms)(const Json& config, MlpNorms& norms) = nullptr;
   /// Reads a config.json of this family; null: its decoder is not computed here, only its MLPs are read.

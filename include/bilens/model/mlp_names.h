@@ -30,8 +30,7 @@ struct MlpNames {
 };
 
 /// Finds every gated MLP among the names, by the forms that the families have (family.h), behind any prefix.
-/// The layer number is the
-/// last number in the name (else a count). In order of layers.
+/// The layer number is the last number in the name (else a count). In order of layers.
 /// @throws Error(kBadInput) when a gate has no up_proj, or a packed tensor cannot be halved.
 std::vector<MlpNames> find_mlps(const Weights& weights);
 

@@ -23,6 +23,8 @@ class StoredModel {
 
   const std::filesystem::path& path() const { return path_; }
 
+  bool in_memory() const { return in_memory_; }
+
   /// Where the weights lie.
   const std::filesystem::path& folder() const { return folder_; }
 

@@ -69,8 +69,7 @@ void write_pairs(const Refined& refined, const Candidates& found, const at::Tens
     }
     norms[i][0] = norm > 0 ? norm : 1.0;
     pairs.effective_rank[i] = spectrum.effective_rank();
-    pairs.tie_at_k[i] =
-        static_cast<int64_t>(spectrum.tie_at(k, order_of(joined.data(), spectrum.known, tie), blur));
+    pairs.tie_at_k[i] = static_cast<int64_t>(spectrum.tie_at(k, blur));
   }
   pairs.eigenvalues = values.gather(1, order);
   const auto rows = order.to(refined.vectors.device()).unsqueeze(2).expand({c, k, d});

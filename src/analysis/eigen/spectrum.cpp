@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 
@@ -14,7 +15,7 @@ std::vector<int64_t> order_of(const double* values, int64_t count, double tie) {
                    [&](int64_t a, int64_t b) { return std::abs(values[a]) > std::abs(values[b]); });
   for (auto begin = order.begin(); begin != order.end();) {
     auto end = begin + 1;
-    while (end != order.end() && std::abs(values[*(end - 1)]) - std::abs(values[*end]) <= tie) ++end;
+    while (end != order.end() && std::abs(values[*begin]) - std::abs(values[*end]) <= tie) ++end;
     std::stable_partition(begin, end, [&](int64_t i) { return values[i] > 0; });
     begin = end;
   }
@@ -48,10 +49,13 @@ double Spectrum::gap(int64_t i) const {
   return std::min(gap, std::abs(values[i]) - (whole ? 0.0 : smallest));
 }
 
-bool Spectrum::tie_at(int64_t k, const std::vector<int64_t>& order, double tie) const {
+bool Spectrum::tie_at(int64_t k, double tie) const {
   if (k >= d) return false;
-  const auto magnitude = [&](int64_t rank) { return rank < known ? std::abs(values[order[rank]]) : 0.0; };
-  return magnitude(k - 1) - magnitude(k) <= tie;
+  std::vector<double> sizes;
+  for (int64_t i = 0; i < known; ++i) sizes.push_back(std::abs(values[i]));
+  sizes.resize(std::max(known, k + 1), 0.0);  // what is not known here is 0
+  std::sort(sizes.begin(), sizes.end(), std::greater<>());
+  return sizes[k - 1] - sizes[k] <= tie;
 }
 
 }  // namespace bilens

@@ -8,7 +8,8 @@ namespace bilens {
 /// Eigenvalues closer than this many eps‖Q‖ are not told apart.
 constexpr double kTieFactor = 50.0;
 
-/// Order of eigenvalues: falling |λ|; within a run of |λ| that are not told apart, positive ones first.
+/// Order of eigenvalues: falling |λ|; of those that are not told apart from the largest |λ| among them,
+/// positive ones come first.
 std::vector<int64_t> order_of(const double* values, int64_t count, double tie);
 
 /// What is known of one direction's eigenvalues, and what that says about the first k of them.
@@ -25,8 +26,8 @@ struct Spectrum {
   /// Distance of the i-th to the nearest other eigenvalue, unknown ones in their worst place.
   double gap(int64_t i) const;
 
-  /// Whether the k-th and the next |λ| are not told apart. `order` is that of all known.
-  bool tie_at(int64_t k, const std::vector<int64_t>& order, double tie) const;
+  /// Whether the k-th and the next largest |λ| are not told apart.
+  bool tie_at(int64_t k, double tie) const;
 };
 
 }  // namespace bilens

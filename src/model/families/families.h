@@ -12,6 +12,7 @@ const Family& smollm3();
 const Family& phi3();
 const Family& gemma();
 const Family& gemma2();
+const Family& later_gemmas();
 const Family& olmo();
 const Family& stablelm();
 

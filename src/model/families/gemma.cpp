@@ -31,4 +31,13 @@ const Family& gemma2() {
   return family;
 }
 
+const Family& later_gemmas() {
+  static const Family family = {.name = "later Gemmas, of which only the activation is known",
+                                .types = {"gemma3n_text", "gemma4_text"},
+                                .act_key = "hidden_activation",
+                                .act = "",
+                                .gelu_is_tanh = true};
+  return family;
+}
+
 }  // namespace bilens::family

@@ -5,7 +5,7 @@ namespace bilens::family {
 const Family& lit_gpt() {
   static const Family family = {
       .name = "lit-gpt",
-      .norms = {MlpNorms::Kind::kRms, "norm_2", false, false, "", ""},
+      .norms = MlpNorms{MlpNorms::Kind::kRms, "norm_2", false, false, "", ""},
       .forms = {{"mlp.swiglu.w1.weight", "mlp.swiglu.w2.weight", "mlp.swiglu.w3.weight", "mlp."}},
       .told_by_names = true,
       .gate_by_names = "silu",

@@ -32,13 +32,15 @@ Architecture llama_with(const Json& arguments, const std::string& source) {
 std::optional<Architecture> describe_meta(const StoredModel& model) {
   if (const Json& params = model.json("params.json"); is_of_a_llama(params))
     return llama_with(params, "params.json");
+  if (is_meta_folder(model.path())) return std::nullopt;  // its weights are not in Hugging Face's layout
   const auto& arguments = model.weights().model_args();
   return is_of_a_llama(arguments) ? std::optional(llama_with(arguments, "the checkpoint's model_args"))
                                   : std::nullopt;
 }
 
 std::optional<ForeignDecoder> read_meta(const StoredModel& model) {
-  if (!is_meta_folder(model.path()) && !has_meta_names(model.weights())) return std::nullopt;
+  if (!(is_meta_folder(model.path()) && !model.in_memory()) && !has_meta_names(model.weights()))
+    return std::nullopt;
   const auto files = open_meta_files(model);
   const auto found = read_meta_llama(files);
   return ForeignDecoder{found.config, found.parameters, files.parts.front()};
@@ -54,7 +56,7 @@ std::string convert_it(const StoredModel& model) {
 
 const Family& meta() {
   static const Family family = {.name = "Llama in Meta's files",
-                                .norms = {MlpNorms::Kind::kRms, "ffn_norm", false, false, "", ""},
+                                .norms = MlpNorms{MlpNorms::Kind::kRms, "ffn_norm", false, false, "", ""},
                                 .forms = {{"feed_forward.w1.weight", "feed_forward.w3.weight",
                                            "feed_forward.w2.weight", "feed_forward."}},
                                 .told_by_names = true,

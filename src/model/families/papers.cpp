@@ -7,7 +7,7 @@ namespace bilens::family {
 const Family& papers() {
   static const Family family = {
       .name = "the papers' language models",
-      .norms = {MlpNorms::Kind::kRms, "n2.norm", false, /*optional=*/true, "", ""},
+      .norms = MlpNorms{MlpNorms::Kind::kRms, "n2.norm", false, /*optional=*/true, "", ""},
       .forms = {{"mlp.w.weight", "", "mlp.p.weight", "mlp."},
                 {"mlp.w.weight", "", "mlp.o.weight", "mlp."}},  // of earlier versions
       .told_by_names = true,

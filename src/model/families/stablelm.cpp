@@ -15,7 +15,7 @@ const Family& stablelm() {
   static const Family family = {
       .name = "StableLM",
       .types = {"stablelm"},
-      .norms = {MlpNorms::Kind::kLayer, "post_attention_layernorm", false, false, "", ""},
+      .norms = MlpNorms{MlpNorms::Kind::kLayer, "post_attention_layernorm", false, false, "", ""},
       .refine_norms = share_the_norm};
   return family;
 }

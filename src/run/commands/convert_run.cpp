@@ -99,6 +99,10 @@ bool has_other_tokenizer(const StoredModel& model) {
 
 Conversion convert_foreign(const ConvertRunOptions& options, const StoredModel& stored,
                            const ForeignDecoder& found) {
+  const auto gate = gate_name(found.config.hidden_act);
+  if (options.gate != "auto" && options.gate != gate)
+    throw Error(ExitCode::kUsage,
+                {"--gate", gate + ", the gate of this model", options.gate, "Leave it out."});
   const LanguageModel model{stored, found.config};
   if (!options.tokenizer.empty()) open_tokenizer(model, options.tokenizer);
   return {found.config.parameter_count(), bytes_of(found.config),
@@ -111,13 +115,13 @@ Conversion convert_foreign(const ConvertRunOptions& options, const StoredModel& 
 }
 
 Conversion prepare(const ConvertRunOptions& options, const StoredModel& model) {
-  const bool folder = is_foreign_folder(options.in);
-  const auto classifier = folder ? std::nullopt : find_foreign_classifier(model);
-  if (classifier || options.gate != "auto") {
-    const auto gate = choose_gate(read_architecture(model), nullptr, options.gate, options.in.string());
-    if (classifier) return convert_classifier(options, model.weights(), *classifier, gate);
-  }
+  const auto gate = [&] {
+    return choose_gate(read_architecture(model), nullptr, options.gate, options.in.string());
+  };
   if (const auto decoder = read_foreign_decoder(model)) return convert_foreign(options, model, *decoder);
+  if (const auto classifier = find_foreign_classifier(model))
+    return convert_classifier(options, model.weights(), *classifier, gate());
+  if (options.gate != "auto") gate();  // a contradiction is an error
   return convert_decoder(options, model);
 }
 

@@ -14,21 +14,16 @@
 #include "bilens/core/log.h"
 #include "bilens/core/version.h"
 #include "bilens/io/weights.h"
-#include "bilens/model/model_directory.h"
 #include "bilens/run/config_file.h"
-#include "bilens/study/image_study.h"
 #include "bilens/tensor/device.h"
-#include "decompose/corpus_analysis.h"
-#include "decompose/decompose_data.h"
 #include "decompose/decompose_estimate.h"
 #include "decompose/decompose_summary.h"
 #include "decompose/decomposer.h"
 #include "decompose/directions.h"
 #include "decompose/replacement.h"
+#include "decompose/studies.h"
 #include "decompose/surrogate.h"
-#include "decompose/token_analysis.h"
 #include "models/batch.h"
-#include "models/data_spec.h"
 #include "models/model_arguments.h"
 #include "train/conversion.h"
 
@@ -112,19 +107,6 @@ fs::path default_out(const fs::path& model) {
                                  : model.parent_path() / (model.stem().string() + ".decomposition");
 }
 
-ImageStudyConfig study_config(const DecomposeRunConfig& config) {
-  return {config.wants(Analysis::kTruncation), config.wants(Analysis::kExactness),
-          config.wants(Analysis::kImportance), ImageStudyConfig{}.examples};
-}
-
-void study_model(const LayerSource& source, const Decomposition& decomposition, const std::string& dataset,
-                 const ImageDataset& images, const DecomposeRunConfig& config, const fs::path& out) {
-  auto model = load_classifier(source.model, at::kCPU);
-  auto study = make_image_study(model, images, decomposition, study_config(config));
-  study.dataset = dataset;
-  write_image_study(out, study, images.test);
-}
-
 /// A folder that has a part of a decomposition is gone on with, one that has something else is nobody's to
 /// write into.
 void check_destination(const fs::path& out, bool resume) {
@@ -172,13 +154,9 @@ Json decompose_model(const fs::path& path, const fs::path& out, const fs::path& 
     minus_gate = other.gate.to_json();
     subtract_layers(source, other);
   }
-  const auto corpus = find_corpus(source, config, options.data);
-  const auto data = minus.empty() ? find_images(source, config, options.data) : std::nullopt;
-  const auto images =
-      data ? load_images_for(*source.classifier, source.model.path(), *data, seed_of_model(source.model))
-           : ImageDataset();
+  const auto data = open_data(source, config, options.data);
   const auto lines =
-      is_calibrated(config, source) ? calibrate_surrogate(source, config, *corpus) : NamedTensors();
+      is_calibrated(config, source) ? calibrate_surrogate(source, config, *data.corpus) : NamedTensors();
   const DirectoryLock lock(out);
   check_destination(out, options.resume);
   if (!lines.empty())
@@ -188,12 +166,9 @@ Json decompose_model(const fs::path& path, const fs::path& out, const fs::path& 
   for (const auto& layer : source.layers) {
     if (config.wants_layer(layer.number)) decomposition.layers.push_back(decomposer.write(layer.load(), out));
   }
-  if (data) study_model(source, decomposition, data->dataset, images, config, out);
-  std::optional<TokenStudy> tokens;
-  if (config.wants(Analysis::kTokens)) tokens = analyse_tokens(source, decomposition, config, out);
-  std::optional<CorpusStudy> on_corpus;
-  if (config.wants(Analysis::kCorpus))
-    on_corpus = analyse_corpus(source, decomposition, config, *corpus, out);
+  auto layers = summarize_layers(decomposition);
+  for (const auto* study : studies())
+    if (is_wanted(*study, config)) study->run({source, decomposition, config, data, out}, layers);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   decomposition.info = {
       {"version", version()},
@@ -213,7 +188,7 @@ Json decompose_model(const fs::path& path, const fs::path& out, const fs::path& 
       {"device", describe_device(choose_device(config.device))},
       {"seconds", seconds}};
   write_decomposition(out, decomposition);
-  return summarize_decomposition(path, out, decomposition, tokens, on_corpus, seconds);
+  return summarize_decomposition(path, out, decomposition, layers, seconds);
 }
 
 /// All models but the first, each with the one before it to be subtracted: checkpoints by their steps, others

@@ -4,6 +4,7 @@
 
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/device_memory.h"
+#include "studies.h"
 
 namespace bilens {
 
@@ -25,6 +26,13 @@ std::string meaning_of_methods() {
 std::vector<std::pair<std::string, std::string>> names_of_methods() {
   std::vector<std::pair<std::string, std::string>> names;
   for (const auto& method : methods()) names.emplace_back(method.name, method.name);
+  return names;
+}
+
+std::vector<std::pair<std::string, Analysis>> names_of_analyses() {
+  std::vector<std::pair<std::string, Analysis>> names;
+  for (const auto* study : studies())
+    names.insert(names.end(), study->analyses.begin(), study->analyses.end());
   return names;
 }
 
@@ -119,11 +127,7 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
                    "Studies of the model with its decomposition: on the test images, or (\"tokens\") which "
                    "tokens the eigenvectors of a language model are near to, and which interact, or "
                    "(\"corpus\") what they contribute on text.",
-                   std::vector<std::pair<std::string, Analysis>>{{"truncation", Analysis::kTruncation},
-                                                                 {"exactness", Analysis::kExactness},
-                                                                 {"importance", Analysis::kImportance},
-                                                                 {"tokens", Analysis::kTokens},
-                                                                 {"corpus", Analysis::kCorpus}})
+                   names_of_analyses())
           .nested("tokens", &C::tokens, TokenStudyConfig::fields())
           .nested("corpus", &C::corpus, CorpusStudyConfig::fields())
           .text("device", &C::device, "auto, cpu, cuda or cuda:N.")

@@ -6,25 +6,35 @@
 
 namespace bilens {
 
-std::optional<ImageDataConfig> find_images(const LayerSource& source, const DecomposeRunConfig& config,
-                                           const std::string& data_spec) {
-  if (!source.classifier || config.analyses.empty()) return std::nullopt;
-  const auto given = given_images(config.data);
-  return given ? given : data_of_model(data_spec, source.model);
+namespace {
+
+std::optional<StudyImages> open_images(const LayerSource& source, const DecomposeRunConfig& config,
+                                       const std::string& data_spec) {
+  if (!source.classifier || config.analyses.empty() || !source.minus_sha256.empty()) return std::nullopt;
+  const auto given = data_spec.empty() ? given_images(config.data) : std::nullopt;
+  const auto data = given ? given : data_of_model(data_spec, source.model);
+  if (!data) return std::nullopt;
+  return StudyImages{data->dataset, load_images_for(*source.classifier, source.model.path(), *data,
+                                                    seed_of_model(source.model))};
 }
+
+}  // namespace
 
 bool is_calibrated(const DecomposeRunConfig& config, const LayerSource& source) {
   return config.surrogate == Surrogate::kCalibrated && !source.surrogate.is_null();
 }
 
-std::optional<Corpus> find_corpus(const LayerSource& source, const DecomposeRunConfig& config,
-                                  const std::string& data_spec) {
-  if (!config.wants(Analysis::kCorpus) && !is_calibrated(config, source)) return std::nullopt;
+DecomposeData open_data(const LayerSource& source, const DecomposeRunConfig& config,
+                        const std::string& data_spec) {
+  DecomposeData data;
+  data.images = open_images(source, config, data_spec);
+  if (!config.wants(Analysis::kCorpus) && !is_calibrated(config, source)) return data;
   const auto& wanted = config.corpus;
-  return open_corpus(
-      source.model, given_text(config.data), config.tokenizer, data_spec,
+  data.corpus = open_corpus(
+      source.model, data_spec.empty() ? given_text(config.data) : std::nullopt, config.tokenizer, data_spec,
       "the analysis \"corpus\" or a calibrated surrogate", TextSplit::kValidation,
       std::max(wanted.tokens, wanted.loss_tokens) + wanted.tokens);  // the surrogate's are the last
+  return data;
 }
 
 }  // namespace bilens

@@ -8,16 +8,25 @@
 
 namespace bilens {
 
-/// Images for the studies of a classifier, those that it was made for; none where no analysis wants any.
-/// @param data_spec of the command line, "" without
-std::optional<ImageDataConfig> find_images(const LayerSource& source, const DecomposeRunConfig& config,
-                                           const std::string& data_spec);
+/// The images that a classifier is studied on.
+struct StudyImages {
+  std::string dataset;
+  ImageDataset data;
+};
 
 /// Whether lines are to be fitted to the model's activations; a bilinear one has none.
 bool is_calibrated(const DecomposeRunConfig& config, const LayerSource& source);
 
-/// The text, if an analysis or the surrogate wants it.
-std::optional<Corpus> find_corpus(const LayerSource& source, const DecomposeRunConfig& config,
-                                  const std::string& data_spec);
+/// What studies and surrogates of a model read beside its weights.
+struct DecomposeData {
+  std::optional<StudyImages> images;
+  std::optional<Corpus> corpus;
+};
+
+/// Images for a classifier, those that it was made for, where an analysis wants any and no other model is
+/// subtracted; a text for a language model, where an analysis or the surrogate wants it.
+/// @param data_spec of the command line, "" without
+DecomposeData open_data(const LayerSource& source, const DecomposeRunConfig& config,
+                        const std::string& data_spec);
 
 }  // namespace bilens

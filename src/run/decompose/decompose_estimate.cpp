@@ -2,15 +2,15 @@
 
 #include <algorithm>
 
-#include "bilens/analysis/eigen/certificate.h"
 #include "bilens/analysis/eigen/eigen_plan.h"
 #include "bilens/analysis/factors/method.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/text.h"
+#include "bilens/study/corpus_study.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/product_rate.h"
-#include "decompose_data.h"
 #include "decomposer.h"
+#include "studies.h"
 
 namespace bilens {
 
@@ -18,24 +18,14 @@ namespace {
 
 constexpr int64_t kLibraryWorkspace = int64_t{60} << 20;  // of the matrix library, seen on 2 threads
 
-/// Bytes of the studies: inputs in float64 and half as much again for hidden states; terms, their sums and
-/// errors.
-int64_t study_bytes(const std::optional<ImageDataConfig>& data, int64_t d, int64_t k) {
-  if (!data) return 0;
-  const auto read = load_images(*data, 0);
-  const int64_t images = std::max(read.test.size(), read.validation.size());
-  return images * 8 * (d + d / 2 + 5 * k);
-}
-
 }  // namespace
 
 void add_estimate(const LayerSource& source, const DecomposeRunConfig& config, const std::string& data_spec,
                   Outcome& outcome) {
   const auto device = choose_device(config.device);
   const auto dtype = parse_dtype(config.dtype);
-  const auto data = find_images(source, config, data_spec);
-  const auto corpus = find_corpus(source, config, data_spec);
-  int64_t memory = 0, disk = 0, text = 0;
+  const auto data = open_data(source, config, data_spec);
+  int64_t memory = 0, disk = 0, kept = 0;
   double seconds = 0;
   bool seconds_known = outcome.estimate.is_null() || !outcome.estimate["seconds"].is_null();
   for (const auto& lazy : source.layers) {
@@ -57,21 +47,19 @@ void add_estimate(const LayerSource& source, const DecomposeRunConfig& config, c
       continue;
     }
     const auto plan = plan_eigen(sizes, device, eigen);
-    memory = std::max({memory, plan.bytes + result, study_bytes(data, sizes.d, sizes.k) + result});
-    if (config.wants(Analysis::kTokens)) {
-      memory = std::max({memory, token_study_bytes(sizes.n, sizes.k, source.vocabulary->size()) + result,
-                         certifier_bytes(sizes.h, sizes.d) + result});
-      const auto h = static_cast<double>(sizes.h), d = static_cast<double>(sizes.d);
-      if (config.tokens.interactions > 0)  // of bounds on them: Q formed, eigenvalues of what is left
-        seconds += static_cast<double>(sizes.n) * (2 * h * d * d + 4 * d * d * d) /
-                   measure_product_rate(device, at::kDouble);
+    memory = std::max(memory, plan.bytes + result);
+    for (const auto* study : studies()) {
+      if (!is_wanted(*study, config)) continue;
+      const auto cost = study->cost(sizes, source, config, data);
+      memory = std::max(memory, cost.bytes + result);
+      kept += cost.kept;
+      seconds += cost.seconds;
     }
-    text += corpus_layer_bytes(sizes.n, sizes.k, config.corpus);
     seconds += plan.operations / measure_product_rate(device, dtype);
     outcome.text += where + plan.describe() + "\n";
   }
-  if (corpus)
-    memory = std::max(memory, corpus_study_bytes() + text + 4 * corpus->model.config.parameter_count());
+  if (data.corpus)  // beside a running model
+    memory = std::max(memory, corpus_study_bytes() + kept + 4 * data.corpus->model.config.parameter_count());
   if (outcome.estimate.is_null())
     outcome.estimate = {{"memory_bytes", 0}, {"disk_bytes", 0}, {"seconds", 0.0}};
   const auto raise = [&](const char* key, int64_t value) {

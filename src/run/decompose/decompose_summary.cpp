@@ -6,8 +6,7 @@
 #include "bilens/core/memory.h"
 #include "bilens/core/progress.h"
 #include "bilens/core/text.h"
-#include "corpus_analysis.h"
-#include "token_analysis.h"
+#include "studies.h"
 #include "train/conversion.h"
 
 namespace bilens {
@@ -49,24 +48,14 @@ std::string pairs_in_words(const Json& layer, bool difference) {
 
 }  // namespace
 
-Json summarize_decomposition(const std::filesystem::path& model, const std::filesystem::path& out,
-                             const Decomposition& decomposition, const std::optional<TokenStudy>& tokens,
-                             const std::optional<CorpusStudy>& corpus, double seconds) {
+Json summarize_layers(const Decomposition& decomposition) {
   Json layers = Json::array();
-  for (const auto& layer : decomposition.layers) {
-    layers.push_back(summarize_layer(layer));
-    for (const auto& of_layer : tokens ? tokens->layers : std::vector<TokenLayer>{}) {
-      if (of_layer.layer == layer.layer) layers.back()["tokens"] = summarize_tokens(*tokens, of_layer, layer);
-    }
-    for (const auto& of_layer : corpus ? corpus->layers : std::vector<CorpusLayer>{}) {
-      if (of_layer.layer != layer.layer) continue;
-      layers.back()["corpus"] = summarize_corpus(of_layer);
-      layers.back()["corpus"]["tokens"] = corpus->tokens;
-      for (const auto& losses : corpus->losses.is_null() ? Json::array() : corpus->losses.at("layers")) {
-        if (losses.at("layer") == layer.layer) layers.back()["corpus"]["losses"] = losses;
-      }
-    }
-  }
+  for (const auto& layer : decomposition.layers) layers.push_back(summarize_layer(layer));
+  return layers;
+}
+
+Json summarize_decomposition(const std::filesystem::path& model, const std::filesystem::path& out,
+                             const Decomposition& decomposition, const Json& layers, double seconds) {
   return {{"model", model.string()},
           {"surrogate", decomposition.info.at("surrogate")},
           {"converted", decomposition.info.at("converted")},
@@ -90,9 +79,7 @@ std::string decomposition_in_words(const Json& result) {
     } else {
       text += pairs_in_words(layer, !result.at("minus").is_null()) + "\n";
     }
-    for (const auto& card : layer.value("tokens", Json::array())) text += card_in_words(card);
-    if (layer.contains("corpus"))
-      text += corpus_in_words(layer.at("corpus").at("tokens"), layer.at("corpus"));
+    for (const auto* study : studies()) text += study->words(layer);
   }
   return text + format_duration(result.at("seconds").get<double>()) + "  " +
          result.at("out").get<std::string>() + "\n";

@@ -92,6 +92,10 @@ void choose_difference(const DirectionsConfig& spec, const Vocabulary& vocabular
   const auto minus = find_tokens(spec.minus, "directions.minus", vocabulary, centred);
   chosen.u = chosen.u - minus.rows.mean(0, /*keepdim=*/true);
   chosen.names = {join(plus.names) + " − " + join(minus.names)};
+  if (chosen.u.count_nonzero().item<int64_t>() == 0) {
+    throw Error(ExitCode::kUsage, {"directions", "tokens whose mean rows differ", "the same on both sides",
+                                   "Name others in plus or in minus."});
+  }
 }
 
 void choose_token_directions(const DecomposeRunConfig& config, const Vocabulary& vocabulary,

@@ -18,7 +18,7 @@ const std::vector<Kind>& kinds() {
     return table.integer(name, member, meaning, at_least(0)).required();
   };
   const auto count = [](Table table) {
-    return table.integer("count", &C::count, "How many.", at_least(1)).required();
+    return table.integer("count", &C::count, "How many.", between(1, 1e6)).required();
   };
   const auto tokens = [](Table table, const char* name, std::vector<TokenName> C::*member, int64_t least,
                          const char* meaning) {
@@ -45,10 +45,7 @@ const std::vector<Kind>& kinds() {
       {DirectionKind::kEigenvectors, "eigenvectors",
        natural(natural(Table(""), "layer", &C::layer, "The other layer."), "direction", &C::direction,
                "Of that layer, counted from 0.")
-           .integers("indices", &C::indices,
-                     Json{{"type", "array"},
-                          {"description", "Of that direction's eigenvectors, counted from 0."},
-                          {"items", {{"type", "integer"}, {"minimum", 0}}}})
+           .integers("indices", &C::indices, "Of that direction's eigenvectors, counted from 0.", at_least(0))
            .required()}};
   return all;
 }

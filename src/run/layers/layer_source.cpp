@@ -146,7 +146,9 @@ bool computes(const std::string& type) {
 void check_as_evaluated(const StoredModel& model, const Architecture& architecture) {
   const char* const needed[] = {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
                                 "num_attention_heads"};
-  if (!computes(architecture.type) || !model.is_directory() ||
+  const Json& config = model.json("config.json");
+  const bool nested = config.is_object() && config.value("model_type", Json()) != architecture.type;
+  if (nested || !computes(architecture.type) || !model.is_directory() ||
       !std::all_of(std::begin(needed), std::end(needed),
                    [&](const char* key) { return architecture.config.contains(key); }))
     return;

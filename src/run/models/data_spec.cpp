@@ -34,7 +34,7 @@ Config parse_spec(const std::string& spec, const std::vector<std::string>& allow
 
 /// The config of the run that made the model, which has "data", and its folder; null when there is none.
 std::pair<Json, fs::path> run_of_model(const StoredModel& model) {
-  const fs::path folder = fs::absolute(model.path()).lexically_normal();
+  const fs::path folder = fs::weakly_canonical(fs::absolute(model.path()));  // of a link, what it leads to
   for (const fs::path& run : {folder.parent_path(), folder.parent_path().parent_path()}) {
     const Json& config = model.json_at(run / "config.json");
     if (config.is_object() && config.contains("data")) return {config, run};

@@ -24,10 +24,17 @@ std::optional<Wanted> take(const GivenData& data, const std::string& model) {
 }  // namespace
 
 Json given_data_schema() {
-  return {
-      {"description",
-       "Images or text for the analyses, as in a training config; null: what the model was trained on."},
-      {"anyOf", {{{"type", "null"}}, ImageDataConfig::fields().schema(), TextDataConfig::fields().schema()}}};
+  const auto named = [](Json schema) {
+    schema["required"] = {"dataset"};
+    schema["properties"]["dataset"].erase("default");
+    return schema;
+  };
+  return {{"description",
+           "Images or text for the analyses, as in a training config; null: what the model was trained on."},
+          {"anyOf",
+           {{{"type", "null"}},
+            named(ImageDataConfig::fields().schema()),
+            named(TextDataConfig::fields().schema())}}};
 }
 
 GivenData read_given_data(const Json& value, const std::string& where, std::vector<Problem>& problems) {
@@ -40,7 +47,13 @@ GivenData read_given_data(const Json& value, const std::string& where, std::vect
     return ImageDataConfig::fields().parse(value, where, problems);
   auto all = images;
   all.insert(all.end(), texts.begin(), texts.end());
-  check_value(dataset, choice_schema("", all), key_path(where, "dataset"), problems);
+  const auto place = key_path(where, "dataset");
+  if (dataset.is_null()) {
+    problems.push_back({place, "the kind of data: " + join(all), "none",
+                        "For example --set data.dataset=mnist-5k, or --data mnist-5k in its place."});
+  } else {
+    check_value(dataset, choice_schema("", all), place, problems);
+  }
   return {};
 }
 

@@ -56,6 +56,10 @@ LanguageModel open_generating_model(const StoredModel& stored) {
 }
 
 Tokenizer open_tokenizer(const LanguageModel& model, const fs::path& path) {
+  if (path.empty() && model.stored.in_memory()) {
+    throw Error(ExitCode::kBadInput,
+                {model.path().string(), "a tokenizer", "none: the model is in memory", "Name its file."});
+  }
   Tokenizer tokenizer(path.empty() ? model.stored.folder() : path);
   tokenizer.require_fits(model.config.vocab_size, model.path().string());
   return tokenizer.within(model.config.vocab_size);

@@ -24,16 +24,11 @@ bool is_weight_file(const fs::path& path) {
   return extension == ".safetensors" || extension == ".bin" || extension == ".pt" || extension == ".pth";
 }
 
-/// Whether the model is in model/ below: a run has a config.json of its own, without weights beside it.
-bool is_run_directory(const fs::path& path) {
-  return !has_weights(path) && is_model_directory(path / "model");
-}
-
 /// The model that a path is by itself; empty where it is none.
 fs::path single_model(const fs::path& path) {
   if (fs::is_regular_file(path)) return is_weight_file(path) ? path : fs::path();
-  if (is_run_directory(path)) return path / "model";
-  return is_model_directory(path) ? path : fs::path();
+  if (is_model_directory(path)) return path;
+  return is_model_directory(path / "model") ? path / "model" : fs::path();
 }
 
 std::vector<fs::path> models_at(const fs::path& path) {

@@ -1,18 +1,21 @@
-#include "corpus_analysis.h"
-
 #include <ATen/ATen.h>
 
 #include "bilens/core/progress.h"
 #include "bilens/core/text.h"
+#include "bilens/study/corpus_study.h"
 #include "bilens/study/text_truncation.h"
 #include "models/vocabulary.h"
 #include "number_words.h"
+#include "studies.h"
 
 namespace bilens {
 
-CorpusStudy analyse_corpus(const LayerSource& source, const Decomposition& decomposition,
-                           const DecomposeRunConfig& config, const Corpus& corpus,
-                           const std::filesystem::path& out) {
+namespace {
+
+/// What the eigenpairs of each layer contribute on text.
+CorpusStudy study_all_on_text(const StudyInput& input) {
+  const auto& [source, decomposition, config, data, out] = input;
+  const auto& corpus = *data.corpus;
   auto model = corpus.load(config.device);
   std::vector<CorpusSource> sources;
   for (const auto& layer : decomposition.layers) {
@@ -33,8 +36,6 @@ CorpusStudy analyse_corpus(const LayerSource& source, const Decomposition& decom
   return study;
 }
 
-namespace {
-
 /// "  loss with the first k eigenpairs in its place: k = 0 +0.1, ..."; "" where that was not measured.
 std::string losses_in_words(const Json& summary) {
   if (!summary.contains("losses")) return "";
@@ -47,9 +48,11 @@ std::string losses_in_words(const Json& summary) {
   return text + "\n";
 }
 
-}  // namespace
-
-std::string corpus_in_words(int64_t tokens, const Json& summary) {
+/// "  on 50,000 tokens: ...", where the study has something of the layer.
+std::string corpus_in_words(const Json& layer) {
+  if (!layer.contains("corpus")) return "";
+  const Json& summary = layer.at("corpus");
+  const auto tokens = summary.at("tokens").get<int64_t>();
   const auto number = [](const Json& value) { return number_in_words(value, 3); };
   const auto percent = [&](const char* key) {
     const auto share = number_in_words(100 * summary.at(key).get<double>(), 1);
@@ -60,6 +63,31 @@ std::string corpus_in_words(int64_t tokens, const Json& summary) {
          " of the squares; R² of the form " + number(summary.at("form_r2")) + ", of its eigenpairs here " +
          number(summary.at("r2").back()) + ", correlation " + number(summary.at("correlation").back()) +
          "\n" + losses_in_words(summary);
+}
+
+void study_on_text(const StudyInput& input, Json& layers) {
+  const auto study = study_all_on_text(input);
+  for (auto& layer : layers) {
+    for (const auto& of_layer : study.layers) {
+      if (layer.at("layer") != of_layer.layer) continue;
+      layer["corpus"] = summarize_corpus(of_layer);
+      layer["corpus"]["tokens"] = study.tokens;
+    }
+    for (const auto& losses : study.losses.is_null() ? Json::array() : study.losses.at("layers"))
+      if (losses.at("layer") == layer.at("layer")) layer["corpus"]["losses"] = losses;
+  }
+}
+
+StudyCost cost_on_text(const EigenSizes& sizes, const LayerSource&, const DecomposeRunConfig& config,
+                       const DecomposeData&) {
+  return {0, corpus_layer_bytes(sizes.n, sizes.k, config.corpus), 0};
+}
+
+}  // namespace
+
+const StudyRow& corpus_study() {
+  static const StudyRow row = {{{"corpus", Analysis::kCorpus}}, study_on_text, corpus_in_words, cost_on_text};
+  return row;
 }
 
 }  // namespace bilens

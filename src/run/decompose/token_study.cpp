@@ -1,5 +1,3 @@
-#include "token_analysis.h"
-
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -7,9 +5,12 @@
 #include "bilens/analysis/eigen/certificate.h"
 #include "bilens/analysis/forms/difference.h"
 #include "bilens/core/text.h"
+#include "bilens/study/token_study.h"
 #include "bilens/tensor/device.h"
+#include "bilens/tensor/product_rate.h"
 #include "bilens/tensor/random.h"
 #include "decomposer.h"
+#include "studies.h"
 
 namespace bilens {
 
@@ -60,10 +61,10 @@ Json summarize_side(const TokenStudy& study, const TokenCards& cards, int64_t di
           {"quantile", cards.embedding_quantiles[direction][0][side][0].item<double>()}};
 }
 
-}  // namespace
-
-TokenStudy analyse_tokens(const LayerSource& source, const Decomposition& decomposition,
-                          const DecomposeRunConfig& config, const std::filesystem::path& out) {
+/// Cards of the eigenvectors, the same for a layer whose gate and up units are paired at random,
+/// interactions.
+TokenStudy study_all_layers(const StudyInput& input) {
+  const auto& [source, decomposition, config, data, out] = input;
   const auto& vocabulary = *source.vocabulary;
   const TokenSpace space(vocabulary.embedding, vocabulary.unembedding, config.tokens);
   TokenStudy study;
@@ -85,6 +86,7 @@ TokenStudy analyse_tokens(const LayerSource& source, const Decomposition& decomp
   return study;
 }
 
+/// Nearest tokens of the leading eigenvectors of a layer's first few directions.
 Json summarize_tokens(const TokenStudy& study, const TokenLayer& tokens, const LayerDecomposition& layer) {
   Json cards = Json::array();
   for (int64_t u = 0; u < std::min(layer.count(), kCardsInSummary); ++u) {
@@ -97,6 +99,7 @@ Json summarize_tokens(const TokenStudy& study, const TokenLayer& tokens, const L
   return cards;
 }
 
+/// "  ▁he − ▁she: eigenvalue 0.31: ▁boy ▁him (0.52, quantile 1.000) | ▁girl ..."
 std::string card_in_words(const Json& card) {
   const auto side = [&](const char* name) {
     const Json& of = card.at(name);
@@ -108,6 +111,40 @@ std::string card_in_words(const Json& card) {
   return "  " + (direction.is_string() ? direction.get<std::string>() : "direction " + direction.dump()) +
          format(": eigenvalue %.3g: ", card.at("eigenvalue").get<double>()) + side("positive") + " | " +
          side("negative") + "\n";
+}
+
+void study_tokens_of(const StudyInput& input, Json& layers) {
+  const auto study = study_all_layers(input);
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const auto& layer = input.decomposition.layers[i];
+    for (const auto& tokens : study.layers)
+      if (tokens.layer == layer.layer) layers[i]["tokens"] = summarize_tokens(study, tokens, layer);
+  }
+}
+
+std::string tokens_in_words(const Json& layer) {
+  std::string text;
+  for (const auto& card : layer.value("tokens", Json::array())) text += card_in_words(card);
+  return text;
+}
+
+StudyCost cost_of_tokens(const EigenSizes& sizes, const LayerSource& source, const DecomposeRunConfig& config,
+                         const DecomposeData&) {
+  const int64_t bytes = std::max(token_study_bytes(sizes.n, sizes.k, source.vocabulary->size()),
+                                 certifier_bytes(sizes.h, sizes.d));
+  if (config.tokens.interactions == 0) return {bytes, 0, 0};
+  // Of bounds on them: Q formed, eigenvalues of what is left.
+  const auto h = static_cast<double>(sizes.h), d = static_cast<double>(sizes.d);
+  const double operations = static_cast<double>(sizes.n) * (2 * h * d * d + 4 * d * d * d);
+  return {bytes, 0, operations / measure_product_rate(choose_device(config.device), at::kDouble)};
+}
+
+}  // namespace
+
+const StudyRow& token_study() {
+  static const StudyRow row = {
+      {{"tokens", Analysis::kTokens}}, study_tokens_of, tokens_in_words, cost_of_tokens};
+  return row;
 }
 
 }  // namespace bilens

@@ -1,0 +1,48 @@
+#include "bilens/study/image_study.h"
+
+#include <algorithm>
+
+#include "bilens/model/model_directory.h"
+#include "studies.h"
+
+namespace bilens {
+
+namespace {
+
+ImageStudyConfig what_is_wanted(const DecomposeRunConfig& config) {
+  return {config.wants(Analysis::kTruncation), config.wants(Analysis::kExactness),
+          config.wants(Analysis::kImportance), ImageStudyConfig{}.examples};
+}
+
+/// Nothing where there are no images.
+void study_on_images(const StudyInput& input, Json&) {
+  const auto& images = input.data.images;
+  if (!images) return;
+  auto model = load_classifier(input.source.model, at::kCPU);
+  auto study = make_image_study(model, images->data, input.decomposition, what_is_wanted(input.config));
+  study.dataset = images->dataset;
+  write_image_study(input.out, study, images->data.test);
+}
+
+/// Inputs in float64 and half as much again for hidden states; terms, their sums and errors.
+StudyCost cost_on_images(const EigenSizes& sizes, const LayerSource&, const DecomposeRunConfig&,
+                         const DecomposeData& data) {
+  if (!data.images) return {};
+  const auto& read = data.images->data;
+  const int64_t images = std::max(read.test.size(), read.validation.size());
+  return {images * 8 * (sizes.d + sizes.d / 2 + 5 * sizes.k), 0, 0};
+}
+
+}  // namespace
+
+const StudyRow& image_study() {
+  static const StudyRow row = {{{"truncation", Analysis::kTruncation},
+                                {"exactness", Analysis::kExactness},
+                                {"importance", Analysis::kImportance}},
+                               study_on_images,
+                               [](const Json&) { return std::string(); },
+                               cost_on_images};
+  return row;
+}
+
+}  // namespace bilens

@@ -1,0 +1,17 @@
+#include "studies.h"
+
+#include <algorithm>
+
+namespace bilens {
+
+const std::vector<const StudyRow*>& studies() {
+  static const std::vector<const StudyRow*> all = {&image_study(), &token_study(), &corpus_study()};
+  return all;
+}
+
+bool is_wanted(const StudyRow& study, const DecomposeRunConfig& config) {
+  return std::any_of(study.analyses.begin(), study.analyses.end(),
+                     [&](const auto& analysis) { return config.wants(analysis.second); });
+}
+
+}  // namespace bilens
