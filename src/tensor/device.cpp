@@ -50,12 +50,6 @@ std::string describe_device(at::Device device) {
   return device.str() + ", " + there.name(device.index());
 }
 
-at::ScalarType parse_dtype(const std::string& name) {
-  if (name == "float32") return at::kFloat;
-  if (name == "float64") return at::kDouble;
-  throw Error(ExitCode::kUsage, {"dtype", "float32 or float64", "\"" + name + "\"", ""});
-}
-
 std::string dtype_name(at::ScalarType dtype) {
   switch (dtype) {
     case at::kFloat: return "float32";

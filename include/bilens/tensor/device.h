@@ -18,8 +18,7 @@ void set_threads(int64_t count);
 /// "cpu, 2 threads" or "cuda:0, NVIDIA ...".
 std::string describe_device(at::Device device);
 
-/// "float32" and "float64" are what computations run in. @throws Error(kUsage).
-at::ScalarType parse_dtype(const std::string& name);
+/// "float32", "bfloat16", "int64", ...
 std::string dtype_name(at::ScalarType dtype);
 
 /// Relative rounding error of one operation: 2^-24 for float32 is eps/2; this is eps.

@@ -64,8 +64,8 @@ Input read_input(const ExplainRunOptions& options, const StoredModel& model, con
 DecomposeRunConfig full_config(const std::string& device, int64_t classes) {
   DecomposeRunConfig config;
   config.k = std::nullopt;
-  config.dtype = "float64";
-  config.center = classes > 1 ? "mean" : "none";  // one class less its mean would be nothing
+  config.dtype = at::kDouble;
+  config.centred = classes > 1;  // one class less its mean would be nothing
   config.energy = Energy::kOff;
   config.analyses.clear();
   config.device = device;

@@ -29,6 +29,12 @@ std::vector<std::pair<std::string, std::string>> names_of_methods() {
   return names;
 }
 
+std::vector<std::pair<std::string, std::string>> names_of_gates() {
+  std::vector<std::pair<std::string, std::string>> names = {{"auto", "auto"}};
+  for (const auto& word : gate_words()) names.emplace_back(word, word);
+  return names;
+}
+
 std::vector<std::pair<std::string, Analysis>> names_of_analyses() {
   std::vector<std::pair<std::string, Analysis>> names;
   for (const auto* study : studies())
@@ -42,11 +48,6 @@ DecomposeRunConfig::DecomposeRunConfig() = default;
 
 const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
   using C = DecomposeRunConfig;
-  const auto words = [](std::initializer_list<const char*> list) {
-    std::vector<std::pair<std::string, std::string>> pairs;
-    for (const char* word : list) pairs.emplace_back(word, word);
-    return pairs;
-  };
   static const FieldTable<C> table =
       FieldTable<C>("Config of `bilens decompose`.")
           .integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
@@ -70,10 +71,10 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
                            "clipped to the "
                            "dimension.",
                            {kPositive, {{"enum", {"all"}}}}))
-          .choice("input_space", &C::input_space,
+          .choice("input_space", &C::over_inputs,
                   "\"input\": of an image classifier's first layer, over the pixels; \"model\": over the "
                   "MLP's own input.",
-                  words({"input", "model"}))
+                  std::vector<std::pair<std::string, bool>>{{"input", true}, {"model", false}})
           .flag("fold_norm", &C::fold_norm,
                 "Folds the norms around an MLP into it, by the model's type; false: the spectrum over the "
                 "MLP's own "
@@ -82,14 +83,16 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
                 "Takes the trace off, Q - (tr Q / d) I: behind a norm, where |x|^2 is d, that changes the "
                 "outputs by "
                 "constants alone, so Q is known only up to it.")
-          .choice("dtype", &C::dtype, "What is computed in.", words({"float32", "float64"}))
+          .choice("dtype", &C::dtype, "What is computed in.",
+                  std::vector<std::pair<std::string, at::ScalarType>>{{"float32", at::kFloat},
+                                                                      {"float64", at::kDouble}})
           .optional_number("tolerance", &C::tolerance,
                            "Largest residual of a converged direction; null: 5e-6 or 1e-10 by dtype.",
                            more_than(0.0), "spectral norms")
           .choice(
-              "center", &C::center,
+              "center", &C::centred,
               "Subtracts the mean of the head's rows: what is common to all classes changes no probability.",
-              words({"mean", "none"}))
+              std::vector<std::pair<std::string, bool>>{{"mean", true}, {"none", false}})
           .flag("probe", &C::probe, "Looks for eigenpairs that an iterative solver missed, and adds them.")
           .flag("certify", &C::certify,
                 "Proves a bound on all eigenvalues that are not listed; forms Q in float64.")
@@ -97,11 +100,11 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
                   "Whether to state the share of the Frobenius norm; \"auto\": where it is cheap.",
                   std::vector<std::pair<std::string, Energy>>{
                       {"auto", Energy::kAuto}, {"exact", Energy::kExact}, {"off", Energy::kOff}})
-          .choice("effective_rank", &C::effective_rank,
+          .choice("effective_rank", &C::estimate_rank,
                   "\"known\": stated where the whole spectrum is; \"estimate\": elsewhere from random "
                   "probes, with its "
                   "standard error.",
-                  words({"known", "estimate"}))
+                  std::vector<std::pair<std::string, bool>>{{"known", false}, {"estimate", true}})
           .value_or(
               "memory_limit", &C::memory_limit, "auto",
               any_of("Bytes for the matrices in work; \"auto\": a quarter of what is free on the device.",
@@ -110,7 +113,7 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
           .choice("gate", &C::gate,
                   "What the gate is, where nothing beside the weights says it; \"none\": the layers are "
                   "bilinear.",
-                  words({"auto", "none", "silu", "gelu", "gelu_tanh", "relu"}))
+                  names_of_gates())
           .choice(
               "surrogate", &C::surrogate,
               "What stands for a gated layer that is not bilinear: \"none\", it is refused; \"half\", its "
@@ -193,13 +196,13 @@ bool DecomposeRunConfig::needs_vocabulary() const {
 EigenConfig DecomposeRunConfig::eigen(int64_t dimension) const {
   EigenConfig eigen;
   eigen.k = std::min(k.value_or(dimension), dimension);
-  eigen.dtype = parse_dtype(dtype);
+  eigen.dtype = dtype;
   eigen.solver = solver;
   eigen.tolerance = tolerance;
   eigen.probe = probe;
   eigen.certify = certify;
   eigen.energy = energy;
-  eigen.estimate_rank = effective_rank == "estimate";
+  eigen.estimate_rank = estimate_rank;
   eigen.memory_limit = memory_limit ? *memory_limit : free_memory(choose_device(device)) / 4;
   return eigen;
 }

@@ -21,16 +21,16 @@ struct DecomposeRunConfig : MethodOptions {
   std::string method = "eigen";
   EigenSolver solver = EigenSolver::kAuto;
   std::optional<int64_t> k = 10;  // nothing: all
-  std::string input_space = "input";
+  bool over_inputs = true;        // of the embedding in front, where there is one
   bool fold_norm = true;
   bool traceless = false;
-  std::string dtype = "float32";
+  at::ScalarType dtype = at::kFloat;
   std::optional<double> tolerance;
-  std::string center = "mean";
+  bool centred = true;
   bool probe = true;
   bool certify = false;
   Energy energy = Energy::kAuto;
-  std::string effective_rank = "known";
+  bool estimate_rank = false;
   std::optional<int64_t> memory_limit;  // bytes; nothing: by what is free
   WeightMap weights;
   std::string gate = "auto";

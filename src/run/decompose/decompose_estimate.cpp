@@ -23,7 +23,6 @@ constexpr int64_t kLibraryWorkspace = int64_t{60} << 20;  // of the matrix libra
 void add_estimate(const LayerSource& source, const DecomposeRunConfig& config, const std::string& data_spec,
                   Outcome& outcome) {
   const auto device = choose_device(config.device);
-  const auto dtype = parse_dtype(config.dtype);
   const auto data = open_data(source, config, data_spec);
   int64_t memory = 0, disk = 0, kept = 0;
   double seconds = 0;
@@ -34,7 +33,7 @@ void add_estimate(const LayerSource& source, const DecomposeRunConfig& config, c
     const auto problem = eigen_problem(layer, choose_directions(config, source, layer), config);
     const auto eigen = config.eigen(problem.dimension());
     const auto sizes = eigen_sizes(problem, eigen.k);
-    const int64_t result = sizes.n * sizes.k * sizes.d * static_cast<int64_t>(c10::elementSize(dtype));
+    const int64_t result = sizes.n * sizes.k * sizes.d * static_cast<int64_t>(c10::elementSize(config.dtype));
     const std::string where = source.model.path().string() + ", layer " + std::to_string(layer.number) + ": ";
     disk += result + sizes.n * sizes.k * 40;
     if (const auto& method = method_named(config.method, "method"); method.cost) {
@@ -55,7 +54,7 @@ void add_estimate(const LayerSource& source, const DecomposeRunConfig& config, c
       kept += cost.kept;
       seconds += cost.seconds;
     }
-    seconds += plan.operations / measure_product_rate(device, dtype);
+    seconds += plan.operations / measure_product_rate(device, config.dtype);
     outcome.text += where + plan.describe() + "\n";
   }
   if (data.corpus)  // beside a running model

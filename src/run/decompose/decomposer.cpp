@@ -18,7 +18,7 @@ namespace bilens {
 EigenProblem eigen_problem(const SourceLayer& source, const Directions& directions,
                            const DecomposeRunConfig& config) {
   return {config.traceless ? without_trace(source.layer) : source.layer,
-          config.input_space == "input" ? source.embed : at::Tensor(), directions.u};
+          config.over_inputs ? source.embed : at::Tensor(), directions.u};
 }
 
 namespace {
@@ -49,14 +49,14 @@ LayerDecomposition Decomposer::describe(const SourceLayer& source, const Directi
   result.d_in = problem.dimension();
   result.d_hidden = source.layer.d_hidden();
   result.d_out = source.layer.d_out();
-  result.dtype = config_.dtype;
+  result.dtype = dtype_name(config_.dtype);
   result.input_space = problem.embed.defined() ? "input" : "model";
   result.directions_kind = directions.kind;
   result.direction_names = directions.names;
   result.output_is = directions.output_is;
-  result.center = directions.center;
+  result.center = directions.centred ? "mean" : "none";
   result.mean_energy_share = directions.mean_share;
-  if (directions.u.defined()) result.directions = directions.u.to(parse_dtype(config_.dtype));
+  if (directions.u.defined()) result.directions = directions.u.to(config_.dtype);
   if (config_.k && *config_.k > result.d_in) {
     log_info("layer " + std::to_string(source.number) + ": k = " + std::to_string(*config_.k) +
              " is clipped to the dimension, " + std::to_string(result.d_in));

@@ -39,14 +39,13 @@ double mean_energy_share(const DecomposeRunConfig& config, const SourceLayer& so
 }
 
 /// Directions as the file holds them, in the run's dtype: what is decomposed is what is stored.
-at::Tensor as_stored(const at::Tensor& u, const std::string& dtype) {
-  const auto type = parse_dtype(dtype);
+at::Tensor as_stored(const at::Tensor& u, at::ScalarType type) {
   const auto stored = u.to(type).to(at::kDouble);
   const auto lost = (stored - u).abs().amax(1) > machine_epsilon(type) * u.abs().amax(1);
   if (!lost.any().item<bool>()) return stored;
   const auto row = lost.nonzero()[0].item<int64_t>();
   throw Error(ExitCode::kBadInput,
-              {"directions", "numbers that " + dtype + " holds to its precision",
+              {"directions", "numbers that " + dtype_name(type) + " holds to its precision",
                "a largest entry of " + format("%.3g", u[row].abs().max().item<double>()) + " in direction " +
                    std::to_string(row),
                "Set dtype to \"float64\", or scale the directions."});
@@ -84,7 +83,7 @@ Tokens find_tokens(const std::vector<TokenName>& list, const std::string& where,
 
 /// One direction: the mean row of some tokens, less that of others.
 void choose_difference(const DirectionsConfig& spec, const Vocabulary& vocabulary, Directions& chosen) {
-  const bool centred = chosen.center == "mean";
+  const bool centred = chosen.centred;
   const auto plus = find_tokens(spec.plus, "directions.plus", vocabulary, centred);
   chosen.u = plus.rows.mean(0, /*keepdim=*/true);
   chosen.names = {join(plus.names)};
@@ -100,15 +99,14 @@ void choose_difference(const DirectionsConfig& spec, const Vocabulary& vocabular
 
 void choose_token_directions(const DecomposeRunConfig& config, const Vocabulary& vocabulary,
                              const SourceLayer& source, Directions& chosen) {
-  chosen.center = config.center;
+  chosen.centred = config.centred;
   if (config.directions.kind == DirectionKind::kTokens)
     return choose_difference(config.directions, vocabulary, chosen);
   const auto tokens = find_tokens(config.directions.tokens, "directions.tokens", vocabulary, false);
   chosen.names = tokens.names;
-  chosen.u = config.center == "mean" ? tokens.rows - vocabulary.unembedding.mean() : tokens.rows;
+  chosen.u = config.centred ? tokens.rows - vocabulary.unembedding.mean() : tokens.rows;
   const bool cheap = tokens.rows.size(0) >= source.layer.d_hidden() / 8;  // as in solve_eigen
-  if (config.center == "mean" &&
-      (config.energy == Energy::kExact || (config.energy == Energy::kAuto && cheap)))
+  if (config.centred && (config.energy == Energy::kExact || (config.energy == Energy::kAuto && cheap)))
     chosen.mean_share = mean_energy_share(config, source, tokens.rows);
 }
 
@@ -124,9 +122,9 @@ Directions choose_directions(const DecomposeRunConfig& config, const LayerSource
   if (kind == Kind::kOutputs && source.head.defined()) {
     const auto head = source.head.to(at::kDouble);
     chosen.output_is = "logits";
-    chosen.center = config.center;
-    chosen.u = config.center == "mean" ? head - head.mean(0, true) : head;
-    if (config.center == "mean") chosen.mean_share = mean_energy_share(config, source, head);
+    chosen.centred = config.centred;
+    chosen.u = config.centred ? head - head.mean(0, true) : head;
+    if (config.centred) chosen.mean_share = mean_energy_share(config, source, head);
   } else if (kind == Kind::kOutputs || kind == Kind::kAxes) {
     chosen.kind = name_of(Kind::kAxes);
   } else if (kind == Kind::kRandom) {
