@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "models/data_spec.h"
+#include "studies.h"
 
 namespace bilens {
 
@@ -10,7 +11,8 @@ namespace {
 
 std::optional<StudyImages> open_images(const LayerSource& source, const DecomposeRunConfig& config,
                                        const std::string& data_spec) {
-  if (!source.classifier || config.analyses.empty() || !source.minus_sha256.empty()) return std::nullopt;
+  if (!source.classifier || !is_wanted(image_study(), config) || !source.minus_sha256.empty())
+    return std::nullopt;
   const auto given = data_spec.empty() ? given_images(config.data) : std::nullopt;
   const auto data = given ? given : data_of_model(data_spec, source.model);
   if (!data) return std::nullopt;
