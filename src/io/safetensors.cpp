@@ -79,7 +79,7 @@ TensorInfo read_entry(const std::string& where, const Json& entry) {
   if (!dtype.is_string() || dtype == "")
     throw bad_safetensors(where, "the name of a known dtype", describe(dtype));
   const auto known =
-      std::find_if(dtypes().begin(), dtypes().end(), [&](const auto& row) { return row.first == dtype; });
+      std::find_if(dtypes().begin(), dtypes().end(), [&](const auto& row) { return dtype == row.first; });
 
   const auto natural_numbers = [](const Json& list) {
     return list.is_array() &&

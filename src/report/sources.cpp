@@ -53,7 +53,7 @@ fs::path recorded_model(const fs::path& decomposition) {
   const fs::path model = json.at("model").get<std::string>();
   std::error_code error;
   if (!fs::is_directory(model, error) || !is_model(model) || !has_weights(model)) return {};
-  return Weights(model).sha256() == json.value("model_sha256", Json()) ? model : fs::path();
+  return json.value("model_sha256", Json()) == Weights(model).sha256() ? model : fs::path();
 }
 
 fs::path run_of(const fs::path& model) {

@@ -41,10 +41,11 @@ GivenData read_given_data(const Json& value, const std::string& where, std::vect
   if (value.is_null()) return {};
   const Json dataset = value.value("dataset", Json());
   const auto images = datasets<ImageDataConfig>(), texts = datasets<TextDataConfig>();
-  if (std::find(texts.begin(), texts.end(), dataset) != texts.end())
-    return TextDataConfig::fields().parse(value, where, problems);
-  if (std::find(images.begin(), images.end(), dataset) != images.end())
-    return ImageDataConfig::fields().parse(value, where, problems);
+  const auto is_one_of = [&](const std::vector<std::string>& names) {
+    return std::any_of(names.begin(), names.end(), [&](const auto& name) { return dataset == name; });
+  };
+  if (is_one_of(texts)) return TextDataConfig::fields().parse(value, where, problems);
+  if (is_one_of(images)) return ImageDataConfig::fields().parse(value, where, problems);
   auto all = images;
   all.insert(all.end(), texts.begin(), texts.end());
   const auto place = key_path(where, "dataset");
