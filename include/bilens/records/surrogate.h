@@ -1,0 +1,29 @@
+#pragma once
+
+#include "bilens/records/record_table.h"
+
+namespace bilens {
+
+/// How well a line stands for the activations of one layer's units, on the text that it was fitted to.
+struct SurrogateLayer {
+  int64_t layer = 0;
+  double unit_r2 = 0;
+  int64_t degenerate_units = 0;
+
+  static const RecordTable<SurrogateLayer>& record();
+};
+
+/// What bilinear layers stand for where they are not the model's own: the bilinear part of gated layers, or
+/// lines through their activations.
+struct SurrogateRecord {
+  std::string kind;          // "half" or "calibrated"
+  std::string hidden_act;    // the gate that it stands for
+  std::string meaning;       // in words
+  std::optional<Json> data;  // with "calibrated": the text's settings, and the part of it that was fitted to
+  std::optional<int64_t> first_token, tokens;
+  std::optional<std::vector<SurrogateLayer>> layers;
+
+  static const RecordTable<SurrogateRecord>& record();
+};
+
+}  // namespace bilens
