@@ -161,7 +161,9 @@ Outcome report(const Flags& flags) {
   const auto made = make_report(directories);
   Outcome outcome;
   if (flags.dry_run) {
-    outcome.estimate = {{"memory_bytes", peak_memory()}, {"disk_bytes", made.page.size()}, {"seconds", 0}};
+    auto& estimate = outcome.estimate.emplace();
+    estimate.memory_bytes = peak_memory();
+    estimate.disk_bytes = static_cast<int64_t>(made.page.size());
     return outcome;
   }
   write_text(out, made.page);
@@ -223,7 +225,7 @@ Json to_json(const std::string& command, const Outcome& outcome, bool dry_run) {
       {"command", command}, {"version", version()}, {"results", outcome.results}, {"failures", failures}};
   if (dry_run) {
     document["problems"] = problems;
-    document["estimate"] = outcome.estimate;
+    document["estimate"] = RecordValue<std::optional<Estimate>>::write(outcome.estimate);
   }
   return document;
 }
@@ -239,7 +241,8 @@ void print_outcome(const std::string& command, const Flags& flags, const Outcome
     if (failure.model.empty() || outcome.failures.size() + outcome.results.size() == 1)
       log_error(failure.message);
   }
-  if (flags.dry_run && outcome.estimate.is_object()) std::cout << format_json(outcome.estimate);
+  if (flags.dry_run && outcome.estimate)
+    std::cout << format_json(Estimate::record().write(*outcome.estimate));
 }
 
 /// Every way in which a command can end, as an outcome.

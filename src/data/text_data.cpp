@@ -79,6 +79,12 @@ at::Tensor encode_block(const std::vector<std::string_view>& stories, size_t beg
 
 }  // namespace
 
+std::string split_name(TextSplit split) {
+  const auto found = std::find_if(splits().begin(), splits().end(),
+                                  [&](const auto& named) { return named.second == split; });
+  return found->first;
+}
+
 const FieldTable<TextDataConfig>& TextDataConfig::fields() {
   using C = TextDataConfig;
   static const FieldTable<C> fields =

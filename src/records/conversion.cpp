@@ -7,6 +7,7 @@ const RecordTable<SeenBesideTeacher>& SeenBesideTeacher::record() {
   static const auto table =
       RecordTable<R>()
           .field("tokens", &R::tokens, "How many tokens were predicted.", "tokens")
+          .natural()
           .field("loss", &R::loss, "Cross-entropy of the model.", "nats a token")
           .field("teacher_loss", &R::teacher_loss, "Cross-entropy of its teacher.", "nats a token")
           .field("divergence", &R::divergence, "KL of the teacher's next token to the model's.",
@@ -23,7 +24,9 @@ const RecordTable<ConversionRecord>& ConversionRecord::record() {
   static const auto table =
       RecordTable<R>()
           .field("teacher", &R::teacher, "Path of the original.")
+          .added_later()
           .field("teacher_sha256", &R::teacher_sha256, "SHA-256 of the original's weights.")
+          .added_later()
           .field("validation", &R::validation, "The model beside its teacher on the validation part.")
           .field("test", &R::test, "The same on the test part.");
   return table;

@@ -26,6 +26,10 @@ void throw_unreadable(std::vector<Problem> problems) {
   throw Error(ExitCode::kBadInput, std::move(problems));
 }
 
+Json format_metadata(const RecordFormat& format) {
+  return {{"format", format.name}, {"format_version", std::to_string(format.version)}};
+}
+
 void write_record_text(const std::filesystem::path& file, const Json& object) {
   write_text(file, format_json(object));
 }

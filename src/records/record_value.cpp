@@ -8,6 +8,11 @@
 
 namespace bilens::record_value {
 
+std::string plural(const std::string& type) {
+  const std::string list = "list of ";
+  return type.starts_with(list) ? "lists of " + type.substr(list.size()) : type + "s";
+}
+
 void expected(const std::string& what, const Json& value, const std::string& where,
               std::vector<Problem>& problems) {
   problems.push_back({where, what, describe(value), ""});

@@ -131,16 +131,4 @@ Error unfit(const std::string& where, const std::string& expected) {
   return Error(ExitCode::kBadInput, {where, expected, "others", "Write the file again."});
 }
 
-Json short_number(double value) {
-  if (!std::isfinite(value)) return nullptr;
-  if (value == std::trunc(value) && std::abs(value) < 1e15) return static_cast<int64_t>(value);
-  return std::strtod(format("%.6g", value).c_str(), nullptr);
-}
-
-Json short_numbers(const std::vector<double>& values) {
-  Json list = Json::array();
-  for (const double value : values) list.push_back(short_number(value));
-  return list;
-}
-
 }  // namespace bilens::report

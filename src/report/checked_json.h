@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "bilens/core/json.h"
+#include "numbers.h"
 
 namespace bilens::report {
 
@@ -48,9 +49,5 @@ class CheckedJson {
 
 /// A file that does not fit what belongs to it.
 Error unfit(const std::string& where, const std::string& expected);
-
-/// Six significant digits, so that pages stay small; null when it is not finite.
-Json short_number(double value);
-Json short_numbers(const std::vector<double>& values);
 
 }  // namespace bilens::report

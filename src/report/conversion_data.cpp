@@ -1,52 +1,47 @@
 #include "conversion_data.h"
 
+#include "bilens/records/conversion_account.h"
 #include "checked_json.h"
 
 namespace bilens::report {
 
 namespace {
 
-Json samples(const CheckedJson& account) {
-  if (!account.has("samples")) return nullptr;
-  const auto texts = account.object("samples");
-  Json result = Json::object();
-  for (const char* key : {"prompt", "teacher", "untrained", "finished"})
-    result[key] = texts.text_or_empty(key);
-  return result;
-}
-
-Json size_if_given(const CheckedJson& account, const std::string& key) {
-  return account.has(key) ? Json(account.size(key)) : Json();
+Json samples(const std::optional<SampleTexts>& texts) {
+  if (!texts) return nullptr;
+  return {{"prompt", texts->prompt},
+          {"teacher", texts->teacher},
+          {"untrained", texts->untrained.value_or("")},
+          {"finished", texts->finished}};
 }
 
 }  // namespace
 
-Json seen_beside_teacher(const CheckedJson& account, const std::string& part) {
-  if (!account.has(part)) return nullptr;
-  const auto figures = account.object(part);
-  Json result = {{"tokens", figures.size("tokens")},
-                 {"layer_r2", short_numbers(figures.numbers("layer_r2"))}};
-  for (const char* key : {"loss", "teacher_loss", "divergence", "agreement"})
-    result[key] = short_number(figures.number(key));
-  return result;
+Json seen_beside_teacher(const std::optional<SeenBesideTeacher>& seen) {
+  if (!seen) return nullptr;
+  return {{"tokens", seen->tokens},
+          {"layer_r2", short_numbers(seen->layer_r2)},
+          {"loss", short_number(seen->loss)},
+          {"teacher_loss", short_number(seen->teacher_loss)},
+          {"divergence", short_number(seen->divergence)},
+          {"agreement", short_number(seen->agreement)}};
 }
 
 Json conversion_data(const std::filesystem::path& file) {
-  const Json json = read_json(file, ExitCode::kBadInput);
-  const CheckedJson account(json, file.string());
-  account.require_format("bilens-finetune", 1);
-  return {{"teacher", account.text("teacher")},
-          {"teacher_sha256", account.text_or_empty("teacher_sha256")},
-          {"converted", account.flag("converted")},
-          {"parameters", size_if_given(account, "parameters")},
-          {"teacher_parameters", size_if_given(account, "teacher_parameters")},
-          {"trained_tokens", account.size("trained_tokens")},
-          {"epochs", short_number(account.number("epochs"))},
-          {"untrained", seen_beside_teacher(account, "untrained")},
-          {"validation", seen_beside_teacher(account, "validation")},
-          {"test", seen_beside_teacher(account, "test")},
-          {"samples", samples(account)},
-          {"calibrated", account.has("calibration")}};
+  const auto account = read_record_file<ConversionAccount>(file);
+  const auto parameters = [](const std::optional<int64_t>& count) { return count ? Json(*count) : Json(); };
+  return {{"teacher", account.teacher},
+          {"teacher_sha256", account.teacher_sha256},
+          {"converted", account.converted},
+          {"parameters", parameters(account.parameters)},
+          {"teacher_parameters", parameters(account.teacher_parameters)},
+          {"trained_tokens", account.trained_tokens},
+          {"epochs", short_number(account.epochs)},
+          {"untrained", seen_beside_teacher(account.untrained)},
+          {"validation", seen_beside_teacher(account.validation)},
+          {"test", seen_beside_teacher(account.test)},
+          {"samples", samples(account.samples)},
+          {"calibrated", account.calibration.has_value()}};
 }
 
 }  // namespace bilens::report

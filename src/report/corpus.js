@@ -64,7 +64,7 @@ function sharesLine(model) {
 function corpusSection(model, id, level) {
   const corpus = at(model, "decomposition", "corpus");
   if (!corpus) return null;
-  return block(id, level, "On text", `Measured on ${integer(corpus.tokens)} tokens of ${plain(corpus.path) || "a text"}. Each output of a layer is xᵀQx + l·x + c: `
+  return block(id, level, "On text", `Measured on ${integer(corpus.tokens)} tokens of ${plain(at(corpus, "data", "path")) || "a text"}. Each output of a layer is xᵀQx + l·x + c: `
     + "the shares are of the mean squares of these three parts, which may cancel each other. R² compares with what the model’s own layer put out, nothing refitted; "
     + "below 0 the mean alone is nearer. A token is active for a direction where the output is more than one standard deviation from its mean."
     + (corpus.layers.some((l) => l.surrogate) ? " The layers decomposed stand for gated ones: how far a token’s output is off, and what the activations there bound that by, are medians "

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "bilens/core/files.h"
+#include "bilens/records/metrics.h"
 #include "checked_json.h"
 
 namespace bilens::report {
@@ -21,30 +22,25 @@ struct Metrics {
   Json evaluations = Json::array();
 };
 
-double number_or_nan(const CheckedJson& record, const std::string& key) {
-  return record.has(key) ? record.number(key) : NAN;
-}
-
-Json evaluation(const CheckedJson& record) {
-  return {{"step", record.size("step")},
-          {"epoch", short_number(number_or_nan(record, "epoch"))},
-          {"split", record.text("split")},
-          {"examples", record.has("examples") ? Json(record.size("examples")) : Json()},
-          {"tokens", record.has("tokens") ? Json(record.size("tokens")) : Json()},
-          {"loss", short_number(number_or_nan(record, "loss"))},
-          {"accuracy", short_number(number_or_nan(record, "accuracy"))}};
+Json evaluation(const EvaluationMetrics& metrics) {
+  const auto count = [](const std::optional<int64_t>& of) { return of ? Json(*of) : Json(); };
+  return {{"step", metrics.step},
+          {"epoch", short_number(metrics.epoch)},
+          {"split", metrics.split},
+          {"examples", count(metrics.examples)},
+          {"tokens", count(metrics.tokens)},
+          {"loss", short_number(metrics.loss)},
+          {"accuracy", short_number(metrics.accuracy.value_or(NAN))}};
 }
 
 void read_line(const std::string& line, const std::string& where, Metrics& metrics) {
   if (line.find_first_not_of(" \r\t") == std::string::npos) return;
-  const Json json = parse_json(line, where, ExitCode::kBadInput);
-  const CheckedJson record(json, where);
-  if (record.has("split")) {
-    if (record.text("split") == "sample") return;  // no figures
-    metrics.evaluations.push_back(evaluation(record));
-  } else {
-    metrics.train.push_back({static_cast<double>(record.size("step")), number_or_nan(record, "epoch"),
-                             number_or_nan(record, "loss"), number_or_nan(record, "accuracy")});
+  const auto read = read_metrics_line(line, where);
+  if (const auto* step = std::get_if<StepMetrics>(&read)) {
+    metrics.train.push_back(
+        {static_cast<double>(step->step), step->epoch, step->loss, step->accuracy.value_or(NAN)});
+  } else if (const auto* seen = std::get_if<EvaluationMetrics>(&read)) {
+    metrics.evaluations.push_back(evaluation(*seen));
   }
 }
 

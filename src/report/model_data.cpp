@@ -68,9 +68,10 @@ Json model_data(const Source& source, const Detail& detail, ImagePool& images) {
     data["parameters"] = parameter_count(source.model);
   }
   if (!source.decomposition.empty()) {
-    const auto study = Study::read(source.decomposition);
-    data["decomposition"] = decomposition_data(source.decomposition, study.get(), detail, images);
-    if (study) data["study"] = study->summary();
+    const auto study = read_image_study(source.decomposition);
+    data["decomposition"] =
+        decomposition_data(source.decomposition, study ? &*study : nullptr, detail, images);
+    if (study) data["study"] = study_summary(*study);
   }
   return data;
 }

@@ -12,8 +12,10 @@ function normWords({ kind, before, gain, behind, source, folded }) {
 
 const gateWords = ({ name, source }) => `${name === "none" ? "The MLPs have no gate" : `The MLPs’ gate is ${name}`}${source ? ` (${source})` : ""}.`;
 
-function surrogateWords({ meaning, hidden_act, path, tokens }) {
-  const fitted = isNumber(tokens) ? ` Fitted on ${integer(tokens)} tokens of ${path || "a text"}.` : "";
+function surrogateWords({ meaning, hidden_act, data, tokens, layers }) {
+  const explained = (layers ?? []).map((layer) => layer.unit_r2).filter(isNumber);
+  const worth = explained.length ? ` They explain ${percent(Math.min(...explained))} of the activations’ variance in the layer where they explain least.` : "";
+  const fitted = isNumber(tokens) ? ` The lines were fitted on ${integer(tokens)} tokens of ${plain(at(data, "path")) || "a text"}.${worth}` : "";
   return `${meaning}${hidden_act ? ` The model’s own gate is ${hidden_act}.` : ""}${fitted}`;
 }
 

@@ -5,8 +5,8 @@
 #include "bilens/core/files.h"
 #include "bilens/core/version.h"
 #include "bilens/io/safetensors.h"
+#include "bilens/records/prompt_explanation.h"
 #include "bilens/tensor/shape.h"
-#include "checked_json.h"
 #include "encode.h"
 #include "page.h"
 
@@ -16,78 +16,64 @@ namespace fs = std::filesystem;
 
 namespace {
 
-using report::CheckedJson;
-
-/// The tokens nearest to an eigenvector, on both sides.
-Json nearest(const CheckedJson& term) {
-  const Json strings = {{"type", "array"}, {"items", {{"type", "string"}}}};
-  term.require("nearest", {{"type", "array"}, {"items", strings}});
-  const Json& sides = term.json().at("nearest");
-  if (sides.size() != 2) throw report::unfit(term.where() + ".nearest", "tokens on two sides");
-  return sides;
+/// @param dimensions takes the width of the first vector, which all have
+Json term_data(const PromptTermRecord& term, const std::string& where, const SafetensorsFile& tensors,
+               const std::string& name, Dimensions& dimensions) {
+  if (term.nearest.size() != 2) {
+    throw Error(ExitCode::kBadInput, {where + ".nearest", "tokens on two sides",
+                                      std::to_string(term.nearest.size()), "Write the file again."});
+  }
+  PromptVector found;
+  PromptVector::tensors().read(tensors, name, found, dimensions);
+  require_finite(found.vector, tensors.path().string() + ": " + name);
+  return {{"layer", term.layer},
+          {"index", term.index},
+          {"eigenvalue", term.eigenvalue},
+          {"projection", term.projection},
+          {"contribution", term.contribution},
+          {"nearest", term.nearest},
+          {"vector", report::quantised(found.vector)},
+          {"entries", found.vector.numel()}};
 }
 
-Json terms_data(const CheckedJson& explanation, const SafetensorsFile& tensors) {
+Json terms_data(const PromptExplanationRecord& explanation, const std::string& where,
+                const SafetensorsFile& tensors) {
   Json terms = Json::array();
-  for (const auto& term : explanation.objects("terms")) {
-    const std::string name = "term_" + std::to_string(terms.size());
-    const auto vector = tensors.tensor(name);
-    const std::string where = tensors.path().string() + ": " + name;
-    require_shape(vector, {-1}, where);
-    require_finite(vector, where);
-    terms.push_back({{"layer", term.size("layer")},
-                     {"index", term.size("index")},
-                     {"eigenvalue", term.number("eigenvalue")},
-                     {"projection", term.number("projection")},
-                     {"contribution", term.number("contribution")},
-                     {"nearest", nearest(term)},
-                     {"vector", report::quantised(vector)},
-                     {"entries", vector.numel()}});
+  Dimensions dimensions;
+  for (const auto& term : explanation.terms) {
+    const auto number = static_cast<int64_t>(terms.size());
+    terms.push_back(term_data(term, where + ": terms[" + std::to_string(number) + "]", tensors,
+                              PromptVector::name(number), dimensions));
   }
   return terms;
 }
 
-Json layers_data(const CheckedJson& explanation) {
-  Json layers = Json::array();
-  for (const auto& layer : explanation.objects("layers")) {
-    layers.push_back({{"layer", layer.size("layer")},
-                      {"attention", layer.number("attention")},
-                      {"eigenvectors", layer.number("eigenvectors")},
-                      {"linear", layer.number("linear")},
-                      {"remainder", layer.number("remainder")}});
-  }
-  return layers;
-}
-
 /// What stands for the MLPs of a gated model, in words; null for a bilinear one.
-Json surrogate(const CheckedJson& explanation) {
-  if (!explanation.has("surrogate")) return nullptr;
-  const auto found = explanation.object("surrogate");
-  return {{"meaning", found.text("meaning")}, {"hidden_act", found.text_or_empty("hidden_act")}};
+Json surrogate_data(const PromptExplanationRecord& explanation) {
+  if (!explanation.surrogate) return nullptr;
+  return {{"meaning", explanation.surrogate->meaning}, {"hidden_act", explanation.surrogate->hidden_act}};
 }
 
 }  // namespace
 
 fs::path write_prompt_page(const fs::path& directory) {
-  const fs::path file = directory / "explanation.json", out = directory / "explanation.html";
-  const Json json = read_json(file, ExitCode::kBadInput);
-  const CheckedJson explanation(json, file.string());
-  explanation.require_format("bilens-prompt-explanation", 1);
-  const SafetensorsFile tensors(directory / "explanation.safetensors");
+  const fs::path file = directory / PromptExplanationRecord::kFile, out = directory / "explanation.html";
+  const auto explanation = read_record_file<PromptExplanationRecord>(file);
+  const SafetensorsFile tensors(directory / PromptExplanationRecord::kTensorFile);
   const Json data = {{"version", version()},
-                     {"model", explanation.text_or_empty("model")},
-                     {"surrogate", surrogate(explanation)},
-                     {"prompt", explanation.text("prompt")},
-                     {"tokens", explanation.texts("tokens")},
-                     {"token", explanation.text("token")},
-                     {"minus", explanation.has("minus") ? Json(explanation.text("minus")) : Json()},
-                     {"logit", explanation.number("logit")},
-                     {"sum", explanation.number("sum")},
-                     {"embedding", explanation.number("embedding")},
-                     {"rms", explanation.number("rms")},
-                     {"layers", layers_data(explanation)},
-                     {"terms", terms_data(explanation, tensors)},
-                     {"other", explanation.number("other_terms")}};
+                     {"model", explanation.model},
+                     {"surrogate", surrogate_data(explanation)},
+                     {"prompt", explanation.prompt},
+                     {"tokens", explanation.tokens},
+                     {"token", explanation.token},
+                     {"minus", explanation.minus ? Json(*explanation.minus) : Json()},
+                     {"logit", explanation.logit},
+                     {"sum", explanation.sum},
+                     {"embedding", explanation.embedding},
+                     {"rms", explanation.rms},
+                     {"layers", RecordValue<std::vector<PromptLayer>>::write(explanation.layers)},
+                     {"terms", terms_data(explanation, file.string(), tensors)},
+                     {"other", explanation.other_terms}};
   write_text(out, report::render_page("explanation", report::kPrompt, report::page_json(data)));
   return out;
 }

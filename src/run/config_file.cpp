@@ -60,17 +60,12 @@ void require_same_settings(const Json& before, const std::filesystem::path& file
   if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
 }
 
-Json describe_environment(const std::string& device) {
+Environment describe_environment(const std::string& device) {
   const auto build = build_info();
-  return {{"format", "bilens-environment"},
-          {"format_version", 1},
-          {"version", build.version},
-          {"compiler", build.compiler},
-          {"build", build.build_type},
-          {"libtorch", build.torch},
-          {"cuda", build.cuda ? Json(build.cuda_toolkit) : Json(nullptr)},
-          {"device", device},
-          {"threads", at::get_num_threads()}};
+  Environment environment{build.version, build.compiler, build.build_type, build.torch, {}, device, 0};
+  if (build.cuda) environment.cuda = build.cuda_toolkit;
+  environment.threads = at::get_num_threads();
+  return environment;
 }
 
 }  // namespace bilens

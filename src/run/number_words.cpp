@@ -6,9 +6,8 @@
 
 namespace bilens {
 
-std::string number_in_words(const Json& value, int decimals) {
-  if (value.is_null() || !std::isfinite(value.get<double>())) return "undefined";
-  return format("%.*f", decimals, value.get<double>());
+std::string number_in_words(double value, int decimals) {
+  return std::isfinite(value) ? format("%.*f", decimals, value) : "undefined";
 }
 
 }  // namespace bilens

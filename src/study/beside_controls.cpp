@@ -7,6 +7,15 @@
 
 namespace bilens {
 
+const RecordTable<ControlTest>& ControlTest::record() {
+  using R = ControlTest;
+  static const auto table =
+      RecordTable<R>()
+          .field("difference", &R::difference, "Its own figure minus the mean of the controls', by document.")
+          .field("p", &R::p, "Its rank among the controls by absolute value.");
+  return table;
+}
+
 int64_t controls_needed(int64_t looked_at) { return 20 * looked_at - 1; }
 
 double rank_p(double own, const std::vector<double>& controls) {

@@ -98,6 +98,34 @@ at::Tensor data_correlations(const QuadraticForms& a, const QuadraticForms& b, c
 
 }  // namespace
 
+const RecordTable<Likeness>& Likeness::record() {
+  using R = Likeness;
+  static const auto table =
+      RecordTable<R>()
+          .field("same_class", &R::same_class, "Mean over classes of the likeness of a class to itself.")
+          .field("other_class", &R::other_class, "Mean over pairs of different classes.")
+          .field("best_wrong_class", &R::best_wrong_class,
+                 "Mean over classes of the largest likeness to a wrong class.")
+          .field("untrained", &R::untrained,
+                 "`same_class` against a model of the same shape with fresh weights.")
+          .field("per_class", &R::per_class, "Likeness of each class to itself.");
+  return table;
+}
+
+const RecordTable<Comparison>& Comparison::record() {
+  using R = Comparison;
+  static const auto table =
+      RecordTable<R>()
+          .field("weights", &R::weights, "Cosine of the interaction matrices over the pixels.")
+          .field("data", &R::data,
+                 "Correlation of the logits for Gaussian inputs with the data's mean and covariance; null "
+                 "without data.")
+          .field("outputs", &R::outputs, "Correlation of the logits on real images; null without data.")
+          .field("eigenvectors", &R::eigenvectors,
+                 "Mean |cosine| of the top eigenvectors, matched one to one.");
+  return table;
+}
+
 ComparedModel prepare_comparison(const ImageClassifier& model, const ImageSplit* split) {
   const at::NoGradGuard no_grad;
   const auto& c = model->config;

@@ -275,7 +275,11 @@ CorpusStudy study_corpus(Decoder& model, const TextWindows& text, const std::vec
     ids.push_back(batch.inputs.flatten().to(at::kInt));
   });
   study.ids = at::cat(ids);
-  for (const auto& of_layer : sums) study.layers.push_back(of_layer.finish(study.tokens));
+  study.quantiles.assign(std::begin(kCorpusQuantiles), std::end(kCorpusQuantiles));
+  for (const auto& of_layer : sums) {
+    study.layers.push_back(of_layer.finish(study.tokens));
+    study.summaries.push_back(summarize_corpus(study.layers.back()));
+  }
   return study;
 }
 

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <utility>
 
-#include "bilens/core/files.h"
 #include "bilens/data/image_dataset.h"
 #include "bilens/io/safetensors.h"
 #include "bilens/study/layer_on_images.h"
@@ -16,6 +16,8 @@
 namespace bilens {
 
 namespace {
+
+constexpr size_t kListedOfClass = 12;
 
 std::vector<ExplanationTerm> terms_of(const LayerDecomposition& layer, int64_t direction,
                                       const at::Tensor& x) {
@@ -36,22 +38,15 @@ double mean_logit(const ImageClassifier& model, const ImageSplit& single, const 
   return layer_on_images(model, single, whole).targets.mean().item<double>();
 }
 
-Json to_json(const LogitExplanation& e, int64_t number) {
-  Json terms = Json::array();
-  double shown = 0;
-  for (size_t i = 0; i < e.terms.size() && i < kExplanationTerms; ++i) {
-    const auto& term = e.terms[i];
-    shown += term.contribution;
-    terms.push_back({{"layer", term.layer},
-                     {"index", term.index},
-                     {"eigenvalue", term.eigenvalue},
-                     {"projection", term.projection},
-                     {"contribution", term.contribution}});
+LogitRecord record_of_class(const LogitExplanation& e, int64_t number) {
+  LogitRecord record{number, e.logit, e.sum(), e.shared, e.direct, e.linear, {}, 0};
+  double listed = 0;
+  for (size_t i = 0; i < e.terms.size() && i < kListedOfClass; ++i) {
+    record.terms.push_back(e.terms[i]);
+    listed += e.terms[i].contribution;
   }
-  return {{"class", number},    {"logit", e.logit},
-          {"sum", e.sum()},     {"shared", e.shared},
-          {"direct", e.direct}, {"linear", e.linear},
-          {"terms", terms},     {"other_terms", e.sum() - e.direct - e.linear - shown}};
+  record.other_terms = record.sum - e.direct - e.linear - listed;
+  return record;
 }
 
 }  // namespace
@@ -74,7 +69,7 @@ ImageExplanation explain_image(ImageClassifier& model, const std::vector<LayerDe
   const auto pixels = to_inputs(single.images, c.pixel_mean, c.pixel_std, at::kCPU, at::kDouble)[0];
   const auto embedded = model->embed->weight.detach().cpu().to(at::kDouble).mv(pixels);
   const auto head = model->head->weight.detach().cpu().to(at::kDouble);
-  const bool centred = layers.back().center == "mean";
+  const bool centred = layers.back().center == Center::kMean;
   const auto direct = (centred ? head - head.mean(0, true) : head).mv(embedded);
   const double shared = centred ? mean_logit(model, single, layers.back(), head) : 0.0;
   explanation.classes.resize(logits.numel());
@@ -100,33 +95,29 @@ ImageExplanation explain_image(ImageClassifier& model, const std::vector<LayerDe
   return explanation;
 }
 
-Json to_json(const ImageExplanation& explanation) {
-  Json classes = Json::array();
-  for (size_t u = 0; u < explanation.classes.size(); ++u) {
-    classes.push_back(to_json(explanation.classes[u], static_cast<int64_t>(u)));
-  }
-  return {{"prediction", explanation.prediction}, {"classes", classes}};
+ImageExplanationRecord record_of(const ImageExplanation& explanation, ImageExplanationRecord source) {
+  source.prediction = explanation.prediction;
+  for (const auto& of_class : explanation.classes)
+    source.classes.push_back(record_of_class(of_class, static_cast<int64_t>(source.classes.size())));
+  return source;
 }
 
 void write_explanation(const std::filesystem::path& directory, const ImageExplanation& explanation,
-                       const std::vector<LayerDecomposition>& layers, const Json& source) {
+                       const std::vector<LayerDecomposition>& layers, const ImageExplanationRecord& record) {
   std::map<int64_t, const LayerDecomposition*> by_number;
   for (const auto& layer : layers) by_number[layer.layer] = &layer;
-  NamedTensors tensors = {{"image", explanation.image}};
-  for (size_t u = 0; u < explanation.classes.size(); ++u) {
-    const auto& terms = explanation.classes[u].terms;
-    for (size_t i = 0; i < terms.size() && i < kExplanationTerms; ++i) {
-      const auto& vectors = by_number.at(terms[i].layer)->pairs.eigenvectors;
-      tensors.emplace_back("class_" + std::to_string(u) + ".term_" + std::to_string(i),
-                           vectors[static_cast<int64_t>(u)][terms[i].index].to(at::kFloat).clone());
+  auto tensors = ExplainedImage::tensors().write({explanation.image}, "", {});
+  for (const auto& of_class : record.classes) {
+    for (size_t i = 0; i < of_class.terms.size(); ++i) {
+      const auto& term = of_class.terms[i];
+      const auto vector = by_number.at(term.layer)->pairs.eigenvectors[of_class.number][term.index];
+      const std::string name = ExplanationVector::name(of_class.number, static_cast<int64_t>(i));
+      for (auto& tensor : ExplanationVector::tensors().write({vector.to(at::kFloat).clone()}, name, {}))
+        tensors.push_back(std::move(tensor));
     }
   }
-  write_safetensors(directory / "explanation.safetensors", tensors,
-                    {{"format", "bilens-explanation"}, {"format_version", "1"}});
-  Json document = {{"format", "bilens-explanation"}, {"format_version", 1}};
-  document.update(source);
-  document.update(to_json(explanation));
-  write_text(directory / "explanation.json", format_json(document));
+  write_safetensors(directory / record.kTensorFile, tensors, format_metadata(record.kFormat));
+  write_record_file(directory / record.kFile, record);
 }
 
 }  // namespace bilens

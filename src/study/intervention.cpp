@@ -13,6 +13,15 @@ namespace bilens {
 
 namespace {
 
+const std::vector<std::pair<std::string, Change>>& change_names() {
+  static const std::vector<std::pair<std::string, Change>> names = {{"zero", Change::kZero},
+                                                                    {"mean", Change::kMean},
+                                                                    {"resample", Change::kResample},
+                                                                    {"scale", Change::kScale},
+                                                                    {"patch", Change::kPatch}};
+  return names;
+}
+
 /// Several quantities of each token of a text, each with what it is.
 struct Quantities {
   std::vector<std::string> names;
@@ -153,7 +162,7 @@ struct Predictions {
   }
 };
 
-OfFigures<DocumentInterval> intervals(const at::Tensor& tokens, const at::Tensor& sums) {
+OfFigures<IntervalRecord> intervals(const at::Tensor& tokens, const at::Tensor& sums) {
   const auto found = document_intervals(tokens, sums);
   return {found[0], found[1], found[2]};
 }
@@ -176,6 +185,12 @@ std::vector<KindTest> tests_of(const std::vector<Effect>& effects, const at::Ten
 
 }  // namespace
 
+std::string change_name(Change change) {
+  const auto found = std::find_if(change_names().begin(), change_names().end(),
+                                  [&](const auto& named) { return named.second == change; });
+  return found->first;
+}
+
 const FieldTable<InterventionConfig>& InterventionConfig::fields() {
   using C = InterventionConfig;
   static const FieldTable<C> table =
@@ -184,11 +199,7 @@ const FieldTable<InterventionConfig>& InterventionConfig::fields() {
                   "\"zero\"; \"mean\": its mean over the text; \"resample\": its value at a random "
                   "token; \"scale\": `factor` times it; \"patch\": its value at the same place of "
                   "`source`.",
-                  std::vector<std::pair<std::string, Change>>{{"zero", Change::kZero},
-                                                              {"mean", Change::kMean},
-                                                              {"resample", Change::kResample},
-                                                              {"scale", Change::kScale},
-                                                              {"patch", Change::kPatch}})
+                  change_names())
           .number("factor", &C::factor, "Of \"scale\"; 1 changes nothing.")
           .integer("looked_at", &C::looked_at,
                    "Eigenvectors that are looked at in all, here and in other calls, for p: each asks for "

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "bilens/analysis/results/layer_decomposition.h"
+#include "bilens/records/layer_decomposition.h"
 
 namespace bilens {
 

@@ -37,7 +37,7 @@ LayerOnImages layer_on_images(const ImageClassifier& model, const ImageSplit& sp
   auto y = exact->mlps[layer.layer](h);
   if (c.residual) y = y + h;
   LayerOnImages data;
-  data.inputs = layer.input_space == "input" ? pixels : h;
+  data.inputs = layer.input_space == InputSpace::kInput ? pixels : h;
   const auto along = [&](const at::Tensor& values, const at::Tensor& directions) {
     return directions.defined() ? values.matmul(directions.to(at::kDouble).t()) : values;
   };

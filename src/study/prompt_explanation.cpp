@@ -5,10 +5,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "bilens/analysis/eigen/eigen.h"
 #include "bilens/analysis/forms/interaction.h"
-#include "bilens/core/files.h"
 #include "bilens/core/progress.h"
 #include "bilens/core/stop.h"
 #include "bilens/io/safetensors.h"
@@ -121,41 +121,32 @@ PromptExplanation explain_prompt(Decoder& model, const std::vector<BilinearLayer
   return explanation;
 }
 
-Json to_json(const PromptExplanation& explanation) {
-  Json layers = Json::array(), terms = Json::array();
+PromptExplanationRecord record_of(const PromptExplanation& explanation, PromptExplanationRecord source) {
+  source.logit = explanation.logit, source.sum = explanation.sum();
+  source.embedding = explanation.embedding, source.rms = explanation.rms;
+  source.layers = explanation.layers;
   double all = 0, listed = 0;
-  for (const auto& l : explanation.layers) {
-    all += l.eigenvectors;
-    layers.push_back({{"layer", l.layer},
-                      {"attention", l.attention},
-                      {"eigenvectors", l.eigenvectors},
-                      {"linear", l.linear},
-                      {"remainder", l.remainder}});
-  }
+  for (const auto& layer : explanation.layers) all += layer.eigenvectors;
   for (size_t i = 0; i < std::min(kListedTerms, explanation.terms.size()); ++i) {
     const auto& term = explanation.terms[i];
     listed += term.contribution;
-    terms.push_back({{"layer", term.layer},
-                     {"index", term.index},
-                     {"eigenvalue", term.eigenvalue},
-                     {"projection", term.projection},
-                     {"contribution", term.contribution}});
+    source.terms.push_back({term.layer, term.index, term.eigenvalue, term.projection, term.contribution, {}});
   }
-  return {{"logit", explanation.logit}, {"sum", explanation.sum()}, {"embedding", explanation.embedding},
-          {"rms", explanation.rms},     {"layers", layers},         {"terms", terms},
-          {"other_terms", all - listed}};
+  source.other_terms = all - listed;
+  return source;
 }
 
 void write_prompt_explanation(const std::filesystem::path& directory, const PromptExplanation& explanation,
-                              const Json& result) {
+                              const PromptExplanationRecord& record) {
   NamedTensors tensors;
-  for (size_t i = 0; i < std::min(kListedTerms, explanation.terms.size()); ++i)
-    tensors.emplace_back("term_" + std::to_string(i), explanation.terms[i].vector);
-  write_safetensors(directory / "explanation.safetensors", tensors,
-                    {{"format", "bilens-prompt-explanation"}, {"format_version", "1"}});
-  Json document = {{"format", "bilens-prompt-explanation"}, {"format_version", 1}};
-  document.update(result);
-  write_text(directory / "explanation.json", format_json(document));
+  Dimensions dimensions;
+  for (size_t i = 0; i < record.terms.size(); ++i) {
+    const std::string name = PromptVector::name(static_cast<int64_t>(i));
+    for (auto& tensor : PromptVector::tensors().write({explanation.terms[i].vector}, name, dimensions))
+      tensors.push_back(std::move(tensor));
+  }
+  write_safetensors(directory / record.kTensorFile, tensors, format_metadata(record.kFormat));
+  write_record_file(directory / record.kFile, record);
 }
 
 }  // namespace bilens

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "bilens/train/document_sums.h"
 #include "layer_forms.h"
 
 namespace bilens {
@@ -35,8 +36,8 @@ Run start(const CorpusSource& source, const TextWindows& text, at::Device device
 
 }  // namespace
 
-TextTruncation truncate_on_text(Decoder& model, const TextWindows& text,
-                                const std::vector<CorpusSource>& sources) {
+LossesRecord truncate_on_text(Decoder& model, const TextWindows& text,
+                              const std::vector<CorpusSource>& sources) {
   const at::NoGradGuard no_grad;
   const auto device = model.parameters().front().second.device();
   std::vector<Run> runs;
@@ -72,7 +73,7 @@ TextTruncation truncate_on_text(Decoder& model, const TextWindows& text,
     }
   });
   const auto counted = own.tokens();
-  TextTruncation result;
+  LossesRecord result;
   result.tokens = counted.sum().item<int64_t>();
   result.documents = counted.gt(0).sum().item<int64_t>();
   result.loss = own.sums().sum().item<double>() / static_cast<double>(result.tokens);
@@ -81,19 +82,6 @@ TextTruncation truncate_on_text(Decoder& model, const TextWindows& text,
     result.layers.push_back(run.result);
   }
   return result;
-}
-
-Json to_json(const TextTruncation& truncation) {
-  Json layers = Json::array();
-  for (const auto& layer : truncation.layers) {
-    Json change = Json::array();
-    for (const auto& interval : layer.change) change.push_back(to_json(interval));
-    layers.push_back({{"layer", layer.layer}, {"k", layer.k}, {"change", change}});
-  }
-  return {{"tokens", truncation.tokens},
-          {"documents", truncation.documents},
-          {"loss", truncation.loss},
-          {"layers", layers}};
 }
 
 }  // namespace bilens

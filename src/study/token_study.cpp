@@ -7,10 +7,8 @@
 
 #include "bilens/analysis/eigen/factor_error.h"
 #include "bilens/analysis/tokens/token_interactions.h"
-#include "bilens/core/files.h"
 #include "bilens/core/progress.h"
 #include "bilens/core/stop.h"
-#include "bilens/io/safetensors.h"
 #include "bilens/tensor/random.h"
 #include "bilens/tensor/shape.h"
 
@@ -60,38 +58,6 @@ auto card_tensors(C& cards) {
       {"unembedding.ids", &cards.unembedding.ids},
       {"unembedding.cosines", &cards.unembedding.cosines},
       {"unembedding.quantiles", &cards.unembedding_quantiles}};
-}
-
-/// Which of the two bases is the layer's own, and in words.
-Json describe_bases(int64_t layer, int64_t layers) {
-  const bool first = layer == 0, last = layer + 1 == layers;
-  const std::string input =
-      first ? "The input is an embedding row plus the first attention's output: the embedding basis is this "
-              "layer's own but for that attention. "
-            : "The input has passed " + std::to_string(layer) + (layer == 1 ? " layer" : " layers") +
-                  ": the embedding basis is not this layer's own. ";
-  const std::string output =
-      last ? "The output reaches the logits through the last norm alone: the unembedding basis is what this "
-             "layer writes to."
-           : "Later layers read what it writes: the unembedding basis is not this layer's own.";
-  return {{"embedding_is_own", first}, {"unembedding_is_own", last}, {"words", input + output}};
-}
-
-Json to_json(const TokenStudy& study) {
-  Json layers = Json::array();
-  for (const auto& layer : study.layers) {
-    Json entry = {{"layer", layer.layer}};
-    entry.update(describe_bases(layer.layer, study.model_layers));
-    layers.push_back(entry);
-  }
-  Json tokens = TokenStudyConfig::fields().dump(study.config);
-  tokens["space"] =
-      "Eigenvectors are over the normed input before the norm's gain (the gain is folded in), which is the "
-      "residual stream up to a factor for each position: token rows are in the same space, their mean "
-      "taken out, the unembedding's times the last norm's gain.";
-  tokens["vocabulary"] = study.names;
-  tokens["layers"] = layers;
-  return {{"format", "bilens-study"}, {"format_version", 1}, {"tokens", tokens}};
 }
 
 }  // namespace
@@ -184,28 +150,39 @@ int64_t token_study_bytes(int64_t n, int64_t k, int64_t vocabulary) {
   return 3 * chunk_size(n, k, vocabulary) * projection_bytes(k, vocabulary);  // two bases', and cosines
 }
 
-void write_token_study(const std::filesystem::path& directory, const TokenStudy& study) {
-  NamedTensors tensors = {{"tokens.embedding.null_cosines", study.embedding_null},
-                          {"tokens.unembedding.null_cosines", study.unembedding_null}};
-  for (const auto& layer : study.layers) {
-    const std::string prefix = "layer_" + std::to_string(layer.layer) + ".";
-    const auto add = [&](const std::string& name, const TokenCards& cards) {
-      for (const auto& [part, tensor] : card_tensors(cards))
-        tensors.emplace_back(prefix + name + part, *tensor);
-    };
-    add("cards.", layer.eigenvectors);
-    add("random_card.", layer.random);
-    add("permuted_cards.", layer.permuted);
-    tensors.emplace_back(prefix + "permuted_eigenvalues", layer.permuted_eigenvalues);
-    if (layer.interaction_tokens.defined()) {
-      tensors.emplace_back(prefix + "interactions.tokens", layer.interaction_tokens);
-      tensors.emplace_back(prefix + "interactions.values", layer.interaction_values);
-      tensors.emplace_back(prefix + "interactions.bounds", layer.interaction_bounds);
-    }
-  }
-  write_safetensors(directory / "study.safetensors", tensors,
-                    {{"format", "bilens-study"}, {"format_version", "1"}});
-  write_text(directory / "study.json", format_json(to_json(study)));
+void describe_bases(TokenLayer& layer, int64_t layers) {
+  const int64_t number = layer.layer;
+  layer.embedding_is_own = number == 0;
+  layer.unembedding_is_own = number + 1 == layers;
+  const std::string input =
+      layer.embedding_is_own
+          ? "The input is an embedding row plus the first attention's output: the embedding basis is this "
+            "layer's own but for that attention. "
+          : "The input has passed " + std::to_string(number) + (number == 1 ? " layer" : " layers") +
+                ": the embedding basis is not this layer's own. ";
+  const std::string output =
+      layer.unembedding_is_own
+          ? "The output reaches the logits through the last norm alone: the unembedding basis is what this "
+            "layer writes to."
+          : "Later layers read what it writes: the unembedding basis is not this layer's own.";
+  layer.words = input + output;
+}
+
+TokenStudy begin_token_study(const TokenSpace& space, const TokenStudyConfig& config,
+                             std::vector<std::string> names) {
+  TokenStudy study;
+  study.nearest = config.nearest;
+  study.interactions = config.interactions;
+  study.random_directions = config.random_directions;
+  study.seed = config.seed;
+  study.space =
+      "Eigenvectors are over the normed input before the norm's gain (the gain is folded in), which is the "
+      "residual stream up to a factor for each position: token rows are in the same space, their mean "
+      "taken out, the unembedding's times the last norm's gain.";
+  study.names = std::move(names);
+  study.embedding_null = space.embedding_null;
+  study.unembedding_null = space.unembedding_null;
+  return study;
 }
 
 }  // namespace bilens

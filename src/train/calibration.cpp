@@ -314,10 +314,12 @@ Calibration calibrate(const Decoder& teacher, const TokenStream& stream, int64_t
   }
   Decoder reader(teacher.config(), by_name(teacher));
   reader.compute_in(at::kFloat);
-  Calibration result{ungated_copy(teacher, config.bias), {}, windows.fitted * context};
+  Calibration result{ungated_copy(teacher, config.bias), {}};
+  auto& account = result.account;
+  account.tokens = windows.fitted * context;
   const bool constant = result.model.config().mlp_bias;
   Streams streams(reader, result.model, stream, windows, context, packing, config.held_out);
-  result.held_out_tokens = streams.tokens_for(TokenUse::kReport);
+  account.held_out_tokens = streams.tokens_for(TokenUse::kReport);
   const int64_t layers = teacher.config().num_hidden_layers;
   Progress progress("calibrate", layers, "layers");
   for (int64_t layer = 0; layer < layers; ++layer) {
@@ -327,11 +329,11 @@ Calibration calibrate(const Decoder& teacher, const TokenStream& stream, int64_t
                                         "layer " + std::to_string(layer) + "'s activations", mlp);
     store(mlp, result.model, layer);
     streams.leave(mlp);
-    result.flops += fit_flops(mlp, config, report.sweeps) * static_cast<double>(result.tokens);
-    result.layers.push_back(report);
+    account.flops += fit_flops(mlp, config, report.sweeps) * static_cast<double>(account.tokens);
+    account.layers.push_back(report);
     progress.advance(1, format("relative error %.4f", report.error));
   }
-  result.flops += 2 * forward_flops(teacher.config(), context) * static_cast<double>(result.tokens);
+  account.flops += 2 * forward_flops(teacher.config(), context) * static_cast<double>(account.tokens);
   return result;
 }
 

@@ -32,14 +32,7 @@ void DocumentSums::add(const std::vector<int64_t>& begins, const std::vector<at:
 
 at::Tensor DocumentSums::tokens() const { return sums_[0].to(at::kLong); }
 
-Json to_json(const DocumentInterval& interval) {
-  return {{"mean", interval.mean},
-          {"low", interval.low},
-          {"high", interval.high},
-          {"documents", interval.documents}};
-}
-
-std::vector<DocumentInterval> document_intervals(const at::Tensor& tokens, const at::Tensor& sums) {
+std::vector<IntervalRecord> document_intervals(const at::Tensor& tokens, const at::Tensor& sums) {
   const auto used = tokens.nonzero().squeeze(1);
   const auto weights = tokens.index_select(0, used).to(at::kDouble), values = sums.index_select(1, used);
   const auto total = weights.sum(), means = values.sum(1) / total;
@@ -49,7 +42,7 @@ std::vector<DocumentInterval> document_intervals(const at::Tensor& tokens, const
   const auto half =
       n < 2 ? at::full_like(means, NAN)
             : (squares * (count / (count - 1))).sqrt() / total * student_t_bound(kCoverage, n - 1);
-  std::vector<DocumentInterval> intervals;
+  std::vector<IntervalRecord> intervals;
   for (int64_t i = 0; i < sums.size(0); ++i) {
     const double mean = means[i].item<double>(), width = half[i].item<double>();
     intervals.push_back({mean, mean - width, mean + width, n});

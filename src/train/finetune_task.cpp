@@ -148,11 +148,12 @@ at::Tensor FinetuneTask::compute_gradients(int64_t step) {
 std::vector<TrainingTask::Observation> FinetuneTask::validate(int64_t step) {
   set_betas(step);
   auto seen = TextTask::validate(step);
-  if (!anneal_ || seen.empty()) return seen;
+  auto* metrics = seen.empty() ? nullptr : std::get_if<EvaluationMetrics>(&seen.front().line);
+  if (!anneal_ || !metrics) return seen;
   const auto betas = betas_at(*anneal_, step, total_steps(), model_.config().num_hidden_layers);
   double mean = 0;
   for (const double beta : betas) mean += beta / static_cast<double>(betas.size());
-  seen.front().record["beta"] = mean;
+  metrics->beta = mean;
   return seen;
 }
 

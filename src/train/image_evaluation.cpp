@@ -9,6 +9,15 @@ namespace {
 constexpr int64_t kBatch = 4096;
 }  // namespace
 
+EvaluationMetrics metrics_of(const ImageEvaluation& evaluation, const char* split) {
+  EvaluationMetrics metrics;
+  metrics.split = split;
+  metrics.examples = evaluation.examples;
+  metrics.loss = evaluation.loss;
+  metrics.accuracy = evaluation.accuracy;
+  return metrics;
+}
+
 at::Tensor compute_logits(ImageClassifier& model, const ImageSplit& split) {
   const at::NoGradGuard no_grad;
   const auto device = model->embed->weight.device();

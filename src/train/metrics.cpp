@@ -6,16 +6,21 @@ namespace bilens {
 
 namespace {
 
-/// Whole lines only: a killed run may have left half a line at the end.
+/// Whether a line is of those steps, and not of the test. A killed run may have left half a line at the end.
+bool is_kept(const std::string& line, int64_t last_step) {
+  try {
+    const auto metrics = read_metrics_line(line, "a line");
+    return step_of(metrics) <= last_step && split_of(metrics) != EvaluationMetrics::kTest;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 std::string kept_lines(const std::filesystem::path& path, int64_t last_step) {
   std::ifstream stream(path);
   std::string kept;
   for (std::string line; std::getline(stream, line);) {
-    const Json record = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!record.is_object()) continue;
-    const Json step = record.value("step", Json());
-    if (!step.is_number_integer() || step > last_step || record.value("split", Json()) == "test") continue;
-    kept += line + "\n";
+    if (is_kept(line, last_step)) kept += line + "\n";
   }
   return kept;
 }
@@ -28,8 +33,9 @@ MetricsWriter::MetricsWriter(const std::filesystem::path& path, int64_t last_ste
   if (!stream_) throw system_error(path.string(), "append to the file", ExitCode::kFailure);
 }
 
-void MetricsWriter::write(const Json& record) {
-  stream_ << record.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n' << std::flush;
+void MetricsWriter::write(const MetricsLine& line) {
+  stream_ << write_metrics_line(line).dump(-1, ' ', false, Json::error_handler_t::replace) << '\n'
+          << std::flush;
   if (!stream_) throw system_error(path_.string(), "append to the file", ExitCode::kFailure);
 }
 

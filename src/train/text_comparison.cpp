@@ -50,6 +50,7 @@ TextComparison compare_text(Decoder& model, Decoder& teacher, const TokenStream&
   const auto device = model.parameters().front().second.device();
   const int64_t layers = model.config().num_hidden_layers;
   TextComparison result;
+  auto& seen = result.seen;
   std::vector<LayerSums> sums(static_cast<size_t>(layers));
   DocumentSums documents(stream, stream.size(), 2);
   auto divergence = at::zeros({}, at::device(device).dtype(at::kDouble));
@@ -81,17 +82,16 @@ TextComparison compare_text(Decoder& model, Decoder& teacher, const TokenStream&
                   {losses.view(batch.targets.sizes()), teacher_losses.view(batch.targets.sizes())});
     // The last of the states is behind the final norm: of the last layer's output that is what counts.
     for (int64_t i = 0; i < layers; ++i) sums[i].add(states[i + 1], taught[i + 1]);
-    result.tokens += targets.numel();
+    seen.tokens += targets.numel();
     progress.advance(static_cast<int64_t>(windows.begins.size()) * windows.window);
   }
-  result.document_tokens = documents.tokens();
-  result.document_losses = documents.sums()[0], result.document_teacher_losses = documents.sums()[1];
-  const auto count = static_cast<double>(result.tokens);
-  result.loss = result.document_losses.sum().item<double>() / count;
-  result.teacher_loss = result.document_teacher_losses.sum().item<double>() / count;
-  result.divergence = divergence.item<double>() / count;
-  result.agreement = static_cast<double>(agreeing.item<int64_t>()) / count;
-  for (const auto& layer : sums) result.layer_r2.push_back(layer.r2(result.tokens));
+  result.documents = {documents.tokens(), documents.sums()[0], documents.sums()[1]};
+  const auto count = static_cast<double>(seen.tokens);
+  seen.loss = result.documents.losses.sum().item<double>() / count;
+  seen.teacher_loss = result.documents.teacher_losses.sum().item<double>() / count;
+  seen.divergence = divergence.item<double>() / count;
+  seen.agreement = static_cast<double>(agreeing.item<int64_t>()) / count;
+  for (const auto& layer : sums) seen.layer_r2.push_back(layer.r2(seen.tokens));
   return result;
 }
 

@@ -18,6 +18,15 @@ constexpr int64_t kEvaluatedAtOnce = 8192;  // products of a small model are the
 
 double TextEvaluation::perplexity() const { return std::exp(loss); }
 
+EvaluationMetrics metrics_of(const TextEvaluation& evaluation, const char* split) {
+  EvaluationMetrics metrics;
+  metrics.split = split;
+  metrics.tokens = evaluation.tokens;
+  metrics.loss = evaluation.loss;
+  metrics.perplexity = evaluation.perplexity();
+  return metrics;
+}
+
 TextEvaluation evaluate_text(Decoder& model, const TokenStream& stream, int64_t context) {
   const at::NoGradGuard no_grad;
   const auto device = model.parameters().front().second.device();

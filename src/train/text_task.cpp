@@ -78,7 +78,7 @@ TrainingMemory TextTask::state_memory(const StateSize& state, const TextTrainCon
                                       at::Device device) {
   // Gradients of each thread's part of the batch.
   const int64_t gradients = count_shards(device, state.weights, config.sequences_at_once());
-  return {state.weights, gradients * state.weights, state.moments, 0};
+  return {state.weights, gradients * state.weights, state.moments, 0, {}};
 }
 
 int64_t TextTask::activation_memory(const DecoderConfig& model, const TextTrainConfig& config,
@@ -150,18 +150,17 @@ std::vector<TrainingTask::Observation> TextTask::validate(int64_t step) {
   std::vector<Observation> seen;
   if (data_.validation.size() >= 2) {
     const auto result = evaluate_text(model_, data_.validation, text_.context);
-    seen.push_back(
-        {{{"split", "validation"},
-          {"tokens", result.tokens},
-          {"loss", result.loss},
-          {"perplexity", result.perplexity()},
-          {"peak_memory", peak_memory()}},
-         format("validation loss %.4f nats/token, perplexity %.3f", result.loss, result.perplexity())});
+    auto metrics = metrics_of(result, EvaluationMetrics::kValidation);
+    metrics.peak_memory = peak_memory();
+    seen.push_back({metrics, format("validation loss %.4f nats/token, perplexity %.3f", result.loss,
+                                    result.perplexity())});
   }
   if (tokenizer_ && !config_.sample.prompt.empty()) {
     const auto seed = derive_seed(static_cast<uint64_t>(config_.seed), "sample", static_cast<uint64_t>(step));
     const auto text = sample_text(model_, *tokenizer_, config_.sample, seed);
-    seen.push_back({{{"split", "sample"}, {"text", text}}, text});
+    SampleMetrics sample;
+    sample.text = text;
+    seen.push_back({sample, text});
   }
   return seen;
 }

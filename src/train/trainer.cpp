@@ -5,7 +5,6 @@
 
 #include <cmath>
 
-#include "bilens/core/files.h"
 #include "bilens/core/log.h"
 #include "bilens/core/stop.h"
 #include "bilens/core/text.h"
@@ -19,7 +18,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int kCheckpointVersion = 1;
 constexpr int64_t kDivergedAfter = 10;
 constexpr size_t kFlushOnGpu = 25;  // steps between synchronisations
 
@@ -42,7 +40,7 @@ auto if_whole(const Read& read) {
 }  // namespace
 
 Trainer::Trainer(TrainingTask& task, const StepConfig& config, const CheckpointConfig& checkpoint,
-                 fs::path directory, bool resume, Json data)
+                 fs::path directory, bool resume, KnownDataFiles data)
     : task_(task),
       schedule_(config.schedule_over(task.total_steps())),
       config_(config),
@@ -59,14 +57,11 @@ Trainer::Trainer(TrainingTask& task, const StepConfig& config, const CheckpointC
   tensorboard_ = std::make_unique<TensorBoardWriter>(directory_, step_);
 }
 
-void Trainer::record(const Json& record) {
-  metrics_->write(record);
-  const std::string group = record.value("split", "train") + "/";
-  std::vector<std::pair<std::string, double>> scalars;
-  for (const auto& [key, value] : record.items()) {
-    if (key != "step" && value.is_number()) scalars.emplace_back(group + key, value.get<double>());
-  }
-  tensorboard_->write(record.at("step").get<int64_t>(), scalars);
+void Trainer::record(const MetricsLine& line) {
+  metrics_->write(line);
+  auto scalars = numbers_of(line);
+  for (auto& scalar : scalars) scalar.first.insert(0, split_of(line) + "/");
+  tensorboard_->write(step_of(line), scalars);
 }
 
 bool Trainer::epoch_ends() const {
@@ -101,22 +96,18 @@ void Trainer::train_step() {
   ++step_;
 }
 
-void Trainer::write_step(int64_t step, const double* measured, double norm, Progress& progress) {
-  const auto names = task_.measures();
-  Json line = {{"step", step}, {"epoch", task_.epochs_after(step)}};
-  std::string note;
-  for (size_t i = 0; i < names.size(); ++i) {
-    line[names[i]] = measured[i];
-    note += (i > 0 ? "  " : "") + names[i] + format(" %.4f", measured[i]);
-  }
-  line["grad_norm"] = norm;
-  line["lr"] = learning_rate_at(schedule_, step - 1);
-  progress.advance(task_.units_after(step) - task_.units_after(step - 1), note);
+void Trainer::write_step(StepMetrics metrics, Progress& progress) {
+  const int64_t step = metrics.step;
+  metrics.epoch = task_.epochs_after(step);
+  metrics.learning_rate = learning_rate_at(schedule_, step - 1);
+  const auto accuracy = metrics.accuracy ? format("  accuracy %.4f", *metrics.accuracy) : "";
+  progress.advance(task_.units_after(step) - task_.units_after(step - 1),
+                   format("loss %.4f", metrics.loss) + accuracy);
   const double rate = units_per_second(step_);  // of all steps that were waited for, on a GPU more than this
-  line[task_.unit() + "_per_second"] = rate;
-  line["mfu"] = rate * task_.flops_per_unit() / product_rate_;
-  record(line);
-  last_loss_ = measured[0];
+  rate_in(metrics, task_.unit()) = rate;
+  metrics.mfu = rate * task_.flops_per_unit() / product_rate_;
+  record(metrics);
+  last_loss_ = metrics.loss;
   if (spikes_.add(last_loss_))
     log_warning("step " + std::to_string(step) + format(": the loss jumped to %.4f", last_loss_));
 }
@@ -137,20 +128,29 @@ void Trainer::count_skipped(int64_t step, bool finite) {
 void Trainer::flush(Progress& progress) {
   if (pending_.empty()) return;
   const auto results = at::stack(pending_).cpu().to(at::kDouble);
-  const int64_t first = step_ - results.size(0), norm = results.size(1) - 1;
+  const int64_t first = step_ - results.size(0), norm = results.size(1) - 1;  // behind loss [, accuracy]
   pending_.clear();
   for (int64_t i = 0; i < results.size(0); ++i) {
     const double* row = results.const_data_ptr<double>() + i * results.size(1);
-    write_step(first + i + 1, row, row[norm], progress);
+    StepMetrics metrics;
+    metrics.step = first + i + 1;
+    metrics.loss = row[0];
+    if (norm > 1) metrics.accuracy = row[1];
+    metrics.grad_norm = row[norm];
+    write_step(metrics, progress);
     count_skipped(first + i + 1, std::isfinite(row[norm]));
   }
 }
 
 void Trainer::validate() {
-  for (const auto& seen : task_.validate(step_)) {
-    Json line = {{"step", step_}, {"epoch", task_.epochs_after(step_)}};
-    line.update(seen.record);
-    record(line);
+  for (auto& seen : task_.validate(step_)) {
+    std::visit(
+        [&](auto& metrics) {
+          metrics.step = step_;
+          metrics.epoch = task_.epochs_after(step_);
+          record(metrics);
+        },
+        seen.line);
     log_info("step " + std::to_string(step_) + ": " + seen.words);
   }
 }
@@ -189,15 +189,9 @@ void Trainer::save() {
   checkpoints_.save(step_, [&](const fs::path& folder) {
     task_.save_model(folder);
     write_safetensors(folder / "optimizer.safetensors", optimizer_.state(), {{"format", "pt"}});
-    write_text(folder / kTrainerFile, format_json({{"format", "bilens-checkpoint"},
-                                                   {"format_version", kCheckpointVersion},
-                                                   {"step", step_},
-                                                   {"total_steps", total_},
-                                                   {"data", data_},
-                                                   {"skipped_steps", skipped_},
-                                                   {"skipped_in_a_row", skipped_in_a_row_},
-                                                   {"last_loss", last_loss_},
-                                                   {"loss_spikes", spikes_.state()}}));
+    write_record_file(
+        folder / TrainingState::kFile,
+        TrainingState{step_, total_, data_, skipped_, skipped_in_a_row_, last_loss_, spikes_.state()});
   });
 }
 
@@ -218,26 +212,19 @@ void Trainer::continue_from_newest() {
   throw Error(ExitCode::kBadInput, damages);
 }
 
-/// trainer.json. @throws Damaged; Error(kBadInput) for that of another format or run
-Json Trainer::read_state(const Checkpoint& checkpoint) const {
-  const fs::path file = checkpoint.directory / kTrainerFile;
-  const Json state = if_whole([&] { return read_json(file, ExitCode::kBadInput); });
-  if (!state.is_object() || !state.contains("format"))
-    throw Damaged{
-        Error(ExitCode::kBadInput, {file.string(), "an object with a format", describe(state), ""})};
-  if (state.at("format") != "bilens-checkpoint" ||
-      state.value("format_version", Json()) != kCheckpointVersion) {
+/// @throws Damaged; Error(kBadInput) for a state of another format or run
+TrainingState Trainer::read_state(const Checkpoint& checkpoint) const {
+  const fs::path file = checkpoint.directory / TrainingState::kFile;
+  const Json json = if_whole([&] { return read_json(file, ExitCode::kBadInput); });
+  require_format(json, TrainingState::kFormat, file.string());
+  auto state = if_whole([&] { return read_record<TrainingState>(json, file.string()); });
+  if (state.step != checkpoint.step || state.total_steps != total_) {
+    const auto place = [](int64_t step, int64_t total) {
+      return "step " + std::to_string(step) + " of " + std::to_string(total);
+    };
     throw Error(ExitCode::kBadInput,
-                {file.string(), "format bilens-checkpoint, version " + std::to_string(kCheckpointVersion),
-                 describe(state.value("format_version", Json())),
-                 "It was written by another bilens: continue with that version, or start anew."});
-  }
-  if (state.value("step", Json()) != checkpoint.step || state.value("total_steps", Json()) != total_) {
-    throw Error(
-        ExitCode::kBadInput,
-        {file.string(), "step " + std::to_string(checkpoint.step) + " of " + std::to_string(total_),
-         "step " + state.value("step", Json()).dump() + " of " + state.value("total_steps", Json()).dump(),
-         "The checkpoint belongs to another run or other data."});
+                {file.string(), place(checkpoint.step, total_), place(state.step, state.total_steps),
+                 "The checkpoint belongs to another run or other data."});
   }
   return state;
 }
@@ -256,17 +243,13 @@ void Trainer::load_tensors(const Checkpoint& checkpoint) {
 /// @throws as read_state, and Damaged where tensors are
 void Trainer::load(const Checkpoint& checkpoint) {
   if_whole([&] { require_unchanged(checkpoint); });
-  const Json state = read_state(checkpoint);
+  const auto state = read_state(checkpoint);
   if_whole([&] { load_tensors(checkpoint); });
   step_ = checkpoint.step;
-  const auto number = [&](const char* key) {
-    const Json value = state.value(key, Json());
-    return value.is_number() ? value.get<double>() : 0.0;
-  };
-  skipped_ = static_cast<int64_t>(number("skipped_steps"));
-  skipped_in_a_row_ = static_cast<int64_t>(number("skipped_in_a_row"));
-  last_loss_ = number("last_loss");
-  spikes_.load(state.value("loss_spikes", Json()));
+  skipped_ = state.skipped_steps;
+  skipped_in_a_row_ = state.skipped_in_a_row;
+  last_loss_ = state.last_loss;
+  spikes_.load(state.loss_spikes);
   log_info("continuing at step " + std::to_string(step_) + " of " + std::to_string(total_) + " from " +
            checkpoint.directory.string());
 }

@@ -346,7 +346,7 @@ TEST_CASE("terms of a layer that has no best ones diverge, and say so") {
   CHECK(cp.energy > 0.99);
   CHECK(cp.cancellation > 100);
   CHECK(contains(to_factors(cp, at::kDouble).words, "diverging"));
-  CHECK(to_factors(cp, at::kDouble).figures.at("status") == "diverging");
+  CHECK(std::get<CpFactors>(to_factors(cp, at::kDouble).found).status == "diverging");
   const auto whole = solve(layer, config(3));
   CHECK(whole.converged());
   CHECK(whole.energy > 1 - 1e-12);

@@ -3,33 +3,25 @@
 #include <set>
 
 #include "catch.h"
-#include "caught.h"
 
 namespace bilens::method_test {
 namespace {
 
-TEST_CASE("a method is found by its name, and one that no row has is an error that names those there are") {
-  std::set<std::string> names;
+TEST_CASE("a method is found by its name, and the files know the same ones") {
+  std::set<std::string> names, of_files = {kEigen};
   for (const auto& method : methods()) {
-    CHECK(&method_named(method.name, "here") == &method);
+    CHECK(&method_named(method.name) == &method);
     CHECK(names.insert(method.name).second);
     CHECK((method.finds_pairs || method.run));  // it finds something
     CHECK((method.finds_pairs || method.cost));
+    CHECK(finds_factors(method.name, "here") == static_cast<bool>(method.run));
   }
-  const auto error = test::caught([] { method_named("pca", "decomposition.json: method"); });
-  CHECK(error.code() == ExitCode::kBadInput);
-  CHECK(test::contains(error.what(), "decomposition.json: method"));
-  CHECK(test::contains(error.what(), "eigen, hosvd, sparse_eigen, rotate, joint, cp"));
-  CHECK(test::contains(error.what(), "\"pca\""));
+  for (const auto& description : describe_factors()) of_files.insert(description.method);
+  CHECK(names == of_files);
 }
 
-TEST_CASE(
-    "factors of a method that approximates no layer stand for none, and of an unknown one are refused") {
-  Factors factors;
-  factors.method = "hosvd";
-  CHECK_FALSE(approximate_layer(factors).has_value());
-  factors.method = "pca";
-  CHECK_THROWS_AS(approximate_layer(factors), Error);
+TEST_CASE("factors of a method that approximates no layer stand for none") {
+  CHECK_FALSE(approximate_layer({HosvdFactors(), "", 0}).has_value());
 }
 
 }  // namespace

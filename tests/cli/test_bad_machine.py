@@ -205,7 +205,7 @@ class Resume(TestCase):
         path.write_text(json.dumps(state))
         write_done(self.newest)
         before = files_below(self.newest)
-        self.check(self.resume(), 3, "trainer.json", "version 1", "found 2")
+        self.check(self.resume(), 3, "trainer.json", "version 1", "version 2")
         self.assertEqual(files_below(self.newest), before)
 
     def test_another_config_is_refused_with_every_difference(self):

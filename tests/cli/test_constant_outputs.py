@@ -82,7 +82,8 @@ class ConstantOutputs(TestCase):
 
     def test_a_conversion_without_a_value(self):
         write_llama(self.model)
-        seen = {"divergence": 0.1, "agreement": 0.9, "layer_r2": [0.98, None, 0.97]}
+        seen = {"tokens": 9, "loss": 1.2, "teacher_loss": 1.1}
+        seen |= {"divergence": 0.1, "agreement": 0.9, "layer_r2": [0.98, None, 0.97]}
         (self.model / "conversion.json").write_text(
             json.dumps(
                 {"format": "bilens-conversion", "format_version": 1, "teacher": "t", "validation": None, "test": seen}

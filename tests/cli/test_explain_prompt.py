@@ -52,7 +52,7 @@ class ExplainPrompt(TextCase):
                 ),
                 0,
             )
-        return json.loads((out / "study.json").read_text())["tokens"]["vocabulary"]
+        return json.loads((out / "study.json").read_text())["vocabulary"]
 
     def test_the_sum_is_the_logit_difference_and_its_parts_are_numpys(self):
         for act, bias in (("linear", False), ("linear", True), ("silu", False)):

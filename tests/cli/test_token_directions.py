@@ -228,7 +228,7 @@ class Words(DecompositionTest):
         self.check(done, 0)
         self.assertIn("surrogate: The bilinear part", done.stdout)
         self.assertIn("▁she, ▁her − ▁he, ▁his: eigenvalue", done.stdout)
-        vocabulary = json.loads((self.folder / "out/study.json").read_text())["tokens"]["vocabulary"]
+        vocabulary = json.loads((self.folder / "out/study.json").read_text())["vocabulary"]
         self.assertEqual((len(vocabulary), vocabulary[13], vocabulary[317]), (512, "<0x0A>", "▁Lily"))
 
 

@@ -21,6 +21,32 @@ std::vector<std::pair<std::string, Shade>> record_names(Shade) {
   return {{"light", Shade::kLight}, {"dark", Shade::kDark}};
 }
 
+struct Settings {
+  int64_t seed = 3;
+  static const FieldTable<Settings>& fields() {
+    static const auto table =
+        FieldTable<Settings>("Settings.").integer("seed", &Settings::seed, "A seed.", at_least(0));
+    return table;
+  }
+};
+
+struct Counted {
+  int64_t place = 0;
+  std::optional<int64_t> other;
+  std::vector<std::vector<std::string>> names;
+  Settings settings;
+  static const RecordTable<Counted>& record() {
+    static const auto table = RecordTable<Counted>()
+                                  .field("place", &Counted::place, "A place.")
+                                  .natural()
+                                  .field("other", &Counted::other, "Another one.")
+                                  .natural()
+                                  .field("names", &Counted::names, "On both sides.")
+                                  .field("settings", &Counted::settings, "Of a run.");
+    return table;
+  }
+};
+
 struct Inner {
   int64_t count = 0;
   double share = 0;
@@ -130,6 +156,22 @@ TEST_CASE("What does not fit a record's table is named, all at once") {
   REQUIRE(contains(error.what(), "a/record.json: layers[1].count"));
   REQUIRE(contains(error.what(), "2 lists of 3 numbers"));
   REQUIRE(contains(error.what(), "Write the file again."));
+}
+
+TEST_CASE("Numbers from 0, lists of lists and settings are read by their own rules") {
+  const Counted counted{2, {}, {{"a", "b"}, {}}, {5}};
+  const Json json = through_text(Counted::record().write(counted));
+  REQUIRE(json.dump() == R"({"place":2,"other":null,"names":[["a","b"],[]],"settings":{"seed":5}})");
+  const auto read = read_record<Counted>(json, "r.json");
+  REQUIRE(read.names == counted.names);
+  REQUIRE(read.settings.seed == 5);
+  REQUIRE(Counted::record().fields()[2].type == "list of lists of texts");
+  Json damaged = json;
+  damaged["place"] = -1, damaged["other"] = -2, damaged["settings"]["seed"] = -3;
+  const auto error = caught([&] { read_record<Counted>(damaged, "r.json"); });
+  REQUIRE(error.problems().size() == 3);
+  REQUIRE(contains(error.what(), "r.json: place: expected a natural number"));
+  REQUIRE(contains(error.what(), "r.json: settings.seed"));
 }
 
 TEST_CASE("A file of another format or version is refused") {

@@ -12,6 +12,11 @@ def seen(loss, r2):
     return {"tokens": 1000, "loss": loss, "teacher_loss": 1.25, "divergence": 0.125, "agreement": 0.75, "layer_r2": r2}
 
 
+def calibrated(error):
+    figures = {"unit_r2": 0.5, "degenerate_units": 0, "error_scaled": 0.5, "error_refitted": error, "ridge": None}
+    return figures | {"error": error, "sweeps": 0}
+
+
 def write_conversion(folder, final=1.5, test=1.5625, converted=True, **account):
     """A run as `bilens finetune` leaves it, of a model with two layers."""
     (folder / "model").mkdir(parents=True)
@@ -59,7 +64,7 @@ def write_conversion(folder, final=1.5, test=1.5625, converted=True, **account):
                 "teacher": HOSTILE,
                 "teacher_sha256": "0",
                 "converted": converted,
-                "calibration": {"tokens": 512, "layers": [{"error": 0.1}, {"error": 0.2}]},
+                "calibration": {"tokens": 512, "layers": [calibrated(0.1), calibrated(0.2)]},
                 "untrained": seen(2.0, [0.5, 0.25]),
                 "teacher_parameters": 1000,
                 "parameters": 2500,

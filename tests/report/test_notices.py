@@ -146,6 +146,8 @@ class Notices(InBrowser):
         tensors = {
             "eigenvalues": np.array([values[o] for (values, _), o in zip(forms, order)]),
             "eigenvectors": np.array([columns[:, o].T for (_, columns), o in zip(forms, order)], np.float32),
+            "residuals": np.zeros((len(forms), d)),
+            "directions": tensors["directions"],
         }
         save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, out / "layer_0.safetensors")
         (out / "study.safetensors").unlink()

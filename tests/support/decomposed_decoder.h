@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "bilens/analysis/eigen/eigen.h"
 #include "bilens/analysis/forms/interaction.h"
 #include "bilens/study/corpus_study.h"
 #include "random_decoder.h"

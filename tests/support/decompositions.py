@@ -34,7 +34,7 @@ class DecompositionTest(TestCase):
         return json.loads((self.out / "decomposition.json").read_text())
 
     def study(self):
-        return json.loads((self.out / "study.json").read_text())["tokens"], load_file(self.out / "study.safetensors")
+        return json.loads((self.out / "study.json").read_text()), load_file(self.out / "study.safetensors")
 
     def message(self, *flags, expect=2, **options):
         return self.decompose(*flags, expect=expect, **options)["failures"][0]["message"]

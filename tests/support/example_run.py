@@ -84,6 +84,7 @@ def write_decomposition(directory, model, random):
     per_pair = np.full((CLASSES, K), 1e-7)
     save_file(
         {
+            "directions": random.standard_normal((CLASSES, 8)).astype(np.float32),
             "eigenvalues": values,
             "eigenvectors": vectors.astype(np.float32),
             "residuals": per_pair,
@@ -157,7 +158,7 @@ def write_study(directory, random):
     write_json(
         directory / "study.json",
         {
-            "format": "bilens-study",
+            "format": "bilens-image-study",
             "format_version": 1,
             "data": {"dataset": "synthetic", "split": "test", "examples": 100},
             "evaluation": {"examples": 100, "loss": 0.4, "accuracy": 0.875},
@@ -177,7 +178,6 @@ def write_study(directory, random):
                     "std_contribution": per_pair,
                     "data_r2": per_pair,
                     "linear_share": [0.0] * CLASSES,
-                    "examples_file_indices": "layer_0.examples.positive, .negative",
                 }
             ],
         },

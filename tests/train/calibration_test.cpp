@@ -74,8 +74,8 @@ TEST_CASE("slope and offset fold into gate_proj: the layer is P((a Wx + b) ⊙ V
   Decoder teacher(tiny(Gate::kSilu), at::kCPU, 1);
   const auto stream = text(1761, 2);
   auto result = calibrate(teacher, stream, 32, Packing::kPlain, settings(1600, false, 0));
-  CHECK(result.tokens == 1600);
-  CHECK(result.held_out_tokens == 160);
+  CHECK(result.account.tokens == 1600);
+  CHECK(result.account.held_out_tokens == 160);
   CHECK(result.model.config().hidden_act == Gate::kNone);
   CHECK(result.model.config().mlp_bias);
 
@@ -119,7 +119,7 @@ TEST_CASE("a gate that is affine where the data lie converts without loss") {
     const auto tokens = windows(stream, 8, 25);
     // Float32 products of order 100 times the result, twice.
     CHECK(relative(result.model.final_states(tokens), teacher.final_states(tokens)) < 1e-4);
-    for (const auto& layer : result.layers) {
+    for (const auto& layer : result.account.layers) {
       CHECK(layer.unit_r2 == Approx(1.0).margin(1e-9));
       CHECK(layer.error < 1e-8);
     }
@@ -132,7 +132,7 @@ TEST_CASE("refit and sweeps lower the held-back error of every layer, and the lo
   double last = 1e30;
   for (const auto& config : {settings(4096, false, 0), settings(4096, true, 0), settings(4096, true, 3)}) {
     auto result = calibrate(teacher, stream, 32, Packing::kPlain, config);
-    for (const auto& layer : result.layers) {
+    for (const auto& layer : result.account.layers) {
       CHECK(layer.error_refitted <= layer.error_scaled);
       CHECK(layer.error <= layer.error_refitted);
       CHECK(layer.sweeps >= std::min<int64_t>(config.sweeps, 1));
@@ -154,7 +154,7 @@ TEST_CASE("what is reported is the error on documents that neither fits nor choi
   // 51 windows to fit to and 5 behind them; the document that begins in the one and ends in the other is
   // neither's.
   auto result = calibrate(teacher, stream, 32, Packing::kPlain, settings(1632, true, 2));
-  CHECK(result.held_out_tokens == 1792 - 1650);
+  CHECK(result.account.held_out_tokens == 1792 - 1650);
   const auto tokens = windows(stream, 56, 32);
   const auto t = mlp_rows(teacher, tokens, 0).second, y = mlp_rows(result.model, tokens, 0).second;
   std::vector<at::Tensor> states;
@@ -165,7 +165,7 @@ TEST_CASE("what is reported is the error on documents that neither fits nor choi
   auto w = 1 / (states[1].flatten(0, 1).square().mean(1) + 1e-6);
   w.narrow(0, 0, 1650).zero_();
   const double error = ((w * (t - y).square().sum(1)).sum() / (w * t.square().sum(1)).sum()).item<double>();
-  CHECK(result.layers[0].error == Approx(error).epsilon(1e-4));  // float32 outputs
+  CHECK(result.account.layers[0].error == Approx(error).epsilon(1e-4));  // float32 outputs
 }
 
 TEST_CASE("documents held out change no weight of the result") {
@@ -179,14 +179,14 @@ TEST_CASE("documents held out change no weight of the result") {
              two = calibrate(teacher, other, 32, Packing::kDocuments, config);
   const auto expected = weights_of(one.model);
   for (const auto& [name, weight] : two.model.parameters()) CHECK(at::equal(weight, expected.at(name)));
-  CHECK(one.layers[0].error != two.layers[0].error);
+  CHECK(one.account.layers[0].error != two.account.layers[0].error);
 }
 
 TEST_CASE("of a short text the end is held out") {
   Decoder teacher(tiny(Gate::kSilu), at::kCPU, 8);
   const auto result = calibrate(teacher, text(801, 9), 32, Packing::kPlain, settings(800, false, 0));
-  CHECK(result.tokens == 23 * 32);  // a share of .1/1.1 of 25 windows is held out
-  CHECK(result.held_out_tokens == 800 - 750);
+  CHECK(result.account.tokens == 23 * 32);  // a share of .1/1.1 of 25 windows is held out
+  CHECK(result.account.held_out_tokens == 800 - 750);
 }
 
 TEST_CASE("without biases the result has none, and a bfloat16 teacher is computed in float32") {

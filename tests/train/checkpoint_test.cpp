@@ -89,23 +89,28 @@ TEST_CASE("a step is saved again in place of itself") {
 TEST_CASE("metrics up to the resumed step stay, the rest and the test result go") {
   const test::TemporaryFolder folder;
   const auto path = folder / "metrics.jsonl";
-  {
-    MetricsWriter writer(path, 0);
-    for (int step = 1; step <= 3; ++step) writer.write({{"step", step}, {"loss", 0.5}});
-    writer.write({{"step", 2}, {"split", "validation"}});
-    writer.write({{"step", 2}, {"split", "test"}});
-  }
+  // As other versions may have written them, with fewer keys or more.
   const std::string kept =
-      "{\"step\":1,\"loss\":0.5}\n{\"step\":2,\"loss\":0.5}\n{\"step\":2,\"split\":\"validation\"}\n";
+      "{\"step\":1,\"loss\":0.5}\n{\"step\":2,\"loss\":0.5,\"other\":1}\n{\"step\":2,\"split\":"
+      "\"validation\"}\n";
   // A killed run may leave half a line, or anything.
-  test::write_file(path, test::read_file(path) + "null\n[1]\n{\"step\":\"1\"}\n{\"step\":1,\"lo");
+  test::write_file(path, kept +
+                             "{\"step\":3,\"loss\":0.5}\n{\"step\":2,\"split\":\"test\"}\nnull\n[1]\n"
+                             "{\"step\":\"1\"}\n{\"step\":1,\"lo");
   { MetricsWriter writer(path, 2); }
   CHECK(test::read_file(path) == kept);
   {
     MetricsWriter writer(path, 2);
-    writer.write({{"step", 3}, {"loss", NAN}});
+    StepMetrics metrics;
+    metrics.step = 3, metrics.epoch = 0.5, metrics.grad_norm = NAN,
+    metrics.loss = metrics.learning_rate = 0.25;
+    metrics.tokens_per_second = 8, metrics.mfu = 0.5;
+    writer.write(metrics);
     // Flushed: another program can follow the file.
-    CHECK(test::read_file(path) == kept + "{\"step\":3,\"loss\":null}\n");
+    CHECK(test::read_file(path) ==
+          kept +
+              "{\"step\":3,\"epoch\":0.5,\"loss\":0.25,\"grad_norm\":null,\"lr\":0.25,"
+              "\"tokens_per_second\":8.0,\"mfu\":0.5}\n");
   }
   { MetricsWriter writer(path, 0); }
   CHECK(test::read_file(path).empty());

@@ -52,7 +52,7 @@ TEST_CASE("one document gives no interval") {
   CHECK(std::isnan(one.low));
   CHECK(std::isnan(one.high));
   CHECK(one.documents == 1);
-  CHECK(to_json(one).dump() == R"({"mean":0.5,"low":null,"high":null,"documents":1})");
+  CHECK(IntervalRecord::record().write(one).dump() == R"({"mean":0.5,"low":null,"high":null,"documents":1})");
 }
 
 /// The share of 95% intervals that hold the mean, of 4000 texts of such documents.

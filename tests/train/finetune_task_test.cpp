@@ -167,7 +167,7 @@ TEST_CASE("annealing towards a teacher ends bilinear and nearer to it than the s
   auto teacher = new_model();
   auto swapped = new_model();
   swapped = fold_half(swapped);
-  const auto cold = compare_text(swapped, teacher, parts().validation, kContext);
+  const auto cold = compare_text(swapped, teacher, parts().validation, kContext).seen;
   for (const auto order : {AnnealOrder::kTogether, AnnealOrder::kLastToFirst}) {
     const test::TemporaryFolder folder;
     auto model = new_model();
@@ -180,7 +180,7 @@ TEST_CASE("annealing towards a teacher ends bilinear and nearer to it than the s
     Trainer(task, config, {}, folder.path(), false).run();
     model.require_gradients(false);
     model = fold_half(model);
-    const auto seen = compare_text(model, teacher, parts().validation, kContext);
+    const auto seen = compare_text(model, teacher, parts().validation, kContext).seen;
     CHECK(seen.divergence < 0.5 * cold.divergence);
     CHECK(seen.agreement > cold.agreement);
     CHECK(seen.teacher_loss == cold.teacher_loss);
@@ -229,14 +229,14 @@ TEST_CASE("a run resumed while beta falls, or after, ends in the same weights") 
 
 TEST_CASE("a model beside itself: no divergence, full agreement, and the loss that evaluation gives") {
   auto model = new_model(), same = new_model(), other = new_model(6);
-  const auto seen = compare_text(model, same, parts().validation, kContext);
+  const auto seen = compare_text(model, same, parts().validation, kContext).seen;
   CHECK(seen.divergence == 0.0);
   CHECK(seen.agreement == 1.0);
   CHECK(seen.layer_r2 == std::vector<double>{1, 1, 1});
   const auto evaluated = evaluate_text(model, parts().validation, kContext);
   CHECK(seen.tokens == evaluated.tokens);
   CHECK(seen.loss == Approx(evaluated.loss).epsilon(1e-6));  // float32 sums in another order
-  const auto apart = compare_text(other, model, parts().validation, kContext);
+  const auto apart = compare_text(other, model, parts().validation, kContext).seen;
   CHECK(apart.divergence > 0.1);
   CHECK(apart.agreement < 0.5);
   CHECK(apart.layer_r2[0] < 0.5);

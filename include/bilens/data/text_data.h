@@ -18,6 +18,9 @@ namespace bilens {
 /// Which part of the data.
 enum class TextSplit { kAll, kTrain, kValidation, kTest };
 
+/// As configs name it: "all", ...
+std::string split_name(TextSplit split);
+
 /// What attention sees of a window with several documents in it.
 enum class Packing {
   kDocuments,  // each token its own document, positions counted from that one's start

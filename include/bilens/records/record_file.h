@@ -50,6 +50,9 @@ Json record_with_format(const R& record) {
   return object;
 }
 
+/// The same as the metadata of a safetensors file.
+Json format_metadata(const RecordFormat& format);
+
 /// Writes it whole or not at all.
 void write_record_text(const std::filesystem::path& file, const Json& object);
 

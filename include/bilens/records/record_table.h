@@ -54,6 +54,7 @@ class RecordTable {
       entry.holds = [member](const R& record) { return (record.*member).has_value(); };
       entry.write = [member, other](const R& record) { return other.write(*(record.*member)); };
       entry.omits_null = other.omits_null;
+      entry.null_if_empty = other.null_if_empty;
       entries_.push_back(std::move(entry));
     }
     return *this;
@@ -68,6 +69,19 @@ class RecordTable {
   RecordTable& null_if_empty() {
     entries_.back().null_if_empty = entries_.back().may_lack = true;
     entries_.back().about.type += " or null";
+    return *this;
+  }
+  /// The last key's integer is 0 or more.
+  RecordTable& natural() {
+    entries_.back().read = [read = entries_.back().read](R& record, const Json& value,
+                                                         const std::string& where,
+                                                         std::vector<Problem>& problems) {
+      if (value.is_number_integer() && value.get<int64_t>() < 0) {
+        record_value::expected("a natural number", value, where, problems);
+      } else {
+        read(record, value, where, problems);
+      }
+    };
     return *this;
   }
   /// Files of an earlier version lack the last key; the member then keeps its default.

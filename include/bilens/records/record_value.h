@@ -33,6 +33,8 @@ NamedNumbers read_named_numbers(const Json& value, const std::string& where, std
 at::Tensor read_tensor(const Json& value, const std::string& where, std::vector<Problem>& problems);
 Json write_tensor(const at::Tensor& tensor);
 Json write_named_numbers(const NamedNumbers& numbers);
+/// "texts", "lists of texts", ...
+std::string plural(const std::string& type);
 /// Adds the problem of a value that is no list, or none of the names.
 void expected(const std::string& what, const Json& value, const std::string& where,
               std::vector<Problem>& problems);
@@ -43,6 +45,12 @@ void expected(const std::string& what, const Json& value, const std::string& whe
 template <class T>
 concept HasRecord = requires {
   T::record();
+};
+
+/// A config with a table of its own (core/fields.h).
+template <class T>
+concept HasFields = requires {
+  T::fields();
 };
 
 /// An enum whose names in files a function gives: `record_names(E) -> vector<pair<string, E>>`.
@@ -96,7 +104,7 @@ struct RecordValue<std::string> {
   static Json write(const std::string& value) { return value; }
 };
 
-/// Settings, as a config's own table reads and writes them.
+/// Settings of a config that is not known here.
 template <>
 struct RecordValue<Json> {
   static constexpr bool may_be_null = false;
@@ -125,6 +133,19 @@ struct RecordValue<at::Tensor> {
   static Json write(const at::Tensor& value) { return record_value::write_tensor(value); }
 };
 
+/// "float32" or "float64".
+template <>
+struct RecordValue<at::ScalarType> {
+  static constexpr bool may_be_null = false;
+  static std::string type() { return "\"float32\", \"float64\""; }
+  static at::ScalarType read(const Json& value, const std::string& where, std::vector<Problem>& problems) {
+    if (value == Json("float64")) return at::kDouble;
+    if (value != Json("float32")) record_value::expected("one of " + type(), value, where, problems);
+    return at::kFloat;
+  }
+  static Json write(at::ScalarType value) { return value == at::kDouble ? "float64" : "float32"; }
+};
+
 template <HasNames E>
 struct RecordValue<E> {
   static constexpr bool may_be_null = false;
@@ -144,6 +165,17 @@ struct RecordValue<E> {
       if (named == value) return name;
     return nullptr;
   }
+};
+
+/// Settings, as the config's own table reads and writes them.
+template <HasFields C>
+struct RecordValue<C> {
+  static constexpr bool may_be_null = false;
+  static std::string type() { return "settings"; }
+  static C read(const Json& value, const std::string& where, std::vector<Problem>& problems) {
+    return C::fields().parse(value, where, problems);
+  }
+  static Json write(const C& value) { return C::fields().dump(value); }
 };
 
 template <HasRecord R>
@@ -170,7 +202,7 @@ struct RecordValue<std::optional<T>> {
 template <class T>
 struct RecordValue<std::vector<T>> {
   static constexpr bool may_be_null = false;
-  static std::string type() { return "list of " + RecordValue<T>::type() + "s"; }
+  static std::string type() { return "list of " + record_value::plural(RecordValue<T>::type()); }
   static std::vector<T> read(const Json& value, const std::string& where, std::vector<Problem>& problems) {
     std::vector<T> list;
     if (!value.is_array()) record_value::expected("a " + type(), value, where, problems);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bilens/core/json.h"
+#include "bilens/records/environment.h"
 
 namespace bilens {
 
@@ -25,7 +26,7 @@ std::string setting(const std::string& path, const Json& value);
 void require_same_settings(const Json& before, const std::filesystem::path& file, const Json& now,
                            const std::set<std::string>& free);
 
-/// What the machine and the program are, for env.json.
-Json describe_environment(const std::string& device);
+/// What the machine and the program are.
+Environment describe_environment(const std::string& device);
 
 }  // namespace bilens

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "bilens/core/json.h"
+#include "bilens/records/estimate.h"
 
 namespace bilens {
 
@@ -17,9 +17,9 @@ struct Outcome {
 
   Json results = Json::array();
   std::vector<Failure> failures;
-  std::vector<Problem> problems;  // of a dry run
-  Json estimate;                  // of a dry run: memory_bytes, disk_bytes, seconds
-  std::string text;               // for people, on stdout without --json
+  std::vector<Problem> problems;     // of a dry run
+  std::optional<Estimate> estimate;  // of a dry run
+  std::string text;                  // for people, on stdout without --json
 
   /// A batch exits with its first failure's code.
   ExitCode code() const { return failures.empty() ? ExitCode::kOk : failures.front().code; }

@@ -17,8 +17,10 @@ double rank_p(double own, const std::vector<double>& controls);
 
 /// One figure beside those of controls of one kind.
 struct ControlTest {
-  DocumentInterval difference;  // of its own and the controls' mean, by document
-  double p = 1.0;               // rank_p() of the means over tokens
+  IntervalRecord difference;  // of its own and the controls' mean, by document
+  double p = 1.0;             // rank_p() of the means over tokens
+
+  static const RecordTable<ControlTest>& record();
 };
 
 /// @param tokens int64 [documents] @param own float64 [documents]: sums @param controls [controls,

@@ -6,6 +6,7 @@
 #include "bilens/analysis/forms/similarity.h"
 #include "bilens/data/image_dataset.h"
 #include "bilens/model/image_classifier.h"
+#include "bilens/records/record_table.h"
 
 namespace bilens {
 
@@ -16,6 +17,8 @@ struct Likeness {
   double best_wrong_class = 0;  // mean over classes of the largest cosine with a wrong class
   double untrained = 0;         // same_class against a model of the same shape with fresh weights
   std::vector<double> per_class;
+
+  static const RecordTable<Likeness>& record();
 };
 
 /// Two classifiers side by side. "weights": cosine of the interaction matrices over the pixels (counts pixels
@@ -26,6 +29,8 @@ struct Comparison {
   Likeness weights;
   std::optional<Likeness> data, outputs;
   Likeness eigenvectors;
+
+  static const RecordTable<Comparison>& record();
 };
 
 /// What a comparison needs of a model: its logits as quadratic forms of the pixels.

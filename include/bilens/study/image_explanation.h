@@ -3,16 +3,11 @@
 #include <filesystem>
 #include <vector>
 
-#include "bilens/analysis/results/decomposition.h"
 #include "bilens/model/image_classifier.h"
+#include "bilens/records/decomposition.h"
+#include "bilens/records/image_explanation.h"
 
 namespace bilens {
-
-/// One eigenvector's part of a logit: contribution = λ p², p = v·x.
-struct ExplanationTerm {
-  int64_t layer = 0, index = 0;
-  double eigenvalue = 0, projection = 0, contribution = 0;
-};
 
 /// A class's logit as a sum: shared + direct + linear + Σ terms. Where the layers are centred, all but
 /// `shared` is of the logit above the mean of all classes.
@@ -41,12 +36,12 @@ ImageExplanation explain_image(ImageClassifier& model, const std::vector<LayerDe
 
 /// explanation.json and explanation.safetensors: the sums, the terms with the largest |contribution| of each
 /// class, and their eigenvectors (docs/formats.md).
+/// @param record of that explanation
 void write_explanation(const std::filesystem::path& directory, const ImageExplanation& explanation,
-                       const std::vector<LayerDecomposition>& layers, const Json& source);
+                       const std::vector<LayerDecomposition>& layers, const ImageExplanationRecord& record);
 
-/// The terms that are written out for each class.
-constexpr int64_t kExplanationTerms = 12;
-
-Json to_json(const ImageExplanation& explanation);
+/// The prediction and the classes, with the 12 largest terms of each, in a record of the rest.
+/// @param source the model and the image
+ImageExplanationRecord record_of(const ImageExplanation& explanation, ImageExplanationRecord source);
 
 }  // namespace bilens

@@ -18,6 +18,9 @@ enum class Change {
   kPatch      // its value at the same place of another text
 };
 
+/// As configs name it: "zero", ...
+std::string change_name(Change change);
+
 constexpr int64_t kMostControls = 1000;
 
 struct InterventionConfig {
@@ -55,8 +58,8 @@ struct Effect {
   std::string what;   // "eigenvectors", "direction", "random, same eigenvalues", "random, same mean" or
                       // "other eigenvectors"
   double size = 0.0;  // root mean square of the change of u·y
-  OfFigures<DocumentInterval> change;
-  OfFigures<DocumentInterval> difference;  // the eigenvectors' change minus this one, by document
+  OfFigures<IntervalRecord> change;
+  OfFigures<IntervalRecord> difference;  // the eigenvectors' change minus this one, by document
 };
 
 /// The eigenvectors beside all controls of one kind.

@@ -1,8 +1,8 @@
 #pragma once
 
-#include "bilens/analysis/results/decomposition.h"
 #include "bilens/data/image_dataset.h"
 #include "bilens/model/image_classifier.h"
+#include "bilens/records/decomposition.h"
 
 namespace bilens {
 

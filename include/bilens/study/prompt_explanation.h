@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "bilens/analysis/forms/bilinear_layer.h"
-#include "bilens/core/json.h"
 #include "bilens/model/decoder.h"
+#include "bilens/records/prompt_explanation.h"
 
 namespace bilens {
 
@@ -15,15 +15,6 @@ struct PromptTerm {
   int64_t layer = 0, index = 0;
   double eigenvalue = 0, projection = 0, contribution = 0;
   at::Tensor vector;  // v [hidden_size] float64; of the 20 largest, else undefined
-};
-
-/// What one layer adds to a logit difference.
-struct PromptLayer {
-  int64_t layer = 0;
-  double attention = 0;
-  double eigenvectors = 0;  // Σ λ p² over all of them
-  double linear = 0;        // l·x + c: of biases
-  double remainder = 0;     // of a gated layer: its output beyond P(½Wx ⊙ Vx)
 };
 
 /// A difference of logits of the token that follows a prompt, as a sum: embedding + Σ over layers.
@@ -47,12 +38,13 @@ struct PromptExplanation {
 PromptExplanation explain_prompt(Decoder& model, const std::vector<BilinearLayer>& layers,
                                  const std::vector<int32_t>& prompt, const at::Tensor& difference);
 
-/// explanation.json, `result` as it is, and explanation.safetensors with the vectors of the
-/// terms that are listed (docs/formats.md).
-void write_prompt_explanation(const std::filesystem::path& directory, const PromptExplanation& explanation,
-                              const Json& result);
+/// The sum, its layers and its 20 largest terms in a record of the rest.
+/// @param source the model, the prompt and the tokens
+PromptExplanationRecord record_of(const PromptExplanation& explanation, PromptExplanationRecord source);
 
-/// {"logit", "sum", "embedding", "rms", "layers": [...], "terms": the largest 20, "other_terms": their rest}.
-Json to_json(const PromptExplanation& explanation);
+/// explanation.json, and explanation.safetensors with the vectors of the terms that are listed
+/// (docs/formats.md). @param record of that explanation
+void write_prompt_explanation(const std::filesystem::path& directory, const PromptExplanation& explanation,
+                              const PromptExplanationRecord& record);
 
 }  // namespace bilens

@@ -1,12 +1,11 @@
 #pragma once
 
-#include <filesystem>
 #include <string>
 #include <vector>
 
-#include "bilens/analysis/results/layer_decomposition.h"
 #include "bilens/analysis/tokens/token_cards.h"
 #include "bilens/core/fields.h"
+#include "bilens/records/layer_decomposition.h"
 
 namespace bilens {
 
@@ -17,12 +16,6 @@ struct TokenStudyConfig {
   int64_t seed = 0;
 
   static const FieldTable<TokenStudyConfig>& fields();
-};
-
-/// The nearest tokens by embedding and by unembedding rows, with what their cosines are worth.
-struct TokenCards {
-  NearestTokens embedding, unembedding;                   // [..., 2, m]
-  at::Tensor embedding_quantiles, unembedding_quantiles;  // [..., 2, m] float64, see null_quantiles
 };
 
 /// The tokens of a model as vectors, and how near they come to random directions drawn as the embedding
@@ -36,24 +29,6 @@ struct TokenSpace {
   /// @param vectors unit rows, float64 [c, d]; `projections` are theirs on the embedding, [c, V]
   /// @return cards [c, 2, m]
   TokenCards cards(const at::Tensor& vectors, const at::Tensor& projections, int64_t nearest) const;
-};
-
-/// What one layer's eigenvectors say in tokens; n directions, k eigenvectors each.
-struct TokenLayer {
-  int64_t layer = 0;
-  TokenCards eigenvectors;          // [n, k, 2, m]
-  TokenCards random, permuted;      // the controls: [2, m], [n, 2, m]
-  at::Tensor permuted_eigenvalues;  // [n]
-  at::Tensor interaction_tokens;    // [n, i, 2] int32, of the form made of the k eigenvectors
-  at::Tensor interaction_values, interaction_bounds;  // [n, i] float64
-};
-
-struct TokenStudy {
-  TokenStudyConfig config;
-  int64_t model_layers = 0;
-  std::vector<std::string> names;  // of all tokens, by id
-  at::Tensor embedding_null, unembedding_null;
-  std::vector<TokenLayer> layers;
 };
 
 /// The leading eigenpair of each direction of a layer whose hidden units were paired at random: a control.
@@ -72,7 +47,12 @@ TokenLayer study_tokens(const LayerDecomposition& layer, const PermutedPairs& pe
 /// vocabulary.
 int64_t token_study_bytes(int64_t n, int64_t k, int64_t vocabulary);
 
-/// Writes study.json and study.safetensors (docs/formats.md).
-void write_token_study(const std::filesystem::path& directory, const TokenStudy& study);
+/// What the study says of the basis of a layer, one of `layers` of the model: whether it is the layer's own.
+void describe_bases(TokenLayer& layer, int64_t layers);
+
+/// The study of a model's tokens, still without layers.
+/// @param names of all tokens, by id
+TokenStudy begin_token_study(const TokenSpace& space, const TokenStudyConfig& config,
+                             std::vector<std::string> names);
 
 }  // namespace bilens

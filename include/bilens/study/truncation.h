@@ -3,6 +3,7 @@
 #include <optional>
 #include <vector>
 
+#include "bilens/records/image_record.h"
 #include "bilens/study/layer_on_images.h"
 
 namespace bilens {
@@ -25,13 +26,7 @@ constexpr double kMostLost = 0.01;  // of the accuracy
 /// images; none where no k is.
 std::optional<size_t> sufficient(const TruncationCurve& curve, double accuracy);
 
-/// How far the values rebuilt from all stored eigenpairs are from the model's own.
-struct Exactness {
-  int64_t layer = 0;
-  double relative_error = 0;  // ‖T̂ − T‖_F / ‖T‖_F
-  double max_error = 0;       // largest |T̂ − T|
-};
-
+/// Rebuilds the values from all stored eigenpairs and compares them with the model's own.
 Exactness measure_exactness(const LayerDecomposition& layer, const LayerOnImages& data);
 
 }  // namespace bilens

@@ -1,11 +1,10 @@
 #pragma once
 
-#include <vector>
-
 #include "bilens/core/fields.h"
 #include "bilens/data/text_data.h"
 #include "bilens/data/token_stream.h"
 #include "bilens/model/decoder.h"
+#include "bilens/records/calibration.h"
 
 namespace bilens {
 
@@ -20,25 +19,9 @@ struct CalibrationConfig {
   static const FieldTable<CalibrationConfig>& fields();
 };
 
-/// What became of one layer. Errors are relative, Σ w‖t − y‖² / Σ w‖t‖², on documents behind those that are
-/// fitted to and chosen on, which had no part in either: t is what the MLP has to give so that the residual
-/// stream is the teacher's again.
-struct LayerCalibration {
-  double unit_r2 = 0.0;          // of f(z) ≈ az + b, weighted
-  int64_t degenerate_units = 0;  // whose activations determine no line
-  double error_scaled = 0.0;     // with a and b alone
-  double error_refitted = 0.0;   // and down_proj refitted
-  double ridge = 0.0;            // of that refit
-  double error = 0.0;            // of the layer as it is returned
-  int64_t sweeps = 0;            // over gate, up and down that lowered the error on the choosing documents
-};
-
 struct Calibration {
   Decoder model;  // float32, hidden_act none; mlp_bias with bias, or where the teacher has it
-  std::vector<LayerCalibration> layers;
-  int64_t tokens = 0;           // that were fitted to and chosen on
-  int64_t held_out_tokens = 0;  // that the errors are of
-  double flops = 0.0;           // of the matrix products over the former, in passes and fits
+  CalibrationAccount account;
 };
 
 /// Converts a model with gated MLPs into a bilinear one without gradients, a layer at a time on the converted

@@ -17,9 +17,6 @@ struct CheckpointConfig {
   static const FieldTable<CheckpointConfig>& fields();
 };
 
-/// In each checkpoint, where the run stands and what it reads.
-constexpr const char* kTrainerFile = "trainer.json";
-
 struct Checkpoint {
   int64_t step = 0;
   std::filesystem::path directory;

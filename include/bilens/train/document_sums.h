@@ -2,8 +2,8 @@
 
 #include <vector>
 
-#include "bilens/core/json.h"
 #include "bilens/data/token_stream.h"
+#include "bilens/records/interval.h"
 
 namespace bilens {
 
@@ -26,17 +26,10 @@ class DocumentSums {
   at::Tensor starts_, sums_;  // sums_: tokens first
 };
 
-/// A mean over tokens and its 95% interval, as if the documents had been drawn from many: R = ΣS/ΣT over the
-/// documents' sums S and tokens T, ± t √(n/(n−1) Σ(S − RT)²)/ΣT with Student's t of n − 1 degrees of freedom.
-struct DocumentInterval {
-  double mean = 0.0, low = 0.0, high = 0.0;  // low and high NaN for fewer than two documents
-  int64_t documents = 0;                     // n, of those with tokens
-};
-
-/// {"mean", "low", "high", "documents"}
-Json to_json(const DocumentInterval& interval);
-
+/// Means over tokens and their 95% intervals, as if the documents had been drawn from many: R = ΣS/ΣT over
+/// the documents' sums S and tokens T, ± t √(n/(n−1) Σ(S − RT)²)/ΣT with Student's t of n − 1 degrees of
+/// freedom.
 /// @param tokens int64 [documents] @param sums float64 [figures, documents] @return one a figure
-std::vector<DocumentInterval> document_intervals(const at::Tensor& tokens, const at::Tensor& sums);
+std::vector<IntervalRecord> document_intervals(const at::Tensor& tokens, const at::Tensor& sums);
 
 }  // namespace bilens

@@ -2,14 +2,13 @@
 
 #include "bilens/data/image_dataset.h"
 #include "bilens/model/image_classifier.h"
+#include "bilens/records/image_record.h"
+#include "bilens/records/metrics.h"
 
 namespace bilens {
 
-struct ImageEvaluation {
-  int64_t examples = 0;
-  double loss = 0.0;      // mean cross-entropy, nats an image
-  double accuracy = 0.0;  // share of images whose largest logit is the label's
-};
+/// The same as a line of metrics.jsonl, without step and epoch.
+EvaluationMetrics metrics_of(const ImageEvaluation& evaluation, const char* split);
 
 /// Loss and accuracy of a classifier over a split, in batches, on the model's device.
 ImageEvaluation evaluate_classifier(ImageClassifier& model, const ImageSplit& split);

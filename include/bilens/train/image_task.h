@@ -46,7 +46,6 @@ class ImageTask : public TrainingTask {
   int64_t units_after(int64_t steps) const override;
   double flops_per_unit() const override { return training_flops(model_->config); }
   at::ScalarType compute_dtype() const override { return at::kFloat; }
-  std::vector<std::string> measures() const override { return {"loss", "accuracy"}; }
   at::Tensor compute_gradients(int64_t step) override;
   std::vector<Observation> validate(int64_t step) override;
   void save_model(const std::filesystem::path& directory) const override;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "bilens/core/json.h"
+#include "bilens/records/training_state.h"
 
 namespace bilens {
 
@@ -12,15 +12,14 @@ class LossSpikes {
   /// Takes one step's loss; true when it is a spike. The first 50 steps never are.
   bool add(double loss);
 
-  int64_t count() const { return count_; }
+  int64_t count() const { return state_.count; }
 
-  Json state() const;
-  /// @param state of state(); anything else starts anew
-  void load(const Json& state);
+  const LossSpikeState& state() const { return state_; }
+  /// @param state of state(); without one, or with one that is not finite, it starts anew
+  void load(const std::optional<LossSpikeState>& state);
 
  private:
-  double mean_ = 0.0, variance_ = 0.0;
-  int64_t steps_ = 0, count_ = 0;
+  LossSpikeState state_;
 };
 
 }  // namespace bilens

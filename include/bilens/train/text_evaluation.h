@@ -2,6 +2,7 @@
 
 #include "bilens/data/token_stream.h"
 #include "bilens/model/decoder.h"
+#include "bilens/records/metrics.h"
 
 namespace bilens {
 
@@ -11,6 +12,9 @@ struct TextEvaluation {
 
   double perplexity() const;  // e^loss
 };
+
+/// The same as a line of metrics.jsonl, without step and epoch.
+EvaluationMetrics metrics_of(const TextEvaluation& evaluation, const char* split);
 
 /// Loss of a language model on a stream: consecutive windows of `context` tokens, a last one of at least 2
 /// kept; tokens 2 … n of each window are predicted from all that stand before them in it.

@@ -7,6 +7,7 @@
 #include "bilens/data/token_windows.h"
 #include "bilens/model/decoder.h"
 #include "bilens/model/sampler.h"
+#include "bilens/records/estimate.h"
 #include "bilens/train/step_config.h"
 #include "bilens/train/training_task.h"
 
@@ -91,14 +92,6 @@ StateSize state_size(const DecoderConfig& model, const TextTrainConfig& config,
 /// Of a run that moves all.
 StateSize state_size(const DecoderConfig& model, const TextTrainConfig& config);
 
-/// Bytes of a run beyond its data, by what they are for.
-struct TrainingMemory {
-  int64_t weights = 0, gradients = 0, moments = 0;
-  int64_t activations = 0;  // what the backward pass needs of the sequences computed at once, with the loss
-
-  int64_t total() const { return weights + gradients + moments + activations; }
-};
-
 /// Floating-point operations of a token in sequences of `context`: of the matrix products with the weights
 /// and of causal attention, which sees half of a sequence on average.
 double forward_flops(const DecoderConfig& config, int64_t context);
@@ -121,7 +114,6 @@ class TextTask : public TrainingTask {
   int64_t units_after(int64_t steps) const override { return steps * config_.batch_size * text_.context; }
   double flops_per_unit() const override { return training_flops(model_.config(), text_.context); }
   at::ScalarType compute_dtype() const override { return config_.compute; }
-  std::vector<std::string> measures() const override { return {"loss"}; }
   at::Tensor compute_gradients(int64_t step) override;
   std::vector<Observation> validate(int64_t step) override;
   void save_model(const std::filesystem::path& directory) const override;

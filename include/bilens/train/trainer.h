@@ -31,14 +31,14 @@ class Trainer {
   /// @param data what the run reads (train/data_files.h), for the checkpoints
   /// @throws Error(kBadInput) for a checkpoint of another format or run, and where all are damaged
   Trainer(TrainingTask& task, const StepConfig& config, const CheckpointConfig& checkpoint,
-          std::filesystem::path directory, bool resume, Json data = nullptr);
+          std::filesystem::path directory, bool resume, KnownDataFiles data = {});
 
   /// @throws Stopped after a signal, with a checkpoint saved; Error(kDiverged) after ten non-finite steps in
   /// a row.
   TrainSummary run();
 
-  /// Adds a line to metrics.jsonl, and its numbers to TensorBoard's events. @param record begins with "step"
-  void record(const Json& record);
+  /// Adds a line to metrics.jsonl, and its numbers to TensorBoard's events.
+  void record(const MetricsLine& line);
 
  private:
   bool finished() const { return step_ >= total_; }
@@ -47,7 +47,7 @@ class Trainer {
   bool checkpoint_is_due() const;
   void train_step();
   void flush(Progress& progress);
-  void write_step(int64_t step, const double* measured, double norm, Progress& progress);
+  void write_step(StepMetrics metrics, Progress& progress);
   double units_per_second(int64_t step) const;
   void count_skipped(int64_t step, bool finite);
   void validate();
@@ -55,7 +55,7 @@ class Trainer {
   void aside(void (Trainer::*work)());
   void continue_from_newest();
   void load(const Checkpoint& checkpoint);
-  Json read_state(const Checkpoint& checkpoint) const;
+  TrainingState read_state(const Checkpoint& checkpoint) const;
   void load_tensors(const Checkpoint& checkpoint);
 
   TrainingTask& task_;
@@ -63,7 +63,7 @@ class Trainer {
   StepConfig config_;
   CheckpointConfig checkpoint_config_;
   std::filesystem::path directory_;
-  Json data_;
+  KnownDataFiles data_;
   CheckpointStore checkpoints_;
   NamedTensors parameters_;
   Optimizer optimizer_;

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "bilens/core/json.h"
 #include "bilens/io/safetensors.h"
+#include "bilens/records/metrics.h"
 
 namespace bilens {
 
@@ -29,16 +29,14 @@ class TrainingTask {
   virtual double flops_per_unit() const = 0;
   virtual at::ScalarType compute_dtype() const = 0;
 
-  /// Names of what compute_gradients measures; the first is "loss".
-  virtual std::vector<std::string> measures() const = 0;
   /// Leaves the gradients of a step's mean loss in the parameters, which have none before.
-  /// @return the measures, float32 [n], on the device
+  /// @return that loss, and the accuracy where the task has one: float32 [1 or 2], on the device
   virtual at::Tensor compute_gradients(int64_t step) = 0;
 
-  /// What is to be seen of the validation part, as lines of metrics.jsonl without step and epoch: "split",
-  /// and figures; and the same in words for people. Empty where there is no such part.
+  /// What is to be seen of the validation part, as lines of metrics.jsonl without step and epoch, and the
+  /// same in words for people. Empty where there is no such part.
   struct Observation {
-    Json record;
+    std::variant<EvaluationMetrics, SampleMetrics> line;
     std::string words;
   };
   virtual std::vector<Observation> validate(int64_t step) = 0;

@@ -31,11 +31,7 @@ void append(EigenPairs& all, const EigenPairs& chunk) {
     if ((all.*field).defined()) all.*field = at::cat({all.*field, chunk.*field});
   }
   all.repaired += chunk.repaired;
-  for (const auto part :
-       {&EigenPairs::Seconds::form, &EigenPairs::Seconds::solve, &EigenPairs::Seconds::check,
-        &EigenPairs::Seconds::probe, &EigenPairs::Seconds::certify, &EigenPairs::Seconds::energy}) {
-    all.seconds.*part += chunk.seconds.*part;
-  }
+  add_seconds(all.seconds, chunk.seconds);
 }
 
 }  // namespace
@@ -43,24 +39,6 @@ void append(EigenPairs& all, const EigenPairs& chunk) {
 EigenProblem EigenProblem::on(at::Device device) const {
   const auto moved = [&](const at::Tensor& tensor) { return tensor.defined() ? tensor.to(device) : tensor; };
   return {layer.on(device), moved(embed), moved(directions)};
-}
-
-const char* solver_name(EigenSolver solver) {
-  switch (solver) {
-    case EigenSolver::kDense: return "dense";
-    case EigenSolver::kLowRank: return "low_rank";
-    case EigenSolver::kLanczos: return "lanczos";
-    case EigenSolver::kFormed: return "formed";
-    default: return "auto";
-  }
-}
-
-EigenSolver solver_from_name(const std::string& name) {
-  for (const auto solver :
-       {EigenSolver::kDense, EigenSolver::kLowRank, EigenSolver::kLanczos, EigenSolver::kFormed}) {
-    if (name == solver_name(solver)) return solver;
-  }
-  throw Error(ExitCode::kBadInput, {"solver", "dense, low_rank, lanczos or formed", "\"" + name + "\"", ""});
 }
 
 double residual_tolerance(const EigenConfig& config) {

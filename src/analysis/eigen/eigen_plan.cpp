@@ -151,7 +151,7 @@ EigenPlan plan_eigen(const EigenSizes& sizes, at::Device device, const EigenConf
     chosen = std::find_if(plan.costs.begin(), plan.costs.end(),
                           [&](const auto& cost) { return cost.solver == config.solver; });
     if (!chosen->possible) {
-      log_info(std::string(solver_name(config.solver)) + " cannot find " + std::to_string(sizes.k) +
+      log_info(solver_name(config.solver) + " cannot find " + std::to_string(sizes.k) +
                " eigenpairs in dimension " + std::to_string(sizes.reduced) +
                (config.solver == EigenSolver::kLowRank ? " with as many hidden units"
                                                        : " (at most a third of it)") +
@@ -184,8 +184,7 @@ std::string EigenPlan::describe() const {
   std::string others;
   for (const auto& cost : costs) {
     if (cost.solver == solver || !cost.possible) continue;
-    others +=
-        (others.empty() ? " (" : ", ") + std::string(solver_name(cost.solver)) + " " + tera(cost.operations);
+    others += (others.empty() ? " (" : ", ") + solver_name(cost.solver) + " " + tera(cost.operations);
   }
   const auto own =
       std::find_if(costs.begin(), costs.end(), [&](const auto& cost) { return cost.solver == solver; });

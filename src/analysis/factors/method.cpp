@@ -80,9 +80,10 @@ MethodCost joint_cost(const EigenProblem&, const EigenSizes& sizes, at::Device, 
 }
 
 BilinearLayer joint_layer(const Factors& factors) {
+  const auto& found = std::get<JointFactors>(factors.found);
   BilinearLayer layer;
-  layer.gate = layer.up = factors.at("joint_vectors").to(at::kDouble);
-  layer.down = factors.at("joint_values").to(at::kDouble);
+  layer.gate = layer.up = found.vectors.to(at::kDouble);
+  layer.down = found.values;
   return layer;
 }
 
@@ -131,10 +132,11 @@ MethodCost cp_cost(const EigenProblem& problem, const EigenSizes& sizes, at::Dev
 }
 
 BilinearLayer cp_layer(const Factors& factors) {
+  const auto& found = std::get<CpFactors>(factors.found);
   BilinearLayer layer;
-  layer.gate = factors.at("cp_left").to(at::kDouble);
-  layer.up = factors.at("cp_right").to(at::kDouble);
-  layer.down = factors.at("cp_outputs").to(at::kDouble);
+  layer.gate = found.left.to(at::kDouble);
+  layer.up = found.right.to(at::kDouble);
+  layer.down = found.outputs;
   return layer;
 }
 
@@ -180,19 +182,14 @@ const std::vector<Method>& methods() {
   return table;
 }
 
-const Method& method_named(const std::string& name, const std::string& where) {
-  std::vector<std::string> names;
-  for (const auto& method : methods()) {
+const Method& method_named(const std::string& name) {
+  for (const auto& method : methods())
     if (method.name == name) return method;
-    names.push_back(method.name);
-  }
-  throw Error(ExitCode::kBadInput,
-              {where, "a method of this version: " + join(names), "\"" + name + "\"",
-               "It was written by another bilens: use that version, or decompose again."});
+  throw std::logic_error("no method " + name);
 }
 
 std::optional<BilinearLayer> approximate_layer(const Factors& factors) {
-  const auto& method = method_named(factors.method, "the layer's file: method");
+  const auto& method = method_named(factors.method());
   return method.stands_for ? std::optional<BilinearLayer>(method.stands_for(factors)) : std::nullopt;
 }
 

@@ -101,7 +101,7 @@ RotatedBasis rotate_eigenspaces(const EigenPairs& pairs, at::Device device, cons
   basis.energy = projection_energy(cores, at::eye(k, cores.options()).expand_as(cores), total);
   if (!pairs.frobenius.defined()) basis.energy = {{}, {}, {}, basis.energy.off_diagonal};
   basis.measure = measure_sparsity(basis.vectors);
-  const auto unchanged = unchanged_directions(pairs);
+  const auto unchanged = pairs.unchanged_directions();
   basis.floor = pairs.floor;
   basis.unchanged = unchanged.numel();
   basis.converged.index_fill_(0, unchanged, 0);

@@ -91,7 +91,7 @@ double gram_floor(const EigenProblem& problem, int64_t memory_limit) {
 }
 
 void apply_floor(EigenPairs& pairs) {
-  const auto rows = unchanged_directions(pairs);
+  const auto rows = pairs.unchanged_directions();
   for (auto* zero : {&pairs.eigenvalues, &pairs.residuals, &pairs.trace, &pairs.frobenius,
                      &pairs.effective_rank, &pairs.effective_rank_error, &pairs.converged, &pairs.cluster}) {
     if (zero->defined()) zero->index_fill_(0, rows, 0);
@@ -101,11 +101,6 @@ void apply_floor(EigenPairs& pairs) {
   if (pairs.weight_energy.defined())
     pairs.weight_energy.index_fill_(0, rows, std::numeric_limits<double>::quiet_NaN());
   if (pairs.certified_bound.defined()) pairs.certified_bound += pairs.floor;
-}
-
-at::Tensor unchanged_directions(const EigenPairs& pairs) {
-  if (!pairs.floor.defined()) return at::empty({0}, at::kLong);
-  return pairs.eigenvalues.abs().amax(1).le(pairs.floor).nonzero().squeeze(1);
 }
 
 }  // namespace bilens

@@ -5,10 +5,9 @@
 #include <optional>
 
 #include "bilens/core/memory.h"
-#include "bilens/core/text.h"
 #include "bilens/model/model_directory.h"
-#include "bilens/study/comparison.h"
 #include "bilens/tensor/device.h"
+#include "comparison_result.h"
 #include "models/data_spec.h"
 #include "models/model_arguments.h"
 
@@ -17,23 +16,6 @@ namespace bilens {
 namespace {
 
 constexpr uint64_t kUntrainedSeed = 1;
-
-Json to_json(const Likeness& likeness) {
-  return {{"same_class", likeness.same_class},
-          {"other_class", likeness.other_class},
-          {"best_wrong_class", likeness.best_wrong_class},
-          {"untrained", likeness.untrained},
-          {"per_class", likeness.per_class}};
-}
-
-Json to_json(const std::optional<Likeness>& likeness) { return likeness ? to_json(*likeness) : Json(); }
-
-std::string in_words(const char* name, const std::optional<Likeness>& given) {
-  if (!given) return "";
-  const auto& likeness = *given;
-  return format("  %-13s%8.3f %12.3f %17.3f %10.3f\n", name, likeness.same_class, likeness.other_class,
-                likeness.best_wrong_class, likeness.untrained);
-}
 
 /// All models must speak of the same images. @throws Error(kBadInput)
 void require_same_spaces(const std::vector<ImageClassifier>& models,
@@ -71,7 +53,9 @@ Outcome run_comparison(const EvaluateRunOptions& options) {
                         : std::nullopt;
   Outcome outcome;
   if (options.dry_run) {
-    outcome.estimate = {{"memory_bytes", peak_memory()}, {"disk_bytes", 0}, {"seconds", nullptr}};
+    auto& estimate = outcome.estimate.emplace();
+    estimate.memory_bytes = peak_memory();
+    estimate.seconds.reset();
     return outcome;
   }
   const auto& c = models.front()->config;
@@ -85,15 +69,11 @@ Outcome run_comparison(const EvaluateRunOptions& options) {
   for (size_t i = 0; i < models.size(); ++i) {
     const auto untrained = prepare_comparison(untrained_like(models[i], kUntrainedSeed), images);
     for (size_t j = i + 1; j < models.size(); ++j) {
-      const auto result = compare(compared[i], compared[j], untrained, gaussian ? &*gaussian : nullptr);
-      outcome.results.push_back({{"models", {paths[i].string(), paths[j].string()}},
-                                 {"weights", to_json(result.weights)},
-                                 {"data", to_json(result.data)},
-                                 {"outputs", to_json(result.outputs)},
-                                 {"eigenvectors", to_json(result.eigenvectors)}});
-      outcome.text += paths[i].string() + "  " + paths[j].string() + "\n" +
-                      in_words("weights", result.weights) + in_words("data", result.data) +
-                      in_words("outputs", result.outputs) + in_words("eigenvectors", result.eigenvectors);
+      const ComparisonResult result{
+          {paths[i].string(), paths[j].string()},
+          compare(compared[i], compared[j], untrained, gaussian ? &*gaussian : nullptr)};
+      outcome.results.push_back(result.record().write(result));
+      outcome.text += comparison_in_words(result);
     }
   }
   if (!data)

@@ -13,6 +13,7 @@
 #include "bilens/core/progress.h"
 #include "bilens/model/family.h"
 #include "bilens/model/model_directory.h"
+#include "conversion_result.h"
 #include "layers/gate_choice.h"
 #include "models/language_model.h"
 #include "models/model_arguments.h"
@@ -127,6 +128,16 @@ Conversion prepare(const ConvertRunOptions& options, const StoredModel& model) {
 
 }  // namespace
 
+const RecordTable<ConversionResult>& ConversionResult::record() {
+  using R = ConversionResult;
+  static const auto table = RecordTable<R>()
+                                .field("model", &R::model, "What was read, as it was named.")
+                                .field("out", &R::out, "The model directory that was written.")
+                                .field("parameters", &R::parameters, "How many numbers the weights are.")
+                                .field("bytes", &R::bytes, "Size of the weights.", "bytes");
+  return table;
+}
+
 Outcome run_conversion(const ConvertRunOptions& options) {
   Outcome outcome;
   const auto& words = gate_words();
@@ -138,9 +149,10 @@ Outcome run_conversion(const ConvertRunOptions& options) {
   named.in = find_model(options.in.string());
   const auto conversion = prepare(named, named.in);
   if (options.dry_run) {
-    outcome.estimate = {{"memory_bytes", peak_memory() + conversion.bytes},
-                        {"disk_bytes", conversion.bytes},
-                        {"seconds", measure_seconds(conversion.read, conversion.bytes, named.out)}};
+    auto& estimate = outcome.estimate.emplace();
+    estimate.memory_bytes = peak_memory() + conversion.bytes;
+    estimate.disk_bytes = conversion.bytes;
+    estimate.seconds = measure_seconds(conversion.read, conversion.bytes, named.out);
     return outcome;
   }
   AtomicDirectory folder(options.out);
@@ -151,12 +163,10 @@ Outcome run_conversion(const ConvertRunOptions& options) {
   folder.commit();
   if (without_tokenizer)
     log_warning("no tokenizer beside the weights: commands that read text will need --tokenizer");
-  outcome.results.push_back({{"model", options.in.string()},
-                             {"out", options.out.string()},
-                             {"parameters", conversion.parameters},
-                             {"bytes", conversion.bytes}});
-  outcome.text = format_number(static_cast<double>(conversion.parameters)) + " parameters\n" +
-                 options.out.string() + "\n";
+  const ConversionResult result{options.in.string(), options.out.string(), conversion.parameters,
+                                conversion.bytes};
+  outcome.results.push_back(result.record().write(result));
+  outcome.text = format_number(static_cast<double>(result.parameters)) + " parameters\n" + result.out + "\n";
   return outcome;
 }
 

@@ -8,12 +8,13 @@
 #include <set>
 
 #include "bilens/analysis/forms/difference.h"
-#include "bilens/analysis/results/decomposition.h"
-#include "bilens/analysis/results/layer_file.h"
 #include "bilens/core/files.h"
 #include "bilens/core/log.h"
+#include "bilens/core/memory.h"
 #include "bilens/core/version.h"
 #include "bilens/io/weights.h"
+#include "bilens/records/decomposition.h"
+#include "bilens/records/layer_file.h"
 #include "bilens/run/config_file.h"
 #include "bilens/tensor/device.h"
 #include "decompose/decompose_estimate.h"
@@ -68,8 +69,7 @@ SourceLayer difference(SourceLayer a, const fs::path& path_a, const SourceLayer&
 /// Layers behind different norms read different inputs.
 void require_same_input(const LayerSource& a, const LayerSource& b) {
   const auto kind = [](const LayerSource& of) {
-    return (of.norm.is_null() ? std::string("no norm that is known")
-                              : of.norm.at("kind").get<std::string>()) +
+    return (of.norm ? of.norm->kind : "no norm that is known") +
            (of.fold_norm ? ", folded in" : ", not folded in");
   };
   if (kind(a) == kind(b)) return;
@@ -93,7 +93,7 @@ void subtract_layers(LayerSource& source, const LayerSource& other) {
     layer.load();  // what does not fit is said before any layer is solved
   }
   source.minus_sha256 = other.sha256;
-  if (source.surrogate.is_null()) source.surrogate = other.surrogate;
+  if (!source.surrogate) source.surrogate = other.surrogate;
 }
 
 LayerSource load(const StoredModel& model, const DecomposeRunConfig& config) {
@@ -128,30 +128,31 @@ void check_destination(const fs::path& out, bool resume) {
 void check_same_job(const fs::path& out, const fs::path& path, const fs::path& minus,
                     const DecomposeRunConfig& config) {
   const fs::path file = out / kDecompositionFile;
-  const Json info = read_decomposition(out).info;
-  if (const auto doubt = doubt_about(info); !doubt.empty())
+  const auto info = read_decomposition(out).info;
+  if (const auto doubt = info.doubt(); !doubt.empty())
     throw Error(ExitCode::kUsage, {file.string(), "a decomposition of this version", "none", doubt});
   const auto& fields = DecomposeRunConfig::fields();
-  const auto before =
-      fields.parse_or_throw(info.value("config", Json::object()), file.string(), ExitCode::kBadInput);
+  const auto before = fields.parse_or_throw(info.config, file.string(), ExitCode::kBadInput);
   require_same_settings(fields.dump(before), file, fields.dump(config),
                         {"device", "threads", "memory_limit"});
   const auto hash = [](const fs::path& model) {
     return model.empty() ? Json() : Json(Weights::with_neighbours(model).sha256());
   };
-  require_same_settings(info, file, {{"model_sha256", hash(path)}, {"minus_sha256", hash(minus)}}, {});
+  require_same_settings({{"model_sha256", info.model_sha256},
+                         {"minus_sha256", info.minus_sha256 ? Json(*info.minus_sha256) : Json()}},
+                        file, {{"model_sha256", hash(path)}, {"minus_sha256", hash(minus)}}, {});
 }
 
 /// One model: decomposition.json is written last, after the study, so that it stands for the whole.
 /// @param minus the model to subtract, or empty
-Json decompose_model(const fs::path& path, const fs::path& out, const fs::path& minus,
-                     const DecomposeRunConfig& config, const DecomposeRunOptions& options) {
+DecompositionResult decompose_model(const fs::path& path, const fs::path& out, const fs::path& minus,
+                                    const DecomposeRunConfig& config, const DecomposeRunOptions& options) {
   const auto begin = std::chrono::steady_clock::now();
   auto source = load(path, config);
-  Json minus_gate;
+  std::optional<GateRecord> minus_gate;
   if (!minus.empty()) {
     const auto other = load_layers(minus, config.source());
-    minus_gate = other.gate.to_json();
+    minus_gate = other.gate;
     subtract_layers(source, other);
   }
   const auto data = open_data(source, config, options.data);
@@ -170,25 +171,30 @@ Json decompose_model(const fs::path& path, const fs::path& out, const fs::path& 
   for (const auto* study : studies())
     if (is_wanted(*study, config)) study->run({source, decomposition, config, data, out}, layers);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  decomposition.info = {
-      {"version", version()},
-      {"surrogate", source.surrogate},
-      {"gate", source.gate.to_json()},
-      {"minus_gate", minus_gate},
-      {"fold_norm", source.fold_norm},
-      {"norm", source.norm},
-      {"converted", minus.empty() ? source.conversion : Json(nullptr)},
-      {"model", path.string()},
-      {"model_sha256", source.sha256},
-      {"minus", minus.empty() ? Json(nullptr) : Json(minus.string())},
-      {"minus_sha256", minus.empty() ? Json(nullptr) : Json(source.minus_sha256)},
-      {"model_type", source.classifier ? Json(source.classifier->type) : Json(nullptr)},
-      {"image_shape", source.classifier ? Json(source.classifier->image_shape) : Json(nullptr)},
-      {"config", DecomposeRunConfig::fields().dump(config)},
-      {"device", describe_device(choose_device(config.device))},
-      {"seconds", seconds}};
+  auto& info = decomposition.info;
+  info.version = version();
+  info.surrogate = source.surrogate;
+  info.gate = source.gate;
+  info.minus_gate = minus_gate;
+  info.fold_norm = source.fold_norm;
+  info.norm = source.norm;
+  if (minus.empty()) info.converted = source.conversion;
+  info.model = path.string();
+  info.model_sha256 = source.sha256;
+  if (!minus.empty()) {
+    info.minus = minus.string();
+    info.minus_sha256 = source.minus_sha256;
+  }
+  if (source.classifier) {
+    info.model_type = source.classifier->type;
+    info.image_shape = source.classifier->image_shape;
+  }
+  info.config = DecomposeRunConfig::fields().dump(config);
+  info.device = describe_device(choose_device(config.device));
+  info.seconds = seconds;
   write_decomposition(out, decomposition);
-  return summarize_decomposition(path, out, decomposition, layers, seconds);
+  return {path.string(), info.surrogate, info.converted, info.minus,
+          out.string(),  layers,         seconds,        peak_memory()};
 }
 
 /// All models but the first, each with the one before it to be subtracted: checkpoints by their steps, others
@@ -235,6 +241,11 @@ Outcome run_decomposition(const DecomposeRunOptions& options) {
     for (const auto& model : models) minus[model] = other;
   }
   Outcome outcome;
+  const auto add = [&](DecompositionResult result, const fs::path& path) {
+    result.out = outs[path].string();  // of what is replaced, where it will be
+    outcome.results.push_back(DecompositionResult::record().write(result));
+    outcome.text += decomposition_in_words(result);
+  };
   for_each_model(models, outcome, [&](const fs::path& path) {
     if (options.dry_run) {
       return add_estimate(load(path, config), config, options.data, outcome);
@@ -248,13 +259,11 @@ Outcome run_decomposition(const DecomposeRunOptions& options) {
     }
     if (options.overwrite && !is_empty_directory(outs[path])) {
       Replacement replacement(outs[path]);
-      outcome.results.push_back(decompose_model(path, replacement.path(), minus[path], config, options));
+      add(decompose_model(path, replacement.path(), minus[path], config, options), path);
       replacement.commit();
-      outcome.results.back()["out"] = outs[path].string();
     } else {
-      outcome.results.push_back(decompose_model(path, outs[path], minus[path], config, options));
+      add(decompose_model(path, outs[path], minus[path], config, options), path);
     }
-    outcome.text += decomposition_in_words(outcome.results.back());
   });
   for (const auto& failure : outcome.failures) {
     if (options.dry_run)

@@ -4,16 +4,15 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cinttypes>
 #include <optional>
 
 #include "bilens/core/memory.h"
-#include "bilens/core/text.h"
 #include "bilens/model/model_directory.h"
 #include "bilens/tensor/device.h"
 #include "bilens/train/image_evaluation.h"
 #include "bilens/train/measured_step.h"
 #include "bilens/train/text_evaluation.h"
+#include "evaluation_result.h"
 #include "models/batch.h"
 #include "models/data_spec.h"
 #include "models/language_model.h"
@@ -58,8 +57,14 @@ double measure_images(ImageClassifier& model, const ImageSplit& split) {
 
 /// Adds to a dry run's time; what is not known stays so.
 void add_seconds(Outcome& outcome, const std::optional<double>& seconds) {
-  auto& sum = outcome.estimate["seconds"];
-  sum = sum.is_null() || !seconds ? Json() : Json(sum.get<double>() + *seconds);
+  auto& sum = outcome.estimate->seconds;
+  sum = sum && seconds ? std::optional(*sum + *seconds) : std::nullopt;
+}
+
+template <class Result>
+void add_result(const Result& result, Outcome& outcome) {
+  outcome.results.push_back(Result::record().write(result));
+  outcome.text += evaluation_in_words(result);
 }
 
 /// Adds one model's result, or in a dry run its time.
@@ -71,14 +76,8 @@ void evaluate_images(const StoredModel& stored, const EvaluateRunOptions& option
   if (options.dry_run) {
     add_seconds(outcome, seconds_since(begin) + measure_images(model, data.test));
   } else {
-    const auto result = evaluate_classifier(model, data.test);
-    outcome.results.push_back({{"model", stored.path().string()},
-                               {"examples", result.examples},
-                               {"loss", result.loss},
-                               {"accuracy", result.accuracy}});
-    outcome.text += format("loss %.4f  accuracy %.2f%%  (%" PRId64 " images)  ", result.loss,
-                           100 * result.accuracy, result.examples) +
-                    stored.path().string() + "\n";
+    const auto found = evaluate_classifier(model, data.test);
+    add_result(ImagesEvaluated{stored.path().string(), found.examples, found.loss, found.accuracy}, outcome);
   }
 }
 
@@ -113,7 +112,7 @@ void evaluate_language(const StoredModel& stored, const EvaluateRunOptions& opti
   load.device = choose_device(options.device);
   const int64_t weights = 4 * source.config.parameter_count();
   if (options.dry_run && load.device.is_cpu() && weights > available_memory()) {
-    outcome.estimate["memory_bytes"] = peak_memory() + weights;
+    outcome.estimate->memory_bytes = peak_memory() + weights;
     return add_seconds(outcome, std::nullopt);
   }
   const auto begin = Clock::now();
@@ -124,15 +123,10 @@ void evaluate_language(const StoredModel& stored, const EvaluateRunOptions& opti
         stream, data.context, [&](const TokenStream& some) { evaluate_text(model, some, data.context); });
     add_seconds(outcome, loading + token * static_cast<double>(stream.size()));
   } else {
-    const auto result = evaluate_text(model, stream, data.context);
-    outcome.results.push_back({{"model", stored.path().string()},
-                               {"tokens", result.tokens},
-                               {"loss", result.loss},
-                               {"perplexity", result.perplexity()},
-                               {"context", data.context}});
-    outcome.text += format("loss %.4f nats/token  perplexity %.3f  (%" PRId64 " tokens)  ", result.loss,
-                           result.perplexity(), result.tokens) +
-                    stored.path().string() + "\n";
+    const auto found = evaluate_text(model, stream, data.context);
+    add_result(
+        TextEvaluated{stored.path().string(), found.tokens, found.loss, found.perplexity(), data.context},
+        outcome);
   }
 }
 
@@ -140,7 +134,7 @@ void evaluate_language(const StoredModel& stored, const EvaluateRunOptions& opti
 
 Outcome run_evaluation(const EvaluateRunOptions& options) {
   Outcome outcome;
-  if (options.dry_run) outcome.estimate = {{"memory_bytes", 0}, {"disk_bytes", 0}, {"seconds", 0.0}};
+  if (options.dry_run) outcome.estimate.emplace();
   const auto models = expand_models(options.models);
   choose_device(options.device);
   set_threads(options.threads);
@@ -152,8 +146,8 @@ Outcome run_evaluation(const EvaluateRunOptions& options) {
   if (options.dry_run) {
     for (const auto& failure : outcome.failures)
       outcome.problems.push_back({failure.model, "", failure.message, ""});
-    auto& memory = outcome.estimate["memory_bytes"];
-    memory = std::max(memory.get<int64_t>(), peak_memory());
+    auto& memory = outcome.estimate->memory_bytes;
+    memory = std::max(memory, peak_memory());
   }
   return outcome;
 }

@@ -16,6 +16,7 @@
 #include "bilens/study/prompt_explanation.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/product_rate.h"
+#include "explanation_result.h"
 #include "layers/layer_source.h"
 #include "models/language_model.h"
 #include "models/model_arguments.h"
@@ -73,66 +74,70 @@ int64_t likeliest_next(Decoder& model, const std::vector<int32_t>& prompt) {
   return model.next_logits(tokens.to(device), cache).argmax(-1).item<int64_t>();
 }
 
+/// What is explained, in the vocabulary's words. @param minus below 0: the mean of all logits
+PromptExplanationRecord describe(const ExplainPromptOptions& options, const StoredModel& stored,
+                                 const Vocabulary& vocabulary, const std::vector<int32_t>& prompt,
+                                 int64_t logit, int64_t minus) {
+  PromptExplanationRecord about;
+  about.model = stored.path().string();
+  about.prompt = options.prompt;
+  for (const auto token : prompt) about.tokens.push_back(vocabulary.name(token));
+  about.token = vocabulary.name(logit);
+  if (minus >= 0) about.minus = vocabulary.name(minus);
+  return about;
+}
+
 /// The tokens nearest to each listed term's eigenvector, on both sides.
-void name_terms(const PromptExplanation& explanation, const Vocabulary& vocabulary, Json& terms) {
+void name_terms(const PromptExplanation& explanation, const Vocabulary& vocabulary,
+                std::vector<PromptTermRecord>& terms) {
   for (size_t i = 0; i < terms.size(); ++i) {
     const auto v = explanation.terms[i].vector.unsqueeze(0);
     const auto nearest =
         nearest_tokens(vocabulary.embedding.project(v), vocabulary.embedding.norms(), kNearest);
-    Json names = Json::array();
     for (int64_t side = 0; side < 2; ++side) {
-      Json of_side = Json::array();
-      for (const auto& id : nearest.ids[0][side].unbind(0))
-        of_side.push_back(vocabulary.name(id.item<int>()));
-      names.push_back(of_side);
+      auto& names = terms[i].nearest.emplace_back();
+      for (const auto& id : nearest.ids[0][side].unbind(0)) names.push_back(vocabulary.name(id.item<int>()));
     }
-    terms[i]["nearest"] = names;
   }
 }
 
-std::string in_words(const Json& result) {
-  const auto number = [](const Json& of, const char* key) { return of.at(key).get<double>(); };
-  std::string text = result.at("surrogate").is_null()
-                         ? ""
-                         : "surrogate: " + result.at("surrogate").at("meaning").get<std::string>() + "\n";
-  text += "logit of " + result.at("token").get<std::string>() + " minus " +
-          (result.at("minus").is_null() ? "the mean" : result.at("minus").get<std::string>()) +
-          format(": %.4f, sum %.4f\n", number(result, "logit"), number(result, "sum")) +
-          format("embedding %+.4f\n", number(result, "embedding")) +
+std::string in_words(const PromptExplanationRecord& explanation) {
+  std::string text =
+      explanation.surrogate ? "surrogate: " + explanation.surrogate->meaning + "\n" : std::string();
+  text += "logit of " + explanation.token + " minus " + explanation.minus.value_or("the mean") +
+          format(": %.4f, sum %.4f\n", explanation.logit, explanation.sum) +
+          format("embedding %+.4f\n", explanation.embedding) +
           "layer  attention  eigenvectors    linear  remainder\n";
-  for (const auto& layer : result.at("layers")) {
-    text += format("%5" PRId64 " %+10.4f %+13.4f %+9.4f %+10.4f\n", layer.at("layer").get<int64_t>(),
-                   number(layer, "attention"), number(layer, "eigenvectors"), number(layer, "linear"),
-                   number(layer, "remainder"));
+  for (const auto& layer : explanation.layers) {
+    text += format("%5" PRId64 " %+10.4f %+13.4f %+9.4f %+10.4f\n", layer.layer, layer.attention,
+                   layer.eigenvectors, layer.linear, layer.remainder);
   }
   text +=
       "largest contributions of eigenvectors (layer/index), and the tokens nearest to them on both sides\n";
-  for (size_t i = 0; i < std::min(kTermsInWords, result.at("terms").size()); ++i) {
-    const auto& term = result.at("terms")[i];
-    const auto side = [&](size_t s) {
-      return join(term.at("nearest")[s].get<std::vector<std::string>>(), " ");
-    };
-    text +=
-        format("%5" PRId64 "/%-4" PRId64 " %+9.4f  p %+7.3f  ", term.at("layer").get<int64_t>(),
-               term.at("index").get<int64_t>(), number(term, "contribution"), number(term, "projection")) +
-        side(0) + " | " + side(1) + "\n";
+  for (size_t i = 0; i < std::min(kTermsInWords, explanation.terms.size()); ++i) {
+    const auto& term = explanation.terms[i];
+    text += format("%5" PRId64 "/%-4" PRId64 " %+9.4f  p %+7.3f  ", term.layer, term.index, term.contribution,
+                   term.projection) +
+            join(term.nearest[0], " ") + " | " + join(term.nearest[1], " ") + "\n";
   }
-  return text + format("all other eigenvectors %+.4f\n", number(result, "other_terms"));
+  return text + format("all other eigenvectors %+.4f\n", explanation.other_terms);
 }
 
 /// Of the forward pass and one dense eigenproblem a layer.
-Json estimate(const DecoderConfig& model, int64_t tokens, at::Device device) {
+Estimate estimate(const DecoderConfig& model, int64_t tokens, at::Device device) {
   const int64_t d = model.hidden_size, h = model.intermediate_size;
   EigenConfig eigen;
   eigen.k = d, eigen.dtype = at::kDouble, eigen.energy = Energy::kOff;
   const double solving = plan_eigen({1, h, d, d, h, d}, device, eigen).operations;
   const double reading = 2.0 * static_cast<double>(model.parameter_count() * tokens);
-  return {{"memory_bytes", peak_memory() + 8 * model.parameter_count() + 7 * 8 * d * d + 8 * 3 * h * d +
-                               4 * model.vocab_size * d},
-          {"disk_bytes", 1 << 20},
-          {"seconds", static_cast<double>(model.num_hidden_layers) * solving /
-                              measure_product_rate(device, at::kDouble) +
-                          reading / measure_product_rate(device, at::kFloat)}};
+  Estimate estimate;
+  estimate.memory_bytes =
+      peak_memory() + 8 * model.parameter_count() + 7 * 8 * d * d + 8 * 3 * h * d + 4 * model.vocab_size * d;
+  estimate.disk_bytes = 1 << 20;
+  estimate.seconds =
+      static_cast<double>(model.num_hidden_layers) * solving / measure_product_rate(device, at::kDouble) +
+      reading / measure_product_rate(device, at::kFloat);
+  return estimate;
 }
 
 }  // namespace
@@ -186,23 +191,18 @@ Outcome run_prompt_explanation(const ExplainPromptOptions& options) {
     difference -= 1.0 / static_cast<double>(source.config.vocab_size);
   }
   const auto explanation = explain_prompt(model, layers, prompt, difference);
-  Json pieces = Json::array();
-  for (const auto token : prompt) pieces.push_back(vocabulary.name(token));
-  Json result = {
-      {"model", stored.path().string()}, {"surrogate", read_layers.surrogate},
-      {"prompt", options.prompt},        {"tokens", pieces},
-      {"token", vocabulary.name(logit)}, {"minus", minus < 0 ? Json(nullptr) : Json(vocabulary.name(minus))}};
-  result.update(to_json(explanation));
-  name_terms(explanation, vocabulary, result["terms"]);
-  outcome.text = in_words(result);
+  auto about = describe(options, stored, vocabulary, prompt, logit, minus);
+  about.surrogate = read_layers.surrogate;
+  Explained<PromptExplanationRecord> result{record_of(explanation, about), {}};
+  name_terms(explanation, vocabulary, result.explanation->terms);
+  outcome.text = in_words(*result.explanation);
   if (!options.out.empty()) {
     const DirectoryLock lock(options.out);
-    write_prompt_explanation(options.out, explanation, result);
-    const auto page = write_prompt_page(options.out);
-    result["page"] = page.string();
-    outcome.text += "The same as a page: " + page.string() + "\n";
+    write_prompt_explanation(options.out, explanation, *result.explanation);
+    result.page = write_prompt_page(options.out).string();
+    outcome.text += "The same as a page: " + *result.page + "\n";
   }
-  outcome.results.push_back(result);
+  outcome.results.push_back(result.record().write(result));
   return outcome;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cinttypes>
 #include <filesystem>
+#include <optional>
 
 #include "bilens/core/files.h"
 #include "bilens/core/text.h"
@@ -15,6 +16,7 @@
 #include "bilens/tensor/shape.h"
 #include "decompose/decompose_estimate.h"
 #include "decompose/decomposer.h"
+#include "explanation_result.h"
 #include "models/data_spec.h"
 #include "models/model_arguments.h"
 
@@ -26,7 +28,7 @@ namespace {
 
 struct Input {
   at::Tensor image;  // uint8 [height, width]
-  Json label;        // null when it is not known
+  std::optional<int64_t> label;
 };
 
 /// "test:7", "train:7" or "FILE:7".
@@ -56,8 +58,9 @@ Input read_input(const ExplainRunOptions& options, const StoredModel& model, con
   }
   const auto shape = config.image_shape;
   require_shape(split.images[n], shape, "--input " + options.input);
-  return {split.images[n].contiguous(),
-          split.labels.defined() ? Json(split.labels[n].item<int64_t>()) : Json(nullptr)};
+  Input input{split.images[n].contiguous(), {}};
+  if (split.labels.defined()) input.label = split.labels[n].item<int64_t>();
+  return input;
 }
 
 /// All eigenpairs, centred as `bilens decompose` has them, so that eigenvector i is the same one in both.
@@ -94,14 +97,30 @@ std::vector<LayerDecomposition> decompose_fully(const LayerSource& source, const
   return layers;
 }
 
-std::string in_words(const ImageExplanation& explanation, const Json& label) {
+/// What is explained.
+ImageExplanationRecord describe(const ExplainRunOptions& options, const StoredModel& stored,
+                                const ClassifierConfig& config, const Input& input,
+                                const std::vector<LayerDecomposition>& layers) {
+  ImageExplanationRecord about;
+  about.model = stored.path().string();
+  about.input = options.input;
+  about.label = input.label;
+  about.image_shape = config.image_shape;
+  about.pixel_mean = config.pixel_mean;
+  about.pixel_std = config.pixel_std;
+  about.input_space = layers.front().input_space;
+  about.center = layers.back().center;
+  return about;
+}
+
+std::string in_words(const ImageExplanationRecord& explanation) {
   std::string text =
       "predicted " + std::to_string(explanation.prediction) +
-      (label.is_null() ? "" : ", label " + label.dump()) + "\n" +
+      (explanation.label ? ", label " + std::to_string(*explanation.label) : "") + "\n" +
       "class    logit      sum   shared   direct   linear   largest contributions (layer/index: value)\n";
-  for (size_t u = 0; u < explanation.classes.size(); ++u) {
-    const auto& e = explanation.classes[u];
-    text += format("%5zu %8.3f %8.3f %8.3f %8.3f %8.3f  ", u, e.logit, e.sum(), e.shared, e.direct, e.linear);
+  for (const auto& e : explanation.classes) {
+    text += format("%5" PRId64 " %8.3f %8.3f %8.3f %8.3f %8.3f  ", e.number, e.logit, e.sum, e.shared,
+                   e.direct, e.linear);
     for (size_t i = 0; i < e.terms.size() && i < 4; ++i) {
       text += format(" %" PRId64 "/%" PRId64 ": %+.3f", e.terms[i].layer, e.terms[i].index,
                      e.terms[i].contribution);
@@ -130,30 +149,21 @@ Outcome run_explanation(const ExplainRunOptions& options) {
   Outcome outcome;
   if (options.dry_run) {
     add_estimate(source_layers, config, "", outcome);
-    outcome.estimate["disk_bytes"] = 1 << 20;
+    outcome.estimate->disk_bytes = 1 << 20;
     return outcome;
   }
   const auto layers = decompose_fully(source_layers, config);
   const auto explanation = explain_image(model, layers, input.image);
-  const Json source = {{"model", stored.path().string()},
-                       {"input", options.input},
-                       {"label", input.label},
-                       {"image_shape", model->config.image_shape},
-                       {"pixel_mean", model->config.pixel_mean},
-                       {"pixel_std", model->config.pixel_std},
-                       {"input_space", layers.front().input_space},
-                       {"center", layers.back().center}};
-  Json result = source;
-  result.update(to_json(explanation));
-  outcome.text = in_words(explanation, input.label);
+  Explained<ImageExplanationRecord> result{
+      record_of(explanation, describe(options, stored, model->config, input, layers)), {}};
+  outcome.text = in_words(*result.explanation);
   if (!options.out.empty()) {
     const DirectoryLock lock(options.out);
-    write_explanation(options.out, explanation, layers, source);
-    const auto page = write_explanation_page(options.out);
-    result["page"] = page.string();
-    outcome.text += "\nThe same as a picture: " + page.string() + "\n";
+    write_explanation(options.out, explanation, layers, *result.explanation);
+    result.page = write_explanation_page(options.out).string();
+    outcome.text += "\nThe same as a picture: " + *result.page + "\n";
   }
-  outcome.results.push_back(result);
+  outcome.results.push_back(result.record().write(result));
   return outcome;
 }
 

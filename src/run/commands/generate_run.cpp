@@ -5,6 +5,7 @@
 #include "bilens/core/progress.h"
 #include "bilens/model/generation.h"
 #include "bilens/tensor/device.h"
+#include "generation_result.h"
 #include "models/language_model.h"
 #include "models/model_arguments.h"
 
@@ -24,6 +25,20 @@ void check_length(const GenerateRunOptions& options, const LanguageModel& model,
 
 }  // namespace
 
+const RecordTable<GenerationResult>& GenerationResult::record() {
+  using R = GenerationResult;
+  static const auto table =
+      RecordTable<R>()
+          .field("model", &R::model, "Path of the model.")
+          .field("prompt", &R::prompt, "The text that is continued.")
+          .field("text", &R::text, "The prompt and what follows it.")
+          .field("tokens", &R::tokens, "Ids of the tokens that follow it.")
+          .field("stopped", &R::stopped,
+                 "\"end\": at a token that ends a text; \"length\": at `--max-tokens`.")
+          .field("tokens_per_second", &R::tokens_per_second, "How fast they were found.", "tokens/s");
+  return table;
+}
+
 Outcome run_generation(const GenerateRunOptions& options,
                        const std::function<void(const std::string&)>& show) {
   const auto device = choose_device(options.device);
@@ -34,9 +49,9 @@ Outcome run_generation(const GenerateRunOptions& options,
   check_length(options, source, prompt.size());
   Outcome outcome;
   if (options.dry_run) {
-    outcome.estimate = {{"memory_bytes", peak_memory() + source.config.parameter_count() * 4},
-                        {"disk_bytes", 0},
-                        {"seconds", nullptr}};
+    auto& estimate = outcome.estimate.emplace();
+    estimate.memory_bytes = peak_memory() + source.config.parameter_count() * 4;
+    estimate.seconds.reset();
     return outcome;
   }
   DecoderLoadOptions load;
@@ -56,12 +71,12 @@ Outcome run_generation(const GenerateRunOptions& options,
   show("\n");
   const auto count = static_cast<double>(result.tokens.size());
   const double rate = result.seconds > 0 ? count / result.seconds : 0.0;
-  outcome.results.push_back({{"model", options.model.string()},
-                             {"prompt", options.prompt},
-                             {"text", text},
-                             {"tokens", result.tokens},
-                             {"stopped", result.ended ? "end" : "length"},
-                             {"tokens_per_second", rate}});
+  outcome.results.push_back(GenerationResult::record().write({options.model.string(),
+                                                              options.prompt,
+                                                              text,
+                                                              {result.tokens.begin(), result.tokens.end()},
+                                                              result.ended ? "end" : "length",
+                                                              rate}));
   log_info(format_number(rate) + " tokens/s");
   return outcome;
 }

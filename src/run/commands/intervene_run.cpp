@@ -6,13 +6,15 @@
 #include <chrono>
 #include <set>
 
-#include "bilens/analysis/results/decomposition.h"
 #include "bilens/core/log.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/shell.h"
+#include "bilens/records/decomposition.h"
+#include "bilens/records/record_file.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/shape.h"
 #include "bilens/train/measured_step.h"
+#include "decompose/decompose_config.h"
 #include "intervention_result.h"
 #include "models/corpus.h"
 #include "models/vocabulary.h"
@@ -40,33 +42,26 @@ InterveneRunConfig parse(const InterveneRunOptions& options) {
 struct Origin {
   fs::path model;
   std::string sha256;
-  Json surrogate;
+  std::optional<SurrogateRecord> surrogate;
   bool fold_norm = true;
 };
 
-/// @throws Error(kBadInput) for the difference of two models and for a description that lacks a part
-Origin origin_of(const Decomposition& decomposition, const fs::path& path) {
-  const auto& info = decomposition.info;
+/// @throws Error(kBadInput) for the difference of two models, and for layers that somebody named
+Origin origin_of(const DecompositionRecord& info, const fs::path& path) {
   const std::string file = (path / kDecompositionFile).string();
-  try {
-    if (!info.at("minus").is_null()) {
-      throw Error(ExitCode::kBadInput, {file, "the decomposition of one model", "of the difference of two",
-                                        "Such a layer does not run."});
-    }
-    const Json weights = info.at("config").value("weights", Json::object());
-    for (const auto& [role, tensor] : weights.items()) {
-      if (tensor.is_string() && !tensor.get<std::string>().empty() && role != "norm_gain") {
-        throw Error(ExitCode::kBadInput, {file, "layers found by the model's architecture",
-                                          "weights." + role + " " + tensor.dump(),
-                                          "Which layer of the running model that is is not known."});
-      }
-    }
-    return {info.at("model").get<std::string>(), info.at("model_sha256").get<std::string>(),
-            info.at("surrogate"), info.value("fold_norm", info.at("config").at("fold_norm")).get<bool>()};
-  } catch (const Json::exception& error) {
-    throw Error(ExitCode::kBadInput,
-                {file, "a decomposition as docs/formats.md says", error.what(), "Decompose again."});
+  if (info.minus) {
+    throw Error(ExitCode::kBadInput, {file, "the decomposition of one model", "of the difference of two",
+                                      "Such a layer does not run."});
   }
+  if (info.config.empty())
+    throw Error(ExitCode::kBadInput, {file + ": config", "the settings", "none", "Decompose again."});
+  const auto config =
+      DecomposeRunConfig::fields().parse_or_throw(info.config, file + ": config", ExitCode::kBadInput);
+  if (const auto named = config.weights.first_named(); !named.empty()) {
+    throw Error(ExitCode::kBadInput, {file, "layers found by the model's architecture", "weights." + named,
+                                      "Which layer of the running model that is is not known."});
+  }
+  return {info.model, info.model_sha256, info.surrogate, info.fold_norm.value_or(config.fold_norm)};
 }
 
 /// The part of a decomposition that the config names.
@@ -113,7 +108,7 @@ Chosen choose(const Decomposition& decomposition, const InterveneRunConfig& conf
     if (!different.insert(index).second)
       throw Error(ExitCode::kUsage, {"eigenvectors", "different ones", std::to_string(index) + " twice", ""});
   }
-  if (layer.input_space != "model") {
+  if (layer.input_space != InputSpace::kModel) {
     throw Error(ExitCode::kBadInput, {path.string(), "eigenvectors over the layer's own input",
                                       "over the pixels", "Interventions are for language models."});
   }
@@ -206,9 +201,9 @@ Outcome run_intervention(const InterveneRunOptions& options) {
   set_threads(config.threads);
   choose_device(config.device);
   const auto decomposition = read_decomposition(options.decomposition);
-  if (const auto doubt = doubt_about(decomposition.info); !doubt.empty())
+  if (const auto doubt = decomposition.info.doubt(); !doubt.empty())
     log_warning(options.decomposition + ": " + doubt);
-  const auto origin = origin_of(decomposition, options.decomposition);
+  const auto origin = origin_of(decomposition.info, options.decomposition);
   auto chosen = choose(decomposition, config, options.decomposition);
   const StoredModel stored(origin.model);
   const auto open = [&](const std::optional<TextDataConfig>& data, const std::string& spec) {
@@ -238,11 +233,11 @@ Outcome run_intervention(const InterveneRunOptions& options) {
     // Terms and their copy while they are joined; quantities, their changes and, of a patch, the source's.
     const int64_t terms = (1 + 2 * config.intervention.controls) * (2 * chosen.pairs.values.size(0) + 8);
     const int64_t at_once = std::max<int64_t>(2048, corpus.data.context);
-    outcome.estimate = {{"memory_bytes", peak_memory() + 4 * corpus.model.config.parameter_count() +
-                                             8 * terms * std::min(config.tokens, corpus.stream.size()) +
-                                             int64_t{4} * 5 * at_once * corpus.model.config.vocab_size},
-                        {"disk_bytes", 0},
-                        {"seconds", measure_seconds(corpus, chosen.pairs, config, logits)}};
+    auto& estimate = outcome.estimate.emplace();
+    estimate.memory_bytes = peak_memory() + 4 * corpus.model.config.parameter_count() +
+                            8 * terms * std::min(config.tokens, corpus.stream.size()) +
+                            int64_t{4} * 5 * at_once * corpus.model.config.vocab_size;
+    estimate.seconds = measure_seconds(corpus, chosen.pairs, config, logits);
     return outcome;
   }
   auto model = corpus.load(config.device);
@@ -251,18 +246,14 @@ Outcome run_intervention(const InterveneRunOptions& options) {
   if (source) of_source.emplace(source->windows(config.tokens));
   const auto study =
       intervene(model, windows, chosen.pairs, config.intervention, of_source ? &*of_source : nullptr, logits);
-  Json result = {{"decomposition", options.decomposition},
-                 {"model", origin.model.string()},
-                 {"surrogate", origin.surrogate},
-                 {"layer", chosen.pairs.layer},
-                 {"direction", chosen.direction},
-                 {"eigenvectors", config.eigenvectors},
-                 {"intervention", InterventionConfig::fields().dump(config.intervention)},
-                 {"data", TextDataConfig::fields().dump(corpus.data)},
-                 {"source", source ? TextDataConfig::fields().dump(source->data) : Json()}};
-  result.update(to_json(study, config.intervention, logits.defined()));
+  InterventionSource about{options.decomposition, origin.model.string(), {},
+                           chosen.pairs.layer,    chosen.direction,      config.eigenvectors,
+                           config.intervention,   corpus.data,           {}};
+  about.surrogate = origin.surrogate;
+  if (source) about.source = source->data;
+  const auto result = intervention_result(about, study, logits.defined());
   outcome.text = intervention_in_words(result);
-  outcome.results.push_back(result);
+  outcome.results.push_back(result.record().write(result));
   return outcome;
 }
 

@@ -8,6 +8,7 @@
 #include "bilens/data/text_data.h"
 #include "bilens/data/tokenizer_training.h"
 #include "models/data_spec.h"
+#include "tokenizer_result.h"
 
 namespace bilens {
 
@@ -47,16 +48,28 @@ std::vector<std::string_view> read_stories(const std::string& spec, std::string&
 
 }  // namespace
 
+const RecordTable<TokenizerResult>& TokenizerResult::record() {
+  using R = TokenizerResult;
+  static const auto table =
+      RecordTable<R>()
+          .field("out", &R::out, "Folder of the tokenizer.")
+          .field("vocabulary", &R::vocabulary, "How many pieces it has.", "pieces")
+          .field("stories", &R::stories, "How many stories it has learnt from.", "stories")
+          .field("bytes", &R::bytes, "Size of their file's text.", "bytes");
+  return table;
+}
+
 Outcome run_tokenizer_training(const TokenizerRunOptions& options) {
   Outcome outcome;
   std::string text;
   if (options.dry_run) {
     collect_problems(outcome, [&] { check(options); });
     if (!options.data.empty()) collect_problems(outcome, [&] { read_stories(options.data, text); });
-    outcome.estimate = {{"memory_bytes", peak_memory() + kTrainingMemory +
-                                             kMemoryPerByte * static_cast<int64_t>(text.size())},
-                        {"disk_bytes", 24 * options.vocabulary.value_or(0)},
-                        {"seconds", nullptr}};
+    auto& estimate = outcome.estimate.emplace();
+    estimate.memory_bytes =
+        peak_memory() + kTrainingMemory + kMemoryPerByte * static_cast<int64_t>(text.size());
+    estimate.disk_bytes = 24 * options.vocabulary.value_or(0);
+    estimate.seconds.reset();
     return outcome;
   }
   check(options);
@@ -66,12 +79,11 @@ Outcome run_tokenizer_training(const TokenizerRunOptions& options) {
   save_tokenizer(folder.path(), model);
   const int64_t pieces = Tokenizer(folder.path()).vocabulary_size();
   folder.commit();
-  outcome.results.push_back({{"out", options.out.string()},
-                             {"vocabulary", pieces},
-                             {"stories", stories.size()},
-                             {"bytes", text.size()}});
-  outcome.text =
-      format("%" PRId64 " pieces from %zu stories\n", pieces, stories.size()) + options.out.string() + "\n";
+  const TokenizerResult result{options.out.string(), pieces, static_cast<int64_t>(stories.size()),
+                               static_cast<int64_t>(text.size())};
+  outcome.results.push_back(result.record().write(result));
+  outcome.text = format("%" PRId64 " pieces from %" PRId64 " stories\n", result.vocabulary, result.stories) +
+                 result.out + "\n";
   return outcome;
 }
 

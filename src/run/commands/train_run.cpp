@@ -9,6 +9,7 @@
 #include "bilens/core/text.h"
 #include "bilens/model/decoder_config.h"
 #include "bilens/model/image_classifier.h"
+#include "bilens/records/training_result.h"
 #include "bilens/run/config_file.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/device_memory.h"
@@ -56,8 +57,8 @@ void check_same_run(const fs::path& out, const TrainingJob& job) {
 }
 
 /// And it must read the same data.
-Json check_same_data(const TrainRunOptions& options, const TrainingJob& job) {
-  Json data = describe_data_files(job.data_files());
+std::vector<DataFile> check_same_data(const TrainRunOptions& options, const TrainingJob& job) {
+  auto data = describe_data_files(job.data_files());
   if (options.resume) require_same_data_as_checkpoint(options.out / "checkpoints", data);
   return data;
 }
@@ -70,7 +71,7 @@ void check_out(const fs::path& out, bool resume) {
                                    : "Continue that run with --resume, or name another folder with --out.");
 }
 
-void check_resources(const Json& estimate, at::Device device, const fs::path& out) {
+void check_resources(const Estimate& estimate, at::Device device, const fs::path& out) {
   std::vector<Problem> problems;
   const auto need = [&](const char* what, int64_t needed, int64_t free, const char* fix) {
     if (needed > free) {
@@ -78,14 +79,13 @@ void check_resources(const Json& estimate, at::Device device, const fs::path& ou
                           format_bytes(static_cast<double>(free)) + " free", fix});
     }
   };
-  need("memory", estimate.at("memory_bytes").get<int64_t>() - peak_memory(), available_memory(),
+  need("memory", estimate.memory_bytes - peak_memory(), available_memory(),
        "Use a smaller batch_size or model.");
   if (!device.is_cpu()) {
-    need("memory of the GPU", estimate.at("device_memory_bytes").get<int64_t>() - device_memory(device).now,
-         free_memory(device), "Use a smaller micro_batch, batch_size or model.");
+    need("memory of the GPU", *estimate.device_memory_bytes - device_memory(device).now, free_memory(device),
+         "Use a smaller micro_batch, batch_size or model.");
   }
-  need("disk", estimate.at("disk_bytes").get<int64_t>(), free_disk(out),
-       "Free some space, or name another --out.");
+  need("disk", estimate.disk_bytes, free_disk(out), "Free some space, or name another --out.");
   if (!problems.empty()) throw Error(ExitCode::kExhausted, problems);
 }
 
@@ -106,10 +106,31 @@ Outcome dry_run(const TrainRunOptions& options, const MakeJob& make_job) {
   if (!outcome.problems.empty()) return outcome;
   const auto device = choose_device(job->settings().device);
   set_threads(job->settings().threads);
-  outcome.estimate = job->estimate(device);
-  const bool fits = holds([&] { check_resources(outcome.estimate, device, options.out); });
-  outcome.estimate["seconds"] = fits ? Json(job->seconds(device)) : Json();
+  auto& estimate = outcome.estimate.emplace(job->estimate(device));
+  estimate.seconds.reset();
+  if (holds([&] { check_resources(estimate, device, options.out); })) estimate.seconds = job->seconds(device);
   return outcome;
+}
+
+/// How the run went, which is told too.
+RunFigures figures_of(const TrainSummary& summary, const std::string& unit, at::Device device) {
+  RunFigures figures;
+  figures.steps = summary.steps;
+  figures.skipped_steps = summary.skipped_steps;
+  figures.loss_spikes = summary.loss_spikes;
+  rate_in(figures, unit) = summary.units_per_second;
+  figures.peak_memory_bytes = peak_memory();
+  auto memory = format_bytes(static_cast<double>(figures.peak_memory_bytes));
+  if (!device.is_cpu()) {
+    figures.peak_device_memory_bytes = device_memory(device).peak;
+    memory += ", on the GPU " + format_bytes(static_cast<double>(*figures.peak_device_memory_bytes));
+  }
+  if (summary.steps > 0)
+    log_info(format_number(summary.units_per_second) + " " + unit + "/s, peak memory " + memory);
+  if (summary.skipped_steps > 0)
+    log_warning(std::to_string(summary.skipped_steps) +
+                " steps were skipped, their gradients were not finite");
+  return figures;
 }
 
 Outcome run_job(const TrainRunOptions& options, const MakeJob& make_job) {
@@ -122,7 +143,7 @@ Outcome run_job(const TrainRunOptions& options, const MakeJob& make_job) {
   const DirectoryLock lock(options.out);
   check_out(options.out, options.resume);
   if (options.resume) check_same_run(options.out, *job);
-  const Json data = check_same_data(options, *job);
+  const auto data = check_same_data(options, *job);
   remove_leftovers(options.out);
   remove_leftovers(options.out / "checkpoints");
   // The model is written last: where it is, the run is finished.
@@ -132,42 +153,23 @@ Outcome run_job(const TrainRunOptions& options, const MakeJob& make_job) {
     return job->test(device, model);
   }
   write_text(options.out / "config.json", format_json(job->config()));
-  write_text(options.out / "env.json", format_json(describe_environment(describe_device(device))));
+  write_record_file(options.out / Environment::kFile, describe_environment(describe_device(device)));
   auto [outcome, summary, unit] = job->train(device, {options.out, options.resume, model, data});
-  outcome.results.at(0).update({{"steps", summary.steps},
-                                {"skipped_steps", summary.skipped_steps},
-                                {"loss_spikes", summary.loss_spikes},
-                                {unit + "_per_second", summary.units_per_second},
-                                {"peak_memory_bytes", peak_memory()}});
-  auto memory = format_bytes(static_cast<double>(peak_memory()));
-  if (!device.is_cpu()) {
-    const int64_t peak = device_memory(device).peak;
-    outcome.results.at(0)["peak_device_memory_bytes"] = peak;
-    memory += ", on the GPU " + format_bytes(static_cast<double>(peak));
-  }
-  if (summary.steps > 0)
-    log_info(format_number(summary.units_per_second) + " " + unit + "/s, peak memory " + memory);
-  if (summary.skipped_steps > 0)
-    log_warning(std::to_string(summary.skipped_steps) +
-                " steps were skipped, their gradients were not finite");
+  outcome.results.at(0).update(RunFigures::record().write(figures_of(summary, unit, device)));
   return outcome;
 }
 
 }  // namespace
 
-Json memory_plan(at::Device device, int64_t needed) {
-  if (device.is_cpu()) return {{"memory_bytes", peak_memory() + needed}};
+Estimate memory_plan(at::Device device, int64_t needed) {
+  Estimate plan;
+  plan.memory_bytes = peak_memory() + needed;
+  if (device.is_cpu()) return plan;
   constexpr int64_t kCudaLibraries =
       450'000'000;  // loaded as they are used: seen 330 to 540 MB, LibTorch 2.11
-  return {{"memory_bytes", peak_memory() + kCudaLibraries},
-          {"device_memory_bytes", device_memory(device).now + needed}};
-}
-
-Json to_json(const TrainingMemory& memory) {
-  return {{"weights", memory.weights},
-          {"gradients", memory.gradients},
-          {"moments", memory.moments},
-          {"activations", memory.activations}};
+  plan.memory_bytes = peak_memory() + kCudaLibraries;
+  plan.device_memory_bytes = device_memory(device).now + needed;
+  return plan;
 }
 
 Json train_config_schema() { return {{"anyOf", {image_job_schema(), text_job_schema()}}}; }

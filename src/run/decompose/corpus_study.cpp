@@ -1,5 +1,7 @@
 #include <ATen/ATen.h>
 
+#include <cinttypes>
+
 #include "bilens/core/progress.h"
 #include "bilens/core/text.h"
 #include "bilens/study/corpus_study.h"
@@ -26,7 +28,7 @@ CorpusStudy study_all_on_text(const StudyInput& input) {
   }
   auto study = study_corpus(model, corpus.windows(config.corpus.tokens), sources, config.corpus);
   if (config.corpus.loss_tokens > 0)
-    study.losses = to_json(truncate_on_text(model, corpus.windows(config.corpus.loss_tokens), sources));
+    study.losses = truncate_on_text(model, corpus.windows(config.corpus.loss_tokens), sources);
   const auto tokenizer =
       find_tokenizer(corpus.model, corpus.data.tokenizer.empty() ? config.tokenizer : corpus.data.tokenizer);
   for (int64_t id = 0; id < corpus.model.config.vocab_size; ++id)
@@ -37,44 +39,39 @@ CorpusStudy study_all_on_text(const StudyInput& input) {
 }
 
 /// "  loss with the first k eigenpairs in its place: k = 0 +0.1, ..."; "" where that was not measured.
-std::string losses_in_words(const Json& summary) {
-  if (!summary.contains("losses")) return "";
-  const Json& losses = summary.at("losses");
+std::string losses_in_words(const CorpusResult& result) {
+  if (!result.losses) return "";
   std::string text = "  loss with the first k eigenpairs in its place:";
-  for (size_t i = 0; i < losses.at("k").size(); ++i) {
-    text += format("%s k = %lld %+.4f", i == 0 ? "" : ",", losses.at("k")[i].get<long long>(),
-                   losses.at("change")[i].at("mean").get<double>());
-  }
+  for (size_t i = 0; i < result.losses->k.size(); ++i)
+    text += format("%s k = %" PRId64 " %+.4f", i == 0 ? "" : ",", result.losses->k[i],
+                   result.losses->change[i].mean);
   return text + "\n";
 }
 
 /// "  on 50,000 tokens: ...", where the study has something of the layer.
-std::string corpus_in_words(const Json& layer) {
-  if (!layer.contains("corpus")) return "";
-  const Json& summary = layer.at("corpus");
-  const auto tokens = summary.at("tokens").get<int64_t>();
-  const auto number = [](const Json& value) { return number_in_words(value, 3); };
-  const auto percent = [&](const char* key) {
-    const auto share = number_in_words(100 * summary.at(key).get<double>(), 1);
-    return share == "undefined" ? share : share + "%";
+std::string corpus_in_words(const LayerResult& layer) {
+  if (!layer.corpus) return "";
+  const auto& summary = *layer.corpus->summary;
+  const auto number = [](double value) { return number_in_words(value, 3); };
+  const auto percent = [&](double share) {
+    const auto words = number_in_words(100 * share, 1);
+    return words == "undefined" ? words : words + "%";
   };
-  return "  on " + format_number(static_cast<double>(tokens)) + " tokens: quadratic " + percent("quadratic") +
-         ", linear " + percent("linear") + ", constant " + percent("constant") +
-         " of the squares; R² of the form " + number(summary.at("form_r2")) + ", of its eigenpairs here " +
-         number(summary.at("r2").back()) + ", correlation " + number(summary.at("correlation").back()) +
-         "\n" + losses_in_words(summary);
+  return "  on " + format_number(static_cast<double>(layer.corpus->tokens)) + " tokens: quadratic " +
+         percent(summary.quadratic) + ", linear " + percent(summary.linear) + ", constant " +
+         percent(summary.constant) + " of the squares; R² of the form " + number(summary.form_r2) +
+         ", of its eigenpairs here " + number(summary.r2.back()) + ", correlation " +
+         number(summary.correlation.back()) + "\n" + losses_in_words(*layer.corpus);
 }
 
-void study_on_text(const StudyInput& input, Json& layers) {
+void study_on_text(const StudyInput& input, std::vector<LayerResult>& layers) {
   const auto study = study_all_on_text(input);
   for (auto& layer : layers) {
-    for (const auto& of_layer : study.layers) {
-      if (layer.at("layer") != of_layer.layer) continue;
-      layer["corpus"] = summarize_corpus(of_layer);
-      layer["corpus"]["tokens"] = study.tokens;
-    }
-    for (const auto& losses : study.losses.is_null() ? Json::array() : study.losses.at("layers"))
-      if (losses.at("layer") == layer.at("layer")) layer["corpus"]["losses"] = losses;
+    for (const auto& summary : study.summaries)
+      if (layer.layer == summary.layer) layer.corpus = CorpusResult{summary, study.tokens, std::nullopt};
+    if (!study.losses) continue;
+    for (const auto& losses : study.losses->layers)
+      if (losses.layer == layer.layer && layer.corpus) layer.corpus->losses = losses;
   }
 }
 

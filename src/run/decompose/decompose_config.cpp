@@ -146,7 +146,7 @@ void DecomposeRunConfig::check(std::vector<Problem>& problems) const {
     problems.push_back({"weights", "none with the analysis \"corpus\" or a calibrated surrogate",
                         "tensor names", "Which layer of the running model they are is not known."});
   }
-  if (certify && !method_named(method, "method").finds_pairs) {
+  if (certify && !method_named(method).finds_pairs) {
     problems.push_back(
         {"certify", "false with method \"" + method + "\"", "true", "Bounds are proved for eigenvalues."});
   }

@@ -23,7 +23,7 @@ std::optional<StudyImages> open_images(const LayerSource& source, const Decompos
 }  // namespace
 
 bool is_calibrated(const DecomposeRunConfig& config, const LayerSource& source) {
-  return config.surrogate == Surrogate::kCalibrated && !source.surrogate.is_null();
+  return config.surrogate == Surrogate::kCalibrated && source.surrogate.has_value();
 }
 
 DecomposeData open_data(const LayerSource& source, const DecomposeRunConfig& config,

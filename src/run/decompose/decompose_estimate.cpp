@@ -24,9 +24,10 @@ void add_estimate(const LayerSource& source, const DecomposeRunConfig& config, c
                   Outcome& outcome) {
   const auto device = choose_device(config.device);
   const auto data = open_data(source, config, data_spec);
-  int64_t memory = 0, disk = 0, kept = 0;
+  int64_t memory = 0, kept = 0;
   double seconds = 0;
-  bool seconds_known = outcome.estimate.is_null() || !outcome.estimate["seconds"].is_null();
+  Estimate estimate;
+  if (outcome.estimate) estimate = *outcome.estimate;
   for (const auto& lazy : source.layers) {
     if (!config.wants_layer(lazy.number)) continue;
     const auto layer = lazy.load();
@@ -35,12 +36,12 @@ void add_estimate(const LayerSource& source, const DecomposeRunConfig& config, c
     const auto sizes = eigen_sizes(problem, eigen.k);
     const int64_t result = sizes.n * sizes.k * sizes.d * static_cast<int64_t>(c10::elementSize(config.dtype));
     const std::string where = source.model.path().string() + ", layer " + std::to_string(layer.number) + ": ";
-    disk += result + sizes.n * sizes.k * 40;
-    if (const auto& method = method_named(config.method, "method"); method.cost) {
+    estimate.disk_bytes += result + sizes.n * sizes.k * 40;
+    if (const auto& method = method_named(config.method); method.cost) {
       const auto cost = method.cost(problem, sizes, device, eigen, config);
       memory = std::max(memory, cost.bytes + result);
       seconds += cost.seconds.value_or(0);
-      seconds_known = seconds_known && cost.seconds;
+      if (!cost.seconds) estimate.seconds.reset();
       outcome.text += where + config.method + ": " + cost.words + ", " +
                       format_bytes(static_cast<double>(cost.bytes)) + " beside the weights\n";
       continue;
@@ -59,16 +60,11 @@ void add_estimate(const LayerSource& source, const DecomposeRunConfig& config, c
   }
   if (data.corpus)  // beside a running model
     memory = std::max(memory, corpus_study_bytes() + kept + 4 * data.corpus->model.config.parameter_count());
-  if (outcome.estimate.is_null())
-    outcome.estimate = {{"memory_bytes", 0}, {"disk_bytes", 0}, {"seconds", 0.0}};
-  const auto raise = [&](const char* key, int64_t value) {
-    outcome.estimate[key] = std::max(outcome.estimate.value(key, int64_t{0}), value);
-  };
-  raise("memory_bytes", peak_memory() + kLibraryWorkspace + memory);
-  if (!device.is_cpu()) raise("device_memory_bytes", memory);
-  outcome.estimate["disk_bytes"] = outcome.estimate["disk_bytes"].get<int64_t>() + disk;
-  outcome.estimate["seconds"] =
-      seconds_known ? Json(outcome.estimate["seconds"].get<double>() + seconds) : Json(nullptr);
+  estimate.memory_bytes = std::max(estimate.memory_bytes, peak_memory() + kLibraryWorkspace + memory);
+  if (!device.is_cpu())
+    estimate.device_memory_bytes = std::max(estimate.device_memory_bytes.value_or(0), memory);
+  if (estimate.seconds) *estimate.seconds += seconds;
+  outcome.estimate = estimate;
 }
 
 }  // namespace bilens

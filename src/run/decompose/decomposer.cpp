@@ -8,9 +8,9 @@
 
 #include "bilens/analysis/forms/interaction.h"
 #include "bilens/analysis/forms/traceless.h"
-#include "bilens/analysis/results/layer_file.h"
 #include "bilens/core/log.h"
 #include "bilens/core/sha256.h"
+#include "bilens/records/layer_file.h"
 #include "bilens/tensor/device.h"
 
 namespace bilens {
@@ -44,17 +44,16 @@ Directions Decomposer::choose(const SourceLayer& layer) const {
 LayerDecomposition Decomposer::describe(const SourceLayer& source, const Directions& directions) const {
   const auto problem = eigen_problem(source, directions, config_);
   LayerDecomposition result;
-  result.method = config_.method;
   result.layer = source.number;
   result.d_in = problem.dimension();
   result.d_hidden = source.layer.d_hidden();
   result.d_out = source.layer.d_out();
-  result.dtype = dtype_name(config_.dtype);
-  result.input_space = problem.embed.defined() ? "input" : "model";
+  result.dtype = config_.dtype;
+  result.input_space = problem.embed.defined() ? InputSpace::kInput : InputSpace::kModel;
   result.directions_kind = directions.kind;
   result.direction_names = directions.names;
   result.output_is = directions.output_is;
-  result.center = directions.centred ? "mean" : "none";
+  result.center = directions.centred ? Center::kMean : Center::kNone;
   result.mean_energy_share = directions.mean_share;
   if (directions.u.defined()) result.directions = directions.u.to(config_.dtype);
   if (config_.k && *config_.k > result.d_in) {
@@ -84,9 +83,9 @@ LayerDecomposition Decomposer::write(const SourceLayer& source,
   auto head = describe(source, directions);
   const auto eigen = config_.eigen(head.d_in);
   const auto run = identify(source, directions);
-  const auto& method = method_named(head.method, "method");
+  const auto& method = method_named(config_.method);
   if (method.run) {
-    if (read_factors(directory, head, run)) {
+    if (read_finished_factors(directory, head, method.name, run)) {
       log_info("layer " + std::to_string(source.number) + " is finished");
       return head;
     }
@@ -117,10 +116,10 @@ std::string Decomposer::identify(const SourceLayer& layer, const Directions& dir
     config.erase(free);
   Sha256 hash;
   const auto add = [&](const std::string& text) { hash.update(text.data(), text.size()); };
-  if (!source_.surrogate.is_null()) {
-    Json known = source_.surrogate;
-    known.erase("layers");  // what the fits are worth, to the last digit
-    add(known.dump());
+  if (source_.surrogate) {
+    auto known = *source_.surrogate;
+    known.layers.reset();  // what the fits are worth, to the last digit
+    add(SurrogateRecord::record().write(known).dump());
   }
   add(config.dump() + source_.sha256 + source_.minus_sha256 + " layer " + std::to_string(layer.number));
   if (directions.u.defined()) {

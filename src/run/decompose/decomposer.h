@@ -1,6 +1,6 @@
 #pragma once
 
-#include "bilens/analysis/results/decomposition.h"
+#include "bilens/records/decomposition.h"
 #include "decompose_config.h"
 #include "directions.h"
 

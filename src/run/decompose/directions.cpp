@@ -118,15 +118,15 @@ Directions choose_directions(const DecomposeRunConfig& config, const LayerSource
   const auto kind = config.directions.kind;
   const int64_t d_out = source.layer.d_out();
   Directions chosen;
-  chosen.kind = name_of(kind);
+  chosen.kind = kind;
   if (kind == Kind::kOutputs && source.head.defined()) {
     const auto head = source.head.to(at::kDouble);
-    chosen.output_is = "logits";
+    chosen.output_is = OutputIs::kLogits;
     chosen.centred = config.centred;
     chosen.u = config.centred ? head - head.mean(0, true) : head;
     if (config.centred) chosen.mean_share = mean_energy_share(config, source, head);
   } else if (kind == Kind::kOutputs || kind == Kind::kAxes) {
-    chosen.kind = name_of(Kind::kAxes);
+    chosen.kind = Kind::kAxes;
   } else if (kind == Kind::kRandom) {
     const auto count = config.directions.count;
     const auto seed = derive_seed(static_cast<uint64_t>(config.directions.seed), "directions");

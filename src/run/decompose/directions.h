@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bilens/records/layer_decomposition.h"
 #include "layers/layer_source.h"
 
 namespace bilens {
@@ -9,7 +10,8 @@ struct DecomposeRunConfig;
 /// Output directions of one layer.
 struct Directions {
   at::Tensor u;  // [n, d_out] float64, of numbers that the run's dtype holds; undefined: the identity
-  std::string kind, output_is = "hidden";
+  DirectionKind kind = DirectionKind::kOutputs;
+  OutputIs output_is = OutputIs::kHidden;
   bool centred = false;
   std::vector<std::string> names;    // of tokens, or none
   std::optional<double> mean_share;  // n‖Q̄‖² / Σ‖Q_u‖² of these n before centring, Q̄ their mean

@@ -8,8 +8,9 @@ using Table = FieldTable<DirectionsConfig>;
 
 struct Kind {
   DirectionKind kind;
-  std::string name;
   Table keys;  // beside "kind"
+
+  std::string name() const { return RecordValue<DirectionKind>::write(kind).get<std::string>(); }
 };
 
 const std::vector<Kind>& kinds() {
@@ -26,23 +27,21 @@ const std::vector<Kind>& kinds() {
                         write_token_names);
   };
   static const std::vector<Kind> all = {
-      {DirectionKind::kOutputs, "outputs", Table("")},
-      {DirectionKind::kAxes, "axes", Table("")},
-      {DirectionKind::kRandom, "random",
-       natural(count(Table("")), "seed", &C::seed, "Of the random numbers.")},
-      {DirectionKind::kFile, "file",
-       Table("")
-           .text("path", &C::path, "A weight file, or a folder of them.")
-           .required()
-           .text("tensor", &C::tensor, "NAME, NAME[BEGIN:END] or NAME[BEGIN:END].T.")
-           .required()},
-      {DirectionKind::kTokens, "tokens",
+      {DirectionKind::kOutputs, Table("")},
+      {DirectionKind::kAxes, Table("")},
+      {DirectionKind::kRandom, natural(count(Table("")), "seed", &C::seed, "Of the random numbers.")},
+      {DirectionKind::kFile, Table("")
+                                 .text("path", &C::path, "A weight file, or a folder of them.")
+                                 .required()
+                                 .text("tensor", &C::tensor, "NAME, NAME[BEGIN:END] or NAME[BEGIN:END].T.")
+                                 .required()},
+      {DirectionKind::kTokens,
        tokens(tokens(Table(""), "plus", &C::plus, 1, "Whose mean row is taken.").required(), "minus",
               &C::minus, 0, "Whose mean row is subtracted.")},
-      {DirectionKind::kUnembedding, "unembedding",
+      {DirectionKind::kUnembedding,
        tokens(Table(""), "tokens", &C::tokens, 1, "Each a direction.").required()},
-      {DirectionKind::kHosvd, "hosvd", count(Table(""))},
-      {DirectionKind::kEigenvectors, "eigenvectors",
+      {DirectionKind::kHosvd, count(Table(""))},
+      {DirectionKind::kEigenvectors,
        natural(natural(Table(""), "layer", &C::layer, "The other layer."), "direction", &C::direction,
                "Of that layer, counted from 0.")
            .integers("indices", &C::indices, "Of that direction's eigenvectors, counted from 0.", at_least(0))
@@ -58,13 +57,11 @@ const Kind& row_of(DirectionKind kind) {
 
 }  // namespace
 
-std::string name_of(DirectionKind kind) { return row_of(kind).name; }
-
 Json directions_schema() {
   std::vector<Json> options = {typed_schema("string", "A kind without keys of its own.")};
   for (const auto& kind : kinds()) {
     Json schema = kind.keys.schema();
-    Json properties = {{"kind", {{"enum", {kind.name}}}}}, required = {"kind"};
+    Json properties = {{"kind", {{"enum", {kind.name()}}}}}, required = {"kind"};
     properties.update(schema["properties"]);
     for (const auto& name : schema.value("required", Json::array())) required.push_back(name);
     schema.erase("description");
@@ -91,8 +88,8 @@ DirectionsConfig read_directions(const Json& given, const std::string& where,
   }
   std::vector<std::string> names;
   for (const auto& kind : kinds()) {
-    names.push_back(kind.name);
-    if (object.at("kind") != kind.name) continue;
+    names.push_back(kind.name());
+    if (object.at("kind") != kind.name()) continue;
     Json rest = object;
     rest.erase("kind");
     auto directions = kind.keys.parse(rest, where, problems);
@@ -105,7 +102,7 @@ DirectionsConfig read_directions(const Json& given, const std::string& where,
 
 Json write_directions(const DirectionsConfig& directions) {
   const auto& kind = row_of(directions.kind);
-  Json object = {{"kind", kind.name}};
+  Json object = {{"kind", kind.name()}};
   object.update(kind.keys.dump(directions));
   return object;
 }

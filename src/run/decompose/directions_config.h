@@ -5,11 +5,9 @@
 
 #include "bilens/core/fields.h"
 #include "bilens/data/token_name.h"
+#include "bilens/records/layer_decomposition.h"
 
 namespace bilens {
-
-/// Which output directions of a layer are decomposed.
-enum class DirectionKind { kOutputs, kAxes, kRandom, kFile, kTokens, kUnembedding, kHosvd, kEigenvectors };
 
 /// A kind and its keys; those of other kinds are not given.
 struct DirectionsConfig {
@@ -20,8 +18,6 @@ struct DirectionsConfig {
   int64_t layer = 0, direction = 0;            // eigenvectors
   std::vector<int64_t> indices;
 };
-
-std::string name_of(DirectionKind kind);
 
 /// Of a config's key "directions": an object with a kind, or a string that stands for its kind.
 Json directions_schema();

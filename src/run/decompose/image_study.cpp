@@ -15,13 +15,12 @@ ImageStudyConfig what_is_wanted(const DecomposeRunConfig& config) {
 }
 
 /// Nothing where there are no images.
-void study_on_images(const StudyInput& input, Json&) {
+void study_on_images(const StudyInput& input, std::vector<LayerResult>&) {
   const auto& images = input.data.images;
   if (!images) return;
   auto model = load_classifier(input.source.model, at::kCPU);
-  auto study = make_image_study(model, images->data, input.decomposition, what_is_wanted(input.config));
-  study.dataset = images->dataset;
-  write_image_study(input.out, study, images->data.test);
+  write_image_study(input.out, make_image_study(model, images->data, images->dataset, input.decomposition,
+                                                what_is_wanted(input.config)));
 }
 
 /// Inputs in float64 and half as much again for hidden states; terms, their sums and errors.
@@ -40,7 +39,7 @@ const StudyRow& image_study() {
                                 {"exactness", Analysis::kExactness},
                                 {"importance", Analysis::kImportance}},
                                study_on_images,
-                               [](const Json&) { return std::string(); },
+                               [](const LayerResult&) { return std::string(); },
                                cost_on_images};
   return row;
 }

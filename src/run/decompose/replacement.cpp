@@ -4,9 +4,9 @@
 #include <regex>
 #include <vector>
 
-#include "bilens/analysis/results/decomposition.h"
 #include "bilens/core/json.h"
 #include "bilens/io/safetensors.h"
+#include "bilens/records/decomposition.h"
 
 namespace bilens {
 

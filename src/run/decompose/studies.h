@@ -6,8 +6,9 @@
 #include <vector>
 
 #include "bilens/analysis/eigen/eigen_plan.h"
-#include "bilens/analysis/results/decomposition.h"
+#include "bilens/records/decomposition.h"
 #include "decompose_data.h"
+#include "decompose_summary.h"
 
 namespace bilens {
 
@@ -32,9 +33,9 @@ struct StudyRow {
   std::vector<std::pair<std::string, Analysis>> analyses;
   /// Makes and writes the study of a decomposition with eigenpairs or factors. Adds what the command says of
   /// each layer to the entries of `layers`, which stand for the decomposition's in their order.
-  void (*run)(const StudyInput& input, Json& layers);
+  void (*run)(const StudyInput& input, std::vector<LayerResult>& layers);
   /// Of such an entry; "" where the study says nothing there.
-  std::string (*words)(const Json& layer);
+  std::string (*words)(const LayerResult& layer);
   StudyCost (*cost)(const EigenSizes& sizes, const LayerSource& source, const DecomposeRunConfig& config,
                     const DecomposeData& data);
 };

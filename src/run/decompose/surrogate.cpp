@@ -35,7 +35,7 @@ NamedTensors calibrate_surrogate(LayerSource& source, const DecomposeRunConfig& 
   auto model = corpus.load(config.device);
   const auto fits =
       fit_activation_lines(model, {corpus.stream, first, tokens, corpus.data.context, corpus.data.packing});
-  Json layers = Json::array();
+  std::vector<SurrogateLayer> layers;
   NamedTensors lines;
   for (auto& lazy : source.layers) {
     const int64_t number = lazy.number;
@@ -44,13 +44,13 @@ NamedTensors calibrate_surrogate(LayerSource& source, const DecomposeRunConfig& 
     lazy.load = [load = lazy.load, slope, offset] { return with_lines(load(), slope, offset); };
     const std::string prefix = "layer_" + std::to_string(number) + ".";
     lines.emplace_back(prefix + "slope", slope), lines.emplace_back(prefix + "offset", offset);
-    layers.push_back(
-        {{"layer", number}, {"unit_r2", fit.r2}, {"degenerate_units", fit.degenerate.sum().item<int64_t>()}});
+    layers.push_back({number, fit.r2, fit.degenerate.sum().item<int64_t>()});
   }
-  source.surrogate["data"] = TextDataConfig::fields().dump(corpus.data);
-  source.surrogate["first_token"] = first;
-  source.surrogate["tokens"] = tokens;
-  source.surrogate["layers"] = layers;
+  auto& record = source.surrogate.value();
+  record.data = TextDataConfig::fields().dump(corpus.data);
+  record.first_token = first;
+  record.tokens = tokens;
+  record.layers = layers;
   return lines;
 }
 

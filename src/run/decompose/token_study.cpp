@@ -52,13 +52,13 @@ at::Tensor remainders(const SourceLayer& source, const LayerDecomposition& layer
 }
 
 /// One side of a leading eigenvector's card by embedding rows.
-Json summarize_side(const TokenStudy& study, const TokenCards& cards, int64_t direction, int64_t side) {
-  const auto ids = cards.embedding.ids[direction][0][side];
-  Json names = Json::array();
-  for (int64_t i = 0; i < ids.numel(); ++i) names.push_back(study.names[ids[i].item<int>()]);
-  return {{"tokens", names},
-          {"cosine", cards.embedding.cosines[direction][0][side][0].item<double>()},
-          {"quantile", cards.embedding_quantiles[direction][0][side][0].item<double>()}};
+CardSide summarize_side(const TokenStudy& study, const TokenCards& cards, int64_t direction, int64_t side) {
+  CardSide result;
+  for (const auto& id : cards.embedding.ids[direction][0][side].unbind(0))
+    result.tokens.push_back(study.names[static_cast<size_t>(id.item<int>())]);
+  result.cosine = cards.embedding.cosines[direction][0][side][0].item<double>();
+  result.quantile = cards.embedding_quantiles[direction][0][side][0].item<double>();
+  return result;
 }
 
 /// Cards of the eigenvectors, the same for a layer whose gate and up units are paired at random,
@@ -67,12 +67,7 @@ TokenStudy study_all_layers(const StudyInput& input) {
   const auto& [source, decomposition, config, data, out] = input;
   const auto& vocabulary = *source.vocabulary;
   const TokenSpace space(vocabulary.embedding, vocabulary.unembedding, config.tokens);
-  TokenStudy study;
-  study.config = config.tokens;
-  study.model_layers = static_cast<int64_t>(source.layers.size());
-  study.names = vocabulary.names();
-  study.embedding_null = space.embedding_null;
-  study.unembedding_null = space.unembedding_null;
+  auto study = begin_token_study(space, config.tokens, vocabulary.names());
   for (const auto& layer : decomposition.layers) {
     if (!layer.has_pairs()) continue;
     const auto of_model = source.load(layer.layer);
@@ -81,50 +76,52 @@ TokenStudy study_all_layers(const StudyInput& input) {
     study.layers.push_back(study_tokens(layer, permuted_pairs(of_model, directions, config),
                                         remainders(of_model, layer, directions, config), space,
                                         config.tokens));
+    describe_bases(study.layers.back(), static_cast<int64_t>(source.layers.size()));
   }
   write_token_study(out, study);
   return study;
 }
 
 /// Nearest tokens of the leading eigenvectors of a layer's first few directions.
-Json summarize_tokens(const TokenStudy& study, const TokenLayer& tokens, const LayerDecomposition& layer) {
-  Json cards = Json::array();
+std::vector<CardResult> summarize_tokens(const TokenStudy& study, const TokenLayer& tokens,
+                                         const LayerDecomposition& layer) {
+  std::vector<CardResult> cards;
   for (int64_t u = 0; u < std::min(layer.count(), kCardsInSummary); ++u) {
     const bool named = !layer.direction_names.empty();
-    cards.push_back({{"direction", named ? Json(layer.direction_names[u]) : Json(u)},
-                     {"eigenvalue", layer.pairs.eigenvalues[u][0].item<double>()},
-                     {"positive", summarize_side(study, tokens.eigenvectors, u, 0)},
-                     {"negative", summarize_side(study, tokens.eigenvectors, u, 1)}});
+    CardResult card;
+    card.direction = named ? Json(layer.direction_names[static_cast<size_t>(u)]) : Json(u);
+    card.heading = named ? layer.direction_names[static_cast<size_t>(u)] : "direction " + std::to_string(u);
+    card.eigenvalue = layer.pairs.eigenvalues[u][0].item<double>();
+    card.positive = summarize_side(study, tokens.eigenvectors, u, 0);
+    card.negative = summarize_side(study, tokens.eigenvectors, u, 1);
+    cards.push_back(card);
   }
   return cards;
 }
 
 /// "  ▁he − ▁she: eigenvalue 0.31: ▁boy ▁him (0.52, quantile 1.000) | ▁girl ..."
-std::string card_in_words(const Json& card) {
-  const auto side = [&](const char* name) {
-    const Json& of = card.at(name);
-    const auto tokens = of.at("tokens").get<std::vector<std::string>>();
-    return join({tokens.begin(), tokens.begin() + std::min<long>(5, tokens.size())}, " ") +
-           format(" (%.2f, quantile %.3f)", of.at("cosine").get<double>(), of.at("quantile").get<double>());
+std::string card_in_words(const CardResult& card) {
+  const auto side = [](const CardSide& of) {
+    return join({of.tokens.begin(), of.tokens.begin() + std::min<long>(5, of.tokens.size())}, " ") +
+           format(" (%.2f, quantile %.3f)", of.cosine, of.quantile);
   };
-  const Json& direction = card.at("direction");
-  return "  " + (direction.is_string() ? direction.get<std::string>() : "direction " + direction.dump()) +
-         format(": eigenvalue %.3g: ", card.at("eigenvalue").get<double>()) + side("positive") + " | " +
-         side("negative") + "\n";
+  return "  " + card.heading + format(": eigenvalue %.3g: ", card.eigenvalue) + side(card.positive) + " | " +
+         side(card.negative) + "\n";
 }
 
-void study_tokens_of(const StudyInput& input, Json& layers) {
+void study_tokens_of(const StudyInput& input, std::vector<LayerResult>& layers) {
   const auto study = study_all_layers(input);
   for (size_t i = 0; i < layers.size(); ++i) {
     const auto& layer = input.decomposition.layers[i];
     for (const auto& tokens : study.layers)
-      if (tokens.layer == layer.layer) layers[i]["tokens"] = summarize_tokens(study, tokens, layer);
+      if (tokens.layer == layer.layer) layers[i].tokens = summarize_tokens(study, tokens, layer);
   }
 }
 
-std::string tokens_in_words(const Json& layer) {
+std::string tokens_in_words(const LayerResult& layer) {
   std::string text;
-  for (const auto& card : layer.value("tokens", Json::array())) text += card_in_words(card);
+  if (layer.tokens)
+    for (const auto& card : *layer.tokens) text += card_in_words(card);
   return text;
 }
 

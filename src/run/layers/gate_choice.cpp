@@ -20,11 +20,11 @@ GateChoice choose_gate(const Architecture& architecture, const Family* by_names,
                   {"gate", quoted(architecture.gate) + ", by " + architecture.gate_source, quoted(asked),
                    "Leave it out: " + path + " says itself what its gate is."});
     }
-    return {architecture.gate, architecture.gate_source};
+    return {{architecture.gate, architecture.gate_source}};
   }
-  if (asked != kAuto) return {asked, "--gate"};
+  if (asked != kAuto) return {{asked, "--gate"}};
   if (by_names != nullptr && !by_names->gate_by_names.empty())
-    return {by_names->gate_by_names, "the names of its tensors, which are those of SwiGLU layers"};
+    return {{by_names->gate_by_names, "the names of its tensors, which are those of SwiGLU layers"}};
   throw Error(ExitCode::kBadInput,
               {path, "a config.json or another word on what the gate is", "none",
                "Where the layers are bilinear, type\n  " + invocation_with("--gate none") +

@@ -2,20 +2,17 @@
 
 #include <string>
 
-#include "bilens/core/json.h"
 #include "bilens/model/family.h"
+#include "bilens/records/decomposition.h"
 
 namespace bilens {
 
-/// f of f(Wx) ⊙ Vx, and who says so.
-struct GateChoice {
-  std::string name;    // one of gate_words(), or another activation by the config's name
-  std::string source;  // "config.json: hidden_act \"silu\"", "--gate", ...
-
+/// f of f(Wx) ⊙ Vx, and who says so; `name` is one of gate_words(), or another activation by the config's
+/// name.
+struct GateChoice : GateRecord {
   bool is_bilinear() const { return name == "none"; }
   /// Whether it is z/2 and a rest that is even in z, so that halving gives its bilinear part.
   bool has_half() const { return name == "silu" || name == "gelu" || name == "gelu_tanh" || name == "relu"; }
-  Json to_json() const { return {{"name", name}, {"source", source}}; }
 };
 
 /// What the model says, by its config or else by whose names its tensors have; else what is asked for.

@@ -203,13 +203,13 @@ void stand_in(LayerSource& source, Surrogate surrogate) {
   }
   if (surrogate == Surrogate::kHalf) halve(source);
   const bool half = surrogate == Surrogate::kHalf;
-  source.surrogate = {
-      {"kind", half ? "half" : "calibrated"},
-      {"hidden_act", gate.name},
-      {"meaning", half ? "The bilinear part of a gated layer, P(½Wx ⊙ Vx), not the layer: the rest of "
-                         "the activation, even in Wx, is left out."
-                       : "A bilinear layer near to a gated one on text, P((a(Wx) + b) ⊙ Vx), not the "
-                         "layer: each unit's activation is replaced by a line."}};
+  auto& record = source.surrogate.emplace();
+  record.kind = half ? "half" : "calibrated";
+  record.hidden_act = gate.name;
+  record.meaning = half ? "The bilinear part of a gated layer, P(½Wx ⊙ Vx), not the layer: the rest of "
+                          "the activation, even in Wx, is left out."
+                        : "A bilinear layer near to a gated one on text, P((a(Wx) + b) ⊙ Vx), not the "
+                          "layer: each unit's activation is replaced by a line.";
 }
 
 /// Image classifiers are what their config says: nothing stands for them.

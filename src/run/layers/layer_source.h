@@ -8,6 +8,7 @@
 
 #include "bilens/analysis/forms/bilinear_layer.h"
 #include "bilens/model/image_classifier.h"
+#include "bilens/records/decomposition.h"
 #include "gate_choice.h"
 #include "models/vocabulary.h"
 #include "weight_map.h"
@@ -55,10 +56,10 @@ struct LayerSource {
   bool raw_stream = false;               // whether the layers read what no norm has scaled
   std::optional<Vocabulary> vocabulary;  // of a language model, where somebody asked for it
   GateChoice gate;
-  bool fold_norm = false;  // whether a norm was folded in
-  Json norm;               // which norms there are and who says so; null: none is known
-  Json surrogate;          // what the layers stand for, where they do; else null
-  Json conversion;         // of a model made from another (train/conversion.h); else null
+  bool fold_norm = false;                      // whether a norm was folded in
+  std::optional<NormRecord> norm;              // nothing where none is known
+  std::optional<SurrogateRecord> surrogate;    // what the layers stand for, where they do
+  std::optional<ConversionRecord> conversion;  // of a model made from another
   std::vector<LazyLayer> layers;
 
   /// @param number of one of the layers

@@ -18,15 +18,13 @@ std::string where(const Weights& weights, const MlpNames& mlp) {
   return weights.path().string() + ": " + (mlp.block.empty() ? mlp.gate : mlp.block);
 }
 
-Json record_of(const std::string& kind, const std::string& before, bool one_plus, const std::string& behind,
-               const std::string& source) {
-  const auto named = [](const std::string& name) { return name.empty() ? Json(nullptr) : Json(name); };
+NormRecord record_of(const std::string& kind, const std::string& before, bool one_plus,
+                     const std::string& behind, const std::string& source) {
+  const auto named = [](const std::string& name) {
+    return name.empty() ? std::nullopt : std::optional<std::string>(name);
+  };
   const bool gain = !before.empty() || !behind.empty();
-  return {{"kind", kind},
-          {"before", named(before)},
-          {"gain", gain ? Json(one_plus ? "1 + w" : "w") : Json(nullptr)},
-          {"behind", named(behind)},
-          {"source", source}};
+  return {kind, named(before), named(gain ? one_plus ? "1 + w" : "w" : ""), named(behind), source};
 }
 
 NormChoice named_norms(const Weights& weights, const std::vector<MlpNames>& mlps, const WeightMap& map) {

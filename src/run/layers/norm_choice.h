@@ -1,9 +1,10 @@
 #pragma once
 
+#include <optional>
 #include <vector>
 
-#include "bilens/core/json.h"
 #include "bilens/model/architecture.h"
+#include "bilens/records/decomposition.h"
 #include "stored_layer.h"
 #include "weight_map.h"
 
@@ -13,8 +14,8 @@ namespace bilens {
 struct NormChoice {
   std::vector<StoredLayer> layers;
   bool folded = false;
-  bool raw_stream = false;  // the input's length varies from token to token
-  Json record;              // as decomposition.json has it under "norm"; null where no norm is known
+  bool raw_stream = false;           // the input's length varies from token to token
+  std::optional<NormRecord> record;  // nothing where no norm is known
 };
 
 /// By `weights.norm`, else by the model's architecture; without `fold` nothing is folded.

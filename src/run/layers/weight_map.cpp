@@ -109,6 +109,21 @@ void check_weight_map(const WeightMap& map, std::vector<Problem>& problems) {
   }
 }
 
+std::string WeightMap::first_named() const {
+  for (const auto& [role, name] : {std::pair{"gate", gate},
+                                   {"up", up},
+                                   {"down", down},
+                                   {"gate_bias", gate_bias},
+                                   {"up_bias", up_bias},
+                                   {"down_bias", down_bias},
+                                   {"norm", norm},
+                                   {"embed", embed},
+                                   {"head", head},
+                                   {"final_norm", final_norm}})
+    if (!name.empty()) return std::string(role) + " \"" + name + "\"";
+  return "";
+}
+
 std::string for_layer(const std::string& expression, int64_t layer) {
   std::string text = expression;
   for (auto at = text.find(kPlaceholder); at != std::string::npos; at = text.find(kPlaceholder))

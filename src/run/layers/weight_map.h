@@ -22,6 +22,8 @@ struct WeightMap {
 
   /// Whether the matrices themselves are named.
   bool names_layers() const { return !gate.empty() || !up.empty(); }
+  /// The first tensor that is named, as "gate \"NAME\""; "" where none is.
+  std::string first_named() const;
   bool says_identity() const { return down == "identity"; }
 };
 

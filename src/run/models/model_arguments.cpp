@@ -6,12 +6,12 @@
 #include <fstream>
 #include <iterator>
 
-#include "bilens/analysis/results/decomposition.h"
 #include "bilens/core/error.h"
 #include "bilens/core/files.h"
 #include "bilens/io/foreign_folder.h"
 #include "bilens/io/weights.h"
 #include "bilens/model/family.h"
+#include "bilens/records/decomposition.h"
 
 namespace bilens {
 

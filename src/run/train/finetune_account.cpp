@@ -1,7 +1,7 @@
 #include "finetune_account.h"
 
 #include "bilens/core/text.h"
-#include "bilens/io/safetensors.h"
+#include "bilens/records/training_result.h"
 
 namespace bilens {
 
@@ -11,58 +11,34 @@ namespace {
 
 constexpr int64_t kFewest = 3;  // tokens: of one that is predicted a variation is 0
 
-Json to_json(const TextComparison& c) {
-  return {{"tokens", c.tokens},         {"loss", c.loss},           {"teacher_loss", c.teacher_loss},
-          {"divergence", c.divergence}, {"agreement", c.agreement}, {"layer_r2", c.layer_r2}};
+/// One line; nothing of a part that was not looked at.
+std::string seen_in_words(const char* part, const std::optional<SeenBesideTeacher>& seen) {
+  if (!seen) return "";
+  return format("%s loss %.4f nats/token (teacher %.4f), KL %.4f, top-1 agreement %.1f%%\n", part, seen->loss,
+                seen->teacher_loss, seen->divergence, 100 * seen->agreement);
 }
 
 }  // namespace
 
-Json to_json(const Calibration& calibration) {
-  Json layers = Json::array();
-  for (const auto& layer : calibration.layers) {
-    layers.push_back({{"unit_r2", layer.unit_r2},
-                      {"degenerate_units", layer.degenerate_units},
-                      {"error_scaled", layer.error_scaled},
-                      {"error_refitted", layer.error_refitted},
-                      {"ridge", layer.ridge},
-                      {"error", layer.error},
-                      {"sweeps", layer.sweeps}});
-  }
-  return {{"tokens", calibration.tokens},
-          {"held_out_tokens", calibration.held_out_tokens},
-          {"flops", calibration.flops},
-          {"layers", layers}};
-}
-
-Json compare_with_teacher(const TokenStream& part, Decoder& model, Decoder& teacher, int64_t context,
-                          const fs::path& file) {
-  if (part.size() < kFewest) return nullptr;
-  const auto seen = compare_text(model, teacher, part, context);
+std::optional<SeenBesideTeacher> compare_with_teacher(const TokenStream& part, Decoder& model,
+                                                      Decoder& teacher, int64_t context,
+                                                      const fs::path& file) {
+  if (part.size() < kFewest) return std::nullopt;
+  const auto [seen, documents] = compare_text(model, teacher, part, context);
   if (!file.empty()) {
-    write_safetensors(file,
-                      {{"tokens", seen.document_tokens},
-                       {"losses", seen.document_losses},
-                       {"teacher_losses", seen.document_teacher_losses}},
-                      {{"format", "bilens-documents"}, {"format_version", "1"}});
+    write_safetensors(file, DocumentLosses::tensors().write(documents, "", {}),
+                      format_metadata(DocumentLosses::kFormat));
   }
-  return to_json(seen);
+  return seen;
 }
 
-Outcome outcome_of_account(const Json& account, const fs::path& folder) {
+Outcome outcome_of_account(const ConversionAccount& account, const fs::path& folder) {
   Outcome outcome;
-  Json result = {{"model", folder.string()}};
-  for (const char* part : {"untrained", "validation", "test"}) {
-    const Json seen = account.value(part, Json());
-    result[part] = seen;
-    if (!seen.is_object()) continue;
-    const auto figure = [&](const char* name) { return seen.at(name).get<double>(); };
-    outcome.text += format("%s loss %.4f nats/token (teacher %.4f), KL %.4f, top-1 agreement %.1f%%\n",
-                           std::string(part) == "untrained" ? "validation, untrained" : part, figure("loss"),
-                           figure("teacher_loss"), figure("divergence"), 100 * figure("agreement"));
-  }
-  outcome.results.push_back(result);
-  outcome.text += folder.string() + "\n";
+  const FinetuneResult result{folder.string(), account.untrained, account.validation, account.test};
+  outcome.results.push_back(FinetuneResult::record().write(result));
+  outcome.text = seen_in_words("validation, untrained", result.untrained) +
+                 seen_in_words("validation", result.validation) + seen_in_words("test", result.test) +
+                 result.model + "\n";
   return outcome;
 }
 

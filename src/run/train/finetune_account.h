@@ -2,22 +2,19 @@
 
 #include <filesystem>
 
+#include "bilens/records/conversion_account.h"
 #include "bilens/run/outcome.h"
-#include "bilens/train/calibration.h"
 #include "bilens/train/text_comparison.h"
 
 namespace bilens {
 
-// The account of a fine-tuning, finetune.json (docs/formats.md).
-
-Json to_json(const Calibration& calibration);
-
-/// A model beside its teacher on a part of the text, as the account has it; null of a part that is too short.
-/// @param file where given, takes the figures of each document
-Json compare_with_teacher(const TokenStream& part, Decoder& model, Decoder& teacher, int64_t context,
-                          const std::filesystem::path& file);
+/// A model beside its teacher on a part of the text; nothing of a part that is too short.
+/// @param file where given, takes the losses of each document
+std::optional<SeenBesideTeacher> compare_with_teacher(const TokenStream& part, Decoder& model,
+                                                      Decoder& teacher, int64_t context,
+                                                      const std::filesystem::path& file);
 
 /// What the command says of a finished run. @param folder of the model
-Outcome outcome_of_account(const Json& account, const std::filesystem::path& folder);
+Outcome outcome_of_account(const ConversionAccount& account, const std::filesystem::path& folder);
 
 }  // namespace bilens

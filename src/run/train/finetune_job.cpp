@@ -15,7 +15,6 @@
 #include "bilens/train/data_files.h"
 #include "bilens/train/measured_step.h"
 #include "bilens/train/text_evaluation.h"
-#include "conversion.h"
 #include "finetune_account.h"
 #include "finetune_config.h"
 #include "models/language_model.h"
@@ -104,7 +103,7 @@ class FinetuneJob : public TrainingJob {
 
   std::vector<fs::path> data_files() const override { return text_files(config_.data, tokenizer_); }
 
-  Json estimate(at::Device device) const override {
+  Estimate estimate(at::Device device) const override {
     const int64_t teacher =
         source_->config.parameter_count() * static_cast<int64_t>(c10::elementSize(teacher_dtype()));
     const auto model = widened_config();
@@ -119,9 +118,9 @@ class FinetuneJob : public TrainingJob {
     const int64_t most = std::max({calibrating(), comparing, training.total()});
     const int64_t rest = calibrating() + comparing + training.total() - most;
     auto plan = memory_plan(device, teacher + most + (device.is_cpu() ? std::min(rest, kKeptMemory) : 0));
-    plan["memory"] = to_json(training);
-    plan["memory"].update({{"teacher", teacher}, {"closed_form", calibrating()}, {"comparison", comparing}});
-    plan["disk_bytes"] = (config_.checkpoint.keep_last + 1) * checkpoint + 2 * 4 * all + steps() * 400;
+    training.conversion = ConversionMemory{teacher, calibrating(), comparing};
+    plan.memory = training;
+    plan.disk_bytes = (config_.checkpoint.keep_last + 1) * checkpoint + 2 * 4 * all + steps() * 400;
     return plan;
   }
 
@@ -157,43 +156,38 @@ class FinetuneJob : public TrainingJob {
   TrainingResult train(at::Device device, const RunPlace& place) override {
     const auto& [out, resume, folder, data] = place;
     auto teacher = load_teacher(device);
-    Json account = {{"format", "bilens-finetune"},
-                    {"format_version", 1},
-                    {"teacher", config_.teacher},
-                    {"teacher_sha256", config_.teacher_sha256},
-                    {"converted", config_.baseline != Baseline::kContinue}};
+    ConversionAccount account;
+    account.teacher = config_.teacher;
+    account.teacher_sha256 = config_.teacher_sha256;
+    account.converted = config_.baseline != Baseline::kContinue;
     auto model = begin(teacher, device, place, account);
     TrainSummary summary;
-    int64_t tokens = 0;
     double flops_per_token = 0;
-    Json untrained;
+    std::optional<std::string> untrained;
     model.compute_in(at::kFloat);
     if (trains()) {
       if (stages_.anneal)
         model.set_betas(betas_at(*stages_.anneal, 0, steps(), model.config().num_hidden_layers));
-      account["untrained"] = seen_on(parts_.validation, model, teacher);
-      untrained = sample(model);
+      account.untrained = seen_on(parts_.validation, model, teacher);
+      if (samples()) untrained = sample(model);
       FinetuneTask task(model, teacher, parts_, config_.data, config_.train, stages_.anneal, tokenizer_);
       Trainer trainer(task, config_.train, config_.checkpoint, out, resume, data);
       summary = trainer.run();
-      tokens = task.units_after(summary.steps);
+      account.trained_tokens = task.units_after(summary.steps);
       flops_per_token = task.flops_per_unit();
       finish(model);
     }
     if (stages_.anneal) model = fold_half(model);
     round_as_written(model);
-    account["teacher_parameters"] = source_->config.parameter_count();
-    account["parameters"] = model.config().parameter_count();
-    account["trained_tokens"] = tokens;
-    account["training_flops"] = flops_per_token * static_cast<double>(tokens);
-    account["epochs"] = static_cast<double>(tokens) / static_cast<double>(sequences_ * config_.data.context);
-    account["validation"] = seen_on(parts_.validation, model, teacher);
-    account["test"] = seen_on(parts_.test, model, teacher, out / "test.safetensors");
+    const auto tokens = static_cast<double>(account.trained_tokens);
+    account.teacher_parameters = source_->config.parameter_count();
+    account.parameters = model.config().parameter_count();
+    account.training_flops = flops_per_token * tokens;
+    account.epochs = tokens / static_cast<double>(sequences_ * config_.data.context);
+    account.validation = seen_on(parts_.validation, model, teacher);
+    account.test = seen_on(parts_.test, model, teacher, out / DocumentLosses::kFile);
     if (samples()) {
-      account["samples"] = {{"prompt", config_.train.sample.prompt},
-                            {"teacher", sample(teacher)},
-                            {"untrained", untrained},
-                            {"finished", sample(model)}};
+      account.samples = SampleTexts{config_.train.sample.prompt, sample(teacher), untrained, sample(model)};
     }
 
     AtomicDirectory directory(folder);
@@ -202,15 +196,16 @@ class FinetuneJob : public TrainingJob {
     save_decoder(directory.path(), model.parameters(), config);
     copy_generation_config(*source_, directory.path());
     copy_tokenizer(*source_, config_.data.tokenizer, directory.path());
-    if (account.at("converted"))
-      write_text(directory.path() / kConversionFile, format_json(conversion_of(account)));
-    write_text(out / "finetune.json", format_json(account));
+    if (account.converted)
+      write_record_file(directory.path() / ConversionRecord::kFile, conversion_of(account));
+    write_record_file(out / ConversionAccount::kFile, account);
     directory.commit();
     return {outcome_of_account(account, folder), summary, "tokens"};
   }
 
   Outcome test(at::Device /*device*/, const fs::path& folder) override {
-    return outcome_of_account(read_json(folder.parent_path() / "finetune.json", ExitCode::kBadInput), folder);
+    return outcome_of_account(
+        read_record_file<ConversionAccount>(folder.parent_path() / ConversionAccount::kFile), folder);
   }
 
  private:
@@ -312,7 +307,8 @@ class FinetuneJob : public TrainingJob {
 
   /// The model that training begins with. What the closed-form stage gives is kept in OUT/calibrated, so that
   /// a resumed run goes on with the same.
-  Decoder begin(Decoder& teacher, at::Device device, const RunPlace& place, Json& account) const {
+  Decoder begin(Decoder& teacher, at::Device device, const RunPlace& place,
+                ConversionAccount& account) const {
     if (!stages_.calibrate) return swapped(device);
     const fs::path kept = place.out / kCalibratedFolder;
     if (!fs::exists(kept)) {
@@ -325,37 +321,33 @@ class FinetuneJob : public TrainingJob {
       auto config = made.model.config();
       config.dtype = at::kFloat;
       save_decoder(directory.path(), made.model.parameters(), config);
-      Json record = {{"format", "bilens-calibration"},
-                     {"format_version", 1},
-                     {"teacher_sha256", account.at("teacher_sha256")},
-                     {"data", place.data}};
-      record.update(to_json(made));
-      write_text(directory.path() / "calibration.json", format_json(record));
+      write_record_file(directory.path() / CalibrationRecord::kFile,
+                        CalibrationRecord{account.teacher_sha256, place.data, made.account});
       directory.commit();
     }
-    Json record = read_json(kept / "calibration.json", ExitCode::kBadInput);
-    const Json of = record.value("teacher_sha256", Json());
-    if (of != account.at("teacher_sha256")) {
-      throw Error(ExitCode::kBadInput, {kept.string(), "made of the weights of " + config_.teacher,
-                                        "of others, sha256 " + of.dump(), "Start anew with another --out."});
+    const fs::path file = kept / CalibrationRecord::kFile;
+    const auto record = read_record_file<CalibrationRecord>(file);
+    if (record.teacher_sha256 != account.teacher_sha256) {
+      throw Error(ExitCode::kBadInput,
+                  {kept.string(), "made of the weights of " + config_.teacher,
+                   "of others, sha256 \"" + record.teacher_sha256 + "\"", "Start anew with another --out."});
     }
-    require_same_data(record.value("data", Json()), kept / "calibration.json", place.data);
-    for (const char* key : {"format", "format_version", "teacher_sha256", "data"}) record.erase(key);
-    account["calibration"] = record;
+    require_same_data(record.data, file, place.data);
+    account.calibration = record.account;
     return load_decoder(kept, student_options(device));
   }
 
   bool samples() const { return tokenizer_ && !config_.train.sample.prompt.empty(); }
 
-  /// What the model makes of the prompt, or null without one.
-  Json sample(Decoder& model) const {
-    if (!samples()) return nullptr;
+  /// What the model makes of the prompt, where samples().
+  std::string sample(Decoder& model) const {
     return sample_text(model, *tokenizer_, config_.train.sample,
                        derive_seed(static_cast<uint64_t>(config_.train.seed), "sample"));
   }
 
-  /// @param file where given, takes the figures of each document
-  Json seen_on(const TokenStream& part, Decoder& model, Decoder& teacher, const fs::path& file = {}) const {
+  /// @param file where given, takes the losses of each document
+  std::optional<SeenBesideTeacher> seen_on(const TokenStream& part, Decoder& model, Decoder& teacher,
+                                           const fs::path& file = {}) const {
     return compare_with_teacher(part, model, teacher, config_.data.context, file);
   }
 

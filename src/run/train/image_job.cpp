@@ -4,6 +4,7 @@
 #include "bilens/core/log.h"
 #include "bilens/core/text.h"
 #include "bilens/model/model_directory.h"
+#include "bilens/records/training_result.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/product_rate.h"
 #include "bilens/train/image_evaluation.h"
@@ -66,12 +67,12 @@ class ImageJob : public TrainingJob {
 
   std::vector<fs::path> data_files() const override { return image_files(config_.data); }
 
-  Json estimate(at::Device device) const override {
+  Estimate estimate(at::Device device) const override {
     const int64_t checkpoints =
         config_.checkpoint.keep_last + 1;      // the new one stands before the oldest goes
     measure_product_rate(device, at::kFloat);  // as the run does, which needs its memory
     auto plan = memory_plan(device, memory());
-    plan["disk_bytes"] = (3 * checkpoints + 1) * config_.model.parameter_count() * 4 + steps() * 500;
+    plan.disk_bytes = (3 * checkpoints + 1) * config_.model.parameter_count() * 4 + steps() * 500;
     return plan;
   }
 
@@ -92,12 +93,10 @@ class ImageJob : public TrainingJob {
     Trainer trainer(task, config_.train, config_.checkpoint, out, resume, data);
     const auto summary = trainer.run();
     const auto test = evaluate_classifier(model, data_.test);
-    trainer.record({{"step", summary.steps},
-                    {"epoch", task.epochs_after(summary.steps)},
-                    {"split", "test"},
-                    {"examples", test.examples},
-                    {"loss", test.loss},
-                    {"accuracy", test.accuracy}});
+    auto metrics = metrics_of(test, EvaluationMetrics::kTest);
+    metrics.step = summary.steps;
+    metrics.epoch = task.epochs_after(summary.steps);
+    trainer.record(metrics);
     AtomicDirectory directory(folder);
     save_classifier(directory.path(), model);
     directory.commit();
@@ -127,10 +126,8 @@ class ImageJob : public TrainingJob {
 
   static Outcome outcome_of(const ImageEvaluation& test, const fs::path& model) {
     Outcome outcome;
-    outcome.results.push_back({{"model", model.string()},
-                               {"examples", test.examples},
-                               {"loss", test.loss},
-                               {"accuracy", test.accuracy}});
+    outcome.results.push_back(
+        ImageResult::record().write({model.string(), test.examples, test.loss, test.accuracy}));
     outcome.text = format("test loss %.4f, accuracy %.2f%%", test.loss, 100 * test.accuracy) + "\n" +
                    model.string() + "\n";
     return outcome;

@@ -4,6 +4,7 @@
 #include "bilens/data/token_file.h"
 #include "bilens/data/tokenizer_training.h"
 #include "bilens/model/decoder_directory.h"
+#include "bilens/records/training_result.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/product_rate.h"
 #include "bilens/tensor/random.h"
@@ -82,15 +83,15 @@ class TextJob : public TrainingJob {
 
   std::vector<fs::path> data_files() const override { return text_files(config_.data, tokenizer_); }
 
-  Json estimate(at::Device device) const override {
+  Estimate estimate(at::Device device) const override {
     const auto [weights, moments] = state_size(config_.model, config_.train);
     const int64_t checkpoints =
         config_.checkpoint.keep_last + 1;                 // the new one stands before the oldest goes
     measure_product_rate(device, config_.train.compute);  // as the run does, which needs its memory
     const auto memory = TextTask::memory(config_.model, config_.train, config_.data.context, device);
     auto plan = memory_plan(device, memory.total());
-    plan["memory"] = to_json(memory);
-    plan["disk_bytes"] = checkpoints * (weights + moments) + weights + steps() * 400;
+    plan.memory = memory;
+    plan.disk_bytes = checkpoints * (weights + moments) + weights + steps() * 400;
     return plan;
   }
 
@@ -118,28 +119,25 @@ class TextJob : public TrainingJob {
     Trainer trainer(task, config_.train, config_.checkpoint, out, resume, data);
     const auto summary = trainer.run();
     model.compute_in(at::kFloat);
-    auto outcome = outcome_of(model, folder);
-    const auto& result = outcome.results[0];
-    if (result.contains("loss")) {
-      trainer.record({{"step", summary.steps},
-                      {"epoch", task.epochs_after(summary.steps)},
-                      {"split", "test"},
-                      {"tokens", result.at("tokens")},
-                      {"loss", result.at("loss")},
-                      {"perplexity", result.at("perplexity")}});
+    const auto tested = evaluate_test(model);
+    if (tested) {
+      auto metrics = metrics_of(*tested, EvaluationMetrics::kTest);
+      metrics.step = summary.steps;
+      metrics.epoch = task.epochs_after(summary.steps);
+      trainer.record(metrics);
     }
     AtomicDirectory directory(folder);
     save_decoder(directory.path(), model.parameters(), model.config());
     if (tokenizer_) save_tokenizer(directory.path(), *tokenizer_);
     directory.commit();
-    return {outcome, summary, task.unit()};
+    return {outcome_of(tested, folder), summary, task.unit()};
   }
 
   Outcome test(at::Device device, const fs::path& folder) override {
     DecoderLoadOptions load;
     load.device = device;
     auto model = load_decoder(folder, load);
-    return outcome_of(model, folder);
+    return outcome_of(evaluate_test(model), folder);
   }
 
  private:
@@ -177,19 +175,24 @@ class TextJob : public TrainingJob {
     }
   }
 
-  /// The result on the test part, where there is one.
-  Outcome outcome_of(Decoder& model, const fs::path& folder) const {
+  /// On the test part, where there is one.
+  std::optional<TextEvaluation> evaluate_test(Decoder& model) const {
+    if (parts_.test.size() < 2) return std::nullopt;
+    return evaluate_text(model, parts_.test, config_.data.context);
+  }
+
+  static Outcome outcome_of(const std::optional<TextEvaluation>& test, const fs::path& folder) {
     Outcome outcome;
-    Json result = {{"model", folder.string()}};
-    if (parts_.test.size() >= 2) {
-      const auto test = evaluate_text(model, parts_.test, config_.data.context);
-      result["tokens"] = test.tokens;
-      result["loss"] = test.loss;
-      result["perplexity"] = test.perplexity();
-      outcome.text = format("test loss %.4f nats/token, perplexity %.3f\n", test.loss, test.perplexity());
+    TextResult result;
+    result.model = folder.string();
+    if (test) {
+      result.tokens = test->tokens;
+      result.loss = test->loss;
+      result.perplexity = test->perplexity();
+      outcome.text = format("test loss %.4f nats/token, perplexity %.3f\n", test->loss, test->perplexity());
     }
-    outcome.results.push_back(result);
-    outcome.text += folder.string() + "\n";
+    outcome.results.push_back(TextResult::record().write(result));
+    outcome.text += result.model + "\n";
     return outcome;
   }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "bilens/records/data_file.h"
 #include "bilens/run/outcome.h"
 #include "bilens/tensor/device.h"
 #include "bilens/train/checkpoint.h"
@@ -12,9 +13,6 @@
 #include "bilens/train/trainer.h"
 
 namespace bilens {
-
-/// For the estimate of a dry run: bytes by what they are for.
-Json to_json(const TrainingMemory& memory);
 
 /// In the folder of a fine-tuning, what its closed-form stage gave; one put there beforehand is taken.
 constexpr const char* kCalibratedFolder = "calibrated";
@@ -40,7 +38,7 @@ struct RunPlace {
   std::filesystem::path out;
   bool resume = false;
   std::filesystem::path model;  // the finished model's directory, not there yet
-  Json data;                    // describe_data_files of the job's
+  std::vector<DataFile> data;   // describe_data_files of the job's
 };
 
 /// What became of a run.
@@ -68,8 +66,8 @@ class TrainingJob {
   /// The files that it reads, behind prepare().
   virtual std::vector<std::filesystem::path> data_files() const = 0;
 
-  /// What the run takes, for a dry run: the memory_plan and disk_bytes.
-  virtual Json estimate(at::Device device) const = 0;
+  /// What the run takes, for a dry run, but for its time.
+  virtual Estimate estimate(at::Device device) const = 0;
   /// How long its steps take. Called where memory is sufficient.
   virtual double seconds(at::Device device) const = 0;
 
@@ -80,9 +78,8 @@ class TrainingJob {
   virtual Outcome test(at::Device device, const std::filesystem::path& model) = 0;
 };
 
-/// memory_bytes, with what the process holds now, where `needed` more are taken; on a GPU these are apart, as
-/// device_memory_bytes.
-Json memory_plan(at::Device device, int64_t needed);
+/// The main memory, with what the process holds now, where `needed` more are taken; on a GPU these are apart.
+Estimate memory_plan(at::Device device, int64_t needed);
 
 /// The jobs: both kinds of models from scratch, and a checkpoint made bilinear. @param config as the user
 /// wrote it @throws Error(kUsage)

@@ -47,9 +47,8 @@ struct Method {
 
 const std::vector<Method>& methods();
 
-/// @param where what names it, for the message
-/// @throws Error(kBadInput) for a name that no method has
-const Method& method_named(const std::string& name, const std::string& where);
+/// Of a config or of factors that were read: both know no other names.
+const Method& method_named(const std::string& name);
 
 /// The layer that the factors stand for, where their method approximates one.
 std::optional<BilinearLayer> approximate_layer(const Factors& factors);

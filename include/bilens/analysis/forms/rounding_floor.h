@@ -23,7 +23,4 @@ double gram_floor(const EigenProblem& problem, int64_t memory_limit = kTileMemor
 /// converged to anything, and has no energy to be shared out (NaN). Certified bounds are raised by the floor.
 void apply_floor(EigenPairs& pairs);
 
-/// Which directions did not change: int64, ascending; none where the pairs are not those of a difference.
-at::Tensor unchanged_directions(const EigenPairs& pairs);
-
 }  // namespace bilens

@@ -1,16 +1,11 @@
 #pragma once
 
 #include "bilens/analysis/tokens/token_basis.h"
+#include "bilens/records/token_record.h"
 
 namespace bilens {
 
-/// The tokens whose directions are nearest to some vectors, on both sides: index 0 of the second-last
-/// dimension holds the largest cosines, falling, index 1 the most negative, rising.
-struct NearestTokens {
-  at::Tensor ids;      // [..., 2, m] int32
-  at::Tensor cosines;  // [..., 2, m] float64; 0 with a token whose R_t is 0
-};
-
+/// The tokens nearest to some vectors, on both sides.
 /// @param projections R_t·v, float64 [c, V], of vectors of unit length
 /// @param norms       ‖R_t‖ [V]
 /// @param count       m, clipped to V

@@ -1,0 +1,67 @@
+#include "bilens/records/prompt_explanation.h"
+
+namespace bilens {
+
+const RecordTable<PromptTermRecord>& PromptTermRecord::record() {
+  using R = PromptTermRecord;
+  static const auto table =
+      RecordTable<R>()
+          .field("layer", &R::layer, "Number of the layer.")
+          .natural()
+          .field("index", &R::index, "Number of the eigenvector v, from 0 by falling |λ|.")
+          .natural()
+          .field("eigenvalue", &R::eigenvalue, "Its eigenvalue λ.")
+          .field("projection", &R::projection, "p = v·x of the layer's input x at the last token.")
+          .field("contribution", &R::contribution, "λp², its part of the logit.")
+          .field("nearest", &R::nearest, "The tokens nearest to v, and those nearest to -v.");
+  return table;
+}
+
+const RecordTable<PromptLayer>& PromptLayer::record() {
+  using R = PromptLayer;
+  static const auto table =
+      RecordTable<R>()
+          .field("layer", &R::layer, "Number of the layer.")
+          .natural()
+          .field("attention", &R::attention, "What its attention adds to the logit.")
+          .field("eigenvectors", &R::eigenvectors,
+                 "Contributions of all eigenvectors of its MLP, listed in `terms` or not.")
+          .field("linear", &R::linear, "What the MLP's biases add.")
+          .field("remainder", &R::remainder,
+                 "What a gated MLP adds beyond its surrogate; 0 for a bilinear one.");
+  return table;
+}
+
+const RecordTable<PromptExplanationRecord>& PromptExplanationRecord::record() {
+  using R = PromptExplanationRecord;
+  static const auto table =
+      RecordTable<R>()
+          .field("model", &R::model, "Path of the model.")
+          .field("surrogate", &R::surrogate,
+                 "What stands for the MLPs of a gated model; null for a bilinear one.")
+          .field("prompt", &R::prompt, "The text.")
+          .field("tokens", &R::tokens, "Its tokens.")
+          .field("token", &R::token, "The token whose logit is explained.")
+          .field("minus", &R::minus,
+                 "The token whose logit is subtracted; null stands for the mean of all logits.")
+          .field("logit", &R::logit, "The difference as the model computes it, in float32.")
+          .field("sum", &R::sum, "The same in float64: `embedding` + all of `layers`.")
+          .field("embedding", &R::embedding, "What the last token's embedding adds.")
+          .field("rms", &R::rms,
+                 "Root mean square of the last residual stream, by which the last norm divides.")
+          .field("layers", &R::layers, "What each layer adds.")
+          .field("terms", &R::terms, "The 20 largest contributions of eigenvectors of all layers.")
+          .field("other_terms", &R::other_terms, "Sum of the contributions of all other eigenvectors.");
+  return table;
+}
+
+std::string PromptVector::name(int64_t term) { return "term_" + std::to_string(term); }
+
+const TensorTable<PromptVector>& PromptVector::tensors() {
+  static const auto table =
+      TensorTable<PromptVector>().tensor("", &PromptVector::vector, "hidden_size", StoredAs::kFloat64,
+                                         "The eigenvector of one entry of `terms`.");
+  return table;
+}
+
+}  // namespace bilens

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <string>
+
+#include "bilens/records/record_table.h"
+
+namespace bilens {
+
+/// What `bilens convert --json` prints.
+struct ConversionResult {
+  std::string model, out;
+  int64_t parameters = 0, bytes = 0;
+
+  static const RecordTable<ConversionResult>& record();
+};
+
+}  // namespace bilens
