@@ -13,8 +13,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const Json kMetadata = {{"format", "bilens-decomposition-layer"}, {"format_version", "1"}};
-
 constexpr const char* kProgress = ".progress.json";
 
 fs::path progress_path(const fs::path& directory, int64_t layer) {
@@ -92,7 +90,7 @@ void LayerFile::create(const EigenPairs& pairs) {
     shape.front() = head_.count();  // these are the first directions' alone
     specs.push_back({name, tensor.scalar_type(), shape});
   }
-  rows_ = std::make_unique<SafetensorsRows>(path_, specs, kMetadata);
+  rows_ = std::make_unique<SafetensorsRows>(path_, specs, format_metadata(kLayerFormat));
   for (const auto& [name, tensor] : head) rows_->write(name, 0, tensor);
 }
 
@@ -139,7 +137,7 @@ void write_factors(const fs::path& directory, const LayerDecomposition& layer, c
     summarize(layer.pairs, progress);
   }
   add(layer.factors->tensors(sizes));
-  write_safetensors(directory / layer_file_name(layer.layer), tensors, kMetadata);
+  write_safetensors(directory / layer_file_name(layer.layer), tensors, format_metadata(kLayerFormat));
   progress.run = run;
   progress.figures = layer.factors->figures();
   progress.words = layer.factors->words;

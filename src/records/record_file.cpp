@@ -8,6 +8,10 @@ namespace {
 constexpr const char* kRemedy = "Write the file again.";
 }  // namespace
 
+bool names_format(const Json& object, const RecordFormat& format) {
+  return object.is_object() && object.value("format", Json()) == Json(format.name);
+}
+
 void require_format(const Json& object, const RecordFormat& format, const std::string& where) {
   const auto found = [&](const char* key) { return object.is_object() ? object.value(key, Json()) : Json(); };
   const Json name = found("format"), version = found("format_version");

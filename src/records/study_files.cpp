@@ -16,15 +16,14 @@ Json read_study_file(const std::filesystem::path& directory, const RecordFormat&
   const auto file = directory / kStudyFile;
   if (!std::filesystem::exists(file)) return nullptr;
   const Json json = read_json(file, ExitCode::kBadInput);
-  const auto is = [&](const char* name) { return json.is_object() && json.value("format", Json()) == name; };
-  if (is(kEarlier.name)) {
+  if (names_format(json, kEarlier)) {
     require_format(json, kEarlier, file.string());
     const auto tokens = json.find(kTokens);
     const bool has_tokens = tokens != json.end() && !tokens->is_null();
     if (has_tokens != of_tokens) return nullptr;
     return of_tokens ? *tokens : json;
   }
-  if (is(of_tokens ? ImageStudy::kFormat.name : TokenStudy::kFormat.name)) return nullptr;
+  if (names_format(json, of_tokens ? ImageStudy::kFormat : TokenStudy::kFormat)) return nullptr;
   require_format(json, format, file.string());
   return json;
 }

@@ -1,7 +1,7 @@
 #include "conversion_data.h"
 
 #include "bilens/records/conversion_account.h"
-#include "checked_json.h"
+#include "numbers.h"
 
 namespace bilens::report {
 

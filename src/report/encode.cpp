@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-#include "checked_json.h"
+#include "numbers.h"
 
 namespace bilens::report {
 

@@ -5,7 +5,7 @@
 
 #include "bilens/core/files.h"
 #include "bilens/records/metrics.h"
-#include "checked_json.h"
+#include "numbers.h"
 
 namespace bilens::report {
 

@@ -1,7 +1,7 @@
 #include "model_data.h"
 
 #include "bilens/io/weights.h"
-#include "checked_json.h"
+#include "bilens/records/config_files.h"
 #include "conversion_data.h"
 #include "decomposition_data.h"
 #include "metrics_data.h"
@@ -13,8 +13,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int64_t kModelVersion = 1;
-
 Json read_if_there(const fs::path& file) {
   return fs::exists(file) ? read_json(file, ExitCode::kBadInput) : Json();
 }
@@ -22,11 +20,11 @@ Json read_if_there(const fs::path& file) {
 Json model_config(const fs::path& model) {
   const fs::path file = model / "config.json";
   Json json = read_json(file, ExitCode::kBadInput);
-  const CheckedJson config(json, file.string());
-  if (config.has("format_version") && config.size("format_version") != kModelVersion) {
+  const auto settings = read_record<ModelSettings>(json, file.string());
+  if (settings.format_version.value_or(ModelSettings::kVersion) != ModelSettings::kVersion) {
     throw Error(ExitCode::kBadInput,
-                {file.string() + ": format_version", std::to_string(kModelVersion),
-                 config.json().at("format_version").dump(), "It was written by another bilens."});
+                {file.string() + ": format_version", std::to_string(ModelSettings::kVersion),
+                 std::to_string(*settings.format_version), "It was written by another bilens."});
   }
   return json;
 }

@@ -6,6 +6,8 @@
 
 #include "bilens/core/files.h"
 #include "bilens/io/weights.h"
+#include "bilens/records/config_files.h"
+#include "bilens/records/decomposition.h"
 
 namespace bilens::report {
 
@@ -18,12 +20,14 @@ bool is_file(const fs::path& path) {
   return fs::is_regular_file(path, error);
 }
 
-bool is_decomposition(const fs::path& directory) { return is_file(directory / "decomposition.json"); }
+bool is_decomposition(const fs::path& directory) { return is_file(directory / kDecompositionFile); }
 
 bool is_model(const fs::path& directory) {
   if (!is_file(directory / "config.json")) return false;
-  const Json config = read_json(directory / "config.json", ExitCode::kBadInput);
-  return config.is_object() && config.contains("model_type");
+  std::vector<Problem> foreign;  // of a config.json that is no model's
+  const auto settings = ModelSettings::record().read(
+      read_json(directory / "config.json", ExitCode::kBadInput), "", foreign);
+  return settings.model_type.has_value();
 }
 
 bool is_run(const fs::path& directory) {
@@ -48,12 +52,11 @@ std::string name_of(const fs::path& directory) {
 /// The model that a decomposition outside its model's directory was made from, where it is still the same
 /// one.
 fs::path recorded_model(const fs::path& decomposition) {
-  const Json json = read_json(decomposition / "decomposition.json", ExitCode::kBadInput);
-  if (!json.is_object() || !json.contains("model") || !json.at("model").is_string()) return {};
-  const fs::path model = json.at("model").get<std::string>();
+  const auto info = read_record_file<DecompositionRecord>(decomposition / kDecompositionFile);
+  const fs::path model = info.model;
   std::error_code error;
   if (!fs::is_directory(model, error) || !is_model(model) || !has_weights(model)) return {};
-  return json.value("model_sha256", Json()) == Weights(model).sha256() ? model : fs::path();
+  return info.model_sha256 == Weights(model).sha256() ? model : fs::path();
 }
 
 fs::path run_of(const fs::path& model) {

@@ -9,6 +9,9 @@
 
 namespace bilens {
 
+/// What a layer's file of tensors says of itself.
+constexpr RecordFormat kLayerFormat = {"bilens-decomposition-layer", 1};
+
 /// layer_N.progress.json: how far a layer is, until the decomposition is whole. Eigenpairs are written
 /// direction by direction, factors as a whole.
 struct LayerProgress {

@@ -14,6 +14,9 @@ struct RecordFormat {
   int64_t version = 1;
 };
 
+/// Whether an object, or the metadata of a safetensors file, names this format, of whatever version.
+bool names_format(const Json& object, const RecordFormat& format);
+
 /// @throws Error(kBadInput) unless the object names this format and this version
 void require_format(const Json& object, const RecordFormat& format, const std::string& where);
 

@@ -4,19 +4,15 @@
 #include <regex>
 #include <vector>
 
-#include "bilens/core/json.h"
 #include "bilens/io/safetensors.h"
 #include "bilens/records/decomposition.h"
+#include "bilens/records/layer_file.h"
 
 namespace bilens {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-bool has_format(const Json& object, const std::string& format) {
-  return object.is_object() && object.value("format", Json()) == format;
-}
 
 /// Whether a file of this folder is a part of a decomposition: by its name, and by what it says of itself
 /// where others have files of such names.
@@ -32,9 +28,9 @@ bool is_part(const fs::directory_entry& entry) {
   if (std::regex_match(name, progress)) return true;
   try {
     if (name == kDecompositionFile)
-      return has_format(read_json(entry.path(), ExitCode::kBadInput), "bilens-decomposition");
+      return names_format(read_json(entry.path(), ExitCode::kBadInput), DecompositionRecord::kFormat);
     return std::regex_match(name, layer) &&
-           has_format(SafetensorsFile(entry.path()).metadata(), "bilens-decomposition-layer");
+           names_format(SafetensorsFile(entry.path()).metadata(), kLayerFormat);
   } catch (const Error&) {
     return false;  // damaged, so nobody can tell whose it is
   }

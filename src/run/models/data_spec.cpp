@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "bilens/run/config_file.h"
+#include "bilens/records/config_files.h"
 #include "bilens/train/data_files.h"
 
 namespace bilens {
@@ -32,23 +33,25 @@ Config parse_spec(const std::string& spec, const std::vector<std::string>& allow
   return Config::fields().parse_or_throw(object, "--data", ExitCode::kUsage);
 }
 
-/// The config of the run that made the model, which has "data", and its folder; null when there is none.
-std::pair<Json, fs::path> run_of_model(const StoredModel& model) {
+/// What the run that made the model was set to, if it had data, and its folder.
+std::optional<std::pair<RunSettings, fs::path>> run_of_model(const StoredModel& model) {
   const fs::path folder = fs::weakly_canonical(fs::absolute(model.path()));  // of a link, what it leads to
   for (const fs::path& run : {folder.parent_path(), folder.parent_path().parent_path()}) {
-    const Json& config = model.json_at(run / "config.json");
-    if (config.is_object() && config.contains("data")) return {config, run};
+    std::vector<Problem> foreign;  // of a config.json that is no run's
+    const auto settings = RunSettings::record().read(model.json_at(run / "config.json"), "", foreign);
+    if (foreign.empty() && settings.data) return std::pair(settings, run);
   }
-  return {};
+  return std::nullopt;
 }
 
 /// The data of the run that made the model, as long as its files are those that the run read.
 template <class Config>
 std::optional<Config> config_of_run(const StoredModel& model) {
-  const auto [config, run] = run_of_model(model);
-  if (config.is_null()) return std::nullopt;
+  const auto found = run_of_model(model);
+  if (!found) return std::nullopt;
+  const auto& [settings, run] = *found;
   const auto where = (run / "config.json").string() + ": data";
-  const auto data = Config::fields().parse_or_throw(config.at("data"), where, ExitCode::kBadInput);
+  const auto data = Config::fields().parse_or_throw(*settings.data, where, ExitCode::kBadInput);
   require_data_of_run(run / "checkpoints", files_of(data));
   return data;
 }
@@ -90,10 +93,9 @@ std::optional<TextDataConfig> text_of_model(const std::string& spec, const Store
 }
 
 uint64_t seed_of_model(const StoredModel& model) {
-  const Json config = run_of_model(model).first;
-  const Json train = config.is_object() ? config.value("train", Json()) : Json();
-  const Json seed = train.is_object() ? train.value("seed", Json()) : Json();
-  return seed.is_number_unsigned() ? seed.get<uint64_t>() : 0;
+  const auto found = run_of_model(model);
+  const auto seed = found && found->first.train ? found->first.train->seed : std::nullopt;
+  return static_cast<uint64_t>(seed.value_or(0));
 }
 
 }  // namespace bilens

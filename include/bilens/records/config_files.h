@@ -1,0 +1,32 @@
+#pragma once
+
+#include "bilens/records/record_file.h"
+
+namespace bilens {
+
+// What other commands read of the config.json of a run and of a model. The tables of their own configs write them.
+
+/// Of a run: what it read, and its seed.
+struct RunSettings {
+  struct Train {
+    std::optional<int64_t> seed;
+    static const RecordTable<Train>& record();
+  };
+
+  std::optional<Json> data;  // as the data's own config reads it
+  std::optional<Train> train;
+
+  static const RecordTable<RunSettings>& record();
+};
+
+/// Of a model: its type, and the version of its format where it is one of ours.
+struct ModelSettings {
+  static constexpr int64_t kVersion = 1;
+
+  std::optional<std::string> model_type;
+  std::optional<int64_t> format_version;
+
+  static const RecordTable<ModelSettings>& record();
+};
+
+}  // namespace bilens
