@@ -10,9 +10,9 @@ int64_t ImagePool::add(const at::Tensor& image) {
   key.append(pixels, image.numel());
   const auto [place, is_new] = numbers_.emplace(std::move(key), static_cast<int64_t>(images_.size()));
   if (is_new) {
-    images_.push_back(
-        {{"height", image.size(0)}, {"width", image.size(1)}, {"pixels", base64(pixels, image.numel())}});
-    bytes_ += images_.back().at("pixels").get_ref<const std::string&>().size() + 40;
+    const auto encoded = base64(pixels, image.numel());
+    bytes_ += encoded.size() + 40;
+    images_.push_back({{"height", image.size(0)}, {"width", image.size(1)}, {"pixels", encoded}});
   }
   return place->second;
 }

@@ -62,7 +62,31 @@ def violations(root):
     return found
 
 
+# Reads a key of a JSON object by its name, or catches what the JSON library throws.
+JSON_KEY = re.compile(r'\.(?:at|value|contains)\("|Json::exception')
+STAGES_WITHOUT_KEYS = ("train", "analysis", "study", "report", "run")
+PARSERS_OF_CONFIGS = {
+    "src/run/decompose/directions_config.cpp": "a config's kinds of directions, each with a table of its own",
+    "src/run/models/given_data.cpp": "a config's kinds of data, each with a table of its own",
+    "src/run/train/finetune_config.cpp": "a config's kinds of stages, each with a table of its own",
+    "src/run/train/text_job.cpp": "whether a config gives the vocabulary's size, which the tokenizer has else",
+    "src/run/commands/train_run.cpp": "which kind of config it is, before its table is known",
+}
+
+
+def key_readers(root):
+    """Files above the records that read JSON by string keys: the records do that for them."""
+    found = []
+    for path, stage in source_files(root):
+        if stage in STAGES_WITHOUT_KEYS and JSON_KEY.search(path.read_text()):
+            found.append(str(path.relative_to(root)))
+    return found
+
+
 class Layering(unittest.TestCase):
+    def test_files_are_read_through_records(self):
+        self.assertEqual(sorted(key_readers(ROOT)), sorted(PARSERS_OF_CONFIGS))
+
     def test_every_include_follows_the_table(self):
         files = list(source_files(ROOT))
         self.assertGreater(len(files), 60)
@@ -119,6 +143,10 @@ class Planted(unittest.TestCase):
 
     def test_a_detour(self):
         self.plant("src/nn/planted.cpp", '#include "../io/weights.h"')
+
+    def test_a_key_by_its_name(self):
+        (self.root / "src/study/planted.cpp").write_text('const auto loss = json.at("loss");')
+        self.assertIn("src/study/planted.cpp", key_readers(self.root))
 
     def test_torch_in_core(self):
         self.plant("src/core/planted.cpp", "#include <ATen/ATen.h>")

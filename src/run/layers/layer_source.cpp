@@ -10,6 +10,7 @@
 #include "bilens/model/family.h"
 #include "bilens/model/model_directory.h"
 #include "bilens/model/partial_weights.h"
+#include "bilens/records/config_files.h"
 #include "bilens/tensor/shape.h"
 #include "norm_choice.h"
 #include "train/conversion.h"
@@ -141,13 +142,18 @@ bool computes(const std::string& type) {
   return std::find(types.begin(), types.end(), type) != types.end();
 }
 
+/// The model_type that stands in config.json itself, not in a part of it; nothing where there is none.
+std::optional<std::string> type_in_config(const StoredModel& model) {
+  std::vector<Problem> foreign;  // what is wrong there is said by whoever reads the config
+  return ModelSettings::record().read(model.json("config.json"), "", foreign).model_type;
+}
+
 /// A decoder's directory must be what `bilens evaluate` would take, wherever its config tells enough to
 /// check.
 void check_as_evaluated(const StoredModel& model, const Architecture& architecture) {
   const char* const needed[] = {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
                                 "num_attention_heads"};
-  const Json& config = model.json("config.json");
-  const bool nested = config.is_object() && config.value("model_type", Json()) != architecture.type;
+  const bool nested = model.json("config.json").is_object() && type_in_config(model) != architecture.type;
   if (nested || !computes(architecture.type) || !model.is_directory() ||
       !std::all_of(std::begin(needed), std::end(needed),
                    [&](const char* key) { return architecture.config.contains(key); }))
@@ -221,9 +227,7 @@ void require_bilinear_classifier(const LayerSource& source) {
 /// A named weight file of our own classifier is that classifier.
 StoredModel whole_model(const StoredModel& named) {
   if (named.path().filename() != "model.safetensors") return named;
-  const Json& config = named.json("config.json");
-  const bool ours = config.is_object() && config.value("model_type", Json()) == "bilinear_mlp";
-  return ours ? named.directory() : named;
+  return type_in_config(named) == "bilinear_mlp" ? named.directory() : named;
 }
 
 }  // namespace
