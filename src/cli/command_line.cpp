@@ -24,6 +24,7 @@
 #include "bilens/run/generate_run.h"
 #include "bilens/run/inspect_run.h"
 #include "bilens/run/intervene_run.h"
+#include "bilens/run/printed_results.h"
 #include "bilens/run/tokenizer_run.h"
 #include "bilens/run/train_run.h"
 #include "completion.h"
@@ -182,10 +183,24 @@ Outcome tokenizer(const Flags& flags) {
 
 Outcome inspect(const Flags& flags) { return run_inspection(flags.arguments.front()); }
 
-Outcome schema(const Flags& flags) {
+/// What is written, by the tables that it is written by.
+Json written_files() {
+  auto files = record_files();
+  const auto printed = printed_results();
+  files.insert(files.end(), printed.begin(), printed.end());
+  return describe_files(files);
+}
+
+Json schema_of(const std::string& command) {
   Json document = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
-                   {"title", "bilens " + flags.arguments.front()}};
-  document.update(config_schema(flags.arguments.front()));
+                   {"title", "bilens " + command}};
+  document.update(config_schema(command));
+  return document;
+}
+
+Outcome schema(const Flags& flags) {
+  const std::string& of = flags.arguments.front();
+  const Json document = of == "files" ? written_files() : schema_of(of);
   Outcome outcome;
   outcome.results.push_back(document);
   outcome.text = format_json(document);

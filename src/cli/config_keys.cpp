@@ -43,9 +43,10 @@ Json config_schema(const std::string& command) {
       {"intervene", [] { return InterveneRunConfig::fields().schema(); }}};
   const auto found = schemas.find(command);
   if (found != schemas.end()) return found->second();
-  throw Error(ExitCode::kUsage,
-              {"bilens schema", "a command that has a config: train, finetune, decompose, intervene",
-               "\"" + command + "\"", ""});
+  throw Error(
+      ExitCode::kUsage,
+      {"bilens schema", "a command that has a config (train, finetune, decompose, intervene), or files",
+       "\"" + command + "\"", ""});
 }
 
 std::vector<std::string> keys_named(const Json& schema, const std::string& name) {

@@ -25,7 +25,9 @@ const RecordTable<ConversionAccount>& ConversionAccount::record() {
           .field("calibration", &R::calibration, "What the closed-form stage came to.")
           .omitted()
           .field("untrained", &R::untrained,
-                 "The model before the first step beside its teacher, on the validation part.")
+                 "The model before the first step beside its teacher, on the first `train.validation_tokens` "
+                 "tokens "
+                 "of the validation part.")
           .omitted()
           .field("teacher_parameters", &R::teacher_parameters, "Parameters of the original.", "parameters")
           .natural()
@@ -38,7 +40,9 @@ const RecordTable<ConversionAccount>& ConversionAccount::record() {
           .added_later()
           .field("epochs", &R::epochs, "Passes over the training part that the steps made.", "epochs")
           .field("validation", &R::validation,
-                 "The finished model, as it is written, beside its teacher on the validation part.")
+                 "The finished model beside its teacher on the validation part: in float32, of the weights "
+                 "as they "
+                 "are written, rounded to the teacher's dtype.")
           .field("test", &R::test, "The same on the test part.")
           .field("samples", &R::samples, "What three models make of the prompt of `train.sample`.")
           .omitted();

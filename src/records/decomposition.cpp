@@ -93,7 +93,8 @@ const RecordTable<DecompositionRecord>& DecompositionRecord::record() {
           .field("minus_gate", &R::minus_gate, "The same of the model that was subtracted.")
           .field("fold_norm", &R::fold_norm, "Whether a norm was folded in.")
           .field("norm", &R::norm, "What is known of the norms; null where nothing is.")
-          .field("converted", &R::converted, "What the model's `conversion.json` says, if it has one.")
+          .field("converted", &R::converted,
+                 "What the model's `conversion.json` says, without its format; null where it has none.")
           .field("model", &R::model, "Path of the model.")
           .field("model_sha256", &R::model_sha256, "SHA-256 of its weights.")
           .field("minus", &R::minus, "Path of the model that was subtracted.")

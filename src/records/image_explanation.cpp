@@ -64,7 +64,7 @@ const RecordTable<ImageExplanationRecord>& ImageExplanationRecord::record() {
 
 const TensorTable<ExplainedImage>& ExplainedImage::tensors() {
   static const auto table = TensorTable<ExplainedImage>().tensor(
-      "image", &ExplainedImage::image, "height, width", StoredAs::kUint8, "The image that is explained.");
+      "image", &ExplainedImage::image, "height, width", StoredAs::kUint8, "the image that is explained");
   return table;
 }
 
@@ -75,7 +75,7 @@ std::string ExplanationVector::name(int64_t class_number, int64_t term) {
 const TensorTable<ExplanationVector>& ExplanationVector::tensors() {
   static const auto table =
       TensorTable<ExplanationVector>().tensor("", &ExplanationVector::vector, "d_in", StoredAs::kFloat32,
-                                              "The eigenvector of one entry of `terms` of one class.");
+                                              "the eigenvector of entry I of `terms` of class C");
   return table;
 }
 

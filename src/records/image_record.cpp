@@ -79,7 +79,9 @@ const RecordTable<TruncationRecord::Chosen>& TruncationRecord::Chosen::record() 
   using R = TruncationRecord::Chosen;
   static const auto table =
       RecordTable<R>()
-          .field("k", &R::k, "The smallest k whose accuracy is within .01 of the whole model's.")
+          .field("k", &R::k,
+                 "The smallest k whose accuracy is within .01 of the whole model's (`validation` or "
+                 "`evaluation`) on the images of `split`.")
           .field("split", &R::split, "The images that it was chosen on: `validation` or `test`.");
   return table;
 }
@@ -148,7 +150,9 @@ const RecordTable<Reconstruction>& Reconstruction::record() {
   static const auto table =
       RecordTable<R>()
           .field("layer", &R::layer, "Number of the layer.")
-          .field("data_r2", &R::data_r2, "[n], R² of the outputs that the factors make; null likewise.")
+          .field("data_r2", &R::data_r2,
+                 "[n], R² of the outputs that the factors make; null where the output is constant up to "
+                 "rounding.")
           .field("relative_error", &R::relative_error, "‖error‖/‖outputs‖ of these.")
           .field("accuracy", &R::accuracy,
                  "Of the classifier with them, where the layer's outputs are the logits.")
@@ -172,8 +176,9 @@ const RecordTable<ImageStudy>& ImageStudy::record() {
           .added_later()
           .field("layers", &R::importance, "What each eigenpair does.")
           .added_later()
-          .field("reconstruction", &R::reconstruction,
-                 "What is left of the layer when `joint` or `cp` factors stand in its place.")
+          .field(
+              "reconstruction", &R::reconstruction,
+              "What is left of the layer when `joint` or `cp` factors stand in its place, nothing refitted.")
           .added_later();
   return table;
 }

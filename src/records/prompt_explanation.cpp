@@ -58,9 +58,8 @@ const RecordTable<PromptExplanationRecord>& PromptExplanationRecord::record() {
 std::string PromptVector::name(int64_t term) { return "term_" + std::to_string(term); }
 
 const TensorTable<PromptVector>& PromptVector::tensors() {
-  static const auto table =
-      TensorTable<PromptVector>().tensor("", &PromptVector::vector, "hidden_size", StoredAs::kFloat64,
-                                         "The eigenvector of one entry of `terms`.");
+  static const auto table = TensorTable<PromptVector>().tensor(
+      "", &PromptVector::vector, "hidden_size", StoredAs::kFloat64, "the eigenvector of entry I of `terms`");
   return table;
 }
 
