@@ -18,10 +18,9 @@ const RecordTable<RunSettings>& RunSettings::record() {
 
 const RecordTable<ModelSettings>& ModelSettings::record() {
   using R = ModelSettings;
-  static const auto table =
-      RecordTable<R>()
-          .field("model_type", &R::model_type, "What the model is.")
-          .field("format_version", &R::format_version, "Of our own classifiers.");
+  static const auto table = RecordTable<R>()
+                                .field("model_type", &R::model_type, "What the model is.")
+                                .field("format_version", &R::format_version, "Of our own classifiers.");
   return table;
 }
 

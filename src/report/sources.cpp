@@ -25,8 +25,8 @@ bool is_decomposition(const fs::path& directory) { return is_file(directory / kD
 bool is_model(const fs::path& directory) {
   if (!is_file(directory / "config.json")) return false;
   std::vector<Problem> foreign;  // of a config.json that is no model's
-  const auto settings = ModelSettings::record().read(
-      read_json(directory / "config.json", ExitCode::kBadInput), "", foreign);
+  const auto settings =
+      ModelSettings::record().read(read_json(directory / "config.json", ExitCode::kBadInput), "", foreign);
   return settings.model_type.has_value();
 }
 

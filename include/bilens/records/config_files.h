@@ -4,7 +4,8 @@
 
 namespace bilens {
 
-// What other commands read of the config.json of a run and of a model. The tables of their own configs write them.
+// What other commands read of the config.json of a run and of a model. The tables of their own configs write
+// them.
 
 /// Of a run: what it read, and its seed.
 struct RunSettings {

@@ -2,8 +2,8 @@
 
 #include <sstream>
 
-#include "bilens/run/config_file.h"
 #include "bilens/records/config_files.h"
+#include "bilens/run/config_file.h"
 #include "bilens/train/data_files.h"
 
 namespace bilens {
