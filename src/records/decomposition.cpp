@@ -18,6 +18,13 @@ void require_plain_name(const LayerRecord& entry, const std::string& where) {
   throw Error(ExitCode::kBadInput, {where + ".file", "the name of a file beside it", entry.file, ""});
 }
 
+void require_image_shape(const DecompositionRecord& info, const std::string& where) {
+  const auto& shape = info.image_shape;
+  if (shape.empty() || (shape.size() == 2 && shape[0] > 0 && shape[1] > 0)) return;
+  throw Error(ExitCode::kBadInput,
+              {where + ": image_shape", "null, or a height and a width", "others", "Write the file again."});
+}
+
 LayerDecomposition read_layer(const fs::path& directory, const LayerRecord& entry, const std::string& where) {
   require_plain_name(entry, where);
   LayerDecomposition layer;
@@ -132,6 +139,7 @@ Decomposition read_decomposition(const fs::path& directory) {
   }
   Decomposition decomposition;
   decomposition.info = read_record_file<DecompositionRecord>(file);
+  require_image_shape(decomposition.info, file.string());
   const auto& entries = decomposition.info.layers;
   for (size_t i = 0; i < entries.size(); ++i)
     decomposition.layers.push_back(

@@ -127,10 +127,14 @@ const RecordTable<PairsRecord>& PairsRecord::record() {
       RecordTable<R>()
           .field("solver", &R::solver, "How the eigenpairs were found.")
           .field("k", &R::k, "Eigenpairs of each direction.")
+          .natural()
           .field("worst_residual", &R::worst_residual, "The largest of `residuals`.")
           .field("converged", &R::converged, "Directions whose eigenpairs all converged.")
+          .natural()
           .field("certified", &R::certified, "Directions with a proved bound.")
+          .natural()
           .field("repaired", &R::repaired, "Directions where the probe found a missing eigenpair.")
+          .natural()
           .field("effective_rank", &R::effective_rank, "Of each direction; null where it is known of none.");
   return table;
 }

@@ -49,13 +49,17 @@ const RecordTable<LayerRecord>& LayerRecord::record() {
   static const auto table =
       RecordTable<R>()
           .field("layer", &R::layer, "Number of the layer, from 0.")
+          .natural()
           .field("file", &R::file, "Name of its file of tensors.")
           .field("method", &R::method, "How the layer was decomposed, as in the config.")
           .field("dtype", &R::dtype, "Of `directions` and `eigenvectors`; every other real is float64.")
           .field("input_space", &R::input_space, "The space of the eigenvectors, see below.")
           .field("d_in", &R::d_in, "Dimension of that space.")
+          .natural()
           .field("d_hidden", &R::d_hidden, "Hidden units of the layer.")
+          .natural()
           .field("d_out", &R::d_out, "Dimension of the layer's output.")
+          .natural()
           .field("directions", &R::directions, "Which directions of the output were decomposed.")
           .field("direction_names", &R::direction_names,
                  "For directions of tokens, one name a direction; it has the pieces as the tokenizer names "
@@ -63,6 +67,7 @@ const RecordTable<LayerRecord>& LayerRecord::record() {
           .null_if_empty()
           .field("output_is", &R::output_is, "What the output is along the directions.")
           .field("n_directions", &R::n_directions, "How many directions there are.")
+          .natural()
           .field("center", &R::center, "What was subtracted from the directions.")
           .field("mean_energy_share", &R::mean_energy_share,
                  "n‖Q̄‖²/Σ‖Q_u‖² of the n directions before they are centred, see below.")
