@@ -108,7 +108,7 @@ struct RecordValue<std::string> {
 template <>
 struct RecordValue<Json> {
   static constexpr bool may_be_null = false;
-  static std::string type() { return "settings"; }
+  static std::string type() { return "object"; }
   static Json read(const Json& value, const std::string&, std::vector<Problem>&) { return value; }
   static Json write(const Json& value) { return value; }
 };
@@ -171,7 +171,7 @@ struct RecordValue<E> {
 template <HasFields C>
 struct RecordValue<C> {
   static constexpr bool may_be_null = false;
-  static std::string type() { return "settings"; }
+  static std::string type() { return "object"; }
   static C read(const Json& value, const std::string& where, std::vector<Problem>& problems) {
     return C::fields().parse(value, where, problems);
   }

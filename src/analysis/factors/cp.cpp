@@ -9,10 +9,12 @@
 #include "bilens/analysis/eigen/projection_energy.h"
 #include "bilens/core/progress.h"
 #include "bilens/core/stop.h"
+#include "bilens/core/text.h"
 #include "bilens/tensor/random.h"
 #include "cp_fit.h"
 #include "cp_start.h"
 #include "eigen/dense_eigen.h"
+#include "factors/factor_words.h"
 #include "forms/directed_layer.h"
 #include "forms/normalization.h"
 #include "penalized_fit.h"
@@ -178,6 +180,35 @@ CpDecomposition decompose_cp(const EigenProblem& problem, at::Device device, con
   cp.diagonal_energy.fill_(kNoShare);
   cp.energy = cp.full_energy = cp.off_diagonal = kNoShare;
   return cp;
+}
+
+Factors to_factors(const CpDecomposition& cp, at::ScalarType dtype) {
+  CpFactors found;
+  found.objective = cp.objective;
+  found.squared_norm = cp.total;
+  found.energy = cp.energy;
+  found.full_energy = cp.full_energy;
+  found.off_diagonal = cp.off_diagonal;
+  found.condition = cp.condition;
+  found.cancellation = cp.cancellation;
+  found.gradient = cp.gradient;
+  found.status = status_name(cp.status);
+  found.converged = cp.converged();
+  found.refit_residual = cp.refit_residual;
+  found.left = cp.left.to(dtype);
+  found.right = cp.right.to(dtype);
+  found.outputs = cp.outputs;
+  found.diagonal_energy = cp.diagonal_energy;
+  found.history = cp.history;
+  found.start_errors = cp.start_errors;
+  found.left_measure = cp.left_measure;
+  found.right_measure = cp.right_measure;
+  found.output_measure = cp.output_measure;
+  std::string words = std::to_string(cp.left.size(0)) + " terms of condition " +
+                      format("%.1e", cp.condition) + ", " + in_percent(cp.energy) + " of the energy, " +
+                      found.status;
+  name_unchanged(found, words, cp.unchanged, cp.floor);
+  return {found, words, 0};
 }
 
 }  // namespace bilens

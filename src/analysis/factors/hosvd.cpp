@@ -8,7 +8,9 @@
 
 #include "bilens/analysis/forms/rounding_floor.h"
 #include "bilens/core/error.h"
+#include "bilens/core/text.h"
 #include "eigen/dense_eigen.h"
+#include "factors/factor_words.h"
 #include "forms/gram_tiles.h"
 #include "forms/normalization.h"
 
@@ -103,6 +105,40 @@ Hosvd output_hosvd(const EigenProblem& problem, const HosvdConfig& config) {
 Hosvd input_hosvd(const EigenProblem& problem, const HosvdConfig& config) {
   return from_gram(sum_of_squares(checked_operator(problem), config.memory_limit), config,
                    gram_floor(problem, config.memory_limit));
+}
+
+namespace {
+
+HosvdMode to_mode(const Hosvd& hosvd, at::ScalarType dtype) {
+  HosvdMode mode;
+  mode.kept = hosvd.vectors.size(0);
+  mode.resolved = hosvd.resolved;
+  mode.energy_kept = hosvd.energy[-1].item<double>();
+  mode.discarded = hosvd.discarded;
+  mode.floor = hosvd.floor;
+  mode.vectors = hosvd.vectors.to(at::kCPU, dtype);
+  mode.singular_values = hosvd.singular_values.cpu();
+  mode.energy = hosvd.energy.cpu();
+  return mode;
+}
+
+}  // namespace
+
+Factors to_factors(const Hosvd& output, const Hosvd& input, at::ScalarType dtype) {
+  HosvdFactors found;
+  found.squared_norm = output.squared_norm;
+  found.output = to_mode(output, dtype);
+  found.input = to_mode(input, dtype);
+  const auto in_words = [](const char* name, const HosvdMode& mode) {
+    const int64_t noise = mode.kept - mode.resolved;
+    return std::to_string(mode.kept) + " " + name + " factors" +
+           (noise > 0 ? " (" + std::to_string(noise) + " of them rounding)" : "") + ", " +
+           in_percent(mode.energy_kept) + " of the energy";
+  };
+  std::string words = in_words("output", found.output) + "; " + in_words("input", found.input);
+  const bool unchanged = output.energy.isnan().any().item<bool>() && input.energy.isnan().any().item<bool>();
+  if (unchanged) name_unchanged(found, words, true, std::max(output.floor, input.floor));
+  return {found, words, 0};
 }
 
 }  // namespace bilens

@@ -11,8 +11,10 @@
 #include "bilens/analysis/forms/interaction.h"
 #include "bilens/core/progress.h"
 #include "bilens/core/stop.h"
+#include "bilens/core/text.h"
 #include "bilens/tensor/random.h"
 #include "eigen/dense_eigen.h"
+#include "factors/factor_words.h"
 #include "forms/directed_layer.h"
 #include "forms/normalization.h"
 #include "polar.h"
@@ -160,6 +162,29 @@ JointBasis diagonalize_jointly(const EigenProblem& problem, at::Device device, c
   basis.diagonal_energy.fill_(kUnknown);
   basis.full_energy = basis.off_diagonal = kUnknown;
   return basis;
+}
+
+Factors to_factors(const JointBasis& basis, at::ScalarType dtype) {
+  JointFactors found;
+  found.objective = basis.objective;
+  found.squared_norm = basis.total;
+  found.diagonal_energy_kept = basis.diagonal_energy[-1].item<double>();
+  found.full_energy = basis.full_energy;
+  found.off_diagonal = basis.off_diagonal;
+  found.gradient = basis.gradient;
+  found.converged = basis.converged;
+  found.vectors = basis.vectors.to(dtype);
+  found.values = basis.values;
+  found.diagonal_energy = basis.diagonal_energy;
+  found.history = basis.history;
+  found.start_objectives = basis.start_objectives;
+  found.measure = basis.measure;
+  std::string words = std::to_string(basis.vectors.size(0)) + " shared vectors, " +
+                      in_percent(found.diagonal_energy_kept) + " of the energy without cross terms, " +
+                      in_percent(basis.full_energy) + " with them, " +
+                      (basis.converged ? "converged" : "not converged");
+  name_unchanged(found, words, basis.unchanged, basis.floor);
+  return {found, words, 0};
 }
 
 }  // namespace bilens

@@ -9,8 +9,10 @@
 
 #include "bilens/analysis/forms/rounding_floor.h"
 #include "bilens/core/stop.h"
+#include "bilens/core/text.h"
 #include "bilens/tensor/random.h"
 #include "bilens/tensor/shape.h"
+#include "factors/factor_words.h"
 #include "forms/normalization.h"
 #include "polar.h"
 
@@ -109,6 +111,29 @@ RotatedBasis rotate_eigenspaces(const EigenPairs& pairs, at::Device device, cons
     if (share->defined()) share->index_fill_(0, unchanged, std::numeric_limits<double>::quiet_NaN());
   }
   return basis;
+}
+
+Factors to_factors(const RotatedBasis& basis, at::ScalarType dtype) {
+  RotatedFactors found;
+  found.vectors = basis.vectors.to(dtype);
+  found.rotation = basis.rotation;
+  found.values = basis.values;
+  found.objective = basis.objective;
+  found.start_objective = basis.start_objective;
+  found.iterations = basis.iterations;
+  found.converged = basis.converged;
+  found.agreeing = basis.agreeing;
+  take_energy(found, basis.energy);
+  found.measure = basis.measure;
+  found.share_converged = mean_of_numbers(basis.converged);
+  found.mean_objective = mean_of_numbers(basis.objective);
+  found.mean_start_objective = mean_of_numbers(basis.start_objective);
+  found.mean_off_diagonal = mean_of_numbers(basis.energy.off_diagonal);
+  std::string words = "rotated to a fourth moment of " + format("%.3g", found.mean_objective) + " from " +
+                      format("%.3g", found.mean_start_objective) + ", " +
+                      in_percent(found.mean_off_diagonal) + " of the core off its diagonal";
+  name_unchanged(found, words, basis.unchanged, basis.floor);
+  return {found, words, 0};
 }
 
 }  // namespace bilens

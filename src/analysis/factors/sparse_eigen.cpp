@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 
 #include "bilens/analysis/eigen/lanczos.h"
@@ -10,10 +11,12 @@
 #include "bilens/analysis/forms/rounding_floor.h"
 #include "bilens/core/progress.h"
 #include "bilens/core/stop.h"
+#include "bilens/core/text.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/random.h"
 #include "eigen/dense_eigen.h"
 #include "eigen/solver_limits.h"
+#include "factors/factor_words.h"
 #include "forms/directed_layer.h"
 #include "forms/normalization.h"
 
@@ -303,6 +306,46 @@ std::vector<SparseEigenPairs> solve_sparse_eigen(const EigenProblem& problem, at
   }
   for (auto& pairs : all) pairs.floor = known;
   return all;
+}
+
+namespace {
+
+/// Of all steps of a path, one after the other.
+at::Tensor stack_path(const std::vector<SparseEigenPairs>& path,
+                      const std::function<at::Tensor(const SparseEigenPairs&)>& of) {
+  std::vector<at::Tensor> steps;
+  for (const auto& pairs : path) steps.push_back(of(pairs));
+  return steps.front().defined() ? at::stack(steps) : at::Tensor();
+}
+
+}  // namespace
+
+Factors to_factors(const std::vector<SparseEigenPairs>& path, at::ScalarType dtype) {
+  using Pairs = SparseEigenPairs;
+  SparseFactors found;
+  found.vectors = stack_path(path, [&](const Pairs& p) { return p.vectors.to(dtype); });
+  found.values = stack_path(path, [](const Pairs& p) { return p.values; });
+  found.objective = stack_path(path, [](const Pairs& p) { return p.objective; });
+  found.iterations = stack_path(path, [](const Pairs& p) { return p.iterations; });
+  found.converged = stack_path(path, [](const Pairs& p) { return p.converged; });
+  found.measure.nonzeros = stack_path(path, [](const Pairs& p) { return p.measure.nonzeros; });
+  found.measure.participation = stack_path(path, [](const Pairs& p) { return p.measure.participation; });
+  found.measure.hoyer = stack_path(path, [](const Pairs& p) { return p.measure.hoyer; });
+  take_energy(found, {stack_path(path, [](const Pairs& p) { return p.energy.total; }),
+                      stack_path(path, [](const Pairs& p) { return p.energy.diagonal; }),
+                      stack_path(path, [](const Pairs& p) { return p.energy.full; }),
+                      stack_path(path, [](const Pairs& p) { return p.energy.off_diagonal; })});
+  std::string words;
+  for (const auto& pairs : path) {
+    found.sparsity.push_back(pairs.sparsity);
+    words += (words.empty() ? "" : "; ") + std::to_string(pairs.vectors.size(1)) + " vectors of " +
+             std::to_string(pairs.sparsity) + " entries, " +
+             in_percent(mean_of_numbers(pairs.energy.diagonal.select(1, -1))) + " of the energy";
+  }
+  found.share_converged = mean_of_numbers(found.converged);
+  name_unchanged(found, words, path.back().unchanged, path.back().floor);
+  found.floor = path.back().floor;
+  return {found, words, 0};
 }
 
 }  // namespace bilens

@@ -4,7 +4,7 @@
 
 #include <cinttypes>
 
-#include "bilens/analysis/factors/factors.h"
+#include "bilens/analysis/factors/method.h"
 #include "bilens/core/progress.h"
 #include "bilens/core/text.h"
 #include "studies.h"

@@ -6,6 +6,7 @@
 #include "bilens/analysis/eigen/eigen.h"
 #include "bilens/analysis/factors/sparsity.h"
 #include "bilens/core/fields.h"
+#include "bilens/records/factors.h"
 
 namespace bilens {
 
@@ -71,5 +72,8 @@ struct CpDecomposition {
 /// optimum, or terms that diverge.
 /// @throws Error(kBadInput) for weights that are not finite; Stopped
 CpDecomposition decompose_cp(const EigenProblem& problem, at::Device device, const CpConfig& config);
+
+/// As it stands in the layer's file, with one line for people. @param dtype of vectors
+Factors to_factors(const CpDecomposition& cp, at::ScalarType dtype);
 
 }  // namespace bilens

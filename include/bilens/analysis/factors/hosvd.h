@@ -5,6 +5,7 @@
 
 #include "bilens/analysis/forms/gram.h"
 #include "bilens/core/fields.h"
+#include "bilens/records/factors.h"
 
 namespace bilens {
 
@@ -44,5 +45,8 @@ Hosvd output_hosvd(const EigenProblem& problem, const HosvdConfig& config);
 ///   discarded ≤ ‖B − ΠBΠ‖²_F ≤ 2·discarded   (ΠBΠ: every slice Q_u replaced by ΠQ_uΠ).
 /// 8h²d + nh² + 4hd² operations, 24d² bytes beside the result. @throws as output_hosvd
 Hosvd input_hosvd(const EigenProblem& problem, const HosvdConfig& config);
+
+/// As it stands in the layer's file, with one line for people. @param dtype of vectors
+Factors to_factors(const Hosvd& output, const Hosvd& input, at::ScalarType dtype);
 
 }  // namespace bilens

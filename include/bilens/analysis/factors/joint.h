@@ -5,6 +5,7 @@
 #include "bilens/analysis/eigen/eigen.h"
 #include "bilens/analysis/factors/sparsity.h"
 #include "bilens/core/fields.h"
+#include "bilens/records/factors.h"
 
 namespace bilens {
 
@@ -46,5 +47,8 @@ struct JointBasis {
 /// settle for some iterations, and k of them go on.
 /// @throws Error(kBadInput) for weights that are not finite; Stopped
 JointBasis diagonalize_jointly(const EigenProblem& problem, at::Device device, const JointConfig& config);
+
+/// As it stands in the layer's file, with one line for people. @param dtype of vectors
+Factors to_factors(const JointBasis& basis, at::ScalarType dtype);
 
 }  // namespace bilens

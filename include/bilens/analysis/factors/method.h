@@ -6,10 +6,17 @@
 #include <vector>
 
 #include "bilens/analysis/eigen/eigen_plan.h"
-#include "bilens/analysis/factors/factors.h"
+#include "bilens/analysis/factors/cp.h"
+#include "bilens/analysis/factors/hosvd.h"
+#include "bilens/analysis/factors/joint.h"
+#include "bilens/analysis/factors/rotation.h"
+#include "bilens/analysis/factors/sparse_eigen.h"
 #include "bilens/core/fields.h"
 
 namespace bilens {
+
+/// What the words of factors say where a difference is rounding alone.
+inline constexpr const char* kNoChange = "no change";
 
 /// The config keys that each method has of its own.
 struct MethodOptions {

@@ -6,6 +6,7 @@
 #include "bilens/analysis/eigen/projection_energy.h"
 #include "bilens/analysis/factors/sparsity.h"
 #include "bilens/core/fields.h"
+#include "bilens/records/factors.h"
 
 namespace bilens {
 
@@ -42,5 +43,8 @@ struct RotatedBasis {
 /// non-diagonal: cross terms appear, and their share is `energy.off_diagonal`.
 /// @throws Error(kBadInput) for numbers that are not finite; Stopped
 RotatedBasis rotate_eigenspaces(const EigenPairs& pairs, at::Device device, const RotationConfig& config);
+
+/// As it stands in the layer's file, with one line for people. @param dtype of vectors
+Factors to_factors(const RotatedBasis& basis, at::ScalarType dtype);
 
 }  // namespace bilens

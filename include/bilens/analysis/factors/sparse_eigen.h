@@ -6,6 +6,7 @@
 #include "bilens/analysis/eigen/projection_energy.h"
 #include "bilens/analysis/factors/sparsity.h"
 #include "bilens/core/fields.h"
+#include "bilens/records/factors.h"
 
 namespace bilens {
 
@@ -50,5 +51,8 @@ struct SparseEigenPairs {
 /// @throws Error(kBadInput) for weights that are not finite; Stopped
 std::vector<SparseEigenPairs> solve_sparse_eigen(const EigenProblem& problem, at::Device device,
                                                  const SparseEigenConfig& config);
+
+/// As it stands in the layer's file, with one line for people. @param dtype of vectors
+Factors to_factors(const std::vector<SparseEigenPairs>& path, at::ScalarType dtype);
 
 }  // namespace bilens

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "bilens/records/factors.h"
+#include "bilens/records/sparsity_record.h"
 
 namespace bilens {
 

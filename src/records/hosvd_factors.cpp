@@ -1,0 +1,50 @@
+#include "bilens/records/hosvd_factors.h"
+
+namespace bilens {
+
+const RecordTable<HosvdMode>& HosvdMode::record() {
+  using R = HosvdMode;
+  static const auto table =
+      RecordTable<R>()
+          .field("kept", &R::kept, "Factors in the file.")
+          .field("resolved", &R::resolved,
+                 "Those of them that are above `floor`; with a difference these alone count as energy.")
+          .field("energy", &R::energy_kept,
+                 "Share of energy of the factors kept; null where there is nothing but rounding.")
+          .field("discarded", &R::discarded, "Σσ² of the factors that are not kept.")
+          .field("floor", &R::floor, "What is below cannot be told from rounding.");
+  return table;
+}
+
+TensorTable<HosvdMode> HosvdMode::tensors(const std::string& count, const std::string& size) {
+  using R = HosvdMode;
+  return TensorTable<R>()
+      .tensor("vectors", &R::vectors, count + ", " + size, StoredAs::kRunDtype,
+              "orthonormal rows, largest component positive")
+      .tensor("singular_values", &R::singular_values, count, StoredAs::kFloat64, "σ, falling")
+      .tensor("energy", &R::energy, count, StoredAs::kFloat64, "cumulative share of energy");
+}
+
+const RecordTable<HosvdFactors>& HosvdFactors::record() {
+  using R = HosvdFactors;
+  static const auto table =
+      RecordTable<R>()
+          .field("squared_norm", &R::squared_norm, "Σ‖Q‖²_F of all directions.")
+          .field("output", &R::output, "Factors that are mixtures of the directions.")
+          .field("input", &R::input, "Factors in the input space.")
+          .field("unchanged", &R::unchanged, "Whether all of it is rounding; of a difference.")
+          .omitted()
+          .field("floor", &R::floor, "What rounding can leave of the root of `squared_norm`.")
+          .omitted();
+  return table;
+}
+
+const TensorTable<HosvdFactors>& HosvdFactors::tensors() {
+  using R = HosvdFactors;
+  static const auto table = TensorTable<R>()
+                                .part("hosvd_output_", &R::output, HosvdMode::tensors("a", "n"))
+                                .part("hosvd_input_", &R::input, HosvdMode::tensors("b", "d_in"));
+  return table;
+}
+
+}  // namespace bilens
