@@ -77,7 +77,7 @@ void evaluate_images(const StoredModel& stored, const EvaluateRunOptions& option
     add_seconds(outcome, seconds_since(begin) + measure_images(model, data.test));
   } else {
     const auto found = evaluate_classifier(model, data.test);
-    add_result(ImagesEvaluated{stored.path().string(), found.examples, found.loss, found.accuracy}, outcome);
+    add_result(ImageResult{stored.path().string(), found.examples, found.loss, found.accuracy}, outcome);
   }
 }
 

@@ -6,17 +6,6 @@
 
 namespace bilens {
 
-const RecordTable<ImagesEvaluated>& ImagesEvaluated::record() {
-  using R = ImagesEvaluated;
-  static const auto table =
-      RecordTable<R>()
-          .field("model", &R::model, "Path of the model.")
-          .field("examples", &R::examples, "How many images were classified.", "images")
-          .field("loss", &R::loss, "Mean cross-entropy.", "nats an image")
-          .field("accuracy", &R::accuracy, "Share of images that were classified as they are labelled.");
-  return table;
-}
-
 const RecordTable<TextEvaluated>& TextEvaluated::record() {
   using R = TextEvaluated;
   static const auto table = RecordTable<R>()
@@ -28,7 +17,7 @@ const RecordTable<TextEvaluated>& TextEvaluated::record() {
   return table;
 }
 
-std::string evaluation_in_words(const ImagesEvaluated& result) {
+std::string evaluation_in_words(const ImageResult& result) {
   return format("loss %.4f  accuracy %.2f%%  (%" PRId64 " images)  ", result.loss, 100 * result.accuracy,
                 result.examples) +
          result.model + "\n";

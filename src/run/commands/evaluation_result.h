@@ -2,20 +2,13 @@
 
 #include <string>
 
-#include "bilens/records/record_table.h"
+#include "bilens/records/training_result.h"
 
 namespace bilens {
 
-/// What `bilens evaluate --json` prints of an image classifier.
-struct ImagesEvaluated {
-  std::string model;
-  int64_t examples = 0;
-  double loss = 0, accuracy = 0;
+// What `bilens evaluate --json` prints: of an image classifier its ImageResult.
 
-  static const RecordTable<ImagesEvaluated>& record();
-};
-
-/// What it prints of a language model.
+/// Of a language model.
 struct TextEvaluated {
   std::string model;
   int64_t tokens = 0;
@@ -25,7 +18,7 @@ struct TextEvaluated {
   static const RecordTable<TextEvaluated>& record();
 };
 
-std::string evaluation_in_words(const ImagesEvaluated& result);
+std::string evaluation_in_words(const ImageResult& result);
 std::string evaluation_in_words(const TextEvaluated& result);
 
 }  // namespace bilens
