@@ -42,6 +42,28 @@ function layerErrors(conversion) {
   });
 }
 
+/** What the closed-form stage made of each layer. */
+function calibrationTable({ calibration }) {
+  if (!calibration) return null;
+  const columns = [
+    ["R² of the lines", (l) => figure(l.unit_r2)],
+    ["Units without one", (l) => integer(l.degenerate_units)],
+    ["Error with the lines", (l) => figure(l.error_scaled)],
+    ["Output refitted", (l) => figure(l.error_refitted)],
+    ["Ridge", (l) => (isNumber(l.ridge) ? figure(l.ridge, 2) : "as it was")],
+    ["Sweeps", (l) => integer(l.sweeps)],
+    ["Error kept", (l) => figure(l.error)]
+  ];
+  return element("div", { class: "panel" }, element("h4", {}, "The closed-form stage"),
+    element("p", { class: "note" }, `Fitted to ${integer(calibration.tokens)} tokens; the errors, relative, are of ${integer(calibration.held_out_tokens)} others. ${operations("It", calibration.flops)}`),
+    element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The closed-form stage by layer" },
+      element("table", {}, element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Layer"), columns.map(([name]) => element("th", { scope: "col", class: "number" }, name)))),
+        element("tbody", {}, calibration.layers.map((layer, i) => element("tr", {}, element("th", { scope: "row" }, i), columns.map(([, text]) => element("td", { class: "number" }, text(layer)))))))));
+}
+
+/** "Training took 3.1e+7 floating-point operations." */
+const operations = (what, flops) => (flops > 0 ? `${what} took ${figure(flops)} floating-point operations.` : "");
+
 function sampleTexts(conversion) {
   const { samples } = conversion;
   if (!samples) return null;
@@ -54,15 +76,24 @@ function sampleTexts(conversion) {
     element("dl", { class: "samples" }, texts.map(([name, text]) => element("div", {}, element("dt", {}, name), element("dd", {}, text)))));
 }
 
+/** Of a model that was converted elsewhere: what went with its weights. */
+function convertedSection(model, id, level) {
+  const converted = at(model, "decomposition", "converted");
+  if (!at(converted, "validation") && !at(converted, "test")) return null;
+  return block(id, level, "Conversion", `The model was made from ${plain(converted.teacher) || "a gated one"}; beside it, on the same windows of text.`,
+    element("div", { class: "panel" }, comparisonTable(converted)), layerErrors(converted));
+}
+
 function conversionSection(model, id, level) {
   const { conversion } = model;
-  if (!conversion) return null;
+  if (!conversion) return convertedSection(model, id, level);
   const { parameters, teacher_parameters } = conversion;
   const sizes = isNumber(parameters) && isNumber(teacher_parameters) ? ` It has ${integer(parameters)} parameters, the gated one ${integer(teacher_parameters)}.` : "";
-  const intro = conversion.converted ? `The bilinear model beside the gated one it was made from, on the same windows of text.${sizes}`
-    : "The model trained on without conversion, beside what it was.";
+  const cost = ` ${operations("Training", conversion.training_flops)}`;
+  const intro = conversion.converted ? `The bilinear model beside the gated one it was made from, on the same windows of text.${sizes}${cost}`
+    : `The model trained on without conversion, beside what it was.${cost}`;
   return block(id, level, "Conversion", intro, element("div", { class: "panel" }, comparisonTable(conversion)),
-    element("div", { class: "pair" }, layerErrors(conversion), sampleTexts(conversion)));
+    calibrationTable(conversion), element("div", { class: "pair" }, layerErrors(conversion), sampleTexts(conversion)));
 }
 
 /** How far a converted model is from the original, on the part of the text that was kept for last. */

@@ -15,6 +15,24 @@ Json samples(const std::optional<SampleTexts>& texts) {
           {"finished", texts->finished}};
 }
 
+Json calibration(const std::optional<CalibrationAccount>& account) {
+  if (!account) return nullptr;
+  Json layers = Json::array();
+  for (const auto& layer : account->layers) {
+    layers.push_back({{"unit_r2", short_number(layer.unit_r2)},
+                      {"degenerate_units", layer.degenerate_units},
+                      {"error_scaled", short_number(layer.error_scaled)},
+                      {"error_refitted", short_number(layer.error_refitted)},
+                      {"ridge", short_number(layer.ridge)},
+                      {"error", short_number(layer.error)},
+                      {"sweeps", layer.sweeps}});
+  }
+  return {{"tokens", account->tokens},
+          {"held_out_tokens", account->held_out_tokens},
+          {"flops", short_number(account->flops)},
+          {"layers", layers}};
+}
+
 }  // namespace
 
 Json seen_beside_teacher(const std::optional<SeenBesideTeacher>& seen) {
@@ -36,12 +54,13 @@ Json conversion_data(const std::filesystem::path& file) {
           {"parameters", parameters(account.parameters)},
           {"teacher_parameters", parameters(account.teacher_parameters)},
           {"trained_tokens", account.trained_tokens},
+          {"training_flops", short_number(account.training_flops)},
           {"epochs", short_number(account.epochs)},
           {"untrained", seen_beside_teacher(account.untrained)},
           {"validation", seen_beside_teacher(account.validation)},
           {"test", seen_beside_teacher(account.test)},
           {"samples", samples(account.samples)},
-          {"calibrated", account.calibration.has_value()}};
+          {"calibration", calibration(account.calibration)}};
 }
 
 }  // namespace bilens::report

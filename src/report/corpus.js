@@ -49,8 +49,25 @@ function explainedChart(corpus) {
 function lossChart(corpus) {
   const lines = corpus.losses.filter((line) => line.values.every(isNumber)),
     all = lines.flatMap((line) => line.values);
-  return keptChart("What the model loses with a layer’s eigenpairs in its place", "Loss with the eigenpairs kept in a layer’s place, by layer", "loss above the model’s, nats", lines,
+  const figureBox = keptChart("What the model loses with a layer’s eigenpairs in its place", "Loss with the eigenpairs kept in a layer’s place, by layer", "loss above the model’s, nats", lines,
     Math.min(0, ...all), Math.max(1e-3, ...all));
+  return figureBox ? append(figureBox, [lossTable(corpus, lines)]) : null;
+}
+
+/** The same in numbers, with the intervals over documents that a chart of many lines has no room for. */
+function lossTable(corpus, lines) {
+  const { loss } = corpus;
+  const kept = [...new Set(lines.flatMap((line) => line.k))].sort((a, b) => a - b);
+  const cell = ({ k, values, low, high }, wanted) => {
+    const i = k.indexOf(wanted);
+    if (i < 0) return "–";
+    return signed(values[i], 2) + (isNumber(low[i]) && isNumber(high[i]) ? ` (${signed(low[i], 2)} to ${signed(high[i], 2)})` : "");
+  };
+  const table = element("table", {}, element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Layer"), kept.map((k) => element("th", { scope: "col", class: "number" }, `k = ${k}`)))),
+    element("tbody", {}, lines.map((line) => element("tr", {}, element("th", { scope: "row" }, line.layer), kept.map((k) => element("td", { class: "number" }, cell(line, k)))))));
+  return element("details", {}, element("summary", {}, "In numbers, with 95% intervals over documents"),
+    loss ? element("p", { class: "note" }, `On ${integer(loss.tokens)} tokens of ${plural(loss.documents, "document")}, of which the model’s own loss is ${figure(loss.own, 4)} nats a token.`) : null,
+    element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Loss above the model’s with the eigenpairs kept" }, table));
 }
 
 /** What the layers' outputs along the directions are made of, in the order of the layers. */
@@ -64,7 +81,7 @@ function sharesLine(model) {
 function corpusSection(model, id, level) {
   const corpus = at(model, "decomposition", "corpus");
   if (!corpus) return null;
-  return block(id, level, "On text", `Measured on ${integer(corpus.tokens)} tokens of ${plain(at(corpus, "data", "path")) || "a text"}. Each output of a layer is xᵀQx + l·x + c: `
+  return block(id, level, "On text", `Measured on ${integer(corpus.tokens)} tokens of ${plain(at(corpus, "data", "path")) || "a text"}, in windows of ${integer(corpus.window)}; histograms, quantiles and active tokens are of ${integer(corpus.sample)} of them, drawn at random. Each output of a layer is xᵀQx + l·x + c: `
     + "the shares are of the mean squares of these three parts, which may cancel each other. R² compares with what the model’s own layer put out, nothing refitted; "
     + "below 0 the mean alone is nearer. A token is active for a direction where the output is more than one standard deviation from its mean."
     + (corpus.layers.some((l) => l.surrogate) ? " The layers decomposed stand for gated ones: how far a token’s output is off, and what the activations there bound that by, are medians "

@@ -14,18 +14,16 @@ constexpr int64_t kBefore = 12, kAfter = 4;  // tokens shown around a place
 
 /// A layer's summary as the page takes it.
 Json summary_of(const CorpusSummary& layer) {
-  Json data = {{"layer", layer.layer},
-               {"directions", layer.directions},
-               {"quadratic", short_number(layer.quadratic)},
-               {"linear", short_number(layer.linear)},
-               {"constant", short_number(layer.constant)},
-               {"form_r2", short_number(layer.form_r2)},
-               {"r2", short_numbers(layer.r2)},
-               {"correlation", short_numbers(layer.correlation)},
-               {"active",
-                {{"share", short_number(layer.active.share)},
-                 {"r2", short_numbers(layer.active.r2)},
-                 {"correlation", short_numbers(layer.active.correlation)}}}};
+  Json data = {
+      {"layer", layer.layer},
+      {"directions", layer.directions},
+      {"quadratic", short_number(layer.quadratic)},
+      {"linear", short_number(layer.linear)},
+      {"constant", short_number(layer.constant)},
+      {"form_r2", short_number(layer.form_r2)},
+      {"r2", short_numbers(layer.r2)},
+      {"correlation", short_numbers(layer.correlation)},
+      {"active", {{"share", short_number(layer.active.share)}, {"r2", short_numbers(layer.active.r2)}}}};
   if (layer.surrogate)
     data["surrogate"] = {{"error", short_number(layer.surrogate->error)},
                          {"bound", short_number(layer.surrogate->bound)}};
@@ -34,9 +32,14 @@ Json summary_of(const CorpusSummary& layer) {
 
 /// The change of the loss with a layer truncated.
 Json losses_of(const TruncatedLayer& layer) {
-  std::vector<double> change;
-  for (const auto& interval : layer.change) change.push_back(interval.mean);
-  return {{"layer", layer.layer}, {"k", layer.k}, {"values", short_numbers(change)}};
+  std::vector<double> change, low, high;
+  for (const auto& interval : layer.change)
+    change.push_back(interval.mean), low.push_back(interval.low), high.push_back(interval.high);
+  return {{"layer", layer.layer},
+          {"k", layer.k},
+          {"values", short_numbers(change)},
+          {"low", short_numbers(low)},
+          {"high", short_numbers(high)}};
 }
 
 /// A SentencePiece piece as it reads in a text.
@@ -65,7 +68,13 @@ Json Corpus::summary() const {
   return {{"data", study_.data},
           {"tokens", study_.tokens},
           {"quantiles", short_numbers(study_.quantiles)},
+          {"window", study_.window},
+          {"sample", study_.sample.numel()},
           {"layers", layers},
+          {"loss", study_.losses ? Json({{"tokens", study_.losses->tokens},
+                                         {"documents", study_.losses->documents},
+                                         {"own", short_number(study_.losses->loss)}})
+                                 : Json()},
           {"losses", losses}};
 }
 

@@ -15,10 +15,11 @@ class Corpus {
   /// Null where there is none. @throws Error(kBadInput) when it is damaged
   static std::unique_ptr<Corpus> read(const std::filesystem::path& decomposition);
 
-  /// Means over directions: {"data", "tokens", "layers": [{"layer", "directions", "quadratic", "linear",
-  /// "constant" (shares), "form_r2", "r2": [k + 1], "correlation": [k + 1], "active": {"share", "r2",
-  /// "correlation"}, of a surrogate "surrogate": {"error", "bound"}}], "quantiles": of the contexts below,
-  /// "losses": [{"layer", "k": [], "values": []}] with a layer truncated}.
+  /// Means over directions: {"data", "tokens", "window", "sample": how many, "layers": [{"layer",
+  /// "directions", "quadratic", "linear", "constant" (shares), "form_r2", "r2": [k + 1], "correlation": [k +
+  /// 1], "active": {"share", "r2"}, of a surrogate "surrogate": {"error", "bound"}}],
+  /// "quantiles": of the contexts below, "loss": null or {"tokens", "documents", "own": the model's} of
+  /// "losses": [{"layer", "k": [], "values", "low", "high": []}] with a layer truncated}.
   Json summary() const;
 
   /// {"mean", "std" of λp², "contexts": {"positive", "negative", "quantiles": [[before, token, after,

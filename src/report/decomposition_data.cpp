@@ -17,6 +17,7 @@ namespace {
 Json converted(const std::optional<ConversionRecord>& conversion) {
   if (!conversion) return nullptr;
   return {{"teacher", conversion->teacher},
+          {"teacher_sha256", conversion->teacher_sha256},
           {"validation", seen_beside_teacher(conversion->validation)},
           {"test", seen_beside_teacher(conversion->test)}};
 }

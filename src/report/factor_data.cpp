@@ -48,15 +48,15 @@ class Drawing {
     const auto facts = [](const HosvdMode& mode, int64_t i) {
       return Json::array({fact("sigma", mode.singular_values, i), fact("energy", mode.energy, i)});
     };
+    const int64_t of_input = found.input.vectors.size(0), of_output = found.output.vectors.size(0);
     Json inputs = Json::array(), outputs = Json::array();
-    for (int64_t i = 0; i < shown(found.input.kept); ++i)
+    for (int64_t i = 0; i < shown(of_input); ++i)
       inputs.push_back(card("Input " + std::to_string(i), Json::array({picture("", found.input.vectors[i])}),
                             {}, facts(found.input, i)));
-    for (int64_t i = 0; i < shown(found.output.kept); ++i)
+    for (int64_t i = 0; i < shown(of_output); ++i)
       outputs.push_back(card("Output " + std::to_string(i), Json::array(), found.output.vectors[i],
                              facts(found.output, i)));
-    return {group("Input factors", inputs, found.input.kept),
-            group("Output factors", outputs, found.output.kept)};
+    return {group("Input factors", inputs, of_input), group("Output factors", outputs, of_output)};
   }
 
   /// A path of sparsities: the vectors of each step, direction by direction.
@@ -102,7 +102,8 @@ class Drawing {
     for (int64_t i = 0; i < shown(k); ++i)
       items.push_back(card("Vector " + std::to_string(i), Json::array({picture("", found.vectors[i])}),
                            found.values.select(1, i),
-                           Json::array({fact("energy", found.diagonal_energy, i)})));
+                           Json::array({fact("energy", found.diagonal_energy, i),
+                                        fact("participation", found.measure.participation, i)})));
     return Json::array({group("", items, k)});
   }
 

@@ -9,6 +9,52 @@ const factorMeanings = {
   cp: "Terms that all outputs share: a term is the product of two projections, (l·x)(r·x), with a weight for each output. It is a quarter of the difference of the squares of two projections: on plus, l + r, and on minus, l − r.",
 };
 
+/** The names of a method's figures. */
+const figureNames = {
+  squared_norm: "Energy Σ‖Q‖²",
+  output: "Output",
+  input: "Input",
+  kept: "factors kept",
+  resolved: "above rounding",
+  energy: "share of energy",
+  discarded: "Σσ² left out",
+  floor: "rounding up to",
+  unchanged: "Nothing but rounding",
+  sparsity: "Entries of a vector",
+  converged: "Converged",
+  mean_objective: "Mean ‖Z‖₄⁴",
+  mean_start_objective: "The same of the eigenvectors",
+  mean_off_diagonal: "Mean share off the diagonal",
+  objective: "Objective",
+  diagonal_energy: "Energy without cross terms",
+  full_energy: "Energy with cross terms",
+  off_diagonal: "Share off the diagonal",
+  gradient: "Gradient at the end",
+  condition: "Condition of the terms",
+  cancellation: "Cancellation Σ‖term‖²/‖M‖²",
+  status: "Status",
+  refit_residual: "Residual of the refit"
+};
+
+/** All figures of a method by name, those of its modes one by one. */
+function figureRows(figures, before = "") {
+  const words = (value) => (isNumber(value) ? figure(value) : Array.isArray(value) ? value.join(", ") : value === true ? "yes" : value === false ? "no" : plain(value));
+  return Object.entries(figures ?? {}).flatMap(([key, value]) => {
+    const name = `${before}${before ? (figureNames[key] ?? key).toLowerCase() : figureNames[key] ?? key}`;
+    return value && typeof value === "object" && !Array.isArray(value) ? figureRows(value, `${name}, `) : [
+      [name, words(value)]
+    ];
+  });
+}
+
+/** What is left of the classifier with the factors in a layer's place. */
+function rebuiltWords({ accuracy, loss, relative_error, data_r2 }) {
+  const known = data_r2.filter(isNumber);
+  const outputs = known.length ? ` R² of its outputs ${known.length <= 12 ? data_r2.map((r2) => measured(r2)).join(", ") : `from ${figure(Math.min(...known))} to ${figure(Math.max(...known))}`}.` : "";
+  const whole = isNumber(accuracy) ? `the accuracy is ${percent(accuracy)}, the loss ${figure(loss)} and ` : "";
+  return `With these factors in the layer’s place ${whole}the relative error of its outputs ${whole ? "" : "is "}${figure(relative_error, 2)}.${outputs}`;
+}
+
 const factorNames = { sigma: "σ", value: "xᵀQx", energy: "energy", participation: "entries", cosine: "cos(l, r)" };
 
 /** Bars up and down from zero, one for each output, beside a scale. @param title of the saved figure */
@@ -64,7 +110,8 @@ function factorPanel(model, layer) {
   const rebuilt = (at(model, "study", "reconstruction") ?? []).find((r) => r.layer === layer.layer);
   const panel = element("div", { class: "panel factor-panel" },
     element("p", {}, element("b", {}, `Layer ${layer.layer}. `), layer.factors.words + ". ",
-      rebuilt && isNumber(rebuilt.accuracy) ? `With these factors in the layer’s place the accuracy is ${percent(rebuilt.accuracy)}, the relative error of its outputs ${figure(rebuilt.relative_error, 2)}.` : null));
+      rebuilt ? rebuiltWords(rebuilt) : null),
+    element("details", {}, element("summary", {}, "All figures of the method"), definitions("facts", figureRows(layer.figures))));
   if (!perDirection || groups.length < 2) return append(panel, [groups.map((g) => factorGroup(g, shape, kind, perDirection, place))]);
   const holder = element("div", {});
   const choose = (i) => {

@@ -60,7 +60,7 @@ function languageSentence(model, facts) {
   const kind = `${of}${width}${words}`;
   const { conversion } = model;
   if (!conversion) return `A Llama-type language model${kind}, its MLPs ${bilinear ? "bilinear" : `gated with ${plain(facts.activation)}`}.`;
-  const from = conversion.calibrated ? "converted in closed form" : "converted";
+  const from = conversion.calibration ? "converted in closed form" : "converted";
   const trained = conversion.trained_tokens ? `${integer(conversion.trained_tokens)} tokens of training (${figure(conversion.epochs)} epochs)` : "no training";
   return conversion.converted ? `${plain(conversion.teacher)} with its MLPs made bilinear: a language model${kind}, ${from}, then ${trained}.`
     : `${plain(conversion.teacher)} trained on without conversion: a language model${kind}, ${trained}.`;

@@ -56,7 +56,6 @@ Json eigenpair(const LayerPart& part, const Measured& measured, int64_t directio
   pair["weight_energy"] = value(pairs.weight_energy, direction, index);
   pair["residual"] = value(pairs.residuals, direction, index);
   pair["vector_error"] = value(pairs.vector_error, direction, index);
-  pair["cluster"] = value(pairs.cluster, direction, index);
   if (measured.importance != nullptr)
     pair.update(
         importance_of_pair(*part.study, *measured.importance, direction, index, detail.examples, images));

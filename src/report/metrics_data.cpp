@@ -19,7 +19,7 @@ struct TrainPoint {
 
 struct Metrics {
   std::vector<TrainPoint> train;
-  Json evaluations = Json::array();
+  Json evaluations = Json::array(), samples = Json::array();
 };
 
 Json evaluation(const EvaluationMetrics& metrics) {
@@ -41,6 +41,8 @@ void read_line(const std::string& line, const std::string& where, Metrics& metri
         {static_cast<double>(step->step), step->epoch, step->loss, step->accuracy.value_or(NAN)});
   } else if (const auto* seen = std::get_if<EvaluationMetrics>(&read)) {
     metrics.evaluations.push_back(evaluation(*seen));
+  } else if (const auto* sample = std::get_if<SampleMetrics>(&read)) {
+    metrics.samples.push_back({{"step", sample->step}, {"text", sample->text}});
   }
 }
 
@@ -89,7 +91,10 @@ Json metrics_data(const std::filesystem::path& file, int64_t max_points) {
     add("loss", &TrainPoint::loss);
     add("accuracy", &TrainPoint::accuracy);
   }
-  return {{"train", train}, {"steps_per_point", group}, {"evaluations", metrics.evaluations}};
+  return {{"train", train},
+          {"steps_per_point", group},
+          {"evaluations", metrics.evaluations},
+          {"samples", metrics.samples}};
 }
 
 }  // namespace bilens::report

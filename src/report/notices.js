@@ -12,10 +12,10 @@ function normWords({ kind, before, gain, behind, source, folded }) {
 
 const gateWords = ({ name, source }) => `${name === "none" ? "The MLPs have no gate" : `The MLPs’ gate is ${name}`}${source ? ` (${source})` : ""}.`;
 
-function surrogateWords({ meaning, hidden_act, data, tokens, layers }) {
+function surrogateWords({ meaning, hidden_act, data, first_token, tokens, layers }) {
   const explained = (layers ?? []).map((layer) => layer.unit_r2).filter(isNumber);
   const worth = explained.length ? ` They explain ${percent(Math.min(...explained))} of the activations’ variance in the layer where they explain least.` : "";
-  const fitted = isNumber(tokens) ? ` The lines were fitted on ${integer(tokens)} tokens of ${plain(at(data, "path")) || "a text"}.${worth}` : "";
+  const fitted = isNumber(tokens) ? ` The lines were fitted on ${integer(tokens)} tokens of ${plain(at(data, "path")) || "a text"}${first_token > 0 ? `, from token ${integer(first_token)} on` : ""}.${worth}` : "";
   return `${meaning}${hidden_act ? ` The model’s own gate is ${hidden_act}.` : ""}${fitted}`;
 }
 
@@ -24,12 +24,12 @@ function notices(model) {
   const made = model.decomposition;
   if (!made) return null;
   const warn = (title, text) => element("p", { class: "notice" }, element("b", {}, `${title} `), text);
-  const { surrogate, gate, norm, minus } = made;
+  const { surrogate, gate, norm, minus, minus_gate } = made;
   const about = [gate ? gateWords(gate) : null, norm ? normWords(norm) : null].filter(Boolean);
   return [
     surrogate ? warn("A surrogate, not the model’s own layers.", surrogateWords(surrogate)) : null,
     made.lacks_record ? warn("Made by an earlier version.", "Nothing records where gate and norm came from, and they may be wrong: decompose again.") : null,
-    minus ? warn("A difference.", `These are the layers of ${made.model} minus those of ${minus}.`) : null,
+    minus ? warn("A difference.", `These are the layers of ${made.model} minus those of ${minus}.${minus_gate ? ` Of the second model: ${gateWords(minus_gate)}` : ""}`) : null,
     about.length ? element("p", { class: "about" }, about.join(" ")) : null
   ];
 }

@@ -2,18 +2,29 @@
 
 // --------------------------------------------------------------------------------------------------------- provenance
 
-function layerTable(layers) {
+function layerTable(layers, surrogate) {
+  const lines = (l) => (at(surrogate, "layers") ?? []).find((line) => line.layer === l.layer);
   const time = (layer) => (layer.seconds && typeof layer.seconds === "object" ? Object.entries(layer.seconds).map(([name, s]) => `${name} ${seconds(s)}`).join(", ") : "–");
   const rows = [
     ["Method", (l) => [l.method, l.solver, l.dtype].filter(Boolean).join(", ")],
     ["Input space", (l) => `${l.input_space}, ${plural(l.d_in, "component")}`],
     ["Hidden units", (l) => integer(l.d_hidden)],
+    ["Outputs", (l) => plural(l.d_out, "component")],
     ["Directions", (l) => `${integer(l.n_directions)} (${l.directions})`],
     ["Eigenpairs for each, k", (l) => integer(l.k)],
+    ["Linear part", (l) => (l.has_linear ? "yes" : "none")],
     ["Centred", (l) => (l.center === "mean" ? `by the mean${isNumber(l.mean_energy_share) ? `, ${percent(l.mean_energy_share)} of the energy` : ""}` : l.center || "–")],
     ["Converged", (l) => (!isNumber(l.converged) ? "–" : `${l.converged} of ${l.n_directions}`)],
     ["Certified", (l) => integer(l.certified)],
+    ["Repaired by the probe", (l) => integer(l.repaired)],
+    ...(layers.some((l) => isNumber(l.unchanged)) ? [
+      ["Nothing but rounding", (l) => (isNumber(l.unchanged) ? `${l.unchanged} of ${l.n_directions}` : "–")]
+    ] : []),
     ["Worst residual", (l) => figure(l.worst_residual, 2)],
+    ...(at(surrogate, "layers") ? [
+      ["R² of the units’ lines", (l) => figure(at(lines(l), "unit_r2"))],
+      ["Units without a line", (l) => integer(at(lines(l), "degenerate_units"))]
+    ] : []),
     ["Time", time]
   ];
   const header = (name, scope) => element("th", { scope }, name);
@@ -24,6 +35,7 @@ function layerTable(layers) {
 
 function provenance(model, id, level) {
   const made = model.decomposition,
+    original = model.conversion ?? at(made, "converted"),
     tag = level === 1 ? "h3" : "h4";
   const json = (title, value) => (value ? element("div", {}, element(tag, {}, title), element("pre", { tabindex: 0 }, JSON.stringify(value, null, 2))) : null);
   const sources = definitions("sources", [
@@ -31,6 +43,10 @@ function provenance(model, id, level) {
     ["Decomposition", made && made.directory !== model.directory ? made.directory : null],
     ["Decomposed model", made ? made.model : null],
     ["SHA-256 of its weights", made ? made.model_sha256 : null],
+    ["Model subtracted", made ? made.minus : null],
+    ["SHA-256 of its weights", made ? made.minus_sha256 : null],
+    ["Converted from", at(original, "teacher")],
+    ["SHA-256 of its weights", at(original, "teacher_sha256")],
     ["Decomposed with", made && made.version ? `bilens ${made.version}` : null],
     ["Decomposed on", made ? made.device : null],
     ["Time", made && isNumber(made.seconds) ? seconds(made.seconds) : null],
@@ -38,7 +54,7 @@ function provenance(model, id, level) {
   ]);
   return block(id, level, "Provenance", null, element("details", { class: "panel provenance" },
     element("summary", {}, "Files, settings, environment, solver status"), element(tag, {}, "Sources"), sources,
-    made && made.layers.length ? [element(tag, {}, "Layers"), layerTable(made.layers)] : null,
+    made && made.layers.length ? [element(tag, {}, "Layers"), layerTable(made.layers, made.surrogate)] : null,
     element("div", { class: "settings" }, json("Settings of the decomposition", made && made.config), json("Model", model.model),
       json("Training configuration", at(model, "run", "config")), json("Environment of the training", at(model, "run", "environment")))));
 }

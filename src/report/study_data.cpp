@@ -18,11 +18,14 @@ Json evaluation(const std::optional<ImageEvaluation>& result) {
 Json truncation(const std::vector<TruncationRecord>& curves) {
   Json list = Json::array();
   for (const auto& curve : curves) {
-    list.push_back({{"layer", curve.layer},
-                    {"k", curve.k},
-                    {"accuracy", short_numbers(curve.accuracy)},
-                    {"loss", short_numbers(curve.loss)},
-                    {"chosen", RecordValue<std::optional<TruncationRecord::Chosen>>::write(curve.chosen)}});
+    list.push_back(
+        {{"layer", curve.layer},
+         {"k", curve.k},
+         {"accuracy", short_numbers(curve.accuracy)},
+         {"loss", short_numbers(curve.loss)},
+         {"validation_accuracy", curve.validation ? short_numbers(curve.validation->accuracy) : Json()},
+         {"validation_loss", curve.validation ? short_numbers(curve.validation->loss) : Json()},
+         {"chosen", RecordValue<std::optional<TruncationRecord::Chosen>>::write(curve.chosen)}});
   }
   return list;
 }
@@ -44,7 +47,10 @@ Json reconstruction(const std::vector<Reconstruction>& entries) {
   };
   Json list = Json::array();
   for (const auto& entry : entries) {
+    const auto r2 = entry.data_r2.contiguous();
+    const auto* first = r2.const_data_ptr<double>();
     list.push_back({{"layer", entry.layer},
+                    {"data_r2", short_numbers({first, first + r2.numel()})},
                     {"relative_error", short_number(entry.relative_error)},
                     {"accuracy", number(entry.accuracy)},
                     {"loss", number(entry.loss)}});

@@ -21,7 +21,7 @@ function tokensOfEigenvector(model, layer, direction, vector) {
     own = about.layers.find((l) => l.layer === layer.layer);
   return element("div", { class: "on-tokens" }, tokenCard("Nearest tokens, on both sides", vector.tokens,
       `Cosine with a token’s row, centred, and the share of ${integer(about.random_directions)} random directions whose nearest tokens are less near: lists always look meaningful, below about 95% they are not evidence.`),
-    own ? element("p", { class: "note" }, own.words) : null,
+    own ? element("p", { class: "note" }, `${own.words} ${about.space}`) : null,
     element("details", {}, element("summary", {}, "Controls: a random direction, and the layer with its units paired at random"),
       own ? tokenCard("A random direction", own.random) : null,
       direction.tokens ? tokenCard(`Leading eigenvector with gate and up units paired at random, λ = ${signed(direction.tokens.permuted.eigenvalue)}`, direction.tokens.permuted.card) : null));

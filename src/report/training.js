@@ -120,6 +120,14 @@ const quantities = [{
   }
 }, ];
 
+/** What the model made of the prompt as it was trained, the last first. */
+function trainingSamples({ samples }) {
+  if (!samples.length) return null;
+  const texts = samples.toReversed().slice(0, 20);
+  return element("details", { class: "panel" }, element("summary", {}, "What the model made of the prompt"),
+    element("dl", { class: "samples" }, texts.map(({ step, text }) => element("div", {}, element("dt", {}, `Step ${integer(step)}`), element("dd", {}, text)))));
+}
+
 function training(model, id, level) {
   const metrics = model.metrics;
   if (!metrics || !(metrics.train.step.length || metrics.evaluations.length)) return null;
@@ -130,5 +138,5 @@ function training(model, id, level) {
   const weights = model.conversion ? at(model, "run", "config", "train", "loss") : null;
   const loss = at(weights, "divergence") > 0 ? `The training loss is ${brief(weights.cross_entropy)} × cross-entropy + ${brief(weights.divergence)} × KL to the teacher${weights.states > 0 ? ` + ${brief(weights.states)} × the error of the hidden states` : ""}; `
     + "that of validation is the cross-entropy alone." : null;
-  return block(id, level, "Training", [coarse, loss].filter(Boolean).join(" ") || null, element("div", { class: "pair" }, charts));
+  return block(id, level, "Training", [coarse, loss].filter(Boolean).join(" ") || null, element("div", { class: "pair" }, charts), at(model, "conversion", "samples") ? null : trainingSamples(metrics));
 }

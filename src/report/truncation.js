@@ -1,6 +1,7 @@
 // How many eigenvectors it takes: a part of the report's script.
 
 function truncationCurve(curve, full, now, choose, label) {
+  const kept = curve.validation_accuracy;
   return chart(label, 250, (node, width, height) => {
       const most = Math.max(...curve.k, 1),
         even = most <= 32,
@@ -41,7 +42,8 @@ function truncationCurve(curve, full, now, choose, label) {
         choose(distances.indexOf(Math.min(...distances)));
       });
     }, 470, () => [
-      ["k", "accuracy", "loss"], ...curve.k.map((k, i) => [k, curve.accuracy[i], curve.loss[i]])
+      ["k", "accuracy", "loss", ...(kept ? ["validation accuracy", "validation loss"] : [])],
+      ...curve.k.map((k, i) => [k, curve.accuracy[i], curve.loss[i], ...(kept ? [kept[i], curve.validation_loss[i]] : [])])
     ],
     () => [{ mark: lineKey("curve"), text: "accuracy with the top k eigenvectors" }, isNumber(full) ? { mark: lineKey("reference"), text: "full model" } : null]);
 }
@@ -77,7 +79,8 @@ function truncationPanel(model, curve, many) {
     accuracy.replaceChildren(isNumber(curve.accuracy[i]) ? (100 * curve.accuracy[i]).toFixed(1) : "–", element("small", {}, "%"));
     const loss = curve.loss[i];
     notes.replaceChildren(difference(curve.accuracy[i], full.accuracy) ?? "accuracy", element("br"),
-      `loss ${figure(loss)}` + (isNumber(full.loss) && isNumber(loss) ? ` (${signed(loss - full.loss, 2)})` : ""));
+      `loss ${figure(loss)}` + (isNumber(full.loss) && isNumber(loss) ? ` (${signed(loss - full.loss, 2)})` : ""),
+      curve.validation_accuracy ? [element("br"), `${percent(curve.validation_accuracy[i])} of the validation images, loss ${figure(curve.validation_loss[i])}`] : "");
     figureBox.redraw();
   };
   const panel = element("figure", { class: "panel truncation" },
@@ -109,7 +112,7 @@ function truncation(model, id, level) {
   const images = full && full.examples ? ` Measured on ${integer(full.examples)} ${from && from.split ? from.split + " " : ""}images${from && from.dataset ? ` of ${from.dataset}` : ""}.` : "";
   const validation = at(model, "study", "validation"),
     chosen = curves.some((curve) => curve.chosen);
-  const choice = !chosen ? "" : validation ? ` The k at first is the smallest within one point of the whole model’s accuracy on the ${integer(validation.examples)} validation images.`
+  const choice = !chosen ? "" : validation ? ` The k at first is the smallest within one point of the whole model’s accuracy on the ${integer(validation.examples)} validation images, ${percent(validation.accuracy)} with a loss of ${figure(validation.loss)}.`
     : " The k at first is the smallest within one point of the whole model’s accuracy on these same images: none were kept to choose it on.";
   return block(id, level, "How many eigenvectors it takes", curves.length ? `For each output only the k eigenvectors of largest |λ| are kept.${images}${choice}` : null,
     curves.map((curve) => truncationPanel(model, curve, layersOf(model).length > 1)), exact);

@@ -129,7 +129,7 @@ class ConversionPage(InBrowser):
         self.assertIn("It has 2,500 parameters, the gated one 1,000.", self.text("#conversion-1"))
         self.assertEqual(self.texts(".figure-value"), ["1.563", "+0.313", "75.0%"])
         rows = self.ask(
-            "[...document.querySelectorAll('#conversion-1 tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
+            "[...document.querySelector('#conversion-1 tbody').rows].map((row) => [...row.cells].map((cell) => cell.textContent))"
         )
         self.assertEqual(
             rows[0], ["validation, before training", "1,000", "2.000", "1.250", "+0.750", "0.125", "75.0%"]
