@@ -1,8 +1,10 @@
 """Every field of the files that `bilens report` reads is on its page, or is waived here with a reason.
 
-Each value of each file is changed by itself, the page is made again, and what the page holds is compared. A value counts
-as shown where the page's data change under a key that the page's scripts read.
+Each value of each file is changed by itself, the page is made again, and what the page holds is compared. A value
+counts as shown where the page's data change under a key that the page's scripts read.
 """
+
+# labels: slow
 
 import itertools
 import json
