@@ -74,6 +74,20 @@ PARSERS_OF_CONFIGS = {
 }
 
 
+FAMILIES = "src/model/families"
+FAMILY = re.compile(r'"(?:llama|mistral|qwen|gemma|olmo|stablelm|phi|smollm|gpt2)[a-z0-9_]*"')
+
+
+def family_namers(root):
+    """Files outside the families' folder that name a model_type, but for comments."""
+    found = []
+    for path, _ in source_files(root):
+        name = str(path.relative_to(root))
+        if not name.startswith(FAMILIES) and FAMILY.search(re.sub(r"//.*", "", path.read_text())):
+            found.append(name)
+    return found
+
+
 def key_readers(root):
     """Files above the records that read JSON by string keys: the records do that for them."""
     found = []
@@ -84,6 +98,11 @@ def key_readers(root):
 
 
 class Layering(unittest.TestCase):
+    def test_families_are_named_in_their_folder_alone(self):
+        self.assertEqual(family_namers(ROOT), [])
+        folder = {path.read_text() for path in (ROOT / FAMILIES).glob("*.cpp")}
+        self.assertTrue(any(FAMILY.search(text) for text in folder))
+
     def test_files_are_read_through_records(self):
         self.assertEqual(sorted(key_readers(ROOT)), sorted(PARSERS_OF_CONFIGS))
 
@@ -143,6 +162,10 @@ class Planted(unittest.TestCase):
 
     def test_a_detour(self):
         self.plant("src/nn/planted.cpp", '#include "../io/weights.h"')
+
+    def test_a_family_elsewhere(self):
+        (self.root / "src/run/planted.cpp").write_text('if (type == "qwen2") return;')
+        self.assertEqual(family_namers(self.root), ["src/run/planted.cpp"])
 
     def test_a_key_by_its_name(self):
         (self.root / "src/study/planted.cpp").write_text('const auto loss = json.at("loss");')
