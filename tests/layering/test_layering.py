@@ -75,7 +75,8 @@ PARSERS_OF_CONFIGS = {
 
 
 FAMILIES = "src/model/families"
-FAMILY = re.compile(r'"(?:llama|mistral|qwen|gemma|olmo|stablelm|phi|smollm|gpt2)[a-z0-9_]*"')
+# "llama3" is a rope_type, which models of any family may have.
+FAMILY = re.compile(r'"(?!llama3")(?:llama|mistral|qwen|gemma|olmo|stablelm|phi|smollm|gpt2)[a-z0-9_]*"')
 
 
 def family_namers(root):
