@@ -114,7 +114,8 @@ class RecordTable {
     for (const auto& entry : entries_) {
       if (entry.holds && !entry.holds(record)) continue;
       Json value = entry.write(record);
-      if (entry.null_if_empty && (value.empty() || value == "")) value = nullptr;
+      const bool empty = value.is_string() ? value.get_ref<const std::string&>().empty() : value.empty();
+      if (entry.null_if_empty && empty) value = nullptr;
       if (!(entry.omits_null && value.is_null())) object[entry.about.name] = std::move(value);
     }
     return object;
