@@ -2,22 +2,14 @@
 
 #include <ATen/ATen.h>
 
+#include "study_files.h"
+
 namespace bilens {
 
 namespace {
 
 constexpr const char* kCorpusFile = "corpus.json";
 constexpr const char* kCorpusTensors = "corpus.safetensors";
-
-std::string corpus_prefix(int64_t layer) { return "layer_" + std::to_string(layer) + "."; }
-
-void require_below(const at::Tensor& numbers, int64_t least, int64_t count, const std::string& where,
-                   const std::string& expected) {
-  if (numbers.numel() == 0 ||
-      (numbers.min().item<int64_t>() >= least && numbers.max().item<int64_t>() < count))
-    return;
-  throw Error(ExitCode::kBadInput, {where, expected, "others", "Write the file again."});
-}
 
 }  // namespace
 
@@ -135,7 +127,7 @@ const TensorTable<CorpusStudy>& CorpusStudy::tensors() {
 void write_corpus_study(const std::filesystem::path& directory, const CorpusStudy& study) {
   auto tensors = CorpusStudy::tensors().write(study, "", {{"tokens", study.tokens}});
   for (const auto& layer : study.layers) {
-    const auto more = CorpusLayer::tensors().write(layer, corpus_prefix(layer.layer), {});
+    const auto more = CorpusLayer::tensors().write(layer, layer_prefix(layer.layer), {});
     for (const auto& [name, tensor] : more) tensors.emplace_back(name, tensor.contiguous());
   }
   write_safetensors(directory / kCorpusTensors, tensors, format_metadata(CorpusStudy::kFormat));
@@ -151,15 +143,15 @@ std::optional<CorpusStudy> read_corpus_study(const std::filesystem::path& direct
   Dimensions sizes = {{"tokens", study.tokens}};
   CorpusStudy::tensors().read(file, "", study, sizes);
   const auto known = static_cast<int64_t>(study.names.size());
-  require_below(study.ids, 0, known, where + "tokens", "ids of the " + std::to_string(known) + " tokens");
+  require_between(study.ids, 0, known, where + "tokens", "ids of the " + std::to_string(known) + " tokens");
   for (const auto& summary : study.summaries) {
-    const std::string prefix = corpus_prefix(summary.layer);
+    const std::string prefix = layer_prefix(summary.layer);
     CorpusLayer layer;
     layer.layer = summary.layer;
     Dimensions of_layer = {{"q", static_cast<int64_t>(study.quantiles.size())}};
     CorpusLayer::tensors().read(file, prefix, layer, of_layer);
     for (const auto* places : {&layer.context_places, &layer.quantile_places})
-      require_below(*places, -1, study.tokens, where + prefix + "places", "places below the tokens");
+      require_between(*places, -1, study.tokens, where + prefix + "places", "places below the tokens");
     study.layers.push_back(std::move(layer));
   }
   return study;

@@ -9,13 +9,9 @@ namespace bilens {
 
 namespace {
 
-std::string layer_prefix(int64_t layer) { return "layer_" + std::to_string(layer) + "."; }
-
 /// Rows of the m images.
 void require_rows(const at::Tensor& rows, int64_t m, const std::string& where) {
-  if (rows.numel() == 0 || (rows.min().item<int64_t>() >= 0 && rows.max().item<int64_t>() < m)) return;
-  throw Error(ExitCode::kBadInput,
-              {where, "rows of the " + std::to_string(m) + " images", "others", "Write the file again."});
+  require_between(rows, 0, m, where, "rows of the " + std::to_string(m) + " images");
 }
 
 void require_curve(const TruncationRecord& curve, const std::string& where) {

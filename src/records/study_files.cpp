@@ -1,5 +1,7 @@
 #include "study_files.h"
 
+#include <ATen/ATen.h>
+
 #include "bilens/records/image_record.h"
 #include "bilens/records/token_record.h"
 
@@ -26,6 +28,16 @@ Json read_study_file(const std::filesystem::path& directory, const RecordFormat&
   if (names_format(json, of_tokens ? ImageStudy::kFormat : TokenStudy::kFormat)) return nullptr;
   require_format(json, format, file.string());
   return json;
+}
+
+std::string layer_prefix(int64_t layer) { return "layer_" + std::to_string(layer) + "."; }
+
+void require_between(const at::Tensor& numbers, int64_t least, int64_t count, const std::string& where,
+                     const std::string& expected) {
+  if (numbers.numel() == 0 ||
+      (numbers.min().item<int64_t>() >= least && numbers.max().item<int64_t>() < count))
+    return;
+  throw Error(ExitCode::kBadInput, {where, expected, "others", "Write the file again."});
 }
 
 }  // namespace bilens

@@ -8,17 +8,14 @@ namespace bilens {
 
 namespace {
 
-std::string token_prefix(int64_t layer) { return "layer_" + std::to_string(layer) + "."; }
-
 void require_ids(const at::Tensor& ids, size_t known, const std::string& where) {
-  if (!ids.defined() || ids.numel() == 0) return;
-  if (ids.min().item<int64_t>() >= 0 && ids.max().item<int64_t>() < static_cast<int64_t>(known)) return;
-  throw Error(ExitCode::kBadInput,
-              {where, "ids of the " + std::to_string(known) + " tokens", "others", "Write the file again."});
+  if (ids.defined())
+    require_between(ids, 0, static_cast<int64_t>(known), where,
+                    "ids of the " + std::to_string(known) + " tokens");
 }
 
 void read_token_layer(const SafetensorsFile& file, const TokenStudy& study, TokenLayer& layer) {
-  const std::string prefix = token_prefix(layer.layer), where = file.path().string() + ": " + prefix;
+  const std::string prefix = layer_prefix(layer.layer), where = file.path().string() + ": " + prefix;
   Dimensions sizes;
   TokenLayer::tensors().read(file, prefix, layer, sizes);
   const auto require_cards = [&](const char* name, const TokenCards& cards) {
@@ -119,7 +116,7 @@ const TensorTable<TokenStudy>& TokenStudy::tensors() {
 void write_token_study(const std::filesystem::path& directory, const TokenStudy& study) {
   auto tensors = TokenStudy::tensors().write(study, "", {});
   for (const auto& layer : study.layers) {
-    const auto more = TokenLayer::tensors().write(layer, token_prefix(layer.layer), {});
+    const auto more = TokenLayer::tensors().write(layer, layer_prefix(layer.layer), {});
     tensors.insert(tensors.end(), more.begin(), more.end());
   }
   write_safetensors(directory / kStudyTensors, tensors, format_metadata(TokenStudy::kFormat));
