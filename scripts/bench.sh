@@ -8,7 +8,8 @@
 #   decompose    top eigenpairs of large and small layers, beside torch's eigh and SciPy's ARPACK; how cost grows
 #   llama        training and sampling of Llama-type models, beside transformers
 #   twins        small language models trained with either MLP: losses of three seeds (about a quarter of an hour)
-#   finetune     stories260K made bilinear in several ways, at equal tokens, and the speed beside a loop in transformers (hours, but no run on record is repeated; --help: arms, rates, seeds)
+#   finetune     stories260K made bilinear in several ways, at equal tokens, and the speed beside a loop in transformers
+#                (hours, but no run on record is repeated; --help: arms, rates, seeds)
 #   gpu          layers and models of TinyLlama's size on a GPU, beside PyTorch and transformers on it
 #   --data PATH  train: full MNIST (default: data/mnist, else ../shared/data/mnist); twins, finetune: a text
 #   --rounds N   measurements of each (default 5)
@@ -17,6 +18,7 @@
 source "$(dirname "$0")/common.sh"
 
 usage_if_asked "$@"
-[[ ${1:-} =~ ^(train|decompose|llama|twins|finetune|gpu)$ ]] || usage_error "which benchmark? train, decompose, llama, twins, finetune or gpu"
+[[ ${1:-} =~ ^(train|decompose|llama|twins|finetune|gpu)$ ]] ||
+  usage_error "which benchmark? train, decompose, llama, twins, finetune or gpu"
 scripts/setup.sh --bench
 PATH=$PWD/.venv/bin:$PATH exec .venv/bin/python "scripts/bench_$1.py" "${@:2}"

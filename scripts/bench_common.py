@@ -39,9 +39,13 @@ def output_of(command):
 
 
 def steady_rate(run, tokens):
-    """Tokens/s of a training run without its first step, or the first steps that a GPU reports together. @param tokens: of a step"""
+    """Tokens/s of a training run without its first step, or the first steps that a GPU reports together.
+
+    @param tokens: of a step
+    """
     lines = [json.loads(line) for line in (pathlib.Path(run) / "metrics.jsonl").read_text().splitlines()]
-    # Lines hold running means, those that are written together the same: the last of them tells the seconds since the start.
+    # Lines hold running means, those that are written together the same: the last of them tells the seconds since the
+    # start.
     last_of = {line["tokens_per_second"]: line["step"] for line in lines if "tokens_per_second" in line}
     (first, begin), *_, (last, end) = [(step, step * tokens / rate) for rate, step in last_of.items()]
     return (last - first) * tokens / (end - begin)
@@ -66,10 +70,8 @@ def table(head, rows):
 
 def keep(name, options, text, how=None):
     """Prints a benchmark's tables and puts them between its marks in docs/benchmarks.md."""
-    note = (
-        f"`scripts/bench.sh {name}`, {datetime.date.today()}, {options.device}, {how or f'median of {options.rounds}, interleaved'}. "
-        f"Machine: {machine()}.\n\n"
-    )
+    how = how or f"median of {options.rounds}, interleaved"
+    note = f"`scripts/bench.sh {name}`, {datetime.date.today()}, {options.device}, {how}. Machine: {machine()}.\n\n"
     print("\n" + note + text)
     written = "\n".join(
         line if line.startswith("|") else textwrap.fill(line, 116) for line in (note + text).split("\n")

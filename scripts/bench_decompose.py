@@ -130,7 +130,8 @@ def scale(options):
             )
         )
     seconds, _, _ = measure_bilens(options, *LARGE, 8, "random", energy="exact")
-    energy = f"\nThe exact energy of a {LARGE[0]} × {LARGE[1]} layer, for all directions together: {8 * seconds['energy']:.1f} s.\n"
+    layer = f"{LARGE[0]} × {LARGE[1]} layer"
+    energy = f"\nThe exact energy of a {layer}, for all directions together: {8 * seconds['energy']:.1f} s.\n"
     return table(("layer", "directions", "time", "a direction", "a direction and weight", "peak memory"), rows) + energy
 
 
@@ -167,8 +168,9 @@ def whole_tensor(options):
             times.append(layer_entry(folder / f"out-{number}")["seconds"]["hosvd"])
     ratio = statistics.median(time / limit for time, limit in zip(times, limits))
     return (
-        f"\nHOSVD of a {m} × {d} × {d} tensor from {h} hidden units, both modes, float64: {statistics.median(times):.1f} s, "
-        f"{ratio:.2f} × the time of its products alone ({1e-12 * operations:.1f} TFLOP); peak memory "
+        f"\nHOSVD of a {m} × {d} × {d} tensor from {h} hidden units, both modes, float64: "
+        f"{statistics.median(times):.1f} s, {ratio:.2f} × the time of its products alone "
+        f"({1e-12 * operations:.1f} TFLOP); peak memory "
         f"{result['peak_memory_bytes'] / 1e6:,.0f} MB, weights {weights / 1e6:,.0f} MB.\n"
     )
 
@@ -178,9 +180,8 @@ def main():
     if options.device != "cpu":
         for kind in ("random", "decay"):
             runs = [sum(measure_bilens(options, *LARGE, 64, kind)[0].values()) for _ in range(options.rounds)]
-            print(
-                f"{kind}, {options.device}: {1e3 * statistics.median(runs):.1f} ms a direction (median of {options.rounds})"
-            )
+            time = f"{1e3 * statistics.median(runs):.1f} ms a direction"
+            print(f"{kind}, {options.device}: {time} (median of {options.rounds})")
         return
     keep("decompose", options, compare(options) + "\n" + scale(options) + whole_tensor(options))
 

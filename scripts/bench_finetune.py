@@ -1,5 +1,7 @@
-"""What it costs to make stories260K bilinear: ways of conversion at equal tokens, beside the same model trained on as it is.
-Called by scripts/bench.sh finetune."""
+"""What it costs to make stories260K bilinear: ways of conversion at equal tokens, beside the same model trained on.
+
+Called by scripts/bench.sh finetune.
+"""
 
 import collections
 import concurrent.futures
@@ -130,7 +132,7 @@ def records(options):
 
 
 def closed_form(options, name, settings, seed):
-    """What the stages before training give, which is the same at every rate, and its seconds; None where there are none."""
+    """What the stages before training give, the same at every rate, and its seconds; None where there are none."""
     stages = [stage for stage in settings.get("stages", []) if stage["kind"] in ("widen", "calibrate")]
     if "baseline" in settings or not any(stage["kind"] == "calibrate" for stage in stages):
         return None, 0.0
@@ -203,7 +205,8 @@ def finetune(options, teacher, arm, rate, seed, steps):
         file.write(json.dumps(account) + "\n")
     shutil.rmtree(run / "checkpoints")  # 3 MB a run
     print(
-        f"{name}, {arm}, {steps} steps, rate {rate:g}, seed {seed}: validation {account['validation']['loss']:.4f}, {seconds:.0f} s",
+        f"{name}, {arm}, {steps} steps, rate {rate:g}, seed {seed}: "
+        f"validation {account['validation']['loss']:.4f}, {seconds:.0f} s",
         flush=True,
     )
     return account
@@ -254,12 +257,18 @@ def differences(accounts, references):
 
 
 def over_stories(accounts, references, tokens):
-    """Mean over seeds of the test loss above the reference's with its 95% interval over stories, in words. @param tokens: of each story"""
+    """Mean over seeds of the test loss above the reference's with its 95% interval over stories, in words.
+
+    @param tokens: of each story
+    """
     return in_words(differences(accounts, references).mean(0), tokens)
 
 
 def over_seeds(accounts, references, tokens):
-    """The same over seeds: what another seed may bring, on these stories. Nothing of one seed, and of the reference beside itself."""
+    """The same over seeds: what another seed may bring, on these stories.
+
+    Nothing of one seed, and of the reference beside itself.
+    """
     found = differences(accounts, references).sum(1) / tokens.sum()
     return in_words(found, numpy.ones(len(found))) if len(found) > 1 and found.any() else ""
 
@@ -278,7 +287,10 @@ def times_alone(options, teacher, steps):
 
 
 def time_beside_reference(arm, times):
-    """Median of what a run takes in the time of *continue* on the same day, for machines differ; in words, none where it is not known."""
+    """Median of what a run takes in the time of *continue* on the same day, for machines differ.
+
+    In words, none where it is not known.
+    """
     ratios = [
         seconds / statistics.median(times[REFERENCE, day])
         for (name, day), alone in times.items()
@@ -339,7 +351,8 @@ def compare(options, teacher, rates, steps, seeds):
     seen, times = references[0]["test"], times_alone(options, teacher, steps)
     took = [seconds for (arm, _), alone in times.items() if arm == REFERENCE for seconds in alone]
     text = (
-        f"The teacher itself has test loss {seen['teacher_loss']:.4f} on {seen['tokens']:,} tokens of {len(references[0]['story_tokens'])} stories."
+        f"The teacher itself has test loss {seen['teacher_loss']:.4f} on {seen['tokens']:,} tokens of "
+        f"{len(references[0]['story_tokens'])} stories."
         + (f" *continue* took {' to '.join(map(str, dict.fromkeys([min(took), max(took)])))} s." if took else "")
         + "\n\n"
         + table(
@@ -354,12 +367,16 @@ def compare(options, teacher, rates, steps, seeds):
     if accounts.get(WIDEST) and accounts.get(WIDE_REFERENCE):
         of = accounts[WIDEST], accounts[WIDE_REFERENCE], tokens_of(references)
         seeds = over_seeds(*of)
-        text += f"\n*{WIDEST}* above *{WIDE_REFERENCE}*: {over_stories(*of)} over stories{seeds and f', {seeds} over seeds'}.\n"
+        above = f"{over_stories(*of)} over stories{seeds and f', {seeds} over seeds'}"
+        text += f"\n*{WIDEST}* above *{WIDE_REFERENCE}*: {above}.\n"
     return text
 
 
 def second_teacher(options):
-    """A SwiGLU model of the same size, trained here from scratch on eight epochs of the same text, with a tokenizer of its own."""
+    """A SwiGLU model of the same size, trained here from scratch on eight epochs of the same text.
+
+    It has a tokenizer of its own.
+    """
     model, tokenizer = options.out / "swiglu-2500", options.out / "tokenizer-512"
     if options.recorded:
         return model

@@ -1,5 +1,5 @@
-"""The work that a GPU is for, bilens beside PyTorch and transformers on the same one: layers and models of TinyLlama's size.
-Called by scripts/bench.sh gpu."""
+"""The work that a GPU is for, bilens beside PyTorch and transformers on the same one: layers and models of TinyLlama's
+size. Called by scripts/bench.sh gpu."""
 
 import json
 import pathlib

@@ -1,11 +1,17 @@
-"""95% intervals of the benchmarks: Student's t on what documents, or seeds, leave of the ratio of two sums (docs/methods.md)."""
+"""95% intervals of the benchmarks: Student's t on what documents, or seeds, leave of the ratio of two sums.
+
+docs/methods.md says why.
+"""
 
 import numpy
 from scipy import stats
 
 
 def interval(sums, weights):
-    """Σ sums / Σ weights with both ends of its interval; NaN for the ends of fewer than two. @param weights: tokens of each document, 1 of each seed"""
+    """Σ sums / Σ weights with both ends of its interval; NaN for the ends of fewer than two.
+
+    @param weights: tokens of each document, 1 of each seed
+    """
     sums, weights = numpy.asarray(sums, float), numpy.asarray(weights, float)
     n, ratio = len(sums), sums.sum() / weights.sum()
     if n < 2:

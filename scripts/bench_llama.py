@@ -1,4 +1,7 @@
-"""Training and sampling of language models, bilens against transformers in eager PyTorch. Called by scripts/bench.sh llama."""
+"""Training and sampling of language models, bilens against transformers in eager PyTorch.
+
+Called by scripts/bench.sh llama.
+"""
 
 import json
 import pathlib

@@ -1,4 +1,7 @@
-"""Training and decomposition of the MNIST classifier, bilens against eager PyTorch. Called by scripts/bench.sh train."""
+"""Training and decomposition of the MNIST classifier, bilens against eager PyTorch.
+
+Called by scripts/bench.sh train.
+"""
 
 import json
 import pathlib
@@ -49,9 +52,8 @@ def bilens_alone(options):
     for name, (width, noise, epochs) in CASES.items():
         runs = [measure_bilens(options, width, noise, epochs) for _ in range(options.rounds)]
         speed, decompose = (statistics.median(values) for values in zip(*runs))
-        print(
-            f"{name}, {options.device}: {speed:,.0f} images/s, decomposition {1e3 * decompose:.0f} ms (median of {options.rounds})"
-        )
+        times = f"{speed:,.0f} images/s, decomposition {1e3 * decompose:.0f} ms"
+        print(f"{name}, {options.device}: {times} (median of {options.rounds})")
 
 
 def main():

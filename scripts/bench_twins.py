@@ -1,5 +1,7 @@
-"""Bilinear and SwiGLU twins: the same small language model with either MLP, equal parameters, tokens and seeds. Called by
-scripts/bench.sh twins."""
+"""Bilinear and SwiGLU twins: the same small language model with either MLP, equal parameters, tokens and seeds.
+
+Called by scripts/bench.sh twins.
+"""
 
 import json
 import pathlib
@@ -50,7 +52,8 @@ def main():
     options = parser.parse_args()
     if not options.data.is_file():
         sys.exit(
-            f"{options.data}: no text there. Run scripts/get_data.sh tinystories-sample --from FOLDER, or name a file with --data."
+            f"{options.data}: no text there. Run scripts/get_data.sh tinystories-sample --from FOLDER, "
+            "or name a file with --data."
         )
     if not options.tokenizer.exists():
         bilens(

@@ -1,4 +1,4 @@
-"""Writes docs/command-line.md from what the program says of itself: `bilens COMMAND --help` and `bilens schema COMMAND`.
+"""Writes docs/command-line.md from what the program says of itself: `bilens COMMAND --help`, `bilens schema COMMAND`.
 
 Usage: scripts/command_reference.py [--check] [--bilens PROGRAM]
 

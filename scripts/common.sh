@@ -55,7 +55,8 @@ torch_root_of() {
   local root=$1
   if [[ ! -d $1 ]]; then
     have "$1" || die "LibTorch: '$1' is neither a folder nor a Python."
-    root=$("$1" -c "import importlib.util as u; print(u.find_spec('torch').submodule_search_locations[0])" 2>/dev/null) ||
+    local find="import importlib.util as u; print(u.find_spec('torch').submodule_search_locations[0])"
+    root=$("$1" -c "$find" 2>/dev/null) ||
       die "LibTorch: the Python '$1' has no torch."
   fi
   [[ -e $root/include/ATen/ATen.h && -e $root/lib/libtorch_cpu.so ]] ||

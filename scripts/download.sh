@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154 # `speed` is used by the scripts, `to` set by them
 #
-# Such a script sets `name`, what the files are together, `files`, all of them, and `to`, the folder they go into. It says how
-# a file is had, obtain FILE, and what FILE must be:
+# Such a script sets `name`, what the files are together, `files`, all of them, and `to`, the folder they go into. It
+# says how a file is had, obtain FILE, and what FILE must be:
 #   is_right PATH FILE   whether PATH holds it
 #   mismatch PATH FILE   the hash that was expected and the one that was found, in words
 

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Formats all sources, those that git tracks and new ones that it does not ignore: C++ and CUDA by clang-format, Python by
-# ruff, the pages' scripts and styles by jsbeautifier and cssbeautifier.
+# Formats all sources, those that git tracks and new ones that it does not ignore: C++ and CUDA by clang-format, Python
+# by ruff, the pages' scripts and styles by jsbeautifier and cssbeautifier. None of them breaks every long line: one of
+# more than 120 characters is an error.
 #
 # Usage: scripts/format.sh [--check]
 #
 #   --check   change nothing; list the files that are not formatted and exit with 1 if there are any
 #   --help    show this
 #
-# Needs clang-format 14 (Debian: clang-format), other versions differ in details; CLANG_FORMAT names another program. The
-# rest it installs into .venv (scripts/setup.sh --lint).
+# Needs clang-format 14 (Debian: clang-format), other versions differ in details; CLANG_FORMAT names another program.
+# The rest it installs into .venv (scripts/setup.sh --lint).
 
 # shellcheck source=scripts/common.sh
 source "$(dirname "$0")/common.sh"
@@ -22,7 +23,8 @@ case ${1:-} in
 esac
 
 clang_format=${CLANG_FORMAT:-$(command -v clang-format-14 || echo clang-format)}
-have "$clang_format" || die "$clang_format is not there; install it, for instance with: sudo apt-get install clang-format"
+have "$clang_format" ||
+  die "$clang_format is not there; install it, for instance with: sudo apt-get install clang-format"
 version=$("$clang_format" --version | sed -n 's/.*version \([0-9]*\).*/\1/p')
 ((version == 14)) || echo "${0##*/}: clang-format $version may format otherwise than 14, which the project uses." >&2
 export PATH=$PWD/.venv/bin:$PATH
@@ -49,7 +51,8 @@ count=$((count + ${#files[@]}))
 if [[ $check == no ]]; then
   "$clang_format" -i "${files[@]}"
 elif ! output=$("$clang_format" --dry-run -Werror "${files[@]}" 2>&1); then
-  mapfile -t wrong < <(sed -n 's/^\([^:]*\):[0-9]*:[0-9]*: error: code should be clang-formatted.*/\1/p' <<<"$output" | sort -u)
+  unformatted='s/^\([^:]*\):[0-9]*:[0-9]*: error: code should be clang-formatted.*/\1/p'
+  mapfile -t wrong < <(sed -n "$unformatted" <<<"$output" | sort -u)
   ((${#wrong[@]})) || die "$output"
 fi
 
@@ -75,6 +78,15 @@ for kind in js css; do
     fi
   done
 done
+
+# Left out: addresses, and tables and code in Markdown, which cannot be broken. Of Python's lines ruff check speaks.
+list_files '*.h' '*.cpp' '*.cu' '*.in' '*.sh' ':!scripts/setup.sh' .ci/run '*.js' '*.css' '*.html' '*.md'
+unbreakable='^[^:]*:[0-9]*:.*https?://|^[^:]*\.md:[0-9]*:(\||    )'
+long=$(LC_ALL=C.UTF-8 grep -nE '^.{121}' -- "${files[@]}" | grep -vE "$unbreakable" | cut -d: -f1,2) || true
+if [[ -n $long ]]; then
+  echo "$long"
+  die "the lines above have more than 120 characters; break them"
+fi
 
 if ((${#wrong[@]})); then
   printf '%s\n' "${wrong[@]}"

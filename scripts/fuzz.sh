@@ -30,7 +30,8 @@ for parser in "${parsers[@]}"; do
   say "$parser: $seconds s"
   mkdir -p "build-fuzz/corpus/$parser"
   # LibTorch keeps what it allocates at start-up: no leak check.
-  ASAN_OPTIONS=detect_leaks=0 "build-fuzz/tests/fuzz/fuzz_$parser" -max_total_time="$seconds" -max_len=8192 -timeout=10 \
+  ASAN_OPTIONS=detect_leaks=0 "build-fuzz/tests/fuzz/fuzz_$parser" \
+    -max_total_time="$seconds" -max_len=8192 -timeout=10 \
     -rss_limit_mb=4096 -print_final_stats=1 -verbosity=0 -artifact_prefix="build-fuzz/findings/$parser-" \
     "build-fuzz/corpus/$parser" "$seeds/$parser" ||
     die "$parser: a finding, see build-fuzz/findings"

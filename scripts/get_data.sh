@@ -17,8 +17,8 @@
 # A download that broke off is continued, a file that is there already is left alone, a corrupt one is not kept.
 # Exit code: 0 all files are there, 1 some are not, 2 usage.
 #
-# Environment: BILENS_MNIST_URL, BILENS_FASHION_MNIST_URL, BILENS_TINYSTORIES_URL, BILENS_STORIES260K_URL replace the public homes
-# (several: separated by blanks); BILENS_DATA_SHA256 replaces the list of checksums, scripts/data.sha256.
+# Environment: BILENS_MNIST_URL, BILENS_FASHION_MNIST_URL, BILENS_TINYSTORIES_URL, BILENS_STORIES260K_URL replace the
+# public homes (several: separated by blanks); BILENS_DATA_SHA256 replaces the list of checksums, scripts/data.sha256.
 
 # shellcheck source=scripts/common.sh
 source "$(dirname "$0")/common.sh"
@@ -45,7 +45,8 @@ while (($#)); do
   esac
   shift
 done
-[[ -n $name ]] || usage_error "name a data set: mnist, fashion-mnist, tinystories, tinystories-train, tinystories-sample or stories260k"
+[[ -n $name ]] || usage_error "name a data set: mnist, fashion-mnist, tinystories, tinystories-train,\
+ tinystories-sample or stories260k"
 
 folder=$name files=({train,t10k}-{images-idx3,labels-idx1}-ubyte.gz)
 case $name in
@@ -123,7 +124,9 @@ obtain() { # FILE
 mkdir -p "$to" || die "cannot make the folder $to."
 [[ -w $to ]] || die "cannot write into $to."
 say "$name into $to: ${#files[@]} file(s), $size."
-if is_url "${sources[-1]}"; then have curl || die "curl is needed for downloading; install it, or use --from FOLDER."; fi
+if is_url "${sources[-1]}"; then
+  have curl || die "curl is needed for downloading; install it, or use --from FOLDER."
+fi
 
 obtain_all "${files[@]}" && exit
 echo "What to do: run this again later (what came is kept), or get the files in another way and run

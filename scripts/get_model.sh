@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Obtains a model from the Hugging Face hub: config, tokenizer and weights, each file checked by the hash the hub has of it.
+# Obtains a model from the Hugging Face hub: config, tokenizer and weights, each file checked by the hash that the hub
+# has of it.
 #
 # Usage: scripts/get_model.sh tinyllama|OWNER/NAME [--revision SHA] [--to DIR]
 #
@@ -43,7 +44,8 @@ while (($#)); do
   shift
 done
 [[ -n $name ]] || usage_error "name a model: tinyllama or OWNER/NAME"
-[[ -z $wanted ]] || is_commit "$wanted" || usage_error "--revision needs the 40 hexadecimal digits of a commit, not '$wanted'"
+[[ -z $wanted ]] || is_commit "$wanted" ||
+  usage_error "--revision needs the 40 hexadecimal digits of a commit, not '$wanted'"
 word='[A-Za-z0-9][A-Za-z0-9._-]*'
 if [[ $name == tinyllama ]]; then
   repository=$tinyllama default_revision=$tinyllama_revision
@@ -72,7 +74,8 @@ ask() {
   case $code:$status in
     0:*) echo "${reply%$'\n'*}" ;;
     22:401 | 22:403 | 22:404)
-      die "$hub shows no $repository, $1 (it answered $status). Check the name; a private or gated model needs HF_TOKEN." ;;
+      die "$hub shows no $repository, $1 (it answered $status). Check the name; a private or gated model needs\
+ HF_TOKEN." ;;
     *) die "$hub did not say anything about $repository, $1 ($problem). Run this again later." ;;
   esac
 }
@@ -100,7 +103,7 @@ pick_revision() {
   fi
 }
 
-# Of the hub's list of files, the needed ones, a line "HASH SIZE NAME" each. The hash is a sha256, or that of a git blob.
+# Of the hub's list of files, the needed ones, a line "HASH SIZE NAME" each. The hash is a sha256 or a git blob's.
 needed_files() {
   python3 -c '
 import json, re, sys
@@ -143,7 +146,9 @@ hash_of() { # PATH FILE
 }
 is_right() { [[ -f $1 && $(bytes_of "$1") == "${sizes[$2]}" && $(hash_of "$1" "$2") == "${hashes[$2]}" ]]; }
 mismatch() {
-  echo "$(if is_sha256 "$2"; then echo sha256; else echo git blob; fi) expected ${hashes[$2]}, found $(hash_of "$1" "$2")"
+  local kind='git blob'
+  if is_sha256 "$2"; then kind=sha256; fi
+  echo "$kind expected ${hashes[$2]}, found $(hash_of "$1" "$2")"
 }
 
 # find_missing: `missing`, the files to download. One that is there with other content is somebody's: nothing is done.
@@ -194,6 +199,6 @@ check_space "${missing[@]}"
 echo "$repository $revision" >"$to/.revision"
 
 obtain_all "${missing[@]}" && exit
-echo "What to do: run this again later (what came is kept). A gated model needs HF_TOKEN, of an account that accepted its terms
-at $hub/$repository." >&2
+echo "What to do: run this again later (what came is kept). A gated model needs HF_TOKEN, of an account that accepted
+its terms at $hub/$repository." >&2
 exit 1

@@ -26,10 +26,12 @@ done
 
 # All that is missing at once.
 problems=()
-nvcc=$(find_nvcc) || problems+=("no nvcc on PATH or in /usr/local/cuda/bin: install the CUDA toolkit that fits the torch")
+nvcc=$(find_nvcc) ||
+  problems+=("no nvcc on PATH or in /usr/local/cuda/bin: install the CUDA toolkit that fits the torch")
 have_gpu || problems+=("no NVIDIA GPU: nvidia-smi finds none")
 if torch_root=$(cd "$start" && torch_root_of "$torch" 2>&1); then
-  [[ -e $torch_root/lib/libtorch_cuda.so ]] || problems+=("the LibTorch in $torch_root is a CPU build: name another with --torch")
+  [[ -e $torch_root/lib/libtorch_cuda.so ]] ||
+    problems+=("the LibTorch in $torch_root is a CPU build: name another with --torch")
 else
   problems+=("${torch_root#*: } Name one with --torch PATH")
 fi

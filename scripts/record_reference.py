@@ -13,6 +13,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import textwrap
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/formats.md"
@@ -87,9 +88,11 @@ def tensors_of(file):
 
 def format_of(file):
     name, version = file["format"], file["format_version"]
-    if "keys" in file:
-        return f'{title(file["file"])} begins with `"format": "{name}", "format_version": {version}`.'
-    return f'The metadata of {title(file["file"])} say `"format": "{name}", "format_version": "{version}"`.'
+    says = f'{title(file["file"])} begins with `"format": "{name}", "format_version": {version}`.'
+    if "keys" not in file:
+        says = f'The metadata of {title(file["file"])} say `"format": "{name}", "format_version": "{version}"`.'
+    whole = re.sub("`[^`]*`", lambda code: code[0].replace(" ", "\0"), says)
+    return textwrap.fill(whole, 116, break_on_hyphens=False).replace("\0", " ")
 
 
 def filled(page, files):

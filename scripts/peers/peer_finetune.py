@@ -1,5 +1,8 @@
-"""Fine-tuning a gated model made bilinear beside its teacher: transformers, eager, fused AdamW, half cross-entropy and half KL.
-args: MODEL_DIRECTORY batch sequence steps"""
+"""Fine-tuning a gated model made bilinear beside its teacher: transformers, eager, fused AdamW, half cross-entropy and
+half KL.
+
+args: MODEL_DIRECTORY batch sequence steps
+"""
 
 import json
 import sys

@@ -46,11 +46,18 @@ function axes(spec) {
     text({ x: 0, y: top - 16 }, spec.yName));
 }
 
+/** A small drawing that stands in a legend. */
+const legendMark = (content) => svg("svg", { viewBox: "0 0 20 12", class: "chart", "aria-hidden": "true" }, content);
+
 /** The piece of a line that stands for it in a legend. */
-const lineKey = (className, style = "") => svg("svg", { viewBox: "0 0 20 12", class: "chart", "aria-hidden": "true" }, svg("line", { class: className, style, x1: 0, x2: 20, y1: 6, y2: 6 }));
+const lineKey = (className, style = "") =>
+  legendMark(svg("line", { class: className, style, x1: 0, x2: 20, y1: 6, y2: 6 }));
 
 /** The items of a legend, as of exports, in a line beside a chart's title. */
-const legendLine = (items) => element("div", { class: "legend chart" }, items.map(({ before, mark, text }) => element("span", {}, before, mark, text)));
+function legendLine(items) {
+  const item = ({ before, mark, text }) => element("span", {}, before, mark, text);
+  return element("div", { class: "legend chart" }, items.map(item));
+}
 
 const charts = new WeakMap(); // the element of a chart -> the function that draws it at a width
 

@@ -14,18 +14,19 @@ function comparisonTable(conversion) {
     ["KL to it", (s) => figure(s.divergence)],
     ["Same top token", (s) => percent(s.agreement)]
   ];
-  return element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The model beside its teacher" },
-    element("table", {}, element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Part"), columns.map(([name]) => element("th", { scope: "col", class: "number" }, name)))),
-      element("tbody", {}, parts.map(([name, seen]) => element("tr", {}, element("th", { scope: "row" }, name), columns.map(([, text]) => element("td", { class: "number" }, text(seen))))))));
+  return scrollable("The model beside its teacher", columnsTable("Part", columns, parts));
 }
 
 /** 1 − R² of the residual stream behind each layer, before and after training: what is lost. */
 function layerErrors(conversion) {
+  const pointsOf = (part) => {
+    const values = at(conversion, part, "layer_r2") ?? [];
+    return values.map((r2, layer) => [layer, 1 - r2]).filter(([layer]) => isNumber(values[layer]));
+  };
   const lines = [
-      ["before training", "before", at(conversion, "untrained", "layer_r2")],
-      ["finished", "smooth", at(conversion, "validation", "layer_r2")]
-    ]
-    .map(([name, style, values]) => ({ name, style, points: (values ?? []).map((v, layer) => [layer, 1 - v]).filter((_, layer) => isNumber(values[layer])) })).filter((line) => line.points.length);
+    { name: "before training", style: "before", points: pointsOf("untrained") },
+    { name: "finished", style: "smooth", points: pointsOf("validation") }
+  ].filter((line) => line.points.length);
   const points = lines.flatMap((line) => line.points),
     high = Math.max(...points.map(([, v]) => v).filter(isNumber), 1e-9);
   return linesChart("What each layer is off by", lines, {
@@ -55,10 +56,10 @@ function calibrationTable({ calibration }) {
     ["Error kept", (l) => figure(l.error)]
   ];
   return element("div", { class: "panel" }, element("h4", {}, "The closed-form stage"),
-    element("p", { class: "note" }, `Fitted to ${integer(calibration.tokens)} tokens; the errors, relative, are of ${integer(calibration.held_out_tokens)} others. ${operations("It", calibration.flops)}`),
-    element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The closed-form stage by layer" },
-      element("table", {}, element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Layer"), columns.map(([name]) => element("th", { scope: "col", class: "number" }, name)))),
-        element("tbody", {}, calibration.layers.map((layer, i) => element("tr", {}, element("th", { scope: "row" }, i), columns.map(([, text]) => element("td", { class: "number" }, text(layer)))))))));
+    element("p", { class: "note" }, `Fitted to ${integer(calibration.tokens)} tokens; the errors, relative, are of `
+      + `${integer(calibration.held_out_tokens)} others. ${operations("It", calibration.flops)}`),
+    scrollable("The closed-form stage by layer",
+      columnsTable("Layer", columns, calibration.layers.map((layer, i) => [i, layer]))));
 }
 
 /** "Training took 3.1e+7 floating-point operations." */
@@ -73,14 +74,16 @@ function sampleTexts(conversion) {
     ["Finished", samples.finished]
   ].filter(([, text]) => text);
   return element("div", { class: "panel" }, element("h4", {}, `What follows “${samples.prompt}”`),
-    element("dl", { class: "samples" }, texts.map(([name, text]) => element("div", {}, element("dt", {}, name), element("dd", {}, text)))));
+    element("dl", { class: "samples" }, texts.map(([name, text]) =>
+      element("div", {}, element("dt", {}, name), element("dd", {}, text)))));
 }
 
 /** Of a model that was converted elsewhere: what went with its weights. */
 function convertedSection(model, id, level) {
   const converted = at(model, "decomposition", "converted");
   if (!at(converted, "validation") && !at(converted, "test")) return null;
-  return block(id, level, "Conversion", `The model was made from ${plain(converted.teacher) || "a gated one"}; beside it, on the same windows of text.`,
+  const from = plain(converted.teacher) || "a gated one";
+  return block(id, level, "Conversion", `The model was made from ${from}; beside it, on the same windows of text.`,
     element("div", { class: "panel" }, comparisonTable(converted)), layerErrors(converted));
 }
 
@@ -88,9 +91,11 @@ function conversionSection(model, id, level) {
   const { conversion } = model;
   if (!conversion) return convertedSection(model, id, level);
   const { parameters, teacher_parameters } = conversion;
-  const sizes = isNumber(parameters) && isNumber(teacher_parameters) ? ` It has ${integer(parameters)} parameters, the gated one ${integer(teacher_parameters)}.` : "";
   const cost = ` ${operations("Training", conversion.training_flops)}`;
-  const intro = conversion.converted ? `The bilinear model beside the gated one it was made from, on the same windows of text.${sizes}${cost}`
+  const sizes = isNumber(parameters) && isNumber(teacher_parameters)
+    ? ` It has ${integer(parameters)} parameters, the gated one ${integer(teacher_parameters)}.` : "";
+  const beside = "The bilinear model beside the gated one it was made from, on the same windows of text.";
+  const intro = conversion.converted ? `${beside}${sizes}${cost}`
     : `The model trained on without conversion, beside what it was.${cost}`;
   return block(id, level, "Conversion", intro, element("div", { class: "panel" }, comparisonTable(conversion)),
     calibrationTable(conversion), element("div", { class: "pair" }, layerErrors(conversion), sampleTexts(conversion)));
@@ -101,38 +106,46 @@ function convertedLine(model) {
   const account = at(model, "conversion", "converted") ? model.conversion : at(model, "decomposition", "converted");
   const seen = at(account, "test") ?? at(account, "validation");
   if (!seen) return null;
-  return element("p", { class: "converted" }, `The converted model: KL to the original ${figure(seen.divergence)} nats a token, top-1 agreement ${percent(seen.agreement)}, `
-    + `R² of the residual stream behind each layer ${seen.layer_r2.map((value) => measured(value)).join(", ")}.`);
+  const behind = seen.layer_r2.map((value) => measured(value)).join(", ");
+  return element("p", { class: "converted" },
+    `The converted model: KL to the original ${figure(seen.divergence)} nats a token, top-1 agreement `
+    + `${percent(seen.agreement)}, R² of the residual stream behind each layer ${behind}.`);
 }
 
-/** Of a conversion, its test loss above that of its teacher, as wide as it was, trained on for as many tokens, where that run is there too. */
+/**
+ * Of a conversion, its test loss above that of its teacher, as wide as it was, trained on for as many tokens, where
+ * that run is there too.
+ */
 function aboveContinued(model) {
   const { conversion } = model;
   if (!conversion || !conversion.converted || !conversion.test) return null;
   const same = (c, ...keys) => keys.every((key) => c[key] === conversion[key]);
-  const other = data.models.map((m) => m.conversion).find((c) => c && !c.converted && c.test && c.parameters === c.teacher_parameters
-    && same(c, "teacher", "teacher_sha256", "trained_tokens") && c.test.tokens === conversion.test.tokens);
+  const isBeside = (c) => c && !c.converted && c.test && c.parameters === c.teacher_parameters
+    && same(c, "teacher", "teacher_sha256", "trained_tokens") && c.test.tokens === conversion.test.tokens;
+  const other = data.models.map((m) => m.conversion).find(isBeside);
   return other ? conversion.test.loss - other.test.loss : null;
 }
 
-/** Validation loss of several conversions against the tokens they have seen. */
+/** Validation loss of a run against the tokens it has seen: [[tokens, loss]]. */
+function lossByTokens(model) {
+  const config = at(model, "run", "config"),
+    tokensAStep = at(config, "train", "batch_size") * at(config, "data", "context"),
+    start = at(model, "conversion", "untrained", "loss");
+  const seen = (at(model, "metrics", "evaluations") ?? []).filter((e) => e.split === "validation" && isNumber(e.loss));
+  const points = seen.map((e) => [e.step * tokensAStep, e.loss]);
+  return isNumber(start) ? [
+    [0, start], ...points
+  ] : points;
+}
+
+/** The same of several conversions. */
 function conversionsTogether(models) {
-  const lines = models.map((model, i) => {
-    const config = at(model, "run", "config"),
-      tokensAStep = at(config, "train", "batch_size") * at(config, "data", "context");
-    const points = (at(model, "metrics", "evaluations") ?? []).filter((e) => e.split === "validation" && isNumber(e.loss)).map((e) => [e.step * tokensAStep, e.loss]);
-    const start = at(model, "conversion", "untrained", "loss");
-    return {
-      i,
-      name: model.name,
-      points: isNumber(start) ? [
-        [0, start], ...points
-      ] : points
-    };
-  }).filter((line) => models[line.i].conversion && line.points.every(([tokens]) => isNumber(tokens)) && line.points.length > 1);
+  const drawable = ({ points }) => points.every(([tokens]) => isNumber(tokens)) && points.length > 1;
+  const lines = models.filter((model) => model.conversion)
+    .map((model) => ({ model, name: model.name, points: lossByTokens(model) })).filter(drawable);
   if (lines.length < 2) return null;
   const losses = lines.flatMap((line) => line.points.map(([, loss]) => loss)),
-    teachers = new Set(lines.map(({ i }) => at(models[i], "conversion", "validation", "teacher_loss")));
+    teachers = new Set(lines.map(({ model }) => at(model, "conversion", "validation", "teacher_loss")));
   const teacher = teachers.size === 1 ? [...teachers][0] : null;
   const all = isNumber(teacher) ? [...losses, teacher] : losses,
     low = Math.min(...all),

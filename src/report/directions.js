@@ -53,8 +53,10 @@ function overview(model, layer, choose) {
       return vector ? [vector.index, direction.eigenvalues[vector.index]] : ["", ""];
     })])
   ];
-  const box = element("div", {}, grid, exports(title, () => gallery(layer, shape), rows, () => [{ text: "Each has its own colour scale: zero is neutral, blue positive, orange negative." }]));
-  return Object.assign(box, { select: (chosen) => buttons.forEach((b, i) => b.setAttribute("aria-pressed", String(i === chosen))) });
+  const legend = () => [{ text: "Each has its own colour scale: zero is neutral, blue positive, orange negative." }];
+  const box = element("div", {}, grid, exports(title, () => gallery(layer, shape), rows, legend));
+  const press = (button, pressed) => button.setAttribute("aria-pressed", String(pressed));
+  return Object.assign(box, { select: (chosen) => buttons.forEach((button, i) => press(button, i === chosen)) });
 }
 
 const shortened = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
@@ -66,18 +68,29 @@ function gallery(layer, shape) {
     tall = heightOf(shape, size),
     columns = Math.min(10, layer.shown.length),
     row = 2 * (tall + 20) + 28;
-  const text = (x, y, content, weight = "normal") => svg("text", { x, y, "text-anchor": "middle", "font-size": 12, "font-weight": weight, style: "fill: #1a1d21" }, content);
+  const font = { "text-anchor": "middle", "font-size": 12 };
+  const text = (x, y, content, weight = "normal") =>
+    svg("text", { x, y, ...font, "font-weight": weight, style: "fill: #1a1d21" }, content);
   const cell = (direction, i) => {
     const left = (i % columns) * (size + gap),
-      top = Math.floor(i / columns) * (row + gap);
+      top = Math.floor(i / columns) * (row + gap),
+      middle = left + size / 2;
     const half = (sign, y) => {
       const vector = leading(direction, sign);
-      return vector ? [vectorDrawing(decodeSigned(vector.values), shape, size, left, y), text(left + size / 2, y + tall + 14, signed(direction.eigenvalues[vector.index]))]
-        : text(left + size / 2, y + tall / 2, "none");
+      if (!vector) return text(middle, y + tall / 2, "none");
+      return [
+        vectorDrawing(decodeSigned(vector.values), shape, size, left, y),
+        text(middle, y + tall + 14, signed(direction.eigenvalues[vector.index]))
+      ];
     };
-    return [text(left + size / 2, top + 14, shortened(directionName(layer, i), 14), "bold"), half("positive", top + 22), half("negative", top + 22 + tall + 22)];
+    return [
+      text(middle, top + 14, shortened(directionName(layer, i), 14), "bold"),
+      half("positive", top + 22), half("negative", top + 22 + tall + 22)
+    ];
   };
-  return svg("svg", { viewBox: `0 0 ${columns * (size + gap) - gap} ${Math.ceil(layer.shown.length / columns) * (row + gap) - gap}` }, layer.shown.map(cell));
+  const width = columns * (size + gap) - gap,
+    height = Math.ceil(layer.shown.length / columns) * (row + gap) - gap;
+  return svg("svg", { viewBox: `0 0 ${width} ${height}` }, layer.shown.map(cell));
 }
 
 /** @param title of the chart, its direction and layer */
@@ -132,7 +145,10 @@ function spectrumChart(direction, title, selected, choose) {
           readout.replaceChildren();
           if (i === null) return;
           for (const end of ["x1", "x2"]) cursor.setAttribute(end, x(i));
-          append(readout, [`eigenvector ${i} · λ `, element("b", {}, signed(values[i], 4)), shown.has(i) ? "" : " · beyond those shown below"]);
+          append(readout, [
+            `eigenvector ${i} · λ `, element("b", {}, signed(values[i], 4)),
+            shown.has(i) ? "" : " · beyond those shown below"
+          ]);
         }
       });
     }, 420, () => [

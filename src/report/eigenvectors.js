@@ -4,7 +4,7 @@ function contributionText(vector) {
   return isNumber(vector.mean) ? `${signed(vector.mean, 2)} ± ${figure(vector.std, 2)}` : null;
 }
 
-/** The same with as many decimals as the largest contributions of the direction deserve, so that a row can be compared. */
+/** The same with as many decimals as the largest contributions of the direction deserve: a row can be compared. */
 function shortContribution(direction, vector) {
   if (!isNumber(vector.mean) || !isNumber(vector.std)) return null;
   const largest = Math.max(...direction.eigenvectors.map((v) => Math.max(Math.abs(v.mean), v.std)).filter(isNumber));
@@ -13,6 +13,12 @@ function shortContribution(direction, vector) {
   const mean = vector.mean.toFixed(decimals),
     sign = Number(mean) > 0 ? "+" : "";
   return `${sign}${Number(mean) === 0 ? mean.replace("-", "") : minus(mean)} ± ${vector.std.toFixed(decimals)}`;
+}
+
+/** Just below all of it with a decimal, so that what is not all does not read 100%. */
+function energyText({ weight_energy }) {
+  if (!isNumber(weight_energy)) return null;
+  return percent(weight_energy, weight_energy >= 0.985 && weight_energy < 0.9995 ? 1 : 0);
 }
 
 function thumbnail(model, layer, direction, vector, selected, choose) {
@@ -28,19 +34,20 @@ function thumbnail(model, layer, direction, vector, selected, choose) {
     vectorPicture(vector, shapeOf(model, layer), `Eigenvector ${vector.index}`, ""),
     element("span", { class: "eigenvalue" }, signedValue(eigenvalue), element("i", {}, vector.index)),
     row("", shortContribution(direction, vector)),
-    row("energy", isNumber(vector.weight_energy) ? percent(vector.weight_energy, vector.weight_energy >= 0.985 && vector.weight_energy < 0.9995 ? 1 : 0) : null),
+    row("energy", energyText(vector)),
     row("R²", measured(vector.data_r2, (r2) => minus(r2.toFixed(2))))));
 }
 
 function strip(model, layer, direction, sign, selected, choose) {
   const vectors = direction.eigenvectors.filter((v) => signOf(direction.eigenvalues[v.index]) === sign);
   const total = direction.eigenvalues.filter((value) => signOf(value) === sign).length;
-  const effect = sign === "positive" ? "raise the output" : "lower the output";
+  const [name, effect] = sign === "positive" ? ["Positive λ", "raise the output"] : ["Negative λ", "lower the output"];
   const cut = vectors.length < total ? `, the first ${vectors.length} of ${total} on this page` : "";
+  const missing = total ? "Left out to keep the page small." : "There is none among the eigenvalues found.";
+  const thumbnails = vectors.map((v) => thumbnail(model, layer, direction, v, selected, choose));
   return element("div", { class: "strip" },
-    element("h4", {}, element("b", { class: sign }, sign === "positive" ? "Positive λ" : "Negative λ"), element("span", {}, ` ${effect}${cut}`)),
-    vectors.length ? element("ul", { class: "thumbnails" }, vectors.map((v) => thumbnail(model, layer, direction, v, selected, choose)))
-    : element("p", { class: "muted" }, total ? "Left out to keep the page small." : "There is none among the eigenvalues found."));
+    element("h4", {}, element("b", { class: sign }, name), element("span", {}, ` ${effect}${cut}`)),
+    vectors.length ? element("ul", { class: "thumbnails" }, thumbnails) : element("p", { class: "muted" }, missing));
 }
 
 function exampleList(title, list) {
@@ -51,6 +58,32 @@ function exampleList(title, list) {
       element("span", {}, figure(example.projection, 2))))));
 }
 
+/** The vector enlarged, with the scale of its colours, or in words what its components are. */
+function enlargedVector(layer, vector, shape, title) {
+  const { scale } = vector;
+  const range = `from −${figure(scale, 2)} to ${figure(scale, 2)}`;
+  return element("div", {}, vectorPicture(vector, shape, `${title}, enlarged`, "large"),
+    shape ? colourBar(scale) : element("p", { class: "note" },
+      `The ${integer(layer.d_in)} components along the layer’s input, ${range}; their order means nothing.`),
+    vectorExports(vector, shape, `${title}, layer ${layer.layer}`));
+}
+
+/** What the data say of the vector: images, tokens, places in a text. @param title of the vector */
+function examplesPanel(model, layer, direction, vector, title) {
+  const split = at(model, "study", "data", "split"),
+    source = split ? `, ${split} images` : "";
+  return element("div", { class: "examples-all" },
+    vector.vector_error > 0.1 ? element("p", { class: "note" },
+      "This eigenvalue is not told apart from its neighbours: only the space they span is determined.") : null,
+    exampleList(`Most positive projection${source}`, vector.positive),
+    exampleList(`Most negative projection${source}`, vector.negative),
+    tokensOfEigenvector(model, layer, direction, vector),
+    contextsOnText(vector, at(model, "decomposition", "corpus", "quantiles"),
+      `Histogram of p of ${title}, layer ${layer.layer}`),
+    vector.positive || vector.negative ? element("p", { class: "note" },
+      "Under each image: its label and the projection p.") : null);
+}
+
 /** @param name of the direction */
 function selectedPanel(model, layer, direction, name, selected, choose) {
   const order = direction.eigenvectors.map((v) => v.index),
@@ -59,7 +92,7 @@ function selectedPanel(model, layer, direction, name, selected, choose) {
   const panel = element("div", { class: "selected", "aria-live": "polite" });
   if (!vector) return append(panel, [element("p", { class: "muted" }, noVectorReason(layer, direction))]);
   const eigenvalue = direction.eigenvalues[selected],
-    shape = shapeOf(model, layer);
+    title = `${name}, eigenvector ${selected}`;
   const step = (by, text, label) => element("button", {
     type: "button",
     class: "quiet",
@@ -68,13 +101,10 @@ function selectedPanel(model, layer, direction, name, selected, choose) {
     disabled: order[place + by] === undefined,
     onclick: () => choose(order[place + by])
   }, text);
-  const split = at(model, "study", "data", "split");
   return append(panel, [
-    element("div", { class: "selected-head" }, element("h4", {}, `${name}, eigenvector ${selected}`),
+    element("div", { class: "selected-head" }, element("h4", {}, title),
       element("div", {}, step(-1, "←", "Previous eigenvector"), step(1, "→", "Next eigenvector"))),
-    element("div", {}, vectorPicture(vector, shape, `${name}, eigenvector ${selected}, enlarged`, "large"), shape ? colourBar(vector.scale)
-      : element("p", { class: "note" }, `The ${integer(layer.d_in)} components along the layer’s input, from −${figure(vector.scale, 2)} to ${figure(vector.scale, 2)}; their order means nothing.`),
-      vectorExports(vector, shape, `${name}, eigenvector ${selected}, layer ${layer.layer}`)),
+    enlargedVector(layer, vector, shapeOf(model, layer), title),
     definitions("numbers", [
       ["Eigenvalue λ", signedValue(eigenvalue, 4)],
       ["λ with the trace", isNumber(direction.shift) ? signedValue(eigenvalue + direction.shift, 4) : null],
@@ -84,63 +114,86 @@ function selectedPanel(model, layer, direction, name, selected, choose) {
       ["Residual", isNumber(vector.residual) ? figure(vector.residual, 2) : null],
       ["Vector error", isNumber(vector.vector_error) ? figure(vector.vector_error, 2) : null]
     ]),
-    element("div", { class: "examples-all" },
-      vector.vector_error > 0.1 ? element("p", { class: "note" }, "This eigenvalue is not told apart from its neighbours: only the space they span is determined.") : null,
-      exampleList(`Most positive projection${split ? `, ${split} images` : ""}`, vector.positive),
-      exampleList(`Most negative projection${split ? `, ${split} images` : ""}`, vector.negative),
-      tokensOfEigenvector(model, layer, direction, vector),
-      contextsOnText(vector, at(model, "decomposition", "corpus", "quantiles"), `Histogram of p of ${name}, eigenvector ${selected}, layer ${layer.layer}`),
-      vector.positive || vector.negative ? element("p", { class: "note" }, "Under each image: its label and the projection p.") : null)
+    examplesPanel(model, layer, direction, vector, title)
   ]);
 }
 
 function noVectorReason(layer, direction) {
-  if (!direction.eigenvalues.length) return "No eigenpairs were asked for.";
-  if (direction.eigenvalues.every((value) => value === 0)) return "Every eigenvalue is zero: the layer adds nothing in this direction.";
+  const { eigenvalues } = direction;
+  if (!eigenvalues.length) return "No eigenpairs were asked for.";
+  if (eigenvalues.every((value) => value === 0)) {
+    return "Every eigenvalue is zero: the layer adds nothing in this direction.";
+  }
   return "The eigenvectors were left out to keep the page small. They are in the decomposition directory.";
 }
 
 function linearPart(model, layer, direction, name) {
   const part = direction.linear;
   if (!part) return null;
-  const share = isNumber(direction.linear_share) ? ` It makes up ${percent(direction.linear_share, 0)} of the output’s variance.` : "";
-  return element("div", { class: "linear" }, element("div", {}, vectorPicture(part, shapeOf(model, layer), "Linear part", ""),
+  const constant = isNumber(part.constant) ? ` and the constant ${signed(part.constant)}` : "";
+  const share = isNumber(direction.linear_share)
+    ? ` It makes up ${percent(direction.linear_share, 0)} of the output’s variance.` : "";
+  return element("div", { class: "linear" },
+    element("div", {}, vectorPicture(part, shapeOf(model, layer), "Linear part", ""),
       vectorExports(part, shapeOf(model, layer), `Linear part of ${name}, layer ${layer.layer}`)),
-    element("p", {}, element("b", {}, "Linear part. "), `Besides the quadratic form, the output has a linear term l·x with |l| = ${figure(part.norm)} `
-      + `(largest component ${figure(part.scale, 2)})${isNumber(part.constant) ? ` and the constant ${signed(part.constant)}` : ""}.${share}`));
+    element("p", {}, element("b", {}, "Linear part. "),
+      `Besides the quadratic form, the output has a linear term l·x with |l| = ${figure(part.norm)} `
+      + `(largest component ${figure(part.scale, 2)})${constant}.${share}`));
+}
+
+function effectiveRankText({ effective_rank, effective_rank_error }) {
+  if (!isNumber(effective_rank)) return null;
+  const error = effective_rank_error > 0 ? ` ± ${figure(effective_rank_error, 2)}` : "";
+  return `effective rank ${figure(effective_rank)}${error}`;
+}
+
+function traceText({ shift, trace }) {
+  if (isNumber(shift)) return `without its trace: add the shift ${signed(shift)} to each λ for that of Q`;
+  return isNumber(trace) ? `trace ${figure(trace)}` : null;
 }
 
 function directionFacts(direction) {
   const count = (sign) => direction.eigenvalues.filter((value) => signOf(value) === sign).length;
-  const parts = [`${count("positive")} positive, ${count("negative")} negative`,
-    isNumber(direction.effective_rank) ? `effective rank ${figure(direction.effective_rank)}${direction.effective_rank_error > 0 ? ` ± ${figure(direction.effective_rank_error, 2)}` : ""}` : null,
-    isNumber(direction.shift) ? `without its trace: add the shift ${signed(direction.shift)} to each λ for that of Q`
-    : isNumber(direction.trace) ? `trace ${figure(direction.trace)}` : null,
-    isNumber(direction.frobenius) ? `norm ${figure(direction.frobenius)}` : null,
+  const { frobenius, certified_bound } = direction;
+  const parts = [
+    `${count("positive")} positive, ${count("negative")} negative`,
+    effectiveRankText(direction),
+    traceText(direction),
+    isNumber(frobenius) ? `norm ${figure(frobenius)}` : null,
     direction.converged === 0 ? "not converged" : null,
-    isNumber(direction.certified_bound) ? `proved: every other |λ| is below ${figure(direction.certified_bound)}` : null,
+    isNumber(certified_bound) ? `proved: every other |λ| is below ${figure(certified_bound)}` : null,
     direction.tie_at_k === 1 ? "the last eigenvalue ties with one that is not listed" : null
   ];
   return parts.filter(Boolean).join(" · ");
+}
+
+/** What stands under each eigenvector. */
+function thumbnailsNote(model, direction) {
+  const studied = direction.eigenvectors.some((v) => isNumber(v.mean)),
+    over = at(model, "decomposition", "corpus") ? "text" : "images";
+  return element("p", { class: "note" }, "Under each image: λ and its number by falling |λ|, from 0 as in the files"
+    + (studied ? `; the contribution λp², mean ± standard deviation over the ${over}` : "")
+    + "; then what all eigenvectors up to this one reach together. Each image has its own colour scale.");
 }
 
 /** One direction of one layer: spectrum, eigenvectors, and the chosen one in detail. */
 function directionCard(model, layer, index, selected, choose) {
   const direction = layer.shown[index],
     name = directionName(layer, index),
-    words = directionWords(layer, index);
-  const studied = direction.eigenvectors.some((v) => isNumber(v.mean));
+    words = directionWords(layer, index),
+    some = direction.eigenvectors.length > 0;
+  const stripOf = (sign) => strip(model, layer, direction, sign, selected, choose);
   return element("div", { class: "card-body" },
     element("div", { class: "spectrum" },
-      element("div", { class: "chart-head" }, element("h4", {}, `Spectrum of ${words}`), element("span", { class: "legend" }, directionFacts(direction))),
+      element("div", { class: "chart-head" }, element("h4", {}, `Spectrum of ${words}`),
+        element("span", { class: "legend" }, directionFacts(direction))),
       spectrumChart(direction, `Spectrum of ${words}, layer ${layer.layer}`, selected, choose)),
     selectedPanel(model, layer, direction, name, selected, choose),
     element("div", { class: "strips" },
-      direction.eigenvectors.length ? ["positive", "negative"].map((sign) => strip(model, layer, direction, sign, selected, choose)) : null,
+      some ? ["positive", "negative"].map(stripOf) : null,
       linearPart(model, layer, direction, words),
       interactionHeatmap(direction, `${words}, layer ${layer.layer}`),
-      direction.eigenvectors.length > 0 && element("p", { class: "note" }, "Under each image: λ and its number by falling |λ|, from 0 as in the files" + (studied ? `; the contribution λp², mean ± standard deviation over the ${at(model, "decomposition", "corpus") ? "text" : "images"}` : "")
-        + "; then what all eigenvectors up to this one reach together. Each image has its own colour scale.")));
+      some ? thumbnailsNote(model, direction) : null));
 }
 
 /** Whether what all directions share was taken out. */
@@ -148,16 +201,27 @@ function centring(layer) {
   const kind = directionKind(layer);
   if (kind !== "Class" && !layer.direction_names.length) return "";
   const [one, all] = kind === "Class" ? ["Scores", "classes"] : ["Token rows", "vocabulary"];
-  return layer.center === "mean" ? `${one} are centred: measured against their mean over the ${all}, which changes no probability.`
-    : `${one} are not centred: what the whole ${all === "classes" ? "set of classes" : all} shares, which changes no probability, is in them.`;
+  if (layer.center === "mean") {
+    return `${one} are centred: measured against their mean over the ${all}, which changes no probability.`;
+  }
+  const whole = kind === "Class" ? "set of classes" : all;
+  return `${one} are not centred: what the whole ${whole} shares, which changes no probability, is in them.`;
 }
+
+const valuesOfKinds = {
+  Class: "score of a class",
+  Output: "value of an output",
+  Axis: "value along an axis",
+  Direction: "value along a direction"
+};
 
 function formula(layer) {
   const linear = layer.shown.some((direction) => direction.linear);
-  const what = { Class: "score of a class", Output: "value of an output", Axis: "value along an axis", Direction: "value along a direction" } [directionKind(layer)];
-  return [`The ${what} is a quadratic form of the layer’s input x, and its eigenvectors v take it apart without cross terms: it is the sum of λp² with p = v·x`
-    + (linear ? ", and a linear part. " : ". "),
-    element("b", { class: "positive" }, "Blue"), " stands for positive numbers, ", element("b", { class: "negative" }, "orange"),
+  return [
+    `The ${valuesOfKinds[directionKind(layer)]} is a quadratic form of the layer’s input x, and its eigenvectors v `
+    + `take it apart without cross terms: it is the sum of λp² with p = v·x${linear ? ", and a linear part. " : ". "}`,
+    element("b", { class: "positive" }, "Blue"), " stands for positive numbers, ",
+    element("b", { class: "negative" }, "orange"),
     " for negative ones; neutral is zero. v and −v are the same eigenvector.",
     ` ${centring(layer)}${shiftWords(layer)}`
   ];
@@ -169,8 +233,16 @@ function layerTitle(layer) {
 }
 
 /** Of traceless forms, what that means for their eigenvalues. */
-const shiftWords = (layer) => (layer.shown.some((direction) => isNumber(direction.shift))
-  ? " The forms are without their trace, Q − (tr Q/d) I: eigenvectors are those of Q, and each direction states the shift that makes an eigenvalue that of Q." : "");
+function shiftWords(layer) {
+  if (!layer.shown.some((direction) => isNumber(direction.shift))) return "";
+  return " The forms are without their trace, Q − (tr Q/d) I: eigenvectors are those of Q, and each direction states "
+    + "the shift that makes an eigenvalue that of Q.";
+}
+
+/** The name of a direction in a picker, where its kind stands beside it if there are few. */
+function pickerName(layer, i) {
+  return at(layer, "direction_names", i) ?? (layer.shown.length <= 20 ? String(i) : `${directionKind(layer)} ${i}`);
+}
 
 /** @param view {layer, direction, eigenvector}, indices; changed(view) is told of every choice */
 function eigenvectors(model, id, level, view, changed) {
@@ -188,20 +260,23 @@ function eigenvectors(model, id, level, view, changed) {
     holder.replaceChildren();
     parts = null;
     if (!layer.shown.length) {
-      holder.append(element("p", { class: "panel muted" }, "The eigenvectors were left out to keep the page small. They are in the decomposition directory."));
+      holder.append(element("p", { class: "panel muted" },
+        "The eigenvectors were left out to keep the page small. They are in the decomposition directory."));
       return;
     }
     const choose = (i) => go({ layer: view.layer, direction: i });
     parts = {
       grid: overview(model, layer, choose),
       card: element("div", {}),
-      picker: picker(kind, layer.shown.map((_, i) => (at(layer, "direction_names", i) ?? (layer.shown.length <= 20 ? String(i) : `${kind} ${i}`))), choose)
+      picker: picker(kind, layer.shown.map((_, i) => pickerName(layer, i)), choose)
     };
-    const cut = layer.shown.length < layer.n_directions ? `The first ${layer.shown.length} of ${layer.n_directions} are on this page; all are in the decomposition directory.` : null;
+    const { length } = layer.shown;
+    const cut = length < layer.n_directions ? element("p", { class: "note" },
+      `The first ${length} of ${layer.n_directions} are on this page; all are in the decomposition directory.`) : null;
     append(holder, [
-      layer.shown.length > 1 ? element("div", { class: "panel" }, parts.grid, cut ? element("p", { class: "note" }, cut) : null) : null,
+      length > 1 ? element("div", { class: "panel" }, parts.grid, cut) : null,
       element("div", { class: "panel card" },
-        element("div", { class: "card-head" }, element("div", { class: "picker" }, element("span", { class: "picker-label", "aria-hidden": "true" }, kind), parts.picker)), parts.card)
+        element("div", { class: "card-head" }, labelled(kind, parts.picker)), parts.card)
     ]);
   };
   const drawCard = () => {
@@ -209,12 +284,15 @@ function eigenvectors(model, id, level, view, changed) {
     if (!parts) return;
     parts.grid.select(view.direction);
     parts.picker.select(view.direction);
-    const focus = parts.card.contains(document.activeElement) ? document.activeElement : null;
-    const again = focus?.dataset.index ? `[data-index="${view.eigenvector}"]` : focus?.dataset.step ? `[data-step="${focus.dataset.step}"]:not(:disabled)` : null;
-    parts.card.replaceChildren(directionCard(model, layers[view.layer], view.direction, view.eigenvector, (index) => {
-      go({ ...view, eigenvector: index });
+    const focus = parts.card.contains(document.activeElement) ? document.activeElement : null,
+      { index, step } = focus?.dataset ?? {};
+    const again = index ? `[data-index="${view.eigenvector}"]` : step ? `[data-step="${step}"]:not(:disabled)` : null;
+    const chosen = (eigenvector) => {
+      go({ ...view, eigenvector });
       bringIntoView(parts.card.querySelector(".selected"));
-    }));
+    };
+    parts.card.replaceChildren(
+      directionCard(model, layers[view.layer], view.direction, view.eigenvector, chosen));
     if (again) parts.card.querySelector(again)?.focus();
     else if (focus) parts.card.querySelector(".spectrum svg")?.focus();
   };
@@ -225,13 +303,17 @@ function eigenvectors(model, id, level, view, changed) {
     drawCard();
     if (!silent) changed(view);
   };
-  const section = block(id, level, "Eigenvectors", null, tokenSearch(model, layers, (wanted) => {
+  const search = tokenSearch(model, layers, (wanted) => {
     go(wanted);
     bringIntoView(holder.querySelector(".card"));
-  }), layerTabs ? element("div", { class: "layers" }, layerTabs) : element("h4", { class: "layers" }, layerTitle(layers[0])), holder);
+  });
+  const title = layerTabs ? element("div", { class: "layers" }, layerTabs)
+    : element("h4", { class: "layers" }, layerTitle(layers[0]));
+  const section = block(id, level, "Eigenvectors", null, search, title, holder);
   section.querySelector("header").append(intro);
   go(view, true);
-  return Object.assign(section, { go: (wanted) => go(wanted, true), card: () => holder.querySelector(".card") ?? section });
+  const card = () => holder.querySelector(".card") ?? section;
+  return Object.assign(section, { go: (wanted) => go(wanted, true), card });
 }
 
 /** Keeps a choice inside what there is; without an eigenvector, the leading one. */
@@ -239,7 +321,7 @@ function settle(layers, { layer = 0, direction = 0, eigenvector = null }) {
   const chosen = { layer: layers[layer] ? layer : 0, direction: 0, eigenvector: null };
   const shown = layers[chosen.layer].shown;
   if (shown[direction]) chosen.direction = direction;
-  const vectors = at(shown[chosen.direction], "eigenvectors") ?? [];
-  chosen.eigenvector = vectors.some((v) => v.index === eigenvector) ? eigenvector : vectors.length ? vectors[0].index : null;
+  const indices = (at(shown[chosen.direction], "eigenvectors") ?? []).map((vector) => vector.index);
+  chosen.eigenvector = indices.includes(eigenvector) ? eigenvector : indices[0] ?? null;
   return chosen;
 }

@@ -1,7 +1,8 @@
 // The explanation: the logits of one image as sums over eigenvectors.
 
 /** Numbers that are not finite come as null, which arithmetic would take for 0. */
-const withNaN = (object, ...keys) => ({ ...object, ...Object.fromEntries(keys.map((key) => [key, object[key] ?? NaN])) });
+const withNaN = (object, ...keys) =>
+  ({ ...object, ...Object.fromEntries(keys.map((key) => [key, object[key] ?? NaN])) });
 
 const classes = data.classes.map((c) => ({
   ...withNaN(c, "logit", "sum", "shared", "direct", "linear", "other"),
@@ -29,9 +30,11 @@ function probability(c) {
  * the opposite sign.
  */
 function sumOf(c, against) {
-  const rows = (u, sign) => classes[u].terms.map((term, i) => ({ ...term, from: u, rank: i, sign, adds: sign * term.contribution }));
+  const rows = (u, sign) =>
+    classes[u].terms.map((term, i) => ({ ...term, from: u, rank: i, sign, adds: sign * term.contribution }));
+  const bySize = (a, b) => Math.abs(number(b.adds)) - Math.abs(number(a.adds));
   const part = (key) => classes[c][key] - (against === null ? 0 : classes[against][key]);
-  const terms = against === null ? rows(c, 1) : [...rows(c, 1), ...rows(against, -1)].sort((a, b) => Math.abs(number(b.adds)) - Math.abs(number(a.adds)));
+  const terms = against === null ? rows(c, 1) : [...rows(c, 1), ...rows(against, -1)].sort(bySize);
   const shown = terms.slice(0, Math.max(maxRows, classes[c].terms.length)),
     rest = terms.slice(shown.length);
   return {
@@ -60,14 +63,16 @@ function quantise(values) {
 
 function together(terms) {
   const maps = terms.map(meeting).filter(Boolean);
-  return maps.length ? { count: maps.length, values: maps[0].map((_, i) => maps.reduce((sum, map) => sum + map[i], 0)) } : null;
+  if (!maps.length) return null;
+  return { count: maps.length, values: maps[0].map((_, i) => maps.reduce((sum, map) => sum + map[i], 0)) };
 }
 
-const termName = (term, against) => (against === null ? "" : `Class ${term.from}, `) + `${against === null ? "E" : "e"}igenvector ${term.index}`;
+const termName = (term, against) =>
+  (against === null ? `Eigenvector ${term.index}` : `Class ${term.from}, eigenvector ${term.index}`);
 
 const layered = classes.some((c) => c.terms.some((term) => term.layer !== classes[0].terms[0]?.layer));
 
-// ---------------------------------------------------------------------------------------------------------- the opening
+// --------------------------------------------------------------------------------------------------------- the opening
 
 function place(node, scale, from, to = null) {
   node.style.left = `${scale(to === null ? from : Math.min(from, to)).toFixed(3)}%`;
@@ -77,12 +82,23 @@ function place(node, scale, from, to = null) {
 
 function logitRow(c, scale, choose) {
   const predicted = c === data.prediction,
+    { logit } = classes[c],
     tag = (text, first) => element("span", { class: "tag" + (first ? " first" : "") }, text);
-  const track = element("span", { class: "track", "aria-hidden": "true" });
-  append(track, [place(element("i", { class: "bar-of" }), scale, 0, number(classes[c].logit)), place(element("i", { class: "zero" }), scale, 0)]);
-  return element("li", { class: predicted ? "predicted" : "" }, element("button", { type: "button", "aria-pressed": "false", "data-class": c, onclick: () => choose(c) },
-    element("span", { class: "name" }, `Class ${c}`, predicted ? tag("predicted", true) : null, c === data.label ? tag("label") : null), track,
-    element("span", { class: "value" }, isNumber(classes[c].logit) ? minus(classes[c].logit.toFixed(3)) : "–")));
+  const track = append(element("span", { class: "track", "aria-hidden": "true" }), [
+    place(element("i", { class: "bar-of" }), scale, 0, number(logit)),
+    place(element("i", { class: "zero" }), scale, 0)
+  ]);
+  const name = element("span", { class: "name" }, `Class ${c}`,
+    predicted ? tag("predicted", true) : null, c === data.label ? tag("label") : null);
+  const value = element("span", { class: "value" }, isNumber(logit) ? minus(logit.toFixed(3)) : "–");
+  const button = { type: "button", "aria-pressed": "false", "data-class": c, onclick: () => choose(c) };
+  return element("li", { class: predicted ? "predicted" : "" }, element("button", button, name, track, value));
+}
+
+/** A logit as a row of a drawing, its bar from zero. */
+function logitBar(c) {
+  const { logit } = classes[c];
+  return { name: `Class ${c}`, total: true, value: logit, before: 0, after: number(logit) };
 }
 
 /** The logits as bars; with many classes the largest ones. */
@@ -91,12 +107,15 @@ function logitChart(choose) {
     values = shown.map((c) => number(classes[c].logit));
   const scale = linearScale([Math.min(0, ...values), Math.max(0, ...values)], [0, 100]);
   const rows = shown.map((c) => logitRow(c, scale, choose));
-  const box = element("div", { class: "panel logits" }, element("h2", {}, shown.length < classes.length ? `The ${shown.length} largest logits` : "Logits"),
-    element("ul", {}, rows), exports(`Logits of ${data.input || "image"}`, () => waterfallDrawing(shown.map((c) => ({ name: `Class ${c}`, total: true, value: classes[c].logit, before: 0, after: number(classes[c].logit) })), 480),
-      () => [
-        ["class", "logit"], ...classes.map((c, i) => [i, c.logit])
-      ]));
-  return Object.assign(box, { select: (c) => rows.forEach((row, i) => row.firstChild.setAttribute("aria-pressed", String(shown[i] === c))) });
+  const drawing = () => waterfallDrawing(shown.map(logitBar), 480);
+  const numbers = () => [
+    ["class", "logit"], ...classes.map((c, i) => [i, c.logit])
+  ];
+  const title = shown.length < classes.length ? `The ${shown.length} largest logits` : "Logits";
+  const box = element("div", { class: "panel logits" }, element("h2", {}, title), element("ul", {}, rows),
+    exports(`Logits of ${data.input || "image"}`, drawing, numbers));
+  const press = (row, pressed) => row.firstChild.setAttribute("aria-pressed", String(pressed));
+  return Object.assign(box, { select: (c) => rows.forEach((row, i) => press(row, shown[i] === c)) });
 }
 
 function verdict() {
@@ -106,15 +125,22 @@ function verdict() {
   return (data.label === data.prediction ? "This is the image’s label." : `The image’s label is ${data.label}.`) + next;
 }
 
-const imageDrawing = () => svg("svg", { viewBox: `0 0 560 ${heightOf(shape, 560)}` }, pixelImage(shape, { x: 0, y: 0, width: 560, height: heightOf(shape, 560) },
-  (node) => paintPixels(node, pixels.length, (i) => [pixels[i], pixels[i], pixels[i]])));
+function imageDrawing() {
+  const width = 560,
+    height = heightOf(shape, width);
+  const paint = (node) => paintPixels(node, pixels.length, (i) => [pixels[i], pixels[i], pixels[i]]);
+  return svg("svg", { viewBox: `0 0 ${width} ${height}` }, pixelImage(shape, { x: 0, y: 0, width, height }, paint));
+}
 
 function opening(chart) {
   const title = data.input || "Image";
   return element("div", { class: "opening" },
     element("figure", { class: "input-image" }, imagePicture(data.image, `The image ${title}`, "large"),
-      element("figcaption", {}, `${title}, ${shape[1]} × ${shape[0]} pixels`), exports(`The image ${title}`, imageDrawing, null)),
-    element("div", {}, element("p", { class: "eyebrow" }, "Explanation of one image"), element("h1", {}, `Predicted ${data.prediction}`),
+      element("figcaption", {}, `${title}, ${shape[1]} × ${shape[0]} pixels`),
+      exports(`The image ${title}`, imageDrawing, null)),
+    element("div", {},
+      element("p", { class: "eyebrow" }, "Explanation of one image"),
+      element("h1", {}, `Predicted ${data.prediction}`),
       element("p", { class: "lead" }, verdict()),
       definitions("facts", [
         ["Prediction", String(data.prediction)],
@@ -125,12 +151,13 @@ function opening(chart) {
       chart));
 }
 
-// ---------------------------------------------------------------------------------------------------- the sum of a logit
+// -------------------------------------------------------------------------------------------------- the sum of a logit
 
 /** One row of the waterfall, from `before` to `after` on the axis. */
 function waterfallRow(row, scale, ticks, open) {
   const bar = (className, ...ends) => place(element("i", { class: className }), scale, ...ends);
-  const track = append(element("span", { class: "track", "aria-hidden": "true" }), [ticks.map((t) => bar("tick", t)), bar("zero", 0),
+  const track = append(element("span", { class: "track", "aria-hidden": "true" }), [
+    ticks.map((t) => bar("tick", t)), bar("zero", 0),
     row.total ? null : bar("wire before", row.before), bar("wire after", row.after),
     bar(`bar-of ${row.total ? "" : signOf(row.after - row.before)}`, row.total ? 0 : row.before, row.after)
   ]);
@@ -144,7 +171,8 @@ function waterfallRow(row, scale, ticks, open) {
     },
     element("span", { class: "what" }, element("b", {}, row.name), row.about ? element("small", {}, row.about) : null),
     term ? termPictures(term, row.name) : null, track,
-    element("span", { class: `value ${row.total ? "" : signOf(row.value)}` }, row.total ? figure(row.value, 4) : signed(row.value)));
+    element("span", { class: `value ${row.total ? "" : signOf(row.value)}` },
+      row.total ? figure(row.value, 4) : signed(row.value)));
   return element("li", {}, line);
 }
 
@@ -154,18 +182,24 @@ function termPictures(term, name) {
     met = map ? quantise(map) : null,
     range = (scale) => `±${figure(scale, 2)}`;
   const seen = term.vector ? vectorPicture(term.vector, term.sees_pixels ? shape : null, name, "") : null;
-  return [element("span", { class: "vector" }, seen, seen ? range(term.vector.scale) : null),
-    element("span", { class: "meet" }, met ? [stepsPicture(met.steps, shape, `${name} times the image`, ""), range(met.scale)] : null)
+  return [
+    element("span", { class: "vector" }, seen, seen ? range(term.vector.scale) : null),
+    element("span", { class: "meet" },
+      met ? [stepsPicture(met.steps, shape, `${name} times the image`, ""), range(met.scale)] : null)
   ];
 }
 
 function rowsOf(sum, against) {
-  const facts = (term) => `λ ${signed(term.eigenvalue)} · p ${figure(term.projection)}` + (layered ? ` · layer ${term.layer}` : "");
+  const facts = (term) =>
+    `λ ${signed(term.eigenvalue)} · p ${figure(term.projection)}` + (layered ? ` · layer ${term.layer}` : "");
+  const ofTerm = (term, i) =>
+    ({ name: termName(term, against), about: facts(term), value: term.adds, term, number: i });
+  const shared = { name: "Shared", about: "the mean of all classes", value: sum.shared };
   const steps = [
-    ...(data.center === "mean" && against === null ? [{ name: "Shared", about: "the mean of all classes", value: sum.shared }] : []),
+    ...(data.center === "mean" && against === null ? [shared] : []),
     { name: "Direct", about: "residual path", value: sum.direct },
     { name: "Linear", about: "biases", value: sum.linear },
-    ...sum.terms.map((term, number) => ({ name: termName(term, against), about: facts(term), value: term.adds, term, number })),
+    ...sum.terms.map(ofTerm),
     { name: "All others", about: "eigenvectors not shown", value: sum.other }
   ];
   let at = 0;
@@ -174,20 +208,28 @@ function rowsOf(sum, against) {
     at += number(step.value);
     return { ...step, before, after: at };
   });
-  return [...rows, { name: against === null ? "Logit" : "Difference", about: "the sum of all rows", value: sum.sum, before: 0, after: number(sum.sum), total: true }];
+  const name = against === null ? "Logit" : "Difference";
+  const total = { name, about: "the sum of all rows", value: sum.sum, before: 0, after: number(sum.sum), total: true };
+  return [...rows, total];
 }
 
-const check = (sum, against) => gapText(sum.sum, sum.logit, Math.max(...classes.map((c) => Math.abs(number(c.logit)))),
-  against === null ? undefined : "the model’s own logits, in float32, differ by ");
+function check(sum, against) {
+  const size = Math.max(...classes.map((c) => Math.abs(number(c.logit))));
+  const between = against === null ? undefined : "the model’s own logits, in float32, differ by ";
+  return gapText(sum.sum, sum.logit, size, between);
+}
 
 /** Buttons that save the rows of a sum as a drawing and as numbers. */
 function sumExports(title, rows) {
-  const pictured = rows.map((row) => ({ ...row, picture: row.term?.vector ? (x, y, size) => svg("g", {}, vectorDrawing(decodeSigned(row.term.vector.values), row.term.sees_pixels ? shape : null, size, x, y)) : null }));
+  const picture = ({ vector, sees_pixels }) => (x, y, size) =>
+    svg("g", {}, vectorDrawing(decodeSigned(vector.values), sees_pixels ? shape : null, size, x, y));
+  const pictured = rows.map((row) => ({ ...row, picture: row.term?.vector ? picture(row.term) : null }));
   const numbers = () => [
     ["part", "layer", "eigenvector", "eigenvalue", "projection", "value"],
     ...rows.map(({ name, term, value }) => [name, term?.layer, term?.index, term?.eigenvalue, term?.projection, value])
   ];
-  return exports(`${title}, ${data.input || "image"}`, () => waterfallDrawing(pictured), numbers, () => [...signLegend(), { text: "λ eigenvalue, p = v·x projection; a term adds λp²" }]);
+  const legend = () => [...signLegend(), { text: "λ eigenvalue, p = v·x projection; a term adds λp²" }];
+  return exports(`${title}, ${data.input || "image"}`, () => waterfallDrawing(pictured), numbers, legend);
 }
 
 function waterfall(sum, c, against, open) {
@@ -199,25 +241,41 @@ function waterfall(sum, c, against, open) {
   const ticks = niceTicks(low, high, 4),
     nodes = rows.map((row) => waterfallRow(row, scale, ticks, open));
   const meets = sum.terms.some((term) => term.sees_pixels && term.vector);
-  const head = element("div", { class: "row-head", "aria-hidden": "true" }, element("span", {}, ""), element("span", {}, "eigen-vector"), element("span", {}, meets ? "where it meets" : ""),
-    element("span", { class: "scale" }, ticks.map((t) => place(element("span", {}, brief(t, 2)), scale, t))), element("span", {}, "adds"));
+  const head = element("div", { class: "row-head", "aria-hidden": "true" },
+    element("span", {}, ""),
+    element("span", {}, "eigen-vector"),
+    element("span", {}, meets ? "where it meets" : ""),
+    element("span", { class: "scale" }, ticks.map((t) => place(element("span", {}, brief(t, 2)), scale, t))),
+    element("span", {}, "adds"));
   const title = against === null ? `The logit of class ${c}` : `How far class ${c} is ahead of class ${against}`;
-  const box = element("div", { class: "list" }, element("div", { class: "chart-head" }, element("h3", {}, title),
-    element("span", { class: "legend" }, "by falling size, from the top to the sum")), head, element("ol", { class: "rows", "aria-label": title }, nodes), sumExports(title, rows), check(sum, against));
-  return Object.assign(box, { select: (chosen) => box.querySelectorAll("button.row").forEach((b) => b.setAttribute("aria-pressed", String(Number(b.dataset.term) === chosen))) });
+  const box = element("div", { class: "list" },
+    element("div", { class: "chart-head" }, element("h3", {}, title),
+      element("span", { class: "legend" }, "by falling size, from the top to the sum")),
+    head, element("ol", { class: "rows", "aria-label": title }, nodes), sumExports(title, rows), check(sum, against));
+  const press = (button, pressed) => button.setAttribute("aria-pressed", String(pressed));
+  const select = (chosen) =>
+    box.querySelectorAll("button.row").forEach((button) => press(button, Number(button.dataset.term) === chosen));
+  return Object.assign(box, { select });
 }
 
-// ------------------------------------------------------------------------------------------------------------- enlarged
+// ------------------------------------------------------------------------------------------------------------ enlarged
 
-/** A picture with what it shows, its scale and buttons that save it. @param steps, shape as of stepsPicture, scale the value of the last step */
+/**
+ * A picture with what it shows, its scale and buttons that save it.
+ * @param steps, shape as of stepsPicture, scale the value of the last step
+ */
 function enlarged(title, note, steps, pictureShape, scale, place) {
-  const drawing = () => svg("svg", { viewBox: `0 0 560 ${heightOf(pictureShape, 560)}` }, vectorDrawing(steps, pictureShape, 560));
-  return element("figure", {}, element("figcaption", {}, element("b", {}, title), element("span", {}, note)), stepsPicture(steps, pictureShape, title, "large"),
+  const drawing = () =>
+    svg("svg", { viewBox: `0 0 560 ${heightOf(pictureShape, 560)}` }, vectorDrawing(steps, pictureShape, 560));
+  const numbers = () => [
+    ["component", "value, to 1/254 of the largest"], ...[...steps].map((step, i) => [i, (step / 127) * scale])
+  ];
+  const legend = () => [pictureShape ? colourLegend(scale) : null, { text: note }];
+  return element("figure", {},
+    element("figcaption", {}, element("b", {}, title), element("span", {}, note)),
+    stepsPicture(steps, pictureShape, title, "large"),
     pictureShape ? colourBar(scale) : null,
-    exports(`${title}, ${place}`, drawing, () => [
-        ["component", "value, to 1/254 of the largest"], ...[...steps].map((step, i) => [i, (step / 127) * scale])
-      ],
-      () => [pictureShape ? colourLegend(scale) : null, { text: note }]));
+    exports(`${title}, ${place}`, drawing, numbers, legend));
 }
 
 function meetingFigure(values, title, note, place) {
@@ -227,24 +285,42 @@ function meetingFigure(values, title, note, place) {
 
 function togetherFigures(sum, of, place) {
   const all = together(sum.terms);
-  if (!all) return [element("p", { class: "muted" }, "The eigenvectors here live in the model’s own space, not in pixels: choose a row to see one as a profile.")];
+  if (!all) {
+    return [element("p", { class: "muted" }, "The eigenvectors here live in the model’s own space, not in pixels: "
+      + "choose a row to see one as a profile.")];
+  }
   const names = `${plural(all.count, "eigenvector")} shown`,
     added = sum.terms.filter((t) => t.vector && t.sees_pixels).reduce((total, t) => total + t.adds, 0);
-  return [meetingFigure(all.values, "Which strokes count",
-      `Each pixel’s share of the ${of}, over the ${names} that see pixels. The picture adds up to ${signed(added)}.`, place),
-    element("p", { class: "note" }, element("b", { class: "positive" }, "Blue"), ` raises the ${of}, `, element("b", { class: "negative" }, "orange"), " lowers it. Choose a row for its eigenvector.")
+  const note = `Each pixel’s share of the ${of}, over the ${names} that see pixels. `
+    + `The picture adds up to ${signed(added)}.`;
+  return [
+    meetingFigure(all.values, "Which strokes count", note, place),
+    element("p", { class: "note" }, element("b", { class: "positive" }, "Blue"), ` raises the ${of}, `,
+      element("b", { class: "negative" }, "orange"), " lowers it. Choose a row for its eigenvector.")
   ];
+}
+
+function vectorFigure({ vector, sees_pixels, entries }, place) {
+  if (!vector) {
+    return element("p", { class: "muted" },
+      "The picture was left out to keep the page small. It is in explanation.safetensors.");
+  }
+  const note = sees_pixels ? "Zero is neutral; v and −v are the same."
+    : `${integer(entries)} components of the model’s own space, up to ±${figure(vector.scale, 2)}; `
+    + "their order means nothing.";
+  return enlarged("Eigenvector v", note, decodeSigned(vector.values), sees_pixels ? shape : null, vector.scale, place);
 }
 
 function termFigures(term, place) {
   const map = meeting(term);
-  const vector = !term.vector ? element("p", { class: "muted" }, "The picture was left out to keep the page small. It is in explanation.safetensors.")
-    : enlarged("Eigenvector v", term.sees_pixels ? "Zero is neutral; v and −v are the same." : `${integer(term.entries)} components of the model’s own space, up to ±${figure(term.vector.scale, 2)}; their order means nothing.`,
-      decodeSigned(term.vector.values), term.sees_pixels ? shape : null, term.vector.scale, place);
-  return [map ? meetingFigure(map, "Where it meets the image", `v × image, times λp: each pixel’s share. Adds up to ${signed(term.adds)}.`, place) : null, vector];
+  const note = `v × image, times λp: each pixel’s share. Adds up to ${signed(term.adds)}.`;
+  return [map ? meetingFigure(map, "Where it meets the image", note, place) : null, vectorFigure(term, place)];
 }
 
-const placeOf = (c, term) => `class ${c}${term ? `, eigenvector ${term.index}, layer ${term.layer}` : ""}, ${data.input || "image"}`;
+function placeOf(c, term) {
+  const vector = term ? `, eigenvector ${term.index}, layer ${term.layer}` : "";
+  return `class ${c}${vector}, ${data.input || "image"}`;
+}
 
 function selectedPanel(sum, chosen, of, c, against, open) {
   const term = sum.terms[chosen],
@@ -258,9 +334,13 @@ function selectedPanel(sum, chosen, of, c, against, open) {
     disabled: to === null || to < -1 || to > last,
     onclick: () => open(to < 0 ? null : to)
   }, text);
-  append(panel, [element("div", { class: "selected-head" }, element("h4", {}, term ? termName(term, against) : "All rows together"),
-      element("div", {}, step(term ? chosen - 1 : -2, "←", "Previous row"), step(term ? chosen + 1 : 0, "→", "Next row"))),
-    element("div", { class: "pictures" }, term ? termFigures(term, placeOf(term.from, term)) : togetherFigures(sum, of, of === "logit" ? placeOf(c) : `class ${c} ahead of class ${against}`))
+  const rowsPlace = of === "logit" ? placeOf(c) : `class ${c} ahead of class ${against}`;
+  append(panel, [
+    element("div", { class: "selected-head" }, element("h4", {}, term ? termName(term, against) : "All rows together"),
+      element("div", {},
+        step(term ? chosen - 1 : -2, "←", "Previous row"), step(term ? chosen + 1 : 0, "→", "Next row"))),
+    element("div", { class: "pictures" },
+      term ? termFigures(term, placeOf(term.from, term)) : togetherFigures(sum, of, rowsPlace))
   ]);
   if (term) {
     append(panel, [definitions("numbers", [
@@ -275,11 +355,21 @@ function selectedPanel(sum, chosen, of, c, against, open) {
   return panel;
 }
 
+const sumIntro = {
+  centred: "A logit is a sum without a remainder: what all classes share, and what sets this one apart: the direct "
+    + "path, the biases, and for every eigenvector v of every layer the term λp² with p = v·x. Scores are centred, "
+    + "measured against their mean over the classes, as in a decomposition and its report: eigenvector i here is "
+    + "eigenvector i there. ",
+  whole: "A logit is a sum without a remainder: the direct path, the biases, and for every eigenvector v of every "
+    + "layer the term λp² with p = v·x. Scores are not centred: what all classes share is in each of them. "
+};
+
 function sumSection(changed) {
   const view = { c: data.prediction, against: null, term: null };
   const names = classes.map((_, i) => (classes.length <= 20 ? String(i) : `Class ${i}`));
   const classPicker = picker("Class", names, (c) => go({ c, against: view.against === c ? null : view.against }));
-  const others = menu("Compare with", ["no other class", ...classes.map((_, i) => `class ${i}`)], (i) => go({ c: view.c, against: i ? i - 1 : null }));
+  const others = menu("Compare with", ["no other class", ...classes.map((_, i) => `class ${i}`)],
+    (i) => go({ c: view.c, against: i ? i - 1 : null }));
   const holder = element("div", { class: "sum" });
   let sum = null,
     list = null,
@@ -289,7 +379,8 @@ function sumSection(changed) {
     const within = holder.contains(document.activeElement) ? document.activeElement.dataset.step : null;
     go({ ...view, term });
     const panel = holder.querySelector(".selected");
-    if (within)(panel.querySelector(`[data-step="${within}"]:not(:disabled)`) ?? panel.querySelector("[data-step]:not(:disabled)"))?.focus();
+    const another = () => panel.querySelector("[data-step]:not(:disabled)");
+    if (within)(panel.querySelector(`[data-step="${within}"]:not(:disabled)`) ?? another())?.focus();
     if (focus) bringIntoView(panel);
   };
   const draw = () => {
@@ -315,25 +406,31 @@ function sumSection(changed) {
   };
   const section = block("sum", 1, "What makes up a logit", null, element("div", { class: "panel" },
     element("div", { class: "card-head" }, element("div", { class: "choice" },
-      element("div", { class: "picker" }, element("span", { class: "picker-label", "aria-hidden": "true" }, "Class"), classPicker),
-      classes.length > 1 ? element("div", { class: "picker" }, element("span", { class: "picker-label", "aria-hidden": "true" }, "Compare with"), others) : null)), holder));
-  section.querySelector("header").append(element("p", {}, data.center === "mean" ? "A logit is a sum without a remainder: what all classes share, and what sets this one apart: the direct path, the biases, and for every eigenvector v of every layer the term λp² with p = v·x. "
-    + "Scores are centred, measured against their mean over the classes, as in a decomposition and its report: eigenvector i here is eigenvector i there. "
-    : "A logit is a sum without a remainder: the direct path, the biases, and for every eigenvector v of every layer the term λp² with p = v·x. Scores are not centred: what all classes share is in each of them. ",
-    element("b", { class: "positive" }, "Blue"), " adds to it, ", element("b", { class: "negative" }, "orange"), " takes from it."));
+      labelled("Class", classPicker), classes.length > 1 ? labelled("Compare with", others) : null)), holder));
+  section.querySelector("header").append(element("p", {}, sumIntro[data.center === "mean" ? "centred" : "whole"],
+    element("b", { class: "positive" }, "Blue"), " adds to it, ",
+    element("b", { class: "negative" }, "orange"), " takes from it."));
   return Object.assign(section, { go });
 }
 
-// -------------------------------------------------------------------------------------------------- all classes, sources
+// ------------------------------------------------------------------------------------------------ all classes, sources
 
 function classTable() {
   const cell = (value, digits = 4) => element("td", { class: "number" }, figure(value, digits));
+  const shown = (c) => c.terms.reduce((sum, term) => sum + term.contribution, 0);
   const rows = classes.map((c, i) => element("tr", { class: i === data.prediction ? "predicted" : null },
-    element("th", { scope: "row" }, element("a", { href: `#class-${i}` }, `Class ${i}`)), data.center === "mean" ? cell(c.shared) : null, cell(c.direct), cell(c.linear),
-    cell(c.terms.reduce((sum, term) => sum + term.contribution, 0)), cell(c.other), cell(c.sum, 6), cell(c.logit, 6), cell(Math.abs(c.sum - c.logit), 2)));
-  const heads = [...(data.center === "mean" ? ["Shared"] : []), "Direct", "Linear", "Eigenvectors shown", "All others", "Sum", "Logit, float32", "Difference"];
-  const table = element("table", {}, element("thead", {}, element("tr", {}, element("td"), heads.map((head) => element("th", { scope: "col", class: "number" }, head)))), element("tbody", {}, rows));
-  return block("classes", 1, "All classes", null, element("div", { class: "panel" }, element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Parts of all logits" }, table),
+    element("th", { scope: "row" }, element("a", { href: `#class-${i}` }, `Class ${i}`)),
+    data.center === "mean" ? cell(c.shared) : null, cell(c.direct), cell(c.linear), cell(shown(c)), cell(c.other),
+    cell(c.sum, 6), cell(c.logit, 6), cell(Math.abs(c.sum - c.logit), 2)));
+  const heads = [
+    ...(data.center === "mean" ? ["Shared"] : []),
+    "Direct", "Linear", "Eigenvectors shown", "All others", "Sum", "Logit, float32", "Difference"
+  ];
+  const head = element("tr", {}, element("td"),
+    heads.map((name) => element("th", { scope: "col", class: "number" }, name)));
+  const table = element("table", {}, element("thead", {}, head), element("tbody", {}, rows));
+  return block("classes", 1, "All classes", null, element("div", { class: "panel" },
+    scrollable("Parts of all logits", table),
     exports(`Parts of all logits, ${data.input || "image"}`, null, () => tableRows(table))));
 }
 
@@ -351,13 +448,18 @@ function provenance() {
   ])));
 }
 
-const hashOf = (view) => `#class-${view.c}` + (view.against === null ? "" : `/against-${view.against}`) + (view.term === null ? "" : `/row-${view.term}`);
+function hashOf({ c, against, term }) {
+  const compared = against === null ? "" : `/against-${against}`,
+    row = term === null ? "" : `/row-${term}`;
+  return `#class-${c}${compared}${row}`;
+}
 
 /** {c, against, term} of "#class-3/against-5/row-2"; the last parts may be missing. Null for other hashes. */
 function parseHash(hash) {
   const found = /^#class-(\d+)(?:\/against-(\d+))?(?:\/row-(\d+))?$/.exec(hash);
   if (!found || !classes[Number(found[1])]) return null;
-  return { c: Number(found[1]), against: found[2] === undefined ? null : Number(found[2]), term: found[3] === undefined ? null : Number(found[3]) };
+  const [c, against, term] = found.slice(1).map((digits) => (digits === undefined ? null : Number(digits)));
+  return { c, against, term };
 }
 
 const logits = logitChart((c) => {

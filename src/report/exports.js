@@ -37,8 +37,9 @@ const csv = (rows) => rows.map((row) => row.map((cell) => {
 /** What a table shows, as rows. */
 const tableRows = (table) => [...table.rows].map((row) => [...row.cells].map((cell) => cell.textContent));
 
-const drawnStyles = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "visibility", "font-size", "font-family", "font-weight", "color",
-  "image-rendering", "text-anchor", "stop-color", "stop-opacity"
+const drawnStyles = [
+  "fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "visibility", "font-size", "font-family",
+  "font-weight", "color", "image-rendering", "text-anchor", "stop-color", "stop-opacity"
 ];
 
 /** A copy of a drawing in which stands what the page's style sheet says of it. */
@@ -78,10 +79,14 @@ function wrapped(text, width, size, weight) {
 
 /** Puts a drawing at a place of a sheet, at a scale. */
 function placed(drawing, x, y, scale = 1) {
-  return svg("g", { transform: `translate(${x} ${y}) scale(${scale})`, style: drawing.getAttribute("style") ?? "" }, ...drawing.childNodes);
+  const transform = `translate(${x} ${y}) scale(${scale})`;
+  return svg("g", { transform, style: drawing.getAttribute("style") ?? "" }, ...drawing.childNodes);
 }
 
-/** The items of a legend one behind the other, in as many lines as they take. @param items [{before, mark, text}] @return nodes and height */
+/**
+ * The items of a legend one behind the other, in as many lines as they take.
+ * @param items [{before, mark, text}] @return nodes and height
+ */
 function legendNodes(items, left, top, width) {
   const nodes = [];
   let x = left,
@@ -114,15 +119,21 @@ function standalone(drawing, title, legend = []) {
     [width, height] = sizeOf(drawing),
     scale = Math.max(1, 420 / width),
     inner = width * scale;
-  const heading = wrapped(title, inner, 15, "bold"),
-    top = margin + heading.length * 20 + 6;
+  const lines = wrapped(title, inner, 15, "bold"),
+    top = margin + lines.length * 20 + 6;
   const key = legendNodes(legend, margin, top, inner),
     above = top + key.height;
-  const [sheetWidth, sheetHeight] = [inner + 2 * margin, above + height * scale + margin].map(Math.ceil);
-  return new XMLSerializer().serializeToString(svg("svg", { viewBox: `0 0 ${sheetWidth} ${sheetHeight}`, width: sheetWidth, height: sheetHeight },
-    svg("title", {}, title), svg("rect", { class: "background", width: sheetWidth, height: sheetHeight, style: "fill: rgb(255, 255, 255)" }),
-    heading.map((line, i) => svg("text", { ...sheetFont, x: margin, y: margin + 14 + 20 * i, "font-size": 15, "font-weight": "bold" }, line)),
-    key.nodes, placed(styled(drawing), margin, above, scale)));
+  const [sheetWidth, sheetHeight] = [inner + 2 * margin, above + height * scale + margin].map(Math.ceil),
+    size = { width: sheetWidth, height: sheetHeight };
+  const heading = (line, i) => {
+    const place = { x: margin, y: margin + 14 + 20 * i };
+    return svg("text", { ...sheetFont, ...place, "font-size": 15, "font-weight": "bold" }, line);
+  };
+  const sheet = svg("svg", { viewBox: `0 0 ${sheetWidth} ${sheetHeight}`, ...size },
+    svg("title", {}, title),
+    svg("rect", { class: "background", ...size, style: "fill: rgb(255, 255, 255)" }),
+    lines.map(heading), key.nodes, placed(styled(drawing), margin, above, scale));
+  return new XMLSerializer().serializeToString(sheet);
 }
 
 /** The same as pixels, at least 1,600 across. */
@@ -144,6 +155,10 @@ async function rasterised(text) {
 function exports(label, find, rows, legend = () => []) {
   const file = label.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "");
   const draw = () => inLight(() => standalone(find(), label, legend().filter(Boolean)));
-  return element("div", { class: "exports" }, find ? [saver("SVG", `${file}.svg`, "image/svg+xml", draw), saver("PNG", `${file}.png`, "image/png", () => rasterised(draw()))] : null,
+  const drawn = () => [
+    saver("SVG", `${file}.svg`, "image/svg+xml", draw),
+    saver("PNG", `${file}.png`, "image/png", () => rasterised(draw()))
+  ];
+  return element("div", { class: "exports" }, find ? drawn() : null,
     rows ? saver("CSV", `${file}.csv`, "text/csv", () => csv(rows())) : null);
 }

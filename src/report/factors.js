@@ -1,12 +1,16 @@
 // Factors of other methods: a part of the report's script.
 
-/** What each method's factors are, in a sentence. */
+/** What each method's factors are, in a sentence or two. */
 const factorMeanings = {
-  hosvd: "Singular vectors of the whole tensor: the input patterns and the mixtures of outputs that hold most of its energy.",
-  sparse_eigen: "Vectors with few entries for which |xᵀQx| is large: each says what a handful of components do together.",
+  hosvd: "Singular vectors of the whole tensor: the input patterns and the mixtures of outputs that hold most of its "
+    + "energy.",
+  sparse_eigen: "Vectors with few entries for which |xᵀQx| is large: each says what a handful of components do "
+    + "together.",
   rotate: "A sparse orthonormal basis of the space that each output’s top eigenvectors span.",
   joint: "One orthonormal basis for all outputs, in which their matrices are as nearly diagonal as possible.",
-  cp: "Terms that all outputs share: a term is the product of two projections, (l·x)(r·x), with a weight for each output. It is a quarter of the difference of the squares of two projections: on plus, l + r, and on minus, l − r.",
+  cp: "Terms that all outputs share: a term is the product of two projections, (l·x)(r·x), with a weight for each "
+    + "output. It is a quarter of the difference of the squares of two projections: on plus, l + r, and on minus, "
+    + "l − r.",
 };
 
 /** The names of a method's figures. */
@@ -36,23 +40,40 @@ const figureNames = {
   refit_residual: "Residual of the refit"
 };
 
+function figureText(value) {
+  if (isNumber(value)) return figure(value);
+  if (Array.isArray(value)) return value.join(", ");
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  return plain(value);
+}
+
 /** All figures of a method by name, those of its modes one by one. */
 function figureRows(figures, before = "") {
-  const words = (value) => (isNumber(value) ? figure(value) : Array.isArray(value) ? value.join(", ") : value === true ? "yes" : value === false ? "no" : plain(value));
   return Object.entries(figures ?? {}).flatMap(([key, value]) => {
-    const name = `${before}${before ? (figureNames[key] ?? key).toLowerCase() : figureNames[key] ?? key}`;
+    const own = figureNames[key] ?? key,
+      name = before ? before + own.toLowerCase() : own;
     return value && typeof value === "object" && !Array.isArray(value) ? figureRows(value, `${name}, `) : [
-      [name, words(value)]
+      [name, figureText(value)]
     ];
   });
 }
 
+/** R² of all outputs, or from where to where they reach. */
+function r2Words(values) {
+  const known = values.filter(isNumber);
+  if (!known.length) return "";
+  const words = known.length <= 12 ? values.map((r2) => measured(r2)).join(", ")
+    : `from ${figure(Math.min(...known))} to ${figure(Math.max(...known))}`;
+  return ` R² of its outputs ${words}.`;
+}
+
 /** What is left of the classifier with the factors in a layer's place. */
 function rebuiltWords({ accuracy, loss, relative_error, data_r2 }) {
-  const known = data_r2.filter(isNumber);
-  const outputs = known.length ? ` R² of its outputs ${known.length <= 12 ? data_r2.map((r2) => measured(r2)).join(", ") : `from ${figure(Math.min(...known))} to ${figure(Math.max(...known))}`}.` : "";
-  const whole = isNumber(accuracy) ? `the accuracy is ${percent(accuracy)}, the loss ${figure(loss)} and ` : "";
-  return `With these factors in the layer’s place ${whole}the relative error of its outputs ${whole ? "" : "is "}${figure(relative_error, 2)}.${outputs}`;
+  const error = figure(relative_error, 2);
+  const words = isNumber(accuracy)
+    ? `the accuracy is ${percent(accuracy)}, the loss ${figure(loss)} and the relative error of its outputs ${error}`
+    : `the relative error of its outputs is ${error}`;
+  return `With these factors in the layer’s place ${words}.${r2Words(data_r2)}`;
 }
 
 const factorNames = { sigma: "σ", value: "xᵀQx", energy: "energy", participation: "entries", cosine: "cos(l, r)" };
@@ -69,34 +90,53 @@ function weightBars(weights, kind, title) {
     low = Math.min(...weights) < 0,
     high = Math.max(...weights) > 0;
   const ticks = [...(low ? [-largest] : []), 0, ...(high ? [largest] : [])];
-  const drawing = svg("svg", { class: "weights", viewBox: `0 0 ${width} ${height + 18}`, role: "img", "aria-label": label },
-    ticks.map((t) => [svg("line", { class: t === 0 ? "axis" : "grid", x1: left, x2: width, y1: y(t), y2: y(t) }),
-      svg("text", { x: left - 3, y: y(t) + 3, "text-anchor": "end" }, brief(t, 2))
-    ]),
-    weights.map((w, i) => [svg("rect", { class: `bar-${signOf(w) || "positive"}`, x: left + (i + 0.15) * step, y: Math.min(y(w), y(0)), width: step * 0.7, height: Math.abs(y(w) - y(0)) }),
-      weights.length <= 12 ? svg("text", { x: left + (i + 0.5) * step, y: height + 15, "text-anchor": "middle" }, i) : null
-    ]));
-  return element("div", {}, drawing, exports(title, () => drawing, () => [
-    [kind, "weight"], ...weights.map((w, i) => [i, w])
-  ], () => [{ text: `Weight of each ${kind.toLowerCase()}` }]));
+  const tick = (t) => [
+    svg("line", { class: t === 0 ? "axis" : "grid", x1: left, x2: width, y1: y(t), y2: y(t) }),
+    svg("text", { x: left - 3, y: y(t) + 3, "text-anchor": "end" }, brief(t, 2))
+  ];
+  const bar = (weight, i) => svg("rect", {
+    class: `bar-${signOf(weight) || "positive"}`,
+    x: left + (i + 0.15) * step,
+    y: Math.min(y(weight), y(0)),
+    width: step * 0.7,
+    height: Math.abs(y(weight) - y(0))
+  });
+  const number = (i) => svg("text", { x: left + (i + 0.5) * step, y: height + 15, "text-anchor": "middle" }, i);
+  const view = { class: "weights", viewBox: `0 0 ${width} ${height + 18}`, role: "img", "aria-label": label };
+  const drawing = svg("svg", view, ticks.map(tick),
+    weights.map((weight, i) => [bar(weight, i), weights.length <= 12 ? number(i) : null]));
+  const numbers = () => [
+    [kind, "weight"], ...weights.map((weight, i) => [i, weight])
+  ];
+  const legend = () => [{ text: `Weight of each ${kind.toLowerCase()}` }];
+  return element("div", {}, drawing, exports(title, () => drawing, numbers, legend));
 }
 
 /** @param place of the card, for the titles of saved figures */
 function factorCard(item, shape, kind, place) {
+  const picture = (vector) => {
+    const title = `${item.title}${vector.label ? `, ${vector.label}` : ""}`;
+    return element("figure", {},
+      vectorPicture(vector, shape, title, ""),
+      vector.label ? element("figcaption", {}, vector.label) : null,
+      vectorExports(vector, shape, `${title}, ${place}`));
+  };
+  const fact = ([name, value]) => element("span", { class: "row" },
+    element("span", {}, factorNames[name] ?? name),
+    element("span", {}, name === "energy" ? percent(value) : figure(value)));
   return element("li", { class: item.pictures.length > 2 ? "wide" : "" },
     element("div", { class: "factor-title" }, item.title),
-    element("div", { class: "pictures" }, item.pictures.map((p) => element("figure", {},
-      vectorPicture(p, shape, `${item.title}${p.label ? ", " + p.label : ""}`, ""), p.label ? element("figcaption", {}, p.label) : null,
-      vectorExports(p, shape, `${item.title}${p.label ? `, ${p.label}` : ""}, ${place}`)))),
+    element("div", { class: "pictures" }, item.pictures.map(picture)),
     item.weights ? weightBars(item.weights, kind, `${item.title}, weights, ${place}`) : null,
-    item.facts.map(([name, value]) => element("span", { class: "row" }, element("span", {}, factorNames[name] ?? name),
-      element("span", {}, name === "energy" ? percent(value) : figure(value)))));
+    item.facts.map(fact));
 }
 
 function factorGroup(group, shape, kind, perDirection, place) {
-  const left = group.left_out > 0 ? element("p", { class: "note" }, `${integer(group.left_out)} more in the decomposition directory.`) : null;
+  const left = group.left_out > 0 ? element("p", { class: "note" },
+    `${integer(group.left_out)} more in the decomposition directory.`) : null;
+  const cards = group.items.map((item) => factorCard(item, shape, kind, place));
   return element("div", {}, group.title && !perDirection ? element("h4", {}, group.title) : null,
-    group.items.length ? element("ul", { class: "factors" }, group.items.map((item) => factorCard(item, shape, kind, place)))
+    cards.length ? element("ul", { class: "factors" }, cards)
     : element("p", { class: "muted" }, "Left out to keep the page small."), left);
 }
 
@@ -111,16 +151,20 @@ function factorPanel(model, layer) {
   const panel = element("div", { class: "panel factor-panel" },
     element("p", {}, element("b", {}, `Layer ${layer.layer}. `), layer.factors.words + ". ",
       rebuilt ? rebuiltWords(rebuilt) : null),
-    element("details", {}, element("summary", {}, "All figures of the method"), definitions("facts", figureRows(layer.figures))));
-  if (!perDirection || groups.length < 2) return append(panel, [groups.map((g) => factorGroup(g, shape, kind, perDirection, place))]);
+    element("details", {}, element("summary", {}, "All figures of the method"),
+      definitions("facts", figureRows(layer.figures))));
+  if (!perDirection || groups.length < 2) {
+    return append(panel, groups.map((group) => factorGroup(group, shape, kind, perDirection, place)));
+  }
   const holder = element("div", {});
   const choose = (i) => {
     choice.select(i);
-    holder.replaceChildren(factorGroup(groups[i], shape, kind, true, `${kind.toLowerCase()} ${groups[i].title}, ${place}`));
+    const title = `${kind.toLowerCase()} ${groups[i].title}, ${place}`;
+    holder.replaceChildren(factorGroup(groups[i], shape, kind, true, title));
   };
   const choice = picker(kind, groups.map((g) => (groups.length <= 20 ? g.title : `${kind} ${g.title}`)), choose);
   choose(0);
-  return append(panel, [element("div", { class: "picker" }, element("span", { class: "picker-label", "aria-hidden": "true" }, kind), choice), holder]);
+  return append(panel, [labelled(kind, choice), holder]);
 }
 
 function factors(model, id, level) {

@@ -11,14 +11,18 @@ function headline(model) {
   const evaluations = at(model, "metrics", "evaluations") ?? [];
   const test = at(model, "conversion", "test");
   if (test) return { split: "test", loss: test.loss, tokens: test.tokens };
-  const last = (split) => evaluations.filter((e) => e.split === split && isNumber(speaks(model) ? e.loss : e.accuracy)).pop();
+  const counts = ({ loss, accuracy }) => isNumber(speaks(model) ? loss : accuracy);
+  const last = (split) => evaluations.filter((e) => e.split === split && counts(e)).pop();
   const study = at(model, "study", "evaluation");
   if (last("test")) return last("test");
   if (study) return { ...study, split: at(model, "study", "data", "split") || "study" };
   return last("validation") ?? null;
 }
 
-/** The smallest k that loses at most a point of accuracy on the images it was chosen on, with what it reaches on the test images; of the last layer that was truncated. */
+/**
+ * The smallest k that loses at most a point of accuracy on the images it was chosen on, with what it reaches on the
+ * test images; of the last layer that was truncated.
+ */
 function sufficient(model) {
   const curve = (at(model, "study", "truncation") ?? []).at(-1);
   if (!curve || !curve.chosen) return null;
@@ -50,7 +54,10 @@ function factsOf(model) {
   };
 }
 
-const plain = (value) => (value === null || value === undefined ? null : typeof value === "object" ? JSON.stringify(value) : String(value));
+function plain(value) {
+  if (value === null || value === undefined) return null;
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
 
 function languageSentence(model, facts) {
   const bilinear = facts.activation === "linear";
@@ -59,51 +66,81 @@ function languageSentence(model, facts) {
     words = facts.vocabulary ? `, ${integer(facts.vocabulary)} tokens` : "";
   const kind = `${of}${width}${words}`;
   const { conversion } = model;
-  if (!conversion) return `A Llama-type language model${kind}, its MLPs ${bilinear ? "bilinear" : `gated with ${plain(facts.activation)}`}.`;
+  if (!conversion) {
+    const mlps = bilinear ? "bilinear" : `gated with ${plain(facts.activation)}`;
+    return `A Llama-type language model${kind}, its MLPs ${mlps}.`;
+  }
+  const teacher = plain(conversion.teacher),
+    tokens = conversion.trained_tokens;
+  const trained = tokens ? `${integer(tokens)} tokens of training (${figure(conversion.epochs)} epochs)`
+    : "no training";
+  if (!conversion.converted) return `${teacher} trained on without conversion: a language model${kind}, ${trained}.`;
   const from = conversion.calibration ? "converted in closed form" : "converted";
-  const trained = conversion.trained_tokens ? `${integer(conversion.trained_tokens)} tokens of training (${figure(conversion.epochs)} epochs)` : "no training";
-  return conversion.converted ? `${plain(conversion.teacher)} with its MLPs made bilinear: a language model${kind}, ${from}, then ${trained}.`
-    : `${plain(conversion.teacher)} trained on without conversion: a language model${kind}, ${trained}.`;
+  return `${teacher} with its MLPs made bilinear: a language model${kind}, ${from}, then ${trained}.`;
+}
+
+function inputsText({ shape, inputs }) {
+  if (Array.isArray(shape)) return shape.map(plain).join(" × ") + " pixels";
+  return inputs ? `${plain(inputs)} inputs` : "an image";
+}
+
+/** On what and how the classifier was trained, as far as it is known. */
+function trainedText({ dataset, epochs, noise }) {
+  if (!dataset) return "";
+  const time = epochs ? ` for ${plain(epochs)} epoch${epochs === 1 ? "" : "s"}` : "",
+    noisy = noise > 0 ? `, with input noise of standard deviation ${brief(noise)}` : "";
+  return ` Trained on ${plain(dataset)}${time}${noisy}.`;
 }
 
 function sentence(model, facts) {
   if (speaks(model) && facts.built) return languageSentence(model, facts);
   if (!facts.built) {
     const layers = layersOf(model);
+    const directions = layers.map((l) => plural(l.n_directions, "output direction")).join(", ");
     return `The weights of ${plain(at(model, "decomposition", "model")) || "a model"}, taken apart: `
-      + `${plural(layers.length, "layer")}, ${layers.map((l) => plural(l.n_directions, "output direction")).join(", ")}.`;
+      + `${plural(layers.length, "layer")}, ${directions}.`;
   }
   const bilinear = facts.gate === null || facts.gate === "none";
-  const shape = Array.isArray(facts.shape) ? facts.shape.map(plain).join(" × ") + " pixels" : facts.inputs ? `${plain(facts.inputs)} inputs` : "an image";
-  const extras = [facts.residual === true ? "with residual connections" : null, facts.bias === true ? "with biases" : null].filter(Boolean);
-  const trained = facts.dataset ? ` Trained on ${plain(facts.dataset)}${facts.epochs ? ` for ${plain(facts.epochs)} epoch${facts.epochs === 1 ? "" : "s"}` : ""}`
-    + `${facts.noise > 0 ? `, with input noise of standard deviation ${brief(facts.noise)}` : ""}.` : "";
+  const extras = [
+    facts.residual === true ? "with residual connections" : null,
+    facts.bias === true ? "with biases" : null
+  ].filter(Boolean);
   const gate = bilinear ? "" : ` with a ${plain(facts.gate)} gate`,
     kind = bilinear ? "bilinear layer" : "layer";
   const count = isNumber(facts.layers) ? plural(facts.layers, kind + gate, kind + "s" + gate) : kind + "s" + gate;
-  return `${bilinear ? "A bilinear image classifier" : "An image classifier"}: from ${shape} through ${count}`
+  return `${bilinear ? "A bilinear" : "An"} image classifier: from ${inputsText(facts)} through ${count}`
     + `${facts.width ? ` of width ${plain(facts.width)}` : ""}${extras.length ? " " + extras.join(" and ") : ""}`
-    + `${facts.classes ? ` to ${plain(facts.classes)} classes` : ""}.${trained}`;
+    + `${facts.classes ? ` to ${plain(facts.classes)} classes` : ""}.${trainedText(facts)}`;
 }
 
-// ------------------------------------------------------------------------------------------------------ head of a model
+// ----------------------------------------------------------------------------------------------------- head of a model
+
+/** How few eigenvectors are enough, and by which images that was found. */
+function enoughFigure(model) {
+  const enough = sufficient(model);
+  if (!enough) return null;
+  const layers = layersOf(model),
+    unit = unitOf(layers.find((l) => l.layer === enough.layer)),
+    layer = layers.length > 1 ? ` in layer ${enough.layer}` : "";
+  const [vectors, come] = enough.k === 1 ? ["eigenvector", "comes"] : ["eigenvectors", "come"];
+  const found = enough.split === "validation" ? "the accuracy on the validation images, where k was chosen; "
+    + `on the test images ${percent(enough.accuracy)}` : "that accuracy, chosen on the same images";
+  return bigFigure(integer(enough.k), "", `${vectors} ${unit}${layer} ${come} within one point of ${found}`);
+}
 
 function headFigures(model) {
-  const result = headline(model),
-    enough = sufficient(model);
-  const many = layersOf(model).length > 1,
-    unit = unitOf(layersOf(model).find((l) => l.layer === at(enough, "layer")));
+  const result = headline(model);
   const examples = result && result.examples ? `, ${integer(result.examples)} images` : "";
   const tokens = result && result.tokens ? `, ${integer(result.tokens)} tokens` : "";
   const test = at(model, "conversion", "test"),
     unitName = speaks(model) ? `nats a token${tokens}` : "nats an image";
   return element("div", { class: "figures" },
-    result && isNumber(result.accuracy) ? bigFigure((100 * result.accuracy).toFixed(1), "%", `${result.split} accuracy${examples}`) : null,
+    result && isNumber(result.accuracy)
+    ? bigFigure((100 * result.accuracy).toFixed(1), "%", `${result.split} accuracy${examples}`) : null,
     result && isNumber(result.loss) ? bigFigure(figure(result.loss, 4), "", `${result.split} loss, ${unitName}`) : null,
     test ? bigFigure(signed(test.loss - test.teacher_loss, 3), "", "above the teacher, nats a token") : null,
     test ? bigFigure((100 * test.agreement).toFixed(1), "%", "same likeliest next token as the teacher") : null,
-    enough ? bigFigure(integer(enough.k), "", `${enough.k === 1 ? "eigenvector" : "eigenvectors"} ${unit}${many ? ` in layer ${enough.layer}` : ""} ${enough.k === 1 ? "comes" : "come"} within one point of `
-      + (enough.split === "validation" ? `the accuracy on the validation images, where k was chosen; on the test images ${percent(enough.accuracy)}` : "that accuracy, chosen on the same images")) : null);
+    enoughFigure(model));
 }
 
 function headFacts(model, facts) {
@@ -127,5 +164,6 @@ function head(model, level) {
     level === 1 ? element("p", { class: "eyebrow" }, "Model") : null,
     level === 1 ? element("h1", {}, model.name) : null,
     notices(model),
-    element("p", { class: "lead" }, sentence(model, facts)), convertedLine(model), sharesLine(model), headFigures(model), headFacts(model, facts));
+    element("p", { class: "lead" }, sentence(model, facts)),
+    convertedLine(model), sharesLine(model), headFigures(model), headFacts(model, facts));
 }

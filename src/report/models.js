@@ -1,6 +1,9 @@
 // Several models side by side: a part of the report's script.
 
-const meanOf = (values) => (values.length && values.every(isNumber) ? values.reduce((sum, v) => sum + v, 0) / values.length : null);
+function meanOf(values) {
+  return values.length && values.every(isNumber) ? values.reduce((sum, v) => sum + v, 0) / values.length : null;
+}
+
 /** Means over all directions of a layer. */
 const largestEigenvalue = (layer) => layer.mean_largest ?? null,
   effectiveRank = (layer) => layer.mean_effective_rank ?? null;
@@ -13,7 +16,8 @@ function checkpointsTogether(models) {
     const run = model.decomposition.model.replace(/step-\d+\/?$/, "");
     runs.set(run, [...(runs.get(run) ?? []), model]);
   }
-  return [...runs].map(([run, found]) => checkpointsOfRun(run, found.sort((a, b) => a.decomposition.step - b.decomposition.step)));
+  const byStep = (a, b) => a.decomposition.step - b.decomposition.step;
+  return [...runs].map(([run, found]) => checkpointsOfRun(run, found.sort(byStep)));
 }
 
 function checkpointsOfRun(run, steps) {
@@ -21,7 +25,12 @@ function checkpointsOfRun(run, steps) {
   const difference = steps.some((model) => model.decomposition.minus),
     numbers = [...new Set(steps.flatMap((model) => layersOf(model).map((l) => l.layer)))];
   const figureFor = (title, yName, figureOf) => {
-    const lines = numbers.map((number) => ({ name: `layer ${number}`, points: steps.map((model) => [model.decomposition.step, figureOf(layersOf(model).find((l) => l.layer === number) ?? {})]).filter(([, v]) => isNumber(v)) }))
+    const pointOf = (model, number) => {
+      const layer = layersOf(model).find((l) => l.layer === number) ?? {};
+      return [model.decomposition.step, figureOf(layer)];
+    };
+    const pointsOf = (number) => steps.map((model) => pointOf(model, number)).filter(([, v]) => isNumber(v));
+    const lines = numbers.map((number) => ({ name: `layer ${number}`, points: pointsOf(number) }))
       .filter((line) => line.points.length > 1);
     const most = Math.max(...lines.flatMap((line) => line.points.map(([, v]) => v))) * 1.05 || 1;
     return linesChart(title, lines, {
@@ -38,15 +47,31 @@ function checkpointsOfRun(run, steps) {
       columns: ["layer", "step", "value"]
     });
   };
-  return element("div", { class: "together checkpoints" }, element("h3", {}, run.replace(/\/checkpoints\/$/, "") || "Checkpoints"), element("div", { class: "pair" }, figureFor(difference ? "Largest eigenvalue of what changed since the checkpoint before" : "Largest eigenvalue over training", "mean over directions of the largest |λ|", largestEigenvalue),
-    figureFor("Effective rank over training", "mean over directions", effectiveRank)));
+  const largest = difference ? "Largest eigenvalue of what changed since the checkpoint before"
+    : "Largest eigenvalue over training";
+  return element("div", { class: "together checkpoints" },
+    element("h3", {}, run.replace(/\/checkpoints\/$/, "") || "Checkpoints"),
+    element("div", { class: "pair" },
+      figureFor(largest, "mean over directions of the largest |λ|", largestEigenvalue),
+      figureFor("Effective rank over training", "mean over directions", effectiveRank)));
+}
+
+function aboveTeacher(model) {
+  const test = at(model, "conversion", "test");
+  return test ? test.loss - test.teacher_loss : null;
+}
+
+/** R² on text of all eigenpairs that were kept, mean over the layers. */
+function r2OnText(model) {
+  const corpus = at(model, "decomposition", "corpus");
+  return corpus ? meanOf(corpus.layers.map((l) => l.r2.at(-1)).filter(isNumber)) ?? "undefined" : null;
 }
 
 const indexColumns = [
   ["Model", (m) => m.name],
   ["Accuracy", (m) => at(headline(m), "accuracy"), percent],
   ["Loss", (m) => at(headline(m), "loss"), (v) => figure(v, 4)],
-  ["Above the teacher", (m) => (at(m, "conversion", "test") ? m.conversion.test.loss - m.conversion.test.teacher_loss : null), (v) => signed(v, 3)],
+  ["Above the teacher", aboveTeacher, (v) => signed(v, 3)],
   ["Above it trained on", aboveContinued, (v) => signed(v, 3)],
   ["Dataset", (m) => plain(factsOf(m).dataset)],
   ["Layers", (m) => factsOf(m).layers, integer],
@@ -57,16 +82,15 @@ const indexColumns = [
   ["Step", (m) => at(m, "decomposition", "step"), integer],
   ["Largest |λ|", (m) => overLayers(m, largestEigenvalue), figure],
   ["Effective rank", (m) => overLayers(m, effectiveRank), figure],
-  ["R² of k on text", (m) => { const corpus = at(m, "decomposition", "corpus"); return corpus ? meanOf(corpus.layers.map((l) => l.r2.at(-1)).filter(isNumber)) ?? "undefined" : null; },
-    (v) => (isNumber(v) ? figure(v) : v ?? "–")
-  ],
+  ["R² of k on text", r2OnText, (v) => (isNumber(v) ? figure(v) : v ?? "–")],
   ["Seed", (m) => factsOf(m).seed, (v) => (isNumber(v) ? String(v) : "–")],
   ["k within 1 point", (m) => at(sufficient(m), "k"), integer]
 ];
 
 function indexTable() {
   const rows = data.models.map((model, i) => ({ i, values: indexColumns.map(([, value]) => value(model)) }));
-  const used = indexColumns.map((column, c) => c).filter((c) => rows.some((row) => row.values[c] !== null && row.values[c] !== undefined));
+  const has = (row, c) => row.values[c] !== null && row.values[c] !== undefined;
+  const used = indexColumns.map((column, c) => c).filter((c) => rows.some((row) => has(row, c)));
   const body = element("tbody", {});
   const cell = (row, c) => {
     const [, , format] = indexColumns[c], value = row.values[c];
@@ -78,10 +102,12 @@ function indexTable() {
   const sort = (c, header) => {
     const rising = header.getAttribute("aria-sort") === "ascending" ? -1 : 1;
     const missing = (v) => v === null || v === undefined;
+    const compared = (p, q) =>
+      (isNumber(p) && isNumber(q) ? p - q : String(p).localeCompare(String(q), "en", { numeric: true }));
     rows.sort((a, b) => {
       const [p, q] = [a.values[c], b.values[c]];
       if (missing(p) || missing(q)) return missing(p) - missing(q);
-      return rising * (isNumber(p) && isNumber(q) ? p - q : String(p).localeCompare(String(q), "en", { numeric: true })) || a.i - b.i;
+      return rising * compared(p, q) || a.i - b.i;
     });
     headers.forEach((h) => h.removeAttribute("aria-sort"));
     header.setAttribute("aria-sort", rising > 0 ? "ascending" : "descending");
@@ -93,6 +119,6 @@ function indexTable() {
     return header;
   });
   draw();
-  return element("div", { class: "panel index" }, element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Models" },
+  return element("div", { class: "panel index" }, scrollable("Models",
     element("table", {}, element("thead", {}, element("tr", {}, headers)), body)));
 }

@@ -1,8 +1,9 @@
 // Sections, controls and printing: a part of all pages, the last before a page's own script.
 
 function block(id, level, title, intro, ...content) {
-  return element("section", { class: "block", id },
-    element("header", {}, element(level === 1 ? "h2" : "h3", {}, title), intro ? element("p", {}, intro) : null), content);
+  const head = element("header", {}, element(level === 1 ? "h2" : "h3", {}, title),
+    intro ? element("p", {}, intro) : null);
+  return element("section", { class: "block", id }, head, content);
 }
 
 function bigFigure(value, unit, label) {
@@ -34,8 +35,10 @@ function tabs(label, names, choose) {
     "aria-label": label,
     onkeydown: (event) => {
       const now = nodes.indexOf(document.activeElement),
-        last = nodes.length - 1;
-      const to = { ArrowRight: now === last ? 0 : now + 1, ArrowLeft: now === 0 ? last : now - 1, Home: 0, End: last } [event.key];
+        last = nodes.length - 1,
+        next = now === last ? 0 : now + 1,
+        before = now === 0 ? last : now - 1;
+      const to = { ArrowRight: next, ArrowLeft: before, Home: 0, End: last } [event.key];
       if (to === undefined || now < 0) return;
       event.preventDefault();
       nodes[to].focus();
@@ -56,6 +59,12 @@ function menu(label, names, choose) {
 }
 
 const picker = (label, names, choose) => (names.length <= 20 ? tabs : menu)(label, names, choose);
+
+/** A control under its name. */
+function labelled(name, control) {
+  return element("div", { class: "picker" },
+    element("span", { class: "picker-label", "aria-hidden": "true" }, name), control);
+}
 
 function signedValue(value, digits = 3) {
   return element("span", { class: signOf(value) }, signed(value, digits));
@@ -84,5 +93,6 @@ function preparePrinting() {
 setTheme(systemDark.matches ? "dark" : "light");
 systemDark.addEventListener("change", () => setTheme(systemDark.matches ? "dark" : "light"));
 themeButton.addEventListener("click", () => setTheme(theme() === "dark" ? "light" : "dark"));
-document.getElementById("footer").textContent = `Written by bilens ${data.version}. The page is one file and loads nothing from anywhere.`;
+document.getElementById("footer").textContent =
+  `Written by bilens ${data.version}. The page is one file and loads nothing from anywhere.`;
 preparePrinting();

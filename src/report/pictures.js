@@ -82,9 +82,10 @@ function stepsPicture(steps, shape, label, className) {
   return canvas(side, side, label, (node) => paintProfile(node, steps), className + " profile");
 }
 
-const vectorPicture = (vector, shape, label, className) => stepsPicture(decodeSigned(vector.values), shape, label, className);
+const vectorPicture = (vector, shape, label, className) =>
+  stepsPicture(decodeSigned(vector.values), shape, label, className);
 
-/** A picture of so many pixels as part of a drawing, sharp at any size. paint(node) fills a canvas of [height, width]. */
+/** A picture of pixels as part of a drawing, sharp at any size. paint(node) fills a canvas of [height, width]. */
 function pixelImage([height, width], place, paint) {
   const times = Math.max(1, Math.ceil(480 / Math.max(height, width)));
   const small = element("canvas", { width, height }),
@@ -93,32 +94,43 @@ function pixelImage([height, width], place, paint) {
   const context = large.getContext("2d");
   context.imageSmoothingEnabled = false; // for programs that do not know image-rendering
   context.drawImage(small, 0, 0, large.width, large.height);
-  return svg("image", { ...place, href: large.toDataURL(), style: "image-rendering: pixelated", preserveAspectRatio: "none" });
+  const href = large.toDataURL();
+  return svg("image", { ...place, href, style: "image-rendering: pixelated", preserveAspectRatio: "none" });
 }
 
 /** A vector as a part of a drawing, as wide as `size`: over pixels a picture, else bars up and down from zero. */
 function vectorDrawing(steps, shape, size, left = 0, top = 0) {
   if (shape) {
     const height = (size * shape[0]) / shape[1];
-    return pixelImage(shape, { x: left, y: top, width: size, height }, (node) => paintPixels(node, steps.length, (i) => colourOf(steps[i])));
+    return pixelImage(shape, { x: left, y: top, width: size, height },
+      (node) => paintPixels(node, steps.length, (i) => colourOf(steps[i])));
   }
   const width = size / steps.length,
     tall = size / 2,
     middle = top + tall / 2;
-  return svg("g", {}, svg("line", { x1: left, x2: left + size, y1: middle, y2: middle, stroke: "#787e84", "stroke-width": 0.5 }),
-    [...steps].map((step, i) => {
-      const length = (Math.abs(step) / 127) * (tall / 2);
-      return svg("rect", { class: "component", x: left + i * width, y: step > 0 ? middle - length : middle, width: width * 0.8, height: length, fill: `rgb(${colourOf(Math.sign(step) * 70).join(" ")})` });
-    }));
+  const axis = { x1: left, x2: left + size, y1: middle, y2: middle, stroke: "#787e84", "stroke-width": 0.5 };
+  const bar = (step, i) => {
+    const length = (Math.abs(step) / 127) * (tall / 2);
+    return svg("rect", {
+      class: "component",
+      x: left + i * width,
+      y: step > 0 ? middle - length : middle,
+      width: width * 0.8,
+      height: length,
+      fill: `rgb(${colourOf(Math.sign(step) * 70).join(" ")})`
+    });
+  };
+  return svg("g", {}, svg("line", axis), [...steps].map(bar));
 }
 
 const heightOf = (shape, size) => (shape ? (size * shape[0]) / shape[1] : size / 2);
 
 /** A bar of the colours from the most negative to the most positive value. */
 function colourKey() {
-  const stops = anchors.light,
+  const colours = anchors.light,
     id = `key-${Math.random().toString(36).slice(2)}`;
-  return svg("svg", { viewBox: "0 0 160 12" }, svg("linearGradient", { id }, stops.map((colour, i) => svg("stop", { offset: i / (stops.length - 1), "stop-color": colour }))),
+  const stop = (colour, i) => svg("stop", { offset: i / (colours.length - 1), "stop-color": colour });
+  return svg("svg", { viewBox: "0 0 160 12" }, svg("linearGradient", { id }, colours.map(stop)),
     svg("path", { d: "M0 0H160V12H0Z", fill: `url(#${id})` }));
 }
 
@@ -127,12 +139,15 @@ const colourLegend = (scale) => ({ before: figure(-scale, 2), mark: colourKey(),
 /** Buttons that save a vector: its picture, large, and its components as they are on the page. */
 function vectorExports(vector, shape, label) {
   const steps = [...decodeSigned(vector.values)],
-    size = 560;
-  const drawing = () => svg("svg", { viewBox: `0 0 ${size} ${heightOf(shape, size)}` }, vectorDrawing(steps, shape, size));
-  const legend = () => [shape ? colourLegend(vector.scale) : { text: `${integer(steps.length)} components of the layer’s input, from ${figure(-vector.scale, 2)} to ${figure(vector.scale, 2)}; their order means nothing.` }];
-  return exports(label, drawing, () => [
+    size = 560,
+    range = `from ${figure(-vector.scale, 2)} to ${figure(vector.scale, 2)}`;
+  const drawing = () =>
+    svg("svg", { viewBox: `0 0 ${size} ${heightOf(shape, size)}` }, vectorDrawing(steps, shape, size));
+  const numbers = () => [
     ["component", "value, to 1/254 of the largest"], ...steps.map((step, i) => [i, (step / 127) * vector.scale])
-  ], legend);
+  ];
+  const words = `${integer(steps.length)} components of the layer’s input, ${range}; their order means nothing.`;
+  return exports(label, drawing, numbers, () => [shape ? colourLegend(vector.scale) : { text: words }]);
 }
 
 /** @param image {height, width, pixels} */

@@ -11,29 +11,40 @@ const layerParts = [
 ];
 /** Parts that no layer has, such as the biases of a model without any, are left out. */
 const shownParts = layerParts.filter(([key]) => data.layers.some((layer) => layer[key] !== 0));
-const difference = data.minus === null ? `${data.token} over the mean of all tokens` : `${data.token} minus ${data.minus}`;
+const difference = data.minus === null ? `${data.token} over the mean of all tokens`
+  : `${data.token} minus ${data.minus}`;
 
 /** The parts of the sum in their order, each from the sum before it. */
 function rowsOfSum() {
-  const steps = [{ name: "Embedding", value: finite(data.embedding) },
-    ...data.layers.flatMap((layer) => shownParts.map(([key, name]) => ({ name: `Layer ${layer.layer}, ${name.toLowerCase()}`, value: finite(layer[key]) })))
-  ];
+  const partsOf = (layer) => shownParts.map(([key, name]) =>
+    ({ name: `Layer ${layer.layer}, ${name.toLowerCase()}`, value: finite(layer[key]) }));
+  const steps = [{ name: "Embedding", value: finite(data.embedding) }, ...data.layers.flatMap(partsOf)];
   let sum = 0;
   const rows = steps.map((step) => {
     const before = sum;
     sum += drawable(step.value);
     return { ...step, before, after: sum };
   });
-  return [...rows, { name: "Logit difference", value: finite(data.sum), before: 0, after: drawable(data.sum), total: true }];
+  const end = { value: finite(data.sum), before: 0, after: drawable(data.sum) };
+  return [...rows, { name: "Logit difference", ...end, total: true }];
+}
+
+function surrogateNotice({ meaning, hidden_act }) {
+  return element("p", { class: "notice" }, element("b", {}, "A surrogate, not the model’s own MLPs. "),
+    `${meaning} The model’s own gate is ${hidden_act || "not known"}; `
+    + "what the surrogate leaves of each MLP is its remainder, so the sum is still the model’s own.");
 }
 
 function opening() {
   const { surrogate } = data;
-  return element("div", {}, element("p", { class: "eyebrow" }, "Explanation of a prompt"), element("h1", {}, `${difference}: ${signed(finite(data.sum), 4)}`),
-    surrogate ? element("p", { class: "notice" }, element("b", {}, "A surrogate, not the model’s own MLPs. "), `${surrogate.meaning} The model’s own gate is ${surrogate.hidden_act || "not known"}; `
-      + "what the surrogate leaves of each MLP is its remainder, so the sum is still the model’s own.") : null,
-    element("p", { class: "lead" }, "The difference of the logits of the next token, as a sum over everything that writes into the last position."),
-    element("p", { class: "prompt", "aria-label": `The prompt: ${data.prompt}` }, data.tokens.map((token) => element("span", {}, token)), " → ", element("span", { class: "answer" }, data.token)),
+  return element("div", {},
+    element("p", { class: "eyebrow" }, "Explanation of a prompt"),
+    element("h1", {}, `${difference}: ${signed(finite(data.sum), 4)}`),
+    surrogate ? surrogateNotice(surrogate) : null,
+    element("p", { class: "lead" },
+      "The difference of the logits of the next token, as a sum over everything that writes into the last position."),
+    element("p", { class: "prompt", "aria-label": `The prompt: ${data.prompt}` },
+      data.tokens.map((token) => element("span", {}, token)), " → ", element("span", { class: "answer" }, data.token)),
     definitions("facts", [
       ["Sum", figure(finite(data.sum), 5)],
       ["The model’s own, float32", figure(finite(data.logit), 5)],
@@ -41,6 +52,20 @@ function opening() {
       ["Layers", integer(data.layers.length)],
       ["Divisor r of the last norm", figure(finite(data.rms), 4)]
     ]));
+}
+
+/** The parts of the sum by layer, and their sums. */
+function partsTable() {
+  const words = (value) => (isNumber(value) ? signed(value, 4) : "–");
+  const line = (name, value) => {
+    const values = shownParts.map(([key]) => value(key));
+    return [name, ...values.map(words), words(values.reduce((sum, v) => sum + v, 0))];
+  };
+  const total = (key) => data.layers.reduce((sum, layer) => sum + finite(layer[key]), 0);
+  return numberTable(["Layer", ...shownParts.map(([, name]) => name), "All"], [
+    ...data.layers.map((layer) => line(layer.layer, (key) => finite(layer[key]))),
+    line("All layers", total)
+  ]);
 }
 
 function sumSection() {
@@ -54,41 +79,53 @@ function sumSection() {
     node.classList.add("waterfall");
     drawWaterfall(node, rows, width);
   }, 620, csvRows, signLegend);
-  const cell = (value) => element("td", { class: "number" }, isNumber(value) ? signed(value, 4) : "–");
-  const total = (key) => data.layers.reduce((sum, layer) => sum + finite(layer[key]), 0);
-  const line = (name, value) => element("tr", {}, element("th", { scope: "row" }, name), shownParts.map(([key]) => cell(value(key))), cell(shownParts.reduce((sum, [key]) => sum + value(key), 0)));
-  const table = element("table", {}, element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Layer"), [...shownParts.map(([, name]) => name), "All"].map((name) => element("th", { scope: "col", class: "number" }, name)))),
-    element("tbody", {}, data.layers.map((layer) => line(layer.layer, (key) => finite(layer[key]))), line("All layers", total)));
-  return block("sum", 1, "What makes up the difference", "From the top to the sum: blue adds to the difference, orange takes from it.",
-    element("figure", { class: "panel" }, box, gapText(finite(data.sum), finite(data.logit), Math.abs(drawable(data.logit)))),
-    element("div", { class: "panel parts" }, element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The parts by layer" }, table),
+  const table = partsTable();
+  return block("sum", 1, "What makes up the difference",
+    "From the top to the sum: blue adds to the difference, orange takes from it.",
+    element("figure", { class: "panel" }, box,
+      gapText(finite(data.sum), finite(data.logit), Math.abs(drawable(data.logit)))),
+    element("div", { class: "panel parts" }, scrollable("The parts by layer", table),
       exports(`The parts of ${difference} by layer`, null, () => tableRows(table)),
-      element("p", { class: "note" }, `The embedding of the last token adds ${signed(finite(data.embedding), 4)} beside these.`)));
+      element("p", { class: "note" },
+        `The embedding of the last token adds ${signed(finite(data.embedding), 4)} beside these.`)));
 }
 
 function termItem(term, i) {
   const contribution = finite(term.contribution),
-    vector = `eigenvector ${term.index}, layer ${term.layer}`,
-    side = (name, tokens) =>
+    vector = `eigenvector ${term.index}, layer ${term.layer}`;
+  const side = (name, tokens) =>
     element("div", { class: "side" }, element("small", {}, name), tokens.map((token) => element("span", {}, token)));
-  return element("li", { "data-term": i }, element("div", {}, element("b", {}, `Layer ${term.layer}, eigenvector ${term.index}`), element("span", { class: `adds ${signOf(contribution)}` }, signed(contribution, 4)),
-      element("br"), element("small", {}, `λ ${signed(finite(term.eigenvalue))} · p ${figure(finite(term.projection))}`)),
-    side("nearest tokens", term.nearest[0]), side("nearest to −v", term.nearest[1]),
-    element("div", { class: "picture" }, stepsPicture(decodeSigned(term.vector.values), null, `Components of ${vector}`, ""), vectorExports(term.vector, null, `Components of ${vector}`)));
+  return element("li", { "data-term": i },
+    element("div", {},
+      element("b", {}, `Layer ${term.layer}, eigenvector ${term.index}`),
+      element("span", { class: `adds ${signOf(contribution)}` }, signed(contribution, 4)),
+      element("br"),
+      element("small", {}, `λ ${signed(finite(term.eigenvalue))} · p ${figure(finite(term.projection))}`)),
+    side("nearest tokens", term.nearest[0]),
+    side("nearest to −v", term.nearest[1]),
+    element("div", { class: "picture" },
+      stepsPicture(decodeSigned(term.vector.values), null, `Components of ${vector}`, ""),
+      vectorExports(term.vector, null, `Components of ${vector}`)));
 }
 
 function termsSection() {
   const { terms } = data, title = `Largest contributions of eigenvectors to ${difference}`;
-  const rows = terms.map((term) => ({ name: `Layer ${term.layer}, eigenvector ${term.index}`, total: false, before: 0, after: drawable(term.contribution), value: finite(term.contribution) }));
-  const drawing = () => waterfallDrawing([...rows.map((row) => ({ ...row })), { name: "All other eigenvectors", before: 0, after: drawable(data.other), value: finite(data.other) }]);
+  const row = (name, value) => ({ name, before: 0, after: drawable(value), value: finite(value) });
+  const drawing = () => waterfallDrawing([
+    ...terms.map((term) => row(`Layer ${term.layer}, eigenvector ${term.index}`, term.contribution)),
+    row("All other eigenvectors", data.other)
+  ]);
+  const words = (tokens) => tokens.join(" ");
   const numbers = () => [
     ["layer", "eigenvector", "eigenvalue", "projection", "contribution", "nearest", "nearest to -v"],
-    ...terms.map((t) => [t.layer, t.index, t.eigenvalue, t.projection, t.contribution, t.nearest[0].join(" "), t.nearest[1].join(" ")])
+    ...terms.map((t) => [t.layer, t.index, t.eigenvalue, t.projection, t.contribution, ...t.nearest.map(words)])
   ];
-  return block("terms", 1, "Eigenvectors that count most", "The contributions λp² of largest size, of all layers together, with the tokens nearest to each eigenvector. The sign of v is free: both sides are shown. "
-    + "Eigenvectors are counted from 0 by falling |λ| in their layer.",
+  return block("terms", 1, "Eigenvectors that count most",
+    "The contributions λp² of largest size, of all layers together, with the tokens nearest to each eigenvector. The "
+    + "sign of v is free: both sides are shown. Eigenvectors are counted from 0 by falling |λ| in their layer.",
     element("div", { class: "panel" }, element("ol", { class: "terms" }, terms.map(termItem)),
-      element("p", { class: "note" }, `All other eigenvectors together add ${signed(finite(data.other), 4)}. Pictures: the components along the layer’s input, whose order means nothing.`),
+      element("p", { class: "note" }, `All other eigenvectors together add ${signed(finite(data.other), 4)}. `
+        + "Pictures: the components along the layer’s input, whose order means nothing."),
       exports(title, drawing, numbers, signLegend)));
 }
 

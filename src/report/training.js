@@ -16,10 +16,10 @@ const marks = {
 
 /** The items of its legend, as of exports. */
 function trainingLegend(splits, window, group) {
-  const key = (mark) => svg("svg", { viewBox: "0 0 20 12", class: "chart", "aria-hidden": "true" }, mark);
-  return [{ mark: lineKey("smooth"), text: window > 1 ? `training, mean of ${window * group} steps` : "training" },
+  return [
+    { mark: lineKey("smooth"), text: window > 1 ? `training, mean of ${window * group} steps` : "training" },
     window > 1 ? { mark: lineKey("raw"), text: group > 1 ? `mean of ${group} steps` : "raw" } : null,
-    ...splits.map((split) => ({ mark: key(marks[split](10, 6)), text: split }))
+    ...splits.map((split) => ({ mark: legendMark(marks[split](10, 6)), text: split }))
   ].filter(Boolean);
 }
 
@@ -45,7 +45,9 @@ function trainingChart(metrics, quantity, unit) {
     const domain = quantity.bounds(all, settled);
     const y = (quantity.log(domain) ? logScale : linearScale)(domain, [height - 42, 28]);
     const clip = `clip-${Math.random().toString(36).slice(2)}`;
-    const points = (list) => list.map((v, i) => [x(train[xKey][i]), isNumber(v) ? y(v) : NaN]).filter((p) => isNumber(p[1]));
+    const points = (list) =>
+      list.map((v, i) => [x(train[xKey][i]), isNumber(v) ? y(v) : NaN]).filter((p) => isNumber(p[1]));
+    const validated = shown.filter((e) => e.split === "validation").map((e) => [x(e[xKey]), y(e[key])]);
     append(node, [
       axes({
         x,
@@ -61,7 +63,7 @@ function trainingChart(metrics, quantity, unit) {
       svg("g", { "clip-path": `url(#${clip})` },
         window > 1 ? svg("path", { class: "raw", d: path(points(values)) }) : null,
         svg("path", { class: "smooth", d: path(points(mean)) })),
-      svg("path", { class: "validation-line", d: path(shown.filter((e) => e.split === "validation").map((e) => [x(e[xKey]), y(e[key])])) }),
+      svg("path", { class: "validation-line", d: path(validated) }),
       shown.map((e) => marks[e.split](x(e[xKey]), y(Math.max(e[key], domain[0]))))
     ]);
     const cursor = svg("line", { class: "cursor", y1: 22, y2: height - 42, visibility: "hidden" });
@@ -79,10 +81,13 @@ function trainingChart(metrics, quantity, unit) {
       }
     });
   }, 330, () => [
-    ["split", "step", key], ...values.map((value, i) => ["train", train.step[i], value]), ...shown.map((e) => [e.split, e.step, e[key]])
+    ["split", "step", key],
+    ...values.map((value, i) => ["train", train.step[i], value]),
+    ...shown.map((e) => [e.split, e.step, e[key]])
   ], legend);
   return element("figure", { class: "panel" },
-    element("div", { class: "chart-head" }, element("h4", {}, quantity.name), legendLine(legend())), figureBox, readout);
+    element("div", { class: "chart-head" }, element("h4", {}, quantity.name), legendLine(legend())),
+    figureBox, readout);
 }
 
 function trainingReadout(metrics, shown, key, format, mean, i) {
@@ -124,8 +129,19 @@ const quantities = [{
 function trainingSamples({ samples }) {
   if (!samples.length) return null;
   const texts = samples.toReversed().slice(0, 20);
+  const item = ({ step, text }) =>
+    element("div", {}, element("dt", {}, `Step ${integer(step)}`), element("dd", {}, text));
   return element("details", { class: "panel" }, element("summary", {}, "What the model made of the prompt"),
-    element("dl", { class: "samples" }, texts.map(({ step, text }) => element("div", {}, element("dt", {}, `Step ${integer(step)}`), element("dd", {}, text)))));
+    element("dl", { class: "samples" }, texts.map(item)));
+}
+
+/** What the training loss of a conversion is made of; null of other models. */
+function lossWords(model) {
+  const weights = model.conversion ? at(model, "run", "config", "train", "loss") : null;
+  if (!(at(weights, "divergence") > 0)) return null;
+  const states = weights.states > 0 ? ` + ${brief(weights.states)} × the error of the hidden states` : "";
+  return `The training loss is ${brief(weights.cross_entropy)} × cross-entropy + ${brief(weights.divergence)} × KL to `
+    + `the teacher${states}; that of validation is the cross-entropy alone.`;
 }
 
 function training(model, id, level) {
@@ -135,8 +151,7 @@ function training(model, id, level) {
   const charts = quantities.map((quantity) => trainingChart(metrics, quantity, unit)).filter(Boolean);
   if (!charts.length) return null;
   const coarse = metrics.steps_per_point > 1 ? `Each raw point is the mean of ${metrics.steps_per_point} steps.` : null;
-  const weights = model.conversion ? at(model, "run", "config", "train", "loss") : null;
-  const loss = at(weights, "divergence") > 0 ? `The training loss is ${brief(weights.cross_entropy)} × cross-entropy + ${brief(weights.divergence)} × KL to the teacher${weights.states > 0 ? ` + ${brief(weights.states)} × the error of the hidden states` : ""}; `
-    + "that of validation is the cross-entropy alone." : null;
-  return block(id, level, "Training", [coarse, loss].filter(Boolean).join(" ") || null, element("div", { class: "pair" }, charts), at(model, "conversion", "samples") ? null : trainingSamples(metrics));
+  const intro = [coarse, lossWords(model)].filter(Boolean).join(" ") || null;
+  return block(id, level, "Training", intro, element("div", { class: "pair" }, charts),
+    at(model, "conversion", "samples") ? null : trainingSamples(metrics));
 }

@@ -15,7 +15,7 @@ CHAT = {"<|im_start|>": 320, "<|im_end|>": 321}
 
 
 class AddedTokens(TextCase):
-    """A model of 322 tokens, 320 of them SentencePiece's, whose likeliest next token is the one that `likeliest` names."""
+    """A model of 322 tokens, 320 of them SentencePiece's, whose likeliest next token is what `likeliest` names."""
 
     def setUp(self):
         super().setUp()

@@ -12,7 +12,7 @@ from texts import TextCase, stories
 
 
 class ChangedData:
-    """For test cases with `run_again(out, *flags)`, which trains, and `changed`, pairs of a file and other bytes for it."""
+    """For cases with `run_again(out, *flags)`, which trains, and `changed`, pairs of a file and other bytes for it."""
 
     def half(self, out):
         """A run as one that was killed at its last checkpoint but one leaves it."""

@@ -43,7 +43,8 @@ class Completion(TestCase):
             words = " ".join(f"'{word}'" for word in line.split())
             found = shell(
                 "bash",
-                f"compopt() {{ :; }}; source '{script}'; COMP_WORDS=({words}); COMP_CWORD={len(line.split()) - 1}; _bilens; "
+                f"compopt() {{ :; }}; source '{script}'; COMP_WORDS=({words}); "
+                f"COMP_CWORD={len(line.split()) - 1}; _bilens; "
                 'printf "%s\\n" "${COMPREPLY[@]}"',
                 "--norc",
             )

@@ -69,7 +69,8 @@ class ConstantOutputs(TestCase):
         data = {"dataset": "tokens", "path": str(text), "context": 16, "packing": "plain"}
         words = self.decompose("--set", "k=4", "--set", 'analyses=["corpus"]', "--set", "data=" + json.dumps(data))
         self.assertIn(
-            "quadratic undefined, linear undefined, constant undefined of the squares; R² of the form undefined, of its eigenpairs here undefined",
+            "quadratic undefined, linear undefined, constant undefined of the squares; "
+            "R² of the form undefined, of its eigenpairs here undefined",
             words,
         )
         self.assertNotIn("nan", words)

@@ -1,4 +1,4 @@
-"""The papers' own models (arXiv 2406.03947, 2410.08417) through `bilens convert`, against numpy on the original's tensors."""
+"""The papers' own models (arXiv 2406.03947, 2410.08417) through `bilens convert`, against numpy on their tensors."""
 
 import json
 import unittest

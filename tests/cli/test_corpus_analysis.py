@@ -66,7 +66,7 @@ class Corpus(DecompositionTest):
         self.assertLess(found["results"][0]["layers"][1]["corpus"]["form_r2"], 0.999)
 
     def check_lines(self, w, ids):
-        """Each unit's line is numpy's least-squares one on these tokens, errors weighted by the other factor squared."""
+        """Each unit's line is numpy's least-squares one on these tokens, errors weighted by the other's square."""
         windows = [ids[first : first + 16][:-1] for first in range(0, len(ids), 16) if len(ids[first : first + 16]) > 1]
         x = np.concatenate([forward(w, window, act="silu")[1][1][1] for window in windows])
         z, v = x @ folded(w, 1, "gate_proj").T, x @ folded(w, 1, "up_proj").T

@@ -1,4 +1,4 @@
-"""`bilens decompose --minus`: what changed between two layers, held against numpy, and nothing where nothing changed."""
+"""`bilens decompose --minus`: what changed between two layers, held against numpy; nothing where nothing changed."""
 
 import json
 import unittest

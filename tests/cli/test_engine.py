@@ -126,7 +126,8 @@ class Solvers(Engine):
         true = abs(spectrum).sum(1) ** 2 / (spectrum**2).sum(1)
         layer, _, _ = self.solve("k=3", "solver=lanczos", "effective_rank=estimate")
         self.assertTrue((layer["effective_rank_error"] > 0).all())
-        # All directions share their 8 probes, so the errors are not independent; 6 of them are rare for t with 7 degrees.
+        # All directions share their 8 probes, so the errors are not independent; 6 of them are rare for t with 7
+        # degrees.
         self.assertLess((abs(layer["effective_rank"] - true) / layer["effective_rank_error"]).max(), 6)
         self.assertLess((abs(layer["effective_rank"] - true) / true).max(), 0.1)
         layer, _, _ = self.solve("k=3", "solver=dense", "effective_rank=estimate")

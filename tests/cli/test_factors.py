@@ -148,7 +148,7 @@ class Factors(TestCase):
         self.assertLess(layer["sparse_diagonal_energy"][0, :, -1].max(), 0.999)  # two entries are too few
 
     def test_a_rotated_basis_spans_the_eigenspace(self):
-        """Sparse vectors with one eigenvalue twice each sign: any basis is an eigenbasis, the rotation finds the sparse one."""
+        """Sparse vectors with one eigenvalue twice each sign: any basis is an eigenbasis, the sparse one is found."""
         x = np.zeros((3, 30))
         for i in range(3):
             x[i, 5 * i : 5 * i + 5] = np.random.default_rng(i).standard_normal(5)

@@ -14,7 +14,7 @@ from finetuning import FinetuneCase
 
 
 def rounded_to_bfloat16(source, target):
-    """The model in `source` with its weights cut to their upper 16 bits, in `target`. Returns these by name, as uint16."""
+    """The model in `source` with its weights cut to their upper 16 bits, in `target`. Returns these by name: uint16."""
     target.mkdir()
     tensors = {
         name: (tensor.view(numpy.uint32) >> 16).astype("<u2")
@@ -371,7 +371,7 @@ class Finetune(FinetuneCase):
                 self.assertFalse((self.folder / "run").exists())
 
     def test_a_rounded_teacher_and_moments(self):
-        """What is converted is the checkpoint, not its rounded copy; the figures are near those of the exact teacher."""
+        """What is converted is the checkpoint, not its rounded copy; the figures are near the exact teacher's."""
         stages = [{"kind": "calibrate", "tokens": 4000}, {"kind": "settle"}]
         _, exact = self.finetune("exact", stages=stages)
         _, rounded = self.finetune("rounded", stages=stages, teacher_dtype="bfloat16", train={"moments": "bfloat16"})

@@ -64,7 +64,8 @@ class Intervene(TestCase):
         return self.document(done)
 
     def numpy_effect(self, layer, direction, chosen, factor):
-        """Mean loss, and how it changes, with the contributions times `factor`; the same of a logit difference; all changes of the loss."""
+        """Mean loss, and how it changes, with the contributions times `factor`; the same of a logit difference; all
+        changes of the loss."""
         file = load_file(self.out / f"layer_{layer}.safetensors")
         u, values, vectors = (
             file["directions"][direction],

@@ -1,4 +1,4 @@
-"""`mean_energy_share` is n‖Q̄‖²/Σ‖Q_u‖² of the directions that are decomposed, over the space they are decomposed in."""
+"""`mean_energy_share` is n‖Q̄‖²/Σ‖Q_u‖² of the directions that are decomposed, over the space of decomposition."""
 
 import unittest
 

@@ -1,5 +1,6 @@
-"""Llamas under Meta's names through `bilens convert`: Meta's own layout, in one file and in parts, and checkpoints of llama2.c's
-training script. The logits are those of Meta's forward pass, written here in PyTorch with complex rotary factors, in float64."""
+"""Llamas under Meta's names through `bilens convert`: Meta's own layout, in one file and in parts, and checkpoints of
+llama2.c's training script. The logits are those of Meta's forward pass, written here in PyTorch with complex rotary
+factors, in float64."""
 
 import json
 import unittest

@@ -246,7 +246,8 @@ class Norms(LayersTest):
         self.assertIn("input space", self.refusal(llama, flags=("--minus", olmo)))
 
     def test_the_fold_is_in_float64(self):
-        """Two eigenvalues whose float32 products tie differently from the exact ones: the proved bound must lie above the second."""
+        """Two eigenvalues whose float32 products tie differently from the exact ones: the proved bound must lie above
+        the second."""
         rng = np.random.default_rng(1)
         while True:
             gain, w = (rng.uniform(0.5, 2, 2).astype(np.float32) for _ in range(2))

@@ -1,7 +1,7 @@
 """Every number that `bilens decompose` stores, of random layers of awkward kinds, against long double and mpmath.
 
-BILENS_RANDOM_MINUTES says how long (default 1), BILENS_RANDOM_SEED where to begin; scripts/random_check.sh runs it for hours. What fails
-names its seed, and stays in a folder of its own.
+BILENS_RANDOM_MINUTES says how long (default 1), BILENS_RANDOM_SEED where to begin; scripts/random_check.sh runs it for
+hours. What fails names its seed, and stays in a folder of its own.
 """
 
 # labels: slow
@@ -63,7 +63,7 @@ class RandomForms(RandomFiles):
     """Layers in a file without a config."""
 
     def one_file(self, seed):
-        """Draws a file of layers and the settings of a run, decomposes, checks. Returns how many directions were checked."""
+        """Draws a file of layers and the settings of a run, decomposes, checks. Returns how many directions it was."""
         rng = np.random.default_rng(seed)
         stored, dtype = (rng.choice(["float32", "float64"]) for _ in range(2))
         m, biased = int(rng.integers(1, 4)), bool(rng.random() < 0.3)

@@ -65,7 +65,7 @@ class Cards(DecompositionTest):
                     self.assertFalse(np.isin(cosines.ravel(), part("cards")[1]).any())
 
     def test_the_null_has_the_embeddings_covariance(self):
-        """Against directions drawn by numpy. 1,000 cosines (500 directions, both sides) put the median's place to .022."""
+        """Against numpy's directions. 1,000 cosines (500 directions, both sides) put the median's place to .022."""
         _, tensors = self.study()
         rows, rng = embedding(self.w), np.random.default_rng(1)
         drawn = rng.standard_normal((4000, 300)) @ rows
@@ -102,7 +102,7 @@ class Cards(DecompositionTest):
                 np.testing.assert_allclose(bounds, np.where(i == j, 1, 2) * lengths[i] * lengths[j] * left, rtol=1e-9)
 
     def reach(self):
-        """The least and the largest bound on what the eigenpairs of layer 1 leave, over the lengths of the tokens' rows."""
+        """The least and the largest bound on what layer 1's eigenpairs leave, over the lengths of the tokens' rows."""
         _, tensors = self.study()
         i, j = tensors["layer_1.interactions.tokens"][0].T
         lengths = np.linalg.norm(embedding(self.w), axis=1)
@@ -179,7 +179,7 @@ class Cards(DecompositionTest):
                 )
 
     def test_one_hidden_unit_cannot_be_permuted(self):
-        """The control is the layer itself there, with its trace or without: what it is computed from is what it says."""
+        """The control is the layer itself there, with its trace or without: it is computed from what it says."""
         write_llama(self.folder / "narrow", h=1)
         directions = {"kind": "unembedding", "tokens": [7, 30]}
         for traceless in ("false", "true"):

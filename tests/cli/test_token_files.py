@@ -1,4 +1,5 @@
-"""Token files through the commands: what a file holds is what it says or what the user says, never a guess that reads otherwise."""
+"""Token files through the commands: what a file holds is what it says or what the user says, never a guess that reads
+otherwise."""
 
 import json
 import unittest

@@ -1,5 +1,7 @@
-"""Our token ids are those of the Python sentencepiece, on 10,000 lines of stories and on odd ones; with the files of the Hugging Face
-layout beside the model those of transformers."""
+"""Our token ids are those of the Python sentencepiece, on 10,000 lines of stories and on odd ones.
+
+With the files of the Hugging Face layout beside the model they are those of transformers.
+"""
 
 import gzip
 import json
@@ -156,7 +158,8 @@ SPECIAL_TEXTS = [
 
 @unittest.skipIf(sentencepiece is None or LlamaTokenizer is None, "no sentencepiece or no transformers in this Python")
 class Neighbours(IdsCase):
-    """Texts that begin with a space or have two in a row are left out: there transformers 5 differs from SentencePiece, and bilens does not."""
+    """Texts that begin with a space or have two in a row are left out: there transformers 5 differs from SentencePiece,
+    and bilens does not."""
 
     def setUp(self):
         super().setUp()

@@ -1,7 +1,7 @@
 """The commands that the documents show are run in one folder, in their order, and print what stands there.
 
-Left out of the comparison are times and numbers below 1e-4, which are rounding; other numbers may differ as after training
-on another processor. "..." stands for any lines, at a line's end for its rest.
+Left out of the comparison are times and numbers below 1e-4, which are rounding; other numbers may differ as after
+training on another processor. "..." stands for any lines, at a line's end for its rest.
 """
 
 # labels: slow

@@ -1,5 +1,5 @@
-"""What bilens writes, read by transformers: losses are the same. Needs what scripts/setup.sh --bench installs; skipped without, an
-error with BILENS_REQUIRE_PEERS=1."""
+"""What bilens writes, read by transformers: losses are the same. Needs what scripts/setup.sh --bench installs; skipped
+without, an error with BILENS_REQUIRE_PEERS=1."""
 # labels: slow
 
 import importlib.util

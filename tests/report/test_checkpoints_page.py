@@ -52,9 +52,7 @@ class CheckpointsPage(InBrowser):
 
     def test_a_line_a_layer_over_the_steps(self):
         self.visit(self.folder / "plain.html")
-        figures = self.ask(
-            "[...document.querySelectorAll('.checkpoints figure')].map((figure) => [...figure.querySelectorAll('circle title')].map((title) => title.textContent))"
-        )
+        figures = self.circle_titles(".checkpoints figure")
         self.assertEqual(len(figures), 2)
         for titles, key in zip(figures, ("eigenvalues", "effective_rank")):
             self.assertEqual(
@@ -69,9 +67,7 @@ class CheckpointsPage(InBrowser):
     def test_the_index_has_their_figures(self):
         self.visit(self.folder / "plain.html")
         head = self.texts(".index th")
-        rows = self.ask(
-            "[...document.querySelectorAll('.index tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
-        )
+        rows = self.cells(".index tbody tr")
         self.assertEqual([row[head.index("Step")] for row in rows], [str(step) for step in STEPS])
         np.testing.assert_allclose(
             [float(row[head.index("Largest |λ|")]) for row in rows],

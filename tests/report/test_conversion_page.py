@@ -128,9 +128,7 @@ class ConversionPage(InBrowser):
         self.assertIn("made bilinear", self.text(".lead"))
         self.assertIn("It has 2,500 parameters, the gated one 1,000.", self.text("#conversion-1"))
         self.assertEqual(self.texts(".figure-value"), ["1.563", "+0.313", "75.0%"])
-        rows = self.ask(
-            "[...document.querySelector('#conversion-1 tbody').rows].map((row) => [...row.cells].map((cell) => cell.textContent))"
-        )
+        rows = self.cells("#conversion-1 [aria-label='The model beside its teacher'] tbody tr")
         self.assertEqual(
             rows[0], ["validation, before training", "1,000", "2.000", "1.250", "+0.750", "0.125", "75.0%"]
         )
@@ -202,9 +200,7 @@ class ConversionPage(InBrowser):
     def test_beside_the_teacher_trained_on(self):
         self.visit(self.beside)
         heads = self.texts(".index thead th")
-        rows = self.ask(
-            "[...document.querySelectorAll('.index tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
-        )
+        rows = self.cells(".index tbody tr")
         place = [head.strip() for head in heads].index("Above it trained on")
         self.assertEqual([row[place] for row in rows], ["+0.438", "–", "–", "–"])
         self.assertEqual(len(self.texts(".converted")), 1)

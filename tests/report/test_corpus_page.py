@@ -66,9 +66,7 @@ class CorpusPage(InBrowser):
 
     def test_the_table_says_what_the_command_did(self):
         self.visit(self.page)
-        rows = self.ask(
-            "[...document.querySelectorAll('#corpus-1 tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
-        )
+        rows = self.cells("#corpus-1 tbody tr")
         self.assertEqual([row[0] for row in rows], ["0", "1", "2"])
         for row, layer in zip(rows, self.layers):
             found = layer["corpus"]
@@ -116,9 +114,7 @@ class CorpusPage(InBrowser):
         cells = self.ask("[...document.querySelector('#corpus-1 tbody tr').cells].map((cell) => cell.textContent)")
         np.testing.assert_allclose([float(cell) for cell in cells[11:]], [found["error"], found["bound"]], atol=1e-3)
         self.assertIn("stand for gated ones", self.text("#corpus-1"))
-        *_, losses = self.ask(
-            "[...document.querySelectorAll('#corpus-1 figure')].map((figure) => [...figure.querySelectorAll('circle title')].map((title) => title.textContent))"
-        )
+        *_, losses = self.circle_titles("#corpus-1 figure")
         self.assertEqual(len(losses), 3 * 3)  # k of 0, 1, 2 in three layers
         shown = [float(text.split(": ")[1].replace("−", "-")) for text in losses[:3]]
         np.testing.assert_allclose(

@@ -156,8 +156,10 @@ class ExplanationPage(InBrowser):
         self.open("#class-3")
         left, right = self.ask(
             """(() => { const box = (row) => row.querySelector('.bar-of').getBoundingClientRect();
-            const rows = [...document.querySelectorAll('.rows .row')], other = rows.at(-2).querySelector('.after').getBoundingClientRect().left;
-            const total = box(rows.at(-1)); return [other, parseFloat(arguments[0]) > 0 ? total.right : total.left]; })()""",
+            const rows = [...document.querySelectorAll('.rows .row')];
+            const other = rows.at(-2).querySelector('.after').getBoundingClientRect().left;
+            const total = box(rows.at(-1));
+            return [other, parseFloat(arguments[0]) > 0 ? total.right : total.left]; })()""",
             self.one.json["classes"][3]["sum"],
         )
         self.assertAlmostEqual(left, right, delta=2)
@@ -194,7 +196,8 @@ class ExplanationPage(InBrowser):
         layers = [term["layer"] for term in self.deep.json["classes"][0]["terms"]]
         self.assertEqual(set(layers), {0, 1})
         shown = self.ask(
-            "[...document.querySelectorAll('button.row')].map((row) => [row.querySelectorAll('.profile').length, row.querySelectorAll('.meet canvas').length])"
+            "[...document.querySelectorAll('button.row')].map((row) =>"
+            " ['.profile', '.meet canvas'].map((part) => row.querySelectorAll(part).length))"
         )
         self.assertEqual(shown, [[int(layer > 0), int(layer == 0)] for layer in layers])
 
@@ -235,7 +238,8 @@ class ExplanationPage(InBrowser):
             with self.scheme(scheme):
                 self.open()
                 looks[scheme] = self.ask(
-                    "[getComputedStyle(document.body).backgroundColor, document.querySelector('.pictures canvas').toDataURL()]"
+                    "[getComputedStyle(document.body).backgroundColor,"
+                    " document.querySelector('.pictures canvas').toDataURL()]"
                 )
         self.assertNotEqual(looks["light"][0], looks["dark"][0])
         self.assertNotEqual(looks["light"][1], looks["dark"][1])

@@ -82,7 +82,8 @@ class Exports(InBrowser):
             self.driver.execute_async_script(
                 """const [address, done] = arguments, image = new Image(); image.onload = () => {
             const canvas = document.createElement('canvas'); canvas.width = image.width; canvas.height = image.height;
-            const context = canvas.getContext('2d'); context.drawImage(image, 0, 0); done([image.width, ...context.getImageData(0, 0, image.width, image.height).data]); };
+            const context = canvas.getContext('2d'); context.drawImage(image, 0, 0);
+            done([image.width, ...context.getImageData(0, 0, image.width, image.height).data]); };
             image.src = address""",
                 image.get("href"),
             )

@@ -1,4 +1,4 @@
-"""Opens the page of `bilens explain --prompt --out` in headless Chromium and holds it against the two files beside it."""
+"""Opens the page of `bilens explain --prompt --out` in headless Chromium, holds it against the two files beside it."""
 
 import json
 import shutil
@@ -89,12 +89,12 @@ class PromptPage(InBrowser):
             if len(shown) == len(values):
                 np.testing.assert_allclose(shown, expected, rtol=6e-3)
             self.assertAlmostEqual(sum(expected[:-1]), expected[-1], delta=1e-9)
-            rows = self.ask(
-                "[...document.querySelectorAll('.parts tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
-            )
+            rows = self.cells(".parts tbody tr")
             self.assertEqual([row[0] for row in rows], ["0", "1", "2", "All layers"])
-            ends = self.ask("""(() => { const bars = [...document.querySelectorAll('.waterfall rect')].map((bar) => bar.getBoundingClientRect()), last = bars.at(-1);
-                const wires = [...document.querySelectorAll('.waterfall .wire')].at(-1).getBoundingClientRect(); return [wires.left, last.left, last.right]; })()""")
+            ends = self.ask("""(() => {
+                const last = (part) => [...document.querySelectorAll(part)].at(-1).getBoundingClientRect();
+                const bar = last('.waterfall rect');
+                return [last('.waterfall .wire').left, bar.left, bar.right]; })()""")
             self.assertLess(min(abs(ends[0] - ends[1]), abs(ends[0] - ends[2])), 2)
 
     def test_the_terms_have_their_tokens_and_their_vectors(self):
@@ -117,7 +117,8 @@ class PromptPage(InBrowser):
         self.assertIn("silu", self.text(".notice"))
         self.assertTrue(
             self.ask(
-                "document.querySelector('.notice').getBoundingClientRect().top < document.querySelector('.lead').getBoundingClientRect().top"
+                "['.notice', '.lead'].map((part) => document.querySelector(part).getBoundingClientRect().top)"
+                ".reduce((notice, lead) => notice < lead)"
             )
         )
 

@@ -108,16 +108,12 @@ class TokensPage(InBrowser):
     def test_interactions_as_heatmap_and_table(self):
         self.visit(self.page)
         pairs, values = self.tensors["layer_0.interactions.tokens"][0], self.tensors["layer_0.interactions.values"][0]
-        rows = self.ask(
-            "[...document.querySelectorAll('.interactions tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
-        )
+        rows = self.cells(".interactions tbody tr")
         self.assertEqual([row[:2] for row in rows], [self.names(pair) for pair in pairs])
         np.testing.assert_allclose([float(row[2].replace("−", "-")) for row in rows], values, rtol=0.01)
         tokens = list(dict.fromkeys(self.names(pairs)))[:24]
         self.assertEqual(
-            self.ask(
-                "[...document.querySelectorAll('.heatmap > text')].filter((node) => node.getAttribute('text-anchor')).map((node) => node.textContent)"
-            ),
+            self.ask("[...document.querySelectorAll('.heatmap > text[text-anchor]')].map((node) => node.textContent)"),
             tokens,
         )
         inside = [pair for pair in pairs if set(self.names(pair)) <= set(tokens)]
@@ -158,10 +154,7 @@ class TokensPage(InBrowser):
     def test_search_opens_the_card_it_found(self):
         self.visit(self.page)
         token = self.names(self.tensors["layer_2.cards.embedding.ids"][0, 3])[0]
-        self.ask(
-            "(() => { const box = document.querySelector('.search input'); box.value = arguments[0]; box.dispatchEvent(new Event('input')); })()",
-            token,
-        )
+        self.search(token)
         hits = self.texts(".found button")
         expected = [
             f"Layer {layer}, {name}, eigenvector {k}"
@@ -182,9 +175,7 @@ class TokensPage(InBrowser):
         self.ask("[...document.querySelectorAll('.found button')].at(-1).click()")
         self.assertEqual(self.text(".selected-head h4"), hits[-1].split(", ", 1)[1])
         self.assertTrue(self.ask("location.hash").startswith(f"#model-1/layer-{hits[-1].split()[1].rstrip(',')}/"))
-        self.ask(
-            "(() => { const box = document.querySelector('.search input'); box.value = 'nowhere'; box.dispatchEvent(new Event('input')); })()"
-        )
+        self.search("nowhere")
         self.assertEqual((self.texts(".found li"), self.text(".search .note")), ([], "0 eigenvectors"))
 
     def test_it_fits_a_phone_and_a_dark_room(self):

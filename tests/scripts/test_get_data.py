@@ -1,4 +1,6 @@
-"""scripts/get_data.sh against a local server: PYTHONPATH=tests/support python3 -m unittest tests/scripts/test_get_data.py
+"""scripts/get_data.sh against a local server.
+
+PYTHONPATH=tests/support python3 -m unittest tests/scripts/test_get_data.py
 
 Small made-up files with their own list of checksums stand for the real ones; one test uses the real MNIST from
 ../shared/data or BILENS_TEST_DATA and is skipped where that is absent (an error with BILENS_REQUIRE_DATA=1).

@@ -1,4 +1,6 @@
-"""scripts/get_model.sh against a local hub: PYTHONPATH=tests/support python3 -m unittest tests/scripts/test_get_model.py
+"""scripts/get_model.sh against a local hub.
+
+PYTHONPATH=tests/support python3 -m unittest tests/scripts/test_get_model.py
 
 Like the real hub, the local one redirects weights to a server of its own.
 """

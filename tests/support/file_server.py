@@ -6,7 +6,10 @@ import threading
 
 
 class FileServer:
-    """Serves a dict of files below a folder (such as /mnist), with Range; can corrupt files or drop their first transfer midway."""
+    """Serves a dict of files below a folder (such as /mnist), with Range.
+
+    It can corrupt files or drop their first transfer midway.
+    """
 
     def __init__(self, files, folder="", corrupt=(), drop_once=(), ranges=True):
         self.files, self.folder, self.ranges = files, folder, ranges

@@ -1,4 +1,7 @@
-"""Holds every number that `bilens decompose` stores of a direction against what is true of its matrix (random_forms.Form)."""
+"""Holds every number that `bilens decompose` stores of a direction against what is true of its matrix.
+
+Its matrix is a random_forms.Form.
+"""
 
 import numpy as np
 
@@ -57,7 +60,7 @@ class Checks:
             assert undefined or np.isfinite(tensor[self.i]).all(), f"{name} is not finite"
 
     def is_rounding(self):
-        """Whether the file says that nothing but rounding is left of the form, as of a multiple of I without its trace."""
+        """Whether the file says that only rounding is left of the form, as of a multiple of I without its trace."""
         return "floor" in self.tensors and not self.tensors["converged"][self.i] and not self.values.any()
 
     def rounding(self):

@@ -74,8 +74,8 @@ def interaction_matrix(w, layer, u, half=False):
 
 
 def forward(w, tokens, layers=3, heads=2, epsilon=1e-5, act="linear", change=lambda layer, x, y: y):
-    """The Llama decoder in float64 on one sequence: logits [tokens, vocabulary], and for each layer what its attention adds, its MLP's
-    input before the norm's gain, and what its MLP adds. `change` may replace the last."""
+    """The Llama decoder in float64 on one sequence: logits [tokens, vocabulary], and for each layer what its attention
+    adds, its MLP's input before the norm's gain, and what its MLP adds. `change` may replace the last."""
     normed = lambda h: h / np.sqrt((h * h).mean(-1, keepdims=True) + epsilon)
     h = w["model.embed_tokens.weight"][tokens]
     n, d = h.shape

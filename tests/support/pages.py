@@ -64,6 +64,29 @@ class InBrowser(WithFolder):
     def texts(self, selector):
         return self.ask("[...document.querySelectorAll(arguments[0])].map((node) => node.textContent)", selector)
 
+    def cells(self, rows):
+        """The texts of a table's cells, row by row. @param rows: their selector"""
+        return self.ask(
+            "[...document.querySelectorAll(arguments[0])].map((row) => [...row.cells].map((cell) => cell.textContent))",
+            rows,
+        )
+
+    def circle_titles(self, figures):
+        """What the points of charts say, chart by chart. @param figures: the selector of the charts"""
+        return self.ask(
+            "[...document.querySelectorAll(arguments[0])].map("
+            "(figure) => [...figure.querySelectorAll('circle title')].map((title) => title.textContent))",
+            figures,
+        )
+
+    def search(self, words):
+        """Types words into the box that finds eigenvectors."""
+        self.driver.execute_script(
+            "const box = document.querySelector('.search input');"
+            "box.value = arguments[0]; box.dispatchEvent(new Event('input'))",
+            words,
+        )
+
     def click(self, selector):
         self.driver.execute_script("document.querySelector(arguments[0]).click()", selector)
 
@@ -78,8 +101,15 @@ class InBrowser(WithFolder):
     def saved(self, selector, kind="Text"):
         """What a button saves, as text, or with kind "DataURL" as such an address."""
         return self.driver.execute_async_script(
-            "const [selector, kind, done] = arguments; URL.createObjectURL = (blob) => { const reader = new FileReader(); reader.onload = () => done(reader.result);"
-            "reader[`readAs${kind}`](blob); return '#'; }; HTMLAnchorElement.prototype.click = () => {}; document.querySelector(selector).click()",
+            """const [selector, kind, done] = arguments;
+            URL.createObjectURL = (blob) => {
+              const reader = new FileReader();
+              reader.onload = () => done(reader.result);
+              reader[`readAs${kind}`](blob);
+              return '#';
+            };
+            HTMLAnchorElement.prototype.click = () => {};
+            document.querySelector(selector).click()""",
             selector,
             kind,
         )

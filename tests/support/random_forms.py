@@ -1,7 +1,8 @@
 """Random small bilinear layers of every awkward kind, and what is true of their interaction matrices.
 
-A layer is a dict: W, V [h, d], P [m, h], and perhaps b, c [h], p [m], in the dtype they are stored in. What is true is computed in
-long double, whose 64 bits and wide range hold products of such weights, or in mpmath where a comparison is close.
+A layer is a dict: W, V [h, d], P [m, h], and perhaps b, c [h], p [m], in the dtype they are stored in. What is true is
+computed in long double, whose 64 bits and wide range hold products of such weights, or in mpmath where a comparison is
+close.
 """
 
 import mpmath
