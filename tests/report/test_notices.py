@@ -3,8 +3,7 @@
 import json
 import unittest
 
-import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 import bilens_cli
 from example_run import SIDE, K, write_example
@@ -133,32 +132,11 @@ class Notices(InBrowser):
         self.assertIn("what the others would add", said)
         self.assertNotIn("the sum is the layer:", said)
         # With all of them it is.
-        folder = self.folder / "whole"
-        write_example(folder)
-        out = folder / "model/decomposition"
-        tensors = load_file(out / "layer_0.safetensors")
-        random = np.random.default_rng(0)
-        d = SIDE * SIDE
-        forms = [
-            np.linalg.eigh(matrix + matrix.T) for matrix in random.standard_normal((len(tensors["eigenvalues"]), d, d))
-        ]
-        order = [np.argsort(-abs(values)) for values, _ in forms]
-        tensors = {
-            "eigenvalues": np.array([values[o] for (values, _), o in zip(forms, order)]),
-            "eigenvectors": np.array([columns[:, o].T for (_, columns), o in zip(forms, order)], np.float32),
-            "residuals": np.zeros((len(forms), d)),
-            "directions": tensors["directions"],
-        }
-        save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, out / "layer_0.safetensors")
-        (out / "study.safetensors").unlink()
-        study = json.loads((out / "study.json").read_text())
-        (out / "study.json").write_text(json.dumps({key: value for key, value in study.items() if key != "layers"}))
-        self.report(
-            "whole/model/decomposition",
-            {"layers": [{**json.loads((out / "decomposition.json").read_text())["layers"][0], "k": d}]},
-        )
+        done = bilens_cli.run("decompose", self.folder / "run", "--out", self.folder / "whole", "--set", "k=all")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.report("whole")
         said = self.text("#truncation-1 > .note")
-        self.assertIn(f"With all {d} eigenvectors the sum is the layer", said)
+        self.assertIn(f"With all {SIDE * SIDE} eigenvectors the sum is the layer", said)
         self.assertIn("rounding", said)
 
 

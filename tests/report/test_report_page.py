@@ -1,6 +1,6 @@
 """Opens a page of `bilens report` in headless Chromium and uses it.
 
-The run, decomposition and study are those of example_run.
+The run, decomposition and study are those of example_run; some of them are changed to what the program would not write.
 """
 
 import json
@@ -10,8 +10,16 @@ import unittest
 from safetensors.numpy import load_file, save_file
 
 from bilens_cli import TestCase, run
-from example_run import CLASSES, K, write_example, write_json
+from example_run import CLASSES, K, change_json, write_example
 from pages import HOSTILE, HOSTILE_NAME, InBrowser, assert_self_contained
+
+
+def write_hostile_example(run_directory):
+    """The example with markup as the name of its data, and cut short as it was writing a line."""
+    write_example(run_directory)
+    change_json(run_directory / "config.json", lambda config: config["data"].update(dataset=HOSTILE))
+    with (run_directory / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 61, "lo')
 
 
 class ReportFiles(TestCase):
@@ -20,7 +28,7 @@ class ReportFiles(TestCase):
     def setUp(self):
         super().setUp()
         self.run_directory = self.folder / HOSTILE_NAME
-        write_example(self.run_directory)
+        write_hostile_example(self.run_directory)
 
     def test_prints_the_path_and_loads_nothing(self):
         out = self.folder / "page.html"
@@ -65,20 +73,18 @@ class ReportFiles(TestCase):
 
     def test_unknown_format_version(self):
         file = self.run_directory / "model" / "decomposition" / "decomposition.json"
-        write_json(file, json.loads(file.read_text()) | {"format_version": 2})
+        change_json(file, lambda content: content.update(format_version=2))
         self.assert_refused("decomposition.json", "version 2")
 
     def test_a_layer_file_elsewhere(self):
         file = self.run_directory / "model" / "decomposition" / "decomposition.json"
-        content = json.loads(file.read_text())
-        content["layers"][0]["file"] = "../../layer_0.safetensors"
-        write_json(file, content)
+        change_json(file, lambda content: content["layers"][0].update(file="../../layer_0.safetensors"))
         self.assert_refused("layers[0].file")
 
     def test_examples_that_point_nowhere(self):
         file = self.run_directory / "model" / "decomposition" / "study.safetensors"
         tensors = load_file(str(file))
-        tensors["layer_0.examples.negative"][0, 0, 0] = 10
+        tensors["layer_0.examples.negative"][0, 0, 0] = len(tensors["images"])
         save_file(tensors, str(file))
         self.assert_refused("layer_0.examples.negative")
 
@@ -90,7 +96,8 @@ class ReportPage(InBrowser):
     def setUpClass(cls):
         super().setUpClass()
         cls.run_directory = cls.folder / HOSTILE_NAME
-        write_example(cls.run_directory)
+        write_hostile_example(cls.run_directory)
+        cls.study = json.loads((cls.run_directory / "model/decomposition/study.json").read_text())
         cls.page = cls.folder / "page.html"
         result = run("report", cls.run_directory, "--out", cls.page)
         assert result.returncode == 0, result.stderr
@@ -115,22 +122,26 @@ class ReportPage(InBrowser):
 
     def test_figures_come_from_the_files(self):
         self.open()
-        self.assertEqual(self.text(".figure-value"), "87.5%")
-        self.assertIn("32", self.text(".facts"))  # parameters
+        self.assertEqual(self.text(".figure-value"), f"{100 * self.study['evaluation']['accuracy']:.1f}%")
+        weights = load_file(self.run_directory / "model/model.safetensors")
+        facts = dict(zip(self.texts(".facts dt"), self.texts(".facts dd")))
+        self.assertEqual(facts["Parameters"], str(sum(weight.size for weight in weights.values())))
 
     def test_the_slider_changes_the_accuracy(self):
         self.open()
+        (curve,) = self.study["truncation"]
         shown = []
-        for position in range(5):
+        for position in range(len(curve["k"])):
             self.driver.execute_script(
                 "const slider = document.querySelector('input[type=range]'); slider.value = arguments[0];"
                 "slider.dispatchEvent(new Event('input', {bubbles: true}))",
                 position,
             )
             shown.append(self.text(".truncation output .figure-value"))
-        self.assertEqual(shown, ["25.0%", "50.0%", "70.0%", "87.0%", "87.5%"])
+        self.assertEqual(shown, [f"{100 * accuracy:.1f}%" for accuracy in curve["accuracy"]])
+        self.assertGreater(len(set(shown)), 2)
         self.assertIn(
-            "7 eigenvectors", self.ask("document.querySelector('input[type=range]').getAttribute('aria-valuetext')")
+            f"{K} eigenvectors", self.ask("document.querySelector('input[type=range]').getAttribute('aria-valuetext')")
         )
 
     def test_the_picker_works_by_mouse_and_keyboard(self):
@@ -206,10 +217,7 @@ class ReportPage(InBrowser):
         folder = self.folder / "changed"
         shutil.rmtree(folder, ignore_errors=True)
         write_example(folder)
-        file = folder / "model" / "decomposition" / "study.json"
-        study = json.loads(file.read_text())
-        change(study)
-        write_json(file, study)
+        change_json(folder / "model" / "decomposition" / "study.json", change)
         page = self.folder / "changed.html"
         done = run("report", folder, "--out", page)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -219,23 +227,25 @@ class ReportPage(InBrowser):
         return next(text for text in self.texts(".figure-label") if "eigenvector" in text)
 
     def test_k_chosen_on_validation_images_is_shown_on_test_images(self):
-        def change(study):
-            study["validation"] = {"examples": 50, "loss": 0.5, "accuracy": 0.7}
-            study["truncation"][0] |= {
-                "validation": {"accuracy": [0.2, 0.5, 0.7, 0.7, 0.7], "loss": [1.0] * 5},
-                "chosen": {"k": 2, "split": "validation"},
-            }
-
-        self.open_study(change)
+        self.open()
+        (curve,) = self.study["truncation"]
+        self.assertEqual(curve["chosen"]["split"], "validation")
+        reached = f"{100 * curve['accuracy'][curve['k'].index(curve['chosen']['k'])]:.1f}%"
+        self.assertNotEqual(reached, self.text(".figure-value"))
         self.assertIn(
-            "within one point of the accuracy on the validation images, where k was chosen; on the test images 70.0%",
+            "within one point of the accuracy on the validation images, where k was chosen; "
+            f"on the test images {reached}",
             self.eigenvectors_that_suffice(),
         )
-        self.assertIn("on the 50 validation images", self.text("main"))
-        self.assertEqual(self.text(".truncation output .figure-value"), "70.0%")
+        self.assertIn(f"on the {self.study['validation']['examples']} validation images", self.text("main"))
+        self.assertEqual(self.text(".truncation output .figure-value"), reached)
 
     def test_k_chosen_on_the_images_that_show_it_says_so(self):
-        self.open_study(lambda study: study["truncation"][0].update(chosen={"k": 5, "split": "test"}))
+        def change(study):
+            study["validation"] = None
+            study["truncation"][0] |= {"validation": None, "chosen": {"k": 5, "split": "test"}}
+
+        self.open_study(change)
         self.assertIn("chosen on the same images", self.eigenvectors_that_suffice())
         self.assertIn("none were kept to choose it on", self.text("main"))
 
