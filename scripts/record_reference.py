@@ -63,6 +63,8 @@ class Keys:
             place = self.place(inside, file, within) if inside else ""
             if place:
                 meaning += f" {'Their' if within.endswith('[]') else 'Its'} keys are those of {place}."
+            if key["added_later"]:
+                meaning += " Files of earlier versions may lack it."
             found.append((f"`{path}`", kind(key), meaning))
             if inside and not place:
                 found += self.rows(inside, file, f"{within}.")

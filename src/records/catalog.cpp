@@ -11,7 +11,9 @@
 #include "bilens/records/image_record.h"
 #include "bilens/records/layer_file.h"
 #include "bilens/records/metrics.h"
+#include "bilens/records/optimizer_state.h"
 #include "bilens/records/prompt_explanation.h"
+#include "bilens/records/surrogate_lines.h"
 #include "bilens/records/token_record.h"
 #include "bilens/records/training_result.h"
 #include "bilens/records/training_state.h"
@@ -51,12 +53,24 @@ std::vector<TensorField> both(std::vector<TensorField> first, const std::vector<
   return first;
 }
 
+/// The same of what is kept of each parameter.
+template <class R>
+std::vector<TensorField> state_of_parameters() {
+  auto fields = R::tensors().fields();
+  for (auto& field : fields) field.name = state_name(field.name, "NAME");
+  return fields;
+}
+
 void add_run(std::vector<RecordFile>& files) {
   files.push_back(file<Environment>(Environment::kFile));
   files.push_back(object<StepMetrics>("metrics.jsonl of a step"));
   files.push_back(object<EvaluationMetrics>("metrics.jsonl of an evaluation"));
   files.push_back(object<SampleMetrics>("metrics.jsonl of a sample"));
   files.push_back(file<TrainingState>(TrainingState::kFile));
+  files.push_back({kOptimizerFile,
+                   std::nullopt,
+                   {},
+                   both(state_of_parameters<AdamWState>(), state_of_parameters<MuonState>())});
   files.push_back(object<ImageResult>("result of an image classifier"));
   files.push_back(object<TextResult>("result of a language model"));
   files.push_back(object<FinetuneResult>("result of a conversion"));
@@ -81,6 +95,7 @@ void add_decomposition(std::vector<RecordFile>& files) {
     files.push_back({layer + " of " + factors.method, std::nullopt, {}, factors.tensors});
   }
   files.push_back(object<LayerProgress>("layer_N.progress.json"));
+  files.push_back({SurrogateLines::kFile, SurrogateLines::kFormat, {}, tensors_of<SurrogateLines>(kOfLayer)});
 }
 
 void add_studies(std::vector<RecordFile>& files) {
@@ -117,7 +132,11 @@ void add_explanations(std::vector<RecordFile>& files) {
 Json describe_keys(const std::vector<RecordField>& fields) {
   Json keys = Json::array();
   for (const auto& field : fields) {
-    Json key = {{"name", field.name}, {"type", field.type}, {"unit", field.unit}, {"meaning", field.meaning}};
+    Json key = {{"name", field.name},
+                {"type", field.type},
+                {"unit", field.unit},
+                {"meaning", field.meaning},
+                {"added_later", field.added_later}};
     if (!field.fields.empty()) key["keys"] = describe_keys(field.fields);
     keys.push_back(std::move(key));
   }

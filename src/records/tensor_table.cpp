@@ -37,11 +37,28 @@ bool is_stored_as(at::ScalarType dtype, StoredAs stored) {
     case StoredAs::kRunDtype: return dtype == at::kFloat || dtype == at::kDouble;
     case StoredAs::kFloat64: return dtype == at::kDouble;
     case StoredAs::kFloat32: return dtype == at::kFloat;
+    case StoredAs::kFloat32OrBfloat16: return dtype == at::kFloat || dtype == at::kBFloat16;
     case StoredAs::kInt32: return dtype == at::kInt;
     case StoredAs::kInt64: return dtype == at::kLong;
     case StoredAs::kUint8: return dtype == at::kByte;
   }
   return false;
+}
+
+/// A dimension whose name has no size yet takes the tensor's. @throws Error(kBadInput) for another shape
+void require_dimensions(const at::Tensor& tensor, const std::string& names_of, const std::string& where,
+                        Dimensions& dimensions) {
+  std::vector<int64_t> shape;
+  const auto names = split(names_of);
+  for (const auto& name : names) shape.push_back(size_of(name, dimensions));
+  require_shape(tensor, shape, where);
+  for (size_t i = 0; i < names.size(); ++i) {
+    const auto plus = names[i].find(" + ");
+    if (shape[i] >= 0 || is_number(names[i])) continue;
+    dimensions[names[i].substr(0, plus)] =
+        tensor.size(static_cast<int64_t>(i)) -
+        (plus == std::string::npos ? 0 : std::stoll(names[i].substr(plus + 3)));
+  }
 }
 
 }  // namespace
@@ -50,6 +67,7 @@ std::string stored_name(StoredAs stored) {
   static const std::map<StoredAs, std::string> names = {{StoredAs::kRunDtype, "float32 or float64"},
                                                         {StoredAs::kFloat64, "float64"},
                                                         {StoredAs::kFloat32, "float32"},
+                                                        {StoredAs::kFloat32OrBfloat16, "float32 or bfloat16"},
                                                         {StoredAs::kInt32, "int32"},
                                                         {StoredAs::kInt64, "int64"},
                                                         {StoredAs::kUint8, "uint8"}};
@@ -58,20 +76,10 @@ std::string stored_name(StoredAs stored) {
 
 void require_fit(const at::Tensor& tensor, const TensorField& field, const std::string& where,
                  Dimensions& dimensions) {
-  std::vector<int64_t> shape;
-  const auto names = split(field.shape);
-  for (const auto& name : names) shape.push_back(size_of(name, dimensions));
-  require_shape(tensor, shape, where);
+  if (field.shape != kAnyShape) require_dimensions(tensor, field.shape, where, dimensions);
   if (!is_stored_as(tensor.scalar_type(), field.stored)) {
     throw Error(ExitCode::kBadInput, {where, stored_name(field.stored), c10::toString(tensor.scalar_type()),
                                       "Write the file again."});
-  }
-  for (size_t i = 0; i < names.size(); ++i) {
-    const auto plus = names[i].find(" + ");
-    if (shape[i] >= 0 || is_number(names[i])) continue;
-    dimensions[names[i].substr(0, plus)] =
-        tensor.size(static_cast<int64_t>(i)) -
-        (plus == std::string::npos ? 0 : std::stoll(names[i].substr(plus + 3)));
   }
 }
 

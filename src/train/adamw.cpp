@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include "bilens/records/optimizer_state.h"
 #include "bilens/tensor/random.h"
 
 namespace bilens {
@@ -76,9 +77,8 @@ NamedTensors AdamW::state() const {
   NamedTensors tensors;
   for (const Group& group : groups_) {
     for (size_t i = 0; i < group.names.size(); ++i) {
-      tensors.emplace_back("exp_avg." + group.names[i], group.first_moments[i]);
-      tensors.emplace_back("exp_avg_sq." + group.names[i], group.second_moments[i]);
-      tensors.emplace_back("step." + group.names[i], group.steps[i]);
+      const AdamWState state{group.first_moments[i], group.second_moments[i], group.steps[i]};
+      add_state(tensors, state, group.names[i]);
     }
   }
   return tensors;

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <map>
 
+#include "bilens/records/optimizer_state.h"
+
 namespace bilens {
 
 namespace {
@@ -88,8 +90,8 @@ NamedTensors Muon::state() const {
   for (const Batch& batch : batches_) {
     for (size_t i = 0; i < batch.names.size(); ++i) {
       const auto momentum = batch.momentum[static_cast<int64_t>(i)];
-      tensors.emplace_back("momentum." + batch.names[i],
-                           is_tall(batch.parameters[i]) ? momentum.mT() : momentum);
+      const MuonState state{is_tall(batch.parameters[i]) ? momentum.mT() : momentum};
+      add_state(tensors, state, batch.names[i]);
     }
   }
   return tensors;

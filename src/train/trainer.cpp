@@ -9,6 +9,7 @@
 #include "bilens/core/stop.h"
 #include "bilens/core/text.h"
 #include "bilens/io/weights.h"
+#include "bilens/records/optimizer_state.h"
 #include "bilens/tensor/product_rate.h"
 #include "bilens/tensor/shape.h"
 
@@ -188,7 +189,7 @@ TrainSummary Trainer::run() {
 void Trainer::save() {
   checkpoints_.save(step_, [&](const fs::path& folder) {
     task_.save_model(folder);
-    write_safetensors(folder / "optimizer.safetensors", optimizer_.state(), {{"format", "pt"}});
+    write_safetensors(folder / kOptimizerFile, optimizer_.state(), {{"format", "pt"}});
     write_record_file(
         folder / TrainingState::kFile,
         TrainingState{step_, total_, data_, skipped_, skipped_in_a_row_, last_loss_, spikes_.state()});
@@ -237,7 +238,7 @@ void Trainer::load_tensors(const Checkpoint& checkpoint) {
     require_shape(stored, parameter.sizes(), weights.path().string() + ": " + name);
     parameter.copy_(stored);
   }
-  optimizer_.load_state(SafetensorsFile(checkpoint.directory / "optimizer.safetensors"));
+  optimizer_.load_state(SafetensorsFile(checkpoint.directory / kOptimizerFile));
 }
 
 /// @throws as read_state, and Damaged where tensors are

@@ -1,6 +1,7 @@
 #include "bilens/records/catalog.h"
 
 #include <functional>
+#include <map>
 #include <set>
 
 #include "catch.h"
@@ -60,7 +61,8 @@ TEST_CASE("the catalog as JSON has the keys inside a key, and leaves out what a 
   CHECK(seen.at("keys").front() == Json({{"name", "tokens"},
                                          {"type", "integer"},
                                          {"unit", "tokens"},
-                                         {"meaning", "How many tokens were predicted."}}));
+                                         {"meaning", "How many tokens were predicted."},
+                                         {"added_later", false}}));
   const Json step = describe_files({named(files, "metrics.jsonl of a step")}).at("files").front();
   CHECK_FALSE(step.contains("format"));
   const Json losses = describe_files({named(files, "test.safetensors")}).at("files").front();
@@ -70,6 +72,17 @@ TEST_CASE("the catalog as JSON has the keys inside a key, and leaves out what a 
                                               {"dtype", "int64"},
                                               {"meaning", "how many tokens of each document were predicted"},
                                               {"optional", false}}));
+}
+
+TEST_CASE("a key that earlier files may lack is marked") {
+  const auto described = describe_files({named(record_files(), "trainer.json")});
+  std::map<std::string, bool> added_later;
+  for (const auto& key : described.at("files").front().at("keys"))
+    added_later[key.at("name")] = key.at("added_later");
+  CHECK_FALSE(added_later.at("step"));
+  CHECK(added_later.at("skipped_steps"));
+  CHECK(added_later.at("last_loss"));
+  CHECK_FALSE(added_later.at("loss_spikes"));  // it may be null, and need not be there for that reason
 }
 
 TEST_CASE("tensors of a layer carry its name in a file of several layers") {

@@ -86,7 +86,7 @@ class RecordTable {
   }
   /// Files of an earlier version lack the last key; the member then keeps its default.
   RecordTable& added_later() {
-    entries_.back().may_lack = true;
+    entries_.back().may_lack = entries_.back().about.added_later = true;
     return *this;
   }
 

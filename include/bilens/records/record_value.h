@@ -16,6 +16,7 @@ namespace bilens {
 struct RecordField {
   std::string name, type, unit, meaning;
   std::vector<RecordField> fields;  // of an object, or of the objects of a list
+  bool added_later = false;         // files of an earlier version lack it
 };
 
 /// Numbers by name, in their order: "form": seconds, ...

@@ -13,15 +13,18 @@
 namespace bilens {
 
 /// In what numbers a tensor of a file is stored.
-enum class StoredAs { kRunDtype, kFloat64, kFloat32, kInt32, kInt64, kUint8 };
+enum class StoredAs { kRunDtype, kFloat64, kFloat32, kFloat32OrBfloat16, kInt32, kInt64, kUint8 };
 
 /// "float64", ...
 std::string stored_name(StoredAs stored);
 
+/// The shape of a tensor that may have any; its meaning says whose it is.
+inline constexpr const char* kAnyShape = "...";
+
 /// What a file says of one tensor.
 struct TensorField {
   std::string name;
-  std::string shape;  // dimensions by name: "n, k, d_in", "k + 1", "2"
+  std::string shape;  // dimensions by name: "n, k, d_in", "k + 1", "2"; or kAnyShape
   StoredAs stored = StoredAs::kFloat64;
   std::string meaning;
   bool optional = false;

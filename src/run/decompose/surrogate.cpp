@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "bilens/records/surrogate_lines.h"
 #include "bilens/study/activation_lines.h"
 
 namespace bilens {
@@ -11,10 +12,10 @@ namespace bilens {
 namespace {
 
 /// a(Wx + b) + o in the place of each unit's activation, with the stored lines, in float64.
-SourceLayer with_lines(SourceLayer source, const at::Tensor& slope, const at::Tensor& offset) {
+SourceLayer with_lines(SourceLayer source, const SurrogateLines& lines) {
   auto& layer = source.layer;
   layer = layer.to(at::kDouble, at::kCPU);
-  const auto a = slope.to(at::kDouble), o = offset.to(at::kDouble);
+  const auto a = lines.slope.to(at::kDouble), o = lines.offset.to(at::kDouble);
   layer.gate = layer.gate * a.unsqueeze(1);
   layer.gate_bias = layer.gate_bias.defined() ? layer.gate_bias * a + o : o;
   return source;
@@ -40,10 +41,10 @@ NamedTensors calibrate_surrogate(LayerSource& source, const DecomposeRunConfig& 
   for (auto& lazy : source.layers) {
     const int64_t number = lazy.number;
     const auto& fit = fits.at(static_cast<size_t>(number));
-    const auto slope = fit.slope.to(at::kCPU, at::kFloat), offset = fit.offset.to(at::kCPU, at::kFloat);
-    lazy.load = [load = lazy.load, slope, offset] { return with_lines(load(), slope, offset); };
+    const SurrogateLines stored{fit.slope.to(at::kCPU, at::kFloat), fit.offset.to(at::kCPU, at::kFloat)};
+    lazy.load = [load = lazy.load, stored] { return with_lines(load(), stored); };
     const std::string prefix = "layer_" + std::to_string(number) + ".";
-    lines.emplace_back(prefix + "slope", slope), lines.emplace_back(prefix + "offset", offset);
+    for (auto& line : SurrogateLines::tensors().write(stored, prefix, {})) lines.push_back(std::move(line));
     layers.push_back({number, fit.r2, fit.degenerate.sum().item<int64_t>()});
   }
   auto& record = source.surrogate.value();

@@ -12,7 +12,7 @@ namespace bilens {
 /// its losses read, so that what that one measures is held out; completes source.surrogate by what they are
 /// worth.
 /// @param source of gated layers
-/// @return surrogate.safetensors: layer_N.slope, layer_N.offset [d_hidden] float32
+/// @return the SurrogateLines of each layer, under "layer_N."
 /// @throws Error(kBadInput) for a text that is shorter
 NamedTensors calibrate_surrogate(LayerSource& source, const DecomposeRunConfig& config, const Corpus& corpus);
 
