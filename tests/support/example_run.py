@@ -7,7 +7,7 @@ import pathlib
 import shutil
 import tempfile
 
-from bilens_cli import DEVICE, run, write_idx_folder
+from bilens_cli import run, write_idx_folder
 
 SIDE, CLASSES, K = 6, 4, 7  # pixels a side, classes, eigenpairs of each
 
@@ -42,7 +42,7 @@ def example():
             "model": {"d_model": 8, "d_hidden": 8},
             "data": {"dataset": "mnist", "path": str(data), "validation_fraction": 0.1},
             "train": train,
-            "device": DEVICE,
+            "device": "cpu",
             "threads": 1,
         },
     )
