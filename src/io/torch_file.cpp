@@ -144,13 +144,14 @@ std::string folder_of(const ZipArchive& archive, const std::string& where) {
     if (slash != std::string::npos && item.first.compare(slash, std::string::npos, name) == 0)
       return item.first.substr(0, slash + 1);
   }
+  const std::string expected = "a PyTorch checkpoint: a zip archive with a data.pkl";
   const auto& entries = archive.entries();
-  const bool arrays = !entries.empty() && std::all_of(entries.begin(), entries.end(), [](const auto& item) {
-    return item.first.ends_with(".npy");
-  });
+  if (entries.empty())
+    throw bad_torch_file(where, expected, "an empty zip archive", "Obtain or write the file again.");
+  const bool arrays = std::all_of(entries.begin(), entries.end(),
+                                  [](const auto& item) { return item.first.ends_with(".npy"); });
   throw bad_torch_file(
-      where, "a PyTorch checkpoint: a zip archive with a data.pkl",
-      arrays ? "NumPy arrays (.npz)" : "another zip archive",
+      where, expected, arrays ? "NumPy arrays (.npz)" : "another zip archive",
       arrays ? "Store them so: safetensors.numpy.save_file(dict(numpy.load(FILE)), \"weights.safetensors\")."
              : "Unpack it with `unzip`, and name the model or the weight file inside.");
 }

@@ -52,6 +52,9 @@ class ForeignFiles(TestCase):
         with zipfile.ZipFile(buffer, "w") as archive:
             archive.writestr("model/config.json", "{}")
         self.refuse("w.zip", buffer.getvalue(), "another zip archive", "unzip")
+        buffer = io.BytesIO()
+        zipfile.ZipFile(buffer, "w").close()
+        self.refuse("empty.pt", buffer.getvalue(), "an empty zip archive", "write the file again")
 
 
 class ForeignFolders(TestCase):
