@@ -50,7 +50,7 @@ class GivenData(TestCase):
         model = self.folder / "model"
         write_model(model)
         asked = run("decompose", model, "--dry-run", "--set", "data.path=data/mnist-5k")
-        self.check(asked, 2, "data.dataset: expected the kind of data", "--set data.dataset=mnist-5k")
+        self.check(asked, 2, 'data.dataset: expected one of "mnist-5k"', "found none", "--set data.dataset=mnist-5k")
 
     def test_the_command_line_comes_before_the_config(self):
         model = self.folder / "model"

@@ -66,9 +66,6 @@ def violations(root):
 JSON_KEY = re.compile(r'\.(?:at|value|contains)\("|Json::exception')
 STAGES_WITHOUT_KEYS = ("train", "analysis", "study", "report", "run")
 PARSERS_OF_CONFIGS = {
-    "src/run/decompose/directions_config.cpp": "a config's kinds of directions, each with a table of its own",
-    "src/run/models/given_data.cpp": "a config's kinds of data, each with a table of its own",
-    "src/run/train/finetune_config.cpp": "a config's kinds of stages, each with a table of its own",
     "src/run/train/text_job.cpp": "whether a config gives the vocabulary's size, which the tokenizer has else",
     "src/run/commands/train_run.cpp": "which kind of config it is, before its table is known",
 }

@@ -32,6 +32,13 @@ TEST_CASE("a text stands for a kind without keys") {
   CHECK(problems.empty());
 }
 
+TEST_CASE("the kind is among the keys that a kind of directions knows") {
+  std::vector<Problem> problems;
+  read(R"({"kind":"hosvd","count":4,"seed":1})", problems);
+  REQUIRE(problems.size() == 1);
+  CHECK(problems[0].expected == "a known key (kind, count)");
+}
+
 TEST_CASE("each key of directions that is missing or unknown is a problem") {
   const auto count = [](const std::string& text) {
     std::vector<Problem> problems;

@@ -64,6 +64,11 @@ class FieldTable {
   FieldTable& text(const std::string& name, std::string C::*member, const std::string& meaning) {
     return plain(name, member, typed_schema("string", meaning));
   }
+  /// A key that always has this word, for which no member stands.
+  FieldTable& constant(const std::string& name, const std::string& word, const std::string& meaning) {
+    return add({name, choice_schema(meaning, {word}), [](C&, const Json&) {},
+                [word](const C&) { return Json(word); }, nullptr});
+  }
   /// Some integers, of a schema of their own.
   FieldTable& integers(const std::string& name, std::vector<int64_t> C::*member, const Json& schema) {
     return plain(name, member, schema);
@@ -258,6 +263,8 @@ class FieldTable {
     schema["additionalProperties"] = false;
     return schema;
   }
+
+  const std::string& meaning() const { return meaning_; }
 
   std::vector<std::string> names() const {
     std::vector<std::string> names;

@@ -45,7 +45,7 @@ class RecordTable {
     for (const auto& other : table.entries_) {
       Entry entry;
       entry.about = other.about;
-      entry.may_lack = entry.omits_null = true;
+      entry.may_lack = true;
       entry.read = [member, other](R& record, const Json& value, const std::string& where,
                                    std::vector<Problem>& problems) {
         if (!(record.*member)) record.*member = P();

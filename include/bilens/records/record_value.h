@@ -168,6 +168,12 @@ struct RecordValue<E> {
   }
 };
 
+/// The name that an enum's value has in files.
+template <HasNames E>
+std::string record_name(E value) {
+  return RecordValue<E>::write(value).template get<std::string>();
+}
+
 /// Settings, as the config's own table reads and writes them.
 template <HasFields C>
 struct RecordValue<C> {

@@ -1,20 +1,20 @@
 #include "directions_config.h"
 
+#include "bilens/core/kind_table.h"
+
 namespace bilens {
 
 namespace {
 
 using Table = FieldTable<DirectionsConfig>;
 
-struct Kind {
-  DirectionKind kind;
-  Table keys;  // beside "kind"
+Table table_of(DirectionKind kind) {
+  return Table("").choice("kind", &DirectionsConfig::kind, "Which directions.", {{record_name(kind), kind}});
+}
 
-  std::string name() const { return RecordValue<DirectionKind>::write(kind).get<std::string>(); }
-};
-
-const std::vector<Kind>& kinds() {
+const KindTable<DirectionsConfig>& kinds_of_directions() {
   using C = DirectionsConfig;
+  using Kind = DirectionKind;
   const auto natural = [](Table table, const char* name, int64_t C::*member, const char* meaning) {
     return table.integer(name, member, meaning, at_least(0)).required();
   };
@@ -26,48 +26,35 @@ const std::vector<Kind>& kinds() {
     return table.custom(name, member, token_names_schema(meaning, least), read_token_names,
                         write_token_names);
   };
-  static const std::vector<Kind> all = {
-      {DirectionKind::kOutputs, Table("")},
-      {DirectionKind::kAxes, Table("")},
-      {DirectionKind::kRandom, natural(count(Table("")), "seed", &C::seed, "Of the random numbers.")},
-      {DirectionKind::kFile, Table("")
-                                 .text("path", &C::path, "A weight file, or a folder of them.")
-                                 .required()
-                                 .text("tensor", &C::tensor, "NAME, NAME[BEGIN:END] or NAME[BEGIN:END].T.")
-                                 .required()},
-      {DirectionKind::kTokens,
-       tokens(tokens(Table(""), "plus", &C::plus, 1, "Whose mean row is taken.").required(), "minus",
-              &C::minus, 0, "Whose mean row is subtracted.")},
-      {DirectionKind::kUnembedding,
-       tokens(Table(""), "tokens", &C::tokens, 1, "Each a direction.").required()},
-      {DirectionKind::kHosvd, count(Table(""))},
-      {DirectionKind::kEigenvectors,
-       natural(natural(Table(""), "layer", &C::layer, "The other layer."), "direction", &C::direction,
-               "Of that layer, counted from 0.")
-           .integers("indices", &C::indices, "Of that direction's eigenvectors, counted from 0.", at_least(0))
-           .required()}};
+  static const auto all =
+      KindTable<C>("kind")
+          .kind(table_of(Kind::kOutputs))
+          .kind(table_of(Kind::kAxes))
+          .kind(natural(count(table_of(Kind::kRandom)), "seed", &C::seed, "Of the random numbers."))
+          .kind(table_of(Kind::kFile)
+                    .text("path", &C::path, "A weight file, or a folder of them.")
+                    .required()
+                    .text("tensor", &C::tensor, "NAME, NAME[BEGIN:END] or NAME[BEGIN:END].T.")
+                    .required())
+          .kind(tokens(
+              tokens(table_of(Kind::kTokens), "plus", &C::plus, 1, "Whose mean row is taken.").required(),
+              "minus", &C::minus, 0, "Whose mean row is subtracted."))
+          .kind(tokens(table_of(Kind::kUnembedding), "tokens", &C::tokens, 1, "Each a direction.").required())
+          .kind(count(table_of(Kind::kHosvd)))
+          .kind(natural(natural(table_of(Kind::kEigenvectors), "layer", &C::layer, "The other layer."),
+                        "direction", &C::direction, "Of that layer, counted from 0.")
+                    .integers("indices", &C::indices, "Of that direction's eigenvectors, counted from 0.",
+                              at_least(0))
+                    .required());
   return all;
-}
-
-const Kind& row_of(DirectionKind kind) {
-  for (const auto& row : kinds())
-    if (row.kind == kind) return row;
-  throw std::logic_error("a kind of directions without a row");
 }
 
 }  // namespace
 
 Json directions_schema() {
   std::vector<Json> options = {typed_schema("string", "A kind without keys of its own.")};
-  for (const auto& kind : kinds()) {
-    Json schema = kind.keys.schema();
-    Json properties = {{"kind", {{"enum", {kind.name()}}}}}, required = {"kind"};
-    properties.update(schema["properties"]);
-    for (const auto& name : schema.value("required", Json::array())) required.push_back(name);
-    schema.erase("description");
-    schema["properties"] = properties, schema["required"] = required;
-    options.push_back(schema);
-  }
+  options.insert(options.end(), kinds_of_directions().schemas().begin(),
+                 kinds_of_directions().schemas().end());
   return {
       {"description",
        "Output directions: \"outputs\" (the head's rows where the layer reaches the head linearly, else "
@@ -81,30 +68,9 @@ Json directions_schema() {
 
 DirectionsConfig read_directions(const Json& given, const std::string& where,
                                  std::vector<Problem>& problems) {
-  const Json object = given.is_string() ? Json::object({{"kind", given}}) : given;
-  if (!object.is_object() || !object.contains("kind") || !object.at("kind").is_string()) {
-    problems.push_back({where, "an object with a kind", describe(given), ""});
-    return {};
-  }
-  std::vector<std::string> names;
-  for (const auto& kind : kinds()) {
-    names.push_back(kind.name());
-    if (object.at("kind") != kind.name()) continue;
-    Json rest = object;
-    rest.erase("kind");
-    auto directions = kind.keys.parse(rest, where, problems);
-    directions.kind = kind.kind;
-    return directions;
-  }
-  check_value(object.at("kind"), choice_schema("", names), key_path(where, "kind"), problems);
-  return {};
+  return kinds_of_directions().read(given, where, problems).value_or(DirectionsConfig());
 }
 
-Json write_directions(const DirectionsConfig& directions) {
-  const auto& kind = row_of(directions.kind);
-  Json object = {{"kind", kind.name()}};
-  object.update(kind.keys.dump(directions));
-  return object;
-}
+Json write_directions(const DirectionsConfig& directions) { return kinds_of_directions().write(directions); }
 
 }  // namespace bilens

@@ -19,7 +19,8 @@ struct DirectionsConfig {
   std::vector<int64_t> indices;
 };
 
-/// Of a config's key "directions": an object with a kind, or a string that stands for its kind.
+/// Of a config's key "directions": an object with a kind, or a string that stands for its kind
+/// (core/kind_table.h).
 Json directions_schema();
 DirectionsConfig read_directions(const Json& directions, const std::string& where,
                                  std::vector<Problem>& problems);

@@ -1,53 +1,57 @@
 #include "finetune_config.h"
 
 #include <algorithm>
+#include <variant>
+
+#include "bilens/core/kind_table.h"
 
 namespace bilens {
 
 namespace {
 
-/// A table's schema with the stage's name in front.
-Json stage_schema(const std::string& kind, Json schema) {
-  Json properties = {{"kind", choice_schema("Which stage.", {kind})}};
-  properties.update(schema["properties"]);
-  schema["properties"] = properties;
-  schema["required"] = {"kind"};
-  return schema;
+struct Settle {};
+
+/// In the order in which they are done.
+using Stage = std::variant<WidenConfig, CalibrationConfig, AnnealConfig, Settle>;
+
+template <class C>
+FieldTable<C> stage_table(const std::string& kind, const FieldTable<C>& keys) {
+  return FieldTable<C>(keys.meaning()).constant("kind", kind, "Which stage.").all_of(keys);
 }
 
-Json settle_schema() {
-  Json schema = typed_schema("object", "Train the model as it is after the stages before.");
-  schema["properties"] = Json::object();
-  schema["additionalProperties"] = false;
-  return schema;
+const KindTable<Stage>& kinds_of_stages() {
+  static const auto all =
+      KindTable<Stage>("kind")
+          .kind(stage_table("widen", WidenConfig::fields()))
+          .kind(stage_table("calibrate", CalibrationConfig::fields()))
+          .kind(stage_table("anneal", AnnealConfig::fields()))
+          .kind(
+              stage_table("settle", FieldTable<Settle>("Train the model as it is after the stages before.")));
+  return all;
 }
+
+void put_stage(const WidenConfig& widen, Stages& stages) { stages.widen = widen; }
+void put_stage(const CalibrationConfig& calibrate, Stages& stages) { stages.calibrate = calibrate; }
+void put_stage(const AnnealConfig& anneal, Stages& stages) { stages.anneal = anneal; }
+void put_stage(const Settle&, Stages& stages) { stages.settle = true; }
 
 /// A list of objects with a "kind" each, or of kinds.
 Stages read_stages(const Json& list, const std::string& where, std::vector<Problem>& problems) {
   Stages stages;
   const auto before = problems.size();
-  const std::vector<std::string> kinds = {"widen", "calibrate", "anneal", "settle"};
-  int64_t last = -1;
+  std::optional<size_t> last;
   for (size_t i = 0; i < list.size(); ++i) {
     const std::string path = where + "[" + std::to_string(i) + "]";
-    const Json stage = list[i].is_string() ? Json::object({{"kind", list[i]}}) : list[i];
-    const Json kind = stage.is_object() ? stage.value("kind", Json()) : Json();
-    if (!check_value(kind, choice_schema("", kinds), key_path(path, "kind"), problems)) continue;
-    const int64_t place = std::find(kinds.begin(), kinds.end(), kind.get<std::string>()) - kinds.begin();
-    if (place <= last) {
-      problems.push_back({path, "widen, calibrate, anneal, settle in this order, each at most once",
-                          kind.get<std::string>() + " after " + kinds[static_cast<size_t>(last)], ""});
+    const auto stage = kinds_of_stages().read(list[i], path, problems);
+    if (!stage) continue;
+    const size_t place = stage->index();
+    if (last && place <= *last) {
+      const auto kinds = kinds_of_stages().words();
+      problems.push_back({path, join(kinds) + " in this order, each at most once",
+                          kinds[place] + " after " + kinds[*last], ""});
     }
-    last = std::max(last, place);
-    Json rest = stage;
-    rest.erase("kind");
-    if (place == 0) stages.widen = WidenConfig::fields().parse(rest, path, problems);
-    if (place == 1) stages.calibrate = CalibrationConfig::fields().parse(rest, path, problems);
-    if (place == 2) stages.anneal = AnnealConfig::fields().parse(rest, path, problems);
-    if (place == 3) {
-      check_keys(rest, {}, path, problems);
-      stages.settle = true;
-    }
+    last = std::max(place, last.value_or(0));
+    std::visit([&](const auto& config) { put_stage(config, stages); }, *stage);
   }
   if (stages.calibrate && stages.anneal) {
     problems.push_back({where, "calibrate or anneal", "both",
@@ -63,15 +67,11 @@ Stages read_stages(const Json& list, const std::string& where, std::vector<Probl
 /// With all their defaults written out.
 Json write_stages(const Stages& stages) {
   Json list = Json::array();
-  const auto add = [&](const char* kind, const Json& rest) {
-    Json stage = {{"kind", kind}};
-    stage.update(rest);
-    list.push_back(stage);
-  };
-  if (stages.widen) add("widen", WidenConfig::fields().dump(*stages.widen));
-  if (stages.calibrate) add("calibrate", CalibrationConfig::fields().dump(*stages.calibrate));
-  if (stages.anneal) add("anneal", AnnealConfig::fields().dump(*stages.anneal));
-  if (stages.settle) add("settle", Json::object());
+  const auto add = [&](const Stage& stage) { list.push_back(kinds_of_stages().write(stage)); };
+  if (stages.widen) add(*stages.widen);
+  if (stages.calibrate) add(*stages.calibrate);
+  if (stages.anneal) add(*stages.anneal);
+  if (stages.settle) add(Settle());
   return list;
 }
 
@@ -98,12 +98,8 @@ const FieldTable<FinetuneRunConfig>& FinetuneRunConfig::fields() {
   using C = FinetuneRunConfig;
   static const FieldTable<C> table = [] {
     FieldTable<C> fields("Config of `bilens finetune`: a gated Llama-type checkpoint becomes bilinear.");
-    const Json stage = {
-        {"anyOf",
-         {stage_schema("widen", WidenConfig::fields().schema()),
-          stage_schema("calibrate", CalibrationConfig::fields().schema()),
-          stage_schema("anneal", AnnealConfig::fields().schema()), stage_schema("settle", settle_schema()),
-          typed_schema("string", "A stage's kind, its keys as they are by default.")}}};
+    auto stage = kinds_of_stages().schemas();
+    stage.push_back(typed_schema("string", "A stage's kind, its keys as they are by default."));
     fields.integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
         .text("teacher", &C::teacher, "The checkpoint: a model directory or a llama2.c file.")
         .required()
@@ -123,7 +119,7 @@ const FieldTable<FinetuneRunConfig>& FinetuneRunConfig::fields() {
                       "What is done, in this order: \"widen\" the MLPs, \"calibrate\" in closed form, then "
                       "\"anneal\" and \"settle\", which share the steps of `train`. A string stands for its "
                       "kind."},
-                     {"items", stage}},
+                     {"items", {{"anyOf", stage}}}},
                 read_stages, write_stages)
         .choice("baseline", &C::baseline,
                 "In place of the stages behind \"widen\": train the gated model on (\"continue\"), or the "
