@@ -37,6 +37,11 @@ namespace fs = std::filesystem;
 
 namespace {
 
+/// What `--device` says, of commands without a config.
+DeviceChoice device_of(const Flags& flags) {
+  return flags.device.empty() ? DeviceChoice() : parse_device(flags.device);
+}
+
 /// Without a config and without settings nothing says what a run is to be.
 /// @param example a call that says it
 Error nothing_to_train(const Flags& flags, const std::string& command, const std::string& example) {
@@ -79,7 +84,7 @@ EvaluateRunOptions evaluation_options(const Flags& flags) {
           flags.data,
           flags.tokenizer,
           flags.context.value_or(0),
-          flags.device.empty() ? "auto" : flags.device,
+          device_of(flags),
           flags.threads.value_or(0),
           flags.dry_run};
 }
@@ -98,7 +103,7 @@ Outcome generate(const Flags& flags) {
   if (flags.top_p) sampler["top_p"] = *flags.top_p;
   if (flags.seed) sampler["seed"] = *flags.seed;
   options.sampler = SamplerConfig::fields().parse_or_throw(sampler, "--", ExitCode::kUsage);
-  if (!flags.device.empty()) options.device = flags.device;
+  options.device = device_of(flags);
   options.threads = flags.threads.value_or(0);
   options.dry_run = flags.dry_run;
   return run_generation(options, [&](const std::string& text) {
@@ -125,10 +130,10 @@ Outcome explain(const Flags& flags) {
   if (flags.input.empty() && !flags.prompt.empty()) {
     return run_prompt_explanation(
         {flags.arguments.front(), flags.prompt, flags.logit, flags.minus, flags.surrogate, flags.tokenizer,
-         flags.out, flags.device.empty() ? "auto" : flags.device, flags.threads.value_or(0), flags.dry_run});
+         flags.out, device_of(flags), flags.threads.value_or(0), flags.dry_run});
   }
   return run_explanation({flags.arguments.front(), flags.input, flags.data, flags.out,
-                          flags.device.empty() ? "auto" : flags.device, flags.threads.value_or(0),
+                          device_of(flags), flags.threads.value_or(0),
                           flags.dry_run});
 }
 

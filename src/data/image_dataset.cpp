@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <sstream>
@@ -15,6 +16,15 @@ namespace bilens {
 namespace fs = std::filesystem;
 
 namespace {
+
+const std::vector<std::pair<std::string, ImageSet>>& image_sets() {
+  static const std::vector<std::pair<std::string, ImageSet>> names = {
+      {"mnist-5k", ImageSet::kMnist5k},
+      {"mnist", ImageSet::kMnist},
+      {"fashion-mnist", ImageSet::kFashionMnist},
+      {"idx", ImageSet::kIdx}};
+  return names;
+}
 
 /// FOLDER/NAME or FOLDER/NAME.gz
 fs::path plain_or_gzip(const fs::path& folder, const std::string& name) {
@@ -56,20 +66,21 @@ void refuse_other_layouts(const fs::path& folder, const std::string& dataset) {
 }
 
 std::vector<fs::path> files_in_folder(const ImageDataConfig& config) {
-  const fs::path folder = config.path.empty() ? fs::path("data") / config.dataset : fs::path(config.path);
+  const auto name = set_name(config.dataset);
+  const fs::path folder = config.path.empty() ? fs::path("data") / name : fs::path(config.path);
   if (!fs::is_directory(folder)) {
-    throw Error(ExitCode::kBadInput,
-                {folder.string(), "a folder with train-images-idx3-ubyte[.gz] and its companions",
-                 fs::exists(folder) ? "a file" : "nothing there",
-                 config.dataset == "mnist-5k"
-                     ? "Run from the project's folder, or give data.path."
-                     : "Run scripts/get_data.sh " + config.dataset + ", or give data.path."});
+    throw Error(
+        ExitCode::kBadInput,
+        {folder.string(), "a folder with train-images-idx3-ubyte[.gz] and its companions",
+         fs::exists(folder) ? "a file" : "nothing there",
+         config.dataset == ImageSet::kMnist5k ? "Run from the project's folder, or give data.path."
+                                              : "Run scripts/get_data.sh " + name + ", or give data.path."});
   }
-  refuse_other_layouts(folder, config.dataset);
+  refuse_other_layouts(folder, name);
   std::vector<fs::path> files;
-  for (const char* name : {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
+  for (const char* file : {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
                            "t10k-labels-idx1-ubyte"}) {
-    files.push_back(plain_or_gzip(folder, name));
+    files.push_back(plain_or_gzip(folder, file));
   }
   return files;
 }
@@ -101,15 +112,17 @@ void split_validation(ImageDataset& data, double fraction, uint64_t seed) {
 
 }  // namespace
 
+std::string set_name(ImageSet set) {
+  const auto found = std::find_if(image_sets().begin(), image_sets().end(),
+                                  [&](const auto& named) { return named.second == set; });
+  return found->first;
+}
+
 const FieldTable<ImageDataConfig>& ImageDataConfig::fields() {
   using C = ImageDataConfig;
   static const FieldTable<C> fields =
       FieldTable<C>("The images, and how a pixel becomes an input: x = (pixel/255 - pixel_mean) / pixel_std.")
-          .choice("dataset", &C::dataset, "Which images.",
-                  {{"mnist-5k", std::string("mnist-5k")},
-                   {"mnist", std::string("mnist")},
-                   {"fashion-mnist", std::string("fashion-mnist")},
-                   {"idx", std::string("idx")}})
+          .choice("dataset", &C::dataset, "Which images.", image_sets())
           .text("path", &C::path,
                 "Folder of the four IDX files (default data/<dataset>); for \"idx\" "
                 "IMAGES,LABELS[,TEST_IMAGES,TEST_LABELS].")
@@ -121,7 +134,7 @@ const FieldTable<ImageDataConfig>& ImageDataConfig::fields() {
 }
 
 std::vector<fs::path> image_files(const ImageDataConfig& config) {
-  return config.dataset == "idx" ? files_of_pairs(config.path) : files_in_folder(config);
+  return config.dataset == ImageSet::kIdx ? files_of_pairs(config.path) : files_in_folder(config);
 }
 
 ImageDataset load_images(const ImageDataConfig& config, uint64_t seed) {
@@ -131,7 +144,8 @@ ImageDataset load_images(const ImageDataConfig& config, uint64_t seed) {
   data.test = files.size() == 4 ? read_split(files[2], files[3]) : data.train;
   data.height = data.train.images.size(1);
   data.width = data.train.images.size(2);
-  require_shape(data.test.images, {-1, data.height, data.width}, "test images of " + config.dataset);
+  require_shape(data.test.images, {-1, data.height, data.width},
+                "test images of " + set_name(config.dataset));
   data.classes =
       std::max(data.train.labels.max().item<int64_t>(), data.test.labels.max().item<int64_t>()) + 1;
   split_validation(data, config.validation_fraction, seed);

@@ -21,6 +21,12 @@ constexpr std::string_view kSeparator = "<|endoftext|>";
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 constexpr size_t kBlock = 2048;  // stories encoded between two looks at the progress
 
+const std::vector<std::pair<std::string, TextSet>>& text_sets() {
+  static const std::vector<std::pair<std::string, TextSet>> names = {{"text", TextSet::kText},
+                                                                     {"tokens", TextSet::kTokens}};
+  return names;
+}
+
 const std::vector<std::pair<std::string, TextSplit>>& splits() {
   static const std::vector<std::pair<std::string, TextSplit>> names = {{"all", TextSplit::kAll},
                                                                        {"train", TextSplit::kTrain},
@@ -79,6 +85,12 @@ at::Tensor encode_block(const std::vector<std::string_view>& stories, size_t beg
 
 }  // namespace
 
+std::string set_name(TextSet set) {
+  const auto found = std::find_if(text_sets().begin(), text_sets().end(),
+                                  [&](const auto& named) { return named.second == set; });
+  return found->first;
+}
+
 std::string split_name(TextSplit split) {
   const auto found = std::find_if(splits().begin(), splits().end(),
                                   [&](const auto& named) { return named.second == split; });
@@ -90,7 +102,7 @@ const FieldTable<TextDataConfig>& TextDataConfig::fields() {
   static const FieldTable<C> fields =
       FieldTable<C>("The text, and how it becomes sequences of tokens.")
           .choice("dataset", &C::dataset, "Text, or token ids: plain, .npy or after llm.c's header.",
-                  {{"text", std::string("text")}, {"tokens", std::string("tokens")}})
+                  text_sets())
           .text("path", &C::path,
                 "The file; text may be gzip-compressed, <|endoftext|> separates its stories.")
           .text("tokenizer", &C::tokenizer,

@@ -100,9 +100,25 @@ void read_config(Architecture& found, const StoredModel& model) {
 
 }  // namespace
 
-const std::vector<std::string>& gate_words() {
-  static const std::vector<std::string> words = {"none", "silu", "gelu", "gelu_tanh", "relu"};
+const std::vector<std::pair<std::string, GateWord>>& gate_words() {
+  static const std::vector<std::pair<std::string, GateWord>> words = {{"none", GateWord::kNone},
+                                                                      {"silu", GateWord::kSilu},
+                                                                      {"gelu", GateWord::kGelu},
+                                                                      {"gelu_tanh", GateWord::kGeluTanh},
+                                                                      {"relu", GateWord::kRelu}};
   return words;
+}
+
+std::optional<GateWord> gate_of_word(const std::string& word) {
+  for (const auto& [known, gate] : gate_words())
+    if (known == word) return gate;
+  return std::nullopt;
+}
+
+const std::string& word_of_gate(GateWord gate) {
+  const auto found = std::find_if(gate_words().begin(), gate_words().end(),
+                                  [&](const auto& named) { return named.second == gate; });
+  return found->first;
 }
 
 Architecture read_architecture(const StoredModel& model) {

@@ -78,11 +78,18 @@ const RecordTable<GateRecord>& GateRecord::record() {
   return table;
 }
 
+std::vector<std::pair<std::string, NormKind>> record_names(NormKind) {
+  return {{"rms", NormKind::kRms},
+          {"layer", NormKind::kLayer},
+          {"none", NormKind::kNone},
+          {"named", NormKind::kNamed}};
+}
+
 const RecordTable<NormRecord>& NormRecord::record() {
   using R = NormRecord;
   static const auto table =
       RecordTable<R>()
-          .field("kind", &R::kind, "`rms`, `layer`, `none` or `named`.")
+          .field("kind", &R::kind, "What scales the layers' input; `named`: a norm that somebody named.")
           .field("before", &R::before, "The norm in front of the MLP that was folded in.")
           .field("gain", &R::gain, "What its weights w stand for: `w` or `1 + w`.")
           .field("behind", &R::behind, "The norm behind the MLP that was folded in.")

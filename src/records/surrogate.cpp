@@ -2,6 +2,10 @@
 
 namespace bilens {
 
+std::vector<std::pair<std::string, SurrogateKind>> record_names(SurrogateKind) {
+  return {{"half", SurrogateKind::kHalf}, {"calibrated", SurrogateKind::kCalibrated}};
+}
+
 const RecordTable<SurrogateLayer>& SurrogateLayer::record() {
   using R = SurrogateLayer;
   static const auto table =

@@ -10,32 +10,68 @@
 
 namespace bilens {
 
-at::Device choose_device(const std::string& name) {
-  if (name == "cpu") return at::kCPU;
+namespace {
+
+/// Nothing for another name.
+std::optional<DeviceChoice> device_named(const std::string& name) {
+  using Kind = DeviceChoice::Kind;
+  if (name == "auto") return DeviceChoice{Kind::kAuto, {}};
+  if (name == "cpu") return DeviceChoice{Kind::kCpu, {}};
+  if (name == "cuda") return DeviceChoice{Kind::kCuda, {}};
+  const bool numbered = name.rfind("cuda:", 0) == 0 && name.size() > 5 && name.size() < 9 &&
+                        name.find_first_not_of("0123456789", 5) == std::string::npos;
+  if (numbered) return DeviceChoice{Kind::kCuda, std::stoll(name.substr(5))};
+  return std::nullopt;
+}
+
+Problem unknown_device(const std::string& name) {
+  return {"--device", "auto, cpu, cuda or cuda:N", "\"" + name + "\"", ""};
+}
+
+}  // namespace
+
+std::string DeviceChoice::name() const {
+  if (kind == Kind::kAuto) return "auto";
+  if (kind == Kind::kCpu) return "cpu";
+  return index ? "cuda:" + std::to_string(*index) : "cuda";
+}
+
+DeviceChoice parse_device(const std::string& name) {
+  if (const auto choice = device_named(name)) return *choice;
+  throw Error(ExitCode::kUsage, unknown_device(name));
+}
+
+Json device_schema() { return typed_schema("string", "auto, cpu, cuda or cuda:N."); }
+
+DeviceChoice read_device(const Json& name, const std::string&, std::vector<Problem>& problems) {
+  const auto text = name.get<std::string>();
+  const auto choice = device_named(text);
+  if (!choice) problems.push_back(unknown_device(text));
+  return choice.value_or(DeviceChoice());
+}
+
+Json write_device(const DeviceChoice& choice) { return choice.name(); }
+
+at::Device choose_device(const DeviceChoice& choice) {
+  using Kind = DeviceChoice::Kind;
+  if (choice.kind == Kind::kCpu) return at::kCPU;
   const std::string missing = build_info().cuda ? load_cuda() : "a bilens that was built without CUDA";
   const bool available = missing.empty();
   // Off by default, but containers switch TF32 on by an environment variable: products are what their dtype
   // says.
   if (available) at::globalContext().setAllowTF32CuBLAS(false);
-  if (name == "auto") return available ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
-  int64_t index = 0;
-  const bool numbered = name.rfind("cuda:", 0) == 0 && name.size() > 5 && name.size() < 9 &&
-                        name.find_first_not_of("0123456789", 5) == std::string::npos;
-  if (name != "cuda" && !numbered) {
-    throw Error(ExitCode::kUsage, {"--device", "auto, cpu, cuda or cuda:N", "\"" + name + "\"", ""});
-  }
-  if (numbered) index = std::stoll(name.substr(5));
+  if (choice.kind == Kind::kAuto) return available ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+  const std::string asked = "--device " + choice.name();
   if (!available) {
     throw Error(ExitCode::kUsage,
-                {"--device " + name, "an NVIDIA GPU", missing,
+                {asked, "an NVIDIA GPU", missing,
                  build_info().cuda ? "Use --device cpu, or check the driver with nvidia-smi."
                                    : "Use --device cpu, or build with BILENS_CUDA=ON."});
   }
   const auto count = static_cast<int64_t>(at::detail::getCUDAHooks().deviceCount());
-  if (index >= count) {
-    throw Error(ExitCode::kUsage,
-                {"--device " + name, "a GPU below " + std::to_string(count), std::to_string(index), ""});
-  }
+  const int64_t index = choice.index.value_or(0);
+  if (index >= count)
+    throw Error(ExitCode::kUsage, {asked, "a GPU below " + std::to_string(count), std::to_string(index), ""});
   return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
 }
 

@@ -137,10 +137,15 @@ class BadConfig(TestCase):
     def test_a_dry_run_reports_all_problems_at_once(self):
         self.write("out/file", "not empty")
         config = self.small_config(train={"batch_size": 1000}, model={"d_model": 4, "d_hidden": 5})
-        result = run("train", config, "--out", self.folder / "out", "--dry-run", "--json", "--device", "cuda:x")
+        result = run("train", config, "--out", self.folder / "out", "--dry-run", "--json", "--device", "cuda:99")
         self.check(result, 2)
         document = self.document(result)
-        for where in ("--device", str(self.folder / "out"), f"{config}: train.batch_size", f"{config}: model.d_hidden"):
+        for where in (
+            "--device cuda:99",
+            str(self.folder / "out"),
+            f"{config}: train.batch_size",
+            f"{config}: model.d_hidden",
+        ):
             self.assertIn(where, [problem["where"] for problem in document["problems"]])
         for problem in document["problems"]:
             self.assertEqual(set(problem), {"where", "expected", "found", "fix"})

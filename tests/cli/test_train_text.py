@@ -178,7 +178,7 @@ class TrainText(TextCase):
 
     def test_a_dry_run_names_all_problems_at_once(self):
         self.write("bad/file", "not empty")
-        config = self.config(data={"context": 65}, model={"num_attention_heads": 3}, device="cuda:x")
+        config = self.config(data={"context": 65}, model={"num_attention_heads": 3}, device="cuda:99")
         result = self.check(self.train(config, "--dry-run", "--json", out="bad"), 2)
         text = json.dumps(self.document(result)["problems"])
         for part in ("data.context", "hidden_size", "--device", "an empty or new folder"):

@@ -15,7 +15,7 @@ using test::contains;
 
 ImageDataConfig from(const std::filesystem::path& folder, double validation = 0.0) {
   ImageDataConfig config;
-  config.dataset = "mnist";
+  config.dataset = ImageSet::kMnist;
   config.path = folder.string();
   config.validation_fraction = validation;
   return config;
@@ -115,7 +115,7 @@ TEST_CASE("pairs of files are read, one pair for both splits") {
   const test::TemporaryFolder folder;
   write_small(folder);
   ImageDataConfig config;
-  config.dataset = "idx";
+  config.dataset = ImageSet::kIdx;
   const auto file = [&](const char* name) { return (folder / name).string(); };
   config.path = file("train-images-idx3-ubyte") + "," + file("train-labels-idx1-ubyte");
   CHECK(load_images(config, 0).test.size() == 20);

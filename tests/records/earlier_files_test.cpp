@@ -171,7 +171,7 @@ TEST_CASE("an earlier study of a text is read") {
 
 TEST_CASE("the bilinear half of an earlier gated model is read with its errors on a text") {
   const auto decomposition = read_all_layers("half");
-  CHECK(decomposition.info.surrogate->kind == "half");
+  CHECK(decomposition.info.surrogate->kind == SurrogateKind::kHalf);
   CHECK(decomposition.info.gate->name == "silu");
   CHECK_FALSE(decomposition.layers.at(1).linear.defined());
   const auto study = read_corpus_study(kEarlier / "half");

@@ -16,7 +16,7 @@ PromptExplanationRecord example() {
   PromptExplanationRecord record;
   record.model = "stories";
   record.surrogate.emplace();
-  record.surrogate->kind = "half", record.surrogate->hidden_act = "silu",
+  record.surrogate->kind = SurrogateKind::kHalf, record.surrogate->hidden_act = "silu",
   record.surrogate->meaning = "A half.";
   record.prompt = "Lily said", record.tokens = {"<s>", "▁Lily", "▁said"};
   record.token = "▁she", record.minus = "▁he";

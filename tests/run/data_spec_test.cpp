@@ -13,7 +13,7 @@ using test::contains;
 }  // namespace
 
 TEST_CASE("a word names images, with their folder behind a colon") {
-  CHECK(parse_data_spec("mnist-5k").dataset == "mnist-5k");
+  CHECK(parse_data_spec("mnist-5k").dataset == ImageSet::kMnist5k);
   CHECK(parse_data_spec("mnist:data/mnist").path == "data/mnist");
   CHECK(caught([] { parse_data_spec("text:a.txt"); }).code() == ExitCode::kUsage);
   CHECK(caught([] { parse_data_spec("mnist,split=test:x"); }).code() == ExitCode::kUsage);

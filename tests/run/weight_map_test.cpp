@@ -44,7 +44,7 @@ TEST_CASE("names that belong together are taken together") {
 TEST_CASE("the first tensor that is named is found, and the kind of a gain is none") {
   CHECK(WeightMap().first_named().empty());
   WeightMap map;
-  map.norm_gain = "1+w";
+  map.one_plus = true;
   CHECK(map.first_named().empty());
   map.head = "lm_head.weight";
   CHECK(map.first_named() == "head \"lm_head.weight\"");

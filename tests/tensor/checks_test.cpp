@@ -75,21 +75,33 @@ TEST_CASE("require_range refuses what overflows in a narrower dtype, and only th
 }
 
 TEST_CASE("the CPU is always there, and other names are refused") {
-  CHECK(choose_device("cpu") == at::Device(at::kCPU));
+  CHECK(choose_device(parse_device("cpu")) == at::Device(at::kCPU));
   for (const char* name :
        {"gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1000000", "CPU", "", "cpu:0", "cuda0"}) {
     CAPTURE(name);
-    const auto error = caught([&] { choose_device(name); });
+    const auto error = caught([&] { parse_device(name); });
     CHECK(error.code() == ExitCode::kUsage);
     CHECK(contains(error.what(), "auto, cpu, cuda or cuda:N"));
   }
 }
 
+TEST_CASE("a device is written as it was asked for, and an unknown one is a problem of its config") {
+  for (const char* name : {"auto", "cpu", "cuda", "cuda:0", "cuda:12"}) {
+    std::vector<Problem> problems;
+    CHECK(write_device(read_device(name, "device", problems)) == Json(name));
+    CHECK(problems.empty());
+  }
+  std::vector<Problem> problems;
+  read_device("gpu", "device", problems);
+  REQUIRE(problems.size() == 1);
+  CHECK(problems[0].message() == "--device: expected auto, cpu, cuda or cuda:N, found \"gpu\"");
+}
+
 TEST_CASE("without a GPU auto is the CPU and cuda is an error that says what to do") {
   if (load_cuda().empty()) return;  // [gpu] below
-  CHECK(choose_device("auto").is_cpu());
+  CHECK(choose_device(parse_device("auto")).is_cpu());
   for (const char* name : {"cuda", "cuda:0", "cuda:7"}) {
-    const auto error = caught([&] { choose_device(name); });
+    const auto error = caught([&] { choose_device(parse_device(name)); });
     CHECK(error.code() == ExitCode::kUsage);
     CHECK(contains(error.what(), "Use --device cpu"));
   }
@@ -97,9 +109,9 @@ TEST_CASE("without a GPU auto is the CPU and cuda is an error that says what to 
 
 TEST_CASE("with a GPU auto and cuda are the first one, and a number beyond the last is an error", "[gpu]") {
   if (!test::have_gpu()) return;
-  CHECK(choose_device("auto") == at::Device(at::kCUDA, 0));
-  CHECK(choose_device("cuda") == at::Device(at::kCUDA, 0));
-  CHECK(caught([] { choose_device("cuda:99"); }).code() == ExitCode::kUsage);
+  CHECK(choose_device(parse_device("auto")) == at::Device(at::kCUDA, 0));
+  CHECK(choose_device(parse_device("cuda")) == at::Device(at::kCUDA, 0));
+  CHECK(caught([] { choose_device(parse_device("cuda:99")); }).code() == ExitCode::kUsage);
 }
 
 TEST_CASE("dtypes have names") {

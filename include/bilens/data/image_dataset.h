@@ -10,9 +10,15 @@
 
 namespace bilens {
 
+/// Images that are known by a name, and others in IDX files.
+enum class ImageSet { kMnist5k, kMnist, kFashionMnist, kIdx };
+
+/// As configs name it: "mnist-5k", ...
+std::string set_name(ImageSet set);
+
 /// Which images to read and how a pixel becomes an input: x = (pixel/255 − pixel_mean) / pixel_std.
 struct ImageDataConfig {
-  std::string dataset = "mnist-5k";
+  ImageSet dataset = ImageSet::kMnist5k;
   std::string path;
   double validation_fraction = 0.0;
   double pixel_mean = 0.0;

@@ -27,9 +27,15 @@ enum class Packing {
   kPlain       // everything before it
 };
 
+/// What the file of a text holds.
+enum class TextSet { kText, kTokens };
+
+/// As configs name it: "text" or "tokens".
+std::string set_name(TextSet set);
+
 /// Which text or token file to read, and how it becomes sequences.
 struct TextDataConfig {
-  std::string dataset = "text";
+  TextSet dataset = TextSet::kText;
   std::string path;
   std::string tokenizer;
   int64_t context = 512;

@@ -32,14 +32,20 @@ struct MlpNorms {
 struct Architecture {
   std::string type;         // model_type, such as "gemma2"; "" where nothing says it
   std::string type_source;  // who says it: "config.json: model_type"
-  std::string gate;  // one of gate_words(), or an activation that is not among them; "": nothing says it
+  std::string gate;  // a word of gate_words(), or an activation that is not among them; "": nothing says it
   std::string gate_source;
   Json config;  // the config.json, or its text_config; null without one
 };
 
-/// The names of gates for `--gate`: "none" (bilinear), "silu", "gelu" (by the error function), "gelu_tanh",
-/// "relu".
-const std::vector<std::string>& gate_words();
+/// The gates that a layer may be said to have: none (it is bilinear), GELU by the error function or by tanh.
+enum class GateWord { kNone, kSilu, kGelu, kGeluTanh, kRelu };
+
+/// Their words in configs and for `--gate`: "none", "silu", "gelu", "gelu_tanh", "relu".
+const std::vector<std::pair<std::string, GateWord>>& gate_words();
+
+/// The gate of a word; nothing where it is none of gate_words().
+std::optional<GateWord> gate_of_word(const std::string& word);
+const std::string& word_of_gate(GateWord gate);
 
 /// By the first of these that says something: config.json, in the directory or beside a named file (Hugging
 /// Face's, ours, the papers'); Meta's params.json; the model_args of a checkpoint; the header of a llama2.c

@@ -18,9 +18,13 @@ struct GateRecord {
   static const RecordTable<GateRecord>& record();
 };
 
+/// What scales the input of the layers: nothing, a norm of the architecture, or one that somebody named.
+enum class NormKind { kNone, kRms, kLayer, kNamed };
+std::vector<std::pair<std::string, NormKind>> record_names(NormKind);
+
 /// What is known of the norms around the layers.
 struct NormRecord {
-  std::string kind;                                 // "rms", "layer", "none" or "named"
+  NormKind kind = NormKind::kNone;
   std::optional<std::string> before, gain, behind;  // those that were folded in, and their gain: "w", "1 + w"
   std::string source;                               // who says so
 

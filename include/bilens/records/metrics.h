@@ -52,10 +52,16 @@ struct SampleMetrics {
   static const RecordTable<SampleMetrics>& record();
 };
 
-/// Where metrics of a step, or of a run, have the rate of a unit, "images" or "tokens".
+/// What a model is trained on.
+enum class TrainedOn { kImages, kTokens };
+
+/// "images" or "tokens".
+inline std::string unit_name(TrainedOn unit) { return unit == TrainedOn::kImages ? "images" : "tokens"; }
+
+/// Where metrics of a step, or of a run, have the rate of a unit.
 template <class Metrics>
-std::optional<double>& rate_in(Metrics& metrics, const std::string& unit) {
-  return unit == "images" ? metrics.images_per_second : metrics.tokens_per_second;
+std::optional<double>& rate_in(Metrics& metrics, TrainedOn unit) {
+  return unit == TrainedOn::kImages ? metrics.images_per_second : metrics.tokens_per_second;
 }
 
 using MetricsLine = std::variant<StepMetrics, EvaluationMetrics, SampleMetrics>;

@@ -9,7 +9,7 @@ namespace bilens {
 struct ConvertRunOptions {
   std::filesystem::path in, out;
   std::filesystem::path tokenizer;  // empty: the one beside the weights, if any
-  std::string gate = "auto";  // a gate word (model/architecture.h), where nothing beside the weights says it
+  std::string gate = "auto";        // a word of gate_words(), where nothing beside the weights says it
   bool dry_run = false;
 };
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "bilens/run/outcome.h"
+#include "bilens/tensor/device.h"
 
 namespace bilens {
 
@@ -12,7 +13,7 @@ struct EvaluateRunOptions {
   std::string data;       // SPEC; empty: the run's own
   std::string tokenizer;  // for text; empty: the model's
   int64_t context = 0;    // tokens in a window; 0: the run's, or the model's positions up to 2048
-  std::string device = "auto";
+  DeviceChoice device;
   int64_t threads = 0;
   bool dry_run = false;
 };

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "bilens/run/outcome.h"
+#include "bilens/tensor/device.h"
 
 namespace bilens {
 
@@ -12,7 +13,7 @@ struct ExplainPromptOptions {
   std::string surrogate;  // of a gated model's MLPs: "half"; "none" or empty refuses such a model
   std::string tokenizer;
   std::string out;  // folder for the files; empty: none are written
-  std::string device = "auto";
+  DeviceChoice device;
   int64_t threads = 0;
   bool dry_run = false;
 };

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "bilens/run/outcome.h"
+#include "bilens/tensor/device.h"
 
 namespace bilens {
 
@@ -11,7 +12,7 @@ struct ExplainRunOptions {
   std::string input;  // test:N, train:N of the data, or IDX_FILE:N
   std::string data;   // SPEC; empty: the run's own
   std::string out;    // folder for the files; empty: none are written
-  std::string device = "auto";
+  DeviceChoice device;
   int64_t threads = 0;
   bool dry_run = false;
 };

@@ -6,6 +6,7 @@
 
 #include "bilens/model/sampler.h"
 #include "bilens/run/outcome.h"
+#include "bilens/tensor/device.h"
 
 namespace bilens {
 
@@ -15,7 +16,7 @@ struct GenerateRunOptions {
   std::string prompt;
   int64_t max_tokens = 256;
   SamplerConfig sampler;
-  std::string device = "auto";
+  DeviceChoice device;
   int64_t threads = 0;
   bool dry_run = false;
 };

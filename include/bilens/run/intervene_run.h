@@ -8,6 +8,7 @@
 #include "bilens/data/token_name.h"
 #include "bilens/run/outcome.h"
 #include "bilens/study/intervention.h"
+#include "bilens/tensor/device.h"
 
 namespace bilens {
 
@@ -23,7 +24,7 @@ struct InterveneRunConfig {
   std::optional<TextDataConfig> source;  // whose values "patch" puts in
   int64_t tokens = 10000;
   std::string tokenizer;
-  std::string device = "auto";
+  DeviceChoice device;
   int64_t threads = 0;
 
   InterveneRunConfig();  // out of line, as DecomposeRunConfig's

@@ -2,13 +2,39 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <string>
+#include <vector>
+
+#include "bilens/core/fields.h"
 
 namespace bilens {
 
-/// "auto" (the first GPU, else the CPU), "cpu", "cuda" or "cuda:N".
-/// @throws Error(kUsage) for another name, and for a GPU that is not there or was not compiled in.
-at::Device choose_device(const std::string& name);
+/// Where somebody asks to compute.
+struct DeviceChoice {
+  enum class Kind {
+    kAuto,  // the first GPU, else the CPU
+    kCpu,
+    kCuda
+  };
+
+  Kind kind = Kind::kAuto;
+  std::optional<int64_t> index;  // of a GPU; nothing: the first
+
+  /// As it is asked for: "auto", "cpu", "cuda" or "cuda:N".
+  std::string name() const;
+};
+
+/// @throws Error(kUsage) for another name
+DeviceChoice parse_device(const std::string& name);
+
+/// Of a config's key "device".
+Json device_schema();
+DeviceChoice read_device(const Json& name, const std::string& where, std::vector<Problem>& problems);
+Json write_device(const DeviceChoice& choice);
+
+/// @throws Error(kUsage) for a GPU that is not there or was not compiled in.
+at::Device choose_device(const DeviceChoice& choice);
 
 constexpr int64_t kMostThreads = 4096;
 

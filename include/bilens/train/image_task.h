@@ -42,7 +42,7 @@ class ImageTask : public TrainingTask {
   NamedTensors parameters() const override;
   int64_t total_steps() const override { return config_.total_steps(train_.size()); }
   double epochs_after(int64_t steps) const override;
-  std::string unit() const override { return "images"; }
+  TrainedOn unit() const override { return TrainedOn::kImages; }
   int64_t units_after(int64_t steps) const override;
   double flops_per_unit() const override { return training_flops(model_->config); }
   at::ScalarType compute_dtype() const override { return at::kFloat; }

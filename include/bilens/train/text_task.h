@@ -110,7 +110,7 @@ class TextTask : public TrainingTask {
   NamedTensors parameters() const override { return model_.parameters(); }
   int64_t total_steps() const override { return config_.total_steps(windows_.windows_per_epoch()); }
   double epochs_after(int64_t steps) const override;
-  std::string unit() const override { return "tokens"; }
+  TrainedOn unit() const override { return TrainedOn::kTokens; }
   int64_t units_after(int64_t steps) const override { return steps * config_.batch_size * text_.context; }
   double flops_per_unit() const override { return training_flops(model_.config(), text_.context); }
   at::ScalarType compute_dtype() const override { return config_.compute; }

@@ -22,8 +22,8 @@ class TrainingTask {
   /// Passes over the training data that the first `steps` steps make.
   virtual double epochs_after(int64_t steps) const = 0;
 
-  /// What progress is counted in ("images", "tokens"), and how many of them the first `steps` steps see.
-  virtual std::string unit() const = 0;
+  /// What progress is counted in, and how many of them the first `steps` steps see.
+  virtual TrainedOn unit() const = 0;
   virtual int64_t units_after(int64_t steps) const = 0;
   /// Floating-point operations of one of them, forward and backward, and the dtype of the products.
   virtual double flops_per_unit() const = 0;

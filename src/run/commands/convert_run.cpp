@@ -99,11 +99,12 @@ bool has_other_tokenizer(const StoredModel& model) {
 }
 
 Conversion convert_foreign(const ConvertRunOptions& options, const StoredModel& stored,
-                           const ForeignDecoder& found) {
-  const auto gate = gate_name(found.config.hidden_act);
-  if (options.gate != "auto" && options.gate != gate)
+                           const ForeignDecoder& found, std::optional<GateWord> asked) {
+  const auto& gate = gate_name(found.config.hidden_act);
+  if (asked && asked != gate_of_word(gate)) {
     throw Error(ExitCode::kUsage,
-                {"--gate", gate + ", the gate of this model", options.gate, "Leave it out."});
+                {"--gate", gate + ", the gate of this model", word_of_gate(*asked), "Leave it out."});
+  }
   const LanguageModel model{stored, found.config};
   if (!options.tokenizer.empty()) open_tokenizer(model, options.tokenizer);
   return {found.config.parameter_count(), bytes_of(found.config),
@@ -115,14 +116,16 @@ Conversion convert_foreign(const ConvertRunOptions& options, const StoredModel& 
           found.source};
 }
 
-Conversion prepare(const ConvertRunOptions& options, const StoredModel& model) {
+Conversion prepare(const ConvertRunOptions& options, const StoredModel& model,
+                   std::optional<GateWord> asked) {
   const auto gate = [&] {
-    return choose_gate(read_architecture(model), nullptr, options.gate, options.in.string());
+    return choose_gate(read_architecture(model), nullptr, asked, options.in.string());
   };
-  if (const auto decoder = read_foreign_decoder(model)) return convert_foreign(options, model, *decoder);
+  if (const auto decoder = read_foreign_decoder(model))
+    return convert_foreign(options, model, *decoder, asked);
   if (const auto classifier = find_foreign_classifier(model))
     return convert_classifier(options, model.weights(), *classifier, gate());
-  if (options.gate != "auto") gate();  // a contradiction is an error
+  if (asked) gate();  // a contradiction is an error
   return convert_decoder(options, model);
 }
 
@@ -140,14 +143,12 @@ const RecordTable<ConversionResult>& ConversionResult::record() {
 
 Outcome run_conversion(const ConvertRunOptions& options) {
   Outcome outcome;
-  const auto& words = gate_words();
-  if (options.gate != "auto" && std::find(words.begin(), words.end(), options.gate) == words.end())
-    throw Error(ExitCode::kUsage, {"--gate", join(words), "\"" + options.gate + "\"", ""});
+  const auto gate = parse_gate(options.gate);
   if (options.out.empty()) throw Error(ExitCode::kUsage, {"OUT", "an empty or new folder", "\"\"", ""});
   require_empty_directory(options.out, "Name another folder.");
   auto named = options;
   named.in = find_model(options.in.string());
-  const auto conversion = prepare(named, named.in);
+  const auto conversion = prepare(named, named.in, gate);
   if (options.dry_run) {
     auto& estimate = outcome.estimate.emplace();
     estimate.memory_bytes = peak_memory() + conversion.bytes;

@@ -44,7 +44,7 @@ DecomposeRunConfig parse(const DecomposeRunOptions& options) {
     problems.push_back({"analyses", "no \"corpus\" with --minus", "\"corpus\"",
                         "The difference of two layers is no model that reads text."});
   }
-  if (problems.empty() && config.surrogate == Surrogate::kCalibrated && !options.minus.empty()) {
+  if (problems.empty() && config.surrogate == SurrogateKind::kCalibrated && !options.minus.empty()) {
     problems.push_back({"surrogate", "none or half with --minus", "\"calibrated\"",
                         "Lines fitted to each model apart would be subtracted with the layers."});
   }
@@ -69,7 +69,7 @@ SourceLayer difference(SourceLayer a, const fs::path& path_a, const SourceLayer&
 /// Layers behind different norms read different inputs.
 void require_same_input(const LayerSource& a, const LayerSource& b) {
   const auto kind = [](const LayerSource& of) {
-    return (of.norm ? of.norm->kind : "no norm that is known") +
+    return (of.norm ? record_name(of.norm->kind) : "no norm that is known") +
            (of.fold_norm ? ", folded in" : ", not folded in");
   };
   if (kind(a) == kind(b)) return;

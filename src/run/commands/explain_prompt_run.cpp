@@ -51,7 +51,8 @@ std::string with_surrogate(const ExplainPromptOptions& options) {
 
 /// Eigenvectors are of bilinear MLPs alone: for those of a gated model something has to stand that somebody
 /// asked for. @throws Error(kUsage, kBadInput)
-Surrogate choose_surrogate(const ExplainPromptOptions& options, const LanguageModel& model) {
+std::optional<SurrogateKind> choose_surrogate(const ExplainPromptOptions& options,
+                                              const LanguageModel& model) {
   const bool half = options.surrogate == "half";
   if (!half && !options.surrogate.empty() && options.surrogate != "none") {
     throw Error(
@@ -59,7 +60,8 @@ Surrogate choose_surrogate(const ExplainPromptOptions& options, const LanguageMo
         {"--surrogate", "one of \"none\", \"half\"", "\"" + options.surrogate + "\"",
          options.surrogate == "calibrated" ? "Only `bilens decompose` has a text to calibrate on." : ""});
   }
-  if (half || model.config.hidden_act == Gate::kNone) return half ? Surrogate::kHalf : Surrogate::kNone;
+  if (half) return SurrogateKind::kHalf;
+  if (model.config.hidden_act == Gate::kNone) return std::nullopt;
   throw Error(ExitCode::kBadInput,
               {model.path().string(), "a model with bilinear MLPs (hidden_act \"linear\")",
                "\"" + gate_name(model.config.hidden_act) + "\"",

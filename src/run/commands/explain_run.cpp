@@ -64,7 +64,7 @@ Input read_input(const ExplainRunOptions& options, const StoredModel& model, con
 }
 
 /// All eigenpairs, centred as `bilens decompose` has them, so that eigenvector i is the same one in both.
-DecomposeRunConfig full_config(const std::string& device, int64_t classes) {
+DecomposeRunConfig full_config(const DeviceChoice& device, int64_t classes) {
   DecomposeRunConfig config;
   config.k = std::nullopt;
   config.dtype = at::kDouble;

@@ -189,7 +189,7 @@ const FieldTable<InterveneRunConfig>& InterveneRunConfig::fields() {
           .optional("source", &C::source, TextDataConfig::fields(), "Text whose values \"patch\" puts in.")
           .integer("tokens", &C::tokens, "Read from the start of the data.", between(2, 1e9), "tokens")
           .text("tokenizer", &C::tokenizer, "SentencePiece model; empty: the one beside the model's weights.")
-          .text("device", &C::device, "auto, cpu, cuda or cuda:N.")
+          .custom("device", &C::device, device_schema(), read_device, write_device)
           .integer("threads", &C::threads, "CPU threads; 0: one a core.", between(0, kMostThreads),
                    "threads");
   return table;

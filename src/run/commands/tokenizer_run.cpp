@@ -40,7 +40,7 @@ void check(const TokenizerRunOptions& options) {
 /// The stories of the file that the spec names. @param text receives what they are views of
 std::vector<std::string_view> read_stories(const std::string& spec, std::string& text) {
   const auto config = parse_text_spec(spec);
-  if (config.dataset != "text")
+  if (config.dataset != TextSet::kText)
     throw Error(ExitCode::kUsage, {"--data", "text:FILE", "\"" + spec + "\"", "Tokens are no text."});
   text = read_utf8(config.path);
   return split_stories(text);

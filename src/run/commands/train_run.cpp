@@ -113,7 +113,7 @@ Outcome dry_run(const TrainRunOptions& options, const MakeJob& make_job) {
 }
 
 /// How the run went, which is told too.
-RunFigures figures_of(const TrainSummary& summary, const std::string& unit, at::Device device) {
+RunFigures figures_of(const TrainSummary& summary, TrainedOn unit, at::Device device) {
   RunFigures figures;
   figures.steps = summary.steps;
   figures.skipped_steps = summary.skipped_steps;
@@ -126,7 +126,7 @@ RunFigures figures_of(const TrainSummary& summary, const std::string& unit, at::
     memory += ", on the GPU " + format_bytes(static_cast<double>(*figures.peak_device_memory_bytes));
   }
   if (summary.steps > 0)
-    log_info(format_number(summary.units_per_second) + " " + unit + "/s, peak memory " + memory);
+    log_info(format_number(summary.units_per_second) + " " + unit_name(unit) + "/s, peak memory " + memory);
   if (summary.skipped_steps > 0)
     log_warning(std::to_string(summary.skipped_steps) +
                 " steps were skipped, their gradients were not finite");

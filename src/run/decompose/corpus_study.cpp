@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 
 #include <cinttypes>
+#include <cmath>
 
 #include "bilens/core/progress.h"
 #include "bilens/core/text.h"
@@ -54,8 +55,7 @@ std::string corpus_in_words(const LayerResult& layer) {
   const auto& summary = *layer.corpus->summary;
   const auto number = [](double value) { return number_in_words(value, 3); };
   const auto percent = [&](double share) {
-    const auto words = number_in_words(100 * share, 1);
-    return words == "undefined" ? words : words + "%";
+    return number_in_words(100 * share, 1) + (std::isfinite(share) ? "%" : "");
   };
   return "  on " + format_number(static_cast<double>(layer.corpus->tokens)) + " tokens: quadratic " +
          percent(summary.quadratic) + ", linear " + percent(summary.linear) + ", constant " +

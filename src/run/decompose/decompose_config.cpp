@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "bilens/tensor/device.h"
 #include "bilens/tensor/device_memory.h"
 #include "studies.h"
 
@@ -23,15 +22,21 @@ std::string meaning_of_methods() {
   return join(meanings, "; ");
 }
 
-std::vector<std::pair<std::string, std::string>> names_of_methods() {
-  std::vector<std::pair<std::string, std::string>> names;
-  for (const auto& method : methods()) names.emplace_back(method.name, method.name);
+std::vector<std::pair<std::string, const Method*>> names_of_methods() {
+  std::vector<std::pair<std::string, const Method*>> names;
+  for (const auto& method : methods()) names.emplace_back(method.name, &method);
   return names;
 }
 
-std::vector<std::pair<std::string, std::string>> names_of_gates() {
-  std::vector<std::pair<std::string, std::string>> names = {{"auto", "auto"}};
-  for (const auto& word : gate_words()) names.emplace_back(word, word);
+std::vector<std::pair<std::string, std::optional<GateWord>>> names_of_gates() {
+  std::vector<std::pair<std::string, std::optional<GateWord>>> names = {{"auto", std::nullopt}};
+  names.insert(names.end(), gate_words().begin(), gate_words().end());
+  return names;
+}
+
+std::vector<std::pair<std::string, std::optional<SurrogateKind>>> names_of_surrogates() {
+  std::vector<std::pair<std::string, std::optional<SurrogateKind>>> names = {{"none", std::nullopt}};
+  for (const auto& [name, kind] : record_names(SurrogateKind())) names.emplace_back(name, kind);
   return names;
 }
 
@@ -120,9 +125,7 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
               "bilinear part, with gate_proj halved; \"calibrated\", the line nearest to each unit's "
               "activation on "
               "the text of the analyses, on as many tokens as \"corpus\" reads, behind those.",
-              std::vector<std::pair<std::string, Surrogate>>{{"none", Surrogate::kNone},
-                                                             {"half", Surrogate::kHalf},
-                                                             {"calibrated", Surrogate::kCalibrated}})
+              names_of_surrogates())
           .text("tokenizer", &C::tokenizer,
                 "SentencePiece model that names the tokens; empty: the one beside the model's weights.")
           .custom("data", &C::data, given_data_schema(), read_given_data, write_given_data)
@@ -133,7 +136,7 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
                    names_of_analyses())
           .nested("tokens", &C::tokens, TokenStudyConfig::fields())
           .nested("corpus", &C::corpus, CorpusStudyConfig::fields())
-          .text("device", &C::device, "auto, cpu, cuda or cuda:N.")
+          .custom("device", &C::device, device_schema(), read_device, write_device)
           .integer("threads", &C::threads, "CPU threads; 0: one a core.", between(0, kMostThreads),
                    "threads");
   return table;
@@ -142,13 +145,13 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
 void DecomposeRunConfig::check(std::vector<Problem>& problems) const {
   check_weight_map(weights, problems);
   if ((weights.names_layers() || !weights.norm.empty()) &&
-      (wants(Analysis::kCorpus) || surrogate == Surrogate::kCalibrated)) {
+      (wants(Analysis::kCorpus) || surrogate == SurrogateKind::kCalibrated)) {
     problems.push_back({"weights", "none with the analysis \"corpus\" or a calibrated surrogate",
                         "tensor names", "Which layer of the running model they are is not known."});
   }
-  if (certify && !method_named(method).finds_pairs) {
-    problems.push_back(
-        {"certify", "false with method \"" + method + "\"", "true", "Bounds are proved for eigenvalues."});
+  if (certify && !method->finds_pairs) {
+    problems.push_back({"certify", "false with method \"" + method->name + "\"", "true",
+                        "Bounds are proved for eigenvalues."});
   }
   if (corpus.loss_tokens == 1)
     problems.push_back({"corpus.loss_tokens", "0, or at least 2 tokens", "1", "One has none to predict."});

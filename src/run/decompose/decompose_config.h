@@ -3,6 +3,7 @@
 #include "bilens/analysis/factors/method.h"
 #include "bilens/study/corpus_study.h"
 #include "bilens/study/token_study.h"
+#include "bilens/tensor/device.h"
 #include "directions_config.h"
 #include "layers/layer_source.h"
 #include "models/given_data.h"
@@ -18,7 +19,7 @@ struct DecomposeRunConfig : MethodOptions {
   int64_t format_version = 1;
   std::optional<std::vector<int64_t>> layers;  // nothing: all
   DirectionsConfig directions;
-  std::string method = "eigen";
+  const Method* method = &method_named(kEigen);
   EigenSolver solver = EigenSolver::kAuto;
   std::optional<int64_t> k = 10;  // nothing: all
   bool over_inputs = true;        // of the embedding in front, where there is one
@@ -33,14 +34,14 @@ struct DecomposeRunConfig : MethodOptions {
   bool estimate_rank = false;
   std::optional<int64_t> memory_limit;  // bytes; nothing: by what is free
   WeightMap weights;
-  std::string gate = "auto";
-  Surrogate surrogate = Surrogate::kNone;
+  std::optional<GateWord> gate;            // nothing: what the model says
+  std::optional<SurrogateKind> surrogate;  // nothing: none
   std::string tokenizer;
   GivenData data;
   std::vector<Analysis> analyses = {Analysis::kTruncation, Analysis::kExactness, Analysis::kImportance};
   TokenStudyConfig tokens;  // of the analyses of these names
   CorpusStudyConfig corpus;
-  std::string device = "auto";
+  DeviceChoice device;
   int64_t threads = 0;
 
   DecomposeRunConfig();  // out of line: g++ 12 warns of the vector inside where it is inlined

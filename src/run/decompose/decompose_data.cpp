@@ -16,14 +16,14 @@ std::optional<StudyImages> open_images(const LayerSource& source, const Decompos
   const auto given = data_spec.empty() ? given_images(config.data) : std::nullopt;
   const auto data = given ? given : data_of_model(data_spec, source.model);
   if (!data) return std::nullopt;
-  return StudyImages{data->dataset, load_images_for(*source.classifier, source.model.path(), *data,
-                                                    seed_of_model(source.model))};
+  return StudyImages{set_name(data->dataset), load_images_for(*source.classifier, source.model.path(), *data,
+                                                              seed_of_model(source.model))};
 }
 
 }  // namespace
 
 bool is_calibrated(const DecomposeRunConfig& config, const LayerSource& source) {
-  return config.surrogate == Surrogate::kCalibrated && source.surrogate.has_value();
+  return config.surrogate == SurrogateKind::kCalibrated && source.surrogate.has_value();
 }
 
 DecomposeData open_data(const LayerSource& source, const DecomposeRunConfig& config,

@@ -37,12 +37,12 @@ void add_estimate(const LayerSource& source, const DecomposeRunConfig& config, c
     const int64_t result = sizes.n * sizes.k * sizes.d * static_cast<int64_t>(c10::elementSize(config.dtype));
     const std::string where = source.model.path().string() + ", layer " + std::to_string(layer.number) + ": ";
     estimate.disk_bytes += result + sizes.n * sizes.k * 40;
-    if (const auto& method = method_named(config.method); method.cost) {
+    if (const auto& method = *config.method; method.cost) {
       const auto cost = method.cost(problem, sizes, device, eigen, config);
       memory = std::max(memory, cost.bytes + result);
       seconds += cost.seconds.value_or(0);
       if (!cost.seconds) estimate.seconds.reset();
-      outcome.text += where + config.method + ": " + cost.words + ", " +
+      outcome.text += where + method.name + ": " + cost.words + ", " +
                       format_bytes(static_cast<double>(cost.bytes)) + " beside the weights\n";
       continue;
     }

@@ -83,7 +83,7 @@ LayerDecomposition Decomposer::write(const SourceLayer& source,
   auto head = describe(source, directions);
   const auto eigen = config_.eigen(head.d_in);
   const auto run = identify(source, directions);
-  const auto& method = method_named(config_.method);
+  const auto& method = *config_.method;
   if (method.run) {
     if (read_finished_factors(directory, head, method.name, run)) {
       log_info("layer " + std::to_string(source.number) + " is finished");

@@ -8,23 +8,37 @@ namespace {
 
 constexpr const char* kAuto = "auto";
 
-std::string quoted(const std::string& text) { return "\"" + text + "\""; }
+std::string in_quotes(const std::string& text) { return "\"" + text + "\""; }
+
+GateChoice choice_of(const std::string& name, const std::string& source) {
+  return {{name, source}, gate_of_word(name)};
+}
 
 }  // namespace
 
-GateChoice choose_gate(const Architecture& architecture, const Family* by_names, const std::string& asked,
-                       const std::string& path) {
+std::optional<GateWord> parse_gate(const std::string& word) {
+  if (word == kAuto) return std::nullopt;
+  if (const auto gate = gate_of_word(word)) return gate;
+  std::vector<std::string> words;
+  for (const auto& named : gate_words()) words.push_back(named.first);
+  throw Error(ExitCode::kUsage, {"--gate", join(words), in_quotes(word), ""});
+}
+
+GateChoice choose_gate(const Architecture& architecture, const Family* by_names,
+                       std::optional<GateWord> asked, const std::string& path) {
   if (!architecture.gate.empty()) {
-    if (asked != kAuto && asked != architecture.gate) {
+    const auto said = choice_of(architecture.gate, architecture.gate_source);
+    if (asked && asked != said.gate) {
       throw Error(ExitCode::kUsage,
-                  {"gate", quoted(architecture.gate) + ", by " + architecture.gate_source, quoted(asked),
+                  {"gate", in_quotes(said.name) + ", by " + said.source, in_quotes(word_of_gate(*asked)),
                    "Leave it out: " + path + " says itself what its gate is."});
     }
-    return {{architecture.gate, architecture.gate_source}};
+    return said;
   }
-  if (asked != kAuto) return {{asked, "--gate"}};
-  if (by_names != nullptr && !by_names->gate_by_names.empty())
-    return {{by_names->gate_by_names, "the names of its tensors, which are those of SwiGLU layers"}};
+  if (asked) return choice_of(word_of_gate(*asked), "--gate");
+  if (by_names != nullptr && !by_names->gate_by_names.empty()) {
+    return choice_of(by_names->gate_by_names, "the names of its tensors, which are those of SwiGLU layers");
+  }
   throw Error(ExitCode::kBadInput,
               {path, "a config.json or another word on what the gate is", "none",
                "Where the layers are bilinear, type\n  " + invocation_with("--gate none") +

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "bilens/model/family.h"
@@ -7,21 +8,26 @@
 
 namespace bilens {
 
-/// f of f(Wx) ⊙ Vx, and who says so; `name` is one of gate_words(), or another activation by the config's
+/// f of f(Wx) ⊙ Vx, and who says so; `name` is a word of gate_words(), or another activation by the config's
 /// name.
 struct GateChoice : GateRecord {
-  bool is_bilinear() const { return name == "none"; }
+  std::optional<GateWord> gate;  // nothing: another activation
+
+  bool is_bilinear() const { return gate == GateWord::kNone; }
   /// Whether it is z/2 and a rest that is even in z, so that halving gives its bilinear part.
-  bool has_half() const { return name == "silu" || name == "gelu" || name == "gelu_tanh" || name == "relu"; }
+  bool has_half() const { return gate && !is_bilinear(); }
 };
+
+/// What `--gate` asks for: nothing of "auto". @throws Error(kUsage) for what is none of gate_words()
+std::optional<GateWord> parse_gate(const std::string& word);
 
 /// What the model says, by its config or else by whose names its tensors have; else what is asked for.
 /// @param by_names the family that the names of the tensors tell, or null
-/// @param asked a gate word, or "auto"
+/// @param asked what somebody asks for; nothing: "auto"
 /// @param path of the model, for messages
 /// @throws Error(kUsage) where what is asked for contradicts the config; Error(kBadInput), with the command
 /// to type, where nothing says what the gate is
-GateChoice choose_gate(const Architecture& architecture, const Family* by_names, const std::string& asked,
-                       const std::string& path);
+GateChoice choose_gate(const Architecture& architecture, const Family* by_names,
+                       std::optional<GateWord> asked, const std::string& path);
 
 }  // namespace bilens

@@ -74,7 +74,7 @@ at::Tensor read_head(const Weights& weights, const WeightMap& map) {
   if (map.final_norm.empty()) return head;
   const auto gain = weights.tensor(map.final_norm).to(at::kDouble);
   require_shape(gain, {head.size(-1)}, weights.path().string() + ": " + map.final_norm);
-  return head.to(at::kDouble) * (map.norm_gain == "1+w" ? gain + 1 : gain);
+  return head.to(at::kDouble) * (map.one_plus ? gain + 1 : gain);
 }
 
 /// E and H as `weights` names them, in front of the first layer and behind the last.
@@ -195,22 +195,22 @@ void halve(LayerSource& source) {
 }
 
 /// Puts the bilinear part in the place of gated layers, notes what is to stand there, or refuses them.
-void stand_in(LayerSource& source, Surrogate surrogate) {
+void stand_in(LayerSource& source, const std::optional<SurrogateKind>& surrogate) {
   const auto& gate = source.gate;
   if (gate.is_bilinear()) return;
   if (!gate.has_half())
     throw not_bilinear(source.model.path(), gate, "`bilens finetune` makes a bilinear model of a Llama.");
-  if (surrogate == Surrogate::kNone) {
+  if (!surrogate) {
     throw not_bilinear(
         source.model.path(), gate,
         "make a bilinear model of it with `bilens finetune`, or decompose a bilinear layer near to "
         "each of its own:\n  " +
             invocation_with("--set surrogate=half") + "\nor surrogate=calibrated, on text.");
   }
-  if (surrogate == Surrogate::kHalf) halve(source);
-  const bool half = surrogate == Surrogate::kHalf;
+  const bool half = *surrogate == SurrogateKind::kHalf;
+  if (half) halve(source);
   auto& record = source.surrogate.emplace();
-  record.kind = half ? "half" : "calibrated";
+  record.kind = *surrogate;
   record.hidden_act = gate.name;
   record.meaning = half ? "The bilinear part of a gated layer, P(½Wx ⊙ Vx), not the layer: the rest of "
                           "the activation, even in Wx, is left out."

@@ -15,19 +15,12 @@
 
 namespace bilens {
 
-/// What stands for a gated layer P(f(Wx + b) ⊙ (Vx + c)) that is no bilinear one.
-enum class Surrogate {
-  kNone,       // nothing: such a layer is refused
-  kHalf,       // P(½(Wx + b) ⊙ (Vx + c)): SiLU, GELU and ReLU are z/2 and a rest that is even in z
-  kCalibrated  // P((a(Wx + b) + o) ⊙ (Vx + c)): the line nearest to each unit's activation on text
-};
-
 /// How a model's layers are to be read.
 struct LayerSourceConfig {
   WeightMap weights;
-  std::string gate = "auto";  // a gate word, where nothing beside the weights says it
+  std::optional<GateWord> gate;  // where nothing beside the weights says it
   bool fold_norm = true;
-  Surrogate surrogate = Surrogate::kNone;
+  std::optional<SurrogateKind> surrogate;  // nothing: layers that are no bilinear ones are refused
 };
 
 /// A layer to be decomposed, on the CPU: as stored, or with norms folded in (stored_layer.h).

@@ -18,8 +18,8 @@ std::string where(const Weights& weights, const MlpNames& mlp) {
   return weights.path().string() + ": " + (mlp.block.empty() ? mlp.gate : mlp.block);
 }
 
-NormRecord record_of(const std::string& kind, const std::string& before, bool one_plus,
-                     const std::string& behind, const std::string& source) {
+NormRecord record_of(NormKind kind, const std::string& before, bool one_plus, const std::string& behind,
+                     const std::string& source) {
   const auto named = [](const std::string& name) {
     return name.empty() ? std::nullopt : std::optional<std::string>(name);
   };
@@ -30,12 +30,12 @@ NormRecord record_of(const std::string& kind, const std::string& before, bool on
 NormChoice named_norms(const Weights& weights, const std::vector<MlpNames>& mlps, const WeightMap& map) {
   NormChoice choice;
   choice.folded = true;
-  const bool one_plus = map.norm_gain == "1+w";
+  const bool one_plus = map.one_plus;
   for (const auto& mlp : mlps) {
     const auto gain = for_layer(map.norm, mlp.layer);
     choice.layers.push_back({mlp, gain, bias_beside(weights, gain), "", one_plus});
   }
-  choice.record = record_of("named", map.norm, one_plus, "", "weights.norm");
+  choice.record = record_of(NormKind::kNamed, map.norm, one_plus, "", "weights.norm");
   return choice;
 }
 
@@ -95,8 +95,8 @@ StoredLayer stored_layer(const Weights& weights, const Architecture& architectur
   return {mlp, gain, gain.empty() ? "" : bias_beside(weights, gain), behind, norms.one_plus};
 }
 
-std::string kind_name(Kind kind) {
-  return kind == Kind::kRms ? "rms" : kind == Kind::kLayer ? "layer" : "none";
+NormKind recorded(Kind kind) {
+  return kind == Kind::kRms ? NormKind::kRms : kind == Kind::kLayer ? NormKind::kLayer : NormKind::kNone;
 }
 
 }  // namespace
@@ -124,7 +124,7 @@ NormChoice choose_norms(const Weights& weights, const Architecture& architecture
     const auto there = [&](const std::string& found, const std::string& name) {
       return found.empty() ? "" : name;
     };
-    choice.record = record_of(kind_name(norms->kind), there(stored.gain, norms->before), norms->one_plus,
+    choice.record = record_of(recorded(norms->kind), there(stored.gain, norms->before), norms->one_plus,
                               there(stored.behind, norms->behind), norms->source);
     if (fold && without_gain && norms->kind != Kind::kNone && mlp.layer == mlps.front().layer)
       log_warning(where(weights, mlp) + ": no norm " + norms->before +

@@ -62,9 +62,9 @@ const FieldTable<WeightMap>& WeightMap::fields() {
           .text("down_bias", &C::down_bias, "[d_out]; empty: the one beside the down matrix, if any.")
           .text("norm", &C::norm,
                 "Gain [d_in] of the norm in front of the MLP; a bias beside it is taken too.")
-          .choice("norm_gain", &C::norm_gain,
+          .choice("norm_gain", &C::one_plus,
                   "How norm and final_norm are stored: the gain itself, or less 1.",
-                  {{"w", std::string("w")}, {"1+w", std::string("1+w")}})
+                  {{"w", false}, {"1+w", true}})
           .text("embed", &C::embed, "E [d_in, d_input]: the first layer reads E x.")
           .text("head", &C::head, "H [outputs, d_out] behind the last layer: its rows are the outputs.")
           .text("final_norm", &C::final_norm, "Gain [d_out] of the norm in front of the head.");

@@ -16,7 +16,7 @@ struct WeightMap {
   std::string gate_bias, up_bias, down_bias;  // empty: those that stand beside the matrices
   std::string norm;                           // gain of the norm in front of the MLP
   std::string embed, head, final_norm;        // in front of the first layer, behind the last
-  std::string norm_gain = "w";                // "w" or "1+w", of norm and final_norm
+  bool one_plus = false;                      // norm and final_norm are gains less 1
 
   static const FieldTable<WeightMap>& fields();
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "bilens/tensor/device.h"
 #include "data_spec.h"
 
 namespace bilens {
@@ -35,7 +34,7 @@ TextWindows Corpus::windows(int64_t tokens) const {
   return {stream, 0, std::min(tokens, stream.size()), data.context, data.packing};
 }
 
-Decoder Corpus::load(const std::string& device) const {
+Decoder Corpus::load(const DeviceChoice& device) const {
   DecoderLoadOptions options;
   options.device = choose_device(device);
   options.dtype = at::kFloat;

@@ -5,6 +5,7 @@
 
 #include "bilens/core/json.h"
 #include "bilens/study/text_windows.h"
+#include "bilens/tensor/device.h"
 #include "language_model.h"
 
 namespace bilens {
@@ -18,8 +19,8 @@ struct Corpus {
   /// The first `tokens`, or fewer where the text is shorter.
   TextWindows windows(int64_t tokens) const;
 
-  /// The model in float32 without gradients. @param device as on the command line
-  Decoder load(const std::string& device) const;
+  /// The model in float32 without gradients.
+  Decoder load(const DeviceChoice& device) const;
 };
 
 /// @param data settings of the text, if a config has them

@@ -66,8 +66,8 @@ TextDataConfig parse_text_spec(const std::string& spec) {
       spec, tokens ? std::vector<std::string>{"split", "held_out", "dtype", "document_token"}
                    : std::vector<std::string>{"split"});
   if (config.path.empty()) {
-    throw Error(ExitCode::kUsage,
-                {"--data", config.dataset + ":FILE", "\"" + spec + "\"", "Name the file after the colon."});
+    throw Error(ExitCode::kUsage, {"--data", set_name(config.dataset) + ":FILE", "\"" + spec + "\"",
+                                   "Name the file after the colon."});
   }
   return config;
 }

@@ -27,7 +27,7 @@ std::optional<Wanted> take(const GivenData& data, const std::string& model) {
   const auto* other = std::get_if<Other>(&data);
   if (other == nullptr) return std::nullopt;
   throw Error(ExitCode::kUsage, {"data.dataset", join(datasets<Wanted>()) + ", for " + model,
-                                 "\"" + other->dataset + "\"", ""});
+                                 "\"" + set_name(other->dataset) + "\"", ""});
 }
 
 }  // namespace

@@ -81,7 +81,7 @@ void copy_generation_config(const LanguageModel& model, const fs::path& target) 
 TokenStream load_stream(const TextDataConfig& data, const LanguageModel& model, const fs::path& tokenizer,
                         int64_t enough) {
   const auto read = [&] {
-    if (data.dataset == "tokens") {
+    if (data.dataset == TextSet::kTokens) {
       const auto& config = model.config;
       return load_token_file(data, config.vocab_size,
                              tokens_that_begin_documents(data, config.bos_token_id, config.eos_token_id));

@@ -86,7 +86,7 @@ class FinetuneJob : public TrainingJob {
     if (config_.train.loss.cross_entropy + config_.train.loss.divergence + config_.train.loss.states == 0)
       problems.push_back({key_path(where_, "train.loss"), "a weight above 0", "none", ""});
     if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
-    const bool text = config_.data.dataset == "text";
+    const bool text = config_.data.dataset == TextSet::kText;
     if (text || !config_.data.tokenizer.empty() || !config_.train.sample.prompt.empty())
       tokenizer_ = open_tokenizer(*source_, config_.data.tokenizer);
     auto bos = model.bos_token_id;
@@ -200,7 +200,7 @@ class FinetuneJob : public TrainingJob {
       write_record_file(directory.path() / ConversionRecord::kFile, conversion_of(account));
     write_record_file(out / ConversionAccount::kFile, account);
     directory.commit();
-    return {outcome_of_account(account, folder), summary, "tokens"};
+    return {outcome_of_account(account, folder), summary, TrainedOn::kTokens};
   }
 
   Outcome test(at::Device /*device*/, const fs::path& folder) override {

@@ -167,7 +167,7 @@ class TextJob : public TrainingJob {
     }
     const auto where = key_path(where_, "model");
     config_.model.choose_tokens(bos, eos, where, problems);
-    if (bos && config_.data.dataset == "text" && config_.model.bos_token_id != bos) {
+    if (bos && config_.data.dataset == TextSet::kText && config_.model.bos_token_id != bos) {
       problems.push_back({key_path(where, "bos_token_id"),
                           std::to_string(*bos) + ", the tokenizer's, which stands before each story",
                           std::to_string(config_.model.bos_given.value_or(-1)),

@@ -13,11 +13,11 @@ void check_training_text(const TextDataConfig& data, const std::string& where, b
     problems.push_back({key_path(where, key), expected, "none", fix});
   };
   if (data.path.empty()) needed("path", "a text or token file", "Name the file.");
-  if (!has_tokenizer && data.dataset == "text") {
+  if (!has_tokenizer && data.dataset == TextSet::kText) {
     needed("tokenizer", "a SentencePiece model",
            "Name one, or make one of the text with `bilens tokenizer train`.");
   }
-  if (!knows_documents && data.dataset == "tokens" && data.packing == Packing::kDocuments) {
+  if (!knows_documents && data.dataset == TextSet::kTokens && data.packing == Packing::kDocuments) {
     needed("tokenizer", "the tokenizer of the ids, to know where documents begin",
            "Name it, or the token with data.document_token or model.bos_token_id (50256 in GPT-2's files), "
            "or set data.packing=plain.");
@@ -36,13 +36,13 @@ TextParts load_text_parts(const TextDataConfig& data, const std::optional<Tokeni
   const auto part = [&](TextSplit split, int64_t enough = std::numeric_limits<int64_t>::max()) {
     auto one = data;
     one.split = split;
-    const auto all = one.dataset == "text" ? load_text(one, *tokenizer, enough)
-                                           : load_token_file(one, vocabulary, begins_document);
+    const auto all = one.dataset == TextSet::kText ? load_text(one, *tokenizer, enough)
+                                                   : load_token_file(one, vocabulary, begins_document);
     return first_tokens(all, enough);
   };
   TextParts parts;
   parts.train = part(TextSplit::kTrain);
-  const bool held_back = data.dataset == "text" || data.held_out > 0;
+  const bool held_back = data.dataset == TextSet::kText || data.held_out > 0;
   if (data.split == TextSplit::kAll && held_back) {
     parts.validation = part(TextSplit::kValidation, validation_tokens);
     parts.test = part(TextSplit::kTest);

@@ -21,15 +21,16 @@ constexpr const char* kCalibratedFolder = "calibrated";
 struct RunConfig {
   int64_t format_version = 1;
   CheckpointConfig checkpoint;
-  std::string device = "auto";
+  DeviceChoice device;
   int64_t threads = 0;
 };
 
 template <class C>
 FieldTable<C>& add_run_fields(FieldTable<C>& table) {
   CheckpointConfig C::*const checkpoint = &C::checkpoint;
+  DeviceChoice C::*const device = &C::device;
   return table.nested("checkpoint", checkpoint, CheckpointConfig::fields())
-      .text("device", &C::device, "auto, cpu, cuda or cuda:N.")
+      .custom("device", device, device_schema(), read_device, write_device)
       .integer("threads", &C::threads, "CPU threads; 0: one a core.", between(0, kMostThreads), "threads");
 }
 
@@ -45,7 +46,7 @@ struct RunPlace {
 struct TrainingResult {
   Outcome outcome;
   TrainSummary summary;
-  std::string unit;  // of its rate: "images", "tokens"
+  TrainedOn unit = TrainedOn::kTokens;  // of its rate
 };
 
 /// One training run of one kind of model, from its config to its model directory. The functions are called in

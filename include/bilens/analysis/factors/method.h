@@ -54,7 +54,7 @@ struct Method {
 
 const std::vector<Method>& methods();
 
-/// Of a config or of factors that were read: both know no other names.
+/// @param name kEigen, or the method of factors that were read
 const Method& method_named(const std::string& name);
 
 /// The layer that the factors stand for, where their method approximates one.
