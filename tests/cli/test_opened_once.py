@@ -1,4 +1,5 @@
-"""A model is opened once a command: its config.json and each of its weight files, by the system's own count."""
+"""A model is opened once a command: its config.json, its run's, its tokenizer and each of its weight files, by the
+system's own count."""
 
 import collections
 import json
@@ -11,7 +12,7 @@ import unittest
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from bilens_cli import BILENS, ROOT, TIMEOUT, TestCase, environment
+from bilens_cli import BILENS, ROOT, TIMEOUT, TestCase, environment, run
 from classifiers import write_model
 from language_models import write_llama
 
@@ -62,6 +63,32 @@ class OpenedOnce(TestCase):
         settings = {"direction": 0, "layer": 0, "eigenvectors": [0], "tokens": 128, "data": json.loads(data)}
         sets = [f for k, v in settings.items() for f in ("--set", f"{k}={json.dumps(v)}")]
         self.check_once(names, "intervene", out, *sets)
+
+    def test_a_tokenizer(self):
+        """Once for tokens by name, for the text that is read and for the cards of what it says."""
+        model = self.folder / "model"
+        write_llama(model, layers=2)
+        text = self.write("text.txt", "Once upon a time there was a dog.\n<|endoftext|>\n" * 40)
+        tokenizer = ("tokenizer", "train", "--data", f"text:{text}", "--vocabulary", 290)
+        self.check(run(*tokenizer, "--out", self.folder / "tokenizer"), 0)
+        shutil.copy(self.folder / "tokenizer/tokenizer.model", model)
+        names = ("model/model.safetensors", "model/config.json", "model/tokenizer.model")
+        given = ("--set", "corpus.tokens=64", "--data", f"text:{text}")
+        asked = ("--set", 'analyses=["tokens", "corpus"]', "--set", "directions.kind=tokens")
+        plus = ("--set", 'directions.plus=["d"]')
+        self.check_once(names, "decompose", model, "--out", self.folder / "out", *given, *asked, *plus)
+        self.check_once(names, "convert", model, self.folder / "converted")
+
+    def test_a_run(self):
+        """Its own config.json says what it was trained on."""
+        folder = self.folder / "run"
+        write_model(folder / "model")
+        self.write("run/env.json", "{}")
+        self.write("run/config.json", json.dumps({"data": {"dataset": "mnist-5k"}, "train": {"seed": 3}}))
+        names = ("run/config.json", "run/model/config.json", "run/model/model.safetensors")
+        self.check_once(names, "decompose", folder, "--out", self.folder / "out")
+        self.check_once(names, "evaluate", folder)
+        self.check_once(names, "explain", folder, "--input", "test:7")
 
     def test_shards(self):
         """Each shard once, also where one of them is named."""

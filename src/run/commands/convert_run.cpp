@@ -87,11 +87,10 @@ Conversion convert_decoder(const ConvertRunOptions& options, const StoredModel& 
 }
 
 /// Whether the model's tokenizer.model is none of SentencePiece's: Llama 3 calls a list of tiktoken's so.
-bool has_other_tokenizer(const StoredModel& model) {
-  const auto file = model.file("tokenizer.model");
-  if (file.empty()) return false;
+bool has_other_tokenizer(const LanguageModel& model) {
+  if (model.stored.file("tokenizer.model").empty()) return false;
   try {
-    Tokenizer tokenizer(file);
+    model.tokenizer(model.stored.folder());
   } catch (const Error&) {
     return true;
   }
@@ -110,7 +109,7 @@ Conversion convert_foreign(const ConvertRunOptions& options, const StoredModel& 
   return {found.config.parameter_count(), bytes_of(found.config),
           [options, found, model](const fs::path& folder) {
             save_decoder(folder, found.parameters, found.config);
-            if (!options.tokenizer.empty() || !has_other_tokenizer(model.stored))
+            if (!options.tokenizer.empty() || !has_other_tokenizer(model))
               copy_tokenizer(model, options.tokenizer, folder);
           },
           found.source};

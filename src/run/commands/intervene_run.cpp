@@ -205,10 +205,10 @@ Outcome run_intervention(const InterveneRunOptions& options) {
     log_warning(options.decomposition + ": " + doubt);
   const auto origin = origin_of(decomposition.info, options.decomposition);
   auto chosen = choose(decomposition, config, options.decomposition);
-  const StoredModel stored(origin.model);
+  const auto language = open_language_model(origin.model);
   const auto open = [&](const std::optional<TextDataConfig>& data, const std::string& spec) {
     // Eigenvectors are chosen on the validation part, which decompose reads.
-    return open_corpus(stored, data, config.tokenizer, spec, "an intervention", TextSplit::kTest,
+    return open_corpus(language, data, config.tokenizer, spec, "an intervention", TextSplit::kTest,
                        config.tokens);
   };
   const auto corpus = open(config.data, options.data);

@@ -213,7 +213,7 @@ EigenConfig DecomposeRunConfig::eigen(int64_t dimension) const {
 LayerSource load_layers(const StoredModel& model, const DecomposeRunConfig& config) {
   auto source = load_layers(model, config.source());
   if (!config.needs_vocabulary()) return source;
-  const auto decoder = open_language_model(source.model);
+  const auto& decoder = source.decoder.emplace(open_language_model(source.model));
   source.vocabulary = read_vocabulary(decoder, find_tokenizer(decoder, config.tokenizer), config.fold_norm);
   return source;
 }

@@ -33,7 +33,8 @@ DecomposeData open_data(const LayerSource& source, const DecomposeRunConfig& con
   if (!config.wants(Analysis::kCorpus) && !is_calibrated(config, source)) return data;
   const auto& wanted = config.corpus;
   data.corpus = open_corpus(
-      source.model, data_spec.empty() ? given_text(config.data) : std::nullopt, config.tokenizer, data_spec,
+      source.decoder ? *source.decoder : open_language_model(source.model),
+      data_spec.empty() ? given_text(config.data) : std::nullopt, config.tokenizer, data_spec,
       "the analysis \"corpus\" or a calibrated surrogate", TextSplit::kValidation,
       std::max(wanted.tokens, wanted.loss_tokens) + wanted.tokens);  // the surrogate's are the last
   return data;

@@ -47,7 +47,8 @@ struct LayerSource {
   std::optional<ClassifierConfig> classifier;  // of an image classifier's directory
   bool over_inputs = false;              // whether an embedding leads to the first layer, without a norm
   bool raw_stream = false;               // whether the layers read what no norm has scaled
-  std::optional<Vocabulary> vocabulary;  // of a language model, where somebody asked for it
+  std::optional<LanguageModel> decoder;  // and its vocabulary, of a language model where somebody asked
+  std::optional<Vocabulary> vocabulary;
   GateChoice gate;
   bool fold_norm = false;                      // whether a norm was folded in
   std::optional<NormRecord> norm;              // nothing where none is known
@@ -62,7 +63,7 @@ struct LayerSource {
 /// Reads the layers of a model: what `weights` names; else an image classifier, ours or the
 /// papers', by its config.json; else every gated MLP of a known format (model/mlp_names.h). With `fold_norm`
 /// the norms around an MLP (model/architecture.h) go into its matrices, and its input is the normed one
-/// before the gain. `vocabulary` is left empty, and layers whose surrogate is to be calibrated
+/// before the gain. `decoder` and `vocabulary` are left empty, and layers whose surrogate is to be calibrated
 /// (decompose/surrogate.h) are as they are stored.
 /// @throws Error(kBadInput): no such layers, a gate that is not known or not bilinear and has no surrogate, a
 /// norm that is not known, parts of layers, shapes that do not fit; Error(kUsage): what contradicts the

@@ -43,10 +43,9 @@ Decoder Corpus::load(const DeviceChoice& device) const {
   return loaded;
 }
 
-Corpus open_corpus(const StoredModel& stored, const std::optional<TextDataConfig>& data,
+Corpus open_corpus(const LanguageModel& model, const std::optional<TextDataConfig>& data,
                    const fs::path& tokenizer, const std::string& data_spec, const std::string& purpose,
                    TextSplit part, int64_t tokens) {
-  const auto model = open_language_model(stored);
   const auto chosen = choose_text(model, data, data_spec, purpose, part);
   return {model, chosen, load_stream(chosen, model, tokenizer, tokens)};
 }

@@ -29,8 +29,8 @@ struct Corpus {
 /// @param purpose of the text, for messages
 /// @param part of what the run trained on
 /// @param tokens how many will be asked for: of a long text no more is read
-/// @throws Error(kUsage, kBadInput): no text, no language model
-Corpus open_corpus(const StoredModel& model, const std::optional<TextDataConfig>& data,
+/// @throws Error(kUsage, kBadInput): no text
+Corpus open_corpus(const LanguageModel& model, const std::optional<TextDataConfig>& data,
                    const std::filesystem::path& tokenizer, const std::string& data_spec,
                    const std::string& purpose, TextSplit part, int64_t tokens);
 

@@ -22,6 +22,12 @@ constexpr const char* kTokenizerFiles[] = {"tokenizer.model", "tokenizer_config.
 
 }  // namespace
 
+const Tokenizer& LanguageModel::tokenizer(const fs::path& path) const {
+  const auto found = tokenizers->find(path);
+  return found != tokenizers->end() ? found->second
+                                    : tokenizers->emplace(path, Tokenizer(path)).first->second;
+}
+
 bool is_language_model(const StoredModel& model) {
   if (!model.is_directory()) return true;  // of single files only llama2.c's are models by themselves
   const auto type = read_model_type(model);
@@ -60,13 +66,13 @@ Tokenizer open_tokenizer(const LanguageModel& model, const fs::path& path) {
     throw Error(ExitCode::kBadInput,
                 {model.path().string(), "a tokenizer", "none: the model is in memory", "Name its file."});
   }
-  Tokenizer tokenizer(path.empty() ? model.stored.folder() : path);
+  const auto& tokenizer = model.tokenizer(path.empty() ? model.stored.folder() : path);
   tokenizer.require_fits(model.config.vocab_size, model.path().string());
   return tokenizer.within(model.config.vocab_size);
 }
 
 void copy_tokenizer(const LanguageModel& model, const fs::path& path, const fs::path& target) {
-  if (!path.empty()) return save_tokenizer(target, Tokenizer(path));
+  if (!path.empty()) return save_tokenizer(target, model.tokenizer(path));
   for (const char* name : kTokenizerFiles) {
     if (const auto file = model.stored.file(name); !file.empty()) fs::copy_file(file, target / name);
   }

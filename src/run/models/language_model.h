@@ -2,6 +2,8 @@
 
 #include <filesystem>
 #include <limits>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -15,10 +17,15 @@ namespace bilens {
 struct LanguageModel {
   StoredModel stored;
   DecoderConfig config;
+  /// Those that were opened for it, by their paths; copies share them.
+  std::shared_ptr<std::map<std::filesystem::path, Tokenizer>> tokenizers =
+      std::make_shared<std::map<std::filesystem::path, Tokenizer>>();
 
   const std::filesystem::path& path() const { return stored.path(); }
   const Weights& weights() const { return stored.weights(); }
   Decoder load(const DecoderLoadOptions& options) const { return load_decoder(weights(), config, options); }
+  /// The tokenizer at a path, opened once. @throws as Tokenizer
+  const Tokenizer& tokenizer(const std::filesystem::path& path) const;
 };
 
 /// @throws Error(kBadInput): no such model, another type, tensors that do not fit its config.

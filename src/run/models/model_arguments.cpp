@@ -12,6 +12,7 @@
 #include "bilens/io/weights.h"
 #include "bilens/model/family.h"
 #include "bilens/records/decomposition.h"
+#include "bilens/records/environment.h"
 
 namespace bilens {
 
@@ -24,10 +25,15 @@ bool is_weight_file(const fs::path& path) {
   return extension == ".safetensors" || extension == ".bin" || extension == ".pt" || extension == ".pth";
 }
 
-/// The model that a path is by itself; empty where it is none.
+bool holds_weights(const fs::path& path) {
+  return fs::is_directory(path) && (has_weights(path) || is_foreign_folder(path));
+}
+
+/// The model that a path is by itself, or that the run there has made; empty where it is none.
 fs::path single_model(const fs::path& path) {
   if (fs::is_regular_file(path)) return is_weight_file(path) ? path : fs::path();
-  if (is_model_directory(path)) return path;
+  const bool is_run = fs::exists(path / Environment::kFile);  // whose config.json is its own, not a model's
+  if (is_run ? holds_weights(path) : is_model_directory(path)) return path;
   return is_model_directory(path / "model") ? path / "model" : fs::path();
 }
 
@@ -66,7 +72,7 @@ std::vector<fs::path> matches(const std::string& pattern) {
 
 bool is_model_directory(const fs::path& path) {
   if (!fs::is_directory(path)) return false;
-  if (has_weights(path) || is_foreign_folder(path)) return true;
+  if (holds_weights(path)) return true;
   // A model whose weights are missing is still one, to be named as bad; a run's own config.json has no
   // model_type.
   std::ifstream config(path / "config.json");
