@@ -123,6 +123,9 @@ OTHER_WORDS = {
     "mean": ["none"],
     "none": ["mean", "silu"],
     "dense": ["lanczos"],
+    "half": ["calibrated"],
+    "calibrated": ["half"],
+    "rms": ["layer"],
     "validation": ["test"],
     "test": ["validation"],
 }
