@@ -80,13 +80,9 @@ Outcome finetune(const Flags& flags) {
 }
 
 EvaluateRunOptions evaluation_options(const Flags& flags) {
-  return {flags.arguments,
-          flags.data,
-          flags.tokenizer,
-          flags.context.value_or(0),
-          device_of(flags),
-          flags.threads.value_or(0),
-          flags.dry_run};
+  return {
+      flags.arguments,           flags.data,   flags.tokenizer, flags.context.value_or(0), device_of(flags),
+      flags.threads.value_or(0), flags.dry_run};
 }
 
 Outcome evaluate(const Flags& flags) { return run_evaluation(evaluation_options(flags)); }
@@ -128,13 +124,12 @@ Outcome explain(const Flags& flags) {
                  flags.prompt.empty() ? "no --prompt" : "both", ""});
   }
   if (flags.input.empty() && !flags.prompt.empty()) {
-    return run_prompt_explanation(
-        {flags.arguments.front(), flags.prompt, flags.logit, flags.minus, flags.surrogate, flags.tokenizer,
-         flags.out, device_of(flags), flags.threads.value_or(0), flags.dry_run});
+    return run_prompt_explanation({flags.arguments.front(), flags.prompt, flags.logit, flags.minus,
+                                   flags.surrogate, flags.tokenizer, flags.out, device_of(flags),
+                                   flags.threads.value_or(0), flags.dry_run});
   }
-  return run_explanation({flags.arguments.front(), flags.input, flags.data, flags.out,
-                          device_of(flags), flags.threads.value_or(0),
-                          flags.dry_run});
+  return run_explanation({flags.arguments.front(), flags.input, flags.data, flags.out, device_of(flags),
+                          flags.threads.value_or(0), flags.dry_run});
 }
 
 Outcome decompose(const Flags& flags) {
