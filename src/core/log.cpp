@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <mutex>
 
+#include "bilens/core/host.h"
+
 namespace bilens {
 
 namespace {
@@ -44,12 +46,22 @@ void draw_status() {
   std::fflush(stderr);
 }
 
-void log_line(spdlog::level::level_enum level, const std::string& message) {
+void log_line(spdlog::level::level_enum level, const std::string& prefix, const std::string& message) {
   const std::lock_guard<std::mutex> lock(status_mutex);
   erase_status();
   // As an argument, never as the format: messages hold the user's own braces.
-  logger().log(level, "{}", message);
+  logger().log(level, "{}{}", prefix, message);
   draw_status();
+}
+
+void log_to(LogLevel level, const std::string& message) {
+  if (Host* const host = current_host()) return host->log(level, message);
+  switch (level) {
+    case LogLevel::kDebug: return log_line(spdlog::level::debug, "", message);
+    case LogLevel::kInfo: return log_line(spdlog::level::info, "", message);
+    case LogLevel::kWarning: return log_line(spdlog::level::warn, "warning: ", message);
+    case LogLevel::kError: return log_line(spdlog::level::err, "error: ", message);
+  }
 }
 
 }  // namespace
@@ -63,10 +75,10 @@ void set_verbosity(Verbosity verbosity) {
 
 Verbosity verbosity() { return current_verbosity; }
 
-void log_debug(const std::string& message) { log_line(spdlog::level::debug, message); }
-void log_info(const std::string& message) { log_line(spdlog::level::info, message); }
-void log_warning(const std::string& message) { log_line(spdlog::level::warn, "warning: " + message); }
-void log_error(const std::string& message) { log_line(spdlog::level::err, "error: " + message); }
+void log_debug(const std::string& message) { log_to(LogLevel::kDebug, message); }
+void log_info(const std::string& message) { log_to(LogLevel::kInfo, message); }
+void log_warning(const std::string& message) { log_to(LogLevel::kWarning, message); }
+void log_error(const std::string& message) { log_to(LogLevel::kError, message); }
 
 bool stderr_is_terminal() {
   static const bool terminal = isatty(STDERR_FILENO) != 0;

@@ -19,24 +19,37 @@ double seconds_since(std::chrono::steady_clock::time_point then) {
 }  // namespace
 
 Progress::Progress(std::string label, int64_t total, std::string unit, int64_t done)
-    : label_(std::move(label)),
+    : host_(current_host()),
+      label_(std::move(label)),
       unit_(std::move(unit)),
       total_(total),
       start_(done),
       done_(done),
       begin_(std::chrono::steady_clock::now()),
       shown_(begin_),
-      interval_seconds_(stderr_is_terminal() ? 0.1 : 10.0) {}
+      interval_seconds_(host_ != nullptr || stderr_is_terminal() ? 0.1 : 10.0) {}
 
-Progress::~Progress() { set_status_line(""); }
+Progress::~Progress() {
+  if (host_ == nullptr) {
+    set_status_line("");
+  } else {
+    auto last = state();
+    last.finished = true;
+    host_->progress(last);
+  }
+}
 
 void Progress::advance(int64_t units, const std::string& note) {
   done_ += units;
   if (!note.empty()) note_ = note;
-  if (verbosity() == Verbosity::kQuiet || seconds_since(shown_) < interval_seconds_) return;
+  if (seconds_since(shown_) < interval_seconds_) return;
+  if (host_ == nullptr && verbosity() == Verbosity::kQuiet) return;
   shown_ = std::chrono::steady_clock::now();
+  if (host_ != nullptr) return host_->progress(state());
   show();
 }
+
+ProgressState Progress::state() const { return {label_, unit_, note_, done_, total_, false}; }
 
 double Progress::rate() const {
   const double elapsed = seconds_since(begin_);

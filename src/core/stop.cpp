@@ -5,6 +5,8 @@
 
 #include <csignal>
 
+#include "bilens/core/host.h"
+
 namespace bilens {
 
 namespace {
@@ -28,6 +30,10 @@ void install_stop_handler() {
   signal(SIGXFSZ, SIG_IGN);
 }
 
-bool stop_requested() { return requests != 0; }
+bool stop_requested() {
+  if (requests != 0) return true;
+  Host* const host = current_host();
+  return host != nullptr && host->stop_requested();
+}
 
 }  // namespace bilens

@@ -6,7 +6,8 @@ namespace bilens {
 
 enum class Verbosity { kQuiet, kNormal, kVerbose };
 
-/// Everything that people read goes to stderr through here; stdout belongs to results.
+/// Everything that people read goes through here to stderr, or to this thread's host (host.h); stdout belongs
+/// to results.
 void set_verbosity(Verbosity verbosity);
 Verbosity verbosity();
 

@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <string>
 
+#include "bilens/core/host.h"
+
 namespace bilens {
 
 /// Shows how far a long job is, with its rate and the time left: a bar on a terminal, else a plain line every
-/// ten seconds. Says nothing under --quiet.
+/// ten seconds. Says nothing under --quiet. A thread with a host (host.h) shows it there.
 class Progress {
  public:
   /// `done` of `total` units are already there (a resumed job); the rate counts only what is done from here
@@ -25,7 +27,9 @@ class Progress {
 
  private:
   void show();
+  ProgressState state() const;
 
+  Host* host_;
   std::string label_, unit_, note_;
   int64_t total_, start_, done_;
   std::chrono::steady_clock::time_point begin_, shown_;

@@ -6,7 +6,8 @@ namespace bilens {
 /// n.
 void install_stop_handler();
 
-/// Whether somebody asked to stop. Long work looks at this between steps, saves, and throws Stopped.
+/// Whether somebody asked to stop: by a signal, or through this thread's host (host.h). Long work looks at
+/// this between steps, saves, and throws Stopped.
 bool stop_requested();
 
 /// Thrown by work that has saved what it needs to be resumed.

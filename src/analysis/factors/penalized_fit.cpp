@@ -8,6 +8,7 @@
 #include <limits>
 #include <vector>
 
+#include "bilens/core/host.h"
 #include "bilens/core/stop.h"
 
 namespace bilens {
@@ -227,7 +228,9 @@ PenalizedFit fit_penalized(const at::Tensor& gram, const at::Tensor& products, d
   const double* k = rows.const_data_ptr<double>();
   double* to = weights.mutable_data_ptr<double>();
   double* worst = violations.mutable_data_ptr<double>();
+  Host* const host = current_host();
   at::parallel_for(0, n, 1, [&](int64_t begin, int64_t end) {
+    const HostScope scope(host);
     for (int64_t i = begin; i < end && !stop_requested(); ++i) {
       ActiveSet set(g, k + i * order, order, mu, nonnegative);
       const auto& a = set.solve();
