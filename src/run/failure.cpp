@@ -27,7 +27,8 @@ Outcome::Failure failure_of_torch(const c10::Error& error, const std::string& mo
 }  // namespace
 
 Outcome::Failure failure_of(const std::exception& error, const std::string& model) {
-  if (const auto* known = dynamic_cast<const Error*>(&error)) return {model, known->code(), known->what()};
+  if (const auto* known = dynamic_cast<const Error*>(&error))
+    return {model, known->code(), known->what(), known->problems()};
   if (const auto* torch = dynamic_cast<const c10::Error*>(&error)) return failure_of_torch(*torch, model);
   if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) return {model, ExitCode::kExhausted, kNoMemory};
   return {model, ExitCode::kFailure, error.what()};

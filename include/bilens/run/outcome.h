@@ -13,6 +13,7 @@ struct Outcome {
     std::string model;
     ExitCode code;
     std::string message;
+    std::vector<Problem> problems = {};  // of an Error
   };
 
   Json results = Json::array();

@@ -73,37 +73,48 @@ LayerDecomposition Decomposer::describe(const SourceLayer& source, const Directi
 LayerDecomposition Decomposer::solve(const SourceLayer& source) const {
   const auto directions = choose(source);
   auto result = describe(source, directions);
-  result.pairs = solve_eigen(eigen_problem(source, directions, config_), device_, config_.eigen(result.d_in));
+  const auto problem = eigen_problem(source, directions, config_);
+  if (config_.method->run) {
+    find_factors(problem, result);
+  } else {
+    result.pairs = solve_eigen(problem, device_, config_.eigen(result.d_in));
+  }
   return result;
+}
+
+void Decomposer::find_factors(const EigenProblem& problem, LayerDecomposition& layer) const {
+  const auto& method = *config_.method;
+  const auto eigen = config_.eigen(layer.d_in);
+  const auto begin = std::chrono::steady_clock::now();
+  if (method.finds_pairs) layer.pairs = solve_eigen(problem, device_, eigen);
+  layer.factors = method.run(problem, layer.pairs, device_, eigen, config_);
+  if (source_.minus_sha256.empty()) name_rounding(layer.factors->words);
+  layer.factors->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 LayerDecomposition Decomposer::write(const SourceLayer& source,
                                      const std::filesystem::path& directory) const {
   const auto directions = choose(source);
   auto head = describe(source, directions);
-  const auto eigen = config_.eigen(head.d_in);
   const auto run = identify(source, directions);
+  const auto problem = eigen_problem(source, directions, config_);
   const auto& method = *config_.method;
   if (method.run) {
     if (read_finished_factors(directory, head, method.name, run)) {
       log_info("layer " + std::to_string(source.number) + " is finished");
       return head;
     }
-    const auto problem = eigen_problem(source, directions, config_);
-    const auto begin = std::chrono::steady_clock::now();
-    if (method.finds_pairs) head.pairs = solve_eigen(problem, device_, eigen);
-    head.factors = method.run(problem, head.pairs, device_, eigen, config_);
-    if (source_.minus_sha256.empty()) name_rounding(head.factors->words);
-    head.factors->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    find_factors(problem, head);
     write_factors(directory, head, run);
     return head;
   }
+  const auto eigen = config_.eigen(head.d_in);
   LayerFile file(directory, std::move(head), run);
   if (file.done() > 0) {
     log_info("layer " + std::to_string(source.number) + ": going on after " + std::to_string(file.done()) +
              " directions");
   }
-  solve_eigen(eigen_problem(source, directions, config_), device_, eigen, file.done(),
+  solve_eigen(problem, device_, eigen, file.done(),
               [&](int64_t first, const EigenPairs& pairs) { file.write(first, pairs); });
   return file.finish();
 }
@@ -139,6 +150,7 @@ at::Tensor Decomposer::from_layer_above(const SourceLayer& below) const {
     above.embed = at::Tensor();
     DecomposeRunConfig outputs = config_;
     outputs.directions = {};
+    outputs.method = &method_named(kEigen);
     const auto pairs = Decomposer(source_, outputs).solve(above).pairs;
     const auto direction = spec.direction;
     const auto& indices = spec.indices;

@@ -17,16 +17,17 @@ class Decomposer {
   /// Both must outlive it. @throws Error(kUsage) for a device that is not there
   Decomposer(const LayerSource& source, const DecomposeRunConfig& config);
 
-  /// Directions, eigenpairs and linear parts of one layer.
+  /// What the config's method finds of one layer, in memory.
   LayerDecomposition solve(const SourceLayer& layer) const;
 
-  /// What the config's method finds, written into a decomposition directory: eigenpairs as they are found,
+  /// The same, written into a decomposition directory: eigenpairs as they are found,
   /// after what an earlier run left there; factors a layer at a time.
   LayerDecomposition write(const SourceLayer& layer, const std::filesystem::path& directory) const;
 
  private:
   Directions choose(const SourceLayer& layer) const;
   LayerDecomposition describe(const SourceLayer& layer, const Directions& directions) const;
+  void find_factors(const EigenProblem& problem, LayerDecomposition& layer) const;
   std::string identify(const SourceLayer& layer, const Directions& directions) const;
   at::Tensor from_layer_above(const SourceLayer& below) const;
 

@@ -17,12 +17,15 @@ namespace bilens {
 
 namespace {
 
-at::Tensor directions_from_file(const DirectionsConfig& spec, int64_t d_out) {
+at::Tensor given_directions(const DirectionsConfig& spec, int64_t d_out) {
+  const auto check = [&](const at::Tensor& rows, const std::string& where) {
+    require_shape(rows, {-1, d_out}, where);
+    require_finite(rows, where);
+    return rows.to(at::kDouble);
+  };
+  if (spec.given.defined()) return check(spec.given, "directions");
   const Weights file(spec.path);
-  const auto tensor = read_expression(file, spec.tensor);
-  require_shape(tensor, {-1, d_out}, file.path().string() + ": " + spec.tensor);
-  require_finite(tensor, file.path().string());
-  return tensor.to(at::kDouble);
+  return check(read_expression(file, spec.tensor), file.path().string() + ": " + spec.tensor);
 }
 
 /// n‖Q̄‖² / Σ‖Q_u‖² of the forms that are decomposed, for directions before centring and their mean: the share
@@ -133,7 +136,7 @@ Directions choose_directions(const DecomposeRunConfig& config, const LayerSource
     const auto u = at::randn({count, d_out}, make_generator(at::kCPU, seed), at::dtype(at::kDouble));
     chosen.u = u / u.norm(2, {1}, true);
   } else if (kind == Kind::kFile) {
-    chosen.u = directions_from_file(config.directions, d_out);
+    chosen.u = given_directions(config.directions, d_out);
   } else if (kind == Kind::kHosvd) {
     chosen.u = leading_outputs(config, model, source);
   } else if (kind == Kind::kTokens || kind == Kind::kUnembedding) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <string>
 #include <vector>
 
@@ -14,6 +16,7 @@ struct DirectionsConfig {
   DirectionKind kind = DirectionKind::kOutputs;
   int64_t count = 0, seed = 0;                 // random; hosvd has a count
   std::string path, tensor;                    // file
+  at::Tensor given;                            // rows in memory, in the place of a file's; or undefined
   std::vector<TokenName> plus, minus, tokens;  // tokens; unembedding
   int64_t layer = 0, direction = 0;            // eigenvectors
   std::vector<int64_t> indices;

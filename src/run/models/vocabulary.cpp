@@ -37,7 +37,10 @@ std::string token_name(const std::optional<Tokenizer>& tokenizer, int64_t id) {
   return has_piece ? tokenizer->piece(static_cast<int32_t>(id)) : "#" + std::to_string(id);
 }
 
-std::string Vocabulary::name(int64_t id) const { return token_name(tokenizer, id); }
+std::string Vocabulary::name(int64_t id) const {
+  const bool named = id < static_cast<int64_t>(pieces.size());
+  return named ? pieces[static_cast<size_t>(id)] : token_name(tokenizer, id);
+}
 
 std::vector<std::string> Vocabulary::names() const {
   std::vector<std::string> names;

@@ -18,6 +18,8 @@ struct Vocabulary {
   TokenBasis embedding;                // rows of E, centred
   TokenBasis unembedding;              // rows of H, times the last norm's gain γ where asked for, centred
   std::optional<Tokenizer> tokenizer;  // none: tokens go by their numbers
+  std::vector<std::string> pieces =
+      {};  // names of the first tokens, of a tokenizer that is not ours; or none
 
   int64_t size() const { return embedding.size(); }
 

@@ -1,0 +1,71 @@
+#include "bilens/run/decompose_model.h"
+
+#include <functional>
+
+#include "bilens/core/files.h"
+#include "bilens/records/layer_file.h"
+#include "bilens/records/surrogate_lines.h"
+#include "bilens/tensor/device.h"
+#include "model_decomposition.h"
+#include "replacement.h"
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// @param fill writes the files of a decomposition into a folder
+void write_whole(const fs::path& out, bool overwrite, const std::function<void(const fs::path&)>& fill) {
+  if (overwrite && !is_empty_directory(out)) {
+    Replacement replacement(out);
+    fill(replacement.path());
+    return replacement.commit();
+  }
+  require_empty_directory(out, "Name another folder, or replace a decomposition with overwrite.");
+  AtomicDirectory folder(out);
+  fill(folder.path());
+  folder.commit();
+}
+
+void write_layer(const fs::path& folder, const LayerDecomposition& layer) {
+  if (layer.factors) return write_factors(folder, layer, "");
+  LayerFile file(folder, layer, "");
+  file.write(0, layer.pairs);
+  file.finish();
+}
+
+}  // namespace
+
+Decomposition decompose_model(const DecomposeModelOptions& options) {
+  auto config = parse_decompose_config(options.config, options.where, options.minus.has_value());
+  if (options.directions.defined()) {
+    config.directions = {};
+    config.directions.kind = DirectionKind::kFile;
+    config.directions.given = options.directions;
+  }
+  set_threads(config.threads);
+  const DecomposeInput input{options.model, options.minus, options.data, options.pieces};
+  const auto& out = options.out;
+  if (out.empty()) return decompose_in_memory(input, config);
+  if (options.overwrite && !is_empty_directory(out)) {
+    Replacement replacement(out);
+    decompose_into(input, config, replacement.path(), false);
+    replacement.commit();
+  } else {
+    decompose_into(input, config, out, options.resume);
+  }
+  return read_decomposition(out);
+}
+
+void save_decomposition(const fs::path& out, const Decomposition& decomposition, bool overwrite) {
+  write_whole(out, overwrite, [&](const fs::path& folder) {
+    const auto& lines = decomposition.lines;
+    if (!lines.empty())
+      write_safetensors(folder / SurrogateLines::kFile, lines, format_metadata(SurrogateLines::kFormat));
+    for (const auto& layer : decomposition.layers) write_layer(folder, layer);
+    write_decomposition(folder, decomposition);
+  });
+}
+
+}  // namespace bilens

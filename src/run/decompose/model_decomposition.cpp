@@ -1,0 +1,211 @@
+#include "model_decomposition.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "bilens/analysis/forms/difference.h"
+#include "bilens/core/files.h"
+#include "bilens/core/memory.h"
+#include "bilens/core/version.h"
+#include "bilens/records/decomposition.h"
+#include "bilens/records/surrogate_lines.h"
+#include "bilens/tensor/device.h"
+#include "decomposer.h"
+#include "replacement.h"
+#include "studies.h"
+#include "surrogate.h"
+
+namespace bilens {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// a − b in one input and one output space.
+SourceLayer difference(SourceLayer a, const fs::path& path_a, const SourceLayer& b, const fs::path& path_b) {
+  const auto same = [](const at::Tensor& x, const at::Tensor& y) {
+    return x.defined() == y.defined() && (!x.defined() || (x.sizes() == y.sizes() && x.equal(y)));
+  };
+  if (!same(a.embed, b.embed) || !same(a.head, b.head)) {
+    throw Error(ExitCode::kBadInput,
+                {path_b.string(), "the same embedding and head as " + path_a.string(), "others",
+                 "The difference of two layers needs one input and one output space."});
+  }
+  a.layer = subtract(a.layer, b.layer);
+  return a;
+}
+
+/// Layers behind different norms read different inputs.
+void require_same_input(const LayerSource& a, const LayerSource& b) {
+  const auto kind = [](const LayerSource& of) {
+    return (of.norm ? record_name(of.norm->kind) : "no norm that is known") +
+           (of.fold_norm ? ", folded in" : ", not folded in");
+  };
+  if (kind(a) == kind(b)) return;
+  throw Error(ExitCode::kBadInput,
+              {b.model.path().string() + ": norm", kind(a) + ", as in " + a.model.path().string(), kind(b),
+               "The difference of two layers needs one input space."});
+}
+
+/// Layer by layer, a − b in the place of a.
+void subtract_layers(LayerSource& source, const LayerSource& other) {
+  require_same_input(source, other);
+  for (auto& layer : source.layers) {
+    const auto match = std::find_if(other.layers.begin(), other.layers.end(),
+                                    [&](const auto& o) { return o.number == layer.number; });
+    if (match == other.layers.end()) {
+      throw Error(ExitCode::kBadInput, {other.model.path().string(), "layer " + std::to_string(layer.number),
+                                        "none", "--minus needs the same layers."});
+    }
+    layer.load = [load_a = layer.load, load_b = match->load, a = source.model.path(),
+                  b = other.model.path()] { return difference(load_a(), a, load_b(), b); };
+    layer.load();  // what does not fit is said before any layer is solved
+  }
+  source.minus_sha256 = other.sha256;
+  if (!source.surrogate) source.surrogate = other.surrogate;
+}
+
+/// What is solved for one model.
+struct Opened {
+  LayerSource source;
+  std::optional<GateRecord> minus_gate;
+  DecomposeData data;
+  NamedTensors lines;  // of a calibrated surrogate
+};
+
+void name_tokens(Vocabulary& vocabulary, const std::vector<std::string>& pieces) {
+  if (static_cast<int64_t>(pieces.size()) > vocabulary.size()) {
+    throw Error(ExitCode::kBadInput,
+                {"tokenizer", "at most the " + std::to_string(vocabulary.size()) + " tokens of the model",
+                 std::to_string(pieces.size()), "It may be another model's."});
+  }
+  vocabulary.pieces = pieces;
+}
+
+Opened open(const DecomposeInput& input, const DecomposeRunConfig& config) {
+  Opened opened{load_checked(input.model, config), {}, {}, {}};
+  if (opened.source.vocabulary) name_tokens(*opened.source.vocabulary, input.pieces);
+  if (input.minus) {
+    const auto other = load_layers(*input.minus, config.source());
+    opened.minus_gate = other.gate;
+    subtract_layers(opened.source, other);
+  }
+  opened.data = open_data(opened.source, config, input.data);
+  if (is_calibrated(config, opened.source))
+    opened.lines = calibrate_surrogate(opened.source, config, *opened.data.corpus);
+  return opened;
+}
+
+/// All but the layers.
+DecompositionRecord describe(const Opened& opened, const DecomposeInput& input,
+                             const DecomposeRunConfig& config) {
+  const auto& source = opened.source;
+  DecompositionRecord info;
+  info.version = version();
+  info.surrogate = source.surrogate;
+  info.gate = source.gate;
+  info.minus_gate = opened.minus_gate;
+  info.fold_norm = source.fold_norm;
+  info.norm = source.norm;
+  info.model = input.model.path().string();
+  info.model_sha256 = source.sha256;
+  if (input.minus) {
+    info.minus = input.minus->path().string();
+    info.minus_sha256 = source.minus_sha256;
+  } else {
+    info.converted = source.conversion;
+  }
+  if (source.classifier) {
+    info.model_type = source.classifier->type;
+    info.image_shape = source.classifier->image_shape;
+  }
+  info.config = DecomposeRunConfig::fields().dump(config);
+  info.device = describe_device(choose_device(config.device));
+  return info;
+}
+
+/// A folder that has a part of a decomposition is gone on with, one that has something else is nobody's to
+/// write into.
+void check_destination(const fs::path& out, bool resume) {
+  const auto is_ours = [](const fs::directory_entry& entry) {
+    const auto name = entry.path().filename().string();
+    return name == kDecompositionFile || name == SurrogateLines::kFile || name.starts_with("layer_");
+  };
+  if (resume && fs::is_directory(out) &&
+      std::any_of(fs::directory_iterator(out), fs::directory_iterator(), is_ours))
+    return;
+  require_empty_directory(out, resume ? "No decomposition was begun there: name its folder with --out."
+                               : !holds_decomposition(out)
+                                   ? "Name another folder with --out."
+                                   : "Keep what is finished with --resume, replace it with --overwrite, "
+                                     "or name another folder with --out.");
+}
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+}  // namespace
+
+DecomposeRunConfig parse_decompose_config(const Json& given, const std::string& where, bool subtracts) {
+  std::vector<Problem> problems;
+  auto config = DecomposeRunConfig::fields().parse(given, where, problems);
+  if (problems.empty()) config.check(problems);
+  if (problems.empty() && config.wants(Analysis::kCorpus) && subtracts) {
+    problems.push_back({"analyses", "no \"corpus\" with --minus", "\"corpus\"",
+                        "The difference of two layers is no model that reads text."});
+  }
+  if (problems.empty() && config.surrogate == SurrogateKind::kCalibrated && subtracts) {
+    problems.push_back({"surrogate", "none or half with --minus", "\"calibrated\"",
+                        "Lines fitted to each model apart would be subtracted with the layers."});
+  }
+  if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
+  return config;
+}
+
+LayerSource load_checked(const StoredModel& model, const DecomposeRunConfig& config) {
+  auto source = load_layers(model, config);
+  config.check_model(source);
+  return source;
+}
+
+Decomposition decompose_in_memory(const DecomposeInput& input, const DecomposeRunConfig& given) {
+  const auto begin = std::chrono::steady_clock::now();
+  auto config = given;
+  config.analyses.clear();
+  const auto opened = open(input, config);
+  Decomposition decomposition{describe(opened, input, config), {}, opened.lines};
+  const Decomposer decomposer(opened.source, config);
+  for (const auto& layer : opened.source.layers)
+    if (config.wants_layer(layer.number)) decomposition.layers.push_back(decomposer.solve(layer.load()));
+  decomposition.info.seconds = seconds_since(begin);
+  return decomposition;
+}
+
+DecompositionResult decompose_into(const DecomposeInput& input, const DecomposeRunConfig& config,
+                                   const fs::path& out, bool resume) {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto opened = open(input, config);
+  const DirectoryLock lock(out);
+  check_destination(out, resume);
+  if (!opened.lines.empty()) {
+    write_safetensors(out / SurrogateLines::kFile, opened.lines, format_metadata(SurrogateLines::kFormat));
+  }
+  Decomposition decomposition{describe(opened, input, config), {}, {}};
+  const Decomposer decomposer(opened.source, config);
+  for (const auto& layer : opened.source.layers)
+    if (config.wants_layer(layer.number)) decomposition.layers.push_back(decomposer.write(layer.load(), out));
+  auto layers = summarize_layers(decomposition);
+  for (const auto* study : studies())
+    if (is_wanted(*study, config))
+      study->run({opened.source, decomposition, config, opened.data, out}, layers);
+  auto& info = decomposition.info;
+  info.seconds = seconds_since(begin);
+  write_decomposition(out, decomposition);
+  return {info.model,   info.surrogate, info.converted, info.minus,
+          out.string(), layers,         info.seconds,   peak_memory()};
+}
+
+}  // namespace bilens
