@@ -113,6 +113,27 @@ void gated_rows_backward(const Activation& activation, const at::Tensor& grad, c
 
 namespace {
 
+/// @param grad, gate, up [rows, width], without gaps
+std::pair<at::Tensor, at::Tensor> backward_rows(const at::Tensor& grad, const at::Tensor& gate,
+                                                const at::Tensor& up, const Activation& activation) {
+  auto grad_gate = at::empty_like(gate), grad_up = at::empty_like(up);
+  at::Tensor no_product;
+  gated_rows_backward(activation, grad, gate, up, grad_gate, grad_up, no_product);
+  return {grad_gate, grad_up};
+}
+
+/// [rows, width], without gaps.
+at::Tensor dense_rows(const at::Tensor& x) {
+  const int64_t width = x.dim() == 0 ? 1 : x.size(-1);
+  return x.contiguous().view({width == 0 ? 0 : x.numel() / width, width});
+}
+
+void require_alike(const at::Tensor& gate, const at::Tensor& up) {
+  if (gate.sizes() != up.sizes() || gate.scalar_type() != up.scalar_type() || gate.device() != up.device()) {
+    throw std::invalid_argument("gated_product: gate and up must have the same shape, dtype and device");
+  }
+}
+
 struct GatedProduct : torch::autograd::Function<GatedProduct> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& gate,
                             const at::Tensor& up, int64_t kind, double beta) {
@@ -129,10 +150,7 @@ struct GatedProduct : torch::autograd::Function<GatedProduct> {
     const auto saved = context->get_saved_variables();
     const Activation activation(static_cast<Gate>(context->saved_data["kind"].toInt()),
                                 context->saved_data["beta"].toDouble());
-    auto grad_gate = at::empty_like(saved[0]), grad_up = at::empty_like(saved[1]);
-    at::Tensor no_product;
-    gated_rows_backward(activation, grads[0].contiguous(), saved[0], saved[1], grad_gate, grad_up,
-                        no_product);
+    const auto [grad_gate, grad_up] = backward_rows(grads[0].contiguous(), saved[0], saved[1], activation);
     return {grad_gate, grad_up, at::Tensor(), at::Tensor()};
   }
 };
@@ -152,15 +170,18 @@ const std::string& gate_name(Gate gate) {
 }
 
 at::Tensor gated_product(const at::Tensor& gate, const at::Tensor& up, const Activation& activation) {
-  if (gate.sizes() != up.sizes() || gate.scalar_type() != up.scalar_type() || gate.device() != up.device()) {
-    throw std::invalid_argument("gated_product: gate and up must have the same shape, dtype and device");
-  }
-  const auto rows = [](const at::Tensor& x) {
-    const int64_t width = x.dim() == 0 ? 1 : x.size(-1);
-    return x.contiguous().view({width == 0 ? 0 : x.numel() / width, width});
-  };
-  return GatedProduct::apply(rows(gate), rows(up), static_cast<int64_t>(activation.kind), activation.beta)
+  require_alike(gate, up);
+  return GatedProduct::apply(dense_rows(gate), dense_rows(up), static_cast<int64_t>(activation.kind),
+                             activation.beta)
       .view(gate.sizes());
+}
+
+std::pair<at::Tensor, at::Tensor> gated_product_backward(const at::Tensor& grad, const at::Tensor& gate,
+                                                         const at::Tensor& up, const Activation& activation) {
+  require_alike(gate, up);
+  require_alike(grad, gate);
+  const auto [grad_gate, grad_up] = backward_rows(dense_rows(grad), dense_rows(gate), dense_rows(up), activation);
+  return {grad_gate.view(gate.sizes()), grad_up.view(up.sizes())};
 }
 
 }  // namespace bilens

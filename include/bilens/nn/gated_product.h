@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <utility>
+
 #include "bilens/nn/gate.h"
 
 namespace bilens {
@@ -12,5 +14,9 @@ namespace bilens {
 /// same device
 /// @throws std::invalid_argument when they differ
 at::Tensor gated_product(const at::Tensor& gate, const at::Tensor& up, const Activation& activation);
+
+/// The pass back alone: ∂gate and ∂up, from ∂y and what gated_product was given. Has no gradients of its own.
+std::pair<at::Tensor, at::Tensor> gated_product_backward(const at::Tensor& grad, const at::Tensor& gate,
+                                                         const at::Tensor& up, const Activation& activation);
 
 }  // namespace bilens
