@@ -24,6 +24,8 @@ bilens_dependency(cxxopts https://github.com/jarro2783/cxxopts/archive/refs/tags
   9f43fa972532e5df6c5fd5ad0f5bac606cdec541ccaf1732463d8070bbb7f03b)
 set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)  # its options may be set here
 set(SPM_ENABLE_SHARED OFF)
+# In Python's process the system's library would offer its protobuf to others, Python's own sentencepiece among them.
+set(CMAKE_DISABLE_FIND_PACKAGE_SentencePiece ${BILENS_WHEEL})
 set(SPM_ENABLE_TCMALLOC OFF)
 bilens_dependency(SentencePiece https://files.pythonhosted.org/packages/15/15/2e7a025fc62d764b151ae6d0f2a92f8081755ebe8d4a64099accc6f77ba6/sentencepiece-0.2.1.tar.gz
   8138cec27c2f2282f4a34d9a016e3374cd40e5c6e9cb335063db66a0a3b71fad SOURCE_SUBDIR sentencepiece)

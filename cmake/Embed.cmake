@@ -1,8 +1,9 @@
-# src/report/{page,report,explanation}.{html,css,js} and scripts of their own as strings in bilens_report: assets.cpp is made by this same file,
-# run as a script whenever one of them changes.
+# src/report/{page,report,explanation}.{html,css,js} and scripts of their own as strings in bilens_report: assets.cpp is
+# made by this same file, run as a script whenever one of them changes.
 set(names page report explanation prompt)
 set(scripts elements pictures charts exports  # parts of all pages
-    facts notices training lines directions eigenvectors truncation factors conversion corpus tokens models  # of the report
+    facts notices training lines directions eigenvectors truncation factors  # of the report
+    conversion corpus tokens models
     waterfall)  # of the explanations
 if(CMAKE_SCRIPT_MODE_FILE)
   foreach(name IN LISTS names)

@@ -1,5 +1,5 @@
-# SentencePiece::SentencePiece: the system's libsentencepiece and libsentencepiece_train (Debian's libsentencepiece-dev),
-# which come without a CMake package of their own.
+# SentencePiece::SentencePiece: the system's libsentencepiece and libsentencepiece_train (Debian's
+# libsentencepiece-dev), which come without a CMake package of their own.
 find_path(SentencePiece_INCLUDE_DIR sentencepiece_trainer.h)
 find_library(SentencePiece_LIBRARY sentencepiece)
 find_library(SentencePiece_TRAIN_LIBRARY sentencepiece_train)

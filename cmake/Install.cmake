@@ -1,5 +1,8 @@
 # `cmake --install`: headers, libraries, the program, and a package that find_package(bilens) finds. Offered when every
 # dependency was found rather than fetched, because an exported target must be findable again.
+if(BILENS_WHEEL)
+  return()
+endif()
 if(BILENS_FETCHED)
   message(STATUS "install: not offered, fetched dependencies: ${BILENS_FETCHED}")
   return()
@@ -10,7 +13,8 @@ set(package ${CMAKE_INSTALL_LIBDIR}/cmake/bilens)
 
 install(TARGETS ${BILENS_STAGES} bilens_all bilens_options bilens_torch EXPORT bilens)
 install(TARGETS bilens_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-set_target_properties(bilens_program PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR};${BILENS_TORCH_ROOT}/lib")
+set_target_properties(bilens_program PROPERTIES
+  INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR};${BILENS_TORCH_ROOT}/lib")
 if(TARGET bilens_cuda)
   install(TARGETS bilens_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 endif()

@@ -9,12 +9,14 @@ target_link_libraries(bilens_pch PRIVATE bilens_options bilens_torch nlohmann_js
 set_target_properties(bilens_pch PROPERTIES POSITION_INDEPENDENT_CODE ON)
 target_precompile_headers(bilens_pch PRIVATE <ATen/ATen.h> <nlohmann/json.hpp>)
 
+list(FILTER rows EXCLUDE REGEX "^python:")  # a module, see Python
 set(BILENS_STAGES)
 foreach(row IN LISTS rows)
   string(REGEX MATCH "^([a-z]+): *(.*)$" _ "${row}")
   set(stage ${CMAKE_MATCH_1})
   string(REPLACE " " ";" below "${CMAKE_MATCH_2}")
-  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${stage}/*.cpp ${PROJECT_SOURCE_DIR}/src/${stage}/*/*.cpp)
+  set(folder ${PROJECT_SOURCE_DIR}/src/${stage})
+  file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.cpp ${folder}/*/*.cpp)
   list(FILTER sources EXCLUDE REGEX "/src/${stage}/kernels/")  # see Simd
   list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
   list(FILTER sources EXCLUDE REGEX "_cuda\\.cpp$")  # see CudaLibrary

@@ -6,6 +6,7 @@
 #   Torch_DIR           .../share/cmake/Torch of a LibTorch
 #   CMAKE_PREFIX_PATH   folders that hold include/torch or include/ATen
 #   .venv               the environment that scripts/setup.sh makes
+# A wheel takes the torch of the Python that pip builds it with.
 set(BILENS_TORCH "" CACHE STRING "A LibTorch folder, or a Python interpreter whose torch is used")
 
 function(bilens_torch_of_python python result)
@@ -17,7 +18,9 @@ function(bilens_torch_of_python python result)
 endfunction()
 
 set(candidates)
-if(BILENS_TORCH)
+if(BILENS_WHEEL)
+  bilens_torch_of_python(${Python_EXECUTABLE} candidates)  # pip's, which the package is built for
+elseif(BILENS_TORCH)
   if(IS_DIRECTORY ${BILENS_TORCH})
     set(candidates ${BILENS_TORCH})
   else()
@@ -67,4 +70,6 @@ if(BILENS_CUDA_ENABLED AND NOT EXISTS ${BILENS_TORCH_ROOT}/lib/libtorch_cuda.so)
 endif()
 # The wheel's own dependencies (NCCL, cuDNN, ...) are found by it at run time, not by the linker.
 target_link_libraries(bilens_torch INTERFACE "$<BUILD_INTERFACE:-Wl,--allow-shlib-undefined;${libraries}>")
-target_link_options(bilens_torch INTERFACE $<BUILD_INTERFACE:-Wl,-rpath,${BILENS_TORCH_ROOT}/lib>)
+if(NOT BILENS_WHEEL)
+  target_link_options(bilens_torch INTERFACE $<BUILD_INTERFACE:-Wl,-rpath,${BILENS_TORCH_ROOT}/lib>)
+endif()

@@ -2,13 +2,15 @@
 # Makes bilens ready to run: system packages, a local environment (.venv) with the build tools and LibTorch, the
 # program. Running it again does only what is missing; after an interruption, run it again.
 #
-# Usage: scripts/setup.sh [--cpu | --cuda] [--torch PATH] [--tests] [--dev] [--bench] [--browser] [--lint] [--no-build] [--jobs N]
+# Usage: scripts/setup.sh [--cpu | --cuda] [--torch PATH] [--tests] [--python] [--dev]
+#        [--bench] [--browser] [--lint] [--no-build] [--jobs N]
 #
 #   --cpu          build without CUDA; the default where there is no NVIDIA GPU or no nvcc
 #   --cuda         build with CUDA even where there is no GPU; needs nvcc, and downloads 2.2 GB more
 #   --torch PATH   use this LibTorch instead of downloading one: a folder with include/ and lib/, or a Python
 #                  whose torch is taken; environment variable BILENS_TORCH does the same
 #   --tests        also build the tests, as scripts/test.sh does
+#   --python       also build the Python package and make it importable in .venv; `import torch` needs 2.2 GB more
 #   --dev          compile each source file alone, not in batches: a whole build takes three times as long, one after
 #                  a change is shorter. This, --cpu and --cuda stay for later calls, until build/ is removed
 #   --bench        also install what `import torch` and the benchmarks against Python need, 2.2 GB with --cpu too
@@ -23,12 +25,13 @@
 # shellcheck source=scripts/common.sh
 source "$(dirname "$0")/common.sh"
 
-torch=${BILENS_TORCH:-} cuda=auto tests=no unity=auto bench=no browser=no lint=no build=yes jobs=
+torch=${BILENS_TORCH:-} cuda=auto tests=no python=no unity=auto bench=no browser=no lint=no build=yes jobs=
 while (($#)); do
   case $1 in
     --cpu) cuda=no ;;
     --cuda) cuda=yes ;;
     --tests) tests=yes ;;
+    --python) python=yes ;;
     --dev) unity=OFF ;;
     --bench) bench=yes ;;
     --browser) browser=yes ;;
@@ -108,12 +111,14 @@ and run scripts/setup.sh again. (python3 must be 3.10 or newer and able to make 
 # What build/ was configured for stays, where no flag says otherwise: the choice of CUDA only if it was made by a flag.
 keep_choices() {
   local before=
+  if [[ $python == yes ]]; then module=ON; else module=OFF; fi
   if [[ -e build/build.ninja && -e $configured_mark ]]; then before=$(<$configured_mark); fi
   if [[ $before == "$PWD: "* ]]; then
     if [[ $cuda == auto && $before == *", CUDA as asked"* ]]; then
       if [[ $before == *"preset cuda"* ]]; then cuda=yes; else cuda=no; fi
     fi
     if [[ $unity == auto && $before == *", each file alone"* ]]; then unity=OFF; fi
+    if [[ $before == *", Python package"* ]]; then module=ON; fi
   fi
   if [[ $unity == auto ]]; then unity=ON; fi
 }
@@ -133,7 +138,8 @@ choose() {
     preset=cuda
     release=$(cuda_release "$nvcc")
     if [[ -z $torch && $release != 13.* ]]; then
-      [[ $cuda == auto ]] || die "--cuda: $nvcc is release $release and the torch wheel needs 13; name a LibTorch with --torch."
+      [[ $cuda == auto ]] ||
+        die "--cuda: $nvcc is release $release and the torch wheel needs 13; name a LibTorch with --torch."
       preset=cpu
       say "CUDA: off, $nvcc is release $release and the torch wheel needs 13; name a fitting LibTorch with --torch."
     fi
@@ -152,17 +158,20 @@ choose() {
     [[ $preset == cuda ]] && lists+=(torch-cuda)
   fi
   [[ $preset == cuda ]] && say "CUDA: on, $nvcc ($release)."
-  if [[ $bench == yes ]]; then
-    [[ -z $torch ]] || die "--bench installs the torch wheel; leave out --torch and BILENS_TORCH."
+  if [[ $bench == yes || $python == yes ]]; then
+    [[ -z $torch ]] || die "--bench and --python install the torch wheel; leave out --torch and BILENS_TORCH."
     lists=(base torch-cpu torch-cuda bench)
   fi
+  if [[ $python == yes ]]; then lists+=(python); fi
   if [[ $browser == yes ]]; then lists+=(browser); fi
   if [[ $lint == yes ]]; then lists+=(lint); fi
 }
 
 make_environment() {
   # A moved environment has the old path in its programs.
-  if [[ -e .venv ]] && { ! .venv/bin/python -m pip --version &>/dev/null || [[ -e $moved_mark && $(<$moved_mark) != "$PWD" ]]; }; then
+  local moved=no
+  if [[ -e $moved_mark && $(<$moved_mark) != "$PWD" ]]; then moved=yes; fi
+  if [[ -e .venv ]] && { ! .venv/bin/python -m pip --version &>/dev/null || [[ $moved == yes ]]; }; then
     [[ -e .venv/pyvenv.cfg || -z $(ls -A .venv) ]] || die ".venv is there but is no Python environment: move it away."
     say "Environment: .venv is broken or was moved; making it anew."
     find_python || die "No Python 3.10 or newer that can make environments; install python3 python3-venv."
@@ -196,7 +205,8 @@ install_requirements() {
   moved_mark=.venv/bilens-path
   for list in "${lists[@]}"; do
     sum=$(sha256sum <"scripts/requirements/$list.txt")
-    [[ $(cat ".venv/bilens-$list.sum" 2>/dev/null) == "$sum" && $(cat $moved_mark 2>/dev/null) == "$PWD" ]] || pending+=("$list")
+    [[ $(cat ".venv/bilens-$list.sum" 2>/dev/null) == "$sum" && $(cat $moved_mark 2>/dev/null) == "$PWD" ]] ||
+      pending+=("$list")
   done
   if ((${#pending[@]} == 0)); then
     say "Environment: .venv has ${lists[*]}."
@@ -208,7 +218,8 @@ install_requirements() {
     for list in "${pending[@]}"; do missing_pins "scripts/requirements/$list.txt"; done |
       awk '{download += $(NF - 1); disk += $NF} END {print download + 0, disk + 0}')
   free=$(df -Pm .venv | awk 'END {print $4}')
-  say "Environment: ${pending[*]} to install into .venv; downloads about $megabytes MB from PyPI, takes $disk MB on disk."
+  say "Environment: ${pending[*]} to install into .venv; downloads about $megabytes MB from PyPI," \
+    "takes $disk MB on disk."
   ((free > disk)) || die "Only $free MB free in $PWD; $disk MB are needed."
   export PIP_DEFAULT_TIMEOUT=${PIP_DEFAULT_TIMEOUT:-60} PIP_DISABLE_PIP_VERSION_CHECK=1
   for list in "${pending[@]}"; do
@@ -236,14 +247,25 @@ configure_and_build() {
   else
     say "Configure: $choice."
     rm -f $configured_mark
-    cmake --preset "$preset" --fresh -DBILENS_TORCH="$torch_root" -DBILENS_UNITY="$unity"
+    cmake --preset "$preset" --fresh -DBILENS_TORCH="$torch_root" -DBILENS_UNITY="$unity" \
+      -DBILENS_PYTHON_MODULE="$module"
     echo "$PWD: $choice" >$configured_mark
   fi
   jobs=${jobs:-$(default_jobs)}
-  if [[ $tests == yes ]]; then target=all; else target=bilens_program; fi
-  say "Build: $target, ninja with $jobs jobs."
-  cmake --build build -j "$jobs" --target $target
+  if [[ $tests == yes ]]; then targets=(all); else targets=(bilens_program); fi
+  if [[ $python == yes ]]; then targets+=(bilens_python); fi
+  say "Build: ${targets[*]}, ninja with $jobs jobs."
+  cmake --build build -j "$jobs" --target "${targets[@]}"
+  if [[ $python == yes ]]; then offer_package; fi
   say "Ready: build/bilens ($choice)."
+}
+
+# build/python is on the path of the environment's Python, so that a later build is what it imports.
+offer_package() {
+  local packages
+  packages=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
+  echo "$PWD/build/python" >"$packages/bilens.pth"
+  say "Python: .venv/bin/python imports bilens."
 }
 
 install_packages

@@ -1,0 +1,84 @@
+"""bilens: bilinear MLPs from training to understanding.
+
+A bilinear layer y = P((Wx) ⊙ (Vx)) is a third-order tensor: for each output direction u there is a symmetric matrix Q
+with u·y = xᵀQx, whose eigenvectors are exactly equivalent to the layer.
+
+    >>> import bilens, torch
+    >>> gate, up, down = torch.randn(64, 16), torch.randn(64, 16), torch.randn(16, 64)
+    >>> d = bilens.decompose(gate, up, down, k=4)
+    >>> d.eigenvalues.shape
+    torch.Size([16, 4])
+
+Start with `help(bilens.decompose)`.
+"""
+
+from bilens import _build
+
+_build.check()
+
+from bilens import nn, plots  # noqa: E402
+from bilens._commands import (  # noqa: E402 (the check stands before all that needs the library)
+    compare,
+    convert,
+    evaluate,
+    explain_image,
+    explain_prompt,
+    finetune,
+    generate,
+    inspect,
+    intervene,
+    report,
+    run,
+    schema,
+    train,
+    train_tokenizer,
+)
+from bilens._decomposition import Decomposition, Layer, decompose, load  # noqa: E402
+from bilens._errors import (  # noqa: E402
+    DivergedError,
+    Error,
+    ExhaustedError,
+    InputError,
+    Problem,
+    UsageError,
+)
+from bilens._host import set_progress  # noqa: E402
+from bilens._interventions import ablate, patch, scale  # noqa: E402
+from bilens._layers import BilinearLayer, mlps  # noqa: E402
+
+__version__ = _build.VERSION
+
+__all__ = [
+    "BilinearLayer",
+    "Decomposition",
+    "DivergedError",
+    "Error",
+    "ExhaustedError",
+    "InputError",
+    "Layer",
+    "Problem",
+    "UsageError",
+    "ablate",
+    "compare",
+    "convert",
+    "decompose",
+    "evaluate",
+    "explain_image",
+    "explain_prompt",
+    "finetune",
+    "generate",
+    "inspect",
+    "intervene",
+    "load",
+    "mlps",
+    "nn",
+    "patch",
+    "plots",
+    "report",
+    "run",
+    "scale",
+    "schema",
+    "set_progress",
+    "train",
+    "train_tokenizer",
+]

@@ -1,0 +1,327 @@
+"""The jobs of the command line, with settings as a dictionary or a file, and results as Python objects."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from bilens import _bilens
+from bilens._errors import UsageError, error_of, problem
+
+Path: TypeAlias = str | os.PathLike[str]
+Config: TypeAlias = Mapping[str, Any] | str | os.PathLike[str] | None
+Result: TypeAlias = dict[str, Any]
+
+
+def to_json(value: Any) -> str:
+    """Settings as JSON text. Paths become text, arrays and numpy's numbers lists and numbers."""
+
+    def plain(other: Any) -> Any:
+        if isinstance(other, os.PathLike):
+            return os.fspath(other)
+        if hasattr(other, "tolist"):
+            return other.tolist()
+        raise UsageError(*problem("settings", "numbers, texts, lists and dictionaries", type(other).__name__))
+
+    return json.dumps(value, default=plain)
+
+
+def run(command: str, *arguments: Path, settings: Mapping[str, Any] | None = None, **flags: Any) -> list[Result]:
+    """Run a command of `bilens` in this process.
+
+    Args:
+        command: its name, such as "evaluate".
+        arguments: what follows the name on a command line.
+        settings: keys of the command's config and their values, as with `--set`; values may be nested.
+        flags: the command's flags by name: `dry_run=True`, `data="mnist:data/mnist"`. None and False leave one out.
+
+    Returns:
+        What the command prints as `results` with `--json`; with `dry_run=True` one estimate with its problems.
+
+    Raises:
+        bilens.Error: what the command would end with. Of several models, the first that failed; `results` of the
+            exception has those of the others.
+        KeyboardInterrupt: on Ctrl-C, with what can be resumed saved.
+
+    Example:
+        >>> bilens.run("inspect", "models/stories260k")  # doctest: +SKIP
+    """
+    words = [command, *(os.fspath(argument) for argument in arguments)]
+    for name, value in flags.items():
+        flag = "--" + name.replace("_", "-")
+        if value is True:
+            words.append(flag)
+        elif value is not None and value is not False:
+            words.append(f"{flag}={os.fspath(value) if isinstance(value, os.PathLike) else value}")
+    for key, value in (settings or {}).items():
+        words.append(f"--set={key}={to_json(value)}")
+    results, failures, problems, estimate = _bilens.run(words)
+    found: list[Result] = json.loads(results)
+    if failures and not flags.get("dry_run"):
+        model, code, message, details = failures[0]
+        error = error_of(code, message, details)
+        error.results = found  # type: ignore[attr-defined]
+        raise error
+    if flags.get("dry_run"):
+        keys = ("where", "expected", "found", "fix")
+        return [{"estimate": json.loads(estimate), "problems": [dict(zip(keys, p)) for p in problems]}]
+    return found
+
+
+def _with_config(command: str, config: Config, settings: Mapping[str, Any], **flags: Any) -> list[Result]:
+    if config is None or isinstance(config, Mapping):
+        return run(command, settings={**(config or {}), **settings}, **flags)
+    return run(command, config, settings=settings, **flags)
+
+
+def train(config: Config = None, *, out: Path, resume: bool = False, dry_run: bool = False, **settings: Any) -> Result:
+    """Train an image classifier or a language model, as `bilens train`.
+
+    Args:
+        config: a dictionary, or the path of a JSON file, with the keys that `bilens.schema("train")` lists.
+        out: folder of the run, which `bilens.report` and the command line read too.
+        resume: go on with what an interrupted run left in `out`.
+        dry_run: only check, and estimate time and memory.
+        settings: single keys on top of `config`.
+
+    Returns:
+        The run's result: path of the model, losses and accuracies.
+
+    Raises:
+        bilens.Error: `UsageError` for settings, `InputError` for data, `DivergedError` for a loss that stays
+            non-finite. KeyboardInterrupt on Ctrl-C: a checkpoint is saved, `resume=True` goes on.
+
+    Example:
+        >>> bilens.train("configs/demo.json", out="runs/demo")  # doctest: +SKIP
+    """
+    return _with_config("train", config, settings, out=out, resume=resume, dry_run=dry_run)[0]
+
+
+def finetune(
+    config: Config = None, *, out: Path, resume: bool = False, dry_run: bool = False, **settings: Any
+) -> Result:
+    """Make a pretrained gated model bilinear, as `bilens finetune`; arguments and errors as `bilens.train`.
+
+    Example:
+        >>> bilens.finetune("configs/finetune-stories260k.json", out="runs/bilinear")  # doctest: +SKIP
+    """
+    return _with_config("finetune", config, settings, out=out, resume=resume, dry_run=dry_run)[0]
+
+
+def evaluate(
+    *models: Path,
+    data: str | None = None,
+    tokenizer: Path | None = None,
+    context: int | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    dry_run: bool = False,
+) -> list[Result]:
+    """Measure loss and accuracy on images, or loss and perplexity on text, as `bilens evaluate`.
+
+    Args:
+        models: model directories or weight files.
+        data: such as "mnist:FOLDER" or "text:FILE"; without it, what each model's run was tested on.
+        tokenizer: for text; without it, the model's own.
+        context: tokens in a window.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        threads: CPU threads; without it, torch's number.
+        dry_run: only check, and estimate time and memory.
+
+    Returns:
+        One result a model.
+
+    Example:
+        >>> bilens.evaluate("runs/demo/model")[0]["accuracy"]  # doctest: +SKIP
+    """
+    return run(
+        "evaluate",
+        *models,
+        data=data,
+        tokenizer=tokenizer,
+        context=context,
+        device=device,
+        threads=threads,
+        dry_run=dry_run,
+    )
+
+
+def compare(*models: Path, data: str | None = None, device: str | None = None) -> list[Result]:
+    """Say how alike image classifiers of one layer are, every pair of them, with nulls, as `bilens compare`.
+
+    Example:
+        >>> bilens.compare("runs/seed1/model", "runs/seed2/model")  # doctest: +SKIP
+    """
+    return run("compare", *models, data=data, device=device)
+
+
+def convert(source: Path, out: Path, *, tokenizer: Path | None = None, activation: str | None = None) -> Result:
+    """Write a checkpoint as a model directory that transformers loads, as `bilens convert`.
+
+    Args:
+        source: any checkpoint that bilens reads.
+        out: the directory, which appears whole or not at all.
+        tokenizer: to be put there; without it, the one beside the weights.
+        activation: of the gate, where nothing beside the weights says it.
+
+    Example:
+        >>> bilens.convert("stories260K.bin", "models/stories260k", tokenizer="tok512.model")  # doctest: +SKIP
+    """
+    return run("convert", source, out, tokenizer=tokenizer, gate=activation)[0]
+
+
+def generate(
+    model: Path,
+    prompt: str,
+    *,
+    max_tokens: int = 256,
+    temperature: float | None = None,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int | None = None,
+    tokenizer: Path | None = None,
+    device: str | None = None,
+) -> str:
+    """Continue a prompt, as `bilens generate`.
+
+    Returns:
+        The prompt and what follows it.
+
+    Example:
+        >>> bilens.generate("models/stories260k", "Once upon a time", temperature=0)  # doctest: +SKIP
+    """
+    text: str = run(
+        "generate",
+        model,
+        prompt=prompt,
+        max_tokens=max_tokens,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=seed,
+        tokenizer=tokenizer,
+        device=device,
+    )[0]["text"]
+    return text
+
+
+def intervene(
+    decomposition: Path,
+    config: Config = None,
+    *,
+    data: str | Mapping[str, Any] | None = None,
+    dry_run: bool = False,
+    **settings: Any,
+) -> Result:
+    """Measure what a language model loses without an eigenvector's contribution, beside controls.
+
+    Args:
+        decomposition: folder of a language model's decomposition.
+        config: a dictionary, or the path of a JSON file, with the keys that `bilens.schema("intervene")` lists.
+        data: such as "text:FILE", or as in the config; without it, the test part of what the model was trained on.
+        dry_run: only check, and estimate time and memory.
+        settings: single keys on top of `config`.
+
+    Example:
+        >>> bilens.intervene("runs/stories/model/decomposition", layer=4, eigenvectors=[0])  # doctest: +SKIP
+    """
+    if isinstance(data, Mapping):
+        settings["data"], data = data, None
+    file = None
+    if isinstance(config, Mapping):
+        settings = {**config, **settings}
+    else:
+        file = config
+    return run("intervene", decomposition, settings=settings, config=file, data=data, dry_run=dry_run)[0]
+
+
+def explain_image(
+    model: Path, input: str, *, data: str | None = None, out: Path | None = None, device: str | None = None
+) -> Result:
+    """Write one image's logits as a sum over eigenvectors, as `bilens explain --input`.
+
+    Args:
+        model: an image classifier's directory.
+        input: "test:N" or "train:N" of its data, or "IDX_FILE:N".
+        data: such as "mnist:FOLDER"; without it, what the model's run was tested on.
+        out: folder for the files and the page; without it none are written.
+
+    Example:
+        >>> bilens.explain_image("runs/demo/model", "test:7")  # doctest: +SKIP
+    """
+    return run("explain", model, input=input, data=data, out=out, device=device)[0]
+
+
+def explain_prompt(
+    model: Path,
+    prompt: str,
+    logit: str | None = None,
+    minus: str | None = None,
+    *,
+    surrogate: str | None = None,
+    tokenizer: Path | None = None,
+    out: Path | None = None,
+    device: str | None = None,
+) -> Result:
+    """Write a difference of logits behind a prompt as an exact sum, as `bilens explain --prompt`.
+
+    Args:
+        model: a language model's directory.
+        prompt: the text in front.
+        logit: token that is explained; without it, the likeliest next one.
+        minus: token whose logit is subtracted; without it, the mean of all logits is.
+        surrogate: "half" for gated models.
+        out: folder for the files and the page; without it none are written.
+
+    Example:
+        >>> bilens.explain_prompt("models/bilinear", "Lily said that", "she", "he")  # doctest: +SKIP
+    """
+    return run(
+        "explain",
+        model,
+        prompt=prompt,
+        logit=logit,
+        minus=minus,
+        surrogate=surrogate,
+        tokenizer=tokenizer,
+        out=out,
+        device=device,
+    )[0]
+
+
+def report(*directories: Path, out: Path) -> Result:
+    """Make one HTML page about runs and decompositions, as `bilens report`.
+
+    Example:
+        >>> bilens.report("runs/demo", out="report.html")  # doctest: +SKIP
+    """
+    return run("report", *directories, out=out)[0]
+
+
+def inspect(path: Path) -> Result:
+    """List names, shapes, dtypes and sizes of a model or a weight file, from headers alone.
+
+    Example:
+        >>> bilens.inspect("runs/demo/model")  # doctest: +SKIP
+    """
+    return run("inspect", path)[0]
+
+
+def train_tokenizer(data: str, *, vocabulary: int, out: Path) -> Result:
+    """Train a SentencePiece vocabulary on a text, as `bilens tokenizer train`.
+
+    Example:
+        >>> bilens.train_tokenizer("text:stories.txt", vocabulary=4096, out="runs/tokenizer")  # doctest: +SKIP
+    """
+    return run("tokenizer", "train", data=data, vocabulary=vocabulary, out=out)[0]
+
+
+def schema(of: str) -> Result:
+    """Give the JSON Schema of a command's config: "train", "finetune", "decompose" or "intervene"; or what stands in
+    the files that are written: "files".
+
+    Example:
+        >>> sorted(bilens.schema("decompose")["properties"])[:3]
+        ['analyses', 'center', 'certify']
+    """
+    return run("schema", of)[0]

@@ -1,0 +1,402 @@
+"""Decompositions: made of layers in memory or of models on disk, and what can be asked of them."""
+
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+from bilens import _bilens, _card, _commands, plots
+from bilens._errors import UsageError, problem
+from bilens._layers import settings_by_structure
+from bilens._models import Array, Model, as_tensor, config_of, named, stored
+from bilens._tokens import pieces_of, token_id
+
+Directions: TypeAlias = Array | Mapping[str, Any] | str | None
+
+
+class Layer:
+    """One layer's part of a decomposition: for each output direction u the form u·y = xᵀQx + l·x + c.
+
+    Attributes:
+        number: of the layer in its model, from 0.
+        info: what decomposition.json says of the layer.
+        tensors: every tensor of the layer's file, by its name there (docs/formats.md), on the CPU.
+    """
+
+    def __init__(self, native: _bilens.LayerDecomposition, info: dict[str, Any]) -> None:
+        self._native = native
+        self.number: int = native.layer
+        self.info = info
+        self.tensors: dict[str, torch.Tensor] = dict(native.tensors())
+
+    def __repr__(self) -> str:
+        return f"<bilens.Layer {self.number}: {_in_words(self)}>"
+
+    def _tensor(self, name: str) -> torch.Tensor:
+        if name not in self.tensors:
+            found = ", ".join(sorted(self.tensors))
+            raise UsageError(*problem(f"layer {self.number}: {name}", f"one of {found}", "none of that name"))
+        return self.tensors[name]
+
+    @property
+    def eigenvalues(self) -> torch.Tensor:
+        """[n, k] float64, by falling |λ|."""
+        return self._tensor("eigenvalues")
+
+    @property
+    def eigenvectors(self) -> torch.Tensor:
+        """[n, k, d_in], unit rows, of the run's dtype."""
+        return self._tensor("eigenvectors")
+
+    @property
+    def residuals(self) -> torch.Tensor:
+        """[n, k] float64, at least ‖Qv − λv‖ over the spectral norm."""
+        return self._tensor("residuals")
+
+    @property
+    def certified_bound(self) -> torch.Tensor:
+        """[n] float64: at most the k listed eigenvalues are as large as this; NaN where it was not proved. Only with
+        `certify=True`."""
+        return self._tensor("certified_bound")
+
+    @property
+    def directions(self) -> torch.Tensor | None:
+        """[n, d_out], the output directions as they were decomposed; None for every axis of the output."""
+        return self.tensors.get("directions")
+
+    @property
+    def direction_names(self) -> list[str]:
+        """Names of directions that are tokens; else empty."""
+        return list(self.info.get("direction_names") or [])
+
+    def contributions(self, x: Array, direction: int | None = None) -> torch.Tensor:
+        """What each eigenvector adds to the outputs: λ (v·x)².
+
+        Args:
+            x: inputs [..., d_in] in the decomposition's input space: behind the norm where one was folded in.
+            direction: one of the n; without it, all.
+
+        Returns:
+            float64 [..., n, k], or [..., k] for one direction.
+
+        Example:
+            >>> d = bilens.decompose(torch.eye(4), torch.eye(4), torch.eye(4), k=2)
+            >>> d.layers[0].contributions(torch.ones(3, 4), direction=0).shape
+            torch.Size([3, 2])
+        """
+        rows, shape = self._inputs(x)
+        return self._each(direction, lambda u: self._native.contributions(u, rows)).reshape(
+            *shape, *(() if direction is not None else (self.count,)), self.eigenvalues.shape[1]
+        )
+
+    def truncate(self, k: int) -> "Truncated":
+        """The forms with their first k eigenpairs alone, as a function of inputs.
+
+        Example:
+            >>> d = bilens.decompose(torch.eye(4), torch.eye(4), torch.eye(4), k=4)
+            >>> d.layers[0].truncate(4)(torch.ones(4))
+            tensor([1., 1., 1., 1.], dtype=torch.float64)
+        """
+        most = self.eigenvalues.shape[1]
+        if not isinstance(k, int) or isinstance(k, bool) or not 0 <= k <= most:
+            raise UsageError(*problem("k", f"a number from 0 to {most}, the eigenpairs that were found", repr(k)))
+        return Truncated(self, k)
+
+    @property
+    def count(self) -> int:
+        """n, how many directions there are."""
+        count: int = self.info["n_directions"]
+        return count
+
+    plot_spectrum = plots.plot_spectrum
+    plot_eigenvectors = plots.plot_eigenvectors
+    plot_truncation = plots.plot_truncation
+    plot_interactions = plots.plot_interactions
+
+    def _inputs(self, x: Array) -> tuple[torch.Tensor, torch.Size]:
+        rows = as_tensor(x, "x")
+        width = self.info["d_in"]
+        if rows.dim() == 0 or rows.shape[-1] != width:
+            raise UsageError(*problem("x", f"inputs [..., {width}] of layer {self.number}", str(list(rows.shape))))
+        return rows.to(torch.float64).reshape(-1, width), rows.shape[:-1]
+
+    def _each(self, direction: int | None, of: Callable[[int], torch.Tensor]) -> torch.Tensor:
+        if direction is not None:
+            if not 0 <= direction < self.count:
+                raise UsageError(*problem("direction", f"a number from 0 to {self.count - 1}", repr(direction)))
+            return of(direction)
+        return torch.stack([of(u) for u in range(self.count)], dim=1)
+
+
+class Truncated:
+    """The forms of a layer with their first k eigenpairs."""
+
+    def __init__(self, layer: Layer, k: int) -> None:
+        self.layer, self.k = layer, k
+
+    def __call__(self, x: Array) -> torch.Tensor:
+        """Values of u·y for inputs x [..., d_in]: float64 [..., n], with the linear parts of biases and residual."""
+        rows, shape = self.layer._inputs(x)
+        native, k = self.layer._native, self.k
+
+        def values(u: int) -> torch.Tensor:
+            return native.contributions(u, rows)[:, :k].sum(1) + native.linear_part(u, rows)
+
+        total = self.layer._each(None, values)
+        if "shift" in self.layer.tensors:  # what traceless took off: tr Q / d of each form
+            total = total + rows.square().sum(1, keepdim=True) * self.layer.tensors["shift"]
+        return total.reshape(*shape, self.layer.count)
+
+
+class Decomposition:
+    """What `bilens.decompose` found, and `bilens.load` reads.
+
+    Of a single layer, the layer's attributes are here too: `d.eigenvalues` is `d.layers[0].eigenvalues`.
+
+    Attributes:
+        info: decomposition.json as a dictionary: what was decomposed, by which settings, and how well it went.
+        layers: each layer by its number.
+    """
+
+    def __init__(self, native: _bilens.Decomposition) -> None:
+        self._native = native
+        self.info: dict[str, Any] = json.loads(native.info())
+        entries = self.info["layers"]
+        self.layers: dict[int, Layer] = {
+            part.layer: Layer(part, entry) for part, entry in zip(native.layers(), entries)
+        }
+
+    def __repr__(self) -> str:
+        lines = [f"<bilens.Decomposition of {self.info['model']}"]
+        lines += [f"  layer {number}: {_in_words(layer)}" for number, layer in self.layers.items()]
+        return "\n".join(lines) + ">"
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers.values())
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    @property
+    def _only(self) -> Layer:
+        if len(self.layers) != 1:
+            numbers = ", ".join(map(str, self.layers))
+            raise UsageError(*problem("decomposition", "a single layer", f"layers {numbers}", "Name it: d.layers[N]."))
+        return next(iter(self.layers.values()))
+
+    @property
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Of a single layer: every tensor of its file, by name."""
+        return self._only.tensors
+
+    @property
+    def eigenvalues(self) -> torch.Tensor:
+        """Of a single layer: [n, k] float64, by falling |λ|."""
+        return self._only.eigenvalues
+
+    @property
+    def eigenvectors(self) -> torch.Tensor:
+        """Of a single layer: [n, k, d_in], unit rows."""
+        return self._only.eigenvectors
+
+    @property
+    def residuals(self) -> torch.Tensor:
+        """Of a single layer: [n, k], at least ‖Qv − λv‖ over the spectral norm."""
+        return self._only.residuals
+
+    @property
+    def certified_bound(self) -> torch.Tensor:
+        """Of a single layer, with `certify=True`: [n], the bound on all eigenvalues that are not listed."""
+        return self._only.certified_bound
+
+    def save(self, folder: str | os.PathLike[str], overwrite: bool = False) -> None:
+        """Write the files of `bilens decompose`, whole or not at all.
+
+        Args:
+            folder: empty or not there.
+            overwrite: replace a decomposition that is there.
+
+        Raises:
+            bilens.UsageError: for a folder with other files.
+
+        Example:
+            >>> d = bilens.decompose(torch.eye(4), torch.eye(4), torch.eye(4), k=2)
+            >>> d.save("identity", overwrite=True)  # doctest: +SKIP
+        """
+        self._native.save(pathlib.Path(folder), overwrite)
+
+    def report(self, page: str | os.PathLike[str]) -> None:
+        """Write one HTML page about the decomposition, as `bilens report`.
+
+        Example:
+            >>> d.report("page.html")  # doctest: +SKIP
+        """
+        with tempfile.TemporaryDirectory(prefix="bilens-") as folder:
+            self.save(pathlib.Path(folder) / "decomposition")
+            _commands.report(pathlib.Path(folder) / "decomposition", out=page)
+
+    plot_spectrum = plots.plot_spectrum
+    plot_eigenvectors = plots.plot_eigenvectors
+    plot_truncation = plots.plot_truncation
+    plot_interactions = plots.plot_interactions
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the layers' figures and their eigenvalues, direction by direction."""
+        return _card.card(self.info, {number: layer.tensors for number, layer in self.layers.items()})
+
+
+def _in_words(layer: Layer) -> str:
+    info = layer.info
+    words = f"{info['n_directions']} directions of {info['d_out']} outputs, {info['d_in']} inputs, {info['method']}"
+    if "k" in info:
+        words += f", {info['k']} eigenpairs, {info['converged']} converged"
+    return words
+
+
+def decompose(
+    model: Model | Array,
+    up: Array | None = None,
+    down: Array | None = None,
+    *,
+    gate_bias: Array | None = None,
+    up_bias: Array | None = None,
+    down_bias: Array | None = None,
+    activation: str | None = None,
+    directions: Directions = None,
+    layers: Sequence[int] | None = None,
+    minus: Model | None = None,
+    data: str | Mapping[str, Any] | None = None,
+    tokenizer: Any = None,
+    out: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    **settings: Any,
+) -> Decomposition:
+    """Decompose bilinear layers into eigenvectors or other factors.
+
+    The model may be
+
+    - three matrices `gate, up, down` of one layer y = down((gate x) ⊙ (up x)), as `torch.nn.Linear` stores them:
+      [d_hidden, d_in], [d_hidden, d_in] and [d_out, d_hidden], of one dtype from float16 to float64;
+    - a torch module or a state dict with gated MLPs under known names, such as a transformers model: all of its
+      layers, or those in `layers`. Other names are given by `weights=dict(gate="blocks.{layer}.w.weight", ...)`;
+    - the path of a model, as on the command line.
+
+    Nothing is copied but tensors that are not on the CPU. The result is bit for bit that of `bilens decompose` at the
+    same number of threads.
+
+    Args:
+        model: as above.
+        up, down: with matrices only. `down=None` there: the layer has none.
+        gate_bias, up_bias, down_bias: with matrices only: [d_hidden], [d_hidden], [d_out].
+        activation: what is on the gate's side: "none", "silu", "gelu", "gelu_tanh" or "relu". With matrices the default
+            is "none", a bilinear layer; a model says it by its config, or has to be told.
+        directions: output directions. Rows [n, d_out]; or a kind such as "axes"; or a dictionary as in the config,
+            such as `{"plus": [" she"], "minus": [" he"]}` for tokens. Without it: the head's rows where the layer
+            reaches the head linearly, else every axis of the output.
+        layers: numbers of layers; without it, all.
+        minus: a model whose layers are subtracted.
+        data: what studies and calibrated surrogates read: such as "mnist:FOLDER" or "text:FILE", or as in the config.
+        tokenizer: path of a SentencePiece model that names the tokens, or a tokenizer of transformers.
+        out: folder for the files of `bilens decompose`, with the studies of `analyses`. Without it nothing is written,
+            and there are no studies.
+        resume: go on with what is in `out`.
+        overwrite: replace a decomposition in `out`.
+        settings: every other key of `bilens.schema("decompose")`: `k=10`, `method="eigen"` (or "hosvd", "cp", ...),
+            `certify=True`, `solver`, `dtype="float64"`, `fold_norm`, `traceless`, `surrogate="half"`, `device`,
+            `threads`, ...
+
+    Returns:
+        Eigenvalues, eigenvectors, residuals, bounds and other factors as torch tensors.
+
+    Raises:
+        bilens.UsageError: for settings that are wrong. bilens.InputError: for weights that are missing, not finite, or
+            do not fit together. KeyboardInterrupt: on Ctrl-C; with `out`, `resume=True` goes on.
+
+    Example:
+        >>> gate, up, down = torch.randn(64, 16), torch.randn(64, 16), torch.randn(16, 64)
+        >>> d = bilens.decompose(gate, up, down, k=4, certify=True)
+        >>> d.eigenvectors.shape, bool((d.certified_bound <= d.eigenvalues[:, -1].abs() * 1.001).all())
+        (torch.Size([16, 4, 16]), True)
+    """
+    config = dict(settings)
+    if activation is not None:
+        config["gate"] = activation
+    if layers is not None:
+        config["layers"] = list(layers)
+    if isinstance(data, Mapping):
+        config["data"], data = data, None
+    pieces: list[str] = []
+    if isinstance(tokenizer, (str, os.PathLike)):
+        config["tokenizer"] = os.fspath(tokenizer)
+    elif tokenizer is not None:
+        pieces = pieces_of(tokenizer)
+    matrices = {"up": up, "down": down, "gate_bias": gate_bias, "up_bias": up_bias, "down_bias": down_bias}
+    given = [name for name, matrix in matrices.items() if matrix is not None]
+    if isinstance(model, (torch.Tensor, np.ndarray)):
+        source = _of_matrices({"gate": model, **matrices}, config)
+    elif given and isinstance(model, (torch.nn.Module, Mapping, str, os.PathLike)):
+        raise UsageError(*problem("bilens.decompose", f"no {given[0]} beside a model", "both"))
+    elif given:
+        raise UsageError(*problem("gate", "a torch tensor or a numpy array", type(model).__name__))
+    else:
+        if isinstance(model, torch.nn.Module) and not config_of(model) and "weights" not in config:
+            config = {**settings_by_structure(model, config.get("fold_norm", True)), **config}
+        source = stored(model)
+    rows = None
+    if isinstance(directions, Mapping):
+        config["directions"] = {**directions} if "kind" in directions else {"kind": "tokens", **directions}
+        if pieces:
+            for key in {"plus", "minus", "tokens"} & directions.keys():
+                config["directions"][key] = [token_id(tokenizer, word, key) for word in directions[key]]
+    elif isinstance(directions, str):
+        config["directions"] = directions
+    elif directions is not None:
+        rows = as_tensor(directions, "directions")
+        rows = rows[None] if rows.dim() == 1 else rows
+    return Decomposition(
+        _bilens.decompose(
+            model=source,
+            minus=None if minus is None else stored(minus),
+            config=_commands.to_json(config),
+            directions=rows,
+            data=data or "",
+            out="" if out is None else os.fspath(out),
+            resume=resume,
+            overwrite=overwrite,
+            pieces=pieces,
+        )
+    )
+
+
+def _of_matrices(matrices: Mapping[str, Any], config: dict[str, Any]) -> _bilens.StoredModel:
+    """One layer as a model whose tensors have these names."""
+    if matrices["up"] is None:
+        raise UsageError(*problem("up", "a matrix beside gate", "None"))
+    there = {name: matrix for name, matrix in matrices.items() if matrix is not None}
+    config.setdefault("gate", "none")
+    config["weights"] = {**{name: name for name in there}, "down": "down" if "down" in there else "identity"}
+    return _bilens.StoredModel("gate, up, down", named(there.items()), "")
+
+
+def load(folder: str | os.PathLike[str]) -> Decomposition:
+    """Open a decomposition that `bilens decompose`, `bilens.decompose(out=...)` or `Decomposition.save` wrote.
+
+    Args:
+        folder: with decomposition.json in it.
+
+    Returns:
+        The decomposition; its tensors are mapped from the files, not read.
+
+    Raises:
+        bilens.InputError: for a folder that is missing, damaged or not finished.
+
+    Example:
+        >>> bilens.load("runs/demo/model/decomposition").eigenvalues  # doctest: +SKIP
+    """
+    return Decomposition(_bilens.load(pathlib.Path(folder)))

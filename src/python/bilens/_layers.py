@@ -1,0 +1,341 @@
+"""Gated MLPs of models in memory, under the names that TransformerLens has, with their interaction matrices."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from bilens import _bilens
+from bilens._errors import ExhaustedError, InputError, UsageError, problem
+from bilens._models import Array, as_tensor
+
+if TYPE_CHECKING:
+    from scipy.sparse.linalg import LinearOperator
+
+_ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "none": lambda z: z,
+    "silu": torch.nn.functional.silu,
+    "gelu": torch.nn.functional.gelu,
+    "gelu_tanh": lambda z: torch.nn.functional.gelu(z, approximate="tanh"),
+    "relu": torch.nn.functional.relu,
+}
+
+# gate, up and down of a module's children, and of TransformerLens's parameters [in, out].
+_LINEARS = (
+    ("gate_proj", "up_proj", "down_proj"),
+    ("w1", "w3", "w2"),
+    ("gate", "up", "down"),
+    ("fc_gate", "fc_up", "fc_down"),
+)
+_KNOWN = ("gate_proj", "up_proj", "down_proj")  # to the library too, which also knows the norms around them
+_PARAMETERS = ("W_gate", "W_in", "W_out")
+
+
+class BilinearLayer:
+    """One gated MLP y = (f(x W_gate + b_gate) ⊙ (x W_in + b_in)) W_out + b_out.
+
+    Attributes:
+        name: of the module in its model.
+        activation: f: "none" for a bilinear layer, "silu", "gelu", "gelu_tanh", "relu"; None where it is not known.
+        W_gate, W_in: [d_model, d_mlp], views of the model's weights.
+        W_out: [d_mlp, d_out], likewise.
+        b_gate, b_in, b_out: [d_mlp], [d_mlp], [d_out]; None where there are none.
+    """
+
+    def __init__(
+        self,
+        W_gate: Array,
+        W_in: Array,
+        W_out: Array,
+        *,
+        b_gate: Array | None = None,
+        b_in: Array | None = None,
+        b_out: Array | None = None,
+        activation: str | None = "none",
+        name: str = "layer",
+    ) -> None:
+        if activation is not None and activation not in _ACTIVATIONS:
+            raise UsageError(*problem("activation", ", ".join(_ACTIVATIONS), repr(activation)))
+
+        def optional(bias: Array | None, of: str) -> torch.Tensor | None:
+            return None if bias is None else as_tensor(bias, f"{name}.{of}")
+
+        self.name, self.activation = name, activation
+        self.W_gate, self.W_in = as_tensor(W_gate, f"{name}.W_gate"), as_tensor(W_in, f"{name}.W_in")
+        self.W_out = as_tensor(W_out, f"{name}.W_out")
+        self.b_gate, self.b_in, self.b_out = (
+            optional(b_gate, "b_gate"),
+            optional(b_in, "b_in"),
+            optional(b_out, "b_out"),
+        )
+        biases = (self.b_gate, self.b_in, self.b_out)
+        self._native = _bilens.BilinearLayer(self.W_gate.T, self.W_in.T, self.W_out.T, *biases, name)
+
+    @property
+    def d_model(self) -> int:
+        """Width of the inputs."""
+        return self.W_gate.shape[0]
+
+    @property
+    def d_mlp(self) -> int:
+        """Hidden units."""
+        return self.W_gate.shape[1]
+
+    @property
+    def d_out(self) -> int:
+        """Width of the outputs."""
+        return self.W_out.shape[1]
+
+    def __repr__(self) -> str:
+        return f"<bilens.BilinearLayer {self.name}: {self.d_model} → {self.d_mlp} → {self.d_out}, {self.activation}>"
+
+    def __call__(self, x: Array) -> torch.Tensor:
+        """Outputs [..., d_out] for inputs [..., d_model], in the weights' dtype, as the model computes them."""
+        if self.activation is None:
+            raise UsageError(*problem(self.name, "a known activation", "none", "Set layer.activation."))
+        given = as_tensor(x, "x").to(self.W_gate.dtype)
+        gate, value = given @ self.W_gate, given @ self.W_in
+        if self.b_gate is not None:
+            gate = gate + self.b_gate
+        if self.b_in is not None:
+            value = value + self.b_in
+        y = (_ACTIVATIONS[self.activation](gate) * value) @ self.W_out
+        return y if self.b_out is None else y + self.b_out
+
+    def _forms(self, directions: Array | None) -> _bilens.InteractionOperator:
+        if self.activation != "none":
+            found = "an unknown one" if self.activation is None else repr(self.activation)
+            raise InputError(
+                *problem(
+                    self.name,
+                    'a bilinear layer, activation "none"',
+                    found,
+                    "Only bilinear layers have interaction matrices; bilens.decompose takes surrogate='half'.",
+                )
+            )
+        rows = None
+        if directions is not None:
+            rows = as_tensor(directions, "u").to(torch.float64)
+            rows = rows[None] if rows.dim() == 1 else rows
+            if rows.dim() != 2 or rows.shape[1] != self.d_out:
+                raise UsageError(*problem("u", f"rows of {self.d_out} numbers", str(list(rows.shape))))
+        return _bilens.InteractionOperator(self._native, rows)
+
+    def Q(self, u: Array) -> torch.Tensor:
+        """The symmetric matrix with u·y = xᵀQx, without biases.
+
+        Args:
+            u: one direction [d_out], or rows [n, d_out].
+
+        Returns:
+            float64 [d_model, d_model], or [n, d_model, d_model].
+
+        Example:
+            >>> layer = bilens.BilinearLayer(torch.eye(3), torch.eye(3), torch.eye(3))
+            >>> layer.Q(torch.tensor([1.0, 0.0, 2.0])).diagonal()
+            tensor([1., 0., 2.], dtype=torch.float64)
+        """
+        single = as_tensor(u, "u").dim() == 1
+        forms = self._forms(u)
+        count = 1 if single else as_tensor(u, "u").shape[0]
+        _require_memory(8 * count * self.d_model**2, "Q")
+        matrices = forms.form(0, count, True)
+        return matrices[0] if single else matrices
+
+    def B(self) -> torch.Tensor:
+        """The whole tensor, symmetric in its last two axes: y_m = Σ B[m, i, j] x_i x_j.
+
+        Returns:
+            float64 [d_out, d_model, d_model].
+
+        Raises:
+            bilens.ExhaustedError: where it would take more than half of the free memory.
+        """
+        _require_memory(8 * self.d_out * self.d_model**2, "B")
+        return self._forms(None).form(0, self.d_out, True)
+
+    def operator(self, u: Array) -> "LinearOperator":
+        """Q of one direction as an operator of SciPy, which never forms it: for `scipy.sparse.linalg.eigsh` and others.
+
+        Args:
+            u: a direction [d_out].
+
+        Returns:
+            scipy.sparse.linalg.LinearOperator, float64, [d_model, d_model].
+        """
+        from scipy.sparse.linalg import LinearOperator
+
+        if as_tensor(u, "u").dim() != 1:
+            raise UsageError(*problem("u", f"one direction [{self.d_out}]", str(list(as_tensor(u, "u").shape))))
+        forms = self._forms(u)
+
+        def times(x: Any) -> Any:
+            rows = torch.as_tensor(x, dtype=torch.float64).reshape(self.d_model, -1).T
+            return forms.apply(rows[None].contiguous())[0].T.numpy().reshape(x.shape)
+
+        shape = (self.d_model, self.d_model)
+        return LinearOperator(shape, matvec=times, rmatvec=times, matmat=times, rmatmat=times, dtype="float64")
+
+
+def _require_memory(needed: int, what: str) -> None:
+    free = _bilens.free_memory()
+    if needed > free // 2:
+        raise ExhaustedError(
+            *problem(
+                what,
+                f"at most half of the free memory, {free / 2e9:.1f} GB",
+                f"{needed / 1e9:.1f} GB",
+                "Ask for fewer directions, or for layer.operator(u), which forms nothing.",
+            )
+        )
+
+
+def mlps(model: torch.nn.Module, activation: str | None = None) -> list[BilinearLayer]:
+    """Find the gated MLPs of a module by their structure.
+
+    Args:
+        model: with modules whose children are `gate_proj, up_proj, down_proj`, `w1, w3, w2`, `gate, up, down`, or whose
+            parameters are TransformerLens's `W_gate, W_in, W_out`.
+        activation: what is on the gate's side, where the modules do not say it by `act_fn` or `activation`.
+
+    Returns:
+        The layers, in the order of the modules, with norms left as they are.
+
+    Raises:
+        bilens.InputError: where there is none.
+
+    Example:
+        >>> class Mlp(torch.nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.gate, self.up = torch.nn.Linear(4, 8), torch.nn.Linear(4, 8)
+        ...         self.down = torch.nn.Linear(8, 4)
+        >>> bilens.mlps(Mlp(), activation="none")
+        [<bilens.BilinearLayer layer: 4 → 8 → 4, none>]
+    """
+    found = list(_find(model, activation))
+    if not found:
+        names = ", ".join("/".join(names) for names in (*_LINEARS, _PARAMETERS))
+        raise InputError(
+            *problem(
+                type(model).__name__,
+                f"modules with gated MLPs ({names})",
+                "none",
+                "Build bilens.BilinearLayer(W_gate, W_in, W_out) of your own.",
+            )
+        )
+    return found
+
+
+def mlp_modules(model: torch.nn.Module) -> list[tuple[torch.nn.Module, BilinearLayer]]:
+    """The modules that `mlps` finds, each with its layer."""
+    modules = dict(model.named_modules())
+    return [(modules["" if mlp.name == "layer" else mlp.name], mlp) for mlp in mlps(model)]
+
+
+def gain_in_front(model: torch.nn.Module, name: str, norm: Mapping[str, Any]) -> torch.Tensor | None:
+    """The gain of the norm that was folded into an MLP of this name, as decomposition.json tells it; None: none was."""
+    if not norm.get("gain"):
+        return None
+    block = model.get_submodule(name.rpartition(".")[0])
+    lens = getattr(getattr(block, "ln2", None), "w", None)
+    if norm["kind"] == "named" and lens is not None:
+        gain: torch.Tensor = lens
+    elif norm.get("before"):
+        gain = block.get_parameter(norm["before"] + ".weight")
+    else:
+        return None
+    return gain.detach() + 1 if norm["gain"] == "1 + w" else gain.detach()
+
+
+def _find(model: torch.nn.Module, activation: str | None) -> Iterator[BilinearLayer]:
+    for name, module in model.named_modules():
+        names = _names(module)
+        if names is None:
+            continue
+        if names == _PARAMETERS:
+            matrices = [getattr(module, name) for name in names]
+            biases = [getattr(module, "b_" + name[2:], None) for name in names]
+        else:
+            linears = [getattr(module, name) for name in names]
+            matrices = [linear.weight.T for linear in linears]
+            biases = [linear.bias for linear in linears]
+        yield BilinearLayer(
+            *matrices,
+            b_gate=biases[0],
+            b_in=biases[1],
+            b_out=biases[2],
+            activation=activation or _activation_of(module),
+            name=name or "layer",
+        )
+
+
+def _names(module: torch.nn.Module) -> tuple[str, str, str] | None:
+    """What gate, up and down are called in a module that is a gated MLP; None for others."""
+    if all(isinstance(getattr(module, name, None), torch.Tensor) for name in _PARAMETERS):
+        return _PARAMETERS
+    for names in _LINEARS:
+        if all(isinstance(getattr(module, name, None), torch.nn.Linear) for name in names):
+            return names
+    return None
+
+
+def settings_by_structure(model: torch.nn.Module, fold_norm: bool) -> dict[str, Any]:
+    """What the structure of a module without a config says: `gate`, where all of its MLPs have one known activation,
+    and `weights`, where the library does not know their names, with the norm in front where that is folded in."""
+    found = [(name, module, names) for name, module in model.named_modules() if (names := _names(module)) is not None]
+    settings: dict[str, Any] = {}
+    activations = {_activation_of(module) for _, module, _ in found}
+    if len(activations) == 1 and None not in activations:
+        settings["gate"] = activations.pop()
+    patterns = {(_pattern(name), names) for name, _, names in found}
+    if any(names != _KNOWN for _, names in patterns):
+        if len(patterns) > 1:
+            several = ", ".join(sorted(f"{name}.{names[0]}" for name, names in patterns))
+            fix = 'Name one kind, weights={"gate": "blocks.{layer}.w.weight", "up": ..., "down": ...}.'
+            raise UsageError(*problem(type(model).__name__, "gated MLPs of one kind", several, fix))
+        settings["weights"] = _weight_map(model, *patterns.pop(), fold_norm)
+    return settings
+
+
+def _pattern(name: str) -> str:
+    """A name with "{layer}" in the place of the last number that is a part of its own: "blocks.{layer}.mlp"."""
+    return re.sub(r"(^|\.)\d+(?=(\.[^.]*[^.\d][^.]*)*$)", r"\1{layer}", name, count=1)
+
+
+def _weight_map(model: torch.nn.Module, pattern: str, names: tuple[str, str, str], fold_norm: bool) -> dict[str, str]:
+    prefix = pattern + "." if pattern else ""
+    roles = ("gate", "up", "down")
+    if names != _PARAMETERS:
+        return {role: f"{prefix}{name}.weight" for role, name in zip(roles, names)}
+    weights = {role: f"{prefix}{name}.T" for role, name in zip(roles, names)}
+    there = {_pattern(name) for name in model.state_dict()}
+    biases = {f"{role}_bias": f"{prefix}b_{name[2:]}" for role, name in zip(roles, names)}
+    weights |= {role: name for role, name in biases.items() if name in there}
+    norm = prefix.removesuffix("mlp.") + "ln2.w"
+    if fold_norm and norm in there:
+        weights["norm"] = norm
+    return weights
+
+
+def _activation_of(module: torch.nn.Module) -> str | None:
+    for key in ("act_fn", "activation", "act"):
+        function = getattr(module, key, None)
+        if function is None:
+            continue
+        if isinstance(function, str):
+            return function if function in _ACTIVATIONS else None
+        name = getattr(function, "__name__", type(function).__name__).lower()
+        approximate = getattr(function, "approximate", "none") == "tanh"
+        if name in ("silu", "siluactivation", "swish"):
+            return "silu"
+        if name in ("gelutanh", "geluactivationtanh", "pytorchgelutanh") or (name == "gelu" and approximate):
+            return "gelu_tanh"
+        if name in ("gelu", "geluactivation"):
+            return "gelu"
+        if name in ("relu", "reluactivation"):
+            return "relu"
+        if name in ("identity", "linearactivation", "linear"):
+            return "none"
+    return None

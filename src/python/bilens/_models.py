@@ -1,0 +1,79 @@
+"""Models in memory, as the library reads them: tensors by name, and what a config.json would say."""
+
+import json
+import os
+import pathlib
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+from bilens import _bilens
+from bilens._errors import InputError, UsageError, problem
+
+Array: TypeAlias = torch.Tensor | np.ndarray[Any, Any]
+Model: TypeAlias = torch.nn.Module | Mapping[str, Array] | str | os.PathLike[str]
+
+
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def as_tensor(array: Any, name: str) -> torch.Tensor:
+    """An array of real numbers as a tensor on the CPU, without gradients; not copied where it is there already."""
+    if not isinstance(array, (torch.Tensor, np.ndarray)):
+        raise UsageError(*problem(name, "a torch tensor or a numpy array", type(array).__name__))
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*not writable")  # it is only read
+            tensor = torch.as_tensor(array).detach()
+    except TypeError as error:
+        raise InputError(*problem(name, "an array of real numbers", str(error))) from error
+    if tensor.is_meta:
+        raise InputError(*problem(name, "numbers", "a tensor on the meta device", "Load the model's weights first."))
+    if tensor.layout != torch.strided:
+        raise InputError(*problem(name, "a dense tensor", str(tensor.layout), "Call .to_dense()."))
+    if tensor.dtype not in _DTYPES:
+        fix = "Call .dequantize()." if tensor.is_quantized else "Convert it, for example by .float()."
+        raise InputError(*problem(name, "real numbers, float16 to float64", str(tensor.dtype), fix))
+    if type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
+        raise InputError(*problem(name, "a plain tensor", type(tensor).__name__, "Convert it to a torch.Tensor."))
+    return tensor.cpu()
+
+
+def named(tensors: Iterable[tuple[str, Any]]) -> list[tuple[str, torch.Tensor]]:
+    """Tensors by name, each as `as_tensor` gives it."""
+    return [(name, as_tensor(tensor, name)) for name, tensor in tensors]
+
+
+def stored(model: Any) -> _bilens.StoredModel:
+    """What the library reads of a model: a path, a module, or a dictionary of tensors."""
+    if isinstance(model, (str, os.PathLike)):
+        return _bilens.StoredModel(pathlib.Path(model))
+    if isinstance(model, torch.nn.Module):
+        return _bilens.StoredModel(type(model).__name__, named(parameters(model)), config_of(model))
+    if isinstance(model, Mapping):
+        return _bilens.StoredModel("state dict", named(model.items()), "")
+    raise UsageError(
+        *problem(
+            "model",
+            "a torch module, a dictionary of tensors, a path, or the matrices gate, up and down",
+            type(model).__name__,
+        )
+    )
+
+
+def parameters(model: torch.nn.Module) -> Iterable[tuple[str, torch.Tensor]]:
+    """The numbers that a module's state dict holds, but no counters and masks."""
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if isinstance(tensor, torch.Tensor) and (tensor.is_floating_point() or tensor.is_quantized):
+            yield name, tensor
+
+
+def config_of(model: torch.nn.Module) -> str:
+    """A transformers model's config as JSON; empty for other modules."""
+    inner = getattr(model, "_orig_mod", model)  # of torch.compile
+    config = getattr(inner, "config", None)
+    to_dict = getattr(config, "to_dict", None)
+    return "" if to_dict is None else json.dumps(to_dict(), default=str)

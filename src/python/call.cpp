@@ -1,0 +1,97 @@
+#include "call.h"
+
+#include <c10/util/Exception.h>
+
+#include <new>
+
+#include "bilens/run/failure.h"
+
+namespace bilens::python {
+
+namespace {
+
+constexpr auto kBetweenQuestions = std::chrono::milliseconds(50);
+
+/// @param method of bilens._host.Host. What goes wrong there is shown, and the work goes on.
+template <class... Arguments>
+void call(const py::object& host, const char* method, Arguments&&... arguments) {
+  try {
+    host.attr(method)(std::forward<Arguments>(arguments)...);
+  } catch (py::error_already_set& error) {
+    error.discard_as_unraisable(method);
+  }
+}
+
+void raise(const Outcome::Failure& failure) {
+  const auto error =
+      py::module_::import("bilens._errors")
+          .attr("error_of")(static_cast<int>(failure.code), failure.message, to_python(failure.problems));
+  PyErr_SetObject(py::type::of(error).ptr(), error.ptr());
+}
+
+}  // namespace
+
+py::object& PythonHost::shown() {
+  if (!host_) host_ = py::module_::import("bilens._host").attr("Host")();
+  return *host_;
+}
+
+void PythonHost::log(LogLevel level, const std::string& message) {
+  const py::gil_scoped_acquire gil;
+  call(shown(), "log", static_cast<int>(level), message);
+}
+
+void PythonHost::progress(const ProgressState& state) {
+  if (state.finished && !host_) return;  // it was over before anything was shown
+  const py::gil_scoped_acquire gil;
+  call(shown(), "progress", state.label, state.unit, state.note, state.done, state.total, state.finished);
+}
+
+bool PythonHost::stop_requested() {
+  if (stopped_ || std::this_thread::get_id() != owner_) return stopped_;
+  const auto now = std::chrono::steady_clock::now();
+  if (now - asked_ < kBetweenQuestions) return false;
+  asked_ = now;
+  const py::gil_scoped_acquire gil;
+  if (PyErr_CheckSignals() == 0) return false;
+  interruption_.emplace();  // takes the exception that the handler raised
+  stopped_ = true;
+  return true;
+}
+
+void PythonHost::raise_if_interrupted() {
+  if (interruption_) throw *interruption_;
+}
+
+SettingsScope::SettingsScope()
+    : threads_(at::get_num_threads()), tf32_(at::globalContext().allowTF32CuBLAS()) {}
+
+SettingsScope::~SettingsScope() {
+  if (at::get_num_threads() != threads_) at::set_num_threads(threads_);
+  if (at::globalContext().allowTF32CuBLAS() != tf32_) at::globalContext().setAllowTF32CuBLAS(tf32_);
+}
+
+py::list to_python(const std::vector<Problem>& problems) {
+  py::list list;
+  for (const auto& problem : problems)
+    list.append(py::make_tuple(problem.where, problem.expected, problem.found, problem.fix));
+  return list;
+}
+
+void register_errors() {
+  py::register_local_exception_translator([](std::exception_ptr pointer) {
+    try {
+      if (pointer) std::rethrow_exception(pointer);
+    } catch (const Error& error) {
+      raise(failure_of(error));
+    } catch (const c10::Error& error) {
+      raise(failure_of(error));
+    } catch (const std::bad_alloc& error) {
+      raise(failure_of(error));
+    }
+  });
+}
+
+Json parse(const std::string& text) { return Json::parse(text); }
+
+}  // namespace bilens::python

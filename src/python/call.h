@@ -1,0 +1,87 @@
+#pragma once
+
+#include <torch/csrc/utils/pybind.h>
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <c10/core/InferenceMode.h>
+
+#include <atomic>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "bilens/core/error.h"
+#include "bilens/core/host.h"
+#include "bilens/core/json.h"
+#include "bilens/core/stop.h"
+
+namespace bilens::python {
+
+namespace py = pybind11;
+
+/// What a call of the library goes through to Python: log lines and progress to bilens._host.Host, and Ctrl-C
+/// from Python's own handler, which the main thread runs.
+class PythonHost : public Host {
+ public:
+  void log(LogLevel level, const std::string& message) override;
+  void progress(const ProgressState& state) override;
+  bool stop_requested() override;
+
+  /// Raises what Python's handler raised, if it did. Needs the GIL.
+  void raise_if_interrupted();
+
+ private:
+  py::object& shown();
+
+  const std::thread::id owner_ = std::this_thread::get_id();
+  std::chrono::steady_clock::time_point asked_{};
+  std::optional<py::error_already_set> interruption_;
+  std::atomic<bool> stopped_ = false;
+  std::optional<py::object> host_;  // made when there is something to show
+};
+
+/// Restores what a call may set for the whole process: threads, and whether products may be rounded to TF32.
+class SettingsScope {
+ public:
+  SettingsScope();
+  ~SettingsScope();
+  SettingsScope(const SettingsScope&) = delete;
+  SettingsScope& operator=(const SettingsScope&) = delete;
+
+ private:
+  int threads_;
+  bool tf32_;
+};
+
+/// Does work of the library without the GIL and without gradients. Needs the GIL.
+/// @return what the work returns, which must be no Python object
+/// @throws what it throws, as translated by register_errors; KeyboardInterrupt in the place of Stopped
+template <class Work>
+auto in_library(const Work& work) {
+  PythonHost host;
+  try {
+    const SettingsScope settings;
+    const c10::InferenceMode no_inference(false);  // its tensors could not be written to by other threads
+    const at::NoGradGuard no_grad;
+    const HostScope scope(&host);
+    const py::gil_scoped_release release;
+    return work();
+  } catch (const Stopped&) {
+    host.raise_if_interrupted();
+    throw std::runtime_error("The work was stopped.");
+  }
+}
+
+/// Translates the library's exceptions to those of bilens._errors.
+void register_errors();
+
+/// [(where, expected, found, fix)]
+py::list to_python(const std::vector<Problem>& problems);
+
+/// JSON text as a value, for what Python writes itself.
+Json parse(const std::string& text);
+
+}  // namespace bilens::python

@@ -1,0 +1,17 @@
+// bilens._bilens: what the Python package is a face of. Everything here is private to it; its names and
+// shapes are those of the library's headers.
+
+#include "bilens/core/version.h"
+#include "call.h"
+#include "commands.h"
+#include "decomposition.h"
+#include "forms.h"
+
+PYBIND11_MODULE(_bilens, module) {
+  using namespace bilens::python;
+  register_errors();
+  module.attr("version") = bilens::version();
+  bind_forms(module);
+  bind_decomposition(module);
+  bind_commands(module);
+}

@@ -1,0 +1,38 @@
+"""The Python package for its tests: where it is not built they are skipped, or with BILENS_REQUIRE_PYTHON=1 fail."""
+
+import os
+import unittest
+
+if os.environ.get("BILENS_SANITIZED") == "1":
+    raise unittest.SkipTest("the sanitizers' build has no Python module")
+try:
+    import bilens
+except ImportError as error:
+    if os.environ.get("BILENS_REQUIRE_PYTHON") == "1":
+        raise
+    raise unittest.SkipTest(f"the Python package is not there: {error}") from error
+
+import torch
+
+__all__ = ["bilens", "layer", "reference"]
+
+
+def layer(d_in=12, d_hidden=20, d_out=5, dtype=torch.float32, seed=0, biases=False):
+    """Matrices of one layer, as keyword arguments of bilens.decompose but for the first, `gate`."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape):
+        return (torch.randn(*shape, generator=generator, dtype=torch.float64) / shape[-1] ** 0.5).to(dtype)
+
+    matrices = {"up": draw(d_hidden, d_in), "down": draw(d_out, d_hidden)}
+    if biases:
+        matrices |= {"gate_bias": draw(d_hidden), "up_bias": draw(d_hidden), "down_bias": draw(d_out)}
+    return draw(d_hidden, d_in), matrices
+
+
+def reference(gate, up, down, directions=None):
+    """The symmetric matrices [n, d_in, d_in] of numpy, in float64."""
+    w, v, p = (matrix.detach().double().numpy() for matrix in (gate, up, down))
+    scales = p if directions is None else directions.double().numpy() @ p
+    half = [w.T @ (s[:, None] * v) for s in scales]
+    return [(q + q.T) / 2 for q in half]
