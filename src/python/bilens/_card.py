@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 _MOST_LAYERS = 24
-_MOST_DIRECTIONS = 60  # of all layers together
+_MOST_DIRECTIONS = 48  # of all layers together
 _MOST_DIRECTIONS_OF_A_LAYER = 24
-_MOST_BARS = 40
-_WIDTH, _HEIGHT = 440, 150  # of the chart, in its own units
+_MOST_BARS = 32
+_WIDTH, _HEIGHT = 580, 130  # of the chart, in its own units
 
 # The page's own colours where it is known: JupyterLab's, VS Code's; else the system's light or dark ones. The bars have
 # enough contrast on both.

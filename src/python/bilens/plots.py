@@ -24,6 +24,7 @@ from bilens._models import Array, as_tensor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.colors import Colormap
     from matplotlib.image import AxesImage
 
@@ -87,7 +88,8 @@ def plot_spectrum(
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set_ylabel("eigenvalue λ" + _unit(layer))
     if np.isfinite(bounds[chosen]).any():
-        axes.legend(frameon=False, fontsize=_SMALL)
+        above: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}
+        axes.legend(frameon=False, fontsize=_SMALL, **({} if len(chosen) == 1 else above))
     return axes
 
 
@@ -144,7 +146,7 @@ def plot_eigenvectors(
         axes.spines[:].set_linewidth(0.5)
         axes.set_title(f"{i}: λ = {_number(values[i])}", fontsize=_SMALL)
     if colorbar:
-        _colorbar(panels, drawn, "component of v, ‖v‖ = 1")
+        _colorbar(panels, drawn, "entry of v")
     return np.array(panels, dtype=object)
 
 
@@ -177,7 +179,7 @@ def plot_truncation(
     Example:
         >>> d = bilens.decompose(torch.eye(4), torch.eye(4), torch.eye(4), k=2)
         >>> ax = d.layers[0].plot_truncation(torch.randn(10, 4), direction=0)
-        >>> ax.lines[0].get_ydata()[-1]
+        >>> ax.lines[0].get_ydata().tolist()[-1]
         1.0
     """
     if measure not in ("r2", "error"):
@@ -197,8 +199,8 @@ def plot_truncation(
     if measure == "error":
         axes.set_yscale("log")
         quality[quality == 0] = np.nan
-    drawn = np.isfinite(quality).any(1)  # an error of zero has no place on a logarithmic axis
-    ks, quality = np.array(ks)[drawn], quality[drawn]
+    drawn = [i for i, row in enumerate(quality) if np.isfinite(row).any()]  # no error of zero on a logarithmic axis
+    ks, quality = [ks[i] for i in drawn], quality[drawn]
     middle = np.nanmedian(quality, axis=1)
     axes.plot(ks, middle, color=POSITIVE, marker="o", markersize=3, linewidth=1.5, label="median")
     if len(chosen) > 1:
@@ -208,7 +210,7 @@ def plot_truncation(
     else:
         _title(axes, _direction_label(layer, chosen[0]))
     _axis_of_pairs(axes, most)
-    beside = "the layer" if y is not None else f"all {most} eigenpairs"
+    beside = "the layer" if y is not None else f"k = {most}"
     axes.set_ylabel(f"R² beside {beside}" if measure == "r2" else f"relative error beside {beside}")
     return axes
 
@@ -262,6 +264,8 @@ def plot_interactions(
         matrix, words, unit = _matrix_of_pairs(part, _chosen(part, direction)[0]), _words(part, direction), _unit(part)
     (axes,) = _axes(1, ax, figsize, (3.8, 3.1))
     image = _signed_image(axes, matrix, float(np.abs(matrix).max()))
+    _whole_numbers(axes.xaxis)
+    _whole_numbers(axes.yaxis)
     axes.set_xlabel("input j")
     axes.set_ylabel("input i")
     _title(axes, words)
@@ -295,14 +299,15 @@ def plot_training(run: Path, quantity: str = "loss", *, ax: "Axes | None" = None
         raise UsageError(*problem("quantity", f"one of {names}", repr(quantity)))
     (axes,) = _axes(1, ax, figsize, (4.5, 2.8))
     steps, values = parts[None]
+    of_training = "training" if quantity != "loss" or not _is_conversion(run) else "training, what is minimised"
     if len(steps) > 200:
         width = max(len(steps) // 50, 2)
-        axes.plot(steps, values, color=NEUTRAL, alpha=0.3, linewidth=0.7, label="training")
+        axes.plot(steps, values, color=NEUTRAL, alpha=0.3, linewidth=0.7, label=of_training)
         mean = np.convolve(values, np.full(width, 1 / width), mode="valid")
         middle = np.convolve(steps, np.full(width, 1 / width), mode="valid")
         axes.plot(middle, mean, color=NEUTRAL, linewidth=1.5, label=f"mean of {width} steps")
     elif len(steps):
-        axes.plot(steps, values, color=NEUTRAL, linewidth=1.2, label="training")
+        axes.plot(steps, values, color=NEUTRAL, linewidth=1.2, label=of_training)
     if len(parts["validation"][0]):
         axes.plot(*parts["validation"], color=VALIDATION, marker="o", markersize=3.5, linewidth=1.2, label="validation")
     if len(parts["test"][0]):
@@ -408,7 +413,7 @@ def plot_conversion(run: Path, *, ax: "Iterable[Axes] | None" = None, figsize: F
         if figures is not None:
             r2 = _floats(figures["layer_r2"])
             right.plot(range(len(r2)), r2, color=colour, marker=marker, markersize=4, linewidth=1.2, label=label)
-    _whole_numbers(right)
+    _whole_numbers(right.xaxis)
     right.set_xlabel("layer")
     right.set_ylabel("R² of the residual stream")
     right.legend(frameon=False, fontsize=_SMALL)
@@ -446,6 +451,7 @@ def _axes(count: int, ax: Any, figsize: Any, default: tuple[float, float], colum
             raise UsageError(*problem("figsize", "width and height in inches", repr(figsize)))
     rows = -(-count // columns)
     figure, made = plt.subplots(rows, columns, figsize=figsize or default, layout="constrained", squeeze=False)
+    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
     panels: list[Axes] = list(made.flat)
     for extra in panels[count:]:
         extra.remove()
@@ -489,15 +495,15 @@ def _categories(axes: "Axes", names: list[str]) -> None:
         text.set_parse_math(False)
 
 
-def _whole_numbers(axes: "Axes") -> None:
+def _whole_numbers(axis: "Axis") -> None:
     from matplotlib.ticker import MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
 
 
 def _bars(axes: "Axes", values: Floats, bound: float) -> None:
     axes.bar(range(len(values)), values, color=np.where(values < 0, NEGATIVE, POSITIVE).tolist(), zorder=2)
-    _whole_numbers(axes)
+    _whole_numbers(axes.xaxis)
     if np.isfinite(bound):
         axes.axhspan(-bound, bound, color=NEUTRAL, alpha=0.2, linewidth=0, label="all others (proved)")
 
@@ -530,7 +536,7 @@ def _axis_of_pairs(axes: "Axes", most: int) -> None:
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
         axes.minorticks_off()
     else:
-        _whole_numbers(axes)
+        _whole_numbers(axes.xaxis)
 
 
 # --- What is drawn ---------------------------------------------------------------------------------------------
@@ -560,12 +566,15 @@ def _chosen(layer: "Layer", directions: Any) -> list[int]:
         return list(range(min(layer.count, _MOST_DIRECTIONS)))
     several = isinstance(directions, Iterable) and not isinstance(directions, str)
     chosen = list(directions) if several else [directions]
-    for u in chosen:
-        if not isinstance(u, (int, np.integer)) or isinstance(u, bool) or not 0 <= u < layer.count:
-            raise UsageError(*problem("direction", f"a number from 0 to {layer.count - 1}", repr(u)))
     if not chosen:
         raise UsageError(*problem("directions", "one or more", "none"))
-    return [int(u) for u in chosen]
+    return [_direction(u, layer.count) for u in chosen]
+
+
+def _direction(u: Any, count: int) -> int:
+    if not isinstance(u, (int, np.integer)) or isinstance(u, bool) or not 0 <= u < count:
+        raise UsageError(*problem("direction", f"a number from 0 to {count - 1}", repr(u)))
+    return int(u)
 
 
 def _count(count: Any, most: int, what: str, default: int | None) -> int:
@@ -645,7 +654,10 @@ def _steps(decompositions: "list[Decomposition]", steps: Any) -> Floats:
                 *problem("steps", "a number for each", f"no step-N in {unknown[0]!r}", "Give steps=[...].")
             )
         steps = [int(match[1]) for match in found if match is not None]
-    at = _floats(steps)
+    try:
+        at = _floats(steps)
+    except (TypeError, ValueError):
+        at = _floats([])
     if len(at) != len(decompositions) or not np.isfinite(at).all():
         raise UsageError(*problem("steps", f"{len(decompositions)} numbers", repr(steps)))
     return at
@@ -686,6 +698,12 @@ def _metrics(run: Path) -> list[dict[str, Any]]:
     if not lines:
         raise InputError(*problem(str(path), "one step or more", "none"))
     return lines
+
+
+def _is_conversion(run: Path) -> bool:
+    """Whether what is trained is not the cross-entropy that is validated."""
+    config = pathlib.Path(run) / "config.json"
+    return config.is_file() and "teacher" in _json(config, "the settings of a run (config.json)")
 
 
 def _curve(lines: list[dict[str, Any]], split: str | None, quantity: str) -> tuple[Floats, Floats]:
@@ -748,11 +766,12 @@ def _plot_token_pairs(
         raise InputError(*problem(str(folder), what, "a study of images", "Plot bilens.load(folder) for Q."))
     names = [f"layer_{layer}.interactions.{part}" for part in ("tokens", "values", "bounds")]
     pairs, values, bounds = _safetensors(folder / "study.safetensors", names, what)
-    if not 0 <= direction < len(pairs):
-        raise UsageError(*problem("direction", f"a number from 0 to {len(pairs) - 1}", repr(direction)))
+    direction = _direction(direction, len(pairs))
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise UsageError(*problem("count", "a number of pairs from 1 on", repr(count)))
     words = study["vocabulary"]
+    if pairs.size and not 0 <= pairs.min() <= pairs.max() < len(words):
+        raise InputError(*problem(names[0], f"rows of a vocabulary of {len(words)}", f"{pairs.min()} to {pairs.max()}"))
     labels = [words[i] if i == j else f"{words[i]} × {words[j]}" for i, j in pairs[direction, :count]]
     size, error = values[direction, :count], bounds[direction, :count]
     (axes,) = _axes(1, ax, figsize, (4.5, 0.8 + 0.17 * len(labels)))
@@ -767,7 +786,7 @@ def _plot_token_pairs(
     for text in axes.get_yticklabels():
         text.set_parse_math(False)
     axes.invert_yaxis()
-    axes.set_xlabel("interaction of two tokens along u")
+    axes.set_xlabel("interaction along u (whiskers: with all of Q)")
     directions = entries[layer].get("direction_names") or []
     _title(axes, f"layer {layer}, " + (directions[direction] if directions else f"direction {direction}"))
     return axes
