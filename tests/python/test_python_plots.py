@@ -178,9 +178,11 @@ class Eigenvectors(Drawn):
         self.assertLess(colours(0.2)[2], colours(0.2)[0])
 
     def test_the_shape_of_a_classifiers_images(self):
-        self.found.info["image_shape"] = [2, 6]
-        self.addCleanup(self.found.info.pop, "image_shape")
-        panels = self.found.plot_eigenvectors()
+        found = bilens.decompose(self.gate, **self.matrices, k=5)
+        found.info["image_shape"] = [2, 6]
+        self.refuse("shape: .*found none", found.plot_eigenvectors)  # the eigenvectors are not over pixels
+        found.layers[0].info["input_space"] = "input"
+        panels = found.plot_eigenvectors()
         self.assertEqual(panels[0].images[0].get_array().shape, (2, 6))
         self.assertEqual(len(panels), 5)
 
@@ -206,6 +208,7 @@ class Truncation(Drawn):
         linear = rows @ self.whole.tensors["linear"][3] + self.whole.tensors["constant"][3]
         for k, r2 in zip(*ax.lines[0].get_data()):
             form = ((rows @ vectors[:k].T).square() @ values[:k] + linear).numpy()
+            np.testing.assert_allclose(form, self.whole.truncate(int(k))(rows)[:, 3], rtol=0, atol=1e-12)
             expected = 1 - np.square(target - form).sum() / np.square(target - target.mean()).sum()
             self.assertAlmostEqual(r2, expected, places=10)
         self.assertEqual(list(ax.lines[0].get_xdata()), list(range(13)))
@@ -315,8 +318,16 @@ class Interactions(Drawn):
         for damaged in (whole[:-1], whole[:50], b"", whole.replace(b"interactions.values", b"interactions.valves")):
             (self.folder / "study.safetensors").write_bytes(damaged)
             self.refuse("study.safetensors", plot, self.folder, kind=bilens.InputError)
-        self.refuse("layer: expected a number beside a folder alone", self.found.plot_interactions, layer=0)
-        self.refuse("u: expected", self.found.plot_interactions, u=torch.ones(5))
+
+    def test_arguments_of_other_kinds(self):
+        plot = bilens.plots.plot_interactions
+        mlp = bilens.BilinearLayer(self.gate.T, self.matrices["up"].T, self.matrices["down"].T)
+        for name, value in {"layer": 0, "count": 3, "direction": 0}.items():
+            self.refuse(f"{name}: expected none for a BilinearLayer", plot, mlp, u=torch.ones(5), **{name: value})
+        for name, value in {"layer": 0, "count": 3, "u": torch.ones(5)}.items():
+            self.refuse(f"{name}: expected none for a Decomposition", plot, self.found, **{name: value})
+        self.refuse("u: expected none", plot, self.folder, u=torch.ones(5))
+        self.refuse("of: expected", plot, self.gate)
 
 
 class Runs(Drawn):

@@ -30,7 +30,7 @@ body[data-jp-theme-light="false"] #ID,body.vscode-dark #ID{color-scheme:dark;--p
 #ID small,#ID .facts,#ID .note{font-size:12px;opacity:.8}
 #ID .facts span{display:inline-block;margin-right:14px}
 #ID b{font-weight:600}
-#ID .tabs{display:flex;flex-wrap:wrap;gap:4px;margin-top:8px}
+#ID .tabs{position:relative;display:flex;flex-wrap:wrap;gap:4px;margin-top:8px}
 #ID .tabs>input{position:absolute;opacity:0;pointer-events:none}
 #ID .tabs>label{cursor:pointer;padding:0 8px;border:1px solid var(--line);border-radius:4px;margin:0;
 max-width:150px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}

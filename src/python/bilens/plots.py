@@ -107,8 +107,8 @@ def plot_eigenvectors(
 
     Args:
         of: a layer, or a decomposition of a single one, whose inputs are pixels.
-        shape: height and width of the images in pixels, such as (28, 28); without it, that of the decomposition's
-            images.
+        shape: height and width of the images in pixels, such as (28, 28); a decomposition of an image classifier knows
+            it where its eigenvectors are over pixels.
         direction: one of the n.
         count: how many eigenvectors, by falling |λ|; without it six, or all where there are fewer.
         colorbar: whether to draw the scale.
@@ -130,7 +130,7 @@ def plot_eigenvectors(
     vectors = layer.eigenvectors
     _chosen(layer, direction)
     count = _count(count, vectors.shape[1], "eigenvectors", 6)
-    height, width = _shape(of, shape, layer.info["d_in"])
+    height, width = _shape(of, shape, layer)
     images = _array(vectors[direction, :count]).reshape(count, height, width)
     values = _array(layer.eigenvalues[direction, :count])
     columns = min(count, 6)
@@ -187,14 +187,12 @@ def plot_truncation(
     layer = _layer_of(of)
     most = layer.eigenvalues.shape[1]
     chosen = list(range(layer.count)) if direction is None else _chosen(layer, direction)
-    whole = _array(layer.truncate(most)(x)).reshape(-1, layer.count)
-    target = whole if y is None else _outputs(y, whole.shape)
-    scale = _scales(target[:, chosen], measure)
+    forms = _forms_by_pairs(layer, x, chosen)
+    target = forms[-1] if y is None else _outputs(y, (forms.shape[1], layer.count))[:, chosen]
+    scale = _scales(target, measure)
     ks = _numbers_of_pairs(most)
-    quality = np.empty((len(ks), len(chosen)))
-    for i, k in enumerate(ks):
-        left = np.square(_array(layer.truncate(k)(x)).reshape(whole.shape) - target)[:, chosen].sum(0)
-        quality[i] = 1 - left / scale if measure == "r2" else np.sqrt(left / scale)
+    left = np.stack([np.square(forms[k] - target).sum(0) for k in ks])
+    quality = 1 - left / scale if measure == "r2" else np.sqrt(left / scale)
     (axes,) = _axes(1, ax, figsize, (4.0, 2.8))
     if measure == "error":
         axes.set_yscale("log")
@@ -217,11 +215,11 @@ def plot_truncation(
 
 def plot_interactions(
     of: "Decomposition | Layer | BilinearLayer | Path",
-    direction: int = 0,
+    direction: int | None = None,
     *,
     u: Array | None = None,
     layer: int | None = None,
-    count: int = 20,
+    count: int | None = None,
     ax: "Axes | None" = None,
     figsize: Figsize = None,
 ) -> "Axes":
@@ -230,10 +228,10 @@ def plot_interactions(
     Args:
         of: a layer or a decomposition of a single one, for Q as its eigenpairs make it; a `bilens.BilinearLayer`, for
             the whole of Q; or the folder of a decomposition with a study of tokens, for its largest interactions.
-        direction: one of the n; not for a BilinearLayer.
+        direction: one of the n, without it the first; not for a BilinearLayer.
         u: [d_out], for a BilinearLayer alone.
-        layer: number of the layer in a folder of several.
-        count: pairs of tokens at most.
+        layer: number of the layer, for a folder of several.
+        count: pairs of tokens at most, for a folder; without it 20.
         ax: Axes to draw into.
         figsize: width and height of the figure in inches.
 
@@ -247,10 +245,18 @@ def plot_interactions(
         >>> ax.images[0].get_array().diagonal().tolist()
         [1.0, 0.0, -2.0]
     """
+    kind = "layer" if isinstance(of, BilinearLayer) else "folder" if isinstance(of, (str, os.PathLike)) else "pairs"
+    foreign: dict[str, dict[str, Any]] = {
+        "layer": {"direction": direction, "layer": layer, "count": count},
+        "folder": {"u": u},
+        "pairs": {"u": u, "layer": layer, "count": count},
+    }
+    for name, value in foreign[kind].items():
+        if value is not None:
+            raise UsageError(*problem(name, f"none for a {type(of).__name__}", repr(value)))
     if isinstance(of, (str, os.PathLike)):
-        return _plot_token_pairs(pathlib.Path(of), direction, layer, count, ax, figsize)
-    if layer is not None:
-        raise UsageError(*problem("layer", "a number beside a folder alone", repr(layer), "Plot d.layers[N]."))
+        pairs = 20 if count is None else count
+        return _plot_token_pairs(pathlib.Path(of), 0 if direction is None else direction, layer, pairs, ax, figsize)
     if isinstance(of, BilinearLayer):
         if u is None:
             raise UsageError(*problem("u", f"a direction [{of.d_out}] of the layer's output", "none"))
@@ -258,10 +264,9 @@ def plot_interactions(
             raise UsageError(*problem("u", f"one direction [{of.d_out}]", str(list(as_tensor(u, "u").shape))))
         matrix, words, unit = _array(of.Q(u)), "", ""
     else:
-        if u is not None:
-            raise UsageError(*problem("u", "a direction of a BilinearLayer alone", "a decomposition", "Set direction."))
         part = _layer_of(of)
-        matrix, words, unit = _matrix_of_pairs(part, _chosen(part, direction)[0]), _words(part, direction), _unit(part)
+        (chosen,) = _chosen(part, 0 if direction is None else direction)
+        matrix, words, unit = _matrix_of_pairs(part, chosen), _words(part, chosen), _unit(part)
     (axes,) = _axes(1, ax, figsize, (3.8, 3.1))
     image = _signed_image(axes, matrix, float(np.abs(matrix).max()))
     _whole_numbers(axes.xaxis)
@@ -585,8 +590,10 @@ def _count(count: Any, most: int, what: str, default: int | None) -> int:
     return int(count)
 
 
-def _shape(of: Any, shape: Any, pixels: int) -> tuple[int, int]:
-    given = of.info.get("image_shape") if shape is None else shape
+def _shape(of: Any, shape: Any, layer: "Layer") -> tuple[int, int]:
+    pixels, given = layer.info["d_in"], shape
+    if given is None and layer.info["input_space"] == "input":
+        given = of.info.get("image_shape")
     if given is None:
         raise UsageError(*problem("shape", f"height and width of images of {pixels} pixels", "none"))
     sides = list(given) if isinstance(given, Iterable) else [given]
@@ -612,7 +619,16 @@ def _numbers_of_pairs(most: int) -> list[int]:
     return [0] + sorted({round(float(k)) for k in np.geomspace(1, most, 28)})
 
 
-def _outputs(y: Array, shape: tuple[int, ...]) -> Floats:
+def _forms_by_pairs(layer: "Layer", x: Array, chosen: list[int]) -> Floats:
+    """[k + 1, inputs, directions]: what `layer.truncate` gives with the first 0 ... k eigenpairs."""
+    none = _array(layer.truncate(0)(x)).reshape(-1, layer.count)[:, chosen]
+    _require_memory(24 * none.size * (layer.eigenvalues.shape[1] + 1), "the forms on these inputs, by k")
+    parts = np.stack([_array(layer.contributions(x, u)).reshape(len(none), -1) for u in chosen], axis=1)
+    forms: Floats = np.concatenate([none[..., None], parts], axis=2).cumsum(axis=2)
+    return np.moveaxis(forms, 2, 0)
+
+
+def _outputs(y: Array, shape: tuple[int, int]) -> Floats:
     given = as_tensor(y, "y")
     if given.dim() == 0 or given.shape[-1] != shape[1] or given.numel() != shape[0] * shape[1]:
         expected = f"what x gives along the directions, {shape[0]} rows of {shape[1]}"
