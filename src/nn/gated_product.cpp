@@ -180,7 +180,8 @@ std::pair<at::Tensor, at::Tensor> gated_product_backward(const at::Tensor& grad,
                                                          const at::Tensor& up, const Activation& activation) {
   require_alike(gate, up);
   require_alike(grad, gate);
-  const auto [grad_gate, grad_up] = backward_rows(dense_rows(grad), dense_rows(gate), dense_rows(up), activation);
+  const auto [grad_gate, grad_up] =
+      backward_rows(dense_rows(grad), dense_rows(gate), dense_rows(up), activation);
   return {grad_gate.view(gate.sizes()), grad_up.view(up.sizes())};
 }
 

@@ -1,0 +1,95 @@
+"""bilens.decompose on matrices in memory, beside the program on the same layer, torch's eigh and SciPy's ARPACK; and
+what one call costs above its solver. Called by scripts/bench.sh python."""
+
+import statistics
+import time
+
+import bilens
+import torch
+
+from bench_common import THREADS, arguments, keep, table
+from bench_decompose import LARGE, SMALL, K, measure_bilens, measure_peer
+
+DIRECTIONS = 64
+CALL = (64, 256)  # d, h of the layer whose calls are counted
+CALLS = 200
+
+
+def layer(d, h, n):
+    """That of write_layer, "random"."""
+    generator = torch.Generator().manual_seed(0)
+    w = torch.randn(h, d, generator=generator) / d**0.5
+    v = torch.randn(h, d, generator=generator) / d**0.5
+    return w, v, torch.randn(n, h, generator=generator) / h**0.5
+
+
+def measure_package(d, h):
+    """Seconds of a direction, the whole call counted."""
+    w, v, u = layer(d, h, DIRECTIONS)
+    begin = time.perf_counter()
+    found = bilens.decompose(w, v, directions=u, k=K, energy="off", threads=THREADS)
+    seconds = time.perf_counter() - begin
+    assert found.info["layers"][0]["converged"] == DIRECTIONS
+    return seconds / DIRECTIONS
+
+
+def compare(options):
+    """Interleaved: every round runs the peers, the program and the package once."""
+    ours, program, theirs = {}, {}, {}
+    for round_number in range(options.rounds):
+        for size in (LARGE, SMALL):
+            theirs.setdefault(size, []).append(measure_peer(*size, "random"))
+            parts = measure_bilens(options, *size, DIRECTIONS, "random")[0]
+            program.setdefault(size, []).append(sum(parts.values()))
+            ours.setdefault(size, []).append(measure_package(*size))
+        print(f"round {round_number + 1} of {options.rounds} done", flush=True)
+    rows = []
+    for size in (LARGE, SMALL):
+        mine, of_program = statistics.median(ours[size]), statistics.median(program[size])
+        peers = [statistics.median(column) for column in zip(*theirs[size])]
+        rows.append(
+            (
+                f"random, {size[0]} × {size[1]}, probe",
+                f"{1e3 * mine:.1f} ms",
+                f"{1e3 * of_program:.1f} ms",
+                ", ".join(f"{1e3 * p:.1f}" for p in peers) + " ms",
+                f"{min(peers) / mine:.2f}",
+                f"{of_program / mine:.2f}",
+            )
+        )
+    head = (
+        "layer",
+        "package, a direction",
+        "program, without its start",
+        "form + eigh, ARPACK matrix-free, form + ARPACK",
+        "speed ratio",
+        "beside the program",
+    )
+    return table(head, rows)
+
+
+def overhead():
+    """Of one call on one thread: what it takes above the parts of the solver that it reports."""
+    w, v, u = layer(*CALL, 1)
+    above, whole = [], []
+    for _ in range(CALLS):
+        begin = time.perf_counter()
+        found = bilens.decompose(w, v, directions=u, k=K, threads=1)
+        seconds = time.perf_counter() - begin
+        whole.append(seconds)
+        above.append(seconds - sum(found.info["layers"][0]["seconds"].values()))
+    size = f"{CALL[0]} × {CALL[1]} layer"
+    return (
+        f"\nOne call on a {size}, one direction, one thread: {1e3 * statistics.median(whole):.2f} ms, "
+        f"of which {1e6 * statistics.median(above):.0f} µs are not the solver's.\n"
+    )
+
+
+def main():
+    options = arguments(__doc__).parse_args()
+    bilens.set_progress(None)
+    keep("python", options, compare(options) + overhead())
+
+
+if __name__ == "__main__":
+    main()
