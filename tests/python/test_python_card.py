@@ -78,7 +78,7 @@ class Card(unittest.TestCase):
         gate, matrices = layer()
         found = bilens.decompose(gate, **matrices, k=4, certify=True)
         parsed = self.check(found)
-        paths = [path["d"] for path in parsed.of("path") if path.get("fill")]
+        paths = [path["d"] for path in parsed.of("path") if path["stroke"].startswith("var")]
         lines = [path["d"] for path in parsed.of("path") if "stroke-dasharray" in path]
         self.assertEqual((len(paths), len(lines)), (10, 5))
         scale = 130 / 2 - 8
@@ -98,11 +98,15 @@ class Card(unittest.TestCase):
             self.assertIn(fact, said)
 
     def test_no_more_than_some_kilobytes(self):
-        found = bilens.decompose(Stack(30), activation="none", k=32)
+        found = bilens.decompose(Stack(30), activation="none", k=32, certify=True)
         parsed = self.check(found)
         self.assertIn("and 6 more layers", parsed.said())
         self.assertIn("and 30 more directions", parsed.said())
         self.assertEqual(len(parsed.of("svg")), 48)
+        found.info["model"] = "&" * 500
+        for part in found:
+            part.info["direction_names"] = ['"&' * 60] * 32
+        self.check(found)
         wide = bilens.decompose(Stack(1, 400, 8), activation="none", k=40)
         parsed = self.check(wide)
         self.assertIn("and 376 more directions", parsed.said())
@@ -179,8 +183,8 @@ class Shown(InBrowser):
             const card = document.querySelector("body > div");
             const [positive, negative] = card.querySelectorAll("path");
             const style = getComputedStyle(card);
-            return [style.backgroundColor, style.color, getComputedStyle(positive).fill,
-                    getComputedStyle(negative).fill].map(rgb);
+            return [style.backgroundColor, style.color, getComputedStyle(positive).stroke,
+                    getComputedStyle(negative).stroke].map(rgb);
         })()"""
         pages = {
             "light": ("light", "", ""),

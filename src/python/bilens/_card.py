@@ -135,15 +135,16 @@ def _chart(label: str, values: Sequence[float], bound: float, count: int) -> str
 
     def bars(wanted: Callable[[float], bool]) -> str:
         return "".join(
-            f"M{left + i * step:.4g} {middle:g}h{step * 0.8:.3g}v{-height(value):.4g}h{-step * 0.8:.3g}z"
+            f"M{left + (i + 0.5) * step:.4g} {middle:g}v{-height(value):.4g}"
             for i, value in enumerate(values)
             if math.isfinite(value) and wanted(value)
         )
 
     words = ", ".join(_number(value) for value in values[:3]) + (", …" if count > 3 else "")
+    width = f'stroke-width="{step * 0.8:.3g}"'
     parts = [
-        f'<path d="{bars(lambda value: value > 0)}" fill="var(--positive)"/>',
-        f'<path d="{bars(lambda value: value < 0)}" fill="var(--negative)"/>',
+        f'<path d="{bars(lambda value: value > 0)}" stroke="var(--positive)" {width}/>',
+        f'<path d="{bars(lambda value: value < 0)}" stroke="var(--negative)" {width}/>',
         f'<path d="M{left} {middle:g}H{_WIDTH}" stroke="currentColor"/>',
     ]
     for place, value in ((12, largest), (middle + 4, 0.0), (_HEIGHT - 4, -largest)):
