@@ -75,6 +75,11 @@ Outcome run_command(const std::vector<std::string>& arguments) {
   for (auto& word : words) argv.push_back(word.data());
   const auto& command = command_named(words.empty() ? "" : words.front());
   auto flags = parse_flags(command, static_cast<int>(argv.size()), argv.data());
+  if (flags.help) {
+    Outcome help;
+    help.text = command_help(command);
+    return help;
+  }
   flags.json = true;
   return run_command(command, flags);
 }

@@ -2,6 +2,7 @@
 
 #include <c10/util/Exception.h>
 
+#include <filesystem>
 #include <new>
 
 #include "bilens/run/failure.h"
@@ -63,12 +64,20 @@ void PythonHost::raise_if_interrupted() {
   if (interruption_) throw *interruption_;
 }
 
-SettingsScope::SettingsScope()
-    : threads_(at::get_num_threads()), tf32_(at::globalContext().allowTF32CuBLAS()) {}
+SettingsScope::SettingsScope() : threads_(at::get_num_threads()) {
+  auto& context = at::globalContext();
+  for (const auto backend : {at::Float32Backend::CUDA, at::Float32Backend::MKLDNN}) {
+    const auto before = context.float32Precision(backend, at::Float32Op::MATMUL);
+    if (before != at::Float32Precision::TF32 && before != at::Float32Precision::BF16) continue;
+    context.setFloat32Precision(backend, at::Float32Op::MATMUL, at::Float32Precision::IEEE);
+    rounded_.emplace_back(backend, before);
+  }
+}
 
 SettingsScope::~SettingsScope() {
   if (at::get_num_threads() != threads_) at::set_num_threads(threads_);
-  if (at::globalContext().allowTF32CuBLAS() != tf32_) at::globalContext().setAllowTF32CuBLAS(tf32_);
+  for (const auto& [backend, before] : rounded_)
+    at::globalContext().setFloat32Precision(backend, at::Float32Op::MATMUL, before);
 }
 
 py::list to_python(const std::vector<Problem>& problems) {
@@ -85,6 +94,8 @@ void register_errors() {
     } catch (const Error& error) {
       raise(failure_of(error));
     } catch (const c10::Error& error) {
+      raise(failure_of(error));
+    } catch (const std::filesystem::filesystem_error& error) {
       raise(failure_of(error));
     } catch (const std::bad_alloc& error) {
       raise(failure_of(error));

@@ -6,12 +6,15 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <c10/core/InferenceMode.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
 
 #include <atomic>
 #include <chrono>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "bilens/core/error.h"
 #include "bilens/core/host.h"
@@ -43,7 +46,8 @@ class PythonHost : public Host {
   std::optional<py::object> host_;  // made when there is something to show
 };
 
-/// Restores what a call may set for the whole process: threads, and whether products may be rounded to TF32.
+/// Takes products in full precision, and restores what a call may set for the whole process: that, and
+/// threads.
 class SettingsScope {
  public:
   SettingsScope();
@@ -53,7 +57,7 @@ class SettingsScope {
 
  private:
   int threads_;
-  bool tf32_;
+  std::vector<std::pair<at::Float32Backend, at::Float32Precision>> rounded_;
 };
 
 /// Does work of the library without the GIL and without gradients. Needs the GIL.
@@ -66,6 +70,7 @@ auto in_library(const Work& work) {
     const SettingsScope settings;
     const c10::InferenceMode no_inference(false);  // its tensors could not be written to by other threads
     const at::NoGradGuard no_grad;
+    const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
     const HostScope scope(&host);
     const py::gil_scoped_release release;
     return work();

@@ -36,12 +36,9 @@ void bind_forms(py::module_& module) {
           [](const InteractionOperator& forms, int64_t first, int64_t count, bool in_double) {
             return in_library([&] { return forms.form(first, count, in_double ? at::kDouble : at::kFloat); });
           })
-      .def("apply", [](const InteractionOperator& forms,
-                       const at::Tensor& x) { return in_library([&] { return forms.apply(x); }); })
-      .def("linear",
-           [](const InteractionOperator& forms) { return in_library([&] { return forms.linear(); }); })
-      .def("constant",
-           [](const InteractionOperator& forms) { return in_library([&] { return forms.constant(); }); });
+      .def("apply", [](const InteractionOperator& forms, const at::Tensor& x) {
+        return in_library([&] { return forms.apply(x); });
+      });
 }
 
 }  // namespace bilens::python

@@ -9,6 +9,7 @@
 #include <torch/library.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <tuple>
 
@@ -80,6 +81,15 @@ at::Tensor call(const at::Tensor& gate, const at::Tensor& up, const std::string&
   return op.call(gate, up, activation, beta);
 }
 
+const auto& backward_op() {
+  static const auto op =
+      c10::Dispatcher::singleton()
+          .findSchemaOrThrow("bilens::gated_product_backward", "")
+          .typed<std::tuple<at::Tensor, at::Tensor>(const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                                                    const std::string&, double)>();
+  return op;
+}
+
 struct WithGradient : torch::autograd::Function<WithGradient> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& gate, const at::Tensor& up,
                             const std::string& activation, double beta) {
@@ -91,15 +101,10 @@ struct WithGradient : torch::autograd::Function<WithGradient> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list grads) {
-    static const auto op =
-        c10::Dispatcher::singleton()
-            .findSchemaOrThrow("bilens::gated_product_backward", "")
-            .typed<std::tuple<at::Tensor, at::Tensor>(const at::Tensor&, const at::Tensor&, const at::Tensor&,
-                                                      const std::string&, double)>();
     const auto saved = context->get_saved_variables();
     const auto [gate, up] =
-        op.call(grads[0], saved[0], saved[1], context->saved_data["activation"].toStringRef(),
-                context->saved_data["beta"].toDouble());
+        backward_op().call(grads[0], saved[0], saved[1], context->saved_data["activation"].toStringRef(),
+                           context->saved_data["beta"].toDouble());
     return {gate, up, at::Tensor(), at::Tensor()};
   }
 };
@@ -107,6 +112,34 @@ struct WithGradient : torch::autograd::Function<WithGradient> {
 at::Tensor with_gradient(const at::Tensor& gate, const at::Tensor& up, const std::string& activation,
                          double beta) {
   return WithGradient::apply(gate, up, activation, beta);
+}
+
+/// f and f' by torch's own operations, which have derivatives.
+std::pair<at::Tensor, at::Tensor> with_derivative(const at::Tensor& z, const Activation& activation) {
+  switch (activation.kind) {
+    case Gate::kNone: return {z, at::ones_like(z)};
+    case Gate::kRelu: return {z.relu(), z.gt(0).to(z.scalar_type())};
+    case Gate::kSilu: {
+      const auto s = (activation.beta * z).sigmoid();
+      return {z * s, s + activation.beta * z * s * (1 - s)};
+    }
+    case Gate::kGelu: break;
+  }
+  const auto below = 0.5 * (1 + (z * M_SQRT1_2).erf());
+  return {z * below, below + z * (-0.5 * z * z).exp() * (0.5 * M_2_SQRTPI * M_SQRT1_2)};
+}
+
+/// The pass back: by the kernels, and where it has to have gradients itself by torch's operations.
+std::tuple<at::Tensor, at::Tensor> backward_with_gradient(const at::Tensor& grad, const at::Tensor& gate,
+                                                          const at::Tensor& up, const std::string& activation,
+                                                          double beta) {
+  const bool again = grad.requires_grad() || gate.requires_grad() || up.requires_grad();
+  if (at::GradMode::is_enabled() && again) {
+    const auto [f, slope] = with_derivative(gate, activation_named(activation, beta));
+    return {grad * up * slope, grad * f};
+  }
+  const at::AutoDispatchBelowADInplaceOrView below;
+  return backward_op().call(grad, gate, up, activation, beta);
 }
 
 /// Under autocast both factors have the wider of their dtypes, as in torch's own products of elements.
@@ -144,7 +177,10 @@ TORCH_LIBRARY_IMPL(bilens, Meta, library) {
   library.impl("gated_product_backward", &shape_of_backward);
 }
 
-TORCH_LIBRARY_IMPL(bilens, Autograd, library) { library.impl("gated_product", &with_gradient); }
+TORCH_LIBRARY_IMPL(bilens, Autograd, library) {
+  library.impl("gated_product", &with_gradient);
+  library.impl("gated_product_backward", &backward_with_gradient);
+}
 
 TORCH_LIBRARY_IMPL(bilens, AutocastCPU, library) { library.impl("gated_product", &under_autocast); }
 

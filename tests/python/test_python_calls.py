@@ -72,7 +72,7 @@ class Interrupted(unittest.TestCase):
                 self.assertTrue(rest.startswith("interrupted\n"), rest)
                 self.assertIn("[[1.0], [1.0], [1.0]]", rest)
                 self.assertEqual(code, 0)
-                self.assertLess(seconds, 60)
+                self.assertLess(seconds, 100)
 
     def test_nothing_half_written(self):
         with tempfile.TemporaryDirectory(prefix="bilens-stop-") as folder:
@@ -197,7 +197,7 @@ class LeftAlone(unittest.TestCase):
         call(1000)
         before = resident()
         call(10_000)
-        self.assertLess(resident() - before, 4 << 20)
+        self.assertLess(resident() - before, 8 << 20)  # 0.8 kB a call
 
     def test_weights_are_not_copied(self):
         """What the library solves with is its own; the tensors that it is given are read where they are."""

@@ -207,6 +207,20 @@ class AsTheCommandLine(unittest.TestCase):
         again = bilens.decompose(gate, **matrices, k=2, out=out, overwrite=True)
         self.assertEqual(again.eigenvalues.shape[1], 2)
 
+    def test_going_on_is_for_the_same_job(self):
+        gate, matrices = layer()
+        out = pathlib.Path(FOLDER.name) / "same"
+        rows = torch.eye(5)[:2]
+        first = bilens.decompose(gate, **matrices, k=2, out=out, directions=rows)
+        again = bilens.decompose(gate, **matrices, k=2, out=out, directions=rows, resume=True)
+        self.assertTrue(torch.equal(first.eigenvalues, again.eigenvalues))
+        for other in ({"k": 3}, {"directions": rows * 2}, {"gate_bias": torch.ones(20)}):
+            with self.subTest(other), self.assertRaises(bilens.UsageError):
+                bilens.decompose(gate, **{**matrices, "k": 2, "directions": rows, **other}, out=out, resume=True)
+        with self.assertRaises(bilens.UsageError):
+            bilens.decompose(gate * 2, **matrices, k=2, out=out, directions=rows, resume=True)
+        self.assertTrue(torch.equal(bilens.load(out).eigenvalues, first.eigenvalues))
+
     def test_a_difference(self):
         gate, matrices = layer()
         other_gate, other = layer(seed=1)
@@ -261,6 +275,45 @@ class Files(unittest.TestCase):
         self.assertEqual((stranger / "notes.txt").read_text(), "mine")
 
 
+class Owned(unittest.TestCase):
+    """Tensors of a result are the caller's, and results do not follow what the caller changes."""
+
+    def test_writing_into_what_was_loaded(self):
+        gate, matrices = layer()
+        folder = pathlib.Path(FOLDER.name) / "written"
+        made = bilens.decompose(gate, **matrices, k=2, out=folder)
+        for found in (made, bilens.load(folder)):
+            before = found.eigenvalues.clone()
+            found.eigenvalues.neg_()
+            self.assertTrue(torch.equal(found.eigenvalues, -before))
+        self.assertTrue(torch.equal(bilens.load(folder).eigenvalues, before))
+
+    def test_directions_are_not_followed(self):
+        gate, matrices = layer()
+        rows = torch.eye(5, dtype=torch.float64)[:2].contiguous()
+        found = bilens.decompose(gate, **matrices, k=2, directions=rows, dtype="float64")
+        rows.neg_()
+        self.assertEqual(found.layers[0].directions[0, 0], 1)
+
+    def test_modes_of_rounding_do_not_reach_the_work(self):
+        gate, matrices = layer(d_in=96, d_hidden=256, d_out=4)
+
+        def values():
+            return bilens.decompose(gate, **matrices, k=5, solver="lanczos").eigenvalues
+
+        plain = values()
+        with torch.autocast("cpu", torch.bfloat16):
+            self.assertTrue(torch.equal(values(), plain))
+        with torch.device("meta"):
+            self.assertTrue(torch.equal(values(), plain))
+        try:
+            torch.set_float32_matmul_precision("medium")
+            self.assertTrue(torch.equal(values(), plain))
+            self.assertEqual(torch.get_float32_matmul_precision(), "medium")
+        finally:
+            torch.set_float32_matmul_precision("highest")
+
+
 class Refused(unittest.TestCase):
     def refuse(self, kind, words, *arguments, **keywords):
         with self.assertRaises(kind) as caught:
@@ -279,7 +332,7 @@ class Refused(unittest.TestCase):
         self.refuse(bilens.InputError, r"up: expected shape \[20, 12\], found shape \[19, 12\]", gate, up[:-1], down)
         self.refuse(bilens.InputError, "down", gate, up, down[:, :-1])
         self.refuse(bilens.InputError, "shape", gate[0], up[0], down)
-        self.refuse(bilens.InputError, "shape|empty|at least", gate[:, :0], up[:, :0], down)
+        self.refuse(bilens.InputError, "none, shape", gate[:, :0], up[:, :0], down)
         self.refuse(bilens.InputError, "finite", gate.clone().fill_(float("nan")), up, down)
         self.refuse(bilens.InputError, "finite", gate, up, down * float("inf"))
         self.refuse(
@@ -293,6 +346,7 @@ class Refused(unittest.TestCase):
         self.refuse(bilens.UsageError, "NoneType", None)
         self.refuse(bilens.UsageError, "list", [[1.0]], up, down)
         self.refuse(bilens.UsageError, "both", {"gate_proj.weight": gate}, up)
+        self.refuse(bilens.InputError, "none, shape", gate, up, down[:0])
 
     def test_settings(self):
         gate, matrices = layer()
@@ -308,6 +362,18 @@ class Refused(unittest.TestCase):
         }.items():
             with self.subTest(words):
                 self.refuse(bilens.UsageError, words, gate, **matrices, **keywords)
+        for words, keywords in {
+            "activation=": {"gate": "none"},
+            "weights": {"weights": {"gate": "x"}},
+            "resume: expected out=": {"resume": True},
+            "overwrite: expected out=": {"overwrite": True},
+            "analyses: expected out=": {"analyses": ["tokens"]},
+            "NaN": {"tolerance": float("nan")},
+            "layers: expected a list": {"layers": 1},
+        }.items():
+            with self.subTest(words):
+                self.refuse(bilens.UsageError, words, gate, **matrices, **keywords)
+        self.refuse(bilens.InputError, "none, shape", gate, **matrices, directions=torch.ones(0, 5))
         self.refuse(bilens.InputError, "directions.*shape", gate, **matrices, directions=torch.ones(2, 4))
         self.refuse(bilens.InputError, "finite", gate, **matrices, directions=torch.full((1, 5), float("nan")))
 
@@ -324,10 +390,11 @@ class Refused(unittest.TestCase):
     def test_what_a_decomposition_does_not_have(self):
         gate, matrices = layer()
         found = bilens.decompose(gate, **matrices, k=2)
-        with self.assertRaisesRegex(bilens.UsageError, "certified_bound"):
+        with self.assertRaisesRegex(bilens.UsageError, "certified_bound.*certify=True"):
             _ = found.certified_bound
         with self.assertRaisesRegex(bilens.UsageError, r"inputs \[\.\.\., 12\]"):
             found.layers[0].contributions(torch.ones(3, 11))
+        self.assertEqual(found.layers[0].truncate(np.int64(2)).k, 2)
         for k in (-1, 3, True, 1.5):
             with self.assertRaisesRegex(bilens.UsageError, "k: expected"):
                 found.layers[0].truncate(k)

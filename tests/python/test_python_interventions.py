@@ -70,8 +70,9 @@ class OnAModule(unittest.TestCase):
             "a single layer": (bilens.UsageError, self.model, {}),
             "one that was decomposed": (bilens.UsageError, self.model, {"layer": 2}),
             "from 0 to 2": (bilens.UsageError, self.model, {"layer": 0, "direction": 3}),
-            "different numbers from 0 to 5": (bilens.UsageError, self.model, {"layer": 0, "eigenvectors": [1, 1]}),
+            "different numbers": (bilens.UsageError, self.model, {"layer": 0, "eigenvectors": [1, 1]}),
             '"mean" or "zero"': (bilens.UsageError, self.model, {"layer": 0, "how": "half"}),
+            "eigenvectors: expected a list": (bilens.UsageError, self.model, {"layer": 0, "eigenvectors": [1.5]}),
             "gated MLPs": (bilens.InputError, torch.nn.Linear(6, 6), {"layer": 0}),
         }
         for words, (kind, model, options) in cases.items():
@@ -81,6 +82,40 @@ class OnAModule(unittest.TestCase):
             with bilens.patch(self.model, self.found, draw(1, 2, 6), layer=1):
                 self.model(draw(1, 3, 6))
 
+    def test_a_block_without_effect_is_an_error(self):
+        with self.assertRaisesRegex(bilens.UsageError, "a call that runs the layer"):
+            with bilens.ablate(self.model, self.found, layer=0):
+                pass
+        compiled = torch.compile(self.model, backend="eager")
+        x = draw(4, 6)
+        compiled(x)
+        with self.assertRaisesRegex(bilens.UsageError, "torch.compile"):
+            with bilens.ablate(compiled, self.found, layer=0):
+                compiled(x)
+
+    def test_small_directions_have_a_scale_of_their_own(self):
+        model = bilens.nn.BilinearMLP(6, 9)
+        with torch.no_grad():
+            model.down_proj.weight[0] *= 1e-6
+        found = bilens.decompose(model, k=2)
+        with torch.no_grad():
+            model.down_proj.weight[0] = 1e-6 * torch.randn(9)
+        with self.assertRaisesRegex(bilens.InputError, "own weights"):
+            with bilens.ablate(model, found, direction=0):
+                model(torch.ones(6))
+
+    def test_factors_widths_and_keywords(self):
+        x = draw(4, 6)
+        for factor in (float("nan"), 1j, torch.ones(4), True):
+            with self.assertRaisesRegex(bilens.UsageError, "factor"):
+                bilens.scale(self.model, self.found, factor, layer=0)
+        with self.assertRaisesRegex(bilens.InputError, "inputs of 6"):
+            with bilens.ablate(bilens.nn.BilinearMLP(7, 10), bilens.decompose(bilens.nn.BilinearMLP(6, 9), k=1)):
+                pass
+        mlp = self.model[0]
+        with bilens.ablate(mlp, bilens.decompose(mlp, k=3), how="zero"):
+            self.assertTrue(torch.equal(mlp(x), mlp(x=x)))
+
     def test_traceless_forms_and_half_of_a_gated_one(self):
         plain = bilens.nn.BilinearMLP(6, 9).double()
         x = draw(4, 6)
@@ -89,6 +124,11 @@ class OnAModule(unittest.TestCase):
         with bilens.ablate(gated, half, direction=1, how="zero"):
             moved = gated(x)[:, 1]
         expected = gated(x)[:, 1] - half.layers[0].contributions(x, direction=1)[:, 0]
+        torch.testing.assert_close(moved, expected, rtol=0, atol=1e-12)
+        shifted = bilens.decompose(plain, k=3, dtype="float64", traceless=True)
+        with bilens.ablate(plain, shifted, direction=2, eigenvectors=[1], how="zero"):
+            moved = plain(x)[:, 2]
+        expected = plain(x)[:, 2] - shifted.layers[0].contributions(x, direction=2)[:, 1]
         torch.testing.assert_close(moved, expected, rtol=0, atol=1e-12)
         found = bilens.decompose(plain, k=6, dtype="float64")
         with bilens.ablate(plain, found, direction=1, eigenvectors=range(6), how="zero"):

@@ -80,6 +80,25 @@ class Found(unittest.TestCase):
         chosen = {role: f"b.{role}.weight" for role in names}
         self.assertEqual(len(bilens.decompose(mixed, k=1, weights=chosen, activation="none")), 1)
 
+    def test_maps_that_are_more_than_their_weights(self):
+        class Twice(torch.nn.Linear):
+            def forward(self, x):
+                return 2 * super().forward(x)
+
+        names = ("gate_proj", "up_proj", "down_proj")
+        other, hooked = Gated(names, torch.nn.Identity()), Gated(names, torch.nn.Identity())
+        other.up_proj = Twice(6, 9)
+        hooked.down_proj.register_forward_hook(lambda _, inputs, y: y + 1)
+        for model, words in ((other, "up_proj.*forward of its own"), (hooked, "down_proj.*hooks")):
+            for call in (bilens.mlps, bilens.decompose):
+                with self.assertRaisesRegex(bilens.InputError, words):
+                    call(model)
+
+    def test_what_is_said_against_the_modules(self):
+        model = Gated(("gate_proj", "up_proj", "down_proj"), torch.nn.SiLU())
+        with self.assertRaisesRegex(bilens.UsageError, '"silu", as its modules say'):
+            bilens.decompose(model, activation="none")
+
     def test_meta_and_compiled(self):
         with torch.device("meta"):
             empty = Gated(("gate", "up", "down"), torch.nn.Identity())
@@ -88,7 +107,10 @@ class Found(unittest.TestCase):
                 call(empty)
         model = Gated(("gate_proj", "up_proj", "down_proj"), torch.nn.Identity())
         plain = bilens.decompose(model, k=2).eigenvalues
-        self.assertTrue(torch.equal(bilens.decompose(torch.compile(model), k=2).eigenvalues, plain))
+        compiled = torch.compile(model)
+        self.assertTrue(torch.equal(bilens.decompose(compiled, k=2).eigenvalues, plain))
+        self.assertEqual(len(bilens.mlps(compiled)), 1)
+        self.assertTrue(torch.equal(bilens.decompose(torch.nn.DataParallel(model), k=2).eigenvalues, plain))
 
 
 class Forms(unittest.TestCase):

@@ -1,5 +1,6 @@
 """bilens.nn against torch's own operations: numbers, gradients, torch.compile, autocast, checks of operators."""
 
+import functools
 import unittest
 
 import torch
@@ -25,6 +26,13 @@ class Product(unittest.TestCase):
                 gate, up = draw(3, 5, 7).requires_grad_(), draw(3, 5, 7, seed=1).requires_grad_()
                 torch.testing.assert_close(bilens.nn.gated_product(gate, up, name), f(gate) * up)
                 self.assertTrue(torch.autograd.gradcheck(lambda g, u: bilens.nn.gated_product(g, u, name), (gate, up)))
+
+    def test_second_derivatives(self):
+        for name in ("none", "silu", "gelu"):
+            with self.subTest(name):
+                product = functools.partial(bilens.nn.gated_product, activation=name)
+                gate, up = draw(3, 4).requires_grad_(), draw(3, 4, seed=1).requires_grad_()
+                self.assertTrue(torch.autograd.gradgradcheck(product, (gate, up)))
 
     def test_every_dtype(self):
         exact = {}

@@ -103,7 +103,7 @@ class Spectrum(Drawn):
             self.refuse("direction", self.found.plot_spectrum, directions)
         self.refuse("of: expected", bilens.plots.plot_spectrum, self.found.eigenvalues)
         factors = bilens.decompose(self.gate, **self.matrices, method="hosvd")
-        self.refuse("eigenvalues: expected one of", factors.plot_spectrum)
+        self.refuse("expected a tensor eigenvalues", factors.plot_spectrum)
         many = bilens.decompose(torch.nn.Sequential(bilens.nn.BilinearMLP(4, 8), bilens.nn.BilinearMLP(4, 8)), k=1)
         self.refuse("a single layer", many.plot_spectrum)
 

@@ -23,7 +23,10 @@ def to_json(value: Any) -> str:
             return other.tolist()
         raise UsageError(*problem("settings", "numbers, texts, lists and dictionaries", type(other).__name__))
 
-    return json.dumps(value, default=plain)
+    try:
+        return json.dumps(value, default=plain, allow_nan=False)
+    except ValueError as error:
+        raise UsageError(*problem("settings", "numbers", "NaN or infinity")) from error
 
 
 def run(command: str, *arguments: Path, settings: Mapping[str, Any] | None = None, **flags: Any) -> list[Result]:

@@ -5,15 +5,15 @@ import os
 import pathlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
 
 from bilens import _bilens, _card, _commands, plots
 from bilens._errors import UsageError, problem
-from bilens._layers import settings_by_structure
-from bilens._models import Array, Model, as_tensor, config_of, named, stored
+from bilens._layers import by_structure, require_plain
+from bilens._models import Array, Model, as_tensor, config_of, index, named, numbers, stored, unwrapped
 from bilens._tokens import pieces_of, token_id
 
 Directions: TypeAlias = Array | Mapping[str, Any] | str | None
@@ -28,11 +28,14 @@ class Layer:
         tensors: every tensor of the layer's file, by its name there (docs/formats.md), on the CPU.
     """
 
-    def __init__(self, native: _bilens.LayerDecomposition, info: dict[str, Any]) -> None:
+    def __init__(self, native: _bilens.LayerDecomposition, info: dict[str, Any], mapped: bool) -> None:
         self._native = native
         self.number: int = native.layer
         self.info = info
-        self.tensors: dict[str, torch.Tensor] = dict(native.tensors())
+        # Who writes into them must not write into mapped files.
+        self.tensors: dict[str, torch.Tensor] = {
+            name: tensor.clone() if mapped else tensor for name, tensor in native.tensors()
+        }
 
     def __repr__(self) -> str:
         return f"<bilens.Layer {self.number}: {_in_words(self)}>"
@@ -40,7 +43,8 @@ class Layer:
     def _tensor(self, name: str) -> torch.Tensor:
         if name not in self.tensors:
             found = ", ".join(sorted(self.tensors))
-            raise UsageError(*problem(f"layer {self.number}: {name}", f"one of {found}", "none of that name"))
+            fix = "Decompose with certify=True." if name == "certified_bound" else ""
+            raise UsageError(*problem(f"layer {self.number}", f"a tensor {name}", f"only {found}", fix))
         return self.tensors[name]
 
     @property
@@ -103,9 +107,7 @@ class Layer:
             tensor([1., 1., 1., 1.], dtype=torch.float64)
         """
         most = self.eigenvalues.shape[1]
-        if not isinstance(k, int) or isinstance(k, bool) or not 0 <= k <= most:
-            raise UsageError(*problem("k", f"a number from 0 to {most}, the eigenpairs that were found", repr(k)))
-        return Truncated(self, k)
+        return Truncated(self, index(k, most + 1, "k"))
 
     @property
     def count(self) -> int:
@@ -127,9 +129,7 @@ class Layer:
 
     def _each(self, direction: int | None, of: Callable[[int], torch.Tensor]) -> torch.Tensor:
         if direction is not None:
-            if not 0 <= direction < self.count:
-                raise UsageError(*problem("direction", f"a number from 0 to {self.count - 1}", repr(direction)))
-            return of(direction)
+            return of(index(direction, self.count, "direction"))
         return torch.stack([of(u) for u in range(self.count)], dim=1)
 
 
@@ -163,12 +163,12 @@ class Decomposition:
         layers: each layer by its number.
     """
 
-    def __init__(self, native: _bilens.Decomposition) -> None:
+    def __init__(self, native: _bilens.Decomposition, mapped: bool) -> None:
         self._native = native
         self.info: dict[str, Any] = json.loads(native.info())
         entries = self.info["layers"]
         self.layers: dict[int, Layer] = {
-            part.layer: Layer(part, entry) for part, entry in zip(native.layers(), entries)
+            part.layer: Layer(part, entry, mapped) for part, entry in zip(native.layers(), entries)
         }
 
     def __repr__(self) -> str:
@@ -268,7 +268,7 @@ def decompose(
     down_bias: Array | None = None,
     activation: str | None = None,
     directions: Directions = None,
-    layers: Sequence[int] | None = None,
+    layers: Sequence[int] | Literal["all"] | None = None,
     minus: Model | None = None,
     data: str | Mapping[str, Any] | None = None,
     tokenizer: Any = None,
@@ -295,7 +295,7 @@ def decompose(
         up, down: with matrices only. `down=None` there: the layer has none.
         gate_bias, up_bias, down_bias: with matrices only: [d_hidden], [d_hidden], [d_out].
         activation: what is on the gate's side: "none", "silu", "gelu", "gelu_tanh" or "relu". With matrices the default
-            is "none", a bilinear layer; a model says it by its config, or has to be told.
+            is "none", a bilinear layer. A model says it by its config or its modules; where it does not, you have to.
         directions: output directions. Rows [n, d_out]; or a kind such as "axes"; or a dictionary as in the config,
             such as `{"plus": [" she"], "minus": [" he"]}` for tokens. Without it: the head's rows where the layer
             reaches the head linearly, else every axis of the output.
@@ -305,10 +305,11 @@ def decompose(
         tokenizer: path of a SentencePiece model that names the tokens, or a tokenizer of transformers.
         out: folder for the files of `bilens decompose`, with the studies of `analyses`. Without it nothing is written,
             and there are no studies.
-        resume: go on with what is in `out`.
+        resume: go on with what is in `out`, which must be of the same model and settings.
         overwrite: replace a decomposition in `out`.
         settings: every other key of `bilens.schema("decompose")`: `k=10`, `method="eigen"` (or "hosvd", "cp", ...),
-            `certify=True`, `solver`, `dtype="float64"`, `fold_norm`, `traceless`, `surrogate="half"`, `device`,
+            `certify=True`, `solver`, `dtype="float64"`, `fold_norm` (whether the gain of the norm in front goes into
+            the matrices), `traceless` (Q − (tr Q/d) I), `surrogate="half"` (what stands for a gated layer), `device`,
             `threads`, ...
 
     Returns:
@@ -325,10 +326,16 @@ def decompose(
         (torch.Size([16, 4, 16]), True)
     """
     config = dict(settings)
+    if "gate" in config:
+        raise UsageError(*problem("gate", "activation=, which is what it is called here", repr(config["gate"])))
+    if out is None:
+        for name, value in {"resume": resume, "overwrite": overwrite, "analyses": config.get("analyses")}.items():
+            if value:
+                raise UsageError(*problem(name, "out=, a folder, beside it", "none"))
     if activation is not None:
         config["gate"] = activation
     if layers is not None:
-        config["layers"] = list(layers)
+        config["layers"] = layers if isinstance(layers, str) else numbers(layers, "layers")
     if isinstance(data, Mapping):
         config["data"], data = data, None
     pieces: list[str] = []
@@ -345,8 +352,11 @@ def decompose(
     elif given:
         raise UsageError(*problem("gate", "a torch tensor or a numpy array", type(model).__name__))
     else:
-        if isinstance(model, torch.nn.Module) and not config_of(model) and "weights" not in config:
-            config = {**settings_by_structure(model, config.get("fold_norm", True)), **config}
+        model = unwrapped(model)
+        if isinstance(model, torch.nn.Module):
+            require_plain(model)
+            if not config_of(model):
+                config = by_structure(model, config)
         source = stored(model)
     rows = None
     if isinstance(directions, Mapping):
@@ -370,7 +380,8 @@ def decompose(
             resume=resume,
             overwrite=overwrite,
             pieces=pieces,
-        )
+        ),
+        mapped=out is not None,
     )
 
 
@@ -379,6 +390,8 @@ def _of_matrices(matrices: Mapping[str, Any], config: dict[str, Any]) -> _bilens
     if matrices["up"] is None:
         raise UsageError(*problem("up", "a matrix beside gate", "None"))
     there = {name: matrix for name, matrix in matrices.items() if matrix is not None}
+    if "weights" in config:
+        raise UsageError(*problem("weights", "no names beside matrices", repr(config["weights"])))
     config.setdefault("gate", "none")
     config["weights"] = {**{name: name for name in there}, "down": "down" if "down" in there else "identity"}
     return _bilens.StoredModel("gate, up, down", named(there.items()), "")
@@ -391,7 +404,7 @@ def load(folder: str | os.PathLike[str]) -> Decomposition:
         folder: with decomposition.json in it.
 
     Returns:
-        The decomposition; its tensors are mapped from the files, not read.
+        The decomposition, with tensors of its own.
 
     Raises:
         bilens.InputError: for a folder that is missing, damaged or not finished.
@@ -399,4 +412,4 @@ def load(folder: str | os.PathLike[str]) -> Decomposition:
     Example:
         >>> bilens.load("runs/demo/model/decomposition").eigenvalues  # doctest: +SKIP
     """
-    return Decomposition(_bilens.load(pathlib.Path(folder)))
+    return Decomposition(_bilens.load(pathlib.Path(folder)), mapped=True)

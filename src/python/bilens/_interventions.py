@@ -1,6 +1,7 @@
 """What a model does when eigenvectors' contributions to one direction of a layer's output are changed: hooks."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from bilens import _bilens
 from bilens._decomposition import Decomposition, Layer
 from bilens._errors import InputError, UsageError, problem
 from bilens._layers import BilinearLayer, gain_in_front, mlp_modules
+from bilens._models import index, numbers, unwrapped
 
 Change = Callable[[torch.Tensor], torch.Tensor]
 
@@ -34,10 +36,14 @@ def ablate(
         layer: number of the layer; without it, the decomposition's only one.
         direction: one of the layer's, counted from 0.
         eigenvectors: of that direction, counted from 0.
-        how: what q' is: "mean", the mean of q over all tokens of the call, or "zero".
+        how: what q' is: "mean", the mean of q over all tokens of the call, padding among them, or "zero".
+
+    Blocks that stand in each other each take q from the layer's input, so the same eigenvector is taken out twice. A
+    backward pass that runs the model again (checkpointing) belongs inside. With a surrogate, q is the surrogate's.
 
     Raises:
-        bilens.InputError: where the eigenvectors are not the model's.
+        bilens.InputError: where the eigenvectors are not the model's. bilens.UsageError: also at the end of the block,
+            where the layer did not run in it.
 
     Example:
         >>> mlp = bilens.nn.BilinearMLP(4, 8)
@@ -74,6 +80,8 @@ def scale(
         >>> with bilens.scale(mlp, bilens.decompose(mlp, k=4), 2.0):
         ...     y = mlp(torch.randn(3, 4))
     """
+    if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not math.isfinite(factor):
+        raise UsageError(*problem("factor", "a finite number", repr(factor)))
     return _changed(_Part(model, decomposition, layer, direction, eigenvectors), lambda q: factor * q)
 
 
@@ -133,14 +141,29 @@ class _Part:
         eigenvectors: Sequence[int],
     ) -> None:
         layer = _layer_of(decomposition, number)
+        model = unwrapped(model)
         self.module, mlp = _module_of(model, layer, len(decomposition.layers) > 1 or number is not None)
-        self.gain = gain_in_front(model, mlp.name, decomposition.info.get("norm") or {})
-        indices = _indices(layer, direction, eigenvectors)
+        norm = decomposition.info.get("norm") or {}
+        if norm.get("behind"):
+            expected = "a decomposition of the MLP's own output"
+            found = f"one behind {norm['behind']}"
+            raise UsageError(*problem("decomposition", expected, found, "Decompose with fold_norm=False."))
+        if mlp.d_model != layer.info["d_in"] or mlp.d_out != layer.info["d_out"]:
+            expected = f"inputs of {layer.info['d_in']} and outputs of {layer.info['d_out']}, as decomposed"
+            raise InputError(*problem(mlp.name, expected, f"{mlp.d_model} and {mlp.d_out}"))
+        self.gain = gain_in_front(model, mlp.name, norm)
+        n, k = layer.eigenvalues.shape
+        direction = index(direction, n, "direction")
+        indices = [index(i, k, "eigenvectors") for i in numbers(eigenvectors, "eigenvectors")]
+        if not indices or len(set(indices)) < len(indices):
+            raise UsageError(*problem("eigenvectors", "different numbers", repr(indices)))
         self.vectors = layer.eigenvectors[direction, indices].double()
         self.values = layer.eigenvalues[direction, indices]
         axes = torch.eye(mlp.d_out, dtype=torch.float64)
         self.u = (axes if layer.directions is None else layer.directions.double())[direction]
-        _require_of_model(layer, mlp, self, decomposition.info.get("surrogate"))
+        if not self.u.any():
+            raise UsageError(*problem(f"direction {direction}", "one that is not 0", "0"))
+        _require_of_model(layer, mlp, self, direction, decomposition.info.get("surrogate"))
 
     def quantity(self, x: torch.Tensor) -> torch.Tensor:
         """q of each token, float64."""
@@ -183,17 +206,9 @@ def _number_in(name: str) -> int | None:
     return numbers[-1] if numbers else None
 
 
-def _indices(layer: Layer, direction: int, eigenvectors: Sequence[int]) -> list[int]:
-    n, k = layer.eigenvalues.shape
-    if not 0 <= direction < n:
-        raise UsageError(*problem("direction", f"a number from 0 to {n - 1}", repr(direction)))
-    indices = list(eigenvectors)
-    if not indices or len(set(indices)) < len(indices) or not all(0 <= i < k for i in indices):
-        raise UsageError(*problem("eigenvectors", f"different numbers from 0 to {k - 1}", repr(indices)))
-    return indices
-
-
-def _require_of_model(layer: Layer, mlp: BilinearLayer, part: _Part, surrogate: Mapping[str, Any] | None) -> None:
+def _require_of_model(
+    layer: Layer, mlp: BilinearLayer, part: _Part, direction: int, surrogate: Mapping[str, Any] | None
+) -> None:
     """Each vector must be an eigenvector of the form that the model's own weights have along u."""
     if surrogate is not None and surrogate["kind"] != "half":
         return  # its lines are no part of the model
@@ -204,12 +219,9 @@ def _require_of_model(layer: Layer, mlp: BilinearLayer, part: _Part, surrogate: 
     form = _bilens.InteractionOperator(native, part.u[None])
     values = part.values
     if "shift" in layer.tensors:
-        shifts = layer.tensors["shift"]
-        direction = int((layer.eigenvalues[:, :1] == values[0]).nonzero()[0, 0])
-        values = values + shifts[direction]
+        values = values + layer.tensors["shift"][direction]
     missing = form.apply(part.vectors[None].contiguous())[0] - values[:, None] * part.vectors
-    size = layer.eigenvalues.abs().max()
-    if missing.norm(dim=1).max() > 1e-3 * size:
+    if missing.norm(dim=1).max() > 1e-3 * layer.eigenvalues[direction].abs().max():
         raise InputError(
             *problem(
                 f"layer {layer.number}",
@@ -223,13 +235,19 @@ def _require_of_model(layer: Layer, mlp: BilinearLayer, part: _Part, surrogate: 
 @contextlib.contextmanager
 def _changed(part: _Part, change: Change) -> Iterator[None]:
     u = part.u / part.u.square().sum()
+    runs = 0
 
-    def hook(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...], y: torch.Tensor) -> torch.Tensor:
-        q = part.quantity(inputs[0])
+    def hook(_: torch.nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], y: torch.Tensor) -> torch.Tensor:
+        nonlocal runs
+        runs += 1
+        q = part.quantity(inputs[0] if inputs else next(iter(named.values())))
         return y + ((change(q) - q)[..., None] * u.to(y.device)).to(y.dtype)
 
-    handle = part.module.register_forward_hook(hook)
+    handle = part.module.register_forward_hook(hook, with_kwargs=True)
     try:
         yield
     finally:
         handle.remove()
+    if runs == 0:
+        fix = "A model that torch.compile has compiled before does not see the change: call the module itself."
+        raise UsageError(*problem("with block", "a call that runs the layer", "none", fix))

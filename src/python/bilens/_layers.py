@@ -8,7 +8,7 @@ import torch
 
 from bilens import _bilens
 from bilens._errors import ExhaustedError, InputError, UsageError, problem
-from bilens._models import Array, as_tensor
+from bilens._models import Array, as_tensor, unwrapped
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
@@ -214,6 +214,8 @@ def mlps(model: torch.nn.Module, activation: str | None = None) -> list[Bilinear
         >>> bilens.mlps(Mlp(), activation="none")
         [<bilens.BilinearLayer layer: 4 → 8 → 4, none>]
     """
+    model = unwrapped(model)
+    require_plain(model)
     found = list(_find(model, activation))
     if not found:
         names = ", ".join("/".join(names) for names in (*_LINEARS, _PARAMETERS))
@@ -231,7 +233,7 @@ def mlps(model: torch.nn.Module, activation: str | None = None) -> list[Bilinear
 def mlp_modules(model: torch.nn.Module) -> list[tuple[torch.nn.Module, BilinearLayer]]:
     """The modules that `mlps` finds, each with its layer."""
     modules = dict(model.named_modules())
-    return [(modules["" if mlp.name == "layer" else mlp.name], mlp) for mlp in mlps(model)]
+    return [(modules.get(mlp.name, model), mlp) for mlp in mlps(model)]
 
 
 def gain_in_front(model: torch.nn.Module, name: str, norm: Mapping[str, Any]) -> torch.Tensor | None:
@@ -245,7 +247,9 @@ def gain_in_front(model: torch.nn.Module, name: str, norm: Mapping[str, Any]) ->
     elif norm.get("before"):
         gain = block.get_parameter(norm["before"] + ".weight")
     else:
-        return None
+        raise UsageError(
+            *problem(name, "the norm that was folded in beside it", "none", "Decompose with fold_norm=False.")
+        )
     return gain.detach() + 1 if norm["gain"] == "1 + w" else gain.detach()
 
 
@@ -255,10 +259,10 @@ def _find(model: torch.nn.Module, activation: str | None) -> Iterator[BilinearLa
         if names is None:
             continue
         if names == _PARAMETERS:
-            matrices = [getattr(module, name) for name in names]
-            biases = [getattr(module, "b_" + name[2:], None) for name in names]
+            matrices = [getattr(module, part) for part in names]
+            biases = [getattr(module, "b_" + part[2:], None) for part in names]
         else:
-            linears = [getattr(module, name) for name in names]
+            linears = [getattr(module, part) for part in names]
             matrices = [linear.weight.T for linear in linears]
             biases = [linear.bias for linear in linears]
         yield BilinearLayer(
@@ -281,21 +285,50 @@ def _names(module: torch.nn.Module) -> tuple[str, str, str] | None:
     return None
 
 
-def settings_by_structure(model: torch.nn.Module, fold_norm: bool) -> dict[str, Any]:
-    """What the structure of a module without a config says: `gate`, where all of its MLPs have one known activation,
-    and `weights`, where the library does not know their names, with the norm in front where that is folded in."""
+def require_plain(model: torch.nn.Module) -> None:
+    """The maps of gated MLPs must compute what their weights say, no more.
+
+    Raises:
+        bilens.InputError: for one with a forward of its own, such as LoRA's, or with hooks.
+    """
+    for name, module in model.named_modules():
+        names = _names(module)
+        if names is None or names == _PARAMETERS:
+            continue
+        for part in names:
+            linear = getattr(module, part)
+            changed = type(linear).forward is not torch.nn.Linear.forward
+            if changed or linear._forward_hooks or linear._forward_pre_hooks:
+                found = f"{type(linear).__name__} with {'a forward of its own' if changed else 'hooks'}"
+                fix = "Merge it into its weight first, or give the matrices."
+                raise InputError(*problem(f"{name}.{part}".lstrip("."), "a plain torch.nn.Linear", found, fix))
+
+
+def by_structure(model: torch.nn.Module, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings for a module without a config: those that are given, and what its structure says beside them. That is
+    `gate`, where all of its MLPs have one known activation, and `weights`, where the library does not know their names,
+    with the norm in front where that is folded in.
+
+    Raises:
+        bilens.UsageError: where the activation that is given is not the modules'.
+    """
     found = [(name, module, names) for name, module in model.named_modules() if (names := _names(module)) is not None]
-    settings: dict[str, Any] = {}
+    settings = dict(given)
     activations = {_activation_of(module) for _, module, _ in found}
     if len(activations) == 1 and None not in activations:
-        settings["gate"] = activations.pop()
+        says = activations.pop()
+        if settings.setdefault("gate", says) != says:
+            expected = f'"{says}", as its modules say'
+            raise UsageError(*problem("activation", expected, repr(settings["gate"]), "Leave it out."))
+    if "weights" in settings:
+        return settings
     patterns = {(_pattern(name), names) for name, _, names in found}
     if any(names != _KNOWN for _, names in patterns):
         if len(patterns) > 1:
             several = ", ".join(sorted(f"{name}.{names[0]}" for name, names in patterns))
             fix = 'Name one kind, weights={"gate": "blocks.{layer}.w.weight", "up": ..., "down": ...}.'
             raise UsageError(*problem(type(model).__name__, "gated MLPs of one kind", several, fix))
-        settings["weights"] = _weight_map(model, *patterns.pop(), fold_norm)
+        settings["weights"] = _weight_map(model, *patterns.pop(), settings.get("fold_norm", True))
     return settings
 
 
@@ -327,10 +360,10 @@ def _activation_of(module: torch.nn.Module) -> str | None:
         if isinstance(function, str):
             return function if function in _ACTIVATIONS else None
         name = getattr(function, "__name__", type(function).__name__).lower()
-        approximate = getattr(function, "approximate", "none") == "tanh"
+        by_tanh = getattr(function, "approximate", "none") == "tanh"
         if name in ("silu", "siluactivation", "swish"):
             return "silu"
-        if name in ("gelutanh", "geluactivationtanh", "pytorchgelutanh") or (name == "gelu" and approximate):
+        if name in ("gelutanh", "geluactivationtanh", "pytorchgelutanh") or (name == "gelu" and by_tanh):
             return "gelu_tanh"
         if name in ("gelu", "geluactivation"):
             return "gelu"

@@ -1,6 +1,7 @@
 """Models in memory, as the library reads them: tensors by name, and what a config.json would say."""
 
 import json
+import operator
 import os
 import pathlib
 import warnings
@@ -27,8 +28,9 @@ def as_tensor(array: Any, name: str) -> torch.Tensor:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*not writable")  # it is only read
-            tensor = torch.as_tensor(array).detach()
-    except TypeError as error:
+            # Not by as_tensor, which would move it to torch's default device.
+            tensor = (array if isinstance(array, torch.Tensor) else torch.from_numpy(array)).detach()
+    except (TypeError, ValueError) as error:
         raise InputError(*problem(name, "an array of real numbers", str(error))) from error
     if tensor.is_meta:
         raise InputError(*problem(name, "numbers", "a tensor on the meta device", "Load the model's weights first."))
@@ -39,7 +41,35 @@ def as_tensor(array: Any, name: str) -> torch.Tensor:
         raise InputError(*problem(name, "real numbers, float16 to float64", str(tensor.dtype), fix))
     if type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
         raise InputError(*problem(name, "a plain tensor", type(tensor).__name__, "Convert it to a torch.Tensor."))
+    if tensor.numel() == 0:
+        raise InputError(*problem(name, "numbers", f"none, shape {list(tensor.shape)}"))
     return tensor.cpu()
+
+
+def index(value: Any, count: int, name: str) -> int:
+    """A whole number from 0 to count − 1."""
+    try:
+        number = -1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = -1
+    if not 0 <= number < count:
+        raise UsageError(*problem(name, f"a number from 0 to {count - 1}", repr(value)))
+    return number
+
+
+def numbers(values: Any, name: str) -> list[int]:
+    """A list of whole numbers, from 0."""
+    try:
+        return [operator.index(value) for value in values]
+    except TypeError as error:
+        raise UsageError(*problem(name, "a list of whole numbers", repr(values))) from error
+
+
+def unwrapped(model: Any) -> Any:
+    """The module itself, of one that torch.compile or DataParallel has wrapped."""
+    while isinstance(model, (torch._dynamo.OptimizedModule, torch.nn.DataParallel)):
+        model = model._orig_mod if isinstance(model, torch._dynamo.OptimizedModule) else model.module
+    return model
 
 
 def named(tensors: Iterable[tuple[str, Any]]) -> list[tuple[str, torch.Tensor]]:
@@ -49,6 +79,7 @@ def named(tensors: Iterable[tuple[str, Any]]) -> list[tuple[str, torch.Tensor]]:
 
 def stored(model: Any) -> _bilens.StoredModel:
     """What the library reads of a model: a path, a module, or a dictionary of tensors."""
+    model = unwrapped(model)
     if isinstance(model, (str, os.PathLike)):
         return _bilens.StoredModel(pathlib.Path(model))
     if isinstance(model, torch.nn.Module):
@@ -67,13 +98,16 @@ def stored(model: Any) -> _bilens.StoredModel:
 def parameters(model: torch.nn.Module) -> Iterable[tuple[str, torch.Tensor]]:
     """The numbers that a module's state dict holds, but no counters and masks."""
     for name, tensor in model.state_dict(keep_vars=True).items():
-        if isinstance(tensor, torch.Tensor) and (tensor.is_floating_point() or tensor.is_quantized):
+        if (
+            isinstance(tensor, torch.Tensor)
+            and tensor.numel() > 0
+            and (tensor.is_floating_point() or tensor.is_quantized)
+        ):
             yield name, tensor
 
 
 def config_of(model: torch.nn.Module) -> str:
     """A transformers model's config as JSON; empty for other modules."""
-    inner = getattr(model, "_orig_mod", model)  # of torch.compile
-    config = getattr(inner, "config", None)
+    config = getattr(model, "config", None)
     to_dict = getattr(config, "to_dict", None)
     return "" if to_dict is None else json.dumps(to_dict(), default=str)

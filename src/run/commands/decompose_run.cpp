@@ -6,10 +6,8 @@
 
 #include "bilens/core/files.h"
 #include "bilens/core/log.h"
-#include "bilens/io/weights.h"
 #include "bilens/records/decomposition.h"
 #include "bilens/records/layer_file.h"
-#include "bilens/run/config_file.h"
 #include "bilens/tensor/device.h"
 #include "decompose/decompose_estimate.h"
 #include "decompose/decompose_summary.h"
@@ -27,25 +25,6 @@ namespace {
 fs::path default_out(const fs::path& model) {
   return fs::is_directory(model) ? model / "decomposition"
                                  : model.parent_path() / (model.stem().string() + ".decomposition");
-}
-
-/// What is finished stands for another call only where that is of the same job. @throws Error(kUsage)
-void check_same_job(const fs::path& out, const fs::path& path, const fs::path& minus,
-                    const DecomposeRunConfig& config) {
-  const fs::path file = out / kDecompositionFile;
-  const auto info = read_decomposition(out).info;
-  if (const auto doubt = info.doubt(); !doubt.empty())
-    throw Error(ExitCode::kUsage, {file.string(), "a decomposition of this version", "none", doubt});
-  const auto& fields = DecomposeRunConfig::fields();
-  const auto before = fields.parse_or_throw(info.config, file.string(), ExitCode::kBadInput);
-  require_same_settings(fields.dump(before), file, fields.dump(config),
-                        {"device", "threads", "memory_limit"});
-  const auto hash = [](const fs::path& model) {
-    return model.empty() ? Json() : Json(Weights::with_neighbours(model).sha256());
-  };
-  require_same_settings({{"model_sha256", info.model_sha256},
-                         {"minus_sha256", info.minus_sha256 ? Json(*info.minus_sha256) : Json()}},
-                        file, {{"model_sha256", hash(path)}, {"minus_sha256", hash(minus)}}, {});
 }
 
 /// All models but the first, each with the one before it to be subtracted: checkpoints by their steps, others
@@ -101,15 +80,15 @@ Outcome run_decomposition(const DecomposeRunOptions& options) {
     if (options.dry_run) {
       return add_estimate(load_checked(path, config), config, options.data, outcome);
     }
+    DecomposeInput input{path, {}, options.data};
+    if (!minus[path].empty()) input.minus.emplace(minus[path]);
     if (options.resume && fs::exists(outs[path] / kDecompositionFile)) {
-      check_same_job(outs[path], path, minus[path], config);
+      check_same_job(outs[path], input, config);
       remove_progress(outs[path]);  // where a kill came before that
       log_info(outs[path].string() + " is finished");
       outcome.results.push_back({{"model", path.string()}, {"out", outs[path].string()}, {"skipped", true}});
       return;
     }
-    DecomposeInput input{path, {}, options.data};
-    if (!minus[path].empty()) input.minus.emplace(minus[path]);
     if (options.overwrite && !is_empty_directory(outs[path])) {
       Replacement replacement(outs[path]);
       add(decompose_into(input, config, replacement.path(), options.resume), path);

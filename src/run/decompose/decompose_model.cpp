@@ -48,7 +48,9 @@ Decomposition decompose_model(const DecomposeModelOptions& options) {
   const DecomposeInput input{options.model, options.minus, options.data, options.pieces};
   const auto& out = options.out;
   if (out.empty()) return decompose_in_memory(input, config);
-  if (options.overwrite && !is_empty_directory(out)) {
+  if (options.resume && fs::exists(out / kDecompositionFile)) {
+    check_same_job(out, input, config);
+  } else if (options.overwrite && !is_empty_directory(out)) {
     Replacement replacement(out);
     decompose_into(input, config, replacement.path(), false);
     replacement.commit();

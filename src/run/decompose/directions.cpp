@@ -21,9 +21,10 @@ at::Tensor given_directions(const DirectionsConfig& spec, int64_t d_out) {
   const auto check = [&](const at::Tensor& rows, const std::string& where) {
     require_shape(rows, {-1, d_out}, where);
     require_finite(rows, where);
+    if (rows.size(0) == 0) throw Error(ExitCode::kBadInput, {where, "at least one row", "none", ""});
     return rows.to(at::kDouble);
   };
-  if (spec.given.defined()) return check(spec.given, "directions");
+  if (spec.given.defined()) return check(spec.given, "directions").clone();
   const Weights file(spec.path);
   return check(read_expression(file, spec.tensor), file.path().string() + ": " + spec.tensor);
 }

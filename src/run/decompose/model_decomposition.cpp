@@ -11,6 +11,7 @@
 #include "bilens/core/version.h"
 #include "bilens/records/decomposition.h"
 #include "bilens/records/surrogate_lines.h"
+#include "bilens/run/config_file.h"
 #include "bilens/tensor/device.h"
 #include "decomposer.h"
 #include "replacement.h"
@@ -163,6 +164,29 @@ DecomposeRunConfig parse_decompose_config(const Json& given, const std::string& 
   }
   if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
   return config;
+}
+
+void check_same_job(const fs::path& out, const DecomposeInput& input, const DecomposeRunConfig& config) {
+  const fs::path file = out / kDecompositionFile;
+  const auto found = read_decomposition(out);
+  const auto& info = found.info;
+  if (const auto doubt = info.doubt(); !doubt.empty())
+    throw Error(ExitCode::kUsage, {file.string(), "a decomposition of this version", "none", doubt});
+  const auto& fields = DecomposeRunConfig::fields();
+  const auto before = fields.parse_or_throw(info.config, file.string(), ExitCode::kBadInput);
+  require_same_settings(fields.dump(before), file, fields.dump(config),
+                        {"device", "threads", "memory_limit"});
+  const auto hash = [](const std::optional<StoredModel>& model) {
+    return model ? Json(model->weights().sha256()) : Json();
+  };
+  require_same_settings({{"model_sha256", info.model_sha256},
+                         {"minus_sha256", info.minus_sha256 ? Json(*info.minus_sha256) : Json()}},
+                        file, {{"model_sha256", hash(input.model)}, {"minus_sha256", hash(input.minus)}}, {});
+  const auto& given = config.directions.given;
+  for (const auto& layer : found.layers) {
+    if (!given.defined() || layer.directions.equal(given.to(layer.dtype))) continue;
+    throw Error(ExitCode::kUsage, {file.string(), "the same directions", "others", "Name another folder."});
+  }
 }
 
 LayerSource load_checked(const StoredModel& model, const DecomposeRunConfig& config) {

@@ -22,6 +22,11 @@ struct DecomposeInput {
 /// @throws Error(kUsage) that names all that is wrong
 DecomposeRunConfig parse_decompose_config(const Json& config, const std::string& where, bool subtracts);
 
+/// A decomposition that is finished stands for another call only where that is of the same job.
+/// @throws Error(kUsage) that names what differs
+void check_same_job(const std::filesystem::path& out, const DecomposeInput& input,
+                    const DecomposeRunConfig& config);
+
 /// The layers of a model as they are decomposed, for an estimate. @throws Error(kUsage, kBadInput)
 LayerSource load_checked(const StoredModel& model, const DecomposeRunConfig& config);
 
