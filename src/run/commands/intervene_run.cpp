@@ -70,8 +70,8 @@ struct Chosen {
   std::string direction;  // its name
 };
 
-/// The layer that the config names, or the only one with eigenvectors. @throws Error(kUsage)
-const LayerDecomposition& choose_layer(const Decomposition& decomposition, const InterveneRunConfig& config,
+/// The layer of that number, or the only one with eigenvectors. @throws Error(kUsage)
+const LayerDecomposition& choose_layer(const Decomposition& decomposition, std::optional<int64_t> number,
                                        const std::string& path) {
   std::vector<const LayerDecomposition*> there;
   std::vector<std::string> numbers;
@@ -83,20 +83,20 @@ const LayerDecomposition& choose_layer(const Decomposition& decomposition, const
     throw Error(ExitCode::kBadInput, {path, "a decomposition with eigenvectors", "none",
                                       "Decompose with the method \"eigen\" or \"rotate\"."});
   }
-  if (!config.layer && there.size() == 1) return *there.front();
+  if (!number && there.size() == 1) return *there.front();
   for (const auto* layer : there)
-    if (config.layer == layer->layer) return *layer;
-  const bool named = config.layer.has_value();
+    if (number == layer->layer) return *layer;
+  const bool named = number.has_value();
   throw Error(
       ExitCode::kUsage,
       {"layer", "one of the layers of " + path + " with eigenvectors (" + join(numbers) + ")",
-       named ? std::to_string(*config.layer) : "none named",
+       named ? std::to_string(*number) : "none named",
        named ? ""
              : "Name it: `bilens intervene " + shell_word(path) + " --set layer=" + numbers.back() + "`."});
 }
 
 Chosen choose(const Decomposition& decomposition, const InterveneRunConfig& config, const fs::path& path) {
-  const auto& layer = choose_layer(decomposition, config, path.string());
+  const auto& layer = choose_layer(decomposition, config.layer, path.string());
   const auto below = [](const std::string& what, int64_t value, int64_t count) {
     if (value < count) return;
     throw Error(ExitCode::kUsage, {what, "below " + std::to_string(count), std::to_string(value), ""});

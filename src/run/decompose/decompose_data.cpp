@@ -11,7 +11,7 @@ namespace {
 
 std::optional<StudyImages> open_images(const LayerSource& source, const DecomposeRunConfig& config,
                                        const std::string& data_spec) {
-  if (!source.classifier || !is_wanted(image_study(), config) || !source.minus_sha256.empty())
+  if (!source.classifier || !is_wanted(image_study(), config.analyses) || !source.minus_sha256.empty())
     return std::nullopt;
   const auto given = data_spec.empty() ? given_images(config.data) : std::nullopt;
   const auto data = given ? given : data_of_model(data_spec, source.model);
@@ -22,15 +22,15 @@ std::optional<StudyImages> open_images(const LayerSource& source, const Decompos
 
 }  // namespace
 
-bool is_calibrated(const DecomposeRunConfig& config, const LayerSource& source) {
-  return config.surrogate == SurrogateKind::kCalibrated && source.surrogate.has_value();
+bool is_calibrated(std::optional<SurrogateKind> asked, const LayerSource& source) {
+  return asked == SurrogateKind::kCalibrated && source.surrogate.has_value();
 }
 
 DecomposeData open_data(const LayerSource& source, const DecomposeRunConfig& config,
                         const std::string& data_spec) {
   DecomposeData data;
   data.images = open_images(source, config, data_spec);
-  if (!config.wants(Analysis::kCorpus) && !is_calibrated(config, source)) return data;
+  if (!config.wants(Analysis::kCorpus) && !is_calibrated(config.surrogate, source)) return data;
   const auto& wanted = config.corpus;
   data.corpus = open_corpus(
       source.decoder ? *source.decoder : open_language_model(source.model),

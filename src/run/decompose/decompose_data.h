@@ -15,7 +15,7 @@ struct StudyImages {
 };
 
 /// Whether lines are to be fitted to the model's activations; a bilinear one has none.
-bool is_calibrated(const DecomposeRunConfig& config, const LayerSource& source);
+bool is_calibrated(std::optional<SurrogateKind> asked, const LayerSource& source);
 
 /// What studies and surrogates of a model read beside its weights.
 struct DecomposeData {

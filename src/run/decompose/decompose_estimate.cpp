@@ -49,7 +49,7 @@ void add_estimate(const LayerSource& source, const DecomposeRunConfig& config, c
     const auto plan = plan_eigen(sizes, device, eigen);
     memory = std::max(memory, plan.bytes + result);
     for (const auto* study : studies()) {
-      if (!is_wanted(*study, config)) continue;
+      if (!is_wanted(*study, config.analyses)) continue;
       const auto cost = study->cost(sizes, source, config, data);
       memory = std::max(memory, cost.bytes + result);
       kept += cost.kept;

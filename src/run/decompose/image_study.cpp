@@ -9,9 +9,12 @@ namespace bilens {
 
 namespace {
 
-ImageStudyConfig what_is_wanted(const DecomposeRunConfig& config) {
-  return {config.wants(Analysis::kTruncation), config.wants(Analysis::kExactness),
-          config.wants(Analysis::kImportance), ImageStudyConfig{}.examples};
+ImageStudyConfig what_is_wanted(const std::vector<Analysis>& analyses) {
+  const auto wants = [&](Analysis analysis) {
+    return std::find(analyses.begin(), analyses.end(), analysis) != analyses.end();
+  };
+  return {wants(Analysis::kTruncation), wants(Analysis::kExactness), wants(Analysis::kImportance),
+          ImageStudyConfig{}.examples};
 }
 
 /// Nothing where there are no images.
@@ -20,7 +23,7 @@ void study_on_images(const StudyInput& input, std::vector<LayerResult>&) {
   if (!images) return;
   auto model = load_classifier(input.source.model, at::kCPU);
   write_image_study(input.out, make_image_study(model, images->data, images->dataset, input.decomposition,
-                                                what_is_wanted(input.config)));
+                                                what_is_wanted(input.config.analyses)));
 }
 
 /// Inputs in float64 and half as much again for hidden states; terms, their sums and errors.

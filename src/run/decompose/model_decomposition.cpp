@@ -94,8 +94,8 @@ Opened open(const DecomposeInput& input, const DecomposeRunConfig& config) {
     subtract_layers(opened.source, other);
   }
   opened.data = open_data(opened.source, config, input.data);
-  if (is_calibrated(config, opened.source))
-    opened.lines = calibrate_surrogate(opened.source, config, *opened.data.corpus);
+  if (is_calibrated(config.surrogate, opened.source))
+    opened.lines = calibrate_surrogate(opened.source, config.corpus, config.device, *opened.data.corpus);
   return opened;
 }
 
@@ -223,7 +223,7 @@ DecompositionResult decompose_into(const DecomposeInput& input, const DecomposeR
     if (config.wants_layer(layer.number)) decomposition.layers.push_back(decomposer.write(layer.load(), out));
   auto layers = summarize_layers(decomposition);
   for (const auto* study : studies())
-    if (is_wanted(*study, config))
+    if (is_wanted(*study, config.analyses))
       study->run({opened.source, decomposition, config, opened.data, out}, layers);
   auto& info = decomposition.info;
   info.seconds = seconds_since(begin);

@@ -9,9 +9,10 @@ const std::vector<const StudyRow*>& studies() {
   return all;
 }
 
-bool is_wanted(const StudyRow& study, const DecomposeRunConfig& config) {
-  return std::any_of(study.analyses.begin(), study.analyses.end(),
-                     [&](const auto& analysis) { return config.wants(analysis.second); });
+bool is_wanted(const StudyRow& study, const std::vector<Analysis>& analyses) {
+  return std::any_of(study.analyses.begin(), study.analyses.end(), [&](const auto& own) {
+    return std::find(analyses.begin(), analyses.end(), own.second) != analyses.end();
+  });
 }
 
 }  // namespace bilens

@@ -48,7 +48,7 @@ const StudyRow& corpus_study();
 /// All of them, in the order in which they run.
 const std::vector<const StudyRow*>& studies();
 
-/// Whether the config asks for one of its analyses.
-bool is_wanted(const StudyRow& study, const DecomposeRunConfig& config);
+/// Whether one of its analyses is asked for.
+bool is_wanted(const StudyRow& study, const std::vector<Analysis>& analyses);
 
 }  // namespace bilens

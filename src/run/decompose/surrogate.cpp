@@ -23,9 +23,9 @@ SourceLayer with_lines(SourceLayer source, const SurrogateLines& lines) {
 
 }  // namespace
 
-NamedTensors calibrate_surrogate(LayerSource& source, const DecomposeRunConfig& config,
-                                 const Corpus& corpus) {
-  const int64_t tokens = config.corpus.tokens, first = std::max(tokens, config.corpus.loss_tokens);
+NamedTensors calibrate_surrogate(LayerSource& source, const CorpusStudyConfig& study,
+                                 const DeviceChoice& device, const Corpus& corpus) {
+  const int64_t tokens = study.tokens, first = std::max(tokens, study.loss_tokens);
   if (corpus.stream.size() < first + tokens) {
     throw Error(ExitCode::kBadInput, {corpus.data.path,
                                       "a text of " + std::to_string(first + tokens) + " tokens, the last " +
@@ -33,7 +33,7 @@ NamedTensors calibrate_surrogate(LayerSource& source, const DecomposeRunConfig& 
                                       std::to_string(corpus.stream.size()) + " tokens",
                                       "Give a longer text, or lower corpus.tokens."});
   }
-  auto model = corpus.load(config.device);
+  auto model = corpus.load(device);
   const auto fits =
       fit_activation_lines(model, {corpus.stream, first, tokens, corpus.data.context, corpus.data.packing});
   std::vector<SurrogateLayer> layers;
