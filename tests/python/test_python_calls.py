@@ -213,7 +213,7 @@ class LeftAlone(unittest.TestCase):
             print(peak() - before)
         """)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertLess(int(done.stdout), 20)  # MB, of 256
+        self.assertLess(int(done.stdout), 100)  # MB, of 256; a copy of one matrix is 128
 
     def test_a_fork(self):
         done = in_a_process("""

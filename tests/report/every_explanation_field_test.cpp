@@ -87,7 +87,7 @@ std::vector<Json> others(const Json& value) {
   if (value.is_boolean()) return {!value.get<bool>()};
   if (value.is_number_integer()) return {value.get<int64_t>() + 1, value.get<int64_t>() - 1, 0};
   if (value.is_number()) return {value.get<double>() * 1.5 + 0.25};
-  if (value.is_string()) return {value.get<std::string>() + "x", "model", "none"};
+  if (value.is_string()) return {value.get<std::string>() + "x", "model", "none", "half", "calibrated"};
   return {};
 }
 
