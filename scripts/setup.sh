@@ -242,6 +242,7 @@ configure_and_build() {
   choice="preset $preset, LibTorch ${torch_root:-in .venv}"
   if [[ $cuda != auto ]]; then choice+=", CUDA as asked"; fi
   if [[ $unity == ON ]]; then choice+=", files in batches"; else choice+=", each file alone"; fi
+  if [[ $module == ON ]]; then choice+=", Python package"; fi
   if [[ -e build/build.ninja && $(cat $configured_mark 2>/dev/null) == "$PWD: $choice" ]]; then
     say "Configure: done before ($choice)."
   else
