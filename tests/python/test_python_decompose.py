@@ -1,7 +1,9 @@
 """bilens.decompose against numpy in float64, against the files of the command line, and on inputs that are wrong."""
 
+import copy
 import json
 import pathlib
+import pickle
 import tempfile
 import unittest
 
@@ -287,6 +289,20 @@ class Owned(unittest.TestCase):
             found.eigenvalues.neg_()
             self.assertTrue(torch.equal(found.eigenvalues, -before))
         self.assertTrue(torch.equal(bilens.load(folder).eigenvalues, before))
+
+    def test_pickled_and_copied(self):
+        gate, matrices = layer(biases=True)
+        for method in ("eigen", "hosvd"):
+            found = bilens.decompose(gate, **matrices, k=2, method=method)
+            for other in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
+                self.assertEqual(other.info, found.info)
+                for name, tensor in found.tensors.items():
+                    self.assertTrue(same_bits(other.tensors[name], tensor), name)
+        one = bilens.BilinearLayer(gate.T, matrices["up"].T, matrices["down"].T, b_in=matrices["up_bias"])
+        other = pickle.loads(pickle.dumps(one))
+        x = torch.ones(3, 12)
+        self.assertTrue(torch.equal(other(x), one(x)))
+        self.assertTrue(torch.equal(other.B(), one.B()))
 
     def test_directions_are_not_followed(self):
         gate, matrices = layer()

@@ -176,6 +176,12 @@ class Decomposition:
         lines += [f"  layer {number}: {_in_words(layer)}" for number, layer in self.layers.items()]
         return "\n".join(lines) + ">"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled and copied as the files that `save` writes."""
+        with tempfile.TemporaryDirectory(prefix="bilens-") as folder:
+            self.save(pathlib.Path(folder) / "saved")
+            return _unpickled, ({file.name: file.read_bytes() for file in (pathlib.Path(folder) / "saved").iterdir()},)
+
     def __iter__(self) -> Iterator[Layer]:
         return iter(self.layers.values())
 
@@ -248,6 +254,13 @@ class Decomposition:
     def _repr_html_(self) -> str:
         """What a notebook shows: the layers' figures and their eigenvalues, direction by direction."""
         return _card.card(self.info, {number: layer.tensors for number, layer in self.layers.items()})
+
+
+def _unpickled(files: Mapping[str, bytes]) -> Decomposition:
+    with tempfile.TemporaryDirectory(prefix="bilens-") as folder:
+        for name, content in files.items():
+            (pathlib.Path(folder) / name).write_bytes(content)
+        return load(folder)
 
 
 def _in_words(layer: Layer) -> str:

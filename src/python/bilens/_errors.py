@@ -83,6 +83,7 @@ _KINDS = {kind.code: kind for kind in (Error, UsageError, InputError, DivergedEr
 _WORDS = (
     (r"--set '?([\w.]+)=([\w\"\[\]{}:,.+-]+)'?", lambda m: _argument(m[1], m[2])),
     (r"--gate (\w+)", lambda m: f'activation="{m[1]}"'),
+    (r"--gate\b", lambda m: "activation"),
     (r"--(resume|overwrite)\b", lambda m: f"{m[1]}=True"),
     (r"--(out|data|minus|tokenizer|config|device|prompt|logit|surrogate|input)\b", lambda m: m[1]),
 )

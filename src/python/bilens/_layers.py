@@ -1,5 +1,6 @@
 """Gated MLPs of models in memory, under the names that TransformerLens has, with their interaction matrices."""
 
+import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -71,6 +72,17 @@ class BilinearLayer:
         )
         biases = (self.b_gate, self.b_in, self.b_out)
         self._native = _bilens.BilinearLayer(self.W_gate.T, self.W_in.T, self.W_out.T, *biases, name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        make = functools.partial(
+            BilinearLayer,
+            b_gate=self.b_gate,
+            b_in=self.b_in,
+            b_out=self.b_out,
+            activation=self.activation,
+            name=self.name,
+        )
+        return make, (self.W_gate, self.W_in, self.W_out)
 
     @property
     def d_model(self) -> int:
