@@ -15,15 +15,7 @@ import unittest
 
 import torch
 
-from python_package import bilens, layer
-
-
-def in_a_process(script, **options):
-    """Runs a script in a Python of its own, which must end in time."""
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=300, **options
-    )
-    return done
+from python_package import bilens, in_a_process, layer
 
 
 def begin(script, folder=None):

@@ -378,6 +378,7 @@ class Refused(unittest.TestCase):
         }.items():
             with self.subTest(words):
                 self.refuse(bilens.UsageError, words, gate, **matrices, **keywords)
+        self.refuse(bilens.UsageError, "or overwrite", gate, **matrices, out="x", resume=True, overwrite=True)
         for words, keywords in {
             "activation=": {"gate": "none"},
             "weights": {"weights": {"gate": "x"}},

@@ -3,21 +3,15 @@
 import ast
 import doctest
 import inspect
-import subprocess
 import sys
-import textwrap
 import unittest
 
 import torch
 
 from bilens_cli import ROOT
-from python_package import bilens
+from python_package import bilens, in_a_process
 
 FACE = ROOT / "src/python/bilens"
-
-
-def in_a_process(script):
-    return subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=120)
 
 
 class Import(unittest.TestCase):

@@ -1,6 +1,9 @@
 """The Python package for its tests: where it is not built they are skipped, or with BILENS_REQUIRE_PYTHON=1 fail."""
 
 import os
+import subprocess
+import sys
+import textwrap
 import unittest
 
 if os.environ.get("BILENS_SANITIZED") == "1":
@@ -14,7 +17,12 @@ except ImportError as error:
 
 import torch
 
-__all__ = ["bilens", "layer", "reference"]
+__all__ = ["bilens", "in_a_process", "layer", "reference"]
+
+
+def in_a_process(script):
+    """Runs a script in a Python of its own, which must end in time."""
+    return subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=300)
 
 
 def layer(d_in=12, d_hidden=20, d_out=5, dtype=torch.float32, seed=0, biases=False):

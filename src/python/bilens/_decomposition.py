@@ -341,6 +341,8 @@ def decompose(
     config = dict(settings)
     if "gate" in config:
         raise UsageError(*problem("gate", "activation=, which is what it is called here", repr(config["gate"])))
+    if resume and overwrite:
+        raise UsageError(*problem("bilens.decompose", "resume, which keeps what is there, or overwrite", "both"))
     if out is None:
         for name, value in {"resume": resume, "overwrite": overwrite, "analyses": config.get("analyses")}.items():
             if value:

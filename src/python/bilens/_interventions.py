@@ -142,7 +142,7 @@ class _Part:
     ) -> None:
         layer = _layer_of(decomposition, number)
         model = unwrapped(model)
-        self.module, mlp = _module_of(model, layer, len(decomposition.layers) > 1 or number is not None)
+        self.module, mlp = _module_of(model, layer)
         norm = decomposition.info.get("norm") or {}
         if norm.get("behind"):
             expected = "a decomposition of the MLP's own output"
@@ -183,7 +183,7 @@ def _layer_of(decomposition: Decomposition, number: int | None) -> Layer:
     return decomposition.layers[number]
 
 
-def _module_of(model: torch.nn.Module, layer: Layer, numbered: bool) -> tuple[torch.nn.Module, BilinearLayer]:
+def _module_of(model: torch.nn.Module, layer: Layer) -> tuple[torch.nn.Module, BilinearLayer]:
     if layer.info["input_space"] != "model":
         raise UsageError(
             *problem(

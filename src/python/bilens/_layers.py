@@ -151,7 +151,7 @@ class BilinearLayer:
         single = as_tensor(u, "u").dim() == 1
         forms = self._forms(u)
         count = 1 if single else as_tensor(u, "u").shape[0]
-        _require_memory(8 * count * self.d_model**2, "Q")
+        require_memory(8 * count * self.d_model**2, "Q")
         matrices = forms.form(0, count, True)
         return matrices[0] if single else matrices
 
@@ -164,7 +164,7 @@ class BilinearLayer:
         Raises:
             bilens.ExhaustedError: where it would take more than half of the free memory.
         """
-        _require_memory(8 * self.d_out * self.d_model**2, "B")
+        require_memory(8 * self.d_out * self.d_model**2, "B")
         return self._forms(None).form(0, self.d_out, True)
 
     def operator(self, u: Array) -> "LinearOperator":
@@ -190,7 +190,8 @@ class BilinearLayer:
         return LinearOperator(shape, matvec=times, rmatvec=times, matmat=times, rmatmat=times, dtype="float64")
 
 
-def _require_memory(needed: int, what: str) -> None:
+def require_memory(needed: int, what: str) -> None:
+    """Refuse what takes more than half of the free memory. `needed` is in bytes."""
     free = _bilens.free_memory()
     if needed > free // 2:
         raise ExhaustedError(

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bilens._errors import InputError, UsageError, problem
-from bilens._layers import BilinearLayer, _require_memory
+from bilens._layers import BilinearLayer, require_memory
 from bilens._models import Array, as_tensor
 
 if TYPE_CHECKING:
@@ -622,7 +622,7 @@ def _numbers_of_pairs(most: int) -> list[int]:
 def _forms_by_pairs(layer: "Layer", x: Array, chosen: list[int]) -> Floats:
     """[k + 1, inputs, directions]: what `layer.truncate` gives with the first 0 ... k eigenpairs."""
     none = _array(layer.truncate(0)(x)).reshape(-1, layer.count)[:, chosen]
-    _require_memory(24 * none.size * (layer.eigenvalues.shape[1] + 1), "the forms on these inputs, by k")
+    require_memory(24 * none.size * (layer.eigenvalues.shape[1] + 1), "the forms on these inputs, by k")
     parts = np.stack([_array(layer.contributions(x, u)).reshape(len(none), -1) for u in chosen], axis=1)
     forms: Floats = np.concatenate([none[..., None], parts], axis=2).cumsum(axis=2)
     return np.moveaxis(forms, 2, 0)
@@ -649,7 +649,7 @@ def _scales(target: Floats, measure: str) -> Floats:
 
 
 def _matrix_of_pairs(layer: "Layer", direction: int) -> Floats:
-    _require_memory(24 * layer.info["d_in"] ** 2, "Q")
+    require_memory(24 * layer.info["d_in"] ** 2, "Q")
     vectors, values = _array(layer.eigenvectors[direction]), _array(layer.eigenvalues[direction])
     matrix: Floats = (vectors.T * values) @ vectors
     return matrix
