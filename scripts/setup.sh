@@ -25,13 +25,13 @@
 # shellcheck source=scripts/common.sh
 source "$(dirname "$0")/common.sh"
 
-torch=${BILENS_TORCH:-} cuda=auto tests=no python=no unity=auto bench=no browser=no lint=no build=yes jobs=
+torch=${BILENS_TORCH:-} cuda=auto tests=no package=no unity=auto bench=no browser=no lint=no build=yes jobs=
 while (($#)); do
   case $1 in
     --cpu) cuda=no ;;
     --cuda) cuda=yes ;;
     --tests) tests=yes ;;
-    --python) python=yes ;;
+    --python) package=yes ;;
     --dev) unity=OFF ;;
     --bench) bench=yes ;;
     --browser) browser=yes ;;
@@ -111,7 +111,7 @@ and run scripts/setup.sh again. (python3 must be 3.10 or newer and able to make 
 # What build/ was configured for stays, where no flag says otherwise: the choice of CUDA only if it was made by a flag.
 keep_choices() {
   local before=
-  if [[ $python == yes ]]; then module=ON; else module=OFF; fi
+  if [[ $package == yes ]]; then module=ON; else module=OFF; fi
   if [[ -e build/build.ninja && -e $configured_mark ]]; then before=$(<$configured_mark); fi
   if [[ $before == "$PWD: "* ]]; then
     if [[ $cuda == auto && $before == *", CUDA as asked"* ]]; then
@@ -158,11 +158,11 @@ choose() {
     [[ $preset == cuda ]] && lists+=(torch-cuda)
   fi
   [[ $preset == cuda ]] && say "CUDA: on, $nvcc ($release)."
-  if [[ $bench == yes || $python == yes ]]; then
+  if [[ $bench == yes || $package == yes ]]; then
     [[ -z $torch ]] || die "--bench and --python install the torch wheel; leave out --torch and BILENS_TORCH."
     lists=(base torch-cpu torch-cuda bench)
   fi
-  if [[ $python == yes ]]; then lists+=(python); fi
+  if [[ $package == yes ]]; then lists+=(python); fi
   if [[ $browser == yes ]]; then lists+=(browser); fi
   if [[ $lint == yes ]]; then lists+=(lint); fi
 }
@@ -254,10 +254,10 @@ configure_and_build() {
   fi
   jobs=${jobs:-$(default_jobs)}
   if [[ $tests == yes ]]; then targets=(all); else targets=(bilens_program); fi
-  if [[ $python == yes ]]; then targets+=(bilens_python); fi
+  if [[ $package == yes ]]; then targets+=(bilens_python); fi
   say "Build: ${targets[*]}, ninja with $jobs jobs."
   cmake --build build -j "$jobs" --target "${targets[@]}"
-  if [[ $python == yes ]]; then offer_package; fi
+  if [[ $package == yes ]]; then offer_package; fi
   say "Ready: build/bilens ($choice)."
 }
 
