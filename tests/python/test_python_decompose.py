@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from bilens_cli import run, settings
-from python_package import bilens, layer, reference
+from python_package import bilens, layer, reference, same_bits
 
 FOLDER = tempfile.TemporaryDirectory(prefix="bilens-python-")
 METHODS = {"eigen": {}, "hosvd": {}, "rotate": {}, "joint": {}, "sparse_eigen": {}, "cp": {"cp": {"rank": 3}}}
@@ -238,15 +238,6 @@ class AsTheCommandLine(unittest.TestCase):
         for u, (a, b) in enumerate(forms):
             expected = by_size(np.linalg.eigvalsh(a - b))[:4]
             np.testing.assert_allclose(found.eigenvalues[u].numpy(), expected, rtol=1e-5)
-
-
-def same_bits(a, b):
-    """Whether two tensors are equal, NaN where NaN is."""
-    return (
-        a.dtype == b.dtype
-        and a.shape == b.shape
-        and a.contiguous().numpy().tobytes() == b.contiguous().numpy().tobytes()
-    )
 
 
 class Files(unittest.TestCase):

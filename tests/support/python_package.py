@@ -17,7 +17,7 @@ except ImportError as error:
 
 import torch
 
-__all__ = ["bilens", "in_a_process", "layer", "reference"]
+__all__ = ["bilens", "in_a_process", "layer", "reference", "same_bits"]
 
 
 def in_a_process(script):
@@ -44,3 +44,12 @@ def reference(gate, up, down, directions=None):
     scales = p if directions is None else directions.double().numpy() @ p
     half = [w.T @ (s[:, None] * v) for s in scales]
     return [(q + q.T) / 2 for q in half]
+
+
+def same_bits(a, b):
+    """Whether two tensors are equal, NaN where NaN is."""
+    return (
+        a.dtype == b.dtype
+        and a.shape == b.shape
+        and a.contiguous().numpy().tobytes() == b.contiguous().numpy().tobytes()
+    )

@@ -1,5 +1,6 @@
 """Decompositions: made of layers in memory or of models on disk, and what can be asked of them."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ from bilens import _bilens, _card, _commands, plots
 from bilens._errors import UsageError, problem
 from bilens._layers import by_structure, require_plain
 from bilens._models import Array, Model, as_tensor, config_of, index, named, numbers, stored, unwrapped
+from bilens._token_data import Tokens, token_data
 from bilens._tokens import pieces_of, token_id
 
 Directions: TypeAlias = Array | Mapping[str, Any] | str | None
@@ -283,7 +285,7 @@ def decompose(
     directions: Directions = None,
     layers: Sequence[int] | Literal["all"] | None = None,
     minus: Model | None = None,
-    data: str | Mapping[str, Any] | None = None,
+    data: str | Mapping[str, Any] | Tokens | None = None,
     tokenizer: Any = None,
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
@@ -315,6 +317,9 @@ def decompose(
         layers: numbers of layers; without it, all.
         minus: a model whose layers are subtracted.
         data: what studies and calibrated surrogates read: such as "mnist:FOLDER" or "text:FILE", or as in the config.
+            Or token ids: a row [n], whose documents begin at the model's BOS, or where it has none at each EOS; or
+            documents without padding, [documents, n] or a list, all of which begin with one id that stands nowhere
+            else. They are written to a file while the call lasts.
         tokenizer: path of a SentencePiece model that names the tokens, or a tokenizer of transformers.
         out: folder for the files of `bilens decompose`, with the studies of `analyses`. Without it nothing is written,
             and there are no studies.
@@ -351,8 +356,6 @@ def decompose(
         config["gate"] = activation
     if layers is not None:
         config["layers"] = layers if isinstance(layers, str) else numbers(layers, "layers")
-    if isinstance(data, Mapping):
-        config["data"], data = data, None
     pieces: list[str] = []
     if isinstance(tokenizer, (str, os.PathLike)):
         config["tokenizer"] = os.fspath(tokenizer)
@@ -384,20 +387,46 @@ def decompose(
     elif directions is not None:
         rows = as_tensor(directions, "directions")
         rows = rows[None] if rows.dim() == 1 else rows
-    return Decomposition(
-        _bilens.decompose(
-            model=source,
-            minus=None if minus is None else stored(minus),
-            config=_commands.to_json(config),
-            directions=rows,
-            data=data or "",
-            out="" if out is None else os.fspath(out),
-            resume=resume,
-            overwrite=overwrite,
-            pieces=pieces,
-        ),
-        mapped=out is not None,
-    )
+    with contextlib.ExitStack() as files:
+        if data is not None and not isinstance(data, (str, Mapping)):
+            data = files.enter_context(_ids_for(model, data))
+            if resume:
+                _continue(pathlib.Path(os.fspath(out or "")), data)
+        if isinstance(data, Mapping):
+            config["data"] = data
+        return Decomposition(
+            _bilens.decompose(
+                model=source,
+                minus=None if minus is None else stored(minus),
+                config=_commands.to_json(config),
+                directions=rows,
+                data=data if isinstance(data, str) else "",
+                out="" if out is None else os.fspath(out),
+                resume=resume,
+                overwrite=overwrite,
+                pieces=pieces,
+            ),
+            mapped=out is not None,
+        )
+
+
+def _ids_for(model: Any, ids: Tokens) -> contextlib.AbstractContextManager[dict[str, Any]]:
+    """Token ids as the data of a model, checked by what its config says."""
+    config = getattr(model, "config", None)
+    padding = getattr(config, "pad_token_id", None)
+    ends = getattr(config, "eos_token_id", None)
+    is_end = padding in ends if isinstance(ends, list) else padding == ends
+    return token_data(ids, getattr(config, "vocab_size", None), None if is_end else padding)
+
+
+def _continue(out: pathlib.Path, data: dict[str, Any]) -> None:
+    """Name the tokens as a finished decomposition does that was made of the same ones."""
+    file = out / "decomposition.json"
+    if not file.is_file():
+        return
+    before = load(out).info["config"]["data"]
+    if before and pathlib.Path(before.get("path", "")).name == pathlib.Path(data["path"]).name:
+        data["path"] = before["path"]
 
 
 def _of_matrices(matrices: Mapping[str, Any], config: dict[str, Any]) -> _bilens.StoredModel:
