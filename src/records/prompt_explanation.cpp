@@ -39,7 +39,7 @@ const RecordTable<PromptExplanationRecord>& PromptExplanationRecord::record() {
           .field("model", &R::model, "Path of the model.")
           .field("surrogate", &R::surrogate,
                  "What stands for the MLPs of a gated model; null for a bilinear one.")
-          .field("prompt", &R::prompt, "The text.")
+          .field("prompt", &R::prompt, "The text; of token ids, their names.")
           .field("tokens", &R::tokens, "Its tokens.")
           .field("token", &R::token, "The token whose logit is explained.")
           .field("minus", &R::minus,

@@ -76,18 +76,9 @@ struct Opened {
   NamedTensors lines;  // of a calibrated surrogate
 };
 
-void name_tokens(Vocabulary& vocabulary, const std::vector<std::string>& pieces) {
-  if (static_cast<int64_t>(pieces.size()) > vocabulary.size()) {
-    throw Error(ExitCode::kBadInput,
-                {"tokenizer", "at most the " + std::to_string(vocabulary.size()) + " tokens of the model",
-                 std::to_string(pieces.size()), "It may be another model's."});
-  }
-  vocabulary.pieces = pieces;
-}
-
 Opened open(const DecomposeInput& input, const DecomposeRunConfig& config) {
   Opened opened{load_checked(input.model, config), {}, {}, {}};
-  if (opened.source.vocabulary) name_tokens(*opened.source.vocabulary, input.pieces);
+  if (opened.source.vocabulary) opened.source.vocabulary->name_by(input.pieces);
   if (input.minus) {
     const auto other = load_layers(*input.minus, config.source());
     opened.minus_gate = other.gate;

@@ -37,6 +37,15 @@ std::string token_name(const std::optional<Tokenizer>& tokenizer, int64_t id) {
   return has_piece ? tokenizer->piece(static_cast<int32_t>(id)) : "#" + std::to_string(id);
 }
 
+void Vocabulary::name_by(std::vector<std::string> names) {
+  if (static_cast<int64_t>(names.size()) > size()) {
+    throw Error(ExitCode::kBadInput,
+                {"tokenizer", "at most the " + std::to_string(size()) + " tokens of the model",
+                 std::to_string(names.size()), "It may be another model's."});
+  }
+  pieces = std::move(names);
+}
+
 std::string Vocabulary::name(int64_t id) const {
   const bool named = id < static_cast<int64_t>(pieces.size());
   return named ? pieces[static_cast<size_t>(id)] : token_name(tokenizer, id);
@@ -50,7 +59,7 @@ std::vector<std::string> Vocabulary::names() const {
 
 int64_t Vocabulary::id_of(const TokenName& token, const std::string& where) const {
   if (const auto* number = std::get_if<int64_t>(&token)) {
-    if (*number < size()) return *number;
+    if (*number >= 0 && *number < size()) return *number;
     throw Error(ExitCode::kUsage, {where, "a token of " + model + ", from 0 to " + std::to_string(size() - 1),
                                    std::to_string(*number), ""});
   }

@@ -23,6 +23,10 @@ struct Vocabulary {
 
   int64_t size() const { return embedding.size(); }
 
+  /// Takes the pieces of a tokenizer that is not ours. @throws Error(kBadInput) for more than there are
+  /// tokens
+  void name_by(std::vector<std::string> names);
+
   std::string name(int64_t id) const;  // see token_name
   std::vector<std::string> names() const;
 
