@@ -48,6 +48,19 @@ void PythonHost::progress(const ProgressState& state) {
   call(shown(), "progress", state.label, state.unit, state.note, state.done, state.total, state.finished);
 }
 
+void PythonHost::metrics(const std::string& line) {
+  if (!on_metrics_) return;
+  const py::gil_scoped_acquire gil;
+  const at::AutoGradMode gradients(true);  // as for the code around the call
+  try {
+    (*on_metrics_)(line);
+  } catch (py::error_already_set& error) {
+    on_metrics_.reset();
+    interruption_ = std::move(error);
+    stopped_ = true;
+  }
+}
+
 bool PythonHost::stop_requested() {
   if (stopped_ || std::this_thread::get_id() != owner_) return stopped_;
   const auto now = std::chrono::steady_clock::now();

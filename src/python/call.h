@@ -30,20 +30,25 @@ namespace py = pybind11;
 class PythonHost : public Host {
  public:
   void log(LogLevel level, const std::string& message) override;
+  /// @param on_metrics called with each line of metrics.jsonl until it raises, which stops the work; none:
+  /// nobody. Needs the GIL.
+  explicit PythonHost(std::optional<py::function> on_metrics = {}) : on_metrics_(std::move(on_metrics)) {}
+
   void progress(const ProgressState& state) override;
   bool stop_requested() override;
+  void metrics(const std::string& line) override;
 
-  /// Raises what Python's handler raised, if it did. Needs the GIL.
+  /// Raises what Python's handler of signals or on_metrics raised, if one did. Needs the GIL.
   void raise_if_interrupted();
 
  private:
   py::object& shown();
-
   const std::thread::id owner_ = std::this_thread::get_id();
   std::chrono::steady_clock::time_point asked_{};
   std::optional<py::error_already_set> interruption_;
   std::atomic<bool> stopped_ = false;
-  std::optional<py::object> host_;  // made when there is something to show
+  std::optional<py::object> host_;          // made when there is something to show
+  std::optional<py::function> on_metrics_;  // until it has raised something
 };
 
 /// Takes products in full precision, and restores what a call may set for the whole process: that, and
@@ -64,8 +69,7 @@ class SettingsScope {
 /// @return what the work returns, which must be no Python object
 /// @throws what it throws, as translated by register_errors; KeyboardInterrupt in the place of Stopped
 template <class Work>
-auto in_library(const Work& work) {
-  PythonHost host;
+auto in_library(PythonHost& host, const Work& work) {
   try {
     const SettingsScope settings;
     const c10::InferenceMode no_inference(false);  // its tensors could not be written to by other threads
@@ -82,6 +86,12 @@ auto in_library(const Work& work) {
 
 /// Translates the library's exceptions to those of bilens._errors.
 void register_errors();
+template <class Work>
+auto in_library(const Work& work) {
+  PythonHost host;
+  return in_library(host, work);
+}
+
 
 /// [(where, expected, found, fix)]
 py::list to_python(const std::vector<Problem>& problems);

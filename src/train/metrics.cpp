@@ -1,6 +1,7 @@
 #include "bilens/train/metrics.h"
 
 #include "bilens/core/files.h"
+#include "bilens/core/host.h"
 
 namespace bilens {
 
@@ -34,9 +35,10 @@ MetricsWriter::MetricsWriter(const std::filesystem::path& path, int64_t last_ste
 }
 
 void MetricsWriter::write(const MetricsLine& line) {
-  stream_ << write_metrics_line(line).dump(-1, ' ', false, Json::error_handler_t::replace) << '\n'
-          << std::flush;
+  const auto text = write_metrics_line(line).dump(-1, ' ', false, Json::error_handler_t::replace);
+  stream_ << text << '\n' << std::flush;
   if (!stream_) throw system_error(path_.string(), "append to the file", ExitCode::kFailure);
+  if (Host* const host = current_host()) host->metrics(text);
 }
 
 }  // namespace bilens

@@ -22,6 +22,8 @@ class Host {
   virtual void log(LogLevel level, const std::string& message) = 0;
   /// At most ten times a second while a job goes on, and once at its end.
   virtual void progress(const ProgressState& state) = 0;
+  /// Each line of a run's metrics.jsonl, as soon as the file has it; one JSON object without its line end.
+  virtual void metrics(const std::string&) {}
   /// Asked often, from several threads.
   virtual bool stop_requested() = 0;
 };

@@ -1,7 +1,7 @@
 """The library itself; src/python/*.cpp bind it. JSON goes as text."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
@@ -10,7 +10,9 @@ version: str
 Problem = tuple[str, str, str, str]
 
 def free_memory() -> int: ...
-def run(arguments: list[str]) -> tuple[str, list[tuple[str, int, str, list[Problem]]], list[Problem], str]: ...
+def run(
+    arguments: list[str], on_metrics: Callable[[str], None] | None
+) -> tuple[str, list[tuple[str, int, str, list[Problem]]], list[Problem], str]: ...
 
 class StoredModel:
     def __init__(self, *arguments: pathlib.Path | str | Sequence[tuple[str, Tensor]]) -> None: ...

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from bilens import _bilens
@@ -11,6 +11,7 @@ from bilens._errors import UsageError, error_of, problem
 Path: TypeAlias = str | os.PathLike[str]
 Config: TypeAlias = Mapping[str, Any] | str | os.PathLike[str] | None
 Result: TypeAlias = dict[str, Any]
+Callback: TypeAlias = Callable[[dict[str, Any]], object] | None
 
 
 def to_json(value: Any) -> str:
@@ -29,13 +30,16 @@ def to_json(value: Any) -> str:
         raise UsageError(*problem("settings", "numbers", "NaN or infinity")) from error
 
 
-def run(command: str, *arguments: Path, settings: Mapping[str, Any] | None = None, **flags: Any) -> list[Result]:
+def run(
+    command: str, *arguments: Path, settings: Mapping[str, Any] | None = None, callback: Callback = None, **flags: Any
+) -> list[Result]:
     """Run a command of `bilens` in this process.
 
     Args:
         command: its name, such as "evaluate".
         arguments: what follows the name on a command line.
         settings: keys of the command's config and their values, as with `--set`; values may be nested.
+        callback: of "train" and "finetune", as for `bilens.train`.
         flags: the command's flags by name: `dry_run=True`, `data="mnist:data/mnist"`. None and False leave one out.
 
     Returns:
@@ -49,6 +53,10 @@ def run(command: str, *arguments: Path, settings: Mapping[str, Any] | None = Non
     Example:
         >>> bilens.run("inspect", "models/stories260k")  # doctest: +SKIP
     """
+    if callback is not None and not callable(callback):
+        raise UsageError(*problem("callback", "a function", type(callback).__name__))
+    if callback is not None and command not in ("train", "finetune"):
+        raise UsageError(*problem("callback", "train or finetune, which write metrics.jsonl", command))
     words = [command, *(os.fspath(argument) for argument in arguments)]
     for name, value in flags.items():
         flag = "--" + name.replace("_", "-")
@@ -58,7 +66,7 @@ def run(command: str, *arguments: Path, settings: Mapping[str, Any] | None = Non
             words.append(f"{flag}={os.fspath(value) if isinstance(value, os.PathLike) else value}")
     for key, value in (settings or {}).items():
         words.append(f"--set={key}={to_json(value)}")
-    results, failures, problems, estimate = _bilens.run(words)
+    results, failures, problems, estimate = _bilens.run(words, reader(callback))
     found: list[Result] = json.loads(results)
     if failures and not flags.get("dry_run"):
         model, code, message, details = failures[0]
@@ -71,13 +79,32 @@ def run(command: str, *arguments: Path, settings: Mapping[str, Any] | None = Non
     return found
 
 
+def reader(callback: Callback) -> Callable[[str], None] | None:
+    """The callback as a function of a line's text."""
+    if callback is None:
+        return None
+
+    def read(line: str) -> None:
+        callback(json.loads(line))
+
+    return read
+
+
 def _with_config(command: str, config: Config, settings: Mapping[str, Any], **flags: Any) -> list[Result]:
     if config is None or isinstance(config, Mapping):
         return run(command, settings={**(config or {}), **settings}, **flags)
     return run(command, config, settings=settings, **flags)
 
 
-def train(config: Config = None, *, out: Path, resume: bool = False, dry_run: bool = False, **settings: Any) -> Result:
+def train(
+    config: Config = None,
+    *,
+    out: Path,
+    resume: bool = False,
+    dry_run: bool = False,
+    callback: Callback = None,
+    **settings: Any,
+) -> Result:
     """Train an image classifier or a language model, as `bilens train`.
 
     Args:
@@ -85,6 +112,9 @@ def train(config: Config = None, *, out: Path, resume: bool = False, dry_run: bo
         out: folder of the run, which `bilens.report` and the command line read too.
         resume: go on with what an interrupted run left in `out`.
         dry_run: only check, and estimate time and memory.
+        callback: called with each line of metrics.jsonl as soon as it is written: of a step {"step": ..., "loss": ...,
+            "lr": ..., ...}, and of an evaluation or a sample. On a GPU the lines of several steps come
+            together. What it raises ends the run as Ctrl-C does, with a checkpoint, and then comes out of this call.
         settings: single keys on top of `config`.
 
     Returns:
@@ -95,20 +125,26 @@ def train(config: Config = None, *, out: Path, resume: bool = False, dry_run: bo
             non-finite. KeyboardInterrupt on Ctrl-C: a checkpoint is saved, `resume=True` goes on.
 
     Example:
-        >>> bilens.train("configs/demo.json", out="runs/demo")  # doctest: +SKIP
+        >>> bilens.train("configs/demo.json", out="runs/demo", callback=print)  # doctest: +SKIP
     """
-    return _with_config("train", config, settings, out=out, resume=resume, dry_run=dry_run)[0]
+    return _with_config("train", config, settings, out=out, resume=resume, dry_run=dry_run, callback=callback)[0]
 
 
 def finetune(
-    config: Config = None, *, out: Path, resume: bool = False, dry_run: bool = False, **settings: Any
+    config: Config = None,
+    *,
+    out: Path,
+    resume: bool = False,
+    dry_run: bool = False,
+    callback: Callback = None,
+    **settings: Any,
 ) -> Result:
     """Make a pretrained gated model bilinear, as `bilens finetune`; arguments and errors as `bilens.train`.
 
     Example:
         >>> bilens.finetune("configs/finetune-stories260k.json", out="runs/bilinear")  # doctest: +SKIP
     """
-    return _with_config("finetune", config, settings, out=out, resume=resume, dry_run=dry_run)[0]
+    return _with_config("finetune", config, settings, out=out, resume=resume, dry_run=dry_run, callback=callback)[0]
 
 
 def evaluate(
