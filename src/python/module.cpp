@@ -5,7 +5,9 @@
 #include "call.h"
 #include "commands.h"
 #include "decomposition.h"
+#include "explanations.h"
 #include "forms.h"
+#include "token_cards.h"
 
 PYBIND11_MODULE(_bilens, module) {
   using namespace bilens::python;
@@ -13,5 +15,7 @@ PYBIND11_MODULE(_bilens, module) {
   module.attr("version") = bilens::version();
   bind_forms(module);
   bind_decomposition(module);
+  bind_token_cards(module);
+  bind_explanations(module);
   bind_commands(module);
 }

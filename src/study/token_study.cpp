@@ -122,7 +122,8 @@ TokenLayer study_tokens(const LayerDecomposition& layer, const PermutedPairs& pe
     const auto vectors = layer.pairs.eigenvectors.narrow(0, first, count).to(at::kDouble).flatten(0, 1);
     const auto projections = space.embedding.project(vectors);
     cards.push_back(space.cards(vectors, projections, config.nearest));
-    permuted_cards.push_back(cards_of(permuted.eigenvectors.narrow(0, first, count).to(at::kDouble)));
+    if (permuted.eigenvectors.defined())
+      permuted_cards.push_back(cards_of(permuted.eigenvectors.narrow(0, first, count).to(at::kDouble)));
     for (int64_t u = 0; u < count && config.interactions > 0; ++u) {
       const auto eigenvalues = layer.pairs.eigenvalues[first + u];
       const auto error = error_of(eigenvalues, vectors.narrow(0, u * k, k),
@@ -137,7 +138,7 @@ TokenLayer study_tokens(const LayerDecomposition& layer, const PermutedPairs& pe
   }
   result.eigenvectors = join_cards(cards);
   for (const auto& [name, tensor] : card_tensors(result.eigenvectors)) *tensor = tensor->unflatten(0, {n, k});
-  result.permuted = join_cards(permuted_cards);
+  if (!permuted_cards.empty()) result.permuted = join_cards(permuted_cards);
   if (!tokens.empty()) {
     result.interaction_tokens = at::stack(tokens);
     result.interaction_values = at::stack(values);

@@ -1,6 +1,5 @@
 """The card that a decomposition shows of itself: well-formed, small, self-contained, and as the tensors say."""
 
-import html.parser
 import pathlib
 import re
 import tempfile
@@ -8,44 +7,11 @@ import unittest
 
 import torch
 
+from notebook import checked
 from pages import HOSTILE, InBrowser
 from python_package import bilens, layer
 
-MOST = 100_000  # bytes
-EMPTY = {"input", "path"}
 HEAD = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-
-
-class Parsed(html.parser.HTMLParser):
-    """Elements with their attributes, and the text of each class."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.elements, self.texts = [], [], []
-        self.feed(text)
-        self.close()
-        assert not self.open, self.open
-
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-        if tag not in EMPTY:
-            self.open.append((tag, dict(attributes)))
-
-    def handle_startendtag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        opened, _ = self.open.pop()
-        assert opened == tag, (opened, tag)
-
-    def handle_data(self, data):
-        self.texts.append((self.open[-1][0], data))
-
-    def of(self, tag):
-        return [attributes for name, attributes in self.elements if name == tag]
-
-    def said(self):
-        return " ".join(text for tag, text in self.texts if tag != "style")
 
 
 class Stack(torch.nn.Module):
@@ -60,19 +26,7 @@ def heights(path):
 
 class Card(unittest.TestCase):
     def check(self, of):
-        text = of._repr_html_()
-        parsed = Parsed(text)
-        self.assertLessEqual(len(text.encode()), MOST)
-        self.assertNotRegex(text, r"https?:|//|<script|@import|url\(|\son\w+=")
-        ids = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
-        self.assertEqual(len(ids), len(set(ids)))
-        self.assertTrue({label["for"] for label in parsed.of("label")} <= set(ids))
-        groups = {}
-        for button in parsed.of("input"):
-            self.assertEqual(button["type"], "radio")
-            groups.setdefault(button["name"], []).append("checked" in button)
-        self.assertTrue(all(checked[0] and sum(checked) == 1 for checked in groups.values()))
-        return parsed
+        return checked(self, of)
 
     def test_bars_are_the_eigenvalues(self):
         gate, matrices = layer()

@@ -32,6 +32,7 @@ struct TokenSpace {
 };
 
 /// The leading eigenpair of each direction of a layer whose hidden units were paired at random: a control.
+/// Undefined where none is wanted.
 struct PermutedPairs {
   at::Tensor eigenvalues, eigenvectors;  // [n], [n, d]
 };

@@ -22,7 +22,6 @@ from bilens._commands import (  # noqa: E402 (the check stands before all that n
     convert,
     evaluate,
     explain_image,
-    explain_prompt,
     finetune,
     generate,
     inspect,
@@ -42,9 +41,11 @@ from bilens._errors import (  # noqa: E402
     Problem,
     UsageError,
 )
+from bilens._explanation import Explanation, explain  # noqa: E402
 from bilens._host import set_progress  # noqa: E402
 from bilens._interventions import ablate, patch, scale  # noqa: E402
 from bilens._layers import BilinearLayer, mlps  # noqa: E402
+from bilens._token_cards import LayerCards, TokenCards  # noqa: E402
 
 __version__ = _build.VERSION
 
@@ -54,17 +55,20 @@ __all__ = [
     "DivergedError",
     "Error",
     "ExhaustedError",
+    "Explanation",
     "InputError",
     "Layer",
+    "LayerCards",
     "Problem",
+    "TokenCards",
     "UsageError",
     "ablate",
     "compare",
     "convert",
     "decompose",
     "evaluate",
+    "explain",
     "explain_image",
-    "explain_prompt",
     "finetune",
     "generate",
     "inspect",

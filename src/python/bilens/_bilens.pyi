@@ -41,6 +41,26 @@ def decompose(
 ) -> Decomposition: ...
 def load(folder: pathlib.Path) -> Decomposition: ...
 
+Cards = tuple[str, list[tuple[int, list[tuple[str, Tensor]]]]]
+
+def token_cards(
+    decomposition: Decomposition, model: StoredModel, nearest: int | None, tokenizer: str, pieces: list[str]
+) -> Cards: ...
+def read_token_cards(folder: pathlib.Path) -> Cards | None: ...
+def explain(
+    model: StoredModel,
+    prompt: str,
+    ids: list[int] | None,
+    logit: int | str | None,
+    minus: int | str | None,
+    surrogate: str,
+    tokenizer: str,
+    pieces: list[str],
+    out: str,
+    device: str,
+    threads: int,
+) -> tuple[str, list[tuple[str, Tensor]], Tensor, str | None]: ...
+
 class BilinearLayer:
     def __init__(
         self,

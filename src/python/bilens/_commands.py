@@ -291,43 +291,6 @@ def explain_image(
     return run("explain", model, input=input, data=data, out=out, device=device)[0]
 
 
-def explain_prompt(
-    model: Path,
-    prompt: str,
-    logit: str | None = None,
-    minus: str | None = None,
-    *,
-    surrogate: str | None = None,
-    tokenizer: Path | None = None,
-    out: Path | None = None,
-    device: str | None = None,
-) -> Result:
-    """Write a difference of logits behind a prompt as an exact sum, as `bilens explain --prompt`.
-
-    Args:
-        model: a language model's directory.
-        prompt: the text in front.
-        logit: token that is explained; without it, the likeliest next one.
-        minus: token whose logit is subtracted; without it, the mean of all logits is.
-        surrogate: "half" for gated models.
-        out: folder for the files and the page; without it none are written.
-
-    Example:
-        >>> bilens.explain_prompt("models/bilinear", "Lily said that", "she", "he")  # doctest: +SKIP
-    """
-    return run(
-        "explain",
-        model,
-        prompt=prompt,
-        logit=logit,
-        minus=minus,
-        surrogate=surrogate,
-        tokenizer=tokenizer,
-        out=out,
-        device=device,
-    )[0]
-
-
 def report(*directories: Path, out: Path) -> Result:
     """Make one HTML page about runs and decompositions, as `bilens report`.
 

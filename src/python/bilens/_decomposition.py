@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import torch
 
-from bilens import _bilens, _card, _commands, plots
+from bilens import _bilens, _card, _commands, _token_cards, plots
 from bilens._errors import UsageError, problem
 from bilens._layers import by_structure, require_plain
 from bilens._models import Array, Model, as_tensor, config_of, index, named, numbers, stored, unwrapped
@@ -165,8 +165,10 @@ class Decomposition:
         layers: each layer by its number.
     """
 
-    def __init__(self, native: _bilens.Decomposition, mapped: bool) -> None:
+    def __init__(self, native: _bilens.Decomposition, folder: str | os.PathLike[str] | None = None) -> None:
         self._native = native
+        self._folder = None if folder is None else pathlib.Path(folder)
+        mapped = folder is not None
         self.info: dict[str, Any] = json.loads(native.info())
         entries = self.info["layers"]
         self.layers: dict[int, Layer] = {
@@ -247,6 +249,32 @@ class Decomposition:
         with tempfile.TemporaryDirectory(prefix="bilens-") as folder:
             self.save(pathlib.Path(folder) / "decomposition")
             _commands.report(pathlib.Path(folder) / "decomposition", out=page)
+
+    def cards(
+        self, tokenizer: Any = None, *, model: Model | None = None, nearest: int | None = None
+    ) -> _token_cards.TokenCards:
+        """Find the tokens that are nearest to each eigenvector, on both sides, as the analysis "tokens" does.
+
+        Args:
+            tokenizer: of transformers, or the path of a SentencePiece model; of a path without it, the model's own.
+                Without one, tokens are called by their ids.
+            model: the language model that was decomposed, with the weights that it had then. Without it, the study of
+                tokens in the decomposition's folder is read, or the model is opened where it was.
+            nearest: tokens on each side; without it, as `tokens={"nearest": 8}` of `bilens.decompose` says.
+
+        Returns:
+            Tokens, cosines and what these are worth, which show themselves in a notebook.
+
+        Raises:
+            bilens.InputError: for another model, or another model's tokenizer. bilens.UsageError: where there is
+                neither a study nor a model.
+
+        Example:
+            >>> d = bilens.decompose(model, layers=[4], surrogate="half")  # doctest: +SKIP
+            >>> d.cards(tokenizer, model=model).nearest(layer=4, direction=0, eigenvector=0)  # doctest: +SKIP
+        """
+        values = {number: layer.tensors["eigenvalues"] for number, layer in self.layers.items() if "k" in layer.info}
+        return _token_cards.find(self._native, self.info, values, self._folder, tokenizer, model, nearest)
 
     plot_spectrum = plots.plot_spectrum
     plot_eigenvectors = plots.plot_eigenvectors
@@ -381,7 +409,7 @@ def decompose(
         config["directions"] = {**directions} if "kind" in directions else {"kind": "tokens", **directions}
         if pieces:
             for key in {"plus", "minus", "tokens"} & directions.keys():
-                config["directions"][key] = [token_id(tokenizer, word, key) for word in directions[key]]
+                config["directions"][key] = [token_id(tokenizer, word, f"directions.{key}") for word in directions[key]]
     elif isinstance(directions, str):
         config["directions"] = directions
     elif directions is not None:
@@ -406,7 +434,7 @@ def decompose(
                 overwrite=overwrite,
                 pieces=pieces,
             ),
-            mapped=out is not None,
+            out,
         )
 
 
@@ -456,4 +484,4 @@ def load(folder: str | os.PathLike[str]) -> Decomposition:
     Example:
         >>> bilens.load("runs/demo/model/decomposition").eigenvalues  # doctest: +SKIP
     """
-    return Decomposition(_bilens.load(pathlib.Path(folder)), mapped=True)
+    return Decomposition(_bilens.load(pathlib.Path(folder)), folder)

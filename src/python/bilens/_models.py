@@ -77,15 +77,17 @@ def named(tensors: Iterable[tuple[str, Any]]) -> list[tuple[str, torch.Tensor]]:
     return [(name, as_tensor(tensor, name)) for name, tensor in tensors]
 
 
-def stored(model: Any) -> _bilens.StoredModel:
-    """What the library reads of a model: a path, a module, or a dictionary of tensors."""
+def stored(model: Any, config: Any = None) -> _bilens.StoredModel:
+    """What the library reads of a model: a path, a module, or a dictionary of tensors, which may have a config."""
     model = unwrapped(model)
+    if config is not None and not isinstance(model, Mapping):
+        raise UsageError(*problem("config", "none beside a model that has one", type(config).__name__, "Leave it out."))
     if isinstance(model, (str, os.PathLike)):
         return _bilens.StoredModel(pathlib.Path(model))
     if isinstance(model, torch.nn.Module):
         return _bilens.StoredModel(type(model).__name__, named(parameters(model)), config_of(model))
     if isinstance(model, Mapping):
-        return _bilens.StoredModel("state dict", named(model.items()), "")
+        return _bilens.StoredModel("state dict", named(model.items()), _config_text(config))
     raise UsageError(
         *problem(
             "model",
@@ -109,5 +111,13 @@ def parameters(model: torch.nn.Module) -> Iterable[tuple[str, torch.Tensor]]:
 def config_of(model: torch.nn.Module) -> str:
     """A transformers model's config as JSON; empty for other modules."""
     config = getattr(model, "config", None)
-    to_dict = getattr(config, "to_dict", None)
-    return "" if to_dict is None else json.dumps(to_dict(), default=str)
+    return _config_text(config) if hasattr(config, "to_dict") else ""
+
+
+def _config_text(config: Any) -> str:
+    if config is None:
+        return ""
+    if not isinstance(config, Mapping) and not hasattr(config, "to_dict"):
+        expected = "a dictionary as in config.json, or a config of transformers"
+        raise UsageError(*problem("config", expected, type(config).__name__))
+    return json.dumps(dict(config) if isinstance(config, Mapping) else config.to_dict(), default=str)

@@ -26,4 +26,4 @@ def token_id(tokenizer: Any, word: Any, where: str) -> int:
         return int(known)
     found = ", ".join(repr(piece) for piece in tokenizer.convert_ids_to_tokens(ids)) or "nothing"
     fix = "Give one of its pieces, or another word."
-    raise UsageError(*problem(f"directions.{where}", "one token", f"{word!r}, which is {found}", fix))
+    raise UsageError(*problem(where, "one token", f"{word!r}, which is {found}", fix))
