@@ -13,6 +13,8 @@ namespace bilens {
 
 namespace {
 
+constexpr int kLargestThreshold = 32 << 20;  // of glibc, above which a block is mapped by itself
+
 /// "Name:   123 kB" lines of /proc, in bytes.
 int64_t proc_bytes(const char* file, const std::string& name) {
   std::ifstream stream(file);
@@ -45,8 +47,14 @@ int64_t peak_memory() { return proc_bytes("/proc/self/status", "VmHWM:"); }
 
 void keep_freed_memory() {
 #ifdef __GLIBC__
-  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the most it takes
+  mallopt(M_MMAP_THRESHOLD, kLargestThreshold);
   mallopt(M_TRIM_THRESHOLD, kKeptMemory);
+#endif
+}
+
+KeptMemoryScope::~KeptMemoryScope() {
+#ifdef __GLIBC__
+  mallopt(M_TRIM_THRESHOLD, 2 * kLargestThreshold);
 #endif
 }
 

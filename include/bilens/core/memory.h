@@ -19,6 +19,16 @@ constexpr int64_t kKeptMemory = int64_t{256} << 20;
 /// only.
 void keep_freed_memory();
 
+/// The same for one job in a process of somebody else, who has less of what was freed kept behind it: as much
+/// as glibc comes to keep by itself where blocks of 32 MB are freed.
+class KeptMemoryScope {
+ public:
+  KeptMemoryScope() { keep_freed_memory(); }
+  ~KeptMemoryScope();
+  KeptMemoryScope(const KeptMemoryScope&) = delete;
+  KeptMemoryScope& operator=(const KeptMemoryScope&) = delete;
+};
+
 /// Bytes free for us on the disk that holds `path` or its nearest existing parent.
 int64_t free_disk(std::filesystem::path path);
 

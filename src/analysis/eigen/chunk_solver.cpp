@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -26,18 +25,6 @@
 namespace bilens {
 
 namespace {
-
-/// Adds the time since the last lap to a sum. Work on a GPU counts where its result is waited for.
-class Stopwatch {
- public:
-  void lap(double& sum) {
-    const auto now = std::chrono::steady_clock::now();
-    sum += std::chrono::duration<double>(now - std::exchange(last_, now)).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
 
 SymmetricOperators formed(const at::Tensor& matrices) {
   return [matrices](const at::Tensor& x, const at::Tensor& which) {
@@ -85,13 +72,12 @@ at::Tensor random_start(int64_t r, const char* purpose, const at::TensorOptions&
 }  // namespace
 
 ChunkSolver::ChunkSolver(const EigenProblem& problem, at::Device device, const EigenConfig& config,
-                         const EigenPlan& plan)
+                         const EigenPlan& plan, Stopwatch watch)
     : config_(config),
       plan_(plan),
       scaled_(problem, device, solving_dtype(config, plan)),
       d_(scaled_.dimension()) {
   k_ = std::min(config.k, d_);
-  Stopwatch watch;
   if (plan.solver == EigenSolver::kLanczos) stack_ = scaled_.take_stack(plan.packed ? plan.chunk : 0);
   unit_traces_ = scaled_.exact(0, 1).q.unit_traces();
   watch.lap(prepare_seconds_);

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <chrono>
 #include <optional>
+#include <utility>
 
 #include "bilens/analysis/eigen/eigen.h"
 #include "bilens/analysis/eigen/eigen_plan.h"
@@ -12,15 +14,29 @@
 
 namespace bilens {
 
+/// What the parts of a job take. Work on a GPU counts where its result is waited for.
+class Stopwatch {
+ public:
+  /// Adds the seconds since its start or its last lap.
+  void lap(double& sum) {
+    const auto now = std::chrono::steady_clock::now();
+    sum += std::chrono::duration<double>(now - std::exchange(last_, now)).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
 /// Solves the directions of one problem chunk by chunk: candidates in the scaled problem, refined against the
 /// weights as stored, probed for what is missing, on request proved. Whole spectra are found in float64,
 /// whatever the run's dtype: float32 would tell neighbours in a cluster apart to 1e-7 only, and no k vectors
 /// of it span the right space where the cut goes through one.
 class ChunkSolver {
  public:
-  /// Config and plan must outlive it.
+  /// Config and plan must outlive it. @param watch since the job began: what was done before counts as
+  /// preparation
   ChunkSolver(const EigenProblem& problem, at::Device device, const EigenConfig& config,
-              const EigenPlan& plan);
+              const EigenPlan& plan, Stopwatch watch);
 
   int64_t count() const { return scaled_.count(); }
   /// @param floors [count] CPU, of differences (rounding_floor.h); or undefined

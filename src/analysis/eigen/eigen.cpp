@@ -47,11 +47,12 @@ double residual_tolerance(const EigenConfig& config) {
 
 void solve_eigen(const EigenProblem& problem, at::Device device, const EigenConfig& config, int64_t first,
                  const EigenSink& sink) {
+  const Stopwatch watch;
   check_layer(problem.layer, "layer");
   const auto plan = plan_eigen(eigen_sizes(problem, config.k), device, config);
   log_debug(plan.describe());
-  ChunkSolver solver(problem, device, config, plan);
   const auto floors = rounding_floors(problem.on(device));
+  ChunkSolver solver(problem, device, config, plan, watch);
   const int64_t n = solver.count();
   Progress progress("decompose", n, "directions", first);
   while (first < n) {
