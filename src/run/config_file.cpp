@@ -55,7 +55,8 @@ void require_same_settings(const Json& before, const std::filesystem::path& file
       continue;
     }
     for (const auto& [key, value] : is.items())
-      compare(key_path(section, key), was.value(key, Json()), value);
+      if (free.count(key_path(section, key)) == 0)
+        compare(key_path(section, key), was.value(key, Json()), value);
   }
   if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
 }

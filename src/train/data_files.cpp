@@ -60,9 +60,10 @@ void require_same_data(const KnownDataFiles& before, const fs::path& source, con
   if (!problems.empty()) throw Error(ExitCode::kBadInput, problems);
 }
 
-void require_same_data_as_checkpoint(const fs::path& folder, const std::vector<DataFile>& now) {
+bool require_same_data_as_checkpoint(const fs::path& folder, const std::vector<DataFile>& now) {
   const auto [before, file] = data_of_newest(folder);
   require_same_data(before, file, now);
+  return before.has_value();
 }
 
 void require_data_of_run(const fs::path& folder, const std::vector<fs::path>& files) {

@@ -22,7 +22,8 @@ void apply_setting(Json& config, const std::string& text, const std::string& whe
 std::string setting(const std::string& path, const Json& value);
 
 /// A resumed job must be the same job: its settings against those of an earlier run, section by section.
-/// @param free what may differ @throws Error(kUsage) that names each key that does
+/// @param free what may differ, by its key or, in a section, as "data.path" @throws Error(kUsage) that names
+/// each key that does
 void require_same_settings(const Json& before, const std::filesystem::path& file, const Json& now,
                            const std::set<std::string>& free);
 

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 
+#include "bilens/model/stored_model.h"
 #include "bilens/run/outcome.h"
 
 namespace bilens {
@@ -12,6 +14,7 @@ struct TrainRunOptions {
   std::filesystem::path out;
   bool resume = false;
   bool dry_run = false;
+  std::optional<StoredModel> teacher = {};  // of a fine-tuning, in memory: the config's is its name alone
 };
 
 /// Config in, model directory out: data, model, training, test result, OUT/model. "model.type" says which

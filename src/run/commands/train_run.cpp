@@ -1,6 +1,7 @@
 #include "bilens/run/train_run.h"
 
 #include <functional>
+#include <set>
 
 #include "bilens/core/files.h"
 #include "bilens/core/log.h"
@@ -48,18 +49,18 @@ std::unique_ptr<TrainingJob> make_training(const TrainRunOptions& options) {
   return make_image_job(options.config, options.where);
 }
 
-/// A resumed run must be the same run: only where it computes and how often it saves may differ.
-void check_same_run(const fs::path& out, const TrainingJob& job) {
-  const fs::path file = out / "config.json";
-  if (!fs::exists(file)) return;
-  const Json before = job.complete(read_json(file, ExitCode::kBadInput), file.string());
-  require_same_settings(before, file, job.config(), {"checkpoint", "device", "threads"});
-}
-
-/// And it must read the same data.
-std::vector<DataFile> check_same_data(const TrainRunOptions& options, const TrainingJob& job) {
+/// A resumed run must be the same run: only where it computes and how often it saves may differ, and where
+/// its data lie, if these are known by what is in them.
+std::vector<DataFile> check_same_run(const TrainRunOptions& options, const TrainingJob& job) {
   auto data = describe_data_files(job.data_files());
-  if (options.resume) require_same_data_as_checkpoint(options.out / "checkpoints", data);
+  const fs::path file = options.out / "config.json";
+  if (!options.resume) return data;
+  const bool known = require_same_data_as_checkpoint(options.out / "checkpoints", data);
+  if (!fs::exists(file)) return data;
+  const Json before = job.complete(read_json(file, ExitCode::kBadInput), file.string());
+  std::set<std::string> free = {"checkpoint", "device", "threads"};
+  if (known) free.insert("data.path");
+  require_same_settings(before, file, job.config(), free);
   return data;
 }
 
@@ -101,8 +102,7 @@ Outcome dry_run(const TrainRunOptions& options, const MakeJob& make_job) {
   if (!holds([&] { job = make_job(options); })) return outcome;  // the rest would be checked against defaults
   holds([&] { choose_device(job->settings().device); });
   if (!holds([&] { job->prepare(); })) return outcome;
-  if (options.resume) holds([&] { check_same_run(options.out, *job); });
-  if (options.resume) holds([&] { check_same_data(options, *job); });
+  holds([&] { check_same_run(options, *job); });
   if (!outcome.problems.empty()) return outcome;
   const auto device = choose_device(job->settings().device);
   set_threads(job->settings().threads);
@@ -142,8 +142,7 @@ Outcome run_job(const TrainRunOptions& options, const MakeJob& make_job) {
 
   const DirectoryLock lock(options.out);
   check_out(options.out, options.resume);
-  if (options.resume) check_same_run(options.out, *job);
-  const auto data = check_same_data(options, *job);
+  const auto data = check_same_run(options, *job);
   remove_leftovers(options.out);
   remove_leftovers(options.out / "checkpoints");
   // The model is written last: where it is, the run is finished.
@@ -186,7 +185,7 @@ Outcome run_finetuning(const TrainRunOptions& options) {
                   {key_path(given.where, "teacher"), "the checkpoint that is to become bilinear", "none",
                    "Name a model directory or a llama2.c file, in the config or by --set teacher=MODEL."});
     }
-    return make_finetune_job(given.config, given.where);
+    return make_finetune_job(given.config, given.where, given.teacher);
   });
 }
 

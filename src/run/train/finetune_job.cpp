@@ -29,8 +29,9 @@ namespace {
 
 class FinetuneJob : public TrainingJob {
  public:
-  FinetuneJob(const Json& config, const std::string& where)
+  FinetuneJob(const Json& config, const std::string& where, const std::optional<StoredModel>& teacher)
       : where_(where),
+        teacher_(teacher),
         config_(FinetuneRunConfig::fields().parse_or_throw(config, where, ExitCode::kUsage)),
         stages_(config_.stages) {
     if (config_.baseline != Baseline::kNone) {
@@ -48,12 +49,7 @@ class FinetuneJob : public TrainingJob {
   }
 
   void prepare() override {
-    if (!fs::exists(config_.teacher)) {
-      throw Error(ExitCode::kBadInput,
-                  {key_path(where_, "teacher"), "a model", "nothing at " + config_.teacher,
-                   "`bilens convert` makes a model directory, scripts/get_model.sh obtains one."});
-    }
-    source_ = open_generating_model(find_model(config_.teacher));
+    source_ = open_generating_model(teacher_ ? *teacher_ : teacher_on_disk());
     require_weights();
     const auto& model = source_->config;
     std::vector<Problem> problems;
@@ -209,6 +205,15 @@ class FinetuneJob : public TrainingJob {
   }
 
  private:
+  StoredModel teacher_on_disk() const {
+    if (!fs::exists(config_.teacher)) {
+      throw Error(ExitCode::kBadInput,
+                  {key_path(where_, "teacher"), "a model", "nothing at " + config_.teacher,
+                   "`bilens convert` makes a model directory, scripts/get_model.sh obtains one."});
+    }
+    return find_model(config_.teacher);
+  }
+
   /// Those that the config was made for; from here on it names them, so that a resumed run has the same.
   void require_weights() {
     const auto sha256 = source_->weights().sha256();
@@ -352,6 +357,7 @@ class FinetuneJob : public TrainingJob {
   }
 
   std::string where_;
+  std::optional<StoredModel> teacher_;
   FinetuneRunConfig config_;
   Stages stages_;
   std::optional<LanguageModel> source_;
@@ -362,8 +368,9 @@ class FinetuneJob : public TrainingJob {
 
 }  // namespace
 
-std::unique_ptr<TrainingJob> make_finetune_job(const Json& config, const std::string& where) {
-  return std::make_unique<FinetuneJob>(config, where);
+std::unique_ptr<TrainingJob> make_finetune_job(const Json& config, const std::string& where,
+                                               const std::optional<StoredModel>& teacher) {
+  return std::make_unique<FinetuneJob>(config, where, teacher);
 }
 
 Json finetune_job_schema() { return FinetuneRunConfig::fields().schema(); }

@@ -7,6 +7,7 @@
 #include "bilens/records/training_result.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/product_rate.h"
+#include "bilens/tensor/random.h"
 #include "bilens/train/image_evaluation.h"
 #include "bilens/train/image_task.h"
 #include "training_job.h"
@@ -83,8 +84,10 @@ class ImageJob : public TrainingJob {
 
   TrainingResult train(at::Device device, const RunPlace& place) override {
     const auto& [out, resume, folder, data] = place;
-    at::manual_seed(static_cast<uint64_t>(config_.train.seed));
-    ImageClassifier model(config_.model);
+    auto model = [&] {
+      const SeedScope seeded(static_cast<uint64_t>(config_.train.seed));
+      return ImageClassifier(config_.model);
+    }();
     model->to(device);
     log_info(format_number(static_cast<double>(config_.model.parameter_count())) + " parameters, " +
              format_number(static_cast<double>(data_.train.size())) + " training images, on " +

@@ -2,9 +2,11 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "bilens/model/stored_model.h"
 #include "bilens/records/data_file.h"
 #include "bilens/run/outcome.h"
 #include "bilens/tensor/device.h"
@@ -83,10 +85,11 @@ class TrainingJob {
 Estimate memory_plan(at::Device device, int64_t needed);
 
 /// The jobs: both kinds of models from scratch, and a checkpoint made bilinear. @param config as the user
-/// wrote it @throws Error(kUsage)
+/// wrote it @param teacher in memory; nothing: where the config says @throws Error(kUsage)
 std::unique_ptr<TrainingJob> make_image_job(const Json& config, const std::string& where);
 std::unique_ptr<TrainingJob> make_text_job(const Json& config, const std::string& where);
-std::unique_ptr<TrainingJob> make_finetune_job(const Json& config, const std::string& where);
+std::unique_ptr<TrainingJob> make_finetune_job(const Json& config, const std::string& where,
+                                               const std::optional<StoredModel>& teacher);
 
 /// JSON Schemas of their configs.
 Json image_job_schema();

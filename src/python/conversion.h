@@ -1,0 +1,10 @@
+#pragma once
+
+#include "call.h"
+
+namespace bilens::python {
+
+/// A gated model in memory that becomes a bilinear one.
+void bind_conversion(py::module_& module);
+
+}  // namespace bilens::python
