@@ -29,14 +29,14 @@ namespace py = pybind11;
 /// from Python's own handler, which the main thread runs.
 class PythonHost : public Host {
  public:
-  void log(LogLevel level, const std::string& message) override;
   /// @param on_metrics called with each line of metrics.jsonl until it raises, which stops the work; none:
   /// nobody. Needs the GIL.
   explicit PythonHost(std::optional<py::function> on_metrics = {}) : on_metrics_(std::move(on_metrics)) {}
 
+  void log(LogLevel level, const std::string& message) override;
   void progress(const ProgressState& state) override;
-  bool stop_requested() override;
   void metrics(const std::string& line) override;
+  bool stop_requested() override;
 
   /// Raises what Python's handler of signals or on_metrics raised, if one did. Needs the GIL.
   void raise_if_interrupted();
@@ -84,14 +84,14 @@ auto in_library(PythonHost& host, const Work& work) {
   }
 }
 
-/// Translates the library's exceptions to those of bilens._errors.
-void register_errors();
 template <class Work>
 auto in_library(const Work& work) {
   PythonHost host;
   return in_library(host, work);
 }
 
+/// Translates the library's exceptions to those of bilens._errors.
+void register_errors();
 
 /// [(where, expected, found, fix)]
 py::list to_python(const std::vector<Problem>& problems);

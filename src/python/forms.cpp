@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 
 #include "bilens/analysis/forms/interaction.h"
+#include "bilens/run/folded_layers.h"
+#include "bilens/study/comparison.h"
 #include "bilens/tensor/device_memory.h"
 
 namespace bilens::python {
@@ -10,6 +12,26 @@ namespace bilens::python {
 namespace {
 
 at::Tensor defined(const std::optional<at::Tensor>& tensor) { return tensor.value_or(at::Tensor()); }
+
+/// JSON text.
+std::string compare_layers(const BilinearLayer& a, const BilinearLayer& b,
+                           const std::optional<at::Tensor>& x) {
+  const auto comparison = in_library([&] {
+    const auto inputs = defined(x);
+    std::optional<InputDistribution> gaussian;
+    if (x) gaussian = fit_gaussian(inputs);
+    return compare(prepare_comparison(a, inputs), prepare_comparison(b, inputs),
+                   prepare_comparison(untrained_like(a), inputs), gaussian ? &*gaussian : nullptr);
+  });
+  return Comparison::record().write(comparison).dump();
+}
+
+/// The layers, each by its number, and the norm that was folded in, as JSON text.
+std::pair<std::vector<std::pair<int64_t, BilinearLayer>>, std::string> fold(const StoredModel& model,
+                                                                            const std::string& config) {
+  const auto folded = in_library([&] { return folded_layers(model, parse(config)); });
+  return {folded.layers, RecordValue<std::optional<NormRecord>>::write(folded.norm).dump()};
+}
 
 }  // namespace
 
@@ -25,7 +47,15 @@ void bind_forms(py::module_& module) {
              return layer;
            }),
            py::arg("gate"), py::arg("up"), py::arg("down"), py::arg("gate_bias"), py::arg("up_bias"),
-           py::arg("down_bias"), py::arg("name"));
+           py::arg("down_bias"), py::arg("name"))
+      .def_readonly("gate", &BilinearLayer::gate)
+      .def_readonly("up", &BilinearLayer::up)
+      .def_readonly("down", &BilinearLayer::down)
+      .def_readonly("gate_bias", &BilinearLayer::gate_bias)
+      .def_readonly("up_bias", &BilinearLayer::up_bias)
+      .def_readonly("down_bias", &BilinearLayer::down_bias);
+  module.def("compare_layers", &compare_layers, py::arg("a"), py::arg("b"), py::arg("x"));
+  module.def("folded_layers", &fold, py::arg("model"), py::arg("config"));
   py::class_<InteractionOperator>(module, "InteractionOperator")
       .def(py::init([](const BilinearLayer& layer, const std::optional<at::Tensor>& directions) {
              return in_library([&] { return InteractionOperator(layer, defined(directions)); });

@@ -4,10 +4,12 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "bilens/analysis/eigen/eigen.h"
 #include "bilens/analysis/forms/interaction.h"
+#include "bilens/tensor/random.h"
 #include "bilens/train/image_evaluation.h"
 
 namespace bilens {
@@ -15,6 +17,7 @@ namespace bilens {
 namespace {
 
 constexpr int64_t kTop = 5;  // eigenvectors a class that are matched
+constexpr uint64_t kUntrainedSeed = 1;
 
 /// The assignment of rows to columns of a square matrix with the largest sum (Kuhn–Munkres with potentials,
 /// O(k³)).
@@ -96,6 +99,19 @@ at::Tensor data_correlations(const QuadraticForms& a, const QuadraticForms& b, c
   return normalize_products(data_covariances(a, b, x), data_variances(a, x), data_variances(b, x));
 }
 
+BilinearLayer without_biases(BilinearLayer layer) {
+  layer.gate_bias = layer.up_bias = layer.down_bias = at::Tensor();
+  return layer;
+}
+
+at::Tensor top_eigenvectors(const EigenProblem& problem) {
+  EigenConfig eigen;
+  eigen.k = kTop;
+  eigen.dtype = at::kDouble;
+  eigen.energy = Energy::kOff;
+  return solve_eigen(problem, problem.layer.gate.device(), eigen).eigenvectors.cpu();
+}
+
 }  // namespace
 
 const RecordTable<Likeness>& Likeness::record() {
@@ -152,27 +168,46 @@ ComparedModel prepare_comparison(const ImageClassifier& model, const ImageSplit*
   const auto embed = stored(model->embed), head = stored(model->head);
   const auto u = head - head.mean(0, true);
   ComparedModel compared;
-  BilinearLayer folded = fold_input(layer, embed);
-  folded.gate_bias = folded.up_bias = folded.down_bias = at::Tensor();
-  compared.forms = {folded, u, InteractionOperator(layer, u).linear().mm(embed)};
+  compared.forms = {without_biases(fold_input(layer, embed)), u,
+                    InteractionOperator(layer, u).linear().mm(embed)};
   if (split != nullptr) {
     ImageClassifier shared = model;
     const auto logits = compute_logits(shared, *split).to(at::kDouble);
     compared.logits = logits - logits.mean(1, true);
   }
-  EigenConfig eigen;
-  eigen.k = kTop;
-  eigen.dtype = at::kDouble;
-  eigen.energy = Energy::kOff;
-  compared.eigenvectors = solve_eigen({layer, embed, u}, embed.device(), eigen).eigenvectors.cpu();
+  compared.eigenvectors = top_eigenvectors({layer, embed, u});
   return compared;
 }
 
-ImageClassifier untrained_like(const ImageClassifier& model, uint64_t seed) {
-  at::manual_seed(seed);
+ComparedModel prepare_comparison(const BilinearLayer& stored, const at::Tensor& x) {
+  const at::NoGradGuard no_grad;
+  const auto layer = stored.to(at::kDouble, at::kCPU);
+  const auto u = at::eye(layer.d_out(), at::kDouble);
+  ComparedModel compared;
+  compared.forms = {without_biases(layer), u, InteractionOperator(layer, u).linear()};
+  if (x.defined()) compared.logits = layer.forward(x);
+  compared.eigenvectors = top_eigenvectors({layer, at::Tensor(), u});
+  return compared;
+}
+
+ImageClassifier untrained_like(const ImageClassifier& model) {
+  const SeedScope seeded(kUntrainedSeed);
   ImageClassifier fresh(model->config);
   fresh->to(model->embed->weight.device());
   return fresh;
+}
+
+/// As torch::nn::Linear draws its weights and biases.
+BilinearLayer untrained_like(const BilinearLayer& layer) {
+  const auto generator = make_generator(at::kCPU, kUntrainedSeed);
+  const auto draw = [&](const at::Tensor& like, int64_t inputs) {
+    if (!like.defined()) return at::Tensor();
+    const double bound = 1 / std::sqrt(static_cast<double>(inputs));
+    return at::empty(like.sizes(), at::kDouble).uniform_(-bound, bound, generator);
+  };
+  const int64_t d = layer.d_in(), h = layer.d_hidden();
+  return {draw(layer.gate, d),      draw(layer.up, d),      draw(layer.down, h),
+          draw(layer.gate_bias, d), draw(layer.up_bias, d), draw(layer.down_bias, h)};
 }
 
 Comparison compare(const ComparedModel& a, const ComparedModel& b, const ComparedModel& untrained,

@@ -5,6 +5,8 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
+#include <mutex>
+
 namespace bilens {
 
 namespace {
@@ -31,6 +33,19 @@ at::Generator make_generator(at::Device device, uint64_t seed) {
                                    : at::globalContext().defaultGenerator(device).clone();
   generator.set_current_seed(seed);
   return generator;
+}
+
+SeedScope::SeedScope(uint64_t seed) {
+  auto generator = at::detail::getDefaultCPUGenerator();
+  const std::lock_guard lock(generator.mutex());
+  before_ = generator.get_state();
+  generator.set_current_seed(seed);
+}
+
+SeedScope::~SeedScope() {
+  auto generator = at::detail::getDefaultCPUGenerator();
+  const std::lock_guard lock(generator.mutex());
+  generator.set_state(before_);
 }
 
 void add_gaussian_noise(at::Tensor& values, double std, uint64_t seed) {

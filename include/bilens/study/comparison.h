@@ -45,8 +45,13 @@ struct ComparedModel {
 /// form, and internal layers of two models do not share a space
 ComparedModel prepare_comparison(const ImageClassifier& model, const ImageSplit* split);
 
+/// A layer by itself, whose outputs are no logits: each is compared as it is, none is centred.
+/// @param x inputs [N, d], float64; or undefined
+ComparedModel prepare_comparison(const BilinearLayer& layer, const at::Tensor& x);
+
 /// A model of the same shape with fresh weights, the null of a comparison.
-ImageClassifier untrained_like(const ImageClassifier& model, uint64_t seed);
+ImageClassifier untrained_like(const ImageClassifier& model);
+BilinearLayer untrained_like(const BilinearLayer& layer);
 
 /// @param x of the images, or null
 Comparison compare(const ComparedModel& a, const ComparedModel& b, const ComparedModel& untrained,

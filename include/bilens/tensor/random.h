@@ -15,6 +15,18 @@ uint64_t derive_seed(uint64_t seed, std::string_view purpose, uint64_t index = 0
 
 at::Generator make_generator(at::Device device, uint64_t seed);
 
+/// Seeds torch's own random numbers of the CPU while it lives, and then puts them back where they were.
+class SeedScope {
+ public:
+  explicit SeedScope(uint64_t seed);
+  ~SeedScope();
+  SeedScope(const SeedScope&) = delete;
+  SeedScope& operator=(const SeedScope&) = delete;
+
+ private:
+  at::Tensor before_;
+};
+
 /// values += std·N(0, 1), in place; the same numbers for the same seed whatever the number of threads. On the
 /// CPU each block of rows has a generator of its own, so that all cores draw.
 /// @param values float32 [n, d], contiguous.

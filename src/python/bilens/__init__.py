@@ -18,7 +18,6 @@ _build.check()
 
 from bilens import nn, plots  # noqa: E402
 from bilens._commands import (  # noqa: E402 (the check stands before all that needs the library)
-    compare,
     convert,
     evaluate,
     explain_image,
@@ -32,6 +31,7 @@ from bilens._commands import (  # noqa: E402 (the check stands before all that n
     train,
     train_tokenizer,
 )
+from bilens._compare import compare  # noqa: E402
 from bilens._decomposition import Decomposition, Layer, decompose, load  # noqa: E402
 from bilens._errors import (  # noqa: E402
     DivergedError,
@@ -45,6 +45,7 @@ from bilens._explanation import Explanation, explain  # noqa: E402
 from bilens._host import set_progress  # noqa: E402
 from bilens._interventions import ablate, patch, scale  # noqa: E402
 from bilens._layers import BilinearLayer, mlps  # noqa: E402
+from bilens._methods import cp, hosvd, joint, rotate, sparse_eigen  # noqa: E402
 from bilens._token_cards import LayerCards, TokenCards  # noqa: E402
 
 __version__ = _build.VERSION
@@ -65,24 +66,29 @@ __all__ = [
     "ablate",
     "compare",
     "convert",
+    "cp",
     "decompose",
     "evaluate",
     "explain",
     "explain_image",
     "finetune",
     "generate",
+    "hosvd",
     "inspect",
     "intervene",
+    "joint",
     "load",
     "mlps",
     "nn",
     "patch",
     "plots",
     "report",
+    "rotate",
     "run",
     "scale",
     "schema",
     "set_progress",
+    "sparse_eigen",
     "train",
     "train_tokenizer",
 ]

@@ -62,6 +62,12 @@ def explain(
 ) -> tuple[str, list[tuple[str, Tensor]], Tensor, str | None]: ...
 
 class BilinearLayer:
+    gate: Tensor
+    up: Tensor
+    down: Tensor | None
+    gate_bias: Tensor | None
+    up_bias: Tensor | None
+    down_bias: Tensor | None
     def __init__(
         self,
         gate: Tensor,
@@ -72,6 +78,9 @@ class BilinearLayer:
         down_bias: Tensor | None,
         name: str,
     ) -> None: ...
+
+def compare_layers(a: BilinearLayer, b: BilinearLayer, x: Tensor | None) -> str: ...
+def folded_layers(model: StoredModel, config: str) -> tuple[list[tuple[int, BilinearLayer]], str]: ...
 
 class InteractionOperator:
     def __init__(self, layer: BilinearLayer, directions: Tensor | None) -> None: ...

@@ -185,15 +185,6 @@ def evaluate(
     )
 
 
-def compare(*models: Path, data: str | None = None, device: str | None = None) -> list[Result]:
-    """Say how alike image classifiers of one layer are, every pair of them, with nulls, as `bilens compare`.
-
-    Example:
-        >>> bilens.compare("runs/seed1/model", "runs/seed2/model")  # doctest: +SKIP
-    """
-    return run("compare", *models, data=data, device=device)
-
-
 def convert(source: Path, out: Path, *, tokenizer: Path | None = None, activation: str | None = None) -> Result:
     """Write a checkpoint as a model directory that transformers loads, as `bilens convert`.
 

@@ -1,6 +1,7 @@
 """Gated MLPs of models in memory, under the names that TransformerLens has, with their interaction matrices."""
 
 import functools
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ import torch
 
 from bilens import _bilens
 from bilens._errors import ExhaustedError, InputError, UsageError, problem
-from bilens._models import Array, as_tensor, unwrapped
+from bilens._models import Array, as_tensor, config_of, effective, is_pruning, stored, unwrapped
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
@@ -42,6 +43,7 @@ class BilinearLayer:
         W_gate, W_in: [d_model, d_mlp], views of the model's weights.
         W_out: [d_mlp, d_out], likewise.
         b_gate, b_in, b_out: [d_mlp], [d_mlp], [d_out]; None where there are none.
+        norm: which norm's gain is in the matrices, as decomposition.json says it; None where none is.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class BilinearLayer:
         b_out: Array | None = None,
         activation: str | None = "none",
         name: str = "layer",
+        norm: Mapping[str, Any] | None = None,
     ) -> None:
         if activation is not None and activation not in _ACTIVATIONS:
             raise UsageError(*problem("activation", ", ".join(_ACTIVATIONS), repr(activation)))
@@ -62,7 +65,7 @@ class BilinearLayer:
         def optional(bias: Array | None, of: str) -> torch.Tensor | None:
             return None if bias is None else as_tensor(bias, f"{name}.{of}")
 
-        self.name, self.activation = name, activation
+        self.name, self.activation, self.norm = name, activation, norm
         self.W_gate, self.W_in = as_tensor(W_gate, f"{name}.W_gate"), as_tensor(W_in, f"{name}.W_in")
         self.W_out = as_tensor(W_out, f"{name}.W_out")
         self.b_gate, self.b_in, self.b_out = (
@@ -81,6 +84,7 @@ class BilinearLayer:
             b_out=self.b_out,
             activation=self.activation,
             name=self.name,
+            norm=self.norm,
         )
         return make, (self.W_gate, self.W_in, self.W_out)
 
@@ -103,7 +107,8 @@ class BilinearLayer:
         return f"<bilens.BilinearLayer {self.name}: {self.d_model} → {self.d_mlp} → {self.d_out}, {self.activation}>"
 
     def __call__(self, x: Array) -> torch.Tensor:
-        """Outputs [..., d_out] for inputs [..., d_model], in the weights' dtype, as the model computes them."""
+        """Outputs [..., d_out] for inputs [..., d_model], in the weights' dtype, as the model computes them. With a
+        norm folded in, the inputs are what it normalises, before its gain."""
         if self.activation is None:
             raise UsageError(*problem(self.name, "a known activation", "none", "Set layer.activation."))
         given = as_tensor(x, "x").to(self.W_gate.dtype)
@@ -204,19 +209,22 @@ def require_memory(needed: int, what: str) -> None:
         )
 
 
-def mlps(model: torch.nn.Module, activation: str | None = None) -> list[BilinearLayer]:
+def mlps(model: torch.nn.Module, activation: str | None = None, *, fold_norm: bool = False) -> list[BilinearLayer]:
     """Find the gated MLPs of a module by their structure.
 
     Args:
         model: with modules whose children are `gate_proj, up_proj, down_proj`, `w1, w3, w2`, `gate, up, down`, or whose
             parameters are TransformerLens's `W_gate, W_in, W_out`.
         activation: what is on the gate's side, where the modules do not say it by `act_fn` or `activation`.
+        fold_norm: whether the gain of the norm in front goes into W_gate and W_in (and its bias into b_gate and b_in,
+            and the gain of a norm behind into W_out and b_out), as in `bilens.decompose`. Then the matrices are copies,
+            in float64 where something was folded.
 
     Returns:
-        The layers, in the order of the modules, with norms left as they are.
+        The layers, in the order of the modules.
 
     Raises:
-        bilens.InputError: where there is none.
+        bilens.InputError: where there is none; with `fold_norm` also where a norm is not known.
 
     Example:
         >>> class Mlp(torch.nn.Module):
@@ -240,7 +248,32 @@ def mlps(model: torch.nn.Module, activation: str | None = None) -> list[Bilinear
                 "Build bilens.BilinearLayer(W_gate, W_in, W_out) of your own.",
             )
         )
-    return found
+    return _folded(model, found) if fold_norm else found
+
+
+def _folded(model: torch.nn.Module, plain: list[BilinearLayer]) -> list[BilinearLayer]:
+    """The same layers with their norms in them, as the library folds them."""
+    config: dict[str, Any] = {}
+    if not config_of(model):
+        config = {"gate": "none", **by_structure(model, {})}  # the matrices are the same whatever f is
+    layers, norm = _bilens.folded_layers(stored(model), json.dumps(config))
+    if len(layers) != len(plain):
+        expected = f"the {len(plain)} MLPs of the module"
+        raise InputError(*problem(type(model).__name__, expected, f"{len(layers)} with names that are known"))
+    return [
+        BilinearLayer(
+            layer.gate.T,
+            layer.up.T,
+            part.W_out.to(layer.gate.dtype) if layer.down is None else layer.down.T,
+            b_gate=layer.gate_bias,
+            b_in=layer.up_bias,
+            b_out=layer.down_bias,
+            activation=part.activation,
+            name=part.name,
+            norm=json.loads(norm),
+        )
+        for part, (_, layer) in zip(plain, layers)
+    ]
 
 
 def mlp_modules(model: torch.nn.Module) -> list[tuple[torch.nn.Module, BilinearLayer]]:
@@ -272,12 +305,15 @@ def _find(model: torch.nn.Module, activation: str | None) -> Iterator[BilinearLa
         if names is None:
             continue
         if names == _PARAMETERS:
-            matrices = [getattr(module, part) for part in names]
-            biases = [getattr(module, "b_" + part[2:], None) for part in names]
+            matrices = [effective(module, part) for part in names]
+            biases = [effective(module, b) if hasattr(module, b := "b_" + part[2:]) else None for part in names]
         else:
-            linears = [getattr(module, part) for part in names]
-            matrices = [linear.weight.T for linear in linears]
-            biases = [linear.bias for linear in linears]
+            linears = [linear for part in names if (linear := getattr(module, part)) is not None]
+            matrices = [effective(linear, "weight").T for linear in linears]
+            biases = [effective(linear, "bias") for linear in linears]
+            if len(linears) == 2:  # nothing behind the product
+                matrices.append(torch.eye(matrices[0].shape[1], dtype=matrices[0].dtype))
+                biases.append(None)
         yield BilinearLayer(
             *matrices,
             b_gate=biases[0],
@@ -293,7 +329,10 @@ def _names(module: torch.nn.Module) -> tuple[str, str, str] | None:
     if all(isinstance(getattr(module, name, None), torch.Tensor) for name in _PARAMETERS):
         return _PARAMETERS
     for names in _LINEARS:
-        if all(isinstance(getattr(module, name, None), torch.nn.Linear) for name in names):
+        parts = [getattr(module, name, ...) for name in names]
+        if parts[2] is None:
+            parts.pop()  # said to be none
+        if all(isinstance(part, torch.nn.Linear) for part in parts):
             return names
     return None
 
@@ -302,16 +341,23 @@ def require_plain(model: torch.nn.Module) -> None:
     """The maps of gated MLPs must compute what their weights say, no more.
 
     Raises:
-        bilens.InputError: for one with a forward of its own, such as LoRA's, or with hooks.
+        bilens.InputError: for one with a forward of its own, with hooks, or with adapters beside it.
     """
     for name, module in model.named_modules():
+        if type(module).__module__.split(".")[0] == "peft":
+            expected, found = "a model without adapters", f"PEFT's {type(module).__name__}"
+            fix = "Give model.merge_and_unload(), whose weights have the adapters in them."
+            raise InputError(*problem(name or "model", expected, found, fix))
         names = _names(module)
         if names is None or names == _PARAMETERS:
             continue
         for part in names:
             linear = getattr(module, part)
+            if linear is None:
+                continue
             changed = type(linear).forward is not torch.nn.Linear.forward
-            if changed or linear._forward_hooks or linear._forward_pre_hooks:
+            hooks = [*linear._forward_hooks.values(), *linear._forward_pre_hooks.values()]
+            if changed or not all(map(is_pruning, hooks)):
                 found = f"{type(linear).__name__} with {'a forward of its own' if changed else 'hooks'}"
                 fix = "Merge it into its weight first, or give the matrices."
                 raise InputError(*problem(f"{name}.{part}".lstrip("."), "a plain torch.nn.Linear", found, fix))
@@ -335,13 +381,22 @@ def by_structure(model: torch.nn.Module, given: Mapping[str, Any]) -> dict[str, 
             raise UsageError(*problem("activation", expected, repr(settings["gate"]), "Leave it out."))
     if "weights" in settings:
         return settings
+    without = [name for name, module, names in found if getattr(module, names[2]) is None]
+    if without:
+        settings["weights"] = {"down": "identity"}
     patterns = {(_pattern(name), names) for name, _, names in found}
     if any(names != _KNOWN for _, names in patterns):
         if len(patterns) > 1:
             several = ", ".join(sorted(f"{name}.{names[0]}" for name, names in patterns))
             fix = 'Name one kind, weights={"gate": "blocks.{layer}.w.weight", "up": ..., "down": ...}.'
             raise UsageError(*problem(type(model).__name__, "gated MLPs of one kind", several, fix))
-        settings["weights"] = _weight_map(model, *patterns.pop(), settings.get("fold_norm", True))
+        if without and len(without) < len(found):
+            fix = "Give the matrices of one layer."
+            raise UsageError(*problem(without[0], "a down matrix, as the other MLPs have", "none", fix))
+        settings["weights"] = {
+            **_weight_map(model, *patterns.pop(), settings.get("fold_norm", True)),
+            **settings.get("weights", {}),
+        }
     return settings
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from torch.nn.utils import parametrize
 
 from bilens import _bilens
 from bilens._errors import InputError, UsageError, problem
@@ -98,14 +99,59 @@ def stored(model: Any, config: Any = None) -> _bilens.StoredModel:
 
 
 def parameters(model: torch.nn.Module) -> Iterable[tuple[str, torch.Tensor]]:
-    """The numbers that a module's state dict holds, but no counters and masks."""
-    for name, tensor in model.state_dict(keep_vars=True).items():
+    """The numbers that a module's state dict holds, but no counters and masks; pruned and parametrized ones as the
+    module computes with them."""
+    made: dict[str, torch.Tensor] = {}
+    behind: set[str] = set()  # what those are made from
+    for name, module in model.named_modules(remove_duplicate=False):
+        prefix = f"{name}." if name else ""
+        for part in _parametrized(module):
+            made[prefix + part] = effective(module, part)
+            of = module.get_submodule(f"parametrizations.{part}").state_dict()
+            behind |= {f"{prefix}parametrizations.{part}.{key}" for key in of}
+        for part in _pruned(module):
+            made[prefix + part] = effective(module, part)
+            behind |= {f"{prefix}{part}_orig", f"{prefix}{part}_mask"}
+    for name, tensor in {**model.state_dict(keep_vars=True), **made}.items():
         if (
-            isinstance(tensor, torch.Tensor)
+            name not in behind
+            and isinstance(tensor, torch.Tensor)
             and tensor.numel() > 0
             and (tensor.is_floating_point() or tensor.is_quantized)
         ):
             yield name, tensor
+
+
+def effective(module: torch.nn.Module, part: str) -> Any:
+    """A module's attribute, of a pruned or parametrized one what the module computes with outside of training."""
+    if part in _pruned(module):
+        return getattr(module, f"{part}_orig").detach() * getattr(module, f"{part}_mask")
+    if part not in _parametrized(module):
+        return getattr(module, part)
+    modes = [(inner, inner.training) for inner in module.get_submodule(f"parametrizations.{part}").modules()]
+    try:
+        for inner, _ in modes:
+            inner.training = False  # in training, reading a spectral norm changes it
+        with torch.no_grad():
+            return getattr(module, part)
+    finally:
+        for inner, training in modes:
+            inner.training = training
+
+
+def _parametrized(module: torch.nn.Module) -> list[str]:
+    """Attributes that torch.nn.utils.parametrize computes."""
+    return list(module.get_submodule("parametrizations")._modules) if parametrize.is_parametrized(module) else []
+
+
+def _pruned(module: torch.nn.Module) -> list[str]:
+    """Attributes that torch.nn.utils.prune computes, before each run of the module."""
+    return [hook._tensor_name for hook in module._forward_pre_hooks.values() if is_pruning(hook)]  # type: ignore[attr-defined]
+
+
+def is_pruning(hook: Any) -> bool:
+    """Whether a hook is one of torch.nn.utils.prune."""
+    return type(hook).__module__ == "torch.nn.utils.prune"
 
 
 def config_of(model: torch.nn.Module) -> str:

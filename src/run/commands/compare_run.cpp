@@ -15,8 +15,6 @@ namespace bilens {
 
 namespace {
 
-constexpr uint64_t kUntrainedSeed = 1;
-
 /// All models must speak of the same images. @throws Error(kBadInput)
 void require_same_spaces(const std::vector<ImageClassifier>& models,
                          const std::vector<std::filesystem::path>& paths) {
@@ -67,7 +65,7 @@ Outcome run_comparison(const EvaluateRunOptions& options) {
   for (const auto& model : models) compared.push_back(prepare_comparison(model, images));
   outcome.text = "                 same  other class  best wrong class  untrained\n";
   for (size_t i = 0; i < models.size(); ++i) {
-    const auto untrained = prepare_comparison(untrained_like(models[i], kUntrainedSeed), images);
+    const auto untrained = prepare_comparison(untrained_like(models[i]), images);
     for (size_t j = i + 1; j < models.size(); ++j) {
       const ComparisonResult result{
           {paths[i].string(), paths[j].string()},
