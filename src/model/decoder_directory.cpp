@@ -73,6 +73,11 @@ void check_decoder_tensors(const Weights& weights, const DecoderConfig& config) 
     known.insert(name);
     const std::string where = weights.path().string() + ": " + name;
     const auto found = weights.tensors().find(name);
+    if (found == weights.tensors().end() && name == kEmbedding && weights.contains("embed_tokens.weight")) {
+      throw Error(ExitCode::kBadInput, {weights.path().string(), "a language model with its head",
+                                        "layers and an embedding alone, as of AutoModel",
+                                        "Load and save it as AutoModelForCausalLM."});
+    }
     if (found == weights.tensors().end()) weights.tensor(name);  // throws, with a suggestion
     if (found->second.shape != shape) {
       throw Error(ExitCode::kBadInput, {where, "shape " + describe_shape(shape) + " by config.json",

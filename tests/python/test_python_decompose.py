@@ -395,6 +395,16 @@ class Refused(unittest.TestCase):
         torch.testing.assert_close(half.eigenvalues * 2, whole.eigenvalues, rtol=1e-6, atol=0)
         self.assertEqual(half.info["surrogate"]["kind"], "half")
 
+    def test_a_surrogate_of_bilinear_layers(self):
+        mlp = bilens.nn.BilinearMLP(6, 8)
+        for kind in ("half", "calibrated"):
+            self.refuse(bilens.UsageError, f'bilinear themselves, found "{kind}"', mlp, surrogate=kind)
+
+    def test_differences_of_models_of_other_depths(self):
+        stacks = [torch.nn.Sequential(*(bilens.nn.BilinearMLP(6, 8) for _ in range(count))) for count in (2, 3)]
+        self.refuse(bilens.InputError, "layer 2, as in Sequential, found none", stacks[0], minus=stacks[1])
+        self.refuse(bilens.InputError, "layer 2, found none", stacks[1], minus=stacks[0])
+
     def test_what_a_decomposition_does_not_have(self):
         gate, matrices = layer()
         found = bilens.decompose(gate, **matrices, k=2)

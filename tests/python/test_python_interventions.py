@@ -82,6 +82,32 @@ class OnAModule(unittest.TestCase):
             with bilens.patch(self.model, self.found, draw(1, 2, 6), layer=1):
                 self.model(draw(1, 3, 6))
 
+    def test_blocks_in_each_other(self):
+        x = draw(3, 6)
+        part = {"layer": 1, "direction": 2}
+        with bilens.ablate(self.model, self.found, **part, eigenvectors=[0, 3], how="zero"):
+            expected = self.model(x)
+        with bilens.ablate(self.model, self.found, **part, how="zero"):
+            with bilens.ablate(self.model, self.found, **part, eigenvectors=[3], how="zero"):
+                torch.testing.assert_close(self.model(x), expected, rtol=0, atol=1e-12)
+            twice = [
+                lambda: bilens.ablate(self.model, self.found, **part, eigenvectors=[3, 0]),
+                lambda: bilens.scale(self.model, self.found, 2.0, **part),
+                lambda: bilens.patch(self.model, self.found, x, **part),
+                lambda: bilens.ablate(self.model, bilens.decompose(self.model, k=1, directions=2 * self.rows), **part),
+            ]
+            for again in twice:
+                with self.assertRaisesRegex(bilens.UsageError, r"a block around changes already, found \[0\]"):
+                    with again():
+                        self.model(x)
+            with (
+                bilens.ablate(self.model, self.found, layer=1, direction=1),
+                bilens.ablate(self.model, self.found, layer=0),
+            ):
+                self.model(x)
+        with bilens.ablate(self.model, self.found, **part, eigenvectors=[0, 3], how="zero"):
+            self.assertTrue(torch.equal(self.model(x), expected))
+
     def test_a_block_without_effect_is_an_error(self):
         with self.assertRaisesRegex(bilens.UsageError, "a call that runs the layer"):
             with bilens.ablate(self.model, self.found, layer=0):

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from bilens._layers import BilinearLayer, gain_in_front, mlp_modules
 from bilens._models import index, numbers, unwrapped
 
 Change = Callable[[torch.Tensor], torch.Tensor]
+
+_CHANGED: "weakref.WeakKeyDictionary[torch.nn.Module, list[_Part]]" = weakref.WeakKeyDictionary()  # inside blocks
 
 
 def ablate(
@@ -38,8 +41,8 @@ def ablate(
         eigenvectors: of that direction, counted from 0.
         how: what q' is: "mean", the mean of q over all tokens of the call, padding among them, or "zero".
 
-    Blocks that stand in each other each take q from the layer's input, so the same eigenvector is taken out twice. A
-    backward pass that runs the model again (checkpointing) belongs inside. With a surrogate, q is the surrogate's.
+    Blocks may stand in each other; an eigenvector that a block around changes already is refused. A backward pass that
+    runs the model again (checkpointing) belongs inside. With a surrogate, q is the surrogate's.
 
     Raises:
         bilens.InputError: where the eigenvectors are not the model's. bilens.UsageError: also at the end of the block,
@@ -159,6 +162,7 @@ class _Part:
             raise UsageError(*problem("eigenvectors", "different numbers", repr(indices)))
         self.vectors = layer.eigenvectors[direction, indices].double()
         self.values = layer.eigenvalues[direction, indices]
+        self.indices = indices
         axes = torch.eye(mlp.d_out, dtype=torch.float64)
         self.u = (axes if layer.directions is None else layer.directions.double())[direction]
         if not self.u.any():
@@ -232,10 +236,26 @@ def _require_of_model(
         )
 
 
+def _require_apart(part: _Part, around: _Part) -> None:
+    """No eigenvector may be changed by two blocks, each of which takes all of it from the layer's input."""
+    if torch.nn.functional.cosine_similarity(part.u, around.u, dim=0).abs() < 1 - 1e-9:
+        return
+    same = (part.vectors @ around.vectors.T).abs().amax(1) > 0.999
+    if same.any():
+        again = [index for index, is_same in zip(part.indices, same.tolist()) if is_same]
+        fix = "Name all eigenvectors in one block, or leave them out of one of the two."
+        raise UsageError(
+            *problem("eigenvectors", "none that a block around changes already", f"{again} of this direction", fix)
+        )
+
+
 @contextlib.contextmanager
 def _changed(part: _Part, change: Change) -> Iterator[None]:
     u = part.u / part.u.square().sum()
     runs = 0
+    parts = _CHANGED.setdefault(part.module, [])
+    for around in parts:
+        _require_apart(part, around)
 
     def hook(_: torch.nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], y: torch.Tensor) -> torch.Tensor:
         nonlocal runs
@@ -244,9 +264,11 @@ def _changed(part: _Part, change: Change) -> Iterator[None]:
         return y + ((change(q) - q)[..., None] * u.to(y.device)).to(y.dtype)
 
     handle = part.module.register_forward_hook(hook, with_kwargs=True)
+    parts.append(part)
     try:
         yield
     finally:
+        parts.remove(part)
         handle.remove()
     if runs == 0:
         fix = "A model that torch.compile has compiled before does not see the change: call the module itself."

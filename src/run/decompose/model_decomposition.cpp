@@ -64,6 +64,14 @@ void subtract_layers(LayerSource& source, const LayerSource& other) {
                   b = other.model.path()] { return difference(load_a(), a, load_b(), b); };
     layer.load();  // what does not fit is said before any layer is solved
   }
+  for (const auto& layer : other.layers) {
+    const auto is_it = [&](const auto& own) { return own.number == layer.number; };
+    if (std::any_of(source.layers.begin(), source.layers.end(), is_it)) continue;
+    throw Error(ExitCode::kBadInput,
+                {source.model.path().string(),
+                 "layer " + std::to_string(layer.number) + ", as in " + other.model.path().string(), "none",
+                 "--minus needs the same layers."});
+  }
   source.minus_sha256 = other.sha256;
   if (!source.surrogate) source.surrogate = other.surrogate;
 }
@@ -83,6 +91,10 @@ Opened open(const DecomposeInput& input, const DecomposeRunConfig& config) {
     const auto other = load_layers(*input.minus, config.source());
     opened.minus_gate = other.gate;
     subtract_layers(opened.source, other);
+  }
+  if (config.surrogate && !opened.source.surrogate) {
+    throw Error(ExitCode::kUsage, {"surrogate", "none, as the layers are bilinear themselves",
+                                   "\"" + record_name(*config.surrogate) + "\"", "Leave it out."});
   }
   opened.data = open_data(opened.source, config, input.data);
   if (is_calibrated(config.surrogate, opened.source))

@@ -148,13 +148,18 @@ std::optional<std::string> type_in_config(const StoredModel& model) {
   return ModelSettings::record().read(model.json("config.json"), "", foreign).model_type;
 }
 
+/// What AutoModel loads: a decoder's layers and embedding under names without "model.", and no head.
+bool is_headless(const Weights& weights) {
+  return weights.contains("embed_tokens.weight") && !weights.contains("model.embed_tokens.weight");
+}
+
 /// A decoder's directory must be what `bilens evaluate` would take, wherever its config tells enough to
 /// check.
 void check_as_evaluated(const StoredModel& model, const Architecture& architecture) {
   const char* const needed[] = {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
                                 "num_attention_heads"};
   const bool nested = model.json("config.json").is_object() && type_in_config(model) != architecture.type;
-  if (nested || !computes(architecture.type) || !model.is_directory() ||
+  if (nested || !computes(architecture.type) || !model.is_directory() || is_headless(model.weights()) ||
       !std::all_of(std::begin(needed), std::end(needed),
                    [&](const char* key) { return architecture.config.contains(key); }))
     return;
