@@ -3,6 +3,7 @@
 import ast
 import doctest
 import inspect
+import re
 import sys
 import unittest
 
@@ -79,6 +80,16 @@ class Documents(unittest.TestCase):
         failed, tried = doctest.testfile(str(guide), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
         self.assertGreater(tried, 15)
         self.assertEqual(failed, 0)
+
+    def test_commands_that_messages_name_are_functions(self):
+        in_python, named = sys.modules["bilens._errors"].in_python, set()
+        for file in (ROOT / "src").rglob("*.cpp"):
+            if file.relative_to(ROOT / "src").parts[0] not in ("cli", "report", "python"):
+                named |= set(re.findall(r"`bilens [a-z][^`\"\n]*`", file.read_text()))
+        self.assertGreater(len(named), 3)
+        for words in named:
+            found = re.fullmatch(r"`bilens\.(\w+)`", in_python(words))
+            self.assertTrue(found and callable(getattr(bilens, found[1], None)), words)
 
     def test_every_public_name_says_what_it_does(self):
         for name in bilens.__all__:

@@ -85,8 +85,10 @@ _WORDS = (
     (r"--gate (\w+)", lambda m: f'activation="{m[1]}"'),
     (r"--gate\b", lambda m: "activation"),
     (r"--(resume|overwrite)\b", lambda m: f"{m[1]}=True"),
-    (r"`bilens (decompose|finetune)`", lambda m: f"`bilens.{m[1]}`"),
-    (r"--(out|data|minus|tokenizer|config|device|prompt|logit|surrogate|input)\b", lambda m: m[1]),
+    (r"`bilens tokenizer train`", lambda m: "`bilens.train_tokenizer`"),
+    (r"`bilens convert[^`]*`", lambda m: "`bilens.convert_checkpoint`"),
+    (r"`bilens ([a-z]+)[^`]*`", lambda m: f"`bilens.{m[1]}`"),
+    (r"--(out|data|minus|tokenizer|config|device|prompt|logit|surrogate|input|context|vocabulary)\b", lambda m: m[1]),
 )
 
 
