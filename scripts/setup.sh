@@ -10,7 +10,8 @@
 #   --torch PATH   use this LibTorch instead of downloading one: a folder with include/ and lib/, or a Python
 #                  whose torch is taken; environment variable BILENS_TORCH does the same
 #   --tests        also build the tests, as scripts/test.sh does
-#   --python       also build the Python package and make it importable in .venv; `import torch` needs 2.2 GB more
+#   --python       also build the Python package and make it importable in .venv, and install what runs the notebooks;
+#                  `import torch` needs 2.2 GB more
 #   --dev          compile each source file alone, not in batches: a whole build takes three times as long, one after
 #                  a change is shorter. This, --cpu and --cuda stay for later calls, until build/ is removed
 #   --bench        also install what `import torch` and the benchmarks against Python need, 2.2 GB with --cpu too
@@ -162,7 +163,7 @@ choose() {
     [[ -z $torch ]] || die "--bench and --python install the torch wheel; leave out --torch and BILENS_TORCH."
     lists=(base torch-cpu torch-cuda bench)
   fi
-  if [[ $package == yes ]]; then lists+=(python); fi
+  if [[ $package == yes ]]; then lists+=(python notebooks); fi
   if [[ $browser == yes ]]; then lists+=(browser); fi
   if [[ $lint == yes ]]; then lists+=(lint); fi
 }

@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -33,7 +34,9 @@ def set_progress(bar: Bar | None) -> None:
 def _choose() -> Bar | None:
     if not _chosen:
         try:
-            set_progress(importlib.import_module("tqdm.auto").tqdm)
+            with warnings.catch_warnings():  # that a notebook without ipywidgets has a bar of text
+                warnings.simplefilter("ignore")
+                set_progress(importlib.import_module("tqdm.auto").tqdm)
         except ImportError:
             set_progress(None)
     return _bar
