@@ -35,6 +35,7 @@ class ExplainPrompt(TextCase):
     def vocabulary(self, model):
         out = self.folder / f"{model.name}-names"
         if not out.exists():
+            act = json.loads((model / "config.json").read_text())["hidden_act"]
             self.check(
                 run(
                     "decompose",
@@ -46,9 +47,8 @@ class ExplainPrompt(TextCase):
                     "--set",
                     "layers=[0]",
                     "--set",
-                    "surrogate=half",
-                    "--set",
                     'directions={"kind": "random", "count": 1, "seed": 0}',
+                    *(("--set", "surrogate=half") if act != "linear" else ()),
                 ),
                 0,
             )

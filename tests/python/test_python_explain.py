@@ -293,7 +293,7 @@ class WrongInput(unittest.TestCase):
         bad("config.json", bilens.nn.BilinearMLP(4, 8))
         bad("model_type", llama().state_dict(), config={"model_type": "bilens-image-classifier"})
         bad("model_type.*mamba", llama().state_dict(), config={"model_type": "mamba"})
-        bad("with its head", llama().model)
+        bad("head|embed_tokens", llama().model)
         bad("meta device", llama().to("meta"))
         broken = llama()
         with torch.no_grad():

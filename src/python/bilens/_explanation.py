@@ -137,7 +137,7 @@ class Explanation:
             ]
             for row, sides in list(zip(self.terms, self.nearest))[:_MOST_TERMS]
         ]
-        heads = ["layer/index", "λ", "p = v·x", "λp²", "", "tokens nearest to v", "to −v"]
+        heads = ["layer/index", "λ", "v·x", "λ(v·x)²", "", "tokens nearest to v", "to −v"]
         more = len(self.terms) - len(rows)
         rest = number(float(self.terms["contribution"][len(rows) :].sum()))
         return table(heads, rows, (5, 6)) + f'<div class="note">and {more} more eigenvectors, together {rest}</div>'

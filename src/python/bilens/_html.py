@@ -38,7 +38,8 @@ max-width:150px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 color:inherit;white-space:nowrap;font-variant-numeric:tabular-nums}
 #ID th{font-weight:600;white-space:normal}
 #ID .words{text-align:left;white-space:normal}
-#ID td svg{display:inline-block;width:90px;height:10px;margin:0;vertical-align:middle}
+#ID .worth{white-space:nowrap}
+#ID td svg{display:inline-block;width:64px;height:10px;margin:0;vertical-align:middle}
 #ID .token{display:inline-block;padding:0 3px;margin:0 2px 2px 0;border:1px solid var(--line);border-radius:3px}
 """
 

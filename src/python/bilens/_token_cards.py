@@ -154,8 +154,8 @@ class TokenCards:
             cells = [str(i), number(layer.eigenvalues[u, i].item())]
             for side, names in enumerate(self.nearest(layer.number, u, i)):
                 tokens = "".join(f'<span class="token">{short(word, 12)}</span>' for word in names[:_MOST_TOKENS])
-                worth = f"({layer.cosines[u, i, side, 0]:.2f}, {layer.quantiles[u, i, side, 0]:.3f})"
-                cells.append(f"{tokens} {worth}")
+                cosine = f"{layer.cosines[u, i, side, 0]:.2f}".replace("-", "−")
+                cells.append(f'{tokens} <span class="worth">({cosine}, {layer.quantiles[u, i, side, 0]:.3f})</span>')
             rows.append(cells)
         shown = table(["eigenvector", "λ", "nearest to v", "nearest to −v"], rows, (2, 3))
         return shown + (f'<div class="note">and {k - len(rows)} more</div>' if k > len(rows) else "")
