@@ -7,6 +7,7 @@
 
 #include "bilens/core/files.h"
 #include "bilens/io/foreign_folder.h"
+#include "bilens/tensor/random.h"
 #include "bilens/tensor/range.h"
 #include "bilens/tensor/shape.h"
 
@@ -90,7 +91,10 @@ ImageClassifier load_classifier(const StoredModel& stored, at::Device device) {
   const auto& weights = stored.weights();
   check_classifier_tensors(weights, config);
   const at::NoGradGuard no_grad;
-  ImageClassifier model(config);
+  auto model = [&] {
+    const SeedScope unused(0);  // of weights that are replaced
+    return ImageClassifier(config);
+  }();
   for (auto& item : model->named_parameters()) {
     const auto tensor = weights.tensor(item.key());
     require_range(tensor, item.value().scalar_type(), weights.path().string() + ": " + item.key());

@@ -108,6 +108,14 @@ class Train(unittest.TestCase):
         self.assertAlmostEqual(found[0], self.seen[0]["loss"], places=5)
         self.assertEqual(self.weights("nested"), self.weights("whole"))
 
+    def test_torchs_random_numbers_go_on(self):
+        torch.manual_seed(5)
+        expected = torch.randn(3)
+        torch.manual_seed(5)
+        bilens.train(self.config, out=self.folder / "seeded")
+        self.assertTrue(torch.equal(torch.randn(3), expected))
+        self.assertEqual(self.weights("seeded"), self.weights("whole"))
+
     def test_what_is_no_callback(self):
         with self.assertRaisesRegex(bilens.UsageError, "callback: expected a function, found int"):
             bilens.train(self.config, out=self.folder / "never", callback=3)

@@ -108,7 +108,11 @@ class Classifiers(unittest.TestCase):
                 head, embed = w["head.weight"], w["embed.weight"]
                 gate, up = (w[f"layers.0.mlp.{name}_proj.weight"] @ embed for name in ("gate", "up"))
                 folded.append((gate, up, head - head.mean(0)))
+            torch.manual_seed(5)
+            drawn = torch.randn(3)
+            torch.manual_seed(5)
             expected = bilens.compare(folder / "0", folder / "1")[0]
+            self.assertTrue(torch.equal(torch.randn(3), drawn))
             found = bilens.compare(*folded)[0]
             for figure in ("weights", "eigenvectors"):
                 for key in ("same_class", "other_class", "best_wrong_class", "per_class"):
