@@ -300,6 +300,24 @@ class WrongInput(unittest.TestCase):
             broken.model.layers[1].self_attn.q_proj.weight[0, 0] = torch.nan
         bad("q_proj", broken)
 
+    def test_activations_that_are_not_the_configs(self):
+        model = llama("silu")
+        for block in model.model.layers:
+            block.mlp.act_fn = torch.nn.Identity()
+        options = {"kind": bilens.InputError, "surrogate": "half"}
+        self.refuses('layers.0.mlp: expected the activation "silu" .*found "none"', model, IDS, 7, **options)
+        found = bilens.explain(
+            model.state_dict(), IDS, 7, 12, config={**model.config.to_dict(), "hidden_act": "linear"}
+        )
+        self.assertAlmostEqual(found.sum, by_torch(model, IDS, 7, 12)[0], delta=NEAR)
+        for act in ("swish", "gelu", "relu"):
+            with self.subTest(act):
+                gated = llama(act)
+                found = bilens.explain(gated, IDS, 7, 12, surrogate="half")
+                self.assertAlmostEqual(found.sum, by_torch(gated, IDS, 7, 12)[0], delta=NEAR)
+
+        self.refuses("hidden_act: expected one of", llama("gelu_pytorch_tanh"), IDS, 7, **options)
+
     def test_hooks(self):
         model = llama()
         handle = model.model.layers[0].register_forward_hook(lambda module, x, y: y)

@@ -13,11 +13,13 @@ import torch
 from bilens import _bilens
 from bilens._errors import InputError, UsageError, problem
 from bilens._html import bar, facts, new_name, number, piece, short, table
-from bilens._layers import require_plain
+from bilens._layers import mlps, require_plain
 from bilens._models import Array, Model, stored, unwrapped
 from bilens._table import frame, rows_of
 from bilens._tokens import pieces_of, token_id
 
+# Of config.json, where they are called otherwise here.
+_ACTIVATIONS = {"linear": "none", "swish": "silu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
 _MOST_LAYERS = 100  # in a notebook
 _MOST_TOKENS = 48
 _MOST_TERMS = 12
@@ -271,8 +273,17 @@ def _require_as_its_weights(model: torch.nn.Module) -> None:
 
     Raises:
         bilens.InputError: for a module with hooks or a forward of its own, other than those of transformers and
-            accelerate, which compute nothing else; for rotary frequencies that were rounded.
+            accelerate, which compute nothing else; for rotary frequencies that were rounded; for activations that are
+            not the config's.
     """
+    said = getattr(getattr(model, "config", None), "hidden_act", None)
+    if isinstance(said, str):
+        expected = _ACTIVATIONS.get(said, said)
+        for mlp in mlps(model):
+            if mlp.activation not in (None, expected):
+                of_config, found = f'the activation "{said}" of its config', f'"{mlp.activation}"'
+                fix = "Give state_dict() and a config= that says what the modules compute."
+                raise InputError(*problem(mlp.name, of_config, found, fix))
     for name, buffer in model.named_buffers():
         if name.endswith("inv_freq") and buffer.dtype in (torch.float16, torch.bfloat16):
             fix = "Load the model in this dtype instead of casting it, or give its state_dict() and config=."
