@@ -121,10 +121,18 @@ class Shown(InBrowser):
     def test_tabs(self):
         self.visit(self.page)
         self.assertEqual(self.shown(), [["layer 0 0"], ["layer 0 0"]])
-        self.click("body > div:nth-of-type(2) > .tabs > label:nth-of-type(3)")
+        self.click("body > div:nth-of-type(2) > .card > .tabs > label:nth-of-type(3)")
         self.assertEqual(self.shown(), [["layer 0 0"], ["layer 2 0"]])
-        self.click("body > div:nth-of-type(2) > .tabs > section:nth-of-type(3) label:nth-of-type(5)")
+        self.click("body > div:nth-of-type(2) > .card > .tabs > section:nth-of-type(3) label:nth-of-type(5)")
         self.assertEqual(self.shown(), [["layer 0 0"], ["layer 2 4"]])
+
+    def test_untrusted_notebooks_drop_the_style(self):
+        self.visit(self.page)
+        told = """document.querySelectorAll(".untrusted")[0].getClientRects().length > 0"""
+        self.assertFalse(self.ask(told))
+        self.driver.execute_script("for (const style of [...document.querySelectorAll('style')]) style.remove()")
+        self.assertTrue(self.ask(told))
+        self.assertEqual(self.shown(), [[], []])
 
     def test_contrast_in_light_and_dark(self):
         colours = """(() => {

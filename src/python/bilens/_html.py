@@ -17,8 +17,11 @@ border:1px solid var(--line);background:var(--page);color:var(--ink);font:13px/1
 @media (prefers-color-scheme:dark){#ID{--positive:#62a5f5;--negative:#e8873a}}
 body[data-jp-theme-light="true"] #ID,body.vscode-light #ID{color-scheme:light;--positive:#3f87d9;--negative:#cc6a1c}
 body[data-jp-theme-light="false"] #ID,body.vscode-dark #ID{color-scheme:dark;--positive:#62a5f5;--negative:#e8873a}
+#ID .card{display:block!important}
+#ID .untrusted{display:none}
 #ID .of{font-weight:600;overflow-wrap:anywhere}
 #ID small,#ID .facts,#ID .note{font-size:12px;opacity:.8}
+#ID .note{margin:0;padding:0;background:none}
 #ID .facts span{display:inline-block;margin-right:14px}
 #ID b{font-weight:600}
 #ID .tabs{position:relative;display:flex;flex-wrap:wrap;gap:4px;margin-top:8px}
@@ -50,8 +53,12 @@ def new_name() -> str:
 
 
 def piece(name: str, heading: str, body: str) -> str:
-    """The whole. `heading` and `body` are HTML."""
-    return f'<div id="{name}"><style>{_STYLE.replace("ID", name)}</style><div class="of">{heading}</div>{body}</div>'
+    """The whole. `heading` and `body` are HTML. An untrusted notebook drops the style, and the body with it."""
+    untrusted = "Run the cell, or trust the notebook, to see more."
+    return (
+        f'<div id="{name}"><style>{_STYLE.replace("ID", name)}</style><div class="of">{heading}</div>'
+        f'<div class="untrusted">{untrusted}</div><div class="card" style="display:none">{body}</div></div>'
+    )
 
 
 def short(words: Any, most: int) -> str:
