@@ -25,6 +25,16 @@ void require_image_shape(const DecompositionRecord& info, const std::string& whe
               {where + ": image_shape", "null, or a height and a width", "others", "Write the file again."});
 }
 
+/// What is said of eigenpairs is said whole: a key that is missing would have its default without a word.
+void require_whole_pairs(const Json& layer, const std::string& where) {
+  std::vector<Problem> problems;
+  for (const auto& field : PairsRecord::record().fields()) {
+    if (!layer.contains(field.name))
+      problems.push_back({key_path(where, field.name), "a value", "none", "Write the file again."});
+  }
+  if (!problems.empty()) throw Error(ExitCode::kBadInput, problems);
+}
+
 LayerDecomposition read_layer(const fs::path& directory, const LayerRecord& entry, const std::string& where) {
   require_plain_name(entry, where);
   LayerDecomposition layer;
@@ -145,12 +155,15 @@ Decomposition read_decomposition(const fs::path& directory) {
                                       "`bilens decompose MODEL` makes one."});
   }
   Decomposition decomposition;
-  decomposition.info = read_record_file<DecompositionRecord>(file);
+  const Json json = read_json(file, ExitCode::kBadInput);
+  decomposition.info = read_record_of_format<DecompositionRecord>(json, file.string());
   require_image_shape(decomposition.info, file.string());
   const auto& entries = decomposition.info.layers;
-  for (size_t i = 0; i < entries.size(); ++i)
-    decomposition.layers.push_back(
-        read_layer(directory, entries[i], file.string() + ": layers[" + std::to_string(i) + "]"));
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const auto where = file.string() + ": layers[" + std::to_string(i) + "]";
+    if (entries[i].pairs) require_whole_pairs(json.at("layers").at(i), where);
+    decomposition.layers.push_back(read_layer(directory, entries[i], where));
+  }
   return decomposition;
 }
 

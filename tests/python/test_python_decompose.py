@@ -247,6 +247,18 @@ class Files(unittest.TestCase):
         bilens.decompose(gate, **matrices, k=2).report(page)
         self.assertIn("bilens", page.read_text())
 
+    def test_what_is_said_of_eigenpairs_is_said_whole(self):
+        gate, matrices = layer()
+        folder = pathlib.Path(FOLDER.name) / "parts"
+        bilens.decompose(gate, **matrices, k=2).save(folder)
+        whole = json.loads((folder / "decomposition.json").read_text())
+        for key in ("solver", "k", "worst_residual", "converged", "certified", "repaired", "effective_rank"):
+            part = copy.deepcopy(whole)
+            del part["layers"][0][key]
+            (folder / "decomposition.json").write_text(json.dumps(part))
+            with self.assertRaisesRegex(bilens.InputError, rf"layers\[0\]\.{key}: expected a value, found none"):
+                bilens.load(folder)
+
     def test_folders_that_hold_none(self):
         empty = pathlib.Path(FOLDER.name) / "nothing"
         empty.mkdir()
