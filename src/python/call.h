@@ -19,6 +19,7 @@
 #include "bilens/core/error.h"
 #include "bilens/core/host.h"
 #include "bilens/core/json.h"
+#include "bilens/core/memory.h"
 #include "bilens/core/stop.h"
 
 namespace bilens::python {
@@ -72,6 +73,7 @@ template <class Work>
 auto in_library(PythonHost& host, const Work& work) {
   try {
     const SettingsScope settings;
+    const KeptMemoryScope memory;
     const c10::InferenceMode no_inference(false);  // its tensors could not be written to by other threads
     const at::NoGradGuard no_grad;
     const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);

@@ -4,6 +4,7 @@
 #include "bilens/core/version.h"
 #include "call.h"
 #include "commands.h"
+#include "conversion.h"
 #include "decomposition.h"
 #include "explanations.h"
 #include "forms.h"
@@ -18,4 +19,5 @@ PYBIND11_MODULE(_bilens, module) {
   bind_token_cards(module);
   bind_explanations(module);
   bind_commands(module);
+  bind_conversion(module);
 }

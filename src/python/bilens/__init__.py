@@ -18,7 +18,7 @@ _build.check()
 
 from bilens import nn, plots  # noqa: E402
 from bilens._commands import (  # noqa: E402 (the check stands before all that needs the library)
-    convert,
+    convert_checkpoint,
     evaluate,
     explain_image,
     finetune,
@@ -32,6 +32,7 @@ from bilens._commands import (  # noqa: E402 (the check stands before all that n
     train_tokenizer,
 )
 from bilens._compare import compare  # noqa: E402
+from bilens._conversion import convert  # noqa: E402
 from bilens._decomposition import Decomposition, Layer, decompose, load  # noqa: E402
 from bilens._errors import (  # noqa: E402
     DivergedError,
@@ -66,6 +67,7 @@ __all__ = [
     "ablate",
     "compare",
     "convert",
+    "convert_checkpoint",
     "cp",
     "decompose",
     "evaluate",

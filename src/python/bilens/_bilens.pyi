@@ -14,6 +14,10 @@ def run(
     arguments: list[str], on_metrics: Callable[[str], None] | None
 ) -> tuple[str, list[tuple[str, int, str, list[Problem]]], list[Problem], str]: ...
 
+def convert(
+    model: StoredModel, config: str, out: pathlib.Path, resume: bool, on_metrics: Callable[[str], None] | None
+) -> None: ...
+
 class StoredModel:
     def __init__(self, *arguments: pathlib.Path | str | Sequence[tuple[str, Tensor]]) -> None: ...
 

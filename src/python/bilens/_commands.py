@@ -185,7 +185,9 @@ def evaluate(
     )
 
 
-def convert(source: Path, out: Path, *, tokenizer: Path | None = None, activation: str | None = None) -> Result:
+def convert_checkpoint(
+    source: Path, out: Path, *, tokenizer: Path | None = None, activation: str | None = None
+) -> Result:
     """Write a checkpoint as a model directory that transformers loads, as `bilens convert`.
 
     Args:
@@ -195,7 +197,7 @@ def convert(source: Path, out: Path, *, tokenizer: Path | None = None, activatio
         activation: of the gate, where nothing beside the weights says it.
 
     Example:
-        >>> bilens.convert("stories260K.bin", "models/stories260k", tokenizer="tok512.model")  # doctest: +SKIP
+        >>> bilens.convert_checkpoint("stories260K.bin", "models/stories260k")  # doctest: +SKIP
     """
     return run("convert", source, out, tokenizer=tokenizer, gate=activation)[0]
 

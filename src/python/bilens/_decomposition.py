@@ -1,6 +1,7 @@
 """Decompositions: made of layers in memory or of models on disk, and what can be asked of them."""
 
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -15,7 +16,7 @@ from bilens import _bilens, _card, _commands, _token_cards, plots
 from bilens._errors import UsageError, problem
 from bilens._layers import by_structure, require_plain
 from bilens._models import Array, Model, as_tensor, config_of, index, named, numbers, stored, unwrapped
-from bilens._token_data import Tokens, token_data
+from bilens._token_data import Tokens, data_for
 from bilens._tokens import pieces_of, token_id
 
 Directions: TypeAlias = Array | Mapping[str, Any] | str | None
@@ -26,18 +27,22 @@ class Layer:
 
     Attributes:
         number: of the layer in its model, from 0.
-        info: what decomposition.json says of the layer.
         tensors: every tensor of the layer's file, by its name there (docs/formats.md), on the CPU.
     """
 
-    def __init__(self, native: _bilens.LayerDecomposition, info: dict[str, Any], mapped: bool) -> None:
+    def __init__(self, native: _bilens.LayerDecomposition, info: Callable[[], dict[str, Any]], mapped: bool) -> None:
         self._native = native
         self.number: int = native.layer
-        self.info = info
+        self._info = info
         # Who writes into them must not write into mapped files.
         self.tensors: dict[str, torch.Tensor] = {
             name: tensor.clone() if mapped else tensor for name, tensor in native.tensors()
         }
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What decomposition.json says of the layer."""
+        return self._info()
 
     def __repr__(self) -> str:
         return f"<bilens.Layer {self.number}: {_in_words(self)}>"
@@ -161,7 +166,6 @@ class Decomposition:
     Of a single layer, the layer's attributes are here too: `d.eigenvalues` is `d.layers[0].eigenvalues`.
 
     Attributes:
-        info: decomposition.json as a dictionary: what was decomposed, by which settings, and how well it went.
         layers: each layer by its number.
     """
 
@@ -169,11 +173,20 @@ class Decomposition:
         self._native = native
         self._folder = None if folder is None else pathlib.Path(folder)
         mapped = folder is not None
-        self.info: dict[str, Any] = json.loads(native.info())
-        entries = self.info["layers"]
         self.layers: dict[int, Layer] = {
-            part.layer: Layer(part, entry, mapped) for part, entry in zip(native.layers(), entries)
+            part.layer: Layer(part, functools.partial(self._entry, place), mapped)
+            for place, part in enumerate(native.layers())
         }
+
+    @functools.cached_property
+    def info(self) -> dict[str, Any]:
+        """decomposition.json as a dictionary: what was decomposed, by which settings, and how well it went."""
+        info: dict[str, Any] = json.loads(self._native.info())
+        return info
+
+    def _entry(self, place: int) -> dict[str, Any]:
+        entry: dict[str, Any] = self.info["layers"][place]
+        return entry
 
     def __repr__(self) -> str:
         lines = [f"<bilens.Decomposition of {self.info['model']}"]
@@ -417,7 +430,7 @@ def decompose(
         rows = rows[None] if rows.dim() == 1 else rows
     with contextlib.ExitStack() as files:
         if data is not None and not isinstance(data, (str, Mapping)):
-            data = files.enter_context(_ids_for(model, data))
+            data = files.enter_context(data_for(model, data))
             if resume:
                 _continue(pathlib.Path(os.fspath(out or "")), data)
         if isinstance(data, Mapping):
@@ -436,15 +449,6 @@ def decompose(
             ),
             out,
         )
-
-
-def _ids_for(model: Any, ids: Tokens) -> contextlib.AbstractContextManager[dict[str, Any]]:
-    """Token ids as the data of a model, checked by what its config says."""
-    config = getattr(model, "config", None)
-    padding = getattr(config, "pad_token_id", None)
-    ends = getattr(config, "eos_token_id", None)
-    is_end = padding in ends if isinstance(ends, list) else padding == ends
-    return token_data(ids, getattr(config, "vocab_size", None), None if is_end else padding)
 
 
 def _continue(out: pathlib.Path, data: dict[str, Any]) -> None:

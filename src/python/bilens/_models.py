@@ -27,10 +27,7 @@ def as_tensor(array: Any, name: str) -> torch.Tensor:
     if not isinstance(array, (torch.Tensor, np.ndarray)):
         raise UsageError(*problem(name, "a torch tensor or a numpy array", type(array).__name__))
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*not writable")  # it is only read
-            # Not by as_tensor, which would move it to torch's default device.
-            tensor = (array if isinstance(array, torch.Tensor) else torch.from_numpy(array)).detach()
+        tensor = array.detach() if isinstance(array, torch.Tensor) else _of_numpy(array)
     except (TypeError, ValueError) as error:
         raise InputError(*problem(name, "an array of real numbers", str(error))) from error
     if tensor.is_meta:
@@ -45,6 +42,12 @@ def as_tensor(array: Any, name: str) -> torch.Tensor:
     if tensor.numel() == 0:
         raise InputError(*problem(name, "numbers", f"none, shape {list(tensor.shape)}"))
     return tensor.cpu()
+
+
+def _of_numpy(array: np.ndarray[Any, Any]) -> torch.Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*not writable")  # it is only read
+        return torch.from_numpy(array)  # not by as_tensor, which would move it to torch's default device
 
 
 def index(value: Any, count: int, name: str) -> int:

@@ -47,6 +47,15 @@ def token_data(tokens: Tokens, vocabulary: int | None = None, padding: int | Non
         yield {**config, "path": str(file)}
 
 
+def data_for(model: Any, ids: Tokens) -> contextlib.AbstractContextManager[dict[str, Any]]:
+    """Token ids as the data of a model, checked by what its config says."""
+    config = getattr(model, "config", None)
+    padding = getattr(config, "pad_token_id", None)
+    ends = getattr(config, "eos_token_id", None)
+    is_end = padding in ends if isinstance(ends, list) else padding == ends
+    return token_data(ids, getattr(config, "vocab_size", None), None if is_end else padding)
+
+
 def _rows(tokens: Any) -> list[np.ndarray[Any, Any]]:
     """Documents, or one row of ids."""
     if isinstance(tokens, Sequence) and len(tokens) > 0 and not _is_number(tokens[0]):
