@@ -35,7 +35,6 @@ class ExplainPrompt(TextCase):
     def vocabulary(self, model):
         out = self.folder / f"{model.name}-names"
         if not out.exists():
-            act = json.loads((model / "config.json").read_text())["hidden_act"]
             self.check(
                 run(
                     "decompose",
@@ -47,8 +46,9 @@ class ExplainPrompt(TextCase):
                     "--set",
                     "layers=[0]",
                     "--set",
+                    "surrogate=half",
+                    "--set",
                     'directions={"kind": "random", "count": 1, "seed": 0}',
-                    *(("--set", "surrogate=half") if act != "linear" else ()),
                 ),
                 0,
             )
