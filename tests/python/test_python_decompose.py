@@ -409,8 +409,13 @@ class Refused(unittest.TestCase):
 
     def test_a_surrogate_of_bilinear_layers(self):
         mlp = bilens.nn.BilinearMLP(6, 8)
+        plain = bilens.decompose(mlp, k=2)
         for kind in ("half", "calibrated"):
-            self.refuse(bilens.UsageError, f'bilinear themselves, found "{kind}"', mlp, surrogate=kind)
+            with self.assertLogs("bilens", "WARNING") as log:
+                found = bilens.decompose(mlp, surrogate=kind, k=2)
+            self.assertIn("is bilinear", log.output[0])
+            self.assertIsNone(found.info["surrogate"])
+            self.assertTrue(found.eigenvalues.equal(plain.eigenvalues))
 
     def test_differences_of_models_of_other_depths(self):
         stacks = [torch.nn.Sequential(*(bilens.nn.BilinearMLP(6, 8) for _ in range(count))) for count in (2, 3)]

@@ -67,7 +67,7 @@ def convert(
     model = unwrapped(model)
     if not hasattr(model, "from_pretrained") or not config_of(model):
         found = type(model).__name__
-        fix = "A path goes to bilens.finetune(teacher=...)."
+        fix = "Of a path bilens.finetune makes a bilinear model; bilens.convert_checkpoint only writes it anew."
         raise InputError(*problem("model", "a language model of transformers in memory", found, fix))
     require_plain(model)
     if resume and out is None:

@@ -7,6 +7,7 @@
 
 #include "bilens/analysis/forms/difference.h"
 #include "bilens/core/files.h"
+#include "bilens/core/log.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/version.h"
 #include "bilens/records/decomposition.h"
@@ -92,10 +93,8 @@ Opened open(const DecomposeInput& input, const DecomposeRunConfig& config) {
     opened.minus_gate = other.gate;
     subtract_layers(opened.source, other);
   }
-  if (config.surrogate && !opened.source.surrogate) {
-    throw Error(ExitCode::kUsage, {"surrogate", "none, as the layers are bilinear themselves",
-                                   "\"" + record_name(*config.surrogate) + "\"", "Leave it out."});
-  }
+  if (config.surrogate && !opened.source.surrogate)
+    log_warning(input.model.path().string() + " is bilinear: it is decomposed itself, and no surrogate");
   opened.data = open_data(opened.source, config, input.data);
   if (is_calibrated(config.surrogate, opened.source))
     opened.lines = calibrate_surrogate(opened.source, config.corpus, config.device, *opened.data.corpus);

@@ -150,7 +150,8 @@ std::optional<std::string> type_in_config(const StoredModel& model) {
 
 /// What AutoModel loads: a decoder's layers and embedding under names without "model.", and no head.
 bool is_headless(const Weights& weights) {
-  return weights.contains("embed_tokens.weight") && !weights.contains("model.embed_tokens.weight");
+  const std::string embedding = "embed_tokens.weight", of_a_whole_model = "model." + embedding;
+  return weights.contains(embedding) && !weights.contains(of_a_whole_model);
 }
 
 /// A decoder's directory must be what `bilens evaluate` would take, wherever its config tells enough to
