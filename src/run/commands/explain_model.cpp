@@ -6,6 +6,7 @@
 #include "bilens/analysis/eigen/eigen_plan.h"
 #include "bilens/analysis/tokens/token_cards.h"
 #include "bilens/core/files.h"
+#include "bilens/core/log.h"
 #include "bilens/core/memory.h"
 #include "bilens/report/prompt_page.h"
 #include "bilens/tensor/product_rate.h"
@@ -42,8 +43,10 @@ std::optional<SurrogateKind> choose_surrogate(const ExplainModelOptions& options
         {"--surrogate", "one of \"none\", \"half\"", "\"" + options.surrogate + "\"",
          options.surrogate == "calibrated" ? "Only `bilens decompose` has a text to calibrate on." : ""});
   }
+  const bool bilinear = model.config.hidden_act == Gate::kNone;
+  if (half && bilinear) log_warning(model.path().string() + " is bilinear: no surrogate stands for its MLPs");
+  if (bilinear) return std::nullopt;
   if (half) return SurrogateKind::kHalf;
-  if (model.config.hidden_act == Gate::kNone) return std::nullopt;
   throw Error(ExitCode::kBadInput,
               {model.path().string(), "a model with bilinear MLPs (hidden_act \"linear\")",
                "\"" + gate_name(model.config.hidden_act) + "\"",
