@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "attention_call.h"
+#include "bilens/nn/rms_norm.h"
 
 namespace bilens {
 
@@ -18,7 +20,7 @@ AttentionCall packed_call(const AttentionHeads& h, int64_t tokens) {
   const int64_t d = h.head_dim, width = (h.heads + 2 * h.kv_heads) * d;
   AttentionCall call = {};
   call.queries = call.keys = tokens;
-  call.heads = h.heads, call.kv_heads = h.kv_heads, call.head_dim = d;
+  call.heads = h.heads, call.kv_heads = h.kv_heads, call.head_dim = d, call.window = h.window;
   call.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(d)));
   call.q_layout = call.kv_layout = {tokens * width, width, d};
   call.out_layout = {tokens * h.heads * d, h.heads * d, d};
@@ -70,13 +72,13 @@ AttentionCall training_call(const at::Tensor& qkv, const AttentionHeads& h, cons
 
 struct CausalAttention : torch::autograd::Function<CausalAttention> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& qkv, int64_t heads, int64_t kv_heads,
-                            int64_t head_dim, const at::Tensor& cosine, const at::Tensor& sine,
-                            const std::optional<at::Tensor>& given) {
+                            int64_t head_dim, int64_t window, const at::Tensor& cosine,
+                            const at::Tensor& sine, const std::optional<at::Tensor>& given) {
     const at::Tensor starts = given.value_or(at::Tensor());
     const int64_t batch = qkv.size(0), tokens = qkv.size(1);
     auto out = at::empty({batch, tokens, heads * head_dim}, qkv.options());
     auto log_sums = at::empty({batch, heads, tokens}, qkv.options());
-    const auto call = training_call(qkv, {heads, kv_heads, head_dim}, cosine, sine, starts);
+    const auto call = training_call(qkv, {heads, kv_heads, head_dim, window}, cosine, sine, starts);
     const float* q = qkv.const_data_ptr<float>();
     const float *k = q + heads * head_dim, *v = k + kv_heads * head_dim;
     auto *to = out.mutable_data_ptr<float>(), *logs = log_sums.mutable_data_ptr<float>();
@@ -84,7 +86,7 @@ struct CausalAttention : torch::autograd::Function<CausalAttention> {
       cpu_kernels().attention(call, q, k, v, to, logs, b, head, scratch);
     });
     context->save_for_backward({qkv, out, log_sums, cosine, sine, starts});
-    context->saved_data["heads"] = std::vector<int64_t>{heads, kv_heads, head_dim};
+    context->saved_data["heads"] = std::vector<int64_t>{heads, kv_heads, head_dim, window};
     return out;
   }
 
@@ -92,7 +94,8 @@ struct CausalAttention : torch::autograd::Function<CausalAttention> {
     const auto saved = context->get_saved_variables();
     const auto sizes = context->saved_data["heads"].toIntVector();
     const auto &qkv = saved[0], &out = saved[1], &log_sums = saved[2];
-    const auto call = training_call(qkv, {sizes[0], sizes[1], sizes[2]}, saved[3], saved[4], saved[5]);
+    const auto call =
+        training_call(qkv, {sizes[0], sizes[1], sizes[2], sizes[3]}, saved[3], saved[4], saved[5]);
     const auto dy = grads[0].contiguous();
     auto dqkv = at::empty_like(qkv);
     const int64_t k = sizes[0] * sizes[2], v = k + sizes[1] * sizes[2];  // where keys and values begin
@@ -103,7 +106,7 @@ struct CausalAttention : torch::autograd::Function<CausalAttention> {
       cpu_kernels().attention_backward(call, dys, x, x + k, x + v, o, logs, dx, dx + k, dx + v, b, head,
                                        scratch);
     });
-    variable_list result(7);
+    variable_list result(8);
     result[0] = dqkv;
     return result;
   }
@@ -144,7 +147,21 @@ at::Tensor attend(const at::Tensor& q, at::Tensor k, at::Tensor v, const at::Ten
       shared));
 }
 
+/// The mask of token_positions without the keys that lie before a query's window.
+at::Tensor within_window(const at::Tensor& mask, int64_t window, const at::Tensor& qkv) {
+  const int64_t tokens = qkv.size(1);
+  if (window == 0 || window >= tokens) return mask;
+  const auto options = qkv.options().requires_grad(false);
+  const auto least = at::full({tokens, tokens}, -std::numeric_limits<double>::infinity(), options);
+  const auto before = least.tril(-window);  // 0 above, −∞ below
+  return mask.defined() ? mask + before : before + least.triu(1);
+}
+
 }  // namespace
+
+RotaryTable without_turning(const RotaryTable& like) {
+  return {at::ones_like(like.cosine), at::zeros_like(like.sine)};
+}
 
 TokenPositions token_positions(const RotaryTable& rotary, int64_t tokens, const at::Tensor& starts,
                                const at::TensorOptions& options) {
@@ -165,15 +182,24 @@ TokenPositions token_positions(const RotaryTable& rotary, int64_t tokens, const 
   return {angles, {}, mask};
 }
 
+at::Tensor normalize_heads(const at::Tensor& qkv, const AttentionHeads& h, const at::Tensor& q_gain,
+                           const at::Tensor& k_gain, double epsilon) {
+  const auto parts =
+      qkv.unflatten(-1, {-1, h.head_dim}).split_with_sizes({h.heads, h.kv_heads, h.kv_heads}, -2);
+  return at::cat({rms_norm(parts[0], q_gain, epsilon), rms_norm(parts[1], k_gain, epsilon), parts[2]}, -2)
+      .flatten(-2);
+}
+
 at::Tensor causal_attention(const at::Tensor& qkv, const AttentionHeads& h, const TokenPositions& positions) {
   const auto& [rotary, starts, mask] = positions;
   if (has_kernel(qkv)) {
-    return CausalAttention::apply(qkv.contiguous(), h.heads, h.kv_heads, h.head_dim, rotary.cosine,
+    return CausalAttention::apply(qkv.contiguous(), h.heads, h.kv_heads, h.head_dim, h.window, rotary.cosine,
                                   rotary.sine,
                                   starts.defined() ? std::optional<at::Tensor>(starts) : std::nullopt);
   }
   const auto [q, k, v] = split(qkv, h);
-  return attend(turn(q, rotary), turn(k, rotary), v, mask, !mask.defined());
+  const auto seen = within_window(mask, h.window, qkv);
+  return attend(turn(q, rotary), turn(k, rotary), v, seen, !seen.defined());
 }
 
 at::Tensor cached_attention(const at::Tensor& qkv, const AttentionHeads& h, const RotaryTable& rotary,
@@ -187,9 +213,14 @@ at::Tensor cached_attention(const at::Tensor& qkv, const AttentionHeads& h, cons
     const auto [q, k, v] = split(qkv, h);
     cache.keys.narrow(2, past, tokens).copy_(turn(k, angles));
     cache.values.narrow(2, past, tokens).copy_(v);
-    at::Tensor mask;  // one token sees all before it
-    if (tokens > 1) mask = at::ones({tokens, all}, qkv.options().dtype(at::kBool)).tril(past);
-    return attend(turn(q, angles), cache.keys.narrow(2, 0, all), cache.values.narrow(2, 0, all), mask, false);
+    const int64_t first = h.window > 0 ? std::max<int64_t>(0, past + 1 - h.window) : 0, count = all - first;
+    at::Tensor mask;  // one token sees all that is left before it
+    if (tokens > 1) {
+      mask = at::ones({tokens, count}, qkv.options().dtype(at::kBool)).tril(past - first);
+      if (h.window > 0) mask = mask.triu(past - first + 1 - h.window);
+    }
+    return attend(turn(q, angles), cache.keys.narrow(2, first, count), cache.values.narrow(2, first, count),
+                  mask, false);
   }
   const auto x = qkv.contiguous();
   auto call = cached_call(h, tokens, all, cache.keys.size(2));

@@ -88,12 +88,17 @@ std::optional<TokenStep> TokenStep::of(const DecoderStack& stack, int64_t capaci
                          joined({from.gate_bias, from.up_bias}),
                          from.down,
                          joined({from.down_bias}),
-                         stack.activations[i]};
+                         stack.activations[i],
+                         from.q_norm,
+                         from.k_norm,
+                         from.window,
+                         from.turned};
     for (const auto* tensor :
          {&layer.input_norm, &layer.qkv, &layer.o, &layer.output_norm, &layer.gate_up, &layer.down})
       plain = plain && is_plain(*tensor);
-    for (const auto* bias : {&layer.qkv_bias, &layer.o_bias, &layer.gate_up_bias, &layer.down_bias})
-      plain = plain && (!bias->defined() || is_plain(*bias));
+    for (const auto* optional : {&layer.qkv_bias, &layer.o_bias, &layer.gate_up_bias, &layer.down_bias,
+                                 &layer.q_norm, &layer.k_norm})
+      plain = plain && (!optional->defined() || is_plain(*optional));
     step.layers_.push_back(layer);
   }
   if (!plain || step.layers_.empty()) return std::nullopt;
@@ -103,11 +108,23 @@ std::optional<TokenStep> TokenStep::of(const DecoderStack& stack, int64_t capaci
   step.state_ = at::empty({hidden}), step.change_ = at::empty({hidden});
   step.qkv_ = at::empty({layer.qkv.size(0)}), step.attended_ = at::empty({layer.o.size(1)});
   step.gate_up_ = at::empty({both}), step.product_ = at::empty({both / 2});
+  const auto table = at::empty({capacity, stack.heads.head_dim / 2});
+  step.still_ = without_turning({table, table});
   step.threads_ = std::clamp<int64_t>(layer.o.numel() / kFewestNumbers, 1, at::get_num_threads());
   const int64_t scratch =
       cpu_kernels().attention_scratch(cached_call(stack.heads, 1, capacity, capacity), false);
   step.own_ = at::empty({step.threads_, whole_lines(hidden) + whole_lines(scratch)});
   return step;
+}
+
+/// In place, of one key-value head and the query heads that it serves.
+void TokenStep::normalize_heads(const Layer& layer, float* qkv, int64_t kv_head) const {
+  const int64_t d = heads_.head_dim, group = heads_.heads / heads_.kv_heads;
+  const auto norm = [&](float* x, const at::Tensor& gain, int64_t count) {
+    cpu_kernels().rms_norm(x, gain.const_data_ptr<float>(), epsilon_, x, nullptr, count, d);
+  };
+  norm(qkv + kv_head * group * d, layer.q_norm, group);
+  norm(qkv + (heads_.heads + kv_head) * d, layer.k_norm, 1);
 }
 
 void TokenStep::attention_block(const Layer& layer, LayerCache& cache, Context& context) {
@@ -117,11 +134,14 @@ void TokenStep::attention_block(const Layer& layer, LayerCache& cache, Context& 
                    qkv);
   context.team.meet();
   auto call = cached_call(heads_, 1, context.position + 1, cache.keys.size(2));
-  set_angles(call, context.rotary.cosine, context.rotary.sine);
+  call.window = layer.window;
+  const auto& angles = layer.turned ? context.rotary : still_;
+  set_angles(call, angles.cosine, angles.sine);
   const auto *k = qkv + heads_.heads * heads_.head_dim, *v = k + heads_.kv_heads * heads_.head_dim;
   auto *keys = cache.keys.mutable_data_ptr<float>(), *values = cache.values.mutable_data_ptr<float>();
   const RowRange heads = context.part(heads_.kv_heads, 1);
   for (int64_t head = heads.begin; head < heads.end; ++head) {
+    if (layer.q_norm.defined()) normalize_heads(layer, qkv, head);
     cpu_kernels().extend_cache(call, k, v, keys, values, 0, head);
     cpu_kernels().attention_step(call, qkv, keys, values, attended_.mutable_data_ptr<float>(), 0, head,
                                  context.scratch);

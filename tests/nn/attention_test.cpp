@@ -36,15 +36,18 @@ at::Tensor composed(const at::Tensor& qkv, const AttentionHeads& heads, const Ro
   };
   const auto q = turned(by_head(parts[0])), k = shared(turned(by_head(parts[1]))),
              v = shared(by_head(parts[2]));
-  const auto seen = (place.unsqueeze(0) <= place.unsqueeze(1)) & (place >= starts.unsqueeze(-1));
+  const int64_t window = heads.window > 0 ? heads.window : tokens;
+  const auto back = place.unsqueeze(1) - place.unsqueeze(0);
+  const auto seen = (back >= 0) & (back < window) & (place >= starts.unsqueeze(-1));
   const auto scores = q.matmul(k.mT()) / std::sqrt(static_cast<double>(d));
   const auto weights = scores.masked_fill(seen.logical_not().unsqueeze(1), -INFINITY).softmax(-1);
   return weights.matmul(v).transpose(1, 2).reshape({batch, tokens, -1});
 }
 
 TEST_CASE("attention and its gradients are those of the composition in float64") {
-  const std::vector<AttentionHeads> shapes = {{1, 1, 2},  {4, 4, 8},  {8, 4, 8}, {6, 2, 6},
-                                              {2, 1, 10}, {4, 2, 16}, {8, 1, 32}};
+  const std::vector<AttentionHeads> shapes = {{1, 1, 2},    {4, 4, 8},    {8, 4, 8},     {6, 2, 6},
+                                              {2, 1, 10},   {4, 2, 16},   {8, 1, 32},  // and with windows
+                                              {4, 2, 8, 1}, {2, 1, 8, 9}, {4, 2, 16, 3}, {2, 2, 32, 40}};
   for (const auto& heads : shapes) {
     for (const int64_t tokens : {1, 5, 67}) {
       const auto table = angles(tokens, heads.head_dim);
@@ -58,7 +61,7 @@ TEST_CASE("attention and its gradients are those of the composition in float64")
       const auto fast = [&](const std::vector<at::Tensor>& t) {
         return causal_attention(t[0], heads, token_positions(table, tokens, starts, t[0].options()));
       };
-      CAPTURE(heads.heads, heads.kv_heads, heads.head_dim, tokens);
+      CAPTURE(heads.heads, heads.kv_heads, heads.head_dim, heads.window, tokens);
       const auto expected = value_and_gradients(slow, {in}, at::kDouble);
       // Exponentials of scores up to some 20, sums of 67.
       CHECK(worst_relative(value_and_gradients(fast, {in}, at::kFloat), expected) < 200 * kEps);
@@ -70,7 +73,7 @@ TEST_CASE("attention and its gradients are those of the composition in float64")
 
 TEST_CASE("attention and its gradients on a GPU are those on the CPU", "[gpu]") {
   if (!test::have_gpu()) return;
-  for (const auto& heads : std::vector<AttentionHeads>{{4, 4, 16}, {8, 2, 64}}) {
+  for (const auto& heads : std::vector<AttentionHeads>{{4, 4, 16}, {8, 2, 64}, {4, 2, 16, 20}}) {
     const int64_t tokens = 67;
     const auto table = angles(tokens, heads.head_dim);
     const auto in = normal({2, tokens, (heads.heads + 2 * heads.kv_heads) * heads.head_dim}, 3);
@@ -93,6 +96,26 @@ TEST_CASE("attention and its gradients on a GPU are those on the CPU", "[gpu]") 
   }
 }
 
+TEST_CASE("norms of heads and their gradients are those of each head alone in float64") {
+  const AttentionHeads heads{4, 2, 6};
+  const std::vector<at::Tensor> in = {normal({2, 5, 48}, 6), 1 + normal({6}, 7), 1 + normal({6}, 8)};
+  const auto fast = [&](const std::vector<at::Tensor>& t) {
+    return normalize_heads(t[0], heads, t[1], t[2], 1e-6);
+  };
+  const auto slow = [&](const std::vector<at::Tensor>& t) {
+    std::vector<at::Tensor> parts;
+    for (int64_t head = 0; head < 8; ++head) {
+      const auto x = t[0].narrow(2, 6 * head, 6);
+      const auto normed = x / (x.square().mean(2, true) + 1e-6).sqrt();
+      parts.push_back(head < 4 ? normed * t[1] : head < 6 ? normed * t[2] : x);
+    }
+    return at::cat(parts, 2);
+  };
+  const auto expected = value_and_gradients(slow, in, at::kDouble);
+  CHECK(worst_relative(value_and_gradients(fast, in, at::kFloat), expected) < 50 * kEps);
+  CHECK(worst_relative(value_and_gradients(fast, in, at::kDouble), expected) < 1e-12);
+}
+
 TEST_CASE("without documents, every token sees all before it") {
   const AttentionHeads heads{2, 1, 4};
   const auto table = angles(9, 4);
@@ -106,7 +129,7 @@ TEST_CASE("without documents, every token sees all before it") {
 
 TEST_CASE("tokens one by one with a cache give what all together give") {
   const int64_t d = GENERATE(6, 8, 16, 20, 48), tokens = 13;
-  const AttentionHeads heads{4, 2, d};
+  const AttentionHeads heads{4, 2, d, GENERATE(0, 1, 4, 13)};
   const auto table = angles(tokens, d);
   const auto in = normal({2, tokens, 8 * d}, 5).to(at::kFloat);
   const auto all = causal_attention(in, heads, token_positions(table, tokens, {}, in.options()));
@@ -114,6 +137,12 @@ TEST_CASE("tokens one by one with a cache give what all together give") {
   for (const auto& [past, count] : std::vector<std::pair<int64_t, int64_t>>{{0, 5}, {5, 1}, {6, 1}, {7, 6}}) {
     const auto part = cached_attention(in.narrow(1, past, count).contiguous(), heads, table, cache, past);
     CHECK((part - all.narrow(1, past, count)).abs().max().item<float>() < 50 * kEps);
+  }
+  const auto wide = in.to(at::kDouble);  // the way without kernels
+  LayerCache there{at::zeros({2, 2, tokens, d}, at::kDouble), at::zeros({2, 2, tokens, d}, at::kDouble)};
+  for (const auto& [past, count] : std::vector<std::pair<int64_t, int64_t>>{{0, 5}, {5, 1}, {6, 1}, {7, 6}}) {
+    const auto part = cached_attention(wide.narrow(1, past, count), heads, table, there, past);
+    CHECK((part - all.narrow(1, past, count)).abs().max().item<double>() < 50 * kEps);
   }
 }
 

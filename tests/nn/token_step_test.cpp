@@ -19,6 +19,7 @@ struct Shape {
   AttentionHeads heads;
   bool biased;
   Gate gate;
+  bool normed = false;
 };
 
 at::Tensor random(at::IntArrayRef shape, uint64_t seed, double scale) {
@@ -50,6 +51,9 @@ DecoderStack random_stack(const Shape& s) {
       layer.o_bias = vector(s.hidden), layer.down_bias = vector(s.hidden);
       layer.gate_bias = vector(s.intermediate), layer.up_bias = vector(s.intermediate);
     }
+    if (s.normed) layer.q_norm = 1 + vector(s.heads.head_dim), layer.k_norm = 1 + vector(s.heads.head_dim);
+    layer.window = i == 0 ? s.heads.window : 0;
+    layer.turned = i == 0 || !s.normed;
     stack.layers.push_back(layer);
     stack.activations.emplace_back(s.gate, i == 0 ? 1.0 : 0.5);
   }
@@ -73,8 +77,13 @@ at::Tensor composed(const DecoderStack& stack, const at::Tensor& embedding, std:
   for (size_t i = 0; i < stack.layers.size(); ++i) {
     const DecoderLayer& layer = stack.layers[i];
     const auto x = rms_norm(h, wide(layer.input_norm), stack.epsilon);
-    const auto out = cached_attention(linear(x, doubled(layer.qkv), doubled(layer.qkv_bias)), stack.heads,
-                                      rotary, cache[i], position);
+    auto heads = stack.heads;
+    heads.window = layer.window;
+    auto qkv = linear(x, doubled(layer.qkv), doubled(layer.qkv_bias));
+    if (layer.q_norm.defined())
+      qkv = normalize_heads(qkv, heads, wide(layer.q_norm), wide(layer.k_norm), stack.epsilon);
+    const auto out =
+        cached_attention(qkv, heads, layer.turned ? rotary : without_turning(rotary), cache[i], position);
     h = h + linear(out, doubled({layer.o}), doubled({layer.o_bias}));
     h = h + gated_mlp(rms_norm(h, wide(layer.output_norm), stack.epsilon),
                       {wide(layer.gate), wide(layer.up), wide(layer.down), wide(layer.gate_bias),
@@ -120,6 +129,9 @@ const std::vector<Shape> kShapes = {
     {36, 50, 23, {3, 1, 6}, true, Gate::kSilu},       // one thread; nothing a multiple of a vector
     {128, 344, 101, {8, 4, 16}, false, Gate::kNone},  // several threads
     {136, 90, 57, {4, 4, 34}, true, Gate::kGelu},
+    // A window, norms of heads, and a layer that is not turned.
+    {36, 50, 23, {4, 2, 8, 3}, true, Gate::kSilu, true},
+    {128, 97, 33, {8, 2, 16}, false, Gate::kSilu, true},
     {128, 97, 33, {2, 1, 64}, false, Gate::kRelu}};  // fewer heads than threads
 
 TEST_CASE("a step gives what the layers' functions give in float64") {

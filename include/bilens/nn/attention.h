@@ -8,12 +8,16 @@ namespace bilens {
 /// other.
 struct AttentionHeads {
   int64_t heads = 1, kv_heads = 1, head_dim = 2;
+  int64_t window = 0;  // of the last tokens that a query sees, its own among them; 0: all
 };
 
 /// Cosine and sine of the rotary embedding's angles, float32 [positions, head_dim / 2] each.
 struct RotaryTable {
   at::Tensor cosine, sine;
 };
+
+/// Angles of 0, which turn nothing. @param like of the same positions and size
+RotaryTable without_turning(const RotaryTable& like);
 
 /// Where the tokens of a batch stand: the same in all layers, so made once a forward pass.
 struct TokenPositions {
@@ -29,15 +33,20 @@ TokenPositions token_positions(const RotaryTable& rotary, int64_t tokens, const 
                                const at::TensorOptions& options);
 
 /// Causal attention with rotary embedding: O = softmax(QKᵀ/√d) V, each query seeing itself and what came
-/// before in its document; the pairs (x_i, x_{i+d/2}) of queries and keys turned by their position's angles
-/// (arXiv 2104.09864, with the halves of Hugging Face's layout). In float32 on the CPU by kernels of this
-/// project, which keep the input and one number a query and head for the gradients; elsewhere by
-/// at::scaled_dot_product_attention.
+/// before in its document and window; the pairs (x_i, x_{i+d/2}) of queries and keys turned by their
+/// position's angles (arXiv 2104.09864, with the halves of Hugging Face's layout). In float32 on the CPU by
+/// kernels of this project, which keep the input and one number a query and head for the gradients; elsewhere
+/// by at::scaled_dot_product_attention.
 /// @param qkv [batch, tokens, (heads + 2 kv_heads) head_dim]: queries, keys, values
 /// @param positions made for these tokens, this device and dtype
 /// @return [batch, tokens, heads * head_dim]
 at::Tensor causal_attention(const at::Tensor& qkv, const AttentionHeads& heads,
                             const TokenPositions& positions);
+
+/// Queries and keys, each divided by its root mean square and times a gain [head_dim], as they are before
+/// they are turned; values as they are. @param qkv as for causal_attention
+at::Tensor normalize_heads(const at::Tensor& qkv, const AttentionHeads& heads, const at::Tensor& q_gain,
+                           const at::Tensor& k_gain, double epsilon);
 
 /// Keys (turned to their positions) and values of one layer: [batch, kv_heads, capacity, head_dim] each.
 struct LayerCache {

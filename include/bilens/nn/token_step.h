@@ -43,16 +43,21 @@ class TokenStep {
   struct Layer {
     at::Tensor input_norm, qkv, qkv_bias, o, o_bias, output_norm, gate_up, gate_up_bias, down, down_bias;
     Activation activation;
+    at::Tensor q_norm, k_norm;
+    int64_t window;
+    bool turned;
   };
   struct Context;  // of one token and thread
 
   TokenStep() = default;
+  void normalize_heads(const Layer& layer, float* qkv, int64_t kv_head) const;
   void attention_block(const Layer& layer, LayerCache& cache, Context& context);
   void mlp_block(const Layer& layer, Context& context);
 
   std::vector<Layer> layers_;
   at::Tensor norm_, head_;
   AttentionHeads heads_;
+  RotaryTable still_;  // of layers that are not turned
   double epsilon_ = 0.0;
   int64_t threads_ = 1;
   at::Tensor state_, qkv_, attended_, gate_up_, product_, change_;  // of the token, shared by the threads

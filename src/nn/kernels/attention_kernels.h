@@ -24,7 +24,7 @@ struct Block {
 Block block_at(const AttentionCall& call, int64_t b, int64_t first) {
   const int64_t rows = call.queries - first < kQueries ? call.queries - first : kQueries;
   const int64_t past = call.keys - call.queries;
-  const int64_t begin = start_of(call, b, first + past) / kWidthMultiple * kWidthMultiple;
+  const int64_t begin = first_seen(call, b, first + past) / kWidthMultiple * kWidthMultiple;
   return {first, rows, begin, padded(past + first + rows - begin)};
 }
 
@@ -35,7 +35,7 @@ void exponentiate(const AttentionCall& call, int64_t b, const Block& block, floa
                   bool normalise, float* sums) {
   for (int64_t i = 0; i < block.rows; ++i) {
     const int64_t token = block.first + i + call.keys - call.queries;
-    const int64_t begin = start_of(call, b, token) - block.begin, end = token + 1 - block.begin;
+    const int64_t begin = first_seen(call, b, token) - block.begin, end = token + 1 - block.begin;
     float* row = scores + i * block.width;
     for (int64_t j = 0; j < begin; ++j) row[j] = 0;
     for (int64_t j = end; j < block.width; ++j) row[j] = 0;

@@ -101,7 +101,7 @@ QueryRows<kDim> query_rows(const AttentionCall& call, const float* q, int64_t b,
   rows.count = call.queries - first < kTogether ? call.queries - first : kTogether;
   for (int64_t r = 0; r < rows.count; ++r) {
     const int64_t token = first + r + call.keys - call.queries;
-    rows.begin[r] = start_of(call, b, token);
+    rows.begin[r] = first_seen(call, b, token);
     rows.end[r] = token + 1;
     rotate(call, q + place_of(call.q_layout, b, head, first + r), position_of(call, b, token),
            call.cosine != nullptr, false, call.scale * kLog2E, rows.q[r]);

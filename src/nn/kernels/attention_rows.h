@@ -44,6 +44,12 @@ int64_t start_of(const AttentionCall& call, int64_t b, int64_t token) {
   return call.starts == nullptr ? 0 : call.starts[b * call.keys + token];
 }
 
+/// The first key that a token sees.
+int64_t first_seen(const AttentionCall& call, int64_t b, int64_t token) {
+  const int64_t start = start_of(call, b, token), oldest = token + 1 - call.window;
+  return call.window > 0 && oldest > start ? oldest : start;
+}
+
 /// The position of a token in its document.
 int64_t position_of(const AttentionCall& call, int64_t b, int64_t token) {
   return token - start_of(call, b, token);

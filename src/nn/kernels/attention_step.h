@@ -39,14 +39,15 @@ void attention_step(const AttentionCall& call, const float* q, const float* keys
                     float* out, int64_t b, int64_t kv_head, float* scratch) {
   const int64_t d = call.head_dim, group = call.heads / call.kv_heads;
   float *query = scratch, *weights = scratch + padded(d);
-  keys += place_of(call.kv_layout, b, kv_head, 0);
-  values += place_of(call.kv_layout, b, kv_head, 0);
+  const int64_t first = first_seen(call, b, call.keys - 1), count = call.keys - first;
+  keys += place_of(call.kv_layout, b, kv_head, first);
+  values += place_of(call.kv_layout, b, kv_head, first);
   for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
     rotate(call, q + place_of(call.q_layout, b, head, 0), call.keys - 1, true, false, call.scale, query);
-    row_product(keys, query, weights, call.keys, d);
-    const float scale = 1.0f / exponentials(weights, call.keys).sum;
-    for (int64_t t = 0; t < call.keys; ++t) weights[t] *= scale;
-    weighted_sum(weights, values, call.keys, d, out + place_of(call.out_layout, b, head, 0));
+    row_product(keys, query, weights, count, d);
+    const float scale = 1.0f / exponentials(weights, count).sum;
+    for (int64_t t = 0; t < count; ++t) weights[t] *= scale;
+    weighted_sum(weights, values, count, d, out + place_of(call.out_layout, b, head, 0));
   }
 }
 

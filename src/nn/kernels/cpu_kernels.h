@@ -36,7 +36,8 @@ struct HeadLayout {
 struct AttentionCall {
   int64_t queries, keys;  // tokens of each sequence; query i sees keys 0..i + keys − queries
   int64_t heads, kv_heads, head_dim;
-  float scale;  // of the scores
+  int64_t window;  // of the last keys that a query sees, its own among them; 0: all
+  float scale;     // of the scores
   HeadLayout q_layout, kv_layout, out_layout;
   const int64_t* starts;       // [batch, keys] first token of each token's document, or null: 0
   const float *cosine, *sine;  // [positions, head_dim / 2] rotate queries and, with rotate_keys, keys
