@@ -31,8 +31,8 @@ std::string layer_name(int64_t layer, const std::string& name) {
   return "model.layers." + std::to_string(layer) + "." + name;
 }
 
-AttentionHeads heads_of(const DecoderConfig& config) {
-  return {config.num_attention_heads, config.num_key_value_heads, config.head_dim};
+AttentionHeads heads_of(const DecoderConfig& config, const DecoderLayer& layer) {
+  return {config.num_attention_heads, config.num_key_value_heads, config.head_dim, layer.window};
 }
 
 void check_tokens(const at::Tensor& tokens, int64_t vocabulary) {
@@ -125,7 +125,13 @@ void Decoder::bind(std::map<std::string, at::Tensor> weights) {
       if (config_.attention_bias) layer.qkv_bias.push_back(weight(projection + ".bias"));
     }
     layer.o = weight("self_attn.o_proj.weight");
-    if (config_.attention_bias) layer.o_bias = weight("self_attn.o_proj.bias");
+    if (config_.attention_bias && config_.output_bias) layer.o_bias = weight("self_attn.o_proj.bias");
+    if (config_.head_norms) {
+      layer.q_norm = weight("self_attn.q_norm.weight");
+      layer.k_norm = weight("self_attn.k_norm.weight");
+    }
+    layer.window = config_.window_of(i);
+    layer.turned = config_.is_turned(i);
     layer.gate = weight("mlp.gate_proj.weight");
     layer.up = weight("mlp.up_proj.weight");
     layer.down = weight("mlp.down_proj.weight");
@@ -189,19 +195,33 @@ at::Tensor Decoder::embed(const at::Tensor& tokens) const {
 }
 
 at::Tensor Decoder::attention_block(const DecoderLayer& layer, const at::Tensor& h,
-                                    const std::function<at::Tensor(const at::Tensor&)>& attend) const {
+                                    const Attend& attend) const {
   const auto x = rms_norm(h, layer.input_norm, config_.rms_norm_eps);
-  const auto out = attend(linear(x, computed(layer.qkv), computed(layer.qkv_bias)));
+  const auto heads = heads_of(config_, layer);
+  auto qkv = linear(x, computed(layer.qkv), computed(layer.qkv_bias));
+  if (layer.q_norm.defined())
+    qkv = normalize_heads(qkv, heads, layer.q_norm, layer.k_norm, config_.rms_norm_eps);
+  const auto out = attend(qkv, heads, layer.turned);
   const auto o_bias =
       layer.o_bias.defined() ? std::vector<at::Tensor>{computed(layer.o_bias)} : std::vector<at::Tensor>{};
   return h + linear(out, {computed(layer.o)}, o_bias);
 }
 
+Decoder::Attend Decoder::causal(int64_t length, const at::Tensor& document_starts,
+                                const at::TensorOptions& options) {
+  const auto positions_with = [&](const RotaryTable& angles) {
+    return token_positions(angles, length, document_starts, options);
+  };
+  const auto turned = positions_with(rotary(length));
+  const auto still = config_.turned.empty() ? turned : positions_with(without_turning(rotary(length)));
+  return [turned, still](const at::Tensor& qkv, const AttentionHeads& heads, bool turn) {
+    return causal_attention(qkv, heads, turn ? turned : still);
+  };
+}
+
 at::Tensor Decoder::add_attention(int64_t layer, const at::Tensor& h, const at::Tensor& document_starts) {
-  const auto positions = token_positions(rotary(h.size(1)), h.size(1), document_starts, h.options());
-  return attention_block(layers_.at(static_cast<size_t>(layer)), h, [&](const at::Tensor& qkv) {
-    return causal_attention(qkv, heads_of(config_), positions);
-  });
+  return attention_block(layers_.at(static_cast<size_t>(layer)), h,
+                         causal(h.size(1), document_starts, h.options()));
 }
 
 at::Tensor Decoder::mlp_block(const DecoderLayer& layer, int64_t index, const at::Tensor& h,
@@ -216,11 +236,7 @@ at::Tensor Decoder::mlp_block(const DecoderLayer& layer, int64_t index, const at
 
 at::Tensor Decoder::final_states(const at::Tensor& tokens, const ForwardOptions& options) {
   auto h = embed(tokens);
-  const int64_t length = tokens.size(1);
-  const auto attend = [heads = heads_of(config_),
-                       positions =
-                           token_positions(rotary(length), length, options.document_starts, h.options())](
-                          const at::Tensor& qkv) { return causal_attention(qkv, heads, positions); };
+  const auto attend = causal(tokens.size(1), options.document_starts, h.options());
   if (options.states != nullptr) options.states->clear();
   for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
     if (options.states != nullptr) options.states->push_back(h);
@@ -274,7 +290,7 @@ at::Tensor Decoder::losses(const at::Tensor& tokens, const at::Tensor& targets,
 }
 
 DecoderStack Decoder::stack() const {
-  DecoderStack stack = {layers_, {}, norm_, head_, heads_of(config_), config_.rms_norm_eps};
+  DecoderStack stack = {layers_, {}, norm_, head_, heads_of(config_, {}), config_.rms_norm_eps};
   for (const double beta : betas_) stack.activations.emplace_back(config_.hidden_act, beta);
   return stack;
 }
@@ -301,9 +317,10 @@ at::Tensor Decoder::next_logits(const at::Tensor& tokens, KeyValueCache& cache) 
   auto h = embed(tokens);
   if (cache.step && tokens.size(1) == 1)
     return (*cache.step)(h.select(1, 0), cache.layers, cache.tokens++, angles);
+  const auto still = config_.turned.empty() ? angles : without_turning(angles);
   for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
-    const auto attend = [&](const at::Tensor& qkv) {
-      return cached_attention(qkv, heads_of(config_), angles, cache.layers[i], cache.tokens);
+    const auto attend = [&](const at::Tensor& qkv, const AttentionHeads& heads, bool turn) {
+      return cached_attention(qkv, heads, turn ? angles : still, cache.layers[i], cache.tokens);
     };
     h = mlp_block(layers_[i], i, attention_block(layers_[i], h, attend), {});
   }

@@ -1,5 +1,6 @@
 #include "bilens/model/decoder_config.h"
 
+#include <algorithm>
 #include <functional>
 #include <numeric>
 
@@ -161,7 +162,67 @@ void parse_dtype(const Json& json, const std::string& where, DecoderConfig& conf
   }
 }
 
+/// The keys of a family's config.json, but for those of the rotary embedding.
+FieldTable<DecoderConfig> keys_of(const Family& family) {
+  FieldTable<DecoderConfig> table(family.name);
+  table.all_of(DecoderConfig::architecture_fields());
+  if (family.own_keys != nullptr) table.all_of(family.own_keys());
+  return table;
+}
+
+/// Their names.
+std::vector<std::string> names_of(const Family& family) {
+  auto names = keys_of(family).names();
+  std::erase_if(names, [&](const auto& name) {
+    return name == "type" || name == "rope" ||
+           std::find(family.lacks.begin(), family.lacks.end(), name) != family.lacks.end();
+  });
+  return names;
+}
+
+/// Those that are given; what is absent is as in transformers.
+Json given_keys(const Family& family, const Json& json) {
+  const auto names = names_of(family);
+  Json given = known_members(family.defaults, names);
+  given.update(known_members(json, names));
+  const auto is_null = [&](const char* key) { return json.contains(key) && json.at(key).is_null(); };
+  for (const char* key : {"num_key_value_heads", "head_dim"})  // by the other keys
+    if (is_null(key)) given.erase(key);
+  if (is_null("sliding_window")) given.erase("sliding_window");
+  return given;
+}
+
+DecoderConfig parse_hugging_face(const Family& family, const Json& json, const std::string& where) {
+  std::vector<Problem> problems;
+  auto config = keys_of(family).parse(given_keys(family, json), where, problems);
+  config.type = json.at("model_type");
+  for (const char* name :
+       {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"}) {
+    if (!json.contains(name)) {
+      problems.push_back({key_path(where, name), "a value", "none", "Add this key."});
+    }
+  }
+  Json whole = family.defaults;
+  for (const char* token : {"bos_token_id", "eos_token_id"})  // a small vocabulary need not have them
+    if (whole.contains(token) && whole[token] >= config.vocab_size) whole[token] = nullptr;
+  whole.update(json);
+  config.rope = parse_rope(whole, config, where, problems);
+  parse_tokens(whole, where, config, problems);
+  parse_dtype(json, where, config, problems);
+  if (problems.empty()) config.resolve(where, problems);
+  if (problems.empty() && family.complete != nullptr) family.complete(config, where, problems);
+  if (!problems.empty()) throw Error(ExitCode::kBadInput, problems);
+  return config;
+}
+
 }  // namespace
+
+Json window_schema() {
+  Json schema = integer_schema("The last tokens that a query sees, its own among them; null: all.",
+                               between(1, kLongestSequence), "tokens");
+  schema["type"] = Json::array({"integer", "null"});
+  return schema;
+}
 
 const std::vector<std::pair<std::string, Gate>>& hidden_act_names() {
   static const std::vector<std::pair<std::string, Gate>> names = {{"linear", Gate::kNone},
@@ -266,7 +327,11 @@ std::vector<std::pair<std::string, std::vector<int64_t>>> DecoderConfig::paramet
     projection(layer + "self_attn.q_proj", queries, hidden_size, attention_bias);
     projection(layer + "self_attn.k_proj", keys, hidden_size, attention_bias);
     projection(layer + "self_attn.v_proj", keys, hidden_size, attention_bias);
-    projection(layer + "self_attn.o_proj", hidden_size, queries, attention_bias);
+    projection(layer + "self_attn.o_proj", hidden_size, queries, attention_bias && output_bias);
+    if (head_norms) {
+      shapes.push_back({layer + "self_attn.q_norm.weight", {head_dim}});
+      shapes.push_back({layer + "self_attn.k_norm.weight", {head_dim}});
+    }
     shapes.push_back({layer + "post_attention_layernorm.weight", {hidden_size}});
     projection(layer + "mlp.gate_proj", intermediate_size, hidden_size, mlp_bias);
     projection(layer + "mlp.up_proj", intermediate_size, hidden_size, mlp_bias);
@@ -275,6 +340,11 @@ std::vector<std::pair<std::string, std::vector<int64_t>>> DecoderConfig::paramet
   shapes.push_back({"model.norm.weight", {hidden_size}});
   if (!tie_word_embeddings) shapes.push_back({"lm_head.weight", {vocab_size, hidden_size}});
   return shapes;
+}
+
+bool DecoderConfig::may_have_mlp_bias() const {
+  const auto& lacks = family_of_type(type)->lacks;
+  return std::find(lacks.begin(), lacks.end(), "mlp_bias") == lacks.end();
 }
 
 int64_t DecoderConfig::parameter_count() const {
@@ -289,29 +359,10 @@ DecoderConfig parse_decoder_config(const Json& json, const std::string& where) {
   if (!json.is_object()) throw Error(ExitCode::kBadInput, {where, "an object", describe(json), ""});
   const Json type = json.value("model_type", Json());
   const auto* family = type.is_string() ? family_of_type(type.get<std::string>()) : nullptr;
-  if (family != nullptr && family->read_config != nullptr) return family->read_config(json, where);
+  if (family != nullptr && family->is_computed) return parse_hugging_face(*family, json, where);
   throw Error(ExitCode::kBadInput,
               {key_path(where, "model_type"), "\"" + join(decoder_types(), "\", \"") + "\"",
                type.is_null() ? "none" : describe(type), "Decoders of these types are computed here."});
-}
-
-DecoderConfig parse_hugging_face(const Json& json, const std::string& where) {
-  std::vector<Problem> problems;
-  auto names = DecoderConfig::architecture_fields().names();
-  std::erase_if(names, [](const auto& name) { return name == "type" || name == "rope"; });
-  auto config = DecoderConfig::architecture_fields().parse(known_members(json, names), where, problems);
-  for (const char* name :
-       {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"}) {
-    if (!json.contains(name)) {
-      problems.push_back({key_path(where, name), "a value", "none", "Add this key."});
-    }
-  }
-  config.rope = parse_rope(json, config, where, problems);
-  parse_tokens(json, where, config, problems);
-  parse_dtype(json, where, config, problems);
-  if (problems.empty()) config.resolve(where, problems);
-  if (!problems.empty()) throw Error(ExitCode::kBadInput, problems);
-  return config;
 }
 
 DecoderConfig read_decoder_config(const StoredModel& model) {
@@ -320,11 +371,12 @@ DecoderConfig read_decoder_config(const StoredModel& model) {
 }
 
 Json decoder_config_json(const DecoderConfig& c) {
-  Json json = {{"architectures", {family_of_type(c.type)->architecture}}, {"model_type", c.type}};
-  const Json fields = DecoderConfig::architecture_fields().dump(c);
-  for (const auto& [key, value] : fields.items()) {
-    if (key != "type" && key != "rope") json[key] = value;
-  }
+  const auto& family = *family_of_type(c.type);
+  Json json = {{"architectures", {family.architecture}}, {"model_type", c.type}};
+  const Json fields = keys_of(family).dump(c);
+  for (const auto& name : names_of(family)) json[name] = fields.at(name);
+  for (const char* list : {"layer_types", "no_rope_layers"})
+    if (json.contains(list) && json.at(list).empty()) json.erase(list);
   json["rope_theta"] = c.rope.theta;
   json["rope_scaling"] = nullptr;
   if (c.rope.scaling != RopeScaling::kDefault) {

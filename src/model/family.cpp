@@ -21,21 +21,14 @@ std::optional<T> first_found(std::optional<T> (*Family::*member)(const Argument&
 }  // namespace
 
 const std::vector<const Family*>& families() {
-  static const std::vector<const Family*> all = {&family::llama(),
-                                                 &family::mistral(),
-                                                 &family::qwen(),
-                                                 &family::smollm3(),
-                                                 &family::phi3(),
-                                                 &family::gemma(),
-                                                 &family::gemma2(),
-                                                 &family::later_gemmas(),
-                                                 &family::olmo(),
-                                                 &family::stablelm(),
-                                                 &family::meta(),
-                                                 &family::papers(),
-                                                 &family::paper_classifier(),
-                                                 &family::llama2c(),
-                                                 &family::lit_gpt(),
+  static const std::vector<const Family*> all = {&family::llama(),        &family::mistral(),
+                                                 &family::qwen2(),        &family::qwen3(),
+                                                 &family::smollm3(),      &family::phi3(),
+                                                 &family::gemma(),        &family::gemma2(),
+                                                 &family::later_gemmas(), &family::olmo(),
+                                                 &family::stablelm(),     &family::meta(),
+                                                 &family::papers(),       &family::paper_classifier(),
+                                                 &family::llama2c(),      &family::lit_gpt(),
                                                  &family::gpt2()};
   return all;
 }
@@ -51,7 +44,7 @@ const Family* family_of_type(const std::string& type) {
 std::vector<std::string> decoder_types() {
   std::vector<std::string> types;
   for (const auto* family : families()) {
-    if (family->read_config != nullptr) types.insert(types.end(), family->types.begin(), family->types.end());
+    if (family->is_computed) types.insert(types.end(), family->types.begin(), family->types.end());
   }
   return types;
 }

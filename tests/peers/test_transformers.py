@@ -2,28 +2,19 @@
 without, an error with BILENS_REQUIRE_PEERS=1."""
 # labels: slow
 
-import importlib.util
 import json
 import os
 import subprocess
 import sys
-import unittest
 
 import numpy
 from safetensors.numpy import load_file
 
 from bilens_cli import DEVICE, ROOT, run, test_data
+from peer_packages import require_transformers
 from texts import TextCase
 
 SAME = 1e-5  # of losses of 1 to 6 nats, float32 on both sides, sums in float64
-
-
-def require_transformers():
-    if importlib.util.find_spec("transformers") is not None:
-        return
-    if os.environ.get("BILENS_REQUIRE_PEERS") == "1":
-        raise AssertionError("BILENS_REQUIRE_PEERS=1, but transformers is not installed: scripts/setup.sh --bench")
-    raise unittest.SkipTest("no transformers (scripts/setup.sh --bench installs it)")
 
 
 class Transformers(TextCase):

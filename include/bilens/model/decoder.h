@@ -8,6 +8,7 @@
 
 #include "bilens/io/safetensors.h"
 #include "bilens/model/decoder_config.h"
+#include "bilens/nn/attention.h"
 #include "bilens/nn/distillation.h"
 #include "bilens/nn/token_step.h"
 
@@ -121,13 +122,15 @@ class Decoder {
   at::Tensor next_logits(const at::Tensor& tokens, KeyValueCache& cache);
 
  private:
+  using Attend = std::function<at::Tensor(const at::Tensor& qkv, const AttentionHeads& heads, bool turn)>;
   using LayerFunction = std::function<at::Tensor(const DecoderLayer&, const at::Tensor&)>;
 
   void bind(std::map<std::string, at::Tensor> weights);
   at::Tensor computed(const at::Tensor& weight) const;
   std::vector<at::Tensor> computed(const std::vector<at::Tensor>& weights) const;
-  at::Tensor attention_block(const DecoderLayer& layer, const at::Tensor& h,
-                             const std::function<at::Tensor(const at::Tensor&)>& attend) const;
+  /// Among the tokens of a forward pass, on the device and in the dtype of `options`.
+  Attend causal(int64_t length, const at::Tensor& document_starts, const at::TensorOptions& options);
+  at::Tensor attention_block(const DecoderLayer& layer, const at::Tensor& h, const Attend& attend) const;
   at::Tensor mlp_block(const DecoderLayer& layer, int64_t index, const at::Tensor& h,
                        const MlpHook& hook) const;
   static at::Tensor checkpointed(DecoderLayer layer, const at::Tensor& h, const LayerFunction& run);

@@ -35,6 +35,9 @@ struct RopeConfig {
   int64_t original_max_position_embeddings = 8192;
 };
 
+/// What the queries of a layer see of what comes before them.
+enum class LayerAttention { kFull, kSliding };
+
 /// The model_type of the decoders that are trained here, and that others are written as.
 const std::string& native_decoder_type();
 
@@ -58,6 +61,21 @@ struct DecoderConfig {
   RopeConfig rope;
   std::optional<int64_t> bos_token_id = 1;
   std::vector<int64_t> eos_token_id = {2};
+  // Keys that some families have (src/model/families).
+  std::optional<int64_t>
+      sliding_window;  // the last tokens that a query sees, its own among them; nothing: all
+  bool use_sliding_window = false;
+  int64_t max_window_layers = 0;
+  std::vector<LayerAttention> layer_types;
+  std::vector<int64_t> no_rope_layers;
+  int64_t no_rope_layer_interval = 4;
+
+  // What follows from the family and its keys.
+  bool output_bias = true;       // of the attention, where it has biases
+  std::vector<bool> turned;      // whether the queries and keys of each layer are; empty: all
+  bool head_norms = false;       // of queries and keys, before they are turned
+  std::vector<int64_t> windows;  // of each layer, 0: all; empty: all of all
+
   at::ScalarType dtype = at::kFloat;  // of the stored weights: float32, bfloat16, float16 or float64
 
   // What a training config says of the two tokens; nothing: the tokenizer's.
@@ -77,24 +95,29 @@ struct DecoderConfig {
   void choose_tokens(std::optional<int64_t> bos, const std::vector<int64_t>& eos, const std::string& where,
                      std::vector<Problem>& problems);
 
+  int64_t window_of(int64_t layer) const {
+    return windows.empty() ? 0 : windows.at(static_cast<size_t>(layer));
+  }
+  bool is_turned(int64_t layer) const { return turned.empty() || turned.at(static_cast<size_t>(layer)); }
+  /// Whether its config.json can say that there are biases in the MLPs.
+  bool may_have_mlp_bias() const;
   /// Name and shape of every tensor, as Hugging Face names them; tied embeddings have no lm_head.weight.
   std::vector<std::pair<std::string, std::vector<int64_t>>> parameter_shapes() const;
   /// Number of parameters.
   int64_t parameter_count() const;
 };
 
+/// Of the key sliding_window.
+Json window_schema();
+
 /// Names of hidden_act in config.json.
 const std::vector<std::pair<std::string, Gate>>& hidden_act_names();
 
-/// Reads the content of a config.json by the family of its model_type (family.h).
+/// Reads the content of a config.json by the family of its model_type (family.h). Keys that do not matter
+/// here are passed over; those that do are checked in type, range and against each other. Old (rope_theta,
+/// rope_scaling, torch_dtype) and new (rope_parameters, dtype) spellings are read.
 /// @throws Error(kBadInput) with every problem at once, also for a type whose decoders are not computed here
 DecoderConfig parse_decoder_config(const Json& json, const std::string& where);
-
-/// What the families' config.json have in common. Keys that do not matter here are passed over; those that do
-/// are checked in type, range and against each other. Old (rope_theta, rope_scaling, torch_dtype) and new
-/// (rope_parameters, dtype) spellings are read.
-/// @throws Error(kBadInput) with every problem at once
-DecoderConfig parse_hugging_face(const Json& json, const std::string& where);
 
 /// @throws Error(kBadInput) also when the directory is no model or of another type.
 DecoderConfig read_decoder_config(const StoredModel& model);

@@ -33,9 +33,16 @@ struct Family {
   std::optional<MlpNorms> norms = {};   // around each MLP; nothing: not known
   /// Changes `norms` where the config asks for it.
   void (*refine_norms)(const Json& config, MlpNorms& norms) = nullptr;
-  /// Reads a config.json of this family; null: its decoder is not computed here, only its MLPs are read.
-  /// @throws Error(kBadInput) with every problem at once
-  DecoderConfig (*read_config)(const Json& config, const std::string& where) = nullptr;
+
+  // Of its decoder, where that is computed here; elsewhere its MLPs alone are read.
+  bool is_computed = false;
+  std::vector<std::string> lacks =
+      {};                          // keys of DecoderConfig::architecture_fields() that mean nothing to it
+  Json defaults = Json::object();  // of keys that may be absent, where they are others than a Llama's
+  /// Its own keys, beside those that it shares with a Llama; null: none.
+  const FieldTable<DecoderConfig>& (*own_keys)() = nullptr;
+  /// Fills in what follows from its keys, which are each right by itself.
+  void (*complete)(DecoderConfig& config, const std::string& where, std::vector<Problem>& problems) = nullptr;
 
   // By names of tensors.
   std::vector<MlpForm> forms = {};  // of its MLPs, where these are not the common ones

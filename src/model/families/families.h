@@ -7,7 +7,8 @@ namespace bilens::family {
 
 const Family& llama();
 const Family& mistral();
-const Family& qwen();
+const Family& qwen2();
+const Family& qwen3();
 const Family& smollm3();
 const Family& phi3();
 const Family& gemma();

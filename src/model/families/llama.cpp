@@ -18,9 +18,7 @@ const Family& llama() {
                                 .types = {native_decoder_type()},
                                 .architecture = "LlamaForCausalLM",
                                 .norms = post_attention_rms(),
-                                .read_config = [](const Json& config, const std::string& where) {
-                                  return parse_hugging_face(config, where);
-                                }};
+                                .is_computed = true};
   return family;
 }
 

@@ -5,8 +5,10 @@
 #include <cmath>
 
 #include "bilens/core/files.h"
+#include "bilens/core/log.h"
 #include "bilens/core/memory.h"
 #include "bilens/data/token_file.h"
+#include "bilens/model/as_llama.h"
 #include "bilens/model/widen.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/product_rate.h"
@@ -82,6 +84,7 @@ class FinetuneJob : public TrainingJob {
     if (config_.train.loss.cross_entropy + config_.train.loss.divergence + config_.train.loss.states == 0)
       problems.push_back({key_path(where_, "train.loss"), "a weight above 0", "none", ""});
     if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
+    choose_biases();
     const bool text = config_.data.dataset == TextSet::kText;
     if (text || !config_.data.tokenizer.empty() || !config_.train.sample.prompt.empty())
       tokenizer_ = open_tokenizer(*source_, config_.data.tokenizer);
@@ -205,6 +208,21 @@ class FinetuneJob : public TrainingJob {
   }
 
  private:
+  /// Biases that the teacher's family cannot have need a Llama, where that computes the same.
+  void choose_biases() {
+    const auto& model = source_->config;
+    if (!stages_.calibrate || !stages_.calibrate->bias || model.may_have_mlp_bias()) return;
+    becomes_llama_ = is_a_llama(model);
+    if (becomes_llama_) return;
+    stages_.calibrate->bias = config_.stages.calibrate->bias = false;
+    log_warning("the fit goes without biases: config.json of a " + model.type +
+                " cannot say that there are any, and no Llama computes the same");
+  }
+
+  Decoder with_place_for_biases(const Decoder& model) const {
+    return becomes_llama_ ? as_llama(model) : model;
+  }
+
   StoredModel teacher_on_disk() const {
     if (!fs::exists(config_.teacher)) {
       throw Error(ExitCode::kBadInput,
@@ -320,8 +338,8 @@ class FinetuneJob : public TrainingJob {
       DecoderLoadOptions exact;  // whatever the teacher beside the training is rounded to
       exact.device = device;
       const auto made =
-          calibrate(widened(config_.teacher_dtype ? source_->load(exact) : teacher), parts_.train,
-                    config_.data.context, config_.data.packing, *stages_.calibrate);
+          calibrate(with_place_for_biases(widened(config_.teacher_dtype ? source_->load(exact) : teacher)),
+                    parts_.train, config_.data.context, config_.data.packing, *stages_.calibrate);
       AtomicDirectory directory(kept);
       auto config = made.model.config();
       config.dtype = at::kFloat;
@@ -361,6 +379,7 @@ class FinetuneJob : public TrainingJob {
   FinetuneRunConfig config_;
   Stages stages_;
   std::optional<LanguageModel> source_;
+  bool becomes_llama_ = false;
   std::optional<Tokenizer> tokenizer_;
   TextParts parts_;
   int64_t sequences_ = 0;

@@ -1,0 +1,15 @@
+#pragma once
+
+#include "bilens/model/decoder.h"
+
+namespace bilens {
+
+/// Whether a Llama computes the same: without windows, norms of heads, and layers that are not
+/// turned.
+bool is_a_llama(const DecoderConfig& config);
+
+/// The same function as a Llama, which may have biases in its MLPs. Biases of the attention that only a Llama
+/// has are 0; all other weights are shared. @throws std::invalid_argument where !is_a_llama
+Decoder as_llama(const Decoder& model);
+
+}  // namespace bilens

@@ -1,0 +1,24 @@
+#include "bilens/model/as_llama.h"
+
+#include <ATen/ATen.h>
+
+#include <stdexcept>
+
+namespace bilens {
+
+bool is_a_llama(const DecoderConfig& config) {
+  return config.windows.empty() && config.turned.empty() && !config.head_norms;
+}
+
+Decoder as_llama(const Decoder& model) {
+  if (!is_a_llama(model.config())) throw std::invalid_argument("as_llama: not the function of a Llama");
+  auto config = model.config();
+  config.type = native_decoder_type();
+  config.output_bias = true;
+  std::map<std::string, at::Tensor> weights(model.parameters().begin(), model.parameters().end());
+  for (const auto& [name, shape] : config.parameter_shapes())
+    if (weights.count(name) == 0) weights[name] = at::zeros(shape, weights.begin()->second.options());
+  return {config, std::move(weights)};
+}
+
+}  // namespace bilens

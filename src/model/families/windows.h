@@ -1,0 +1,16 @@
+#pragma once
+
+#include <functional>
+
+#include "bilens/model/decoder_config.h"
+
+namespace bilens::family {
+
+/// Keys of families whose layers may have windows or not: use_sliding_window, sliding_window, layer_types.
+const FieldTable<DecoderConfig>& window_keys();
+
+/// Windows of the layers that layer_types names; where that is not given, of those that slide by default.
+void set_windows(DecoderConfig& config, const std::function<bool(int64_t layer)>& slides_by_default,
+                 const std::string& where, std::vector<Problem>& problems);
+
+}  // namespace bilens::family

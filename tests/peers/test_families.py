@@ -1,0 +1,222 @@
+"""Decoders of each family of models, small and random, beside transformers: losses, gradients, and what is generated.
+Needs what scripts/setup.sh --bench installs; skipped without, an error with BILENS_REQUIRE_PEERS=1."""
+# labels: slow
+
+import json
+import pathlib
+import tempfile
+import unittest
+
+import numpy
+
+from bilens_cli import DEVICE, run, test_data
+from peer_packages import require_transformers
+
+SAME = 1e-5  # of losses of some 5 nats and of relative gradient norms: float32 here, float64 there
+CONTEXT = 17
+SHAPE = {
+    "vocab_size": 512,
+    "hidden_size": 24,
+    "intermediate_size": 40,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 96,
+    "initializer_range": 0.3,  # so that attention and MLPs matter
+}
+LLAMA3 = {
+    "rope_type": "llama3",
+    "rope_theta": 1000.0,
+    "factor": 4.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 24,
+}
+SLIDING, FULL = "sliding_attention", "full_attention"
+
+# Class in transformers, and the keys that the family has beside a plain Llama's.
+MODELS = {
+    "llama 3": ("Llama", {"rope_parameters": LLAMA3, "tie_word_embeddings": True, "eos_token_id": [2, 5]}),
+    "mistral": ("Mistral", {"sliding_window": None, "head_dim": 10}),
+    "mistral with a window": ("Mistral", {"sliding_window": 6}),
+    "mistral with the widest window": ("Mistral", {"sliding_window": CONTEXT}),
+    "qwen2": ("Qwen2", {"tie_word_embeddings": True}),
+    "qwen2 with windows": ("Qwen2", {"use_sliding_window": True, "sliding_window": 5, "max_window_layers": 1}),
+    "qwen3": ("Qwen3", {"head_dim": 10, "attention_bias": True}),
+    "smollm3": ("SmolLM3", {"no_rope_layer_interval": 2, "mlp_bias": True}),
+    "smollm3 with windows": (
+        "SmolLM3",
+        {
+            "no_rope_layers": [0, 1, 0],
+            "use_sliding_window": True,
+            "sliding_window": 5,
+            "tie_word_embeddings": False,
+            "attention_bias": True,
+        },
+    ),
+    "qwen3 with windows": (
+        "Qwen3",
+        {"head_dim": 8, "use_sliding_window": True, "sliding_window": 4, "layer_types": [SLIDING, FULL, SLIDING]},
+    ),
+}
+
+
+class Families(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        require_transformers()
+        import torch
+        import transformers
+
+        holder = tempfile.TemporaryDirectory(prefix="bilens-families-")
+        cls.addClassCleanup(holder.cleanup)
+        cls.folder, cls.torch = pathlib.Path(holder.name), torch
+        cls.models = {}
+        for name, (family, keys) in MODELS.items():
+            torch.manual_seed(1)
+            config = getattr(transformers, family + "Config")(**{**SHAPE, **keys})
+            model = getattr(transformers, family + "ForCausalLM")._from_config(config, attn_implementation="eager")
+            with torch.no_grad():
+                for weight in model.parameters():
+                    if weight.dim() == 1:  # biases and gains, which begin as 0 and 1
+                        weight.add_(0.3 * torch.randn_like(weight))
+            model.save_pretrained(cls.folder / name)
+            cls.models[name] = model.double().eval()
+        cls.tokens = numpy.random.default_rng(0).integers(3, SHAPE["vocab_size"], 1000)
+        cls.tokens.astype("<u4").tofile(cls.folder / "tokens.bin")
+
+    def for_each(self, check):
+        for name, model in self.models.items():
+            with self.subTest(name):
+                check(self.folder / name, model)
+
+    def mean_loss(self, model, tokens, context):
+        """The loss of whole windows of `context` predicted tokens, each beside the next."""
+        count = (len(tokens) - 1) // context
+        rows = self.torch.from_numpy(numpy.stack([tokens[i * context : (i + 1) * context + 1] for i in range(count)]))
+        logits = model(rows[:, :-1]).logits
+        return self.torch.nn.functional.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten())
+
+    def loss_as_evaluated(self, model, tokens, context):
+        """The mean over windows of `context` tokens, the first of each not predicted, and how many are."""
+        total, count = 0.0, 0
+        with self.torch.no_grad():
+            for window in self.torch.from_numpy(tokens).split(context):
+                if len(window) > 1:
+                    logits = model(window[None]).logits[0, :-1]
+                    total += float(self.torch.nn.functional.cross_entropy(logits, window[1:], reduction="sum"))
+                    count += len(window) - 1
+        return total / count, count
+
+    def data(self, **more):
+        file = str(self.folder / "tokens.bin")
+        common = {"dataset": "tokens", "dtype": "uint32", "path": file, "context": CONTEXT, "packing": "plain"}
+        return {**common, **more}
+
+    def ran(self, *arguments):
+        done = run(*arguments, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
+        return json.loads(done.stdout)["results"][0]
+
+    def test_losses(self):
+        def check(folder, model):
+            for context in (CONTEXT, 80):
+                data = f"tokens,dtype=uint32:{self.folder / 'tokens.bin'}"
+                found = self.ran("evaluate", folder, "--data", data, "--context", context)
+                loss, count = self.loss_as_evaluated(model, self.tokens, context)
+                self.assertEqual(found["tokens"], count)
+                self.assertAlmostEqual(found["loss"], loss, delta=SAME)
+
+        self.for_each(check)
+
+    def test_gradients(self):
+        train = {"steps": 1, "batch_size": 47, "clip_norm": 0, "loss": {"cross_entropy": 1, "divergence": 0}}
+
+        def check(folder, model):
+            config = self.folder / "config.json"
+            config.write_text(
+                json.dumps(
+                    {
+                        "teacher": str(folder),
+                        "data": self.data(held_out=0.1),  # 800 tokens to train on: 47 windows
+                        "baseline": "continue",
+                        "train": train,
+                        "device": DEVICE,
+                    }
+                )
+            )
+            out = self.folder / (folder.name + " run")
+            self.ran("finetune", config, "--out", out)
+            lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+            step = next(line for line in lines if "grad_norm" in line)
+            model.zero_grad()
+            loss = self.mean_loss(model, self.tokens[:800], CONTEXT)
+            loss.backward()
+            norm = sum(p.grad.square().sum() for p in model.parameters()).sqrt()
+            self.assertAlmostEqual(step["loss"], loss.item(), delta=SAME)
+            self.assertAlmostEqual(step["grad_norm"] / float(norm), 1, delta=SAME)
+
+        self.for_each(check)
+
+    def test_what_becomes_bilinear_is_read_by_transformers(self):
+        import transformers
+
+        biased = {"llama 3", "mistral", "qwen2"}  # as a Llama, which computes the same
+
+        def check(folder, model):
+            out = self.folder / (folder.name + " bilinear")
+            config = self.folder / "config.json"
+            stages = [{"kind": "calibrate", "tokens": 600}, "settle"]
+            train = {"steps": 5, "batch_size": 8}
+            config.write_text(
+                json.dumps(
+                    {"teacher": str(folder), "data": self.data(), "stages": stages, "train": train, "device": DEVICE}
+                )
+            )
+            found = self.ran("finetune", config, "--out", out)
+            bilinear, missing = transformers.AutoModelForCausalLM.from_pretrained(
+                out / "model", output_loading_info=True, dtype=self.torch.float64
+            )
+            self.assertEqual({key: list(names) for key, names in missing.items() if names}, {})
+            self.assertEqual(bilinear.config.hidden_act, "linear")
+            has_bias = bilinear.model.layers[0].mlp.gate_proj.bias is not None
+            own = "smollm3" in folder.name  # which can say that there are biases
+            self.assertEqual(has_bias, folder.name in biased or own)
+            name = "LlamaForCausalLM" if folder.name in biased else type(model).__name__
+            self.assertEqual(type(bilinear).__name__, name)
+            loss, _ = self.loss_as_evaluated(bilinear, self.tokens[-50:], CONTEXT)  # the last 5%
+            self.assertAlmostEqual(found["test"]["loss"], loss, delta=SAME)
+
+        self.for_each(check)
+
+    def test_what_is_generated(self):
+        import sentencepiece
+
+        vocabulary = test_data("stories260K") / "stories260K/tok512.model"
+        pieces = sentencepiece.SentencePieceProcessor(model_file=str(vocabulary))
+        prompt = "Once upon a time"
+
+        def check(folder, model):
+            flags = ("--temperature", "0", "--max-tokens", 40, "--tokenizer", vocabulary)
+            found = self.ran("generate", folder, "--prompt", prompt, *flags)
+            ids = [pieces.bos_id(), *pieces.encode(prompt)]
+            ends = model.generation_config.eos_token_id
+            ends = ends if isinstance(ends, list) else [ends]
+            with self.torch.no_grad():
+                for _ in range(40):
+                    logits = model(self.torch.tensor([ids])).logits[0, -1]
+                    first, second = logits.topk(2).values
+                    if first - second < 1e-3:
+                        break
+                    ids.append(int(logits.argmax()))
+                    if ids[-1] in ends:
+                        break
+            text = pieces.decode(ids)
+            self.assertGreater(len(ids), 12)
+            self.assertEqual(found["text"][: len(text.rstrip())], text.rstrip())
+
+        self.for_each(check)
+
+
+if __name__ == "__main__":
+    unittest.main()
