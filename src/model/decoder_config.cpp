@@ -390,6 +390,7 @@ Json decoder_config_json(const DecoderConfig& c) {
   json["bos_token_id"] = c.bos_token_id ? Json(*c.bos_token_id) : Json(nullptr);
   json["eos_token_id"] = c.eos_token_id.size() == 1 ? Json(c.eos_token_id.front()) : Json(c.eos_token_id);
   if (c.eos_token_id.empty()) json["eos_token_id"] = nullptr;
+  if (family.defaults.contains("pad_token_id")) json["pad_token_id"] = nullptr;  // not what the class has
   json["torch_dtype"] = name_of(dtype_names(), c.dtype);
   return json;
 }

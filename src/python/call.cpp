@@ -13,16 +13,6 @@ namespace {
 
 constexpr auto kBetweenQuestions = std::chrono::milliseconds(50);
 
-/// @param method of bilens._host.Host. What goes wrong there is shown, and the work goes on.
-template <class... Arguments>
-void call(const py::object& host, const char* method, Arguments&&... arguments) {
-  try {
-    host.attr(method)(std::forward<Arguments>(arguments)...);
-  } catch (py::error_already_set& error) {
-    error.discard_as_unraisable(method);
-  }
-}
-
 void raise(const Outcome::Failure& failure) {
   const auto error =
       py::module_::import("bilens._errors")
@@ -37,15 +27,30 @@ py::object& PythonHost::shown() {
   return *host_;
 }
 
+void PythonHost::interrupt(py::error_already_set error) {
+  interruption_ = std::move(error);
+  stopped_ = true;
+}
+
+template <class... Arguments>
+void PythonHost::show(const char* method, Arguments&&... arguments) {
+  try {
+    shown().attr(method)(std::forward<Arguments>(arguments)...);
+  } catch (py::error_already_set& error) {
+    if (error.matches(PyExc_Exception)) return error.discard_as_unraisable(method);
+    interrupt(std::move(error));  // Ctrl-C came while Python ran
+  }
+}
+
 void PythonHost::log(LogLevel level, const std::string& message) {
   const py::gil_scoped_acquire gil;
-  call(shown(), "log", static_cast<int>(level), message);
+  show("log", static_cast<int>(level), message);
 }
 
 void PythonHost::progress(const ProgressState& state) {
   if (state.finished && !host_) return;  // it was over before anything was shown
   const py::gil_scoped_acquire gil;
-  call(shown(), "progress", state.label, state.unit, state.note, state.done, state.total, state.finished);
+  show("progress", state.label, state.unit, state.note, state.done, state.total, state.finished);
 }
 
 void PythonHost::metrics(const std::string& line) {
@@ -56,8 +61,7 @@ void PythonHost::metrics(const std::string& line) {
     (*on_metrics_)(line);
   } catch (py::error_already_set& error) {
     on_metrics_.reset();
-    interruption_ = std::move(error);
-    stopped_ = true;
+    interrupt(std::move(error));
   }
 }
 

@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -44,6 +45,12 @@ class PythonHost : public Host {
 
  private:
   py::object& shown();
+  /// Calls a method of bilens._host.Host. What goes wrong there is shown, and the work goes on, unless it is
+  /// an interruption.
+  template <class... Arguments>
+  void show(const char* method, Arguments&&... arguments);
+  void interrupt(py::error_already_set error);
+
   const std::thread::id owner_ = std::this_thread::get_id();
   std::chrono::steady_clock::time_point asked_{};
   std::optional<py::error_already_set> interruption_;
@@ -68,10 +75,11 @@ class SettingsScope {
 
 /// Does work of the library without the GIL and without gradients. Needs the GIL.
 /// @return what the work returns, which must be no Python object
-/// @throws what it throws, as translated by register_errors; KeyboardInterrupt in the place of Stopped
+/// @throws what it throws, as translated by register_errors; what interrupted it, such as KeyboardInterrupt,
+/// in the place of Stopped and of a result
 template <class Work>
 auto in_library(PythonHost& host, const Work& work) {
-  try {
+  const auto run = [&] {
     const SettingsScope settings;
     const KeptMemoryScope memory;
     const c10::InferenceMode no_inference(false);  // its tensors could not be written to by other threads
@@ -80,6 +88,16 @@ auto in_library(PythonHost& host, const Work& work) {
     const HostScope scope(&host);
     const py::gil_scoped_release release;
     return work();
+  };
+  try {
+    if constexpr (std::is_void_v<decltype(work())>) {
+      run();
+      host.raise_if_interrupted();
+    } else {
+      auto result = run();
+      host.raise_if_interrupted();
+      return result;
+    }
   } catch (const Stopped&) {
     host.raise_if_interrupted();
     throw std::runtime_error("The work was stopped.");

@@ -13,7 +13,6 @@ void bind_commands(py::module_& module) {
       const at::AutoGradMode gradients(true);  // as in the program; its training needs them
       return run_command(arguments);
     });
-    host.raise_if_interrupted();  // what on_metrics raised behind the last step
     py::list failures;
     for (const auto& failure : outcome.failures) {
       failures.append(py::make_tuple(failure.model, static_cast<int>(failure.code), failure.message,

@@ -2,6 +2,7 @@
 
 #include <pybind11/stl/filesystem.h>
 
+#include "bilens/run/model_logits.h"
 #include "bilens/run/train_run.h"
 
 namespace bilens::python {
@@ -21,7 +22,11 @@ void convert(const StoredModel& model, const std::string& config, const std::fil
     const at::AutoGradMode gradients(true);
     run_finetuning(options);
   });
-  host.raise_if_interrupted();
+}
+
+/// float32 [vocab_size]
+at::Tensor logits(const StoredModel& model, const std::vector<int64_t>& ids) {
+  return in_library([&] { return model_logits(model, ids); });
 }
 
 }  // namespace
@@ -29,6 +34,7 @@ void convert(const StoredModel& model, const std::string& config, const std::fil
 void bind_conversion(py::module_& module) {
   module.def("convert", &convert, py::arg("model"), py::arg("config"), py::arg("out"), py::arg("resume"),
              py::arg("on_metrics"));
+  module.def("logits", &logits, py::arg("model"), py::arg("ids"));
 }
 
 }  // namespace bilens::python

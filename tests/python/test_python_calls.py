@@ -117,6 +117,30 @@ class Shown(unittest.TestCase):
             sys.unraisablehook = hook
         self.assertEqual(found.eigenvalues.shape[0], 300)
 
+    def test_ctrl_c_while_something_is_shown_stops_the_work(self):
+        def interrupted(**_):
+            raise KeyboardInterrupt
+
+        bilens.set_progress(interrupted)
+        gate, matrices = layer(d_in=200, d_hidden=400, d_out=300)
+        with self.assertRaises(KeyboardInterrupt):
+            bilens.decompose(gate, **matrices, k=3, threads=1, solver="dense")
+
+        class Handler(logging.Handler):
+            def emit(self, record):
+                raise KeyboardInterrupt
+
+        log, handler = logging.getLogger("bilens"), Handler()
+        log.addHandler(handler)
+        level, log.level = log.level, logging.INFO
+        try:
+            gate, matrices = layer()
+            with self.assertRaises(KeyboardInterrupt):  # behind which no more is asked for
+                bilens.decompose(gate, **matrices, k=100)
+        finally:
+            log.removeHandler(handler)
+            log.level = level
+
     def test_the_log_is_pythons(self):
         gate, matrices = layer()
         with self.assertLogs("bilens", logging.INFO) as logged:

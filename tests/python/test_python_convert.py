@@ -149,7 +149,8 @@ class Convert(unittest.TestCase):
         self.refused(bilens.Error, "sha256", out=out, resume=True, model=other)
 
     def test_bfloat16_stays_bfloat16(self):
-        found = self.convert(llama().to(torch.bfloat16), stages=["calibrate"], train={})
+        model = transformers.LlamaForCausalLM._from_config(llama().config, dtype=torch.bfloat16)
+        found = self.convert(model, stages=["calibrate"], train={})
         self.assertEqual(found.dtype, torch.bfloat16)
 
     def test_what_is_no_gated_language_model_is_refused(self):
@@ -161,7 +162,26 @@ class Convert(unittest.TestCase):
             bare = llama()
         self.refused(bilens.InputError, "meta", model=bare)
 
+    def test_a_model_that_is_not_its_weights_and_config_is_refused(self):
+        changed = llama()
+        changed.model.layers[0].mlp.act_fn = torch.nn.ReLU()
+        self.refused(bilens.InputError, "silu", "relu", model=changed)
+        with self.assertRaises(bilens.InputError):
+            bilens.decompose(changed, surrogate="half", k=1)
+        hooked = llama()
+        hooked.model.layers[0].self_attn.register_forward_hook(lambda module, x, y: y)
+        self.refused(bilens.InputError, "hooks", model=hooked)
+        scaled = llama()
+        scaled.model.norm.variance_epsilon = 0.5
+        self.refused(bilens.InputError, "logits", model=scaled)
+        with self.assertRaises(bilens.InputError):
+            bilens.decompose(hooked, data=self.tokens, surrogate="calibrated", k=1)
+
     def test_settings_that_do_not_fit_are_refused(self):
+        self.refused(bilens.UsageError, "callback", callback=3, out=self.folder / "never")
+        self.assertFalse((self.folder / "never").exists())
+        self.refused(bilens.UsageError, "data", data="text:x")
+        self.refused(bilens.InputError, "tokens", "meta", tokens=torch.zeros(50, dtype=torch.long, device="meta"))
         self.refused(bilens.InputError, str(VOCABULARY), tokens=torch.tensor([1, 2, VOCABULARY]))
         self.refused(bilens.InputError, "whole numbers", tokens=torch.rand(50))
         self.refused(bilens.UsageError, "out", resume=True)

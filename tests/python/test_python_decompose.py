@@ -407,6 +407,12 @@ class Refused(unittest.TestCase):
         torch.testing.assert_close(half.eigenvalues * 2, whole.eigenvalues, rtol=1e-6, atol=0)
         self.assertEqual(half.info["surrogate"]["kind"], "half")
 
+    def test_types_of_torch_are_settings(self):
+        gate, matrices = layer()
+        found = bilens.decompose(gate, **matrices, k=2, dtype=torch.float64, device=torch.device("cpu"))
+        self.assertEqual(found.eigenvectors.dtype, torch.float64)
+        self.refuse(bilens.UsageError, "settings: expected numbers, texts.*found object", gate, **matrices, k=object())
+
     def test_a_surrogate_of_bilinear_layers(self):
         mlp = bilens.nn.BilinearMLP(6, 8)
         plain = bilens.decompose(mlp, k=2)

@@ -234,6 +234,18 @@ class Tokenizers(unittest.TestCase):
         short = bilens.explain(model, [0, 3, 1, 2], 9, 49, tokenizer=Words(40))
         self.assertEqual(short.minus, "#49")
 
+    def test_a_word_that_the_tokenizer_does_not_know(self):
+        class WithUnknown(Words):
+            unk_token, unk_token_id = "w11", 11
+
+            def encode(self, text, add_special_tokens=True):
+                return [0] * add_special_tokens + [self.pieces.index(text) if text in self.pieces else 11]
+
+        words = WithUnknown()
+        self.assertEqual(bilens.explain(llama(), IDS, "w11", tokenizer=words).token, "w11")
+        with self.assertRaisesRegex(bilens.UsageError, "logit: expected one token, found 'zebra'"):
+            bilens.explain(llama(), IDS, "zebra", tokenizer=words)
+
     def test_wrong_ones(self):
         model, words = llama(), Words()
         for arguments, kind, message in (
@@ -276,12 +288,19 @@ class WrongInput(unittest.TestCase):
         self.refuses("minus: expected a token of .* from 0 to 49, found -1", model, IDS, 7, -1)
         self.refuses("logit: expected a token's id", model, IDS, 7.0)
         self.refuses("logit: expected a token's id", model, IDS, True)
+        self.refuses("logit: expected a token's id", model, IDS, 2**70)
+        self.refuses("prompt: expected token ids.*no token", model, [2**63, 1], 7)
 
     def test_settings(self):
         model = llama()
         self.refuses("surrogate: expected one of", model, IDS, 7, surrogate="third")
         self.refuses("`bilens.decompose` has a text", model, IDS, 7, surrogate="calibrated")
         self.refuses("config: expected none", model, IDS, 7, config=model.config)
+        for threads in (10**6, -1, 2**40, "2", 1.5):
+            self.refuses("threads: expected a number from 0 to 4096", model, IDS, 7, threads=threads)
+        self.refuses("surrogate: expected one of", model, IDS, 7, surrogate=["half"])
+        same = bilens.explain(model, IDS, 7, device=torch.device("cpu")).sum
+        self.assertEqual(same, bilens.explain(model, IDS, 7).sum)
         self.refuses("config: expected a dictionary", model.state_dict(), IDS, 7, config=3)
         with tempfile.TemporaryDirectory() as folder:
             (pathlib.Path(folder) / "mine.txt").write_text("")
@@ -317,6 +336,37 @@ class WrongInput(unittest.TestCase):
                 self.assertAlmostEqual(found.sum, by_torch(gated, IDS, 7, 12)[0], delta=NEAR)
 
         self.refuses("hidden_act: expected one of", llama("gelu_pytorch_tanh"), IDS, 7, **options)
+        model = llama()
+        model.model.layers[1].mlp.act_fn = torch.nn.Tanh()
+        self.refuses("layers.1.mlp: .*one that is not known", model, IDS, 7, kind=bilens.InputError)
+
+    def test_what_stands_neither_in_weights_nor_in_config(self):
+        def scaled(model):
+            model.model.layers[0].self_attn.scaling = 1.0
+
+        def faster(model):
+            model.model.rotary_emb.inv_freq *= 2
+
+        def larger(model):
+            model.model.norm.variance_epsilon = 0.5
+
+        def edited(model):
+            model.config.rope_parameters["rope_theta"] = 3.0
+
+        class Doubled(LlamaForCausalLM):
+            def forward(self, *arguments, **options):
+                found = super().forward(*arguments, **options)
+                found.logits = found.logits * 2
+                return found
+
+        def of_another_class(model):
+            model.__class__ = Doubled
+
+        for change in (scaled, faster, larger, edited, of_another_class):
+            with self.subTest(change.__name__):
+                model = llama()
+                change(model)
+                self.refuses("expected the logits of its weights", model, IDS, 7, kind=bilens.InputError)
 
     def test_hooks(self):
         model = llama()

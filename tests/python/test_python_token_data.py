@@ -149,6 +149,13 @@ class Refused(unittest.TestCase):
         ids[7, 15:] = 0
         self.refuse("document 7: .*padding, id 0.*list of the documents", ids, padded)
         bilens.decompose(MODEL, data=ids, k=1, surrogate="calibrated", corpus={"tokens": 10})
+        ended = llama(pad_token_id=2, eos_token_id=2)
+        ids[7, 15:] = 2
+        self.refuse("document 7: .*padding, id 2", ids, ended)
+        ids[7, 15:] = [5, 6, 7, 8, 2]  # an EOS alone is the document's
+        bilens.decompose(ended, data=ids, k=1, surrogate="calibrated", corpus={"tokens": 10})
+        begun = llama(pad_token_id=BOS)
+        bilens.decompose(begun, data=DOCUMENTS, k=1, surrogate="calibrated", corpus={"tokens": 10})
 
 
 if __name__ == "__main__":

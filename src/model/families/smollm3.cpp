@@ -52,7 +52,8 @@ const Family& smollm3() {
                                              {"tie_word_embeddings", true},
                                              {"rope_theta", 2e6},
                                              {"bos_token_id", 128000},
-                                             {"eos_token_id", 128001}},
+                                             {"eos_token_id", 128001},
+                                             {"pad_token_id", 128004}},
                                 .own_keys = keys_of_smollm3,
                                 .complete = complete_smollm3};
   return family;

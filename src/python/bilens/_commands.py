@@ -5,6 +5,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+import torch
+
 from bilens import _bilens
 from bilens._errors import UsageError, error_of, problem
 
@@ -22,10 +24,14 @@ def to_json(value: Any) -> str:
             return os.fspath(other)
         if hasattr(other, "tolist"):
             return other.tolist()
+        if isinstance(other, (torch.dtype, torch.device)):
+            return str(other).removeprefix("torch.")
         raise UsageError(*problem("settings", "numbers, texts, lists and dictionaries", type(other).__name__))
 
     try:
         return json.dumps(value, default=plain, allow_nan=False)
+    except UsageError:
+        raise
     except ValueError as error:
         raise UsageError(*problem("settings", "numbers", "NaN or infinity")) from error
 

@@ -1,6 +1,7 @@
 """Gated models in memory that become bilinear ones."""
 
 import contextlib
+import importlib
 import json
 import os
 import pathlib
@@ -12,7 +13,7 @@ import torch
 
 from bilens import _bilens, _commands
 from bilens._errors import InputError, UsageError, problem
-from bilens._layers import require_plain
+from bilens._faithful import require_same_logits, require_weights_alone
 from bilens._models import config_of, stored, unwrapped
 from bilens._token_data import Tokens, data_for
 
@@ -37,7 +38,7 @@ def convert(
     model's size on disk.
 
     Args:
-        model: a SwiGLU language model of transformers, such as LlamaForCausalLM.
+        model: a SwiGLU language model of transformers: a Llama, Mistral, Qwen 2 or 3, or SmolLM3.
         tokens: ids of the model's own tokenizer, [n] or [documents, n] or a list of documents. The last part is kept
             for the test, the part before it for validation: `data=dict(held_out=0.05)`, of each.
         stages: what is done, in this order: "widen", "calibrate" in closed form, "anneal", "settle". Each is named, or
@@ -51,9 +52,10 @@ def convert(
         settings: other keys of `bilens.schema("finetune")`: `train=dict(...)`, `baseline`, `device`, `threads`, ...
 
     Returns:
-        The bilinear model, of the class, dtype and device of the one that was given, in evaluation mode. What the
-        conversion cost is its attribute `conversion`, a dictionary as finetune.json: losses beside the teacher, KL
-        divergence, agreement, R² behind each layer, on the parts that were kept.
+        The bilinear model, of the dtype and device of the one that was given, in evaluation mode. It is of the same
+        class, but a Qwen 2, and a Mistral without a window, become Llamas, which can have biases in their MLPs. Its
+        attribute `conversion` says what the conversion cost, a dictionary as finetune.json: losses beside the teacher,
+        KL divergence, agreement, R² behind each layer, on the parts that were kept.
 
     Raises:
         bilens.UsageError: for settings, and for a model that is bilinear already. bilens.InputError: for a model that
@@ -69,9 +71,15 @@ def convert(
         found = type(model).__name__
         fix = "Of a path bilens.finetune makes a bilinear model; bilens.convert_checkpoint only writes it anew."
         raise InputError(*problem("model", "a language model of transformers in memory", found, fix))
-    require_plain(model)
+    require_weights_alone(model)
     if resume and out is None:
         raise UsageError(*problem("resume", "out=, the folder of the run, beside it", "none"))
+    if callback is not None and not callable(callback):
+        raise UsageError(*problem("callback", "a function", type(callback).__name__))
+    if data is not None and not isinstance(data, Mapping):
+        raise UsageError(*problem("data", "a dictionary of settings beside tokens", repr(data)))
+    if isinstance(stages, str):
+        stages = [stages]
     for key, instead in {"teacher": "model, in memory", "tokenizer": "tokens, which are ids already"}.items():
         if key in settings:
             raise UsageError(*problem(key, instead, repr(settings[key])))
@@ -80,19 +88,29 @@ def convert(
     settings |= {"teacher": name} | ({} if stages is None else {"stages": list(stages)})
     given = {"context": min(_MOST_CONTEXT, positions) if context is None else context, **(data or {})}
     with contextlib.ExitStack() as files:
-        ids = files.enter_context(data_for(model, tokens))
+        ids = files.enter_context(data_for(model, tokens, "tokens"))
         for key in ids.keys() & given.keys():
             raise UsageError(*problem(f"data.{key}", "nothing beside tokens, which say it", repr(given[key])))
         settings["data"] = given | ids
-        folder = pathlib.Path(out or files.enter_context(tempfile.TemporaryDirectory(prefix="bilens-")))
-        _bilens.convert(stored(model), _commands.to_json(settings), folder, resume, _commands.reader(callback))
+        source = stored(model)
+        require_same_logits(model, source)
+        if out is None:
+            out = files.enter_context(tempfile.TemporaryDirectory(prefix="bilens-"))
+        folder = pathlib.Path(out)
+        _bilens.convert(source, _commands.to_json(settings), folder, resume, _commands.reader(callback))
         return _loaded(model, folder)
 
 
 def _loaded(model: Any, folder: pathlib.Path) -> torch.nn.Module:
     """What a run has written, as a module like the one that it was made of."""
-    bilinear = type(model).from_pretrained(folder / "model", dtype=model.dtype)
+    of_its_own = json.loads((folder / "model/config.json").read_text())["model_type"] == model.config.model_type
+    kind = type(model) if of_its_own else importlib.import_module("transformers").LlamaForCausalLM
+    with torch.device("cpu"):
+        bilinear = kind.from_pretrained(folder / "model", dtype=model.dtype)
     bilinear.generation_config = model.generation_config
+    for name in ("pad_token_id", "attention_dropout"):
+        if hasattr(model.config, name):
+            setattr(bilinear.config, name, getattr(model.config, name))
     bilinear.conversion = json.loads((folder / "finetune.json").read_text())
     module: torch.nn.Module = bilinear.to(model.device).eval()
     return module

@@ -14,6 +14,7 @@ import torch
 
 from bilens import _bilens, _card, _commands, _token_cards, plots
 from bilens._errors import UsageError, problem
+from bilens._faithful import require_said_activations, require_same_logits, require_weights_alone
 from bilens._layers import by_structure, require_plain
 from bilens._models import Array, Model, as_tensor, config_of, index, named, numbers, stored, unwrapped
 from bilens._token_data import Tokens, data_for
@@ -414,7 +415,9 @@ def decompose(
         model = unwrapped(model)
         if isinstance(model, torch.nn.Module):
             require_plain(model)
-            if not config_of(model):
+            if config_of(model):
+                require_said_activations(model)
+            else:
                 config = by_structure(model, config)
         source = stored(model)
     rows = None
@@ -431,6 +434,9 @@ def decompose(
     with contextlib.ExitStack() as files:
         if data is not None and not isinstance(data, (str, Mapping)):
             data = files.enter_context(data_for(model, data))
+            if isinstance(model, torch.nn.Module):
+                require_weights_alone(model)
+                require_same_logits(model, source)
             if resume:
                 _continue(pathlib.Path(os.fspath(out or "")), data)
         if isinstance(data, Mapping):

@@ -11,18 +11,17 @@ import numpy as np
 import torch
 
 from bilens import _bilens
-from bilens._errors import InputError, UsageError, problem
+from bilens._errors import UsageError, problem
+from bilens._faithful import require_same_logits, require_weights_alone
 from bilens._html import bar, facts, new_name, number, piece, short, table
-from bilens._layers import mlps, require_plain
-from bilens._models import Array, Model, stored, unwrapped
+from bilens._models import Array, Model, index, stored, unwrapped
 from bilens._table import frame, rows_of
 from bilens._tokens import pieces_of, token_id
 
-# Of config.json, where they are called otherwise here.
-_ACTIVATIONS = {"linear": "none", "swish": "silu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
 _MOST_LAYERS = 100  # in a notebook
 _MOST_TOKENS = 48
 _MOST_TERMS = 12
+_MOST_THREADS = 4096  # as on the command line
 
 
 class Explanation:
@@ -170,7 +169,7 @@ def explain(
     `bilens explain --prompt`.
 
     Args:
-        model: a Llama: a module of transformers, a state dict with `config`, or a path as on the command line.
+        model: a Llama, Mistral, Qwen or SmolLM3: a module of transformers, a state dict with `config`, or a path.
         prompt: token ids [n] or [1, n], or a text.
         logit: the token that is explained, an id or a word that is one token; without it, the likeliest next one.
         minus: the token whose logit is subtracted; without it, the mean of all logits is.
@@ -186,9 +185,9 @@ def explain(
         The sum, with all of its terms.
 
     Raises:
-        bilens.UsageError: for a prompt, tokens or settings that are wrong. bilens.InputError: for a model that is no
-            Llama, has hooks, or is gated without a surrogate; for another model's tokenizer. KeyboardInterrupt: on
-            Ctrl-C.
+        bilens.UsageError: for a prompt, tokens or settings that are wrong. bilens.InputError: for a model that is none
+            of these, does not compute what its weights and config say, or is gated without a surrogate; for another
+            model's tokenizer. KeyboardInterrupt: on Ctrl-C.
 
     Example:
         >>> model = transformers.AutoModelForCausalLM.from_pretrained("models/bilinear")  # doctest: +SKIP
@@ -196,8 +195,7 @@ def explain(
     """
     model = unwrapped(model)
     if isinstance(model, torch.nn.Module):
-        require_plain(model)
-        _require_as_its_weights(model)
+        require_weights_alone(model)
     ours = tokenizer is None or isinstance(tokenizer, (str, os.PathLike))
     known = tokenizer is not None or isinstance(model, (str, os.PathLike))
     pieces = [] if ours else pieces_of(tokenizer)
@@ -218,18 +216,21 @@ def explain(
             ids = [int(number) for number in tokenizer.encode(prompt)]
     else:
         ids = _ids(prompt)
+    source = stored(model, config)
+    if isinstance(model, torch.nn.Module):
+        require_same_logits(model, source)
     info, columns, vectors, page = _bilens.explain(
-        model=stored(model, config),
+        model=source,
         prompt=text,
         ids=ids,
         logit=token(logit, "logit"),
         minus=token(minus, "minus"),
-        surrogate=surrogate or "",
+        surrogate="" if surrogate is None else str(surrogate),
         tokenizer=os.fspath(tokenizer) if ours and tokenizer is not None else "",
         pieces=pieces,
         out="" if out is None else os.fspath(out),
-        device=device or "auto",
-        threads=threads or 0,
+        device="auto" if device is None else str(device),
+        threads=0 if threads is None else index(threads, _MOST_THREADS + 1, "threads"),
     )
     return Explanation(json.loads(info), dict(columns), vectors, page)
 
@@ -241,7 +242,7 @@ def _require_tokenizer(known: bool, where: str, text: str) -> None:
 
 def _id(value: Any, where: str) -> int:
     try:
-        if not isinstance(value, bool):
+        if not isinstance(value, bool) and abs(operator.index(value)) < 2**31:
             return operator.index(value)
     except TypeError:
         pass
@@ -265,39 +266,6 @@ def _ids(prompt: Any) -> list[int]:
         raise UsageError(*problem("prompt", expected, f"shape {list(ids.shape)}", "Give one prompt at a time."))
     if ids.size > 0 and ids.dtype.kind not in "iu":
         raise UsageError(*problem("prompt", expected, f"dtype {ids.dtype}"))
+    if any(abs(int(number)) >= 2**31 for number in ids):
+        raise UsageError(*problem("prompt", expected, "a number that is no token's"))
     return [int(number) for number in ids]
-
-
-def _require_as_its_weights(model: torch.nn.Module) -> None:
-    """What runs beside the weights is not explained.
-
-    Raises:
-        bilens.InputError: for a module with hooks or a forward of its own, other than those of transformers and
-            accelerate, which compute nothing else; for rotary frequencies that were rounded; for activations that are
-            not the config's.
-    """
-    said = getattr(getattr(model, "config", None), "hidden_act", None)
-    if isinstance(said, str):
-        expected = _ACTIVATIONS.get(said, said)
-        for mlp in mlps(model):
-            if mlp.activation not in (None, expected):
-                of_config, found = f'the activation "{said}" of its config', f'"{mlp.activation}"'
-                fix = "Give state_dict() and a config= that says what the modules compute."
-                raise InputError(*problem(mlp.name, of_config, found, fix))
-    for name, buffer in model.named_buffers():
-        if name.endswith("inv_freq") and buffer.dtype in (torch.float16, torch.bfloat16):
-            fix = "Load the model in this dtype instead of casting it, or give its state_dict() and config=."
-            found = str(buffer.dtype).removeprefix("torch.")
-            raise InputError(*problem(name, "float32 or float64", found, fix))
-    for name, module in model.named_modules():
-        hooks = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
-        own = "forward" in vars(module) and not hasattr(module, "_hf_hook")
-        if own or not all(map(_computes_nothing, hooks)):
-            found = "a forward of its own" if own else "hooks"
-            fix = "Take them off: the explanation is of what the weights compute."
-            raise InputError(*problem(name or "model", "modules without hooks", found, fix))
-
-
-def _computes_nothing(hook: Any) -> bool:
-    module = getattr(hook, "__module__", type(hook).__module__)
-    return module.startswith(("transformers.", "torch.nn.utils.prune"))

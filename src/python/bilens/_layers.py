@@ -299,6 +299,13 @@ def gain_in_front(model: torch.nn.Module, name: str, norm: Mapping[str, Any]) ->
     return gain.detach() + 1 if norm["gain"] == "1 + w" else gain.detach()
 
 
+def activations(model: torch.nn.Module) -> Iterator[tuple[str, str | None]]:
+    """The names of the modules that `mlps` finds, each with its activation, None where it is not known."""
+    for name, module in model.named_modules():
+        if _names(module) is not None:
+            yield name or "layer", _activation_of(module)
+
+
 def _find(model: torch.nn.Module, activation: str | None) -> Iterator[BilinearLayer]:
     for name, module in model.named_modules():
         names = _names(module)

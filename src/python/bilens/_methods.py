@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from bilens._decomposition import Decomposition, decompose
+from bilens._errors import UsageError, problem
 from bilens._models import Array, Model
 
 
 def _by(method: str, layer: tuple[Any, Any, Any], own: dict[str, Any], settings: dict[str, Any]) -> Decomposition:
     """Decompose by a method. What is None in its own settings has the library's default."""
+    for name in {"method", method} & settings.keys():
+        raise UsageError(*problem(name, f"the settings of {method} as arguments", repr(settings[name])))
     given = {name: value for name, value in own.items() if value is not None}
     keywords: dict[str, Any] = {method: given}
     model, up, down = layer

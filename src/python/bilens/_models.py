@@ -158,9 +158,10 @@ def is_pruning(hook: Any) -> bool:
 
 
 def config_of(model: torch.nn.Module) -> str:
-    """A transformers model's config as JSON; empty for other modules."""
+    """A transformers model's config as JSON; empty for other modules, a part of such a model among them."""
     config = getattr(model, "config", None)
-    return _config_text(config) if hasattr(config, "to_dict") else ""
+    whole = hasattr(config, "to_dict") and hasattr(model, "get_input_embeddings")
+    return _config_text(config) if whole else ""
 
 
 def _config_text(config: Any) -> str:

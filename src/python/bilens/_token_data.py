@@ -17,7 +17,13 @@ Tokens: TypeAlias = Array | Sequence[int] | Sequence[Array] | Sequence[Sequence[
 
 
 @contextlib.contextmanager
-def token_data(tokens: Tokens, vocabulary: int | None = None, padding: int | None = None) -> Iterator[dict[str, Any]]:
+def token_data(
+    tokens: Tokens,
+    vocabulary: int | None = None,
+    padding: int | None = None,
+    padded_from: int = 1,
+    argument: str = "data",
+) -> Iterator[dict[str, Any]]:
     """Write token ids as a token file, which lies in a temporary folder inside the `with` block.
 
     Args:
@@ -25,7 +31,8 @@ def token_data(tokens: Tokens, vocabulary: int | None = None, padding: int | Non
             every token file. Or one row a document, [documents, n] or a list: then all rows begin with the same id,
             such as BOS, which stands nowhere else.
         vocabulary: how many tokens the model knows; without it the library asks the model.
-        padding: id that is none of a document's, where it stands at an end of one.
+        padding: id that is none of a document's, where it stands at an end of one `padded_from` times or more.
+        argument: what the ids are given as, in messages.
 
     Yields:
         The value of a config's key "data". The file's name says what is in it, by its SHA-256.
@@ -33,13 +40,16 @@ def token_data(tokens: Tokens, vocabulary: int | None = None, padding: int | Non
     Raises:
         bilens.InputError: for what are no ids, and for rows whose beginnings could not be found again.
     """
-    rows = _rows(tokens)
+    rows = _rows(tokens, argument)
     for number, row in enumerate(rows):
-        _require_ids(row, "data" if len(rows) == 1 else f"data: document {number}", vocabulary, padding)
+        where = argument if len(rows) == 1 else f"{argument}: document {number}"
+        _require_ids(row, where, vocabulary)
+        if padding is not None:
+            _require_no_padding(row, where, padding, padded_from)
     config: dict[str, Any] = {"dataset": "tokens", "dtype": "uint32"}
     ids = np.concatenate(rows).astype("<u4")
     if len(rows) > 1:
-        config["document_token"] = _first_of_all(rows, ids)
+        config["document_token"] = _first_of_all(rows, ids, argument)
     with tempfile.TemporaryDirectory(prefix="bilens-") as folder:
         content = ids.tobytes()
         file = pathlib.Path(folder) / f"tokens-{hashlib.sha256(content).hexdigest()}.bin"
@@ -47,27 +57,28 @@ def token_data(tokens: Tokens, vocabulary: int | None = None, padding: int | Non
         yield {**config, "path": str(file)}
 
 
-def data_for(model: Any, ids: Tokens) -> contextlib.AbstractContextManager[dict[str, Any]]:
-    """Token ids as the data of a model, checked by what its config says."""
+def data_for(model: Any, ids: Tokens, argument: str = "data") -> contextlib.AbstractContextManager[dict[str, Any]]:
+    """Token ids as the data of a model, checked by what its config says; `argument` is what they are given as."""
     config = getattr(model, "config", None)
     padding = getattr(config, "pad_token_id", None)
     ends = getattr(config, "eos_token_id", None)
-    is_end = padding in ends if isinstance(ends, list) else padding == ends
-    return token_data(ids, getattr(config, "vocab_size", None), None if is_end else padding)
+    others = [getattr(config, "bos_token_id", None), *(ends if isinstance(ends, list) else [ends])]
+    once = padding in others  # then it may stand once at an end of a document
+    return token_data(ids, getattr(config, "vocab_size", None), padding, 2 if once else 1, argument)
 
 
-def _rows(tokens: Any) -> list[np.ndarray[Any, Any]]:
+def _rows(tokens: Any, argument: str) -> list[np.ndarray[Any, Any]]:
     """Documents, or one row of ids."""
     if isinstance(tokens, Sequence) and len(tokens) > 0 and not _is_number(tokens[0]):
-        rows = [_array(row, f"data: document {number}") for number, row in enumerate(tokens)]
+        rows = [_array(row, f"{argument}: document {number}") for number, row in enumerate(tokens)]
         for number, row in enumerate(rows):
             if row.ndim != 1:
-                where = f"data: document {number}"
+                where = f"{argument}: document {number}"
                 raise InputError(*problem(where, "ids [n] of one document", f"shape {list(row.shape)}"))
         return rows
-    ids = _array(tokens, "data")
+    ids = _array(tokens, argument)
     if ids.ndim not in (1, 2):
-        raise InputError(*problem("data", "token ids [n] or [documents, n]", f"shape {list(ids.shape)}"))
+        raise InputError(*problem(argument, "token ids [n] or [documents, n]", f"shape {list(ids.shape)}"))
     return [ids] if ids.ndim == 1 else list(ids)
 
 
@@ -77,6 +88,8 @@ def _is_number(value: Any) -> bool:
 
 def _array(ids: Any, where: str) -> np.ndarray[Any, Any]:
     if isinstance(ids, torch.Tensor):
+        if ids.is_meta:
+            raise InputError(*problem(where, "numbers", "a tensor on the meta device"))
         ids = ids.detach().cpu().numpy()
     if not isinstance(ids, (np.ndarray, Sequence)) or isinstance(ids, (str, bytes)):
         raise InputError(*problem(where, "token ids, an array of whole numbers", type(ids).__name__))
@@ -92,7 +105,7 @@ def _array(ids: Any, where: str) -> np.ndarray[Any, Any]:
     return found
 
 
-def _require_ids(row: np.ndarray[Any, Any], where: str, vocabulary: int | None, padding: int | None) -> None:
+def _require_ids(row: np.ndarray[Any, Any], where: str, vocabulary: int | None) -> None:
     most = 2**31 if vocabulary is None else vocabulary
     outside = np.flatnonzero((row < 0) | (row >= most))
     if outside.size > 0:
@@ -101,12 +114,16 @@ def _require_ids(row: np.ndarray[Any, Any], where: str, vocabulary: int | None, 
         fix = "Labels' -100 stand for no token: give input_ids." if row[place] < 0 else ""
         expected = f"ids from 0 to {most - 1}, the model's last token"
         raise InputError(*problem(where, expected, found, fix or "Use the model's own tokenizer."))
-    if padding is not None and padding in (int(row[0]), int(row[-1])):
-        fix = "Give a list of the documents, each as long as it is."
-        raise InputError(*problem(where, "the document's own tokens", f"padding, id {padding}", fix))
 
 
-def _first_of_all(rows: list[np.ndarray[Any, Any]], ids: np.ndarray[Any, Any]) -> int:
+def _require_no_padding(row: np.ndarray[Any, Any], where: str, padding: int, padded_from: int) -> None:
+    for end in (row[:padded_from], row[-padded_from:]):
+        if len(end) == padded_from and (end == padding).all():
+            fix = "Give a list of the documents, each as long as it is."
+            raise InputError(*problem(where, "the document's own tokens", f"padding, id {padding}", fix))
+
+
+def _first_of_all(rows: list[np.ndarray[Any, Any]], ids: np.ndarray[Any, Any], argument: str) -> int:
     """The id that begins each document and nothing else."""
     first = int(rows[0][0])
     others = [number for number, row in enumerate(rows) if int(row[0]) != first]
@@ -114,8 +131,8 @@ def _first_of_all(rows: list[np.ndarray[Any, Any]], ids: np.ndarray[Any, Any]) -
     expected = "documents that begin with the same id, which stands nowhere else"
     if others:
         found = f"{first} at the start of document 0, {int(rows[others[0]][0])} of document {others[0]}"
-        raise InputError(*problem("data", expected, found, fix))
+        raise InputError(*problem(argument, expected, found, fix))
     count = int((ids == first).sum())
     if count != len(rows):
-        raise InputError(*problem("data", expected, f"{first} at {count} places in {len(rows)} documents", fix))
+        raise InputError(*problem(argument, expected, f"{first} at {count} places in {len(rows)} documents", fix))
     return first

@@ -19,7 +19,8 @@ def token_id(tokenizer: Any, word: Any, where: str) -> int:
     if isinstance(word, int):
         return word
     ids = tokenizer.encode(word, add_special_tokens=False)
-    if len(ids) == 1:
+    unknown = getattr(tokenizer, "unk_token_id", None)
+    if len(ids) == 1 and (ids[0] != unknown or word == tokenizer.unk_token):
         return int(ids[0])
     known = tokenizer.get_vocab().get(word)
     if known is not None:
