@@ -32,6 +32,7 @@ LLAMA3 = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 24,
 }
+SMALL_VOCABULARY = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": None}  # unlike what the class has
 SLIDING, FULL = "sliding_attention", "full_attention"
 
 # Class in transformers, and the keys that the family has beside a plain Llama's.
@@ -43,10 +44,11 @@ MODELS = {
     "qwen2": ("Qwen2", {"tie_word_embeddings": True}),
     "qwen2 with windows": ("Qwen2", {"use_sliding_window": True, "sliding_window": 5, "max_window_layers": 1}),
     "qwen3": ("Qwen3", {"head_dim": 10, "attention_bias": True}),
-    "smollm3": ("SmolLM3", {"no_rope_layer_interval": 2, "mlp_bias": True}),
+    "smollm3": ("SmolLM3", {**SMALL_VOCABULARY, "no_rope_layer_interval": 2, "mlp_bias": True}),
     "smollm3 with windows": (
         "SmolLM3",
         {
+            **SMALL_VOCABULARY,
             "no_rope_layers": [0, 1, 0],
             "use_sliding_window": True,
             "sliding_window": 5,

@@ -289,7 +289,7 @@ class WrongInput(unittest.TestCase):
         self.refuses("logit: expected a token's id", model, IDS, 7.0)
         self.refuses("logit: expected a token's id", model, IDS, True)
         self.refuses("logit: expected a token's id", model, IDS, 2**70)
-        self.refuses("prompt: expected token ids.*no token", model, [2**63, 1], 7)
+        self.refuses("prompt: expected token ids", model, [2**63, 1], 7)
 
     def test_settings(self):
         model = llama()

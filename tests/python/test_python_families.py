@@ -17,7 +17,7 @@ KEYS = {
     "Mistral": {"sliding_window": 4},
     "Qwen2": {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1},
     "Qwen3": {"head_dim": 6},
-    "SmolLM3": {"no_rope_layer_interval": 2, "pad_token_id": None},
+    "SmolLM3": {"no_rope_layer_interval": 2, "bos_token_id": None, "pad_token_id": None},
 }
 IDS = [5, 7, 11, 3, 60, 9, 14]
 
