@@ -54,8 +54,9 @@ class Methods(unittest.TestCase):
         gate, matrices = layer()
         with self.assertRaisesRegex(bilens.UsageError, "cp.rank"):
             bilens.cp(gate, **matrices, rank=0)
-        with self.assertRaises(TypeError):
-            bilens.cp(gate, **matrices, method="eigen")
+        for name, value in {"method": "eigen", "cp": {"rank": 2}}.items():
+            with self.assertRaisesRegex(bilens.UsageError, f"{name}: expected the settings of cp as arguments"):
+                bilens.cp(gate, **matrices, **{name: value})
 
 
 if __name__ == "__main__":
