@@ -7,14 +7,10 @@ import unittest
 
 import numpy as np
 import torch
+import transformers
 
 from bilens_cli import run
 from python_package import bilens
-
-try:
-    import transformers
-except ImportError:
-    raise unittest.SkipTest("no transformers") from None
 
 BOS, VOCABULARY, CONTEXT = 1, 61, 16
 SETTINGS = {

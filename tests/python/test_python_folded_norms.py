@@ -5,13 +5,9 @@ import pickle
 import unittest
 
 import torch
+import transformers
 
 from python_package import bilens
-
-try:
-    import transformers
-except ImportError:
-    raise unittest.SkipTest("no transformers") from None
 
 SIZES = dict(vocab_size=97, hidden_size=16, intermediate_size=24, num_hidden_layers=3)
 HEADS = dict(num_attention_heads=2, num_key_value_heads=2, pad_token_id=0)

@@ -4,7 +4,6 @@ import contextlib
 import doctest
 import io
 import json
-import os
 import pathlib
 import struct
 import subprocess
@@ -13,17 +12,11 @@ import tempfile
 import unittest
 import warnings
 
+import matplotlib
 import numpy as np
 import torch
 
 from python_package import bilens, layer
-
-try:
-    import matplotlib
-except ImportError as error:
-    if os.environ.get("BILENS_REQUIRE_PYTHON") == "1":
-        raise
-    raise unittest.SkipTest(f"matplotlib is not there: {error}") from error
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402 (the backend is chosen before)

@@ -7,15 +7,11 @@ import unittest
 
 import numpy as np
 import torch
+import transformers
 from safetensors.torch import load_file
 
 from bilens_cli import run
 from python_package import bilens, same_bits
-
-try:
-    import transformers
-except ImportError:
-    raise unittest.SkipTest("no transformers") from None
 
 FOLDER = tempfile.TemporaryDirectory(prefix="bilens-python-tokens-")
 BOS, VOCABULARY = 1, 97

@@ -4,8 +4,7 @@
 
 namespace bilens {
 
-/// Whether a Llama computes the same: without windows, norms of heads, and layers that are not
-/// turned.
+/// Whether a Llama computes the same: it has no windows and no norms of heads, and turns all layers.
 bool is_a_llama(const DecoderConfig& config);
 
 /// The same function as a Llama, which may have biases in its MLPs. Biases of the attention that only a Llama

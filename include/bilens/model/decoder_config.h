@@ -62,8 +62,7 @@ struct DecoderConfig {
   std::optional<int64_t> bos_token_id = 1;
   std::vector<int64_t> eos_token_id = {2};
   // Keys that some families have (src/model/families).
-  std::optional<int64_t>
-      sliding_window;  // the last tokens that a query sees, its own among them; nothing: all
+  std::optional<int64_t> sliding_window;  // how many of the last tokens a query sees; nothing: all
   bool use_sliding_window = false;
   int64_t max_window_layers = 0;
   std::vector<LayerAttention> layer_types;
@@ -74,7 +73,7 @@ struct DecoderConfig {
   bool output_bias = true;       // of the attention, where it has biases
   std::vector<bool> turned;      // whether the queries and keys of each layer are; empty: all
   bool head_norms = false;       // of queries and keys, before they are turned
-  std::vector<int64_t> windows;  // of each layer, 0: all; empty: all of all
+  std::vector<int64_t> windows;  // of each layer, 0: none; empty: no layer has one
 
   at::ScalarType dtype = at::kFloat;  // of the stored weights: float32, bfloat16, float16 or float64
 

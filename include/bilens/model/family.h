@@ -36,9 +36,10 @@ struct Family {
 
   // Of its decoder, where that is computed here; elsewhere its MLPs alone are read.
   bool is_computed = false;
-  std::vector<std::string> lacks =
-      {};                          // keys of DecoderConfig::architecture_fields() that mean nothing to it
-  Json defaults = Json::object();  // of keys that may be absent, where they are others than a Llama's
+  /// Keys of DecoderConfig::architecture_fields() that mean nothing to it.
+  std::vector<std::string> lacks = {};
+  /// Of keys that may be absent, where they are others than a Llama's.
+  Json defaults = Json::object();
   /// Its own keys, beside those that it shares with a Llama; null: none.
   const FieldTable<DecoderConfig>& (*own_keys)() = nullptr;
   /// Fills in what follows from its keys, which are each right by itself.

@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "families.h"
 #include "windows.h"
 
