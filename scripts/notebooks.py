@@ -111,6 +111,7 @@ def made_small(notebook):
 def execute(notebook, folder):
     """Runs all cells in a folder, and keeps of the outputs what does not depend on the machine."""
     os.environ.update(TQDM_DISABLE="1", OMP_WAIT_POLICY="passive")  # a saved bar is no picture of progress
+    os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # of tqdm without ipywidgets
     client = NotebookClient(
         notebook,
         timeout=None,
