@@ -7,23 +7,33 @@ const RecordTable<CpFactors>& CpFactors::record() {
   static const auto table =
       RecordTable<R>()
           .field("objective", &R::objective, "‖B − M‖² of the layer's tensor B and its terms M.")
+          .not_negative()
           .field("squared_norm", &R::squared_norm, "‖B‖².")
+          .not_negative()
           .field("energy", &R::energy, "1 − ‖B − M‖²/‖B‖²; null where there is nothing but rounding.")
+          .share()
           .field("full_energy", &R::full_energy,
                  "Share of energy within the span of all l and r; null where there is nothing but rounding.")
+          .share()
           .field("off_diagonal", &R::off_diagonal, "Share of these full cores that the terms leave out.")
+          .share()
           .field("condition", &R::condition,
                  "Condition of the unit terms' Gram matrix; large where they nearly cancel.")
+          .not_negative()
           .field("cancellation", &R::cancellation, "Σ‖term‖² over ‖M‖².")
+          .not_negative()
           .field("gradient", &R::gradient, "What the tolerance is compared with.")
+          .not_negative()
           .field("status", &R::status, "`converged`, `diverging` or `not converged`.")
           .field("converged", &R::converged, "Whether the status is `converged`.")
           .field("refit_residual", &R::refit_residual,
                  "Residual of the optimality conditions; only with `l1` or `nonnegative`.")
+          .not_negative()
           .omitted()
           .field("unchanged", &R::unchanged, "Whether all of it is rounding; of a difference.")
           .omitted()
           .field("floor", &R::floor, "What rounding can leave of the root of `squared_norm`.")
+          .not_negative()
           .omitted();
   return table;
 }

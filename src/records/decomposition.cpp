@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "bilens/core/files.h"
+#include "bilens/core/text.h"
 #include "bilens/records/layer_file.h"
 
 namespace bilens {
@@ -33,6 +34,26 @@ void require_whole_pairs(const Json& layer, const std::string& where) {
       problems.push_back({key_path(where, field.name), "a value", "none", "Write the file again."});
   }
   if (!problems.empty()) throw Error(ExitCode::kBadInput, problems);
+}
+
+/// Counts of an entry are at most what they are counts of, and so is a rank that was not estimated.
+void require_counts(const LayerRecord& entry, bool rank_is_exact, const std::string& where) {
+  const auto at_most = [&](const char* key, double value, int64_t most, const char* of) {
+    if (!(value > static_cast<double>(most))) return;
+    throw Error(ExitCode::kBadInput, {key_path(where, key), "at most " + std::to_string(most) + ", the " + of,
+                                      format("%.6g", value), "Write the file again."});
+  };
+  at_most("unchanged", static_cast<double>(entry.unchanged.value_or(0)), entry.n_directions, "directions");
+  if (!entry.pairs) return;
+  const auto& pairs = *entry.pairs;
+  for (const auto& [key, count] : {std::pair{"converged", pairs.converged},
+                                   {"certified", pairs.certified},
+                                   {"repaired", pairs.repaired}})
+    at_most(key, static_cast<double>(count), entry.n_directions, "directions");
+  if (!rank_is_exact) return;
+  constexpr double kRounding = 1 - 1e-9;
+  for (const double rank : pairs.effective_rank.value_or(std::vector<double>()))
+    at_most("effective_rank", rank * kRounding, entry.d_in, "inputs");
 }
 
 LayerDecomposition read_layer(const fs::path& directory, const LayerRecord& entry, const std::string& where) {
@@ -70,6 +91,7 @@ LayerDecomposition read_layer(const fs::path& directory, const LayerRecord& entr
                 {where + ".n_directions", std::to_string(layer.count()) + ", as in " + entry.file,
                  std::to_string(entry.n_directions), "Write the file again."});
   }
+  require_counts(entry, !layer.pairs.effective_rank_error.defined(), where);
   if (!has_factors) return layer;
   layer.factors = factors_of(entry.method, entry.figures.value_or(Json()), where + ".figures", file, sizes);
   layer.factors->words = entry.words.value_or("");
@@ -129,6 +151,7 @@ const RecordTable<DecompositionRecord>& DecompositionRecord::record() {
           .field("config", &R::config, "The resolved settings.")
           .field("device", &R::device, "What it was computed on.")
           .field("seconds", &R::seconds, "What the whole took.", "s")
+          .not_negative()
           .field("layers", &R::layers, "One entry a layer.");
   return table;
 }

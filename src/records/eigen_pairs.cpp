@@ -129,13 +129,15 @@ const RecordTable<PairsRecord>& PairsRecord::record() {
           .field("k", &R::k, "Eigenpairs of each direction.")
           .natural()
           .field("worst_residual", &R::worst_residual, "The largest of `residuals`.")
+          .not_negative()
           .field("converged", &R::converged, "Directions whose eigenpairs all converged.")
           .natural()
           .field("certified", &R::certified, "Directions with a proved bound.")
           .natural()
           .field("repaired", &R::repaired, "Directions where the probe found a missing eigenpair.")
           .natural()
-          .field("effective_rank", &R::effective_rank, "Of each direction; null where it is known of none.");
+          .field("effective_rank", &R::effective_rank, "Of each direction; null where it is known of none.")
+          .not_negative();
   return table;
 }
 

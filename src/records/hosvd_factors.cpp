@@ -7,12 +7,17 @@ const RecordTable<HosvdMode>& HosvdMode::record() {
   static const auto table =
       RecordTable<R>()
           .field("kept", &R::kept, "Factors in the file.")
+          .natural()
           .field("resolved", &R::resolved,
                  "Those of them that are above `floor`; with a difference these alone count as energy.")
+          .natural()
           .field("energy", &R::energy_kept,
                  "Share of energy of the factors kept; null where there is nothing but rounding.")
+          .share()
           .field("discarded", &R::discarded, "Σσ² of the factors that are not kept.")
-          .field("floor", &R::floor, "What is below cannot be told from rounding.");
+          .not_negative()
+          .field("floor", &R::floor, "What is below cannot be told from rounding.")
+          .not_negative();
   return table;
 }
 
@@ -30,11 +35,13 @@ const RecordTable<HosvdFactors>& HosvdFactors::record() {
   static const auto table =
       RecordTable<R>()
           .field("squared_norm", &R::squared_norm, "Σ‖Q‖²_F of all directions.")
+          .not_negative()
           .field("output", &R::output, "Factors that are mixtures of the directions.")
           .field("input", &R::input, "Factors in the input space.")
           .field("unchanged", &R::unchanged, "Whether all of it is rounding; of a difference.")
           .omitted()
           .field("floor", &R::floor, "What rounding can leave of the root of `squared_norm`.")
+          .not_negative()
           .omitted();
   return table;
 }

@@ -7,17 +7,24 @@ const RecordTable<JointFactors>& JointFactors::record() {
   static const auto table =
       RecordTable<R>()
           .field("objective", &R::objective, "Σ(vᵀQ_u v)² over directions and vectors.")
+          .not_negative()
           .field("squared_norm", &R::squared_norm, "Σ‖Q‖²_F of all directions.")
+          .not_negative()
           .field("diagonal_energy", &R::diagonal_energy_kept,
                  "Share of energy without cross terms; null where there is nothing but rounding.")
+          .share()
           .field("full_energy", &R::full_energy,
                  "Share of energy with cross terms; null where there is nothing but rounding.")
+          .share()
           .field("off_diagonal", &R::off_diagonal, "Share of the full cores that is not on their diagonals.")
+          .share()
           .field("gradient", &R::gradient, "What the tolerance is compared with.")
+          .not_negative()
           .field("converged", &R::converged, "Whether the gradient is within the tolerance.")
           .field("unchanged", &R::unchanged, "Whether all of it is rounding; of a difference.")
           .omitted()
           .field("floor", &R::floor, "What rounding can leave of the root of `squared_norm`.")
+          .not_negative()
           .omitted();
   return table;
 }

@@ -71,11 +71,14 @@ const RecordTable<LayerRecord>& LayerRecord::record() {
           .field("center", &R::center, "What was subtracted from the directions.")
           .field("mean_energy_share", &R::mean_energy_share,
                  "n‖Q̄‖²/Σ‖Q_u‖² of the n directions before they are centred, see below.")
+          .share()
           .field("has_linear", &R::has_linear, "Whether the forms have a linear part.")
           .part(&R::pairs)
           .field("seconds", &R::seconds, "What each part of the work took; other methods by their name.", "s")
+          .not_negative()
           .field("unchanged", &R::unchanged,
                  "Directions that are rounding alone; only with `--minus` or `traceless`.")
+          .natural()
           .omitted()
           .field("figures", &R::figures, "What another method found, see below; absent with `eigen`.")
           .omitted()

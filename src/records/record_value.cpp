@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "bilens/core/fields.h"
@@ -16,6 +17,14 @@ std::string plural(const std::string& type) {
 void expected(const std::string& what, const Json& value, const std::string& where,
               std::vector<Problem>& problems) {
   problems.push_back({where, what, describe(value), ""});
+}
+
+bool is_within(const Json& value, double least, double most) {
+  if (value.is_structured()) {
+    return std::all_of(value.begin(), value.end(),
+                       [&](const Json& item) { return is_within(item, least, most); });
+  }
+  return !value.is_number() || (value.get<double>() >= least && value.get<double>() <= most);
 }
 
 double read_number(const Json& value, const std::string& where, std::vector<Problem>& problems) {

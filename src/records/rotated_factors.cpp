@@ -7,12 +7,17 @@ const RecordTable<RotatedFactors>& RotatedFactors::record() {
   static const auto table =
       RecordTable<R>()
           .field("converged", &R::share_converged, "Share of the directions whose rotation converged.")
+          .share()
           .field("mean_objective", &R::mean_objective, "Mean over directions of ‖Z‖₄⁴.")
+          .not_negative()
           .field("mean_start_objective", &R::mean_start_objective, "The same of the eigenvectors.")
+          .not_negative()
           .field("mean_off_diagonal", &R::mean_off_diagonal,
                  "Mean share of the core off its diagonal; null where there is nothing but rounding.")
+          .share()
           .field("unchanged", &R::unchanged,
                  "Directions where there is nothing but rounding; of a difference.")
+          .natural()
           .omitted();
   return table;
 }

@@ -7,9 +7,12 @@ const RecordTable<SparseFactors>& SparseFactors::record() {
   static const auto table =
       RecordTable<R>()
           .field("sparsity", &R::sparsity, "Entries of a vector in each of the p steps of the path.")
+          .natural()
           .field("converged", &R::share_converged, "Share of the vectors that converged.")
+          .share()
           .field("unchanged", &R::unchanged,
                  "Directions where there is nothing but rounding; of a difference.")
+          .natural()
           .omitted();
   return table;
 }

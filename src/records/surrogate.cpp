@@ -11,9 +11,11 @@ const RecordTable<SurrogateLayer>& SurrogateLayer::record() {
   static const auto table =
       RecordTable<R>()
           .field("layer", &R::layer, "Number of the layer.")
+          .natural()
           .field("unit_r2", &R::unit_r2, "Mean over units of the line's R² for the unit's activation.")
           .field("degenerate_units", &R::degenerate_units,
-                 "Units whose activation hardly varies: they have no line of their own.", "units");
+                 "Units whose activation hardly varies: they have no line of their own.", "units")
+          .natural();
   return table;
 }
 
@@ -28,8 +30,10 @@ const RecordTable<SurrogateRecord>& SurrogateRecord::record() {
           .field("data", &R::data, "Settings of the text that the lines were fitted on.")
           .omitted()
           .field("first_token", &R::first_token, "The first token that they were fitted on.")
+          .natural()
           .omitted()
           .field("tokens", &R::tokens, "How many tokens they were fitted on.", "tokens")
+          .natural()
           .omitted()
           .field("layers", &R::layers, "How good the lines are, one entry a layer.")
           .omitted();

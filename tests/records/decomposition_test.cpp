@@ -143,6 +143,46 @@ TEST_CASE("a description that does not fit its layer's file is refused by the pl
   CHECK(contains(caught([] { read_decomposition("nowhere"); }).what(), "bilens decompose MODEL"));
 }
 
+TEST_CASE("numbers of a description have their ranges") {
+  const test::TemporaryFolder folder;
+  write(folder.path());
+  const auto in_layer = [&](const std::string& key, const Json& value) {
+    return refusal(folder, [&](Json& json) { json["layers"][0][key] = value; });
+  };
+  CHECK(contains(in_layer("mean_energy_share", 1.5), "mean_energy_share: expected a number from 0 to 1"));
+  CHECK(contains(in_layer("mean_energy_share", -0.5), "mean_energy_share"));
+  CHECK(contains(in_layer("mean_energy_share", "NaN"), "mean_energy_share"));
+  CHECK(contains(in_layer("worst_residual", -1e-9), "worst_residual: expected a number, at least 0"));
+  CHECK(contains(in_layer("converged", -1), "converged: expected a natural number"));
+  CHECK(contains(in_layer("converged", kN + 1), "converged: expected at most 2, the directions"));
+  CHECK(contains(in_layer("certified", kN + 1), "certified"));
+  CHECK(contains(in_layer("repaired", kN + 1), "repaired"));
+  CHECK(contains(in_layer("unchanged", kN + 1), "unchanged"));
+  CHECK(contains(in_layer("effective_rank", {2.5, -1}), "effective_rank"));
+  CHECK(contains(in_layer("effective_rank", {2.5, kIn + 0.5}),
+                 "effective_rank: expected at most 5, the inputs"));
+  CHECK(contains(in_layer("seconds", {{"solve", -1}}), "seconds"));
+  CHECK(contains(refusal(folder, [](Json& json) { json["seconds"] = -1; }), "seconds"));
+}
+
+TEST_CASE("figures of other methods have their ranges") {
+  Json figures = JointFactors::record().write(joint());
+  const auto refusals = [&](const std::string& key, const Json& value) {
+    Json changed = figures;
+    changed[key] = value;
+    std::vector<Problem> problems;
+    JointFactors::record().read(changed, "", problems);
+    return problems.size();
+  };
+  CHECK(refusals("full_energy", 1 + 1e-12) == 0);
+  CHECK(refusals("full_energy", nullptr) == 0);
+  for (const char* share : {"diagonal_energy", "full_energy", "off_diagonal"}) {
+    CHECK(refusals(share, 1.01) == 1);
+    CHECK(refusals(share, -0.01) == 1);
+  }
+  for (const char* size : {"objective", "squared_norm", "gradient"}) CHECK(refusals(size, -1) == 1);
+}
+
 TEST_CASE("a layer without eigenpairs and without factors is refused") {
   const test::TemporaryFolder folder;
   write(folder.path());

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -71,19 +72,14 @@ class RecordTable {
     entries_.back().about.type += " or null";
     return *this;
   }
-  /// The last key's integer is 0 or more.
-  RecordTable& natural() {
-    entries_.back().read = [read = entries_.back().read](R& record, const Json& value,
-                                                         const std::string& where,
-                                                         std::vector<Problem>& problems) {
-      if (value.is_number_integer() && value.get<int64_t>() < 0) {
-        record_value::expected("a natural number", value, where, problems);
-      } else {
-        read(record, value, where, problems);
-      }
-    };
-    return *this;
+  /// The last key's integers are 0 or more.
+  RecordTable& natural() { return within("a natural number", 0, std::numeric_limits<double>::infinity()); }
+  /// The last key's numbers are 0 or more.
+  RecordTable& not_negative() {
+    return within("a number, at least 0", 0, std::numeric_limits<double>::infinity());
   }
+  /// The last key's numbers are shares, from 0 to 1 but for rounding.
+  RecordTable& share() { return within("a number from 0 to 1", -kRounding, 1 + kRounding); }
   /// Files of an earlier version lack the last key; the member then keeps its default.
   RecordTable& added_later() {
     entries_.back().may_lack = entries_.back().about.added_later = true;
@@ -130,6 +126,22 @@ class RecordTable {
  private:
   template <class Other>
   friend class RecordTable;
+
+  static constexpr double kRounding = 1e-9;
+
+  /// The last key's numbers, one or several, have a range; null stands for none.
+  RecordTable& within(const std::string& what, double least, double most) {
+    entries_.back().read = [=, read = entries_.back().read](R& record, const Json& value,
+                                                            const std::string& where,
+                                                            std::vector<Problem>& problems) {
+      if (record_value::is_within(value, least, most)) {
+        read(record, value, where, problems);
+      } else {
+        record_value::expected(what, value, where, problems);
+      }
+    };
+    return *this;
+  }
 
   struct Entry {
     RecordField about;

@@ -36,6 +36,8 @@ Json write_tensor(const at::Tensor& tensor);
 Json write_named_numbers(const NamedNumbers& numbers);
 /// "texts", "lists of texts", ...
 std::string plural(const std::string& type);
+/// Whether a number, or each one of a list or an object, is between two others, which may be infinite.
+bool is_within(const Json& value, double least, double most);
 /// Adds the problem of a value that is no list, or none of the names.
 void expected(const std::string& what, const Json& value, const std::string& where,
               std::vector<Problem>& problems);
