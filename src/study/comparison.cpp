@@ -9,6 +9,7 @@
 
 #include "bilens/analysis/eigen/eigen.h"
 #include "bilens/analysis/forms/interaction.h"
+#include "bilens/core/text.h"
 #include "bilens/tensor/random.h"
 #include "bilens/train/image_evaluation.h"
 
@@ -84,6 +85,15 @@ Likeness summarize(const at::Tensor& computed, const at::Tensor& with_untrained)
     likeness.best_wrong_class = wrong.amax(1).mean().item<double>();
   }
   return likeness;
+}
+
+/// What is multiplied and squared.
+void require_squares(const at::Tensor& values, const std::string& where) {
+  constexpr double kMost = 1e140;
+  if (!values.defined() || values.abs().le(kMost).all().item<bool>()) return;
+  throw Error(ExitCode::kBadInput, {where, "values whose squares float64 holds beside those of the weights",
+                                    format("some of more than %.0e times their size", kMost),
+                                    "Scale them to the size of the others."});
 }
 
 at::Tensor output_correlations(const at::Tensor& a, const at::Tensor& b) {
@@ -181,11 +191,13 @@ ComparedModel prepare_comparison(const ImageClassifier& model, const ImageSplit*
 
 ComparedModel prepare_comparison(const BilinearLayer& stored, const at::Tensor& x) {
   const at::NoGradGuard no_grad;
-  const auto layer = stored.to(at::kDouble, at::kCPU);
+  const auto layer = without_sizes(stored.to(at::kDouble, at::kCPU));
   const auto u = at::eye(layer.d_out(), at::kDouble);
   ComparedModel compared;
   compared.forms = {without_biases(layer), u, InteractionOperator(layer, u).linear()};
+  require_squares(compared.forms.linear, "biases");
   if (x.defined()) compared.logits = layer.forward(x);
+  require_squares(compared.logits, "data");
   compared.eigenvectors = top_eigenvectors({layer, at::Tensor(), u});
   return compared;
 }

@@ -212,7 +212,10 @@ TEST_CASE("dtypes and scales of the weights change nothing; NaN is refused", "[h
     auto huge = layer;
     huge.gate = layer.gate * 1e100;
     huge.up = layer.up * 1e100;
-    CHECK(contains(caught([&] { mode({huge, {}, {}}, config(1)); }).what(), "overflow"));
+    CHECK(contains(caught([&] { mode({huge, {}, {}}, config(1)); }).what(), "Divide the weights"));
+    auto tiny = layer;
+    tiny.gate = layer.gate * 1e-200;
+    CHECK(contains(caught([&] { mode({tiny, {}, {}}, config(1)); }).what(), "Multiply the weights"));
   }
 }
 

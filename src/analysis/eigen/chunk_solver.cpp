@@ -54,11 +54,8 @@ void to_stored_unit(const at::Tensor& exponents, const EigenConfig& config, Eige
   pairs.eigenvalues = stored;
   pairs.trace = to(pairs.trace);
   if (pairs.frobenius.defined()) pairs.frobenius = to(pairs.frobenius);
-  for (const auto& tensor : {pairs.eigenvalues, pairs.trace, pairs.frobenius}) {
-    if (!tensor.defined() || tensor.isfinite().all().item<bool>()) continue;
-    throw Error(ExitCode::kBadInput, {"layer", "interaction matrices of numbers that float64 holds",
-                                      "some above 1.8e308", "Divide the weights by a power of two."});
-  }
+  for (const auto& tensor : {pairs.eigenvalues, pairs.trace, pairs.frobenius})
+    if (tensor.defined()) require_held(tensor);
   if (!pairs.certified_bound.defined()) return;
   const auto above = at::full_like(pairs.certified_bound, std::numeric_limits<double>::infinity());
   pairs.certified_bound = at::nextafter(to(pairs.certified_bound), above);

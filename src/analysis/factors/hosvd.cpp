@@ -18,6 +18,30 @@ namespace bilens {
 
 namespace {
 
+/// What is squared, and squared again: singular values are roots of those.
+void require_squares(const EigenProblem& problem) {
+  constexpr double kMost = 500;  // in powers of two
+  double whole = 0;
+  const auto require = [](double exponent) {
+    if (std::abs(exponent) <= kMost) return;
+    throw Error(ExitCode::kBadInput,
+                {"layer", "weights and interactions whose squares float64 holds",
+                 format("a size of 2^%.0f", exponent),
+                 std::string(exponent < 0 ? "Multiply" : "Divide") + " the weights by a power of two."});
+  };
+  const auto add = [&](const at::Tensor& tensor, int times) {
+    if (!tensor.defined()) return;
+    const double exponent = binary_exponent(tensor.abs().max()).item<double>();
+    if (!std::isfinite(exponent)) return;  // zeros, or what is refused elsewhere
+    require(exponent);
+    whole += times * exponent;
+  };
+  const auto& layer = problem.layer;
+  add(layer.gate, 1), add(layer.up, 1), add(layer.down, 1), add(problem.directions, 1);
+  add(problem.embed, 2);
+  require(whole);
+}
+
 /// Cumulative shares of the σ² above the floor.
 at::Tensor energy_shares(const at::Tensor& squares, double squared_floor) {
   const auto counted = at::where(squares > squared_floor, squares, at::zeros_like(squares));
@@ -98,11 +122,13 @@ const FieldTable<HosvdConfig>& HosvdConfig::fields() {
 }
 
 Hosvd output_hosvd(const EigenProblem& problem, const HosvdConfig& config) {
+  require_squares(problem);
   return from_gram(frobenius_products(problem, config.memory_limit), config,
                    gram_floor(problem, config.memory_limit));
 }
 
 Hosvd input_hosvd(const EigenProblem& problem, const HosvdConfig& config) {
+  require_squares(problem);
   return from_gram(sum_of_squares(checked_operator(problem), config.memory_limit), config,
                    gram_floor(problem, config.memory_limit));
 }

@@ -76,7 +76,11 @@ RotatedBasis rotate_eigenspaces(const EigenPairs& pairs, at::Device device, cons
   require_finite(pairs.eigenvectors, "eigenvectors");
   require_finite(pairs.eigenvalues, "eigenvalues");
   const auto x = pairs.eigenvectors.to(device, at::kDouble);
-  const auto theta = pairs.eigenvalues.to(device, at::kDouble);
+  // Each direction's values over a power of two, for float64 holds squares of those near 1 alone.
+  const auto powers = binary_exponent(pairs.eigenvalues.abs().amax(1)).cpu();
+  const auto exponents = at::where(powers.isfinite(), powers, at::zeros_like(powers));
+  const auto values = scale_by_power(pairs.eigenvalues.cpu(), -exponents.unsqueeze(1));
+  const auto theta = values.to(device, at::kDouble);
   const int64_t k = x.size(1);
   const auto found = iterate(x, config);
 
@@ -98,8 +102,9 @@ RotatedBasis rotate_eigenspaces(const EigenPairs& pairs, at::Device device, cons
   basis.converged = found.converged.gather(1, best).squeeze(1).to(at::kByte).cpu();
   basis.agreeing = objectives.ge(objective * (1 - 1e-6)).sum(1).to(at::kInt).cpu();
   const auto cores = (o * theta.unsqueeze(1)).matmul(o.mT()).cpu();
-  basis.values = cores.diagonal(0, 1, 2).contiguous();
-  const auto total = pairs.frobenius.defined() ? pairs.frobenius.square() : theta.square().sum(1).cpu();
+  basis.values = scale_by_power(cores.diagonal(0, 1, 2), exponents.unsqueeze(1)).contiguous();
+  const auto total = pairs.frobenius.defined() ? scale_by_power(pairs.frobenius.cpu(), -exponents).square()
+                                               : values.square().sum(1);
   basis.energy = projection_energy(cores, at::eye(k, cores.options()).expand_as(cores), total);
   if (!pairs.frobenius.defined()) basis.energy = {{}, {}, {}, basis.energy.off_diagonal};
   basis.measure = measure_sparsity(basis.vectors);

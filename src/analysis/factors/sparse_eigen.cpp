@@ -304,7 +304,10 @@ std::vector<SparseEigenPairs> solve_sparse_eigen(const EigenProblem& problem, at
       append(all[i], pairs);
     }
   }
-  for (auto& pairs : all) pairs.floor = known;
+  for (auto& pairs : all) {
+    require_held(pairs.values);
+    pairs.floor = known;
+  }
   return all;
 }
 

@@ -6,10 +6,24 @@
 
 #include "bilens/analysis/forms/gram.h"
 #include "bilens/analysis/forms/rounding_floor.h"
+#include "bilens/core/error.h"
+#include "bilens/core/text.h"
 #include "bilens/tensor/shape.h"
 #include "normalization.h"
 
 namespace bilens {
+
+namespace {
+
+/// @param what in the plural
+void require_size(bool held, const std::string& what, double size) {
+  if (held) return;
+  throw Error(ExitCode::kBadInput,
+              {"layer", what + " that float64 holds to its precision", format("a size of %.3g", size),
+               std::string(size < 1 ? "Multiply" : "Divide") + " the weights by a power of two."});
+}
+
+}  // namespace
 
 DirectedLayer direct_layer(const EigenProblem& problem, at::Device device) {
   check_layer(problem.layer, "layer");
@@ -36,6 +50,7 @@ DirectedLayer direct_layer(const EigenProblem& problem, at::Device device) {
     require_finite(problem.directions, "directions");
     layer.down = scaled(scaled(wide(problem.directions), made.unit).mm(layer.down), made.unit);
   }
+  require_size(std::isnormal(made.unit), "interactions", made.unit);
   return made;
 }
 
@@ -46,6 +61,8 @@ double squared_tensor_norm(const BilinearLayer& layer) {
 WholeTensor whole_tensor(const EigenProblem& problem, at::Device device) {
   WholeTensor whole{direct_layer(problem, device), 0, 0, false};
   whole.squared_norm = squared_tensor_norm(whole.layer);
+  const double stored = whole.squared_norm * whole.unit * whole.unit;
+  require_size(whole.squared_norm == 0 || std::isnormal(stored), "squares of interactions", stored);
   if (problem.layer.parts.empty()) return whole;
   whole.floor = gram_floor(problem.on(device)) / whole.unit;
   whole.unchanged = std::sqrt(whole.squared_norm) <= whole.floor;

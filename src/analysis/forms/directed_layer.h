@@ -12,7 +12,8 @@ struct DirectedLayer {
   double unit;          // the problem's forms are this multiple of the layer's
 };
 
-/// @throws Error(kBadInput) for tensors that do not fit together or are not finite
+/// @throws Error(kBadInput) for tensors that do not fit together, are not finite, or have a `unit` that
+/// float64 does not hold
 DirectedLayer direct_layer(const EigenProblem& problem, at::Device device);
 
 /// Σ_i ‖B_i‖²_F over all outputs of a layer with a `down`.
@@ -26,7 +27,7 @@ struct WholeTensor : DirectedLayer {
   bool unchanged;
 };
 
-/// @throws as direct_layer
+/// @throws as direct_layer, also where float64 does not hold ‖B‖²
 WholeTensor whole_tensor(const EigenProblem& problem, at::Device device);
 
 }  // namespace bilens

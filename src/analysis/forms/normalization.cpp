@@ -54,6 +54,12 @@ at::Tensor bring_near_one(const at::Tensor& tensor, const std::string& name, dou
   return scaled;
 }
 
+void require_held(const at::Tensor& values) {
+  if (values.isfinite().all().item<bool>()) return;
+  throw Error(ExitCode::kBadInput, {"layer", "interaction matrices of numbers that float64 holds",
+                                    "some above 1.8e308", "Divide the weights by a power of two."});
+}
+
 at::Tensor orient(const at::Tensor& vectors) {
   const auto sign = vectors.gather(-1, vectors.abs().argmax(-1, /*keepdim=*/true)).sign();
   return vectors * at::where(sign == 0, at::ones_like(sign), sign);

@@ -25,6 +25,9 @@ at::Tensor binary_exponent(const at::Tensor& x);
 /// @throws Error(kBadInput) where entries would vanish beside the largest
 at::Tensor bring_near_one(const at::Tensor& tensor, const std::string& name, double& exponent);
 
+/// @throws Error(kBadInput) where values of interaction matrices are too large for float64
+void require_held(const at::Tensor& values);
+
 /// Rows with their largest component positive: [..., d].
 at::Tensor orient(const at::Tensor& vectors);
 

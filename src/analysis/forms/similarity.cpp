@@ -4,6 +4,7 @@
 
 #include "bilens/analysis/forms/gram.h"
 #include "bilens/analysis/forms/interaction.h"
+#include "normalization.h"
 
 namespace bilens {
 
@@ -21,7 +22,23 @@ at::Tensor whitened_slopes(const QuadraticForms& forms, const InputDistribution&
   return (2.0 * q.apply(mean).squeeze(1) + forms.linear).mm(x.root);
 }
 
+/// W, V or a row of P, with its bias, by the power of two that brings the weights' largest entry near to 1.
+void take_out_power(at::Tensor& weight, at::Tensor& bias, bool each_row) {
+  const auto largest = each_row ? weight.abs().amax(1) : weight.abs().max().unsqueeze(0);
+  const auto powers = binary_exponent(largest);
+  const auto exponents = at::where(powers.isfinite(), powers, at::zeros_like(powers));
+  weight = scale_by_power(weight, -exponents.unsqueeze(1));
+  if (bias.defined()) bias = scale_by_power(bias, -exponents);
+}
+
 }  // namespace
+
+BilinearLayer without_sizes(BilinearLayer layer) {
+  take_out_power(layer.gate, layer.gate_bias, false);
+  take_out_power(layer.up, layer.up_bias, false);
+  if (layer.down.defined()) take_out_power(layer.down, layer.down_bias, true);
+  return layer;
+}
 
 InputDistribution fit_gaussian(const at::Tensor& samples) {
   const auto mean = samples.mean(0);

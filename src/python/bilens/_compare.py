@@ -14,6 +14,8 @@ from bilens._errors import InputError, UsageError, problem
 from bilens._layers import BilinearLayer, mlp_modules
 from bilens._models import Array, as_tensor
 
+_MOST_INPUT = 1e60  # its fourth power is multiplied with others
+
 LayerLike: TypeAlias = torch.nn.Module | BilinearLayer | Sequence[Array]
 
 
@@ -45,14 +47,14 @@ def compare(*models: Path | LayerLike, data: str | Array | None = None, device: 
         >>> round(bilens.compare(one, swapped)[0]["weights"]["same_class"], 6)
         1.0
     """
+    if len(models) < 2:
+        raise UsageError(*problem("bilens.compare", "at least two models", "one" if models else "none"))
     paths = [model for model in models if isinstance(model, (str, os.PathLike))]
     if len(paths) == len(models):
         if data is not None and not isinstance(data, str):
             raise UsageError(*problem("data", 'text, such as "mnist:FOLDER", beside paths', type(data).__name__))
         return run("compare", *paths, data=data, device=device)
     layers = [_layer(model, f"models[{number}]") for number, model in enumerate(models)]
-    if len(layers) < 2:
-        raise UsageError(*problem("bilens.compare", "at least two models", "one"))
     if device is not None:
         raise UsageError(*problem("device", "none beside layers in memory", repr(device)))
     first = layers[0]
@@ -111,4 +113,9 @@ def _inputs(data: Any, width: int) -> torch.Tensor:
         raise UsageError(*problem("data", f"inputs [N, {width}] of the layers, at least two", found))
     if not x.isfinite().all():
         raise InputError(*problem("data", "finite numbers", "others"))
-    return x.to(torch.float64).contiguous()
+    x = x.to(torch.float64).contiguous()
+    largest = float(x.abs().max())
+    if not 1 / _MOST_INPUT < largest < _MOST_INPUT:
+        expected = "inputs whose fourth powers float64 holds"
+        raise InputError(*problem("data", expected, f"a largest one of {largest:.3g}", "Scale them."))
+    return x

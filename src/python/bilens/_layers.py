@@ -144,6 +144,13 @@ class BilinearLayer:
 
         Args:
             u: one direction [d_out], or rows [n, d_out].
+    def _held(self, values: torch.Tensor) -> torch.Tensor:
+        """Products of weights and vectors, which must be numbers."""
+        if not values.isfinite().all():
+            fix = "Divide the weights by a power of two."
+            raise InputError(*problem(self.name, "products that float64 holds", "some above 1.8e308", fix))
+        return values
+
 
         Returns:
             float64 [d_model, d_model], or [n, d_model, d_model].
@@ -157,7 +164,7 @@ class BilinearLayer:
         forms = self._forms(u)
         count = 1 if single else as_tensor(u, "u").shape[0]
         require_memory(8 * count * self.d_model**2, "Q")
-        matrices = forms.form(0, count, True)
+        matrices = self._held(forms.form(0, count, True))
         return matrices[0] if single else matrices
 
     def B(self) -> torch.Tensor:
@@ -170,7 +177,7 @@ class BilinearLayer:
             bilens.ExhaustedError: where it would take more than half of the free memory.
         """
         require_memory(8 * self.d_out * self.d_model**2, "B")
-        return self._forms(None).form(0, self.d_out, True)
+        return self._held(self._forms(None).form(0, self.d_out, True))
 
     def operator(self, u: Array) -> "LinearOperator":
         """Q of one direction as an operator of SciPy, which never forms it: for `scipy.sparse.linalg.eigsh` and others.
@@ -189,7 +196,7 @@ class BilinearLayer:
 
         def times(x: Any) -> Any:
             rows = torch.as_tensor(x, dtype=torch.float64).reshape(self.d_model, -1).T
-            return forms.apply(rows[None].contiguous())[0].T.numpy().reshape(x.shape)
+            return self._held(forms.apply(rows[None].contiguous())[0]).T.numpy().reshape(x.shape)
 
         shape = (self.d_model, self.d_model)
         return LinearOperator(shape, matvec=times, rmatvec=times, matmat=times, rmatmat=times, dtype="float64")

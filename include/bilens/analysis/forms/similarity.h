@@ -11,6 +11,10 @@ struct QuadraticForms {
   at::Tensor linear;      // [n, d]
 };
 
+/// The layer, float64 and without residual, but for a factor of each of its outputs, on which no likeness
+/// depends: weights of 1e±200 have squares that float64 does not hold.
+BilinearLayer without_sizes(BilinearLayer layer);
+
 /// A Gaussian that stands for the data: mean μ [d], a square root of the covariance Σ^½ [d, d] (symmetric);
 /// float64.
 struct InputDistribution {
