@@ -1,6 +1,7 @@
 #include "call.h"
 
 #include <c10/util/Exception.h>
+#include <pybind11/gil_safe_call_once.h>
 
 #include <filesystem>
 #include <new>
@@ -13,6 +14,15 @@ namespace {
 
 constexpr auto kBetweenQuestions = std::chrono::milliseconds(50);
 
+bool logs_debug() {
+  PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<py::object> enabled;
+  return enabled
+      .call_once_and_store_result(
+          [] { return py::module_::import("bilens._host").attr("logger").attr("isEnabledFor"); })
+      .get_stored()(10)  // logging.DEBUG
+      .cast<bool>();
+}
+
 void raise(const Outcome::Failure& failure) {
   const auto error =
       py::module_::import("bilens._errors")
@@ -21,6 +31,9 @@ void raise(const Outcome::Failure& failure) {
 }
 
 }  // namespace
+
+PythonHost::PythonHost(std::optional<py::function> on_metrics)
+    : debugs_(logs_debug()), on_metrics_(std::move(on_metrics)) {}
 
 py::object& PythonHost::shown() {
   if (!host_) host_ = py::module_::import("bilens._host").attr("Host")();
@@ -43,6 +56,7 @@ void PythonHost::show(const char* method, Arguments&&... arguments) {
 }
 
 void PythonHost::log(LogLevel level, const std::string& message) {
+  if (level == LogLevel::kDebug && !debugs_) return;
   const py::gil_scoped_acquire gil;
   show("log", static_cast<int>(level), message);
 }

@@ -33,7 +33,7 @@ class PythonHost : public Host {
  public:
   /// @param on_metrics called with each line of metrics.jsonl until it raises, which stops the work; none:
   /// nobody. Needs the GIL.
-  explicit PythonHost(std::optional<py::function> on_metrics = {}) : on_metrics_(std::move(on_metrics)) {}
+  explicit PythonHost(std::optional<py::function> on_metrics = {});
 
   void log(LogLevel level, const std::string& message) override;
   void progress(const ProgressState& state) override;
@@ -52,6 +52,7 @@ class PythonHost : public Host {
   void interrupt(py::error_already_set error);
 
   const std::thread::id owner_ = std::this_thread::get_id();
+  const bool debugs_;  // whether Python's logger takes debug lines when the call begins
   std::chrono::steady_clock::time_point asked_{};
   std::optional<py::error_already_set> interruption_;
   std::atomic<bool> stopped_ = false;

@@ -73,6 +73,10 @@ void bind_decomposition(py::module_& module) {
   py::class_<Decomposition>(module, "Decomposition")
       .def("info", [](const Decomposition& decomposition) { return describe(decomposition).dump(); })
       .def("layers", [](const Decomposition& decomposition) { return decomposition.layers; })
+      .def("part",
+           [](const Decomposition& whole, size_t place) {
+             return Decomposition{whole.info, {whole.layers.at(place)}, whole.lines};
+           })
       .def("save", [](const Decomposition& decomposition, const std::filesystem::path& out, bool overwrite) {
         in_library([&] { save_decomposition(out, decomposition, overwrite); });
       });

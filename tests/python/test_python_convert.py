@@ -182,7 +182,7 @@ class Convert(unittest.TestCase):
         self.refused(bilens.InputError, "whole numbers", tokens=torch.rand(50))
         self.refused(bilens.UsageError, "out", resume=True)
         self.refused(bilens.UsageError, "teacher", teacher="path")
-        self.refused(bilens.UsageError, "data.path", data={"path": "x"})
+        self.refused(bilens.UsageError, 'data["path"]', data={"path": "x"})
         self.refused(bilens.UsageError, "stages", stages=["melt"])
         self.refused(bilens.UsageError, "training sequences", tokens=self.tokens[:1])
 

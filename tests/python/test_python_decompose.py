@@ -1,11 +1,13 @@
 """bilens.decompose against numpy in float64, against the files of the command line, and on inputs that are wrong."""
 
 import copy
+import gc
 import json
 import pathlib
 import pickle
 import tempfile
 import unittest
+import weakref
 
 import numpy as np
 import torch
@@ -15,7 +17,8 @@ from bilens_cli import run, settings
 from python_package import bilens, layer, reference, same_bits
 
 FOLDER = tempfile.TemporaryDirectory(prefix="bilens-python-")
-METHODS = {"eigen": {}, "hosvd": {}, "rotate": {}, "joint": {}, "sparse_eigen": {}, "cp": {"cp": {"rank": 3}}}
+METHODS = {method: {"k": 3} for method in ("eigen", "hosvd", "rotate", "joint", "sparse_eigen")}
+METHODS["cp"] = {"cp": {"rank": 3}}
 
 
 def by_size(values):
@@ -170,7 +173,7 @@ class AsTheCommandLine(unittest.TestCase):
         gate, matrices = layer(biases=True)
         for method, options in METHODS.items():
             with self.subTest(method):
-                config = {"method": method, "k": 3, **options}
+                config = {"method": method, **options}
                 folder = self.decompose_by_program(method, {"gate": gate, **matrices}, config)
                 found = bilens.decompose(gate, **matrices, threads=2, **config)
                 self.compare(folder, found)
@@ -307,6 +310,36 @@ class Owned(unittest.TestCase):
         self.assertTrue(torch.equal(other(x), one(x)))
         self.assertTrue(torch.equal(other.B(), one.B()))
 
+    def test_a_layer_alone(self):
+        stack = torch.nn.Sequential(*(bilens.nn.BilinearMLP(6, 8) for _ in range(3)))
+        found = bilens.decompose(stack, k=2)
+        folder = pathlib.Path(FOLDER.name) / "stack"
+        found.save(folder)
+        x = torch.randn(4, 6)
+        for whole in (found, bilens.load(folder)):
+            layer = whole.layers[1]
+            for other in (pickle.loads(pickle.dumps(layer)), copy.deepcopy(layer)):
+                self.assertEqual((other.number, other.info, repr(other)), (1, layer.info, repr(layer)))
+                self.assertEqual(other.tensors.keys(), layer.tensors.keys())
+                for name, tensor in layer.tensors.items():
+                    self.assertTrue(same_bits(other.tensors[name], tensor), name)
+                self.assertTrue(torch.equal(other.truncate(2)(x), layer.truncate(2)(x)))
+        first, last = pickle.loads(pickle.dumps([found.layers[0].truncate(1), found.layers[2]]))
+        self.assertEqual((first.layer.number, first.k, last.number), (0, 1, 2))
+
+    def test_no_call_leaves_work_for_the_garbage_collector(self):
+        gate, matrices = layer()
+        gc.collect()
+        gc.disable()
+        try:
+            found = bilens.decompose(gate, **matrices, k=2)
+            ended = weakref.ref(found.layers[0])
+            self.assertEqual(found.info["layers"][0]["k"], 2)
+            del found
+            self.assertIsNone(ended())
+        finally:
+            gc.enable()
+
     def test_directions_are_not_followed(self):
         gate, matrices = layer()
         rows = torch.eye(5, dtype=torch.float64)[:2].contiguous()
@@ -331,6 +364,41 @@ class Owned(unittest.TestCase):
             self.assertEqual(torch.get_float32_matmul_precision(), "medium")
         finally:
             torch.set_float32_matmul_precision("highest")
+
+
+class Damaged(unittest.TestCase):
+    """A decomposition.json whose numbers cannot be is refused by their names."""
+
+    def test_numbers_out_of_range(self):
+        gate, matrices = layer()
+        for method, changes in {
+            "eigen": {"converged": 99, "certified": -1, "k": 99, "effective_rank": [99.0] * 5, "worst_residual": "NaN"},
+            "hosvd": {"figures.squared_norm": -1, "figures.output.energy": 1.5, "figures.input.kept": -2},
+            "joint": {"figures.full_energy": 1.2, "figures.off_diagonal": -0.5, "seconds": {"joint": -1}},
+            "cp": {"figures.energy": 7, "figures.condition": -1, "figures.energy ": None, "d_in": -3},
+        }.items():
+            folder = pathlib.Path(FOLDER.name) / f"damaged {method}"
+            settings = {"rank": 3} if method == "cp" else {}
+            found = bilens.decompose(gate, **matrices, method=method, **({"cp": settings} if settings else {}))
+            found.save(folder)
+            file = folder / "decomposition.json"
+            whole = json.loads(file.read_text())
+            for place, value in changes.items():
+                with self.subTest(f"{method}: {place}"):
+                    damaged = copy.deepcopy(whole)
+                    *path, key = place.split(".")
+                    inside = damaged["layers"][0]
+                    for name in path:
+                        inside = inside[name]
+                    if value is None:  # a key that nobody knows
+                        inside[key] = value
+                        file.write_text(json.dumps(damaged))
+                        bilens.load(folder)
+                        continue
+                    inside[key] = value
+                    file.write_text(json.dumps(damaged))
+                    with self.assertRaisesRegex(bilens.InputError, f"decomposition.json: layers.*{key}|eigenvalues"):
+                        bilens.load(folder)
 
 
 class Refused(unittest.TestCase):
@@ -377,7 +445,7 @@ class Refused(unittest.TestCase):
             "device": {"device": "cuda:99"},
             "directions": {"directions": {"kind": "nonsense"}},
             "settings": {"k": object()},
-            "gate": {"activation": "sigmoid"},
+            "activation: expected one of": {"activation": "sigmoid"},
         }.items():
             with self.subTest(words):
                 self.refuse(bilens.UsageError, words, gate, **matrices, **keywords)

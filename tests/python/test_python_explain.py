@@ -308,8 +308,8 @@ class WrongInput(unittest.TestCase):
 
     def test_models(self):
         bad = lambda message, model, **more: self.refuses(message, model, IDS, 7, kind=bilens.InputError, **more)
-        bad("config.json", llama().state_dict())
-        bad("config.json", bilens.nn.BilinearMLP(4, 8))
+        bad("without a config", llama().state_dict())
+        bad("without a config", bilens.nn.BilinearMLP(4, 8))
         bad("model_type", llama().state_dict(), config={"model_type": "bilens-image-classifier"})
         bad("model_type.*mamba", llama().state_dict(), config={"model_type": "mamba"})
         bad("head|embed_tokens", llama().model)

@@ -82,7 +82,7 @@ class Documents(unittest.TestCase):
         self.assertEqual(failed, 0)
 
     def test_commands_that_messages_name_are_functions(self):
-        in_python, named = sys.modules["bilens._errors"].in_python, set()
+        in_python, named = sys.modules["bilens._words"].in_python, set()
         for file in (ROOT / "src").rglob("*.cpp"):
             if file.relative_to(ROOT / "src").parts[0] not in ("cli", "report", "python"):
                 named |= set(re.findall(r"`bilens [a-z][^`\"\n]*`", file.read_text()))

@@ -33,7 +33,8 @@ from bilens._commands import (  # noqa: E402 (the check stands before all that n
 )
 from bilens._compare import compare  # noqa: E402
 from bilens._conversion import convert  # noqa: E402
-from bilens._decomposition import Decomposition, Layer, decompose, load  # noqa: E402
+from bilens._decompose import decompose  # noqa: E402
+from bilens._decomposition import Decomposition, Layer, load  # noqa: E402
 from bilens._errors import (  # noqa: E402
     DivergedError,
     Error,

@@ -182,6 +182,8 @@ def evaluate(
     return run(
         "evaluate",
         *models,
+    if not models:
+        raise UsageError(*problem("bilens.evaluate", "a model", "none"))
         data=data,
         tokenizer=tokenizer,
         context=context,
@@ -326,3 +328,5 @@ def schema(of: str) -> Result:
         ['analyses', 'center', 'certify']
     """
     return run("schema", of)[0]
+    if not directories:
+        raise UsageError(*problem("bilens.report", "the folder of a run or a decomposition", "none"))

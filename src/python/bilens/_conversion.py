@@ -12,12 +12,13 @@ from typing import Any
 import torch
 
 from bilens import _bilens, _commands
-from bilens._errors import InputError, UsageError, problem
+from bilens._errors import InputError, UsageError, problem, worded
 from bilens._faithful import require_same_logits, require_weights_alone
-from bilens._models import config_of, stored, unwrapped
-from bilens._token_data import Tokens, data_for
+from bilens._models import config_of, in_words_of, stored, unwrapped
+from bilens._token_data import Tokens, data_for, in_words_of_tokens
 
 _MOST_CONTEXT = 512  # as the config has it by default
+_TOKENIZER = ((r"Give token ids, or tokenizer=, the path", 'Give data={"tokenizer": ...}, the path'),)
 
 
 def convert(
@@ -78,6 +79,8 @@ def convert(
         raise UsageError(*problem("callback", "a function", type(callback).__name__))
     if data is not None and not isinstance(data, Mapping):
         raise UsageError(*problem("data", "a dictionary of settings beside tokens", repr(data)))
+    if context is not None and "context" in (data or {}):
+        raise UsageError(*problem("context", 'one of context and data["context"]', "both"))
     if isinstance(stages, str):
         stages = [stages]
     for key, instead in {"teacher": "model, in memory", "tokenizer": "tokens, which are ids already"}.items():
@@ -90,8 +93,13 @@ def convert(
     with contextlib.ExitStack() as files:
         ids = files.enter_context(data_for(model, tokens, "tokens"))
         for key in ids.keys() & given.keys():
-            raise UsageError(*problem(f"data.{key}", "nothing beside tokens, which say it", repr(given[key])))
+            raise UsageError(*problem(f'data["{key}"]', "nothing beside tokens, which say it", repr(given[key])))
         settings["data"] = given | ids
+        files.enter_context(worded(*_TOKENIZER))
+        files.enter_context(in_words_of(model))
+        files.enter_context(in_words_of_tokens("tokens"))
+        if context is not None:
+            files.enter_context(worded((r'\bdata\["context"\]', "context")))
         source = stored(model)
         require_same_logits(model, source)
         if out is None:

@@ -1,8 +1,10 @@
 """What goes wrong, with where it is, what was expected, what was found, and what to do."""
 
-import re
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
+
+from bilens._words import Word, in_python, of_problem, replaced
 
 
 class Problem(NamedTuple):
@@ -79,33 +81,6 @@ class ExhaustedError(Error, MemoryError):
 
 _KINDS = {kind.code: kind for kind in (Error, UsageError, InputError, DivergedError, ExhaustedError)}
 
-# What the command line calls what here is an argument.
-_WORDS = (
-    (r"--set '?([\w.]+)=([\w\"\[\]{}:,.+-]+)'?", lambda m: _argument(m[1], m[2])),
-    (r"--gate (\w+)", lambda m: f'activation="{m[1]}"'),
-    (r"--gate\b", lambda m: "activation"),
-    (r"--(resume|overwrite)\b", lambda m: f"{m[1]}=True"),
-    (r"`bilens tokenizer train`", lambda m: "`bilens.train_tokenizer`"),
-    (r"`bilens convert[^`]*`", lambda m: "`bilens.convert_checkpoint`"),
-    (r"`bilens ([a-z]+)[^`]*`", lambda m: f"`bilens.{m[1]}`"),
-    (r"--(out|data|minus|tokenizer|config|device|prompt|logit|surrogate|input|context|vocabulary)\b", lambda m: m[1]),
-)
-
-
-def _argument(key: str, word: str) -> str:
-    """A setting "a.b=1" as an argument: a={"b": 1}."""
-    name, _, inner = key.partition(".")
-    number_or_list = re.fullmatch(r"-?[\d.]+|[\[{\"].*", word)
-    value = {"true": "True", "false": "False"}.get(word, word if number_or_list else f'"{word}"')
-    return f'{name}={{"{inner}": {value}}}' if inner else f"{name}={value}"
-
-
-def in_python(text: str) -> str:
-    """A message of the command line, with flags as the arguments that they are here."""
-    for pattern, words in _WORDS:
-        text = re.sub(pattern, words, text)
-    return text
-
 
 def problem(where: str, expected: str, found: str, fix: str = "") -> tuple[str, list[Problem]]:
     """Message and problems of an error, as the library words them."""
@@ -115,5 +90,26 @@ def problem(where: str, expected: str, found: str, fix: str = "") -> tuple[str, 
 
 def error_of(code: int, message: str, problems: Iterable[tuple[str, str, str, str]]) -> Error:
     """The exception for a failure of the library."""
-    kind = _KINDS.get(code, Error)
-    return kind(in_python(message), [Problem(*map(in_python, problem)) for problem in problems])
+    told = [Problem(*of_problem(*problem)) for problem in problems]
+    return _KINDS.get(code, Error)("\n".join(map(_sentence, told)) or in_python(message), told)
+
+
+def _sentence(told: Problem) -> str:
+    where, expected, found, fix = told
+    text = where
+    if expected:
+        text += (": " if text else "") + f"expected {expected}"
+    if found:
+        text += (", " if expected else ": ") + f"found {found}"
+    return text + (f". {fix}" if fix else "")
+
+
+@contextlib.contextmanager
+def worded(*words: Word) -> Iterator[None]:
+    """Errors inside the block are told with each pattern as what stands for it, such as an argument for the file that
+    it was written to."""
+    try:
+        yield
+    except Error as error:
+        told = [Problem(*(replaced(part, words) for part in problem)) for problem in error.problems]
+        raise type(error)(replaced(str(error), words), told) from None

@@ -14,7 +14,7 @@ from bilens import _bilens
 from bilens._errors import UsageError, problem
 from bilens._faithful import require_same_logits, require_weights_alone
 from bilens._html import bar, facts, new_name, number, piece, short, table
-from bilens._models import Array, Model, index, stored, unwrapped
+from bilens._models import Array, Model, in_words_of, index, stored, unwrapped
 from bilens._table import frame, rows_of
 from bilens._tokens import pieces_of, token_id
 
@@ -219,19 +219,20 @@ def explain(
     source = stored(model, config)
     if isinstance(model, torch.nn.Module):
         require_same_logits(model, source)
-    info, columns, vectors, page = _bilens.explain(
-        model=source,
-        prompt=text,
-        ids=ids,
-        logit=token(logit, "logit"),
-        minus=token(minus, "minus"),
-        surrogate="" if surrogate is None else str(surrogate),
-        tokenizer=os.fspath(tokenizer) if ours and tokenizer is not None else "",
-        pieces=pieces,
-        out="" if out is None else os.fspath(out),
-        device="auto" if device is None else str(device),
-        threads=0 if threads is None else index(threads, _MOST_THREADS + 1, "threads"),
-    )
+    with in_words_of(model):
+        info, columns, vectors, page = _bilens.explain(
+            model=source,
+            prompt=text,
+            ids=ids,
+            logit=token(logit, "logit"),
+            minus=token(minus, "minus"),
+            surrogate="" if surrogate is None else str(surrogate),
+            tokenizer=os.fspath(tokenizer) if ours and tokenizer is not None else "",
+            pieces=pieces,
+            out="" if out is None else os.fspath(out),
+            device="auto" if device is None else str(device),
+            threads=0 if threads is None else index(threads, _MOST_THREADS + 1, "threads"),
+        )
     return Explanation(json.loads(info), dict(columns), vectors, page)
 
 

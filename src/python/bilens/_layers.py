@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bilens import _bilens
-from bilens._errors import ExhaustedError, InputError, UsageError, problem
-from bilens._models import Array, as_tensor, config_of, effective, is_pruning, stored, unwrapped
+from bilens._errors import ExhaustedError, InputError, UsageError, problem, worded
+from bilens._models import Array, as_tensor, config_of, effective, in_words_of, is_pruning, stored, unwrapped
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
@@ -32,6 +32,11 @@ _LINEARS = (
 )
 _KNOWN = ("gate_proj", "up_proj", "down_proj")  # to the library too, which also knows the norms around them
 _PARAMETERS = ("W_gate", "W_in", "W_out")
+# What bilens.decompose is told of norms, which bilens.mlps has no arguments for.
+_UNFOLDED = (
+    (r"Name its norm, weights=.* leave norms out, ", "Leave norms out, "),
+    (r"Name the norm in weights, or leave it out", "Leave fold_norm out"),
+)
 
 
 class BilinearLayer:
@@ -139,11 +144,6 @@ class BilinearLayer:
                 raise UsageError(*problem("u", f"rows of {self.d_out} numbers", str(list(rows.shape))))
         return _bilens.InteractionOperator(self._native, rows)
 
-    def Q(self, u: Array) -> torch.Tensor:
-        """The symmetric matrix with u·y = xᵀQx, without biases.
-
-        Args:
-            u: one direction [d_out], or rows [n, d_out].
     def _held(self, values: torch.Tensor) -> torch.Tensor:
         """Products of weights and vectors, which must be numbers."""
         if not values.isfinite().all():
@@ -151,6 +151,11 @@ class BilinearLayer:
             raise InputError(*problem(self.name, "products that float64 holds", "some above 1.8e308", fix))
         return values
 
+    def Q(self, u: Array) -> torch.Tensor:
+        """The symmetric matrix with u·y = xᵀQx, without biases.
+
+        Args:
+            u: one direction [d_out], or rows [n, d_out].
 
         Returns:
             float64 [d_model, d_model], or [n, d_model, d_model].
@@ -263,7 +268,8 @@ def _folded(model: torch.nn.Module, plain: list[BilinearLayer]) -> list[Bilinear
     config: dict[str, Any] = {}
     if not config_of(model):
         config = {"gate": "none", **by_structure(model, {})}  # the matrices are the same whatever f is
-    layers, norm = _bilens.folded_layers(stored(model), json.dumps(config))
+    with in_words_of(model), worded(*_UNFOLDED):
+        layers, norm = _bilens.folded_layers(stored(model), json.dumps(config))
     if len(layers) != len(plain):
         expected = f"the {len(plain)} MLPs of the module"
         raise InputError(*problem(type(model).__name__, expected, f"{len(layers)} with names that are known"))

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from bilens._decomposition import Decomposition, decompose
-from bilens._errors import UsageError, problem
+from bilens._decompose import decompose
+from bilens._decomposition import Decomposition
+from bilens._errors import UsageError, problem, worded
 from bilens._models import Array, Model
 
 
@@ -15,7 +16,8 @@ def _by(method: str, layer: tuple[Any, Any, Any], own: dict[str, Any], settings:
     given = {name: value for name, value in own.items() if value is not None}
     keywords: dict[str, Any] = {method: given}
     model, up, down = layer
-    return decompose(model, up, down, method=method, **keywords, **settings)
+    with worded((rf'\b{method}\["(\w+)"\]', r"\1")):
+        return decompose(model, up, down, method=method, **keywords, **settings)
 
 
 def hosvd(

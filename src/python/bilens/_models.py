@@ -1,5 +1,6 @@
 """Models in memory, as the library reads them: tensors by name, and what a config.json would say."""
 
+import contextlib
 import json
 import operator
 import os
@@ -13,7 +14,7 @@ import torch
 from torch.nn.utils import parametrize
 
 from bilens import _bilens
-from bilens._errors import InputError, UsageError, problem
+from bilens._errors import InputError, UsageError, problem, worded
 
 Array: TypeAlias = torch.Tensor | np.ndarray[Any, Any]
 Model: TypeAlias = torch.nn.Module | Mapping[str, Array] | str | os.PathLike[str]
@@ -99,6 +100,28 @@ def stored(model: Any, config: Any = None) -> _bilens.StoredModel:
             type(model).__name__,
         )
     )
+
+
+# What the library calls a model's files, of one that has none.
+_IN_MEMORY = (
+    (r"; `bilens\.inspect` lists the names", "; its state_dict() has the names"),
+    (r"`bilens\.inspect` lists the names", "Its state_dict() has the names"),
+    (r"a model directory or a llama2\.c file", "a language model of transformers, or a state dict with its config"),
+    (r"weights without a config\.json", "weights without a config"),
+    (r"Name the directory that holds both", "Give the whole model"),
+    (r"a config\.json or another word on what the gate is", "a config or another word on what is on the gate's side"),
+    (r"by config\.json: ", "by its config: "),
+    (r"none: the model is in memory", "none"),
+    (
+        r"^Name its file|(?<=found none\. )Name its file",
+        "Give token ids, or tokenizer=, the path of a SentencePiece model or tokenizer.json",
+    ),
+)
+
+
+def in_words_of(model: Any) -> contextlib.AbstractContextManager[None]:
+    """Inside the block, errors speak of a model in memory as such."""
+    return contextlib.nullcontext() if isinstance(model, (str, os.PathLike)) else worded(*_IN_MEMORY)
 
 
 def parameters(model: torch.nn.Module) -> Iterable[tuple[str, torch.Tensor]]:

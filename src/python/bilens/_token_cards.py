@@ -12,7 +12,7 @@ import torch
 from bilens import _bilens
 from bilens._errors import InputError, UsageError, problem
 from bilens._html import facts, new_name, number, piece, short, table, tabs
-from bilens._models import Model, stored
+from bilens._models import Model, in_words_of, stored
 from bilens._table import frame, rows_of
 from bilens._tokens import pieces_of
 
@@ -182,7 +182,8 @@ def find(
             if not model.exists():
                 raise UsageError(*problem("model", "the model that was decomposed", "None", "Give it as model=."))
         path = os.fspath(tokenizer) if ours and tokenizer is not None else ""
-        found = _bilens.token_cards(decomposition, stored(model), nearest, path, pieces)
+        with in_words_of(model):
+            found = _bilens.token_cards(decomposition, stored(model), nearest, path, pieces)
     elif tokenizer is not None and ours:
         fix = "Give the model too, or a tokenizer of transformers."
         raise UsageError(*problem("tokenizer", "none beside a study, which has names", repr(tokenizer), fix))

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from bilens._errors import InputError, problem
+from bilens._errors import InputError, problem, worded
 from bilens._models import Array
 
 Tokens: TypeAlias = Array | Sequence[int] | Sequence[Array] | Sequence[Sequence[int]]
@@ -55,6 +55,17 @@ def token_data(
         file = pathlib.Path(folder) / f"tokens-{hashlib.sha256(content).hexdigest()}.bin"
         file.write_bytes(content)
         yield {**config, "path": str(file)}
+
+
+def in_words_of_tokens(argument: str = "data") -> contextlib.AbstractContextManager[None]:
+    """Inside the block, errors speak of token ids as the argument that they are, and not of the file."""
+    file = r"tokens-([0-9a-f]{8})[0-9a-f]{56}\.bin"
+    return worded(
+        (rf"\"[^\"]*{file}\"", r"token ids of SHA-256 \1…"),
+        (rf"[^\s\"]*{file}", argument),
+        (r'\bdata\["path"\]', argument),
+        (r"Put that file back", f"Give the same {argument}"),
+    )
 
 
 def data_for(model: Any, ids: Tokens, argument: str = "data") -> contextlib.AbstractContextManager[dict[str, Any]]:
