@@ -172,11 +172,13 @@ const std::vector<Method>& methods() {
        .meaning = "one orthogonal basis for all directions",
        .run = find_joint,
        .cost = joint_cost,
+       .unused = {"memory_limit"},
        .stands_for = joint_layer},
       {.name = "cp",
        .meaning = "terms shared by all directions",
        .run = find_cp,
        .cost = cp_cost,
+       .unused = {"k", "memory_limit"},
        .stands_for = cp_layer},
   };
   return table;

@@ -64,6 +64,8 @@ def run(
     if callback is not None and command not in ("train", "finetune"):
         raise UsageError(*problem("callback", "train or finetune, which write metrics.jsonl", command))
     words = [command, *(os.fspath(argument) for argument in arguments)]
+    if callback is not None and flags.get("dry_run"):
+        raise UsageError(*problem("callback", "none with dry_run, which writes no metrics", "a function"))
     for name, value in flags.items():
         flag = "--" + name.replace("_", "-")
         if value is True:

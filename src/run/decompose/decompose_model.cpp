@@ -45,7 +45,7 @@ Decomposition decompose_model(const DecomposeModelOptions& options) {
     config.directions.given = options.directions;
   }
   set_threads(config.threads);
-  const DecomposeInput input{options.model, options.minus, options.data, options.pieces};
+  const DecomposeInput input{options.model, options.minus, options.data, options.pieces, &options.config};
   const auto& out = options.out;
   if (out.empty()) return decompose_in_memory(input, config);
   if (options.resume && fs::exists(out / kDecompositionFile)) {

@@ -18,6 +18,7 @@
 #include "replacement.h"
 #include "studies.h"
 #include "surrogate.h"
+#include "unused_settings.h"
 
 namespace bilens {
 
@@ -96,6 +97,9 @@ Opened open(const DecomposeInput& input, const DecomposeRunConfig& config) {
   if (config.surrogate && !opened.source.surrogate)
     log_warning(input.model.path().string() + " is bilinear: it is decomposed itself, and no surrogate");
   opened.data = open_data(opened.source, config, input.data);
+  if (input.named != nullptr) {
+    require_used({*input.named, opened.source, config, opened.data, input.data, !input.pieces.empty()});
+  }
   if (is_calibrated(config.surrogate, opened.source))
     opened.lines = calibrate_surrogate(opened.source, config.corpus, config.device, *opened.data.corpus);
   return opened;

@@ -15,7 +15,8 @@ struct DecomposeInput {
   std::optional<StoredModel> minus;  // nothing: the model itself is decomposed
   std::string data;                  // SPEC; "": the config's, or what the model's run trained on
   std::vector<std::string> pieces =
-      {};  // names of the first tokens, of a tokenizer that is not ours; or none
+      {};                       // names of the first tokens, of a tokenizer that is not ours; or none
+  const Json* named = nullptr;  // settings that are refused where the run passes over them; null: none are
 };
 
 /// The config as a user wrote it, which must also fit what is subtracted. @param where names it in messages

@@ -224,8 +224,12 @@ void stand_in(LayerSource& source, const std::optional<SurrogateKind>& surrogate
                           "layer: each unit's activation is replaced by a line.";
 }
 
-/// Image classifiers are what their config says: nothing stands for them.
-void require_bilinear_classifier(const LayerSource& source) {
+/// Image classifiers are what their config says: nothing stands for them, and their tensors have their names.
+void require_bilinear_classifier(const LayerSource& source, const WeightMap& map) {
+  if (const auto named = map.first_named(); !named.empty()) {
+    throw Error(ExitCode::kUsage, {"weights", "none beside an image classifier, whose tensors are known",
+                                   named, "Leave it out, or name gate, up and down too."});
+  }
   if (!source.gate.is_bilinear())
     throw not_bilinear(source.model.path(), source.gate, "train with gate \"none\".");
 }
@@ -256,13 +260,13 @@ LayerSource load_layers(const StoredModel& named, const LayerSourceConfig& confi
     add_layers(source, architecture, config);
   } else if (const auto found = find_foreign_classifier(model)) {
     source.gate = choose_gate(architecture, nullptr, config.gate, model.path().string());
-    require_bilinear_classifier(source);
+    require_bilinear_classifier(source, config.weights);
     add_classifier_layers(source, weights, found->config, found->mlps,
                           {found->embed, found->head, found->config.residual});
   } else if (architecture.type == "bilinear_mlp" && model.is_directory()) {
     source.classifier = read_classifier_config(model);
     source.gate = choose_gate(architecture, nullptr, config.gate, model.path().string());
-    require_bilinear_classifier(source);
+    require_bilinear_classifier(source, config.weights);
     check_classifier_tensors(weights, *source.classifier);
     add_classifier_layers(source, weights, *source.classifier, find_mlps(weights),
                           {"embed.weight", "head.weight", source.classifier->residual});

@@ -84,6 +84,8 @@ void check_weight_map(const WeightMap& map, std::vector<Problem>& problems) {
   }
   if (!map.final_norm.empty() && map.head.empty())
     problems.push_back({"weights.final_norm", "weights.head beside it", "none", ""});
+  if (map.one_plus && map.norm.empty() && map.final_norm.empty())
+    problems.push_back({"weights.norm_gain", "weights.norm or weights.final_norm beside it", "none", ""});
   if (!map.names_layers()) {
     for (const auto& [key, value] :
          {std::pair{"gate_bias", map.gate_bias}, {"up_bias", map.up_bias}, {"down_bias", map.down_bias}})

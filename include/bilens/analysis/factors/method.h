@@ -45,9 +45,10 @@ struct Method {
 
   std::string name;
   std::string meaning;
-  bool finds_pairs = false;  // eigenpairs come first; what `run` finds is made of them
-  Run run = nullptr;         // null: eigenpairs are all that it finds
-  Cost cost = nullptr;       // null where the eigenpairs cost what counts
+  bool finds_pairs = false;              // eigenpairs come first; what `run` finds is made of them
+  Run run = nullptr;                     // null: eigenpairs are all that it finds
+  Cost cost = nullptr;                   // null where the eigenpairs cost what counts
+  std::vector<std::string> unused = {};  // keys beside the methods' own, for all methods, that it passes over
   /// The layer, float64 and without biases, that its factors stand for; null where they approximate none.
   std::function<BilinearLayer(const Factors&)> stands_for = nullptr;
 };
