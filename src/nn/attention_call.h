@@ -14,6 +14,6 @@ AttentionCall packed_call(const AttentionHeads& heads, int64_t tokens);
 /// The same with the keys and values of all `keys` tokens, of which these are the last, in a cache.
 AttentionCall cached_call(const AttentionHeads& heads, int64_t tokens, int64_t keys, int64_t capacity);
 
-void set_angles(AttentionCall& call, const at::Tensor& cosine, const at::Tensor& sine);
+void set_angles(AttentionCall& call, const RotaryTable& rotary);
 
 }  // namespace bilens

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "bilens/core/error.h"
+#include "bilens/nn/soft_cap.h"
 #include "kernels/cpu_kernels.h"
 #include "logit_parts.h"
 
@@ -49,16 +50,19 @@ at::ScalarType loss_dtype(const at::Tensor& x) {
 }
 
 /// Losses of all rows; the gradients of their sum where the tensors are defined.
-at::Tensor in_parts(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets,
+at::Tensor in_parts(const at::Tensor& x, const OutputHead& output, const at::Tensor& targets,
                     at::Tensor& grad_x, at::Tensor& grad_head) {
+  const auto& head = output.weight;
   auto losses = at::empty({x.size(0)}, x.options().dtype(loss_dtype(x)));
   const int64_t part = rows_of_part(head.size(0), head.device());
   for (int64_t begin = 0; begin < x.size(0); begin += part) {
     const int64_t rows = std::min(part, x.size(0) - begin);
     const auto rows_x = x.narrow(0, begin, rows);
     auto logits = rows_x.mm(head.t()).to(losses.scalar_type());
+    const auto slopes = output.soft_cap > 0 ? soft_cap_(logits, output.soft_cap) : at::Tensor();
     losses.narrow(0, begin, rows)
         .copy_(losses_of(logits, targets.narrow(0, begin, rows), grad_x.defined() || grad_head.defined()));
+    if (slopes.defined()) logits.mul_(slopes);
     const auto gradient = logits.to(x.scalar_type());
     if (grad_x.defined()) {
       auto place = grad_x.narrow(0, begin, rows);
@@ -77,19 +81,19 @@ at::Tensor in_parts(const at::Tensor& x, const at::Tensor& head, const at::Tenso
 
 struct CrossEntropySum : torch::autograd::Function<CrossEntropySum> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& head,
-                            const at::Tensor& targets) {
+                            double soft_cap, const at::Tensor& targets) {
     // Summed over the parts in float32 at least, and rounded once.
     at::Tensor grad_x, grad_head;
     if (x.requires_grad()) grad_x = at::empty_like(x);
     if (head.requires_grad()) grad_head = at::zeros(head.sizes(), head.options().dtype(loss_dtype(x)));
-    const auto sum = in_parts(x, head, targets, grad_x, grad_head).sum();
+    const auto sum = in_parts(x, {head, soft_cap}, targets, grad_x, grad_head).sum();
     if (grad_head.defined()) grad_head = grad_head.to(head.scalar_type());
     context->save_for_backward({grad_x, grad_head});
     return sum;
   }
 
   static variable_list backward(AutogradContext* context, variable_list grads) {
-    variable_list result(3);
+    variable_list result(4);
     auto saved = context->get_saved_variables();
     for (size_t i = 0; i < 2; ++i) {
       if (saved[i].defined()) result[i] = saved[i] * grads[0].to(saved[i].scalar_type());
@@ -109,13 +113,13 @@ void check_targets(const at::Tensor& targets, int64_t vocabulary) {
 
 }  // namespace
 
-at::Tensor cross_entropy_sum(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets) {
-  if (targets.device().is_cpu()) check_targets(targets, head.size(0));
-  return CrossEntropySum::apply(x.contiguous(), head, targets.contiguous());
+at::Tensor cross_entropy_sum(const at::Tensor& x, const OutputHead& head, const at::Tensor& targets) {
+  if (targets.device().is_cpu()) check_targets(targets, head.weight.size(0));
+  return CrossEntropySum::apply(x.contiguous(), head.weight, head.soft_cap, targets.contiguous());
 }
 
-at::Tensor cross_entropies(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets) {
-  if (targets.device().is_cpu()) check_targets(targets, head.size(0));
+at::Tensor cross_entropies(const at::Tensor& x, const OutputHead& head, const at::Tensor& targets) {
+  if (targets.device().is_cpu()) check_targets(targets, head.weight.size(0));
   const at::NoGradGuard no_grad;
   at::Tensor none, nothing;
   return in_parts(x.contiguous(), head, targets.contiguous(), none, nothing).to(at::kFloat);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "bilens/nn/soft_cap.h"
 #include "logit_parts.h"
 
 namespace bilens {
@@ -40,8 +41,8 @@ at::Tensor loss_of(at::Tensor& z, const at::Tensor& t, const at::Tensor& targets
 struct DistillationSum : torch::autograd::Function<DistillationSum> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& head,
                             const at::Tensor& teacher_x, const at::Tensor& teacher_head,
-                            const at::Tensor& targets, double cross_entropy, double divergence,
-                            double temperature) {
+                            const at::Tensor& targets, double cap, double teacher_cap,
+                            const DistillationWeights& weights) {
     const auto dtype = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
     const bool for_head = head.requires_grad();
     auto grad_x = at::empty_like(x);
@@ -52,10 +53,13 @@ struct DistillationSum : torch::autograd::Function<DistillationSum> {
       const int64_t rows = std::min(part, x.size(0) - begin);
       const auto some = x.narrow(0, begin, rows);
       auto logits = some.mm(head.t()).to(dtype);
-      const auto teacher =
-          divergence == 0 ? at::Tensor() : teacher_x.narrow(0, begin, rows).mm(teacher_head.t()).to(dtype);
-      sum +=
-          loss_of(logits, teacher, targets.narrow(0, begin, rows), {cross_entropy, divergence, temperature});
+      const auto slopes = cap > 0 ? soft_cap_(logits, cap) : at::Tensor();
+      at::Tensor teacher;
+      if (weights.divergence != 0) {
+        teacher = soft_capped(teacher_x.narrow(0, begin, rows).mm(teacher_head.t()).to(dtype), teacher_cap);
+      }
+      sum += loss_of(logits, teacher, targets.narrow(0, begin, rows), weights);
+      if (slopes.defined()) logits.mul_(slopes);
       const auto gradient = logits.to(x.scalar_type());
       auto place = grad_x.narrow(0, begin, rows);
       at::mm_out(place, gradient, head);
@@ -78,12 +82,11 @@ struct DistillationSum : torch::autograd::Function<DistillationSum> {
 
 }  // namespace
 
-at::Tensor distillation_sum(const at::Tensor& x, const at::Tensor& head, const at::Tensor& teacher_x,
-                            const at::Tensor& teacher_head, const at::Tensor& targets,
+at::Tensor distillation_sum(const at::Tensor& x, const OutputHead& head, const at::Tensor& teacher_x,
+                            const OutputHead& teacher_head, const at::Tensor& targets,
                             const DistillationWeights& weights) {
-  return DistillationSum::apply(x.contiguous(), head, teacher_x.detach(), teacher_head.detach(),
-                                targets.contiguous(), weights.cross_entropy, weights.divergence,
-                                weights.temperature);
+  return DistillationSum::apply(x.contiguous(), head.weight, teacher_x.detach(), teacher_head.weight.detach(),
+                                targets.contiguous(), head.soft_cap, teacher_head.soft_cap, weights);
 }
 
 at::Tensor state_error_sum(const std::vector<at::Tensor>& states, const std::vector<at::Tensor>& taught) {

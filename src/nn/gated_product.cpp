@@ -158,8 +158,11 @@ struct GatedProduct : torch::autograd::Function<GatedProduct> {
 }  // namespace
 
 const std::vector<std::pair<std::string, Gate>>& gate_names() {
-  static const std::vector<std::pair<std::string, Gate>> names = {
-      {"none", Gate::kNone}, {"silu", Gate::kSilu}, {"gelu", Gate::kGelu}, {"relu", Gate::kRelu}};
+  static const std::vector<std::pair<std::string, Gate>> names = {{"none", Gate::kNone},
+                                                                  {"silu", Gate::kSilu},
+                                                                  {"gelu", Gate::kGelu},
+                                                                  {"gelu_tanh", Gate::kGeluTanh},
+                                                                  {"relu", Gate::kRelu}};
   return names;
 }
 

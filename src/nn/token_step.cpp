@@ -36,7 +36,8 @@ struct TokenStep::Context {
   ThreadTeam& team;
   int64_t thread;
   int64_t position;
-  const RotaryTable& rotary;
+  const RotaryTables& rotary;
+  double epsilon;
   float *normed, *scratch;  // this thread's own
 
   /// This thread's part of `count`, in whole blocks.
@@ -57,17 +58,28 @@ struct TokenStep::Context {
     for (int64_t i = rows.begin; i < rows.end; ++i) to[i] += b[i];
   }
 
-  void norm(const at::Tensor& state, const at::Tensor& gain, double epsilon) {
-    cpu_kernels().rms_norm(state.const_data_ptr<float>(), gain.const_data_ptr<float>(), epsilon, normed,
-                           nullptr, 1, state.size(0));
+  /// Into `normed`. @param gain undefined: x as it is
+  void norm(const at::Tensor& x, const at::Tensor& gain) {
+    const auto* from = x.const_data_ptr<float>();
+    if (!gain.defined()) {
+      std::copy(from, from + x.size(0), normed);
+      return;
+    }
+    cpu_kernels().rms_norm(from, gain.const_data_ptr<float>(), epsilon, normed, nullptr, 1, x.size(0));
   }
 
-  /// state += W x + b, this thread's rows. @param change takes the sum's right-hand side
-  void add(const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& x, at::Tensor& change,
-           at::Tensor& state) {
+  /// state += norm(W x + b), this thread's rows. @param gain undefined: no norm @param change takes W x + b
+  void add(const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& gain, const at::Tensor& x,
+           at::Tensor& change, at::Tensor& state) {
     const RowRange rows = part(weight.size(0), kRowBlock);
-    auto *by = change.mutable_data_ptr<float>(), *h = state.mutable_data_ptr<float>();
+    auto* by = change.mutable_data_ptr<float>();
     product(weight, bias, x.const_data_ptr<float>(), rows, by);
+    if (gain.defined()) {
+      team.meet();
+      norm(change, gain);
+      by = normed;
+    }
+    auto* h = state.mutable_data_ptr<float>();
     for (int64_t i = rows.begin; i < rows.end; ++i) h[i] += by[i];
     team.meet();
   }
@@ -78,12 +90,12 @@ std::optional<TokenStep> TokenStep::of(const DecoderStack& stack, int64_t capaci
   bool plain = is_plain(stack.norm) && is_plain(stack.head);
   for (size_t i = 0; i < stack.layers.size(); ++i) {
     const DecoderLayer& from = stack.layers[i];
-    const Layer layer = {from.input_norm,
+    const Layer layer = {from.attention_norms,
+                         from.mlp_norms,
                          as_one(from.qkv),
                          joined(from.qkv_bias),
                          from.o,
                          joined({from.o_bias}),
-                         from.output_norm,
                          as_one({from.gate, from.up}),
                          joined({from.gate_bias, from.up_bias}),
                          from.down,
@@ -92,12 +104,13 @@ std::optional<TokenStep> TokenStep::of(const DecoderStack& stack, int64_t capaci
                          from.q_norm,
                          from.k_norm,
                          from.window,
-                         from.turned};
-    for (const auto* tensor :
-         {&layer.input_norm, &layer.qkv, &layer.o, &layer.output_norm, &layer.gate_up, &layer.down})
+                         from.turning};
+    for (const auto* tensor : {&layer.qkv, &layer.o, &layer.gate_up, &layer.down})
       plain = plain && is_plain(*tensor);
-    for (const auto* optional : {&layer.qkv_bias, &layer.o_bias, &layer.gate_up_bias, &layer.down_bias,
-                                 &layer.q_norm, &layer.k_norm})
+    const auto &around = layer.attention_norms, &of_mlp = layer.mlp_norms;
+    for (const auto* optional :
+         {&around.before, &around.behind, &of_mlp.before, &of_mlp.behind, &layer.qkv_bias, &layer.o_bias,
+          &layer.gate_up_bias, &layer.down_bias, &layer.q_norm, &layer.k_norm})
       plain = plain && (!optional->defined() || is_plain(*optional));
     step.layers_.push_back(layer);
   }
@@ -108,13 +121,22 @@ std::optional<TokenStep> TokenStep::of(const DecoderStack& stack, int64_t capaci
   step.state_ = at::empty({hidden}), step.change_ = at::empty({hidden});
   step.qkv_ = at::empty({layer.qkv.size(0)}), step.attended_ = at::empty({layer.o.size(1)});
   step.gate_up_ = at::empty({both}), step.product_ = at::empty({both / 2});
-  const auto table = at::empty({capacity, stack.heads.head_dim / 2});
-  step.still_ = without_turning({table, table});
   step.threads_ = std::clamp<int64_t>(layer.o.numel() / kFewestNumbers, 1, at::get_num_threads());
   const int64_t scratch =
       cpu_kernels().attention_scratch(cached_call(stack.heads, 1, capacity, capacity), false);
   step.own_ = at::empty({step.threads_, whole_lines(hidden) + whole_lines(scratch)});
   return step;
+}
+
+/// In place, of all of a token's heads together: one thread's work, on which the others wait.
+void TokenStep::normalize_projections(const Layer& layer, Context& context) {
+  auto* qkv = qkv_.mutable_data_ptr<float>();
+  const int64_t queries = layer.q_norm.size(0);
+  if (context.thread == 0) {
+    for (const auto& [x, gain] : {std::pair(qkv, &layer.q_norm), std::pair(qkv + queries, &layer.k_norm)})
+      cpu_kernels().rms_norm(x, gain->const_data_ptr<float>(), epsilon_, x, nullptr, 1, gain->size(0));
+  }
+  context.team.meet();
 }
 
 /// In place, of one key-value head and the query heads that it serves.
@@ -128,30 +150,31 @@ void TokenStep::normalize_heads(const Layer& layer, float* qkv, int64_t kv_head)
 }
 
 void TokenStep::attention_block(const Layer& layer, LayerCache& cache, Context& context) {
-  context.norm(state_, layer.input_norm, epsilon_);
+  context.norm(state_, layer.attention_norms.before);
   auto* qkv = qkv_.mutable_data_ptr<float>();
   Context::product(layer.qkv, layer.qkv_bias, context.normed, context.part(layer.qkv.size(0), kRowBlock),
                    qkv);
   context.team.meet();
+  const bool normed = layer.q_norm.defined(), each_head = normed && layer.q_norm.size(0) == heads_.head_dim;
+  if (normed && !each_head) normalize_projections(layer, context);
   auto call = cached_call(heads_, 1, context.position + 1, cache.keys.size(2));
   call.window = layer.window;
-  const auto& angles = layer.turned ? context.rotary : still_;
-  set_angles(call, angles.cosine, angles.sine);
+  set_angles(call, context.rotary.of(layer.turning));
   const auto *k = qkv + heads_.heads * heads_.head_dim, *v = k + heads_.kv_heads * heads_.head_dim;
   auto *keys = cache.keys.mutable_data_ptr<float>(), *values = cache.values.mutable_data_ptr<float>();
   const RowRange heads = context.part(heads_.kv_heads, 1);
   for (int64_t head = heads.begin; head < heads.end; ++head) {
-    if (layer.q_norm.defined()) normalize_heads(layer, qkv, head);
+    if (each_head) normalize_heads(layer, qkv, head);
     cpu_kernels().extend_cache(call, k, v, keys, values, 0, head);
     cpu_kernels().attention_step(call, qkv, keys, values, attended_.mutable_data_ptr<float>(), 0, head,
                                  context.scratch);
   }
   context.team.meet();
-  context.add(layer.o, layer.o_bias, attended_, change_, state_);
+  context.add(layer.o, layer.o_bias, layer.attention_norms.behind, attended_, change_, state_);
 }
 
 void TokenStep::mlp_block(const Layer& layer, Context& context) {
-  context.norm(state_, layer.output_norm, epsilon_);
+  context.norm(state_, layer.mlp_norms.before);
   const int64_t hidden = product_.size(0);
   const RowRange units = context.part(hidden, kRowBlock);
   auto* gate = gate_up_.mutable_data_ptr<float>();
@@ -161,23 +184,23 @@ void TokenStep::mlp_block(const Layer& layer, Context& context) {
                                     product_.mutable_data_ptr<float>() + units.begin,
                                     {1, units.size(), hidden, hidden});
   context.team.meet();
-  context.add(layer.down, layer.down_bias, product_, change_, state_);
+  context.add(layer.down, layer.down_bias, layer.mlp_norms.behind, product_, change_, state_);
 }
 
 at::Tensor TokenStep::operator()(const at::Tensor& embedding, std::vector<LayerCache>& cache,
-                                 int64_t position, const RotaryTable& rotary) {
+                                 int64_t position, const RotaryTables& rotary) {
   state_.copy_(embedding.squeeze(0));
   auto logits = at::empty({1, head_.size(0)});
   ThreadTeam team(threads_);
   at::parallel_for(0, threads_, 1, [&](int64_t begin, int64_t end) {
     const int64_t thread = team.join(end - begin);
     auto* own = own_.mutable_data_ptr<float>() + thread * own_.size(1);
-    Context context = {team, thread, position, rotary, own, own + whole_lines(state_.size(0))};
+    Context context = {team, thread, position, rotary, epsilon_, own, own + whole_lines(state_.size(0))};
     for (size_t i = 0; i < layers_.size(); ++i) {
       attention_block(layers_[i], cache[i], context);
       mlp_block(layers_[i], context);
     }
-    context.norm(state_, norm_, epsilon_);
+    context.norm(state_, norm_);
     Context::product(head_, {}, context.normed, context.part(head_.size(0), kRowBlock),
                      logits.mutable_data_ptr<float>());
   });

@@ -26,7 +26,8 @@ Activation activation_named(const std::string& name, double beta) {
   const auto& names = gate_names();
   const auto found =
       std::find_if(names.begin(), names.end(), [&](const auto& named) { return named.first == name; });
-  TORCH_CHECK_VALUE(found != names.end(), "activation: expected none, silu, gelu or relu, found ", name);
+  TORCH_CHECK_VALUE(found != names.end(), "activation: expected none, silu, gelu, gelu_tanh or relu, found ",
+                    name);
   return {found->second, beta};
 }
 
@@ -122,6 +123,11 @@ std::pair<at::Tensor, at::Tensor> with_derivative(const at::Tensor& z, const Act
     case Gate::kSilu: {
       const auto s = (activation.beta * z).sigmoid();
       return {z * s, s + activation.beta * z * s * (1 - s)};
+    }
+    case Gate::kGeluTanh: {
+      const double scale = M_SQRT2 * M_2_SQRTPI;  // 2 √(2/π)
+      const auto s = (scale * z * (1 + 0.044715 * z.square())).sigmoid();
+      return {z * s, s + scale * z * s * (1 - s) * (1 + 3 * 0.044715 * z.square())};
     }
     case Gate::kGelu: break;
   }

@@ -45,6 +45,24 @@ TEST_CASE("the chunked cross-entropy and its gradients are those of the whole in
   }
 }
 
+TEST_CASE("of capped logits too") {
+  constexpr double kCap = 1.5;
+  const std::vector<at::Tensor> in = {normal({37, 6}, 1), normal({11, 6}, 2)};
+  const auto targets = at::arange(37, at::kLong) * 7 % 11;
+  const auto whole = [&](const std::vector<at::Tensor>& t) {
+    const auto logits = kCap * (t[0].matmul(t[1].t()) / kCap).tanh();
+    return -logits.log_softmax(1).gather(1, targets.unsqueeze(1)).sum();
+  };
+  const auto parts = [&](const std::vector<at::Tensor>& t) {
+    return cross_entropy_sum(t[0], {t[1], kCap}, targets);
+  };
+  const auto expected = value_and_gradients(whole, in, at::kDouble);
+  CHECK(worst_relative(value_and_gradients(parts, in, at::kFloat), expected) < 100 * kEps);
+  CHECK(worst_relative(value_and_gradients(parts, in, at::kDouble), expected) < 100 * 2.3e-16);
+  CHECK(cross_entropies(in[0], {in[1], kCap}, targets).sum(at::kDouble).item<double>() ==
+        Approx(expected[0].item<double>()).epsilon(20 * kEps));
+}
+
 TEST_CASE("a target beyond the vocabulary is named") {
   const auto x = at::zeros({1, 2}), head = at::zeros({3, 2});
   CHECK_THROWS_WITH(cross_entropy_sum(x, head, at::tensor({3}, at::kLong)), ContainsSubstring("3"));

@@ -1,6 +1,7 @@
 #include "bilens/nn/distillation.h"
 
 #include "bilens/nn/cross_entropy.h"
+#include "bilens/nn/soft_cap.h"
 #include "catch.h"
 #include "gpu.h"
 #include "gradients.h"
@@ -25,17 +26,20 @@ void check_against_definition(at::Device device) {
   for (const auto& [rows, words] : std::vector<std::pair<int64_t, int64_t>>{{1, 2}, {37, 11}, {70, 40'000}}) {
     for (const DistillationWeights w :
          {DistillationWeights{0.3, 0.7, 1.0}, {0.0, 1.0, 2.5}, {1.0, 0.0, 1.0}}) {
+      const double cap = w.temperature == 1.0 ? 0 : 1.5, teacher_cap = w.temperature == 1.0 ? 0 : 2.5;
       CAPTURE(rows, words, w.divergence, w.temperature);
       const std::vector<at::Tensor> in = {normal({rows, 6}, 1), normal({words, 6}, 2)};
       const auto y = normal({rows, 4}, 3), head = normal({words, 4}, 4);
       auto targets = at::arange(rows, at::kLong) * 7 % words;
       if (rows > 1) targets[1] = -1;
       const auto whole = [&](const std::vector<at::Tensor>& t) {
-        return composed(t[0].mm(t[1].t()), y.mm(head.t()), targets, w);
+        return composed(soft_capped(t[0].mm(t[1].t()), cap), soft_capped(y.mm(head.t()), teacher_cap),
+                        targets, w);
       };
       const auto parts = [&](const std::vector<at::Tensor>& t) {
         const auto as_there = t[0].options().requires_grad(false);
-        return distillation_sum(t[0], t[1], y.to(as_there), head.to(as_there), targets.to(device), w);
+        return distillation_sum(t[0], {t[1], cap}, y.to(as_there), {head.to(as_there), teacher_cap},
+                                targets.to(device), w);
       };
       const auto expected = value_and_gradients(whole, in, at::kDouble);
       // As for the cross-entropy: the gradient of x is a sum over all words.

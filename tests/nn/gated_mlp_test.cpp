@@ -13,6 +13,7 @@ at::Tensor gate_function(const at::Tensor& z, const Activation& activation) {
   switch (activation.kind) {
     case Gate::kSilu: return z * (z * activation.beta).sigmoid();
     case Gate::kGelu: return at::gelu(z);
+    case Gate::kGeluTanh: return at::gelu(z, "tanh");
     case Gate::kRelu: return at::relu(z);
     default: return z;
   }
@@ -21,7 +22,8 @@ at::Tensor gate_function(const at::Tensor& z, const Activation& activation) {
 TEST_CASE("a gated MLP and its gradients are those of the composition in float64") {
   const int64_t d = 19, h = 37;
   const std::vector<Activation> activations = {Gate::kNone,        Gate::kSilu, {Gate::kSilu, 0.3},
-                                               {Gate::kSilu, 0.0}, Gate::kGelu, Gate::kRelu};
+                                               {Gate::kSilu, 0.0}, Gate::kGelu, Gate::kGeluTanh,
+                                               Gate::kRelu};
   for (const auto& activation : activations) {
     for (const bool biased : {false, true}) {
       std::vector<at::Tensor> in = {normal({2, 11, d}, 1), normal({h, d}, 2), normal({h, d}, 3),

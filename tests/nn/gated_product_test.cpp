@@ -18,6 +18,7 @@ at::Tensor reference(const at::Tensor& gate, const at::Tensor& up, Gate activati
   switch (activation) {
     case Gate::kSilu: return at::silu(gate) * up;
     case Gate::kGelu: return at::gelu(gate) * up;
+    case Gate::kGeluTanh: return at::gelu(gate, "tanh") * up;
     case Gate::kRelu: return at::relu(gate) * up;
     default: return gate * up;
   }
@@ -55,6 +56,8 @@ TEST_CASE("the gates by hand") {
   // z / (1 + exp(-z)) and z (1 + erf(z / sqrt 2)) / 2
   check(Gate::kSilu, {-0.2689414213699951, 0.0, 1.7615941559557649});
   check(Gate::kGelu, {-0.15865525393145707, 0.0, 1.9544997361036416});
+  // z (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3))) / 2
+  check(Gate::kGeluTanh, {-0.15880800939172324, 0.0, 1.954597694087775});
 }
 
 TEST_CASE("forward and backward equal the plain composition, for every gate, in both dtypes and odd sizes") {

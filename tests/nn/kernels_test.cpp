@@ -79,14 +79,15 @@ Results products(const CpuKernels& kernels) {
 }
 
 /// Two sequences of 21 tokens, four heads of 8 numbers that share two of keys and values.
-Results attention(const CpuKernels& kernels) {
+Results attention(const CpuKernels& kernels, float soft_cap) {
   constexpr int64_t kBatch = 2, kTokens = 21, kHeads = 4, kShared = 2, kWidth = 8;
   const auto qkv = values({kBatch, kTokens, (kHeads + 2 * kShared) * kWidth}, 10);
   const auto grad = values({kBatch, kTokens, kHeads * kWidth}, 11),
              angles = values({kTokens, kWidth / 2}, 12);
   const auto cosine = angles.cos(), sine = angles.sin();
   auto call = packed_call({kHeads, kShared, kWidth}, kTokens);
-  set_angles(call, cosine, sine);
+  set_angles(call, {cosine, sine});
+  call.soft_cap = soft_cap;
   const Results out = {at::empty_like(grad), at::empty({kBatch, kHeads, kTokens}), at::empty_like(qkv)};
   const int64_t k = kHeads * kWidth, v = k + kShared * kWidth;
   const auto *x = data<float>(qkv), *dy = data<float>(grad);
@@ -129,7 +130,8 @@ TEST_CASE("kernels compute the same, whatever instruction set they are compiled 
     }
     check_equal(norm(*kernels), norm(chosen), 1.2e-7);
     check_equal(products(*kernels), products(chosen), 1.2e-7);
-    check_equal(attention(*kernels), attention(chosen), 1.2e-7);
+    for (const float soft_cap : {0.0f, 1.5f})  // by narrow heads, and by tiles
+      check_equal(attention(*kernels, soft_cap), attention(chosen, soft_cap), 1.2e-7);
   }
 }
 

@@ -14,12 +14,15 @@
 namespace bilens::token_step_test {
 namespace {
 
+enum class Normed { kNone, kHeads, kProjections };
+
 struct Shape {
   int64_t hidden, intermediate, vocabulary;
   AttentionHeads heads;
   bool biased;
   Gate gate;
-  bool normed = false;
+  Normed query_key = Normed::kNone;
+  bool before = true, behind = false;
 };
 
 at::Tensor random(at::IntArrayRef shape, uint64_t seed, double scale) {
@@ -38,7 +41,9 @@ DecoderStack random_stack(const Shape& s) {
   const int64_t q = s.heads.heads * s.heads.head_dim, kv = s.heads.kv_heads * s.heads.head_dim;
   for (int i = 0; i < 2; ++i) {
     DecoderLayer layer;
-    layer.input_norm = 1 + vector(s.hidden), layer.output_norm = 1 + vector(s.hidden);
+    const auto gain = [&](bool wanted) { return wanted ? 1 + vector(s.hidden) : at::Tensor(); };
+    layer.attention_norms = {gain(s.before), gain(s.behind)};
+    layer.mlp_norms = {gain(s.before), gain(s.behind)};
     layer.qkv = packed_rows({q, kv, kv}, s.hidden, at::TensorOptions());
     auto both = packed_rows({s.intermediate, s.intermediate}, s.hidden, at::TensorOptions());
     for (auto* weights : {&layer.qkv, &both}) {
@@ -51,9 +56,13 @@ DecoderStack random_stack(const Shape& s) {
       layer.o_bias = vector(s.hidden), layer.down_bias = vector(s.hidden);
       layer.gate_bias = vector(s.intermediate), layer.up_bias = vector(s.intermediate);
     }
-    if (s.normed) layer.q_norm = 1 + vector(s.heads.head_dim), layer.k_norm = 1 + vector(s.heads.head_dim);
+    const bool each = s.query_key == Normed::kHeads, all = s.query_key == Normed::kProjections;
+    if (each || all) {
+      layer.q_norm = 1 + vector(all ? q : s.heads.head_dim);
+      layer.k_norm = 1 + vector(all ? kv : s.heads.head_dim);
+    }
     layer.window = i == 0 ? s.heads.window : 0;
-    layer.turned = i == 0 || !s.normed;
+    if (i == 1 && s.query_key != Normed::kNone) layer.turning = all ? Turning::kLocal : Turning::kNone;
     stack.layers.push_back(layer);
     stack.activations.emplace_back(s.gate, i == 0 ? 1.0 : 0.5);
   }
@@ -71,24 +80,27 @@ std::vector<at::Tensor> doubled(const std::vector<at::Tensor>& tensors) {
 
 /// The functions that a step replaces, in float64.
 at::Tensor composed(const DecoderStack& stack, const at::Tensor& embedding, std::vector<LayerCache>& cache,
-                    int64_t position, const RotaryTable& rotary) {
+                    int64_t position, const RotaryTables& rotary) {
   const auto wide = [](const at::Tensor& x) { return x.defined() ? x.to(at::kDouble) : x; };
   auto h = embedding.to(at::kDouble).unsqueeze(1);
   for (size_t i = 0; i < stack.layers.size(); ++i) {
     const DecoderLayer& layer = stack.layers[i];
-    const auto x = rms_norm(h, wide(layer.input_norm), stack.epsilon);
+    const auto normed = [&](const at::Tensor& x, const at::Tensor& gain) {
+      return gain.defined() ? rms_norm(x, wide(gain), stack.epsilon) : x;
+    };
+    const auto x = normed(h, layer.attention_norms.before);
     auto heads = stack.heads;
     heads.window = layer.window;
     auto qkv = linear(x, doubled(layer.qkv), doubled(layer.qkv_bias));
     if (layer.q_norm.defined())
       qkv = normalize_heads(qkv, heads, wide(layer.q_norm), wide(layer.k_norm), stack.epsilon);
-    const auto out =
-        cached_attention(qkv, heads, layer.turned ? rotary : without_turning(rotary), cache[i], position);
-    h = h + linear(out, doubled({layer.o}), doubled({layer.o_bias}));
-    h = h + gated_mlp(rms_norm(h, wide(layer.output_norm), stack.epsilon),
-                      {wide(layer.gate), wide(layer.up), wide(layer.down), wide(layer.gate_bias),
-                       wide(layer.up_bias), wide(layer.down_bias)},
-                      stack.activations[i]);
+    const auto out = cached_attention(qkv, heads, rotary.of(layer.turning), cache[i], position);
+    h = h + normed(linear(out, doubled({layer.o}), doubled({layer.o_bias})), layer.attention_norms.behind);
+    const auto y = gated_mlp(normed(h, layer.mlp_norms.before),
+                             {wide(layer.gate), wide(layer.up), wide(layer.down), wide(layer.gate_bias),
+                              wide(layer.up_bias), wide(layer.down_bias)},
+                             stack.activations[i]);
+    h = h + normed(y, layer.mlp_norms.behind);
   }
   return linear(rms_norm(h, wide(stack.norm), stack.epsilon), {wide(stack.head)}).squeeze(1);
 }
@@ -106,9 +118,13 @@ std::vector<LayerCache> empty_cache(const DecoderStack& stack, at::ScalarType dt
   return cache;
 }
 
-RotaryTable angles(int64_t head_dim) {
+RotaryTables angles(int64_t head_dim) {
   const auto angle = at::arange(kCapacity).unsqueeze(1) * at::pow(10.0, -at::arange(head_dim / 2) / head_dim);
-  return {angle.cos().to(at::kFloat), angle.sin().to(at::kFloat)};
+  const auto table = [](const at::Tensor& x) {
+    return RotaryTable{x.cos().to(at::kFloat), x.sin().to(at::kFloat)};
+  };
+  const auto global = table(angle);
+  return {without_turning(global), global, table(angle * 0.3)};
 }
 
 at::Tensor steps(TokenStep& step, const DecoderStack& stack, const std::vector<at::Tensor>& embeddings) {
@@ -130,8 +146,11 @@ const std::vector<Shape> kShapes = {
     {128, 344, 101, {8, 4, 16}, false, Gate::kNone},  // several threads
     {136, 90, 57, {4, 4, 34}, true, Gate::kGelu},
     // A window, norms of heads, and a layer that is not turned.
-    {36, 50, 23, {4, 2, 8, 3}, true, Gate::kSilu, true},
-    {128, 97, 33, {8, 2, 16}, false, Gate::kSilu, true},
+    {36, 50, 23, {4, 2, 8, 3}, true, Gate::kSilu, Normed::kHeads},
+    {128, 97, 33, {8, 2, 16}, false, Gate::kSilu, Normed::kHeads},
+    // Norms in front and behind, a scale and a cap of scores; norms behind alone, and of whole projections.
+    {128, 97, 33, {8, 2, 16, 4, 0.4, 2.0}, false, Gate::kGeluTanh, Normed::kHeads, true, true},
+    {128, 97, 33, {8, 2, 16}, true, Gate::kSilu, Normed::kProjections, false, true},
     {128, 97, 33, {2, 1, 64}, false, Gate::kRelu}};  // fewer heads than threads
 
 TEST_CASE("a step gives what the layers' functions give in float64") {

@@ -6,8 +6,9 @@
 
 namespace bilens {
 
-/// The nonlinearity f on the gate's side of y = f(g) ⊙ u. kNone makes the layer bilinear.
-enum class Gate { kNone, kSilu, kGelu, kRelu };
+/// The nonlinearity f on the gate's side of y = f(g) ⊙ u. kNone makes the layer bilinear; GELU is computed by
+/// the error function, or by its approximation with tanh.
+enum class Gate { kNone, kSilu, kGelu, kGeluTanh, kRelu };
 
 /// A gate with its parameter: SiLU_β is f(z) = zσ(βz), the usual SiLU at β = 1 and half the identity at
 /// β = 0. The others have no parameter.

@@ -11,8 +11,8 @@
 
 namespace bilens {
 
-/// A decoder without its embedding: h ← h + Attention(norm(h)), h ← h + MLP(norm(h)) in each layer, and the
-/// logits head · norm(h).
+/// A decoder without its embedding: h ← h + Attention(norm(h)), h ← h + MLP(norm(h)) in each layer, with
+/// norms before or behind as the layer has them, and the logits head · norm(h).
 struct DecoderStack {
   std::vector<DecoderLayer> layers;
   std::vector<Activation> activations;  // of each layer's MLP
@@ -23,8 +23,8 @@ struct DecoderStack {
 
 /// One token of one sequence through a decoder, as sampling does it again and again: linear,
 /// cached_attention, gated_mlp and rms_norm in a single parallel region, in which the threads meet five times
-/// a layer. A token is bound by how fast the weights are read; a region and a few calls of LibTorch for each
-/// of them take half as long again.
+/// a layer, and once more for each norm that takes all that they made. A token is bound by how fast the
+/// weights are read; a region and a few calls of LibTorch for each of them take half as long again.
 class TokenStep {
  public:
   /// @param capacity of the caches that it is run with
@@ -37,27 +37,28 @@ class TokenStep {
   /// @param position of the token, below the capacity
   /// @return logits of the token that follows, [1, vocabulary]
   at::Tensor operator()(const at::Tensor& embedding, std::vector<LayerCache>& cache, int64_t position,
-                        const RotaryTable& rotary);
+                        const RotaryTables& rotary);
 
  private:
   struct Layer {
-    at::Tensor input_norm, qkv, qkv_bias, o, o_bias, output_norm, gate_up, gate_up_bias, down, down_bias;
+    SublayerNorms attention_norms, mlp_norms;
+    at::Tensor qkv, qkv_bias, o, o_bias, gate_up, gate_up_bias, down, down_bias;
     Activation activation;
     at::Tensor q_norm, k_norm;
     int64_t window;
-    bool turned;
+    Turning turning;
   };
   struct Context;  // of one token and thread
 
   TokenStep() = default;
   void normalize_heads(const Layer& layer, float* qkv, int64_t kv_head) const;
+  void normalize_projections(const Layer& layer, Context& context);
   void attention_block(const Layer& layer, LayerCache& cache, Context& context);
   void mlp_block(const Layer& layer, Context& context);
 
   std::vector<Layer> layers_;
   at::Tensor norm_, head_;
   AttentionHeads heads_;
-  RotaryTable still_;  // of layers that are not turned
   double epsilon_ = 0.0;
   int64_t threads_ = 1;
   at::Tensor state_, qkv_, attended_, gate_up_, product_, change_;  // of the token, shared by the threads

@@ -7,6 +7,7 @@
 #include "attention_rows.h"
 #include "exponential.h"
 #include "matrix_tiles.h"
+#include "soft_cap.h"
 
 namespace bilens {
 
@@ -111,18 +112,17 @@ struct Scratch {
 
 int64_t attention_scratch(const AttentionCall& call, bool backward) {
   int64_t size;
-  if (dispatch_narrow(call.head_dim,
-                      [&]<int kDim>() { size = narrow_attention_scratch<kDim>(call, backward); })) {
+  if (dispatch_narrow(call, [&]<int kDim>() { size = narrow_attention_scratch<kDim>(call, backward); })) {
     return size;
   }
   const int64_t keys = padded(call.keys), width = padded(call.head_dim);
-  return backward ? keys * (5 * width + 2 * kQueries) + kQueries * (3 * width + 3)
+  return backward ? keys * (5 * width + 3 * kQueries) + kQueries * (3 * width + 3)
                   : keys * (2 * width + kQueries) + kQueries * (2 * width + 2);
 }
 
 void attention(const AttentionCall& call, const float* q, const float* k, const float* v, float* out,
                float* log_sums, int64_t b, int64_t kv_head, float* buffer) {
-  if (dispatch_narrow(call.head_dim, [&]<int kDim>() {
+  if (dispatch_narrow(call, [&]<int kDim>() {
         narrow_attention<kDim>(call, q, k, v, out, log_sums, b, kv_head, buffer);
       })) {
     return;
@@ -145,6 +145,7 @@ void attention(const AttentionCall& call, const float* q, const float* k, const 
       pack_block(call, q, call.q_layout, b, head, block, true, queries);
       multiply(block.rows, block.width, d, {queries, width, 1}, columns_k + block.begin, keys, scores,
                block.width, false);
+      if (call.soft_cap > 0) soft_cap(scores, call.soft_cap, nullptr, block.rows * block.width);
       float* logs = log_sums == nullptr ? unused : log_sums + (b * call.heads + head) * call.queries + first;
       exponentiate(call, b, block, scores, logs, true, sums);
       multiply(block.rows, width, block.width, {scores, block.width, 1}, rows_v + block.begin * width, width,
@@ -160,11 +161,12 @@ void attention(const AttentionCall& call, const float* q, const float* k, const 
 }
 
 /// With P = exp(S − L), S = scale QKᵀ, O = PV: ∂V = Pᵀ∂O, ∂S = P ⊙ (∂O Vᵀ − rowsum(∂O ⊙ O)),
-/// ∂Q = scale ∂S K, ∂K = scale ∂Sᵀ Q   (Dao et al., arXiv 2205.14135, appendix B.2)
+/// ∂Q = scale ∂S K, ∂K = scale ∂Sᵀ Q   (Dao et al., arXiv 2205.14135, appendix B.2); a cap's slope is one
+/// more factor of ∂S
 void attention_backward(const AttentionCall& call, const float* grad, const float* q, const float* k,
                         const float* v, const float* out, const float* log_sums, float* grad_q, float* grad_k,
                         float* grad_v, int64_t b, int64_t kv_head, float* buffer) {
-  if (dispatch_narrow(call.head_dim, [&]<int kDim>() {
+  if (dispatch_narrow(call, [&]<int kDim>() {
         narrow_attention_backward<kDim>(call, grad, q, k, v, out, log_sums, grad_q, grad_k, grad_v, b,
                                         kv_head, buffer);
       })) {
@@ -179,6 +181,7 @@ void attention_backward(const AttentionCall& call, const float* grad, const floa
   float* sum_v = scratch.take(keys * width);
   float* weights = scratch.take(kQueries * keys);
   float* changes = scratch.take(kQueries * keys);
+  float* slopes = scratch.take(kQueries * keys);
   float* queries = scratch.take(kQueries * width);
   float* grads = scratch.take(kQueries * width);
   float* result = scratch.take(kQueries * width);
@@ -206,6 +209,7 @@ void attention_backward(const AttentionCall& call, const float* grad, const floa
       }
       multiply(block.rows, block.width, d, {queries, width, 1}, columns_k + block.begin, keys, weights,
                block.width, false);
+      if (call.soft_cap > 0) soft_cap(weights, call.soft_cap, slopes, block.rows * block.width);
       exponentiate(call, b, block, weights, logs, false, unused);
       multiply(block.rows, block.width, d, {grads, width, 1}, columns_v + block.begin, keys, changes,
                block.width, false);
@@ -216,6 +220,10 @@ void attention_backward(const AttentionCall& call, const float* grad, const floa
         float* c = changes + i * block.width;
 #pragma omp simd
         for (int64_t j = 0; j < block.width; ++j) c[j] = p[j] * (c[j] - dots[i]);
+      }
+      if (call.soft_cap > 0) {
+#pragma omp simd
+        for (int64_t j = 0; j < block.rows * block.width; ++j) changes[j] *= slopes[j];
       }
       multiply(block.rows, width, block.width, {changes, block.width, 1}, rows_k + block.begin * width, width,
                result, width, false);

@@ -16,15 +16,13 @@ int64_t place_of(const HeadLayout& layout, int64_t b, int64_t head, int64_t toke
   return b * layout.batch + head * layout.head + token * layout.token;
 }
 
-/// x, turned to its position p where there are angles: pairs (x_i, x_{i + d/2}) by p ω_i, times `scale`.
-/// With `back` by −p ω_i.
+/// x, turned to its position p where there are angles: pairs (x_i, x_{i + r/2}) of the first r numbers by
+/// p ω_i, times `scale`. With `back` by −p ω_i.
 void rotate(const AttentionCall& call, const float* x, int64_t position, bool turn, bool back, float scale,
             float* out) {
-  const int64_t half = call.head_dim / 2;
-  if (!turn) {
-    for (int64_t i = 0; i < 2 * half; ++i) out[i] = scale * x[i];
-    return;
-  }
+  const int64_t half = turn ? call.rotary_dim / 2 : 0;
+  for (int64_t i = 2 * half; i < call.head_dim; ++i) out[i] = scale * x[i];
+  if (half == 0) return;
   const float *cosine = call.cosine + position * half, *sine = call.sine + position * half;
   const float sign = back ? -scale : scale;
   for (int64_t i = 0; i < half; ++i) {

@@ -6,6 +6,7 @@
 #include "exponentials.h"
 #include "matrix_tiles.h"
 #include "row_product.h"
+#include "soft_cap.h"
 
 namespace bilens {
 
@@ -45,6 +46,7 @@ void attention_step(const AttentionCall& call, const float* q, const float* keys
   for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
     rotate(call, q + place_of(call.q_layout, b, head, 0), call.keys - 1, true, false, call.scale, query);
     row_product(keys, query, weights, count, d);
+    if (call.soft_cap > 0) soft_cap(weights, call.soft_cap, nullptr, count);
     const float scale = 1.0f / exponentials(weights, count).sum;
     for (int64_t t = 0; t < count; ++t) weights[t] *= scale;
     weighted_sum(weights, values, count, d, out + place_of(call.out_layout, b, head, 0));

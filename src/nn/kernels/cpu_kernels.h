@@ -38,9 +38,11 @@ struct AttentionCall {
   int64_t heads, kv_heads, head_dim;
   int64_t window;  // of the last keys that a query sees, its own among them; 0: all
   float scale;     // of the scores
+  float soft_cap;  // c of c tanh(s/c) in the place of each score s; 0: s itself
   HeadLayout q_layout, kv_layout, out_layout;
   const int64_t* starts;       // [batch, keys] first token of each token's document, or null: 0
-  const float *cosine, *sine;  // [positions, head_dim / 2] rotate queries and, with rotate_keys, keys
+  const float *cosine, *sine;  // [positions, rotary_dim / 2] rotate queries and, with rotate_keys, keys
+  int64_t rotary_dim;          // of the first numbers of a head, which are turned; the others stay
   bool rotate_keys;
 };
 

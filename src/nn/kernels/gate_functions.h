@@ -28,6 +28,13 @@ BILENS_HOST_DEVICE inline GateValue<T> evaluate_gate(T z, T beta) {
     const T cumulative = T(0.5) * (T(1) + std::erf(z * T(0.70710678118654752440)));
     const T density = exponential(T(-0.5) * z * z) * T(0.39894228040143267794);
     return {z * cumulative, cumulative + z * density};
+  } else if constexpr (kGate == Gate::kGeluTanh) {
+    // f = z(1 + tanh(v))/2 = zσ(2v), v = √(2/π)(z + 0.044715 z³); σ has no room to move beyond |z| = 16
+    const T c = z < T(-16) ? T(-16) : z > T(16) ? T(16) : z;
+    const T twice = T(1.5957691216057307118) * c * (T(1) + T(0.044715) * c * c);
+    const T slope = T(1.5957691216057307118) * (T(1) + T(3 * 0.044715) * c * c);
+    const T sigmoid = T(1) / (T(1) + exponential(-twice));
+    return {z * sigmoid, sigmoid + c * sigmoid * (T(1) - sigmoid) * slope};
   } else {
     return {z > T(0) ? z : T(0), z > T(0) ? T(1) : T(0)};
   }
@@ -56,6 +63,7 @@ void dispatch_gate(Gate gate, const Body& body) {
     case Gate::kNone: return body.template operator()<Gate::kNone>();
     case Gate::kSilu: return body.template operator()<Gate::kSilu>();
     case Gate::kGelu: return body.template operator()<Gate::kGelu>();
+    case Gate::kGeluTanh: return body.template operator()<Gate::kGeluTanh>();
     case Gate::kRelu: return body.template operator()<Gate::kRelu>();
   }
 }

@@ -5,7 +5,7 @@ import torch
 from bilens import _bilens  # noqa: F401 (registers torch.ops.bilens)
 from bilens._errors import UsageError, problem
 
-_GATES = ("none", "silu", "gelu", "relu")
+_GATES = ("none", "silu", "gelu", "gelu_tanh", "relu")
 
 
 def gated_product(gate: torch.Tensor, up: torch.Tensor, activation: str = "none", beta: float = 1.0) -> torch.Tensor:
@@ -13,7 +13,7 @@ def gated_product(gate: torch.Tensor, up: torch.Tensor, activation: str = "none"
 
     Args:
         gate, up: equal shapes, dtypes (float16 to float64; computed in float32 at least, rounded once) and devices.
-        activation: f: "none", "silu", "gelu" or "relu".
+        activation: f: "none", "silu", "gelu", "gelu_tanh" or "relu".
         beta: of SiLU, f(z) = zσ(βz).
 
     Returns:
@@ -39,7 +39,7 @@ class BilinearMLP(torch.nn.Module):
         d_hidden: hidden units.
         bias: whether the three maps have biases.
         down_proj: False leaves P out; then d_hidden is d_model.
-        gate: f: "none", "silu", "gelu" or "relu".
+        gate: f: "none", "silu", "gelu", "gelu_tanh" or "relu".
 
     Example:
         >>> mlp = bilens.nn.BilinearMLP(8, 16)
