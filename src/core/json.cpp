@@ -141,6 +141,14 @@ Json read_json(const std::filesystem::path& path, ExitCode code) {
   return parse_json(read_text(path, kMaxBytes, code), path.string(), code);
 }
 
+Json given_members(const Json& object, const std::vector<std::string>& names) {
+  Json given = Json::object();
+  for (const auto& name : names) {
+    if (object.contains(name) && !object.at(name).is_null()) given[name] = object.at(name);
+  }
+  return given;
+}
+
 std::string format_json(const Json& json) {
   return finite(json).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

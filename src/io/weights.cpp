@@ -147,6 +147,22 @@ void Weights::strip(const std::string& wrapper) {
   stripped(owner_);
 }
 
+void Weights::rename(const std::vector<std::pair<std::string, std::string>>& prefixes) {
+  const auto renamed = [&](auto& by_name) {
+    std::decay_t<decltype(by_name)> result;
+    for (auto& [name, value] : by_name) {
+      auto new_name = name;
+      for (const auto& [prefix, instead] : prefixes)
+        if (name.starts_with(prefix)) new_name = instead + name.substr(prefix.size());
+      result.emplace(new_name, std::move(value));
+    }
+    by_name = std::move(result);
+  };
+  renamed(tensors_);
+  renamed(owner_);
+  renamed(missing_);
+}
+
 at::Tensor Weights::tensor(const std::string& name) const {
   const auto owner = owner_.find(name);
   if (owner != owner_.end()) return owner->second.file->tensor(owner->second.name);

@@ -39,7 +39,11 @@ void read_activation(Architecture& found, const std::string& where) {
     const auto act = text_at(found.config, key);
     return family != nullptr && family->gelu_is_tanh && act == "gelu" ? "gelu_tanh" : gate_of_activation(act);
   };
-  const auto by_act = gate_at("hidden_act"), by_activation = gate_at("hidden_activation");
+  const bool reads_activation =
+      family != nullptr && family->act_key == "hidden_activation" && !family->act.empty();
+  // A family that reads hidden_activation passes hidden_act over, as transformers does.
+  const auto by_act = reads_activation ? "" : gate_at("hidden_act"),
+             by_activation = gate_at("hidden_activation");
   if (!by_act.empty() && !by_activation.empty() && by_act != by_activation) {
     throw Error(ExitCode::kBadInput,
                 {where, "one activation",
@@ -49,15 +53,6 @@ void read_activation(Architecture& found, const std::string& where) {
   }
   const std::string key = by_activation.empty() ? "hidden_act" : "hidden_activation";
   const auto gate = by_activation.empty() ? by_act : by_activation;
-  const bool reads_other_key =
-      family != nullptr && family->act_key == "hidden_activation" && !family->act.empty();
-  if (reads_other_key && by_activation.empty() && !by_act.empty() &&
-      by_act != gate_of_activation(family->act)) {
-    throw Error(ExitCode::kBadInput,
-                {where, std::string("hidden_activation, which ") + found.type + " reads",
-                 "hidden_act alone, \"" + text_at(found.config, "hidden_act") + "\"",
-                 "transformers passes hidden_act over: name the activation in hidden_activation."});
-  }
   if (!gate.empty()) {
     found.gate = gate;
     found.gate_source = "config.json: " + key + " \"" + text_at(found.config, key.c_str()) + "\"";

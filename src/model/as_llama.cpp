@@ -7,7 +7,12 @@
 namespace bilens {
 
 bool is_a_llama(const DecoderConfig& config) {
-  return config.windows.empty() && config.turned.empty() && !config.head_norms;
+  const bool plain_norms = !config.one_plus_gains && config.query_key_norms == QueryKeyNorms::kNone &&
+                           config.norm_names() == DecoderConfig{}.norm_names();
+  const bool plain_scores =
+      config.windows.empty() && config.turnings.empty() && config.rope.scaling != RopeScaling::kLongRope &&
+      config.rotary_dim() == config.head_dim && config.heads().scale == 0 && config.heads().soft_cap == 0;
+  return plain_norms && plain_scores && !config.scales_embedding && !config.final_logit_softcapping;
 }
 
 Decoder as_llama(const Decoder& model) {

@@ -5,6 +5,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 
 #include "bilens/model/rotary_table.h"
@@ -13,6 +14,7 @@
 #include "bilens/nn/linear.h"
 #include "bilens/nn/recompute.h"
 #include "bilens/nn/rms_norm.h"
+#include "bilens/nn/soft_cap.h"
 #include "bilens/tensor/random.h"
 
 namespace bilens {
@@ -29,10 +31,6 @@ const std::vector<std::vector<std::string>>& packs() {
 
 std::string layer_name(int64_t layer, const std::string& name) {
   return "model.layers." + std::to_string(layer) + "." + name;
-}
-
-AttentionHeads heads_of(const DecoderConfig& config, const DecoderLayer& layer) {
-  return {config.num_attention_heads, config.num_key_value_heads, config.head_dim, layer.window};
 }
 
 void check_tokens(const at::Tensor& tokens, int64_t vocabulary) {
@@ -66,7 +64,7 @@ Decoder::Decoder(const DecoderConfig& config, at::Device device, uint64_t seed) 
     if (shape.size() == 2) {
       weight.normal_(0, config.initializer_range, generator);
     } else {
-      weight.fill_(name.ends_with(".bias") ? 0 : 1);
+      weight.fill_(name.ends_with(".bias") || config.one_plus_gains ? 0 : 1);
     }
   }
   if (!device.is_cpu()) {
@@ -114,34 +112,40 @@ void Decoder::bind(std::map<std::string, at::Tensor> weights) {
   head_ = config_.tie_word_embeddings ? embedding_ : weights.at("lm_head.weight");
   dtype_ = embedding_.scalar_type();
   betas_.assign(static_cast<size_t>(config_.num_hidden_layers), 1.0);
-  for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
-    const auto weight = [&](const std::string& name) { return weights.at(layer_name(i, name)); };
-    DecoderLayer layer;
-    layer.input_norm = weight("input_layernorm.weight");
-    layer.output_norm = weight("post_attention_layernorm.weight");
-    for (const char* name : {"q_proj", "k_proj", "v_proj"}) {
-      const std::string projection = "self_attn." + std::string(name);
-      layer.qkv.push_back(weight(projection + ".weight"));
-      if (config_.attention_bias) layer.qkv_bias.push_back(weight(projection + ".bias"));
-    }
-    layer.o = weight("self_attn.o_proj.weight");
-    if (config_.attention_bias && config_.output_bias) layer.o_bias = weight("self_attn.o_proj.bias");
-    if (config_.head_norms) {
-      layer.q_norm = weight("self_attn.q_norm.weight");
-      layer.k_norm = weight("self_attn.k_norm.weight");
-    }
-    layer.window = config_.window_of(i);
-    layer.turned = config_.is_turned(i);
-    layer.gate = weight("mlp.gate_proj.weight");
-    layer.up = weight("mlp.up_proj.weight");
-    layer.down = weight("mlp.down_proj.weight");
-    if (config_.mlp_bias) {
-      layer.gate_bias = weight("mlp.gate_proj.bias");
-      layer.up_bias = weight("mlp.up_proj.bias");
-      layer.down_bias = weight("mlp.down_proj.bias");
-    }
-    layers_.push_back(std::move(layer));
+  for (int64_t i = 0; i < config_.num_hidden_layers; ++i) layers_.push_back(bind_layer(i, weights));
+}
+
+DecoderLayer Decoder::bind_layer(int64_t index, const std::map<std::string, at::Tensor>& weights) const {
+  const auto weight = [&](const std::string& name) { return weights.at(layer_name(index, name)); };
+  const auto norm = [&](const std::string& name) {
+    return name.empty() ? at::Tensor() : weight(name + ".weight");
+  };
+  const auto names = config_.norm_names();
+  DecoderLayer layer;
+  layer.attention_norms = {norm(names.before_attention), norm(names.behind_attention)};
+  layer.mlp_norms = {norm(names.before_mlp), norm(names.behind_mlp)};
+  for (const char* name : {"q_proj", "k_proj", "v_proj"}) {
+    const std::string projection = "self_attn." + std::string(name);
+    layer.qkv.push_back(weight(projection + ".weight"));
+    if (config_.attention_bias) layer.qkv_bias.push_back(weight(projection + ".bias"));
   }
+  layer.o = weight("self_attn.o_proj.weight");
+  if (config_.attention_bias && config_.output_bias) layer.o_bias = weight("self_attn.o_proj.bias");
+  if (config_.query_key_norms != QueryKeyNorms::kNone) {
+    layer.q_norm = weight("self_attn.q_norm.weight");
+    layer.k_norm = weight("self_attn.k_norm.weight");
+  }
+  layer.window = config_.window_of(index);
+  layer.turning = config_.turning_of(index);
+  layer.gate = weight("mlp.gate_proj.weight");
+  layer.up = weight("mlp.up_proj.weight");
+  layer.down = weight("mlp.down_proj.weight");
+  if (config_.mlp_bias) {
+    layer.gate_bias = weight("mlp.gate_proj.bias");
+    layer.up_bias = weight("mlp.up_proj.bias");
+    layer.down_bias = weight("mlp.down_proj.bias");
+  }
+  return layer;
 }
 
 at::Tensor Decoder::checkpointed(DecoderLayer layer, const at::Tensor& h, const LayerFunction& run) {
@@ -177,45 +181,83 @@ std::vector<at::Tensor> Decoder::computed(const std::vector<at::Tensor>& weights
   return result;
 }
 
-const RotaryTable& Decoder::rotary(int64_t positions) {
+at::Tensor Decoder::gain(const at::Tensor& weight) const {
+  if (!weight.defined() || !config_.one_plus_gains) return weight;
+  return 1 + (weight.scalar_type() == at::kDouble ? weight : weight.to(at::kFloat));
+}
+
+at::Tensor Decoder::normed(const at::Tensor& h, const at::Tensor& weight) const {
+  return weight.defined() ? rms_norm(h, gain(weight), config_.rms_norm_eps) : h;
+}
+
+AttentionHeads Decoder::heads_of(const DecoderLayer& layer) const {
+  auto heads = config_.heads();
+  heads.window = layer.window;
+  return heads;
+}
+
+OutputHead Decoder::head() const { return {computed(head_), config_.final_logit_softcapping.value_or(0)}; }
+
+bool Decoder::is_long(int64_t length) const {
+  return config_.rope.scaling == RopeScaling::kLongRope &&
+         length > config_.rope.original_max_position_embeddings;
+}
+
+void Decoder::prepare_positions(int64_t positions) {
+  rotary(positions, positions);
+  if (is_long(positions)) rotary(1, positions);
+}
+
+const RotaryTables& Decoder::rotary(int64_t length, int64_t room) {
   // Dynamic angles depend on the length beyond the trained one; elsewhere a longer table serves as well.
+  constexpr int64_t kMadeAtOnce = 65536;
   const bool dynamic = config_.rope.scaling == RopeScaling::kDynamic;
-  const int64_t length = std::max(
-      positions, config_.max_position_embeddings > 65536 ? positions : config_.max_position_embeddings);
-  if (rotary_length_ < length || (dynamic && rotary_length_ != length)) {
-    rotary_ = make_rotary_table(config_, length, embedding_.device());
-    rotary_length_ = length;
-  }
-  return rotary_;
+  const int64_t trained = config_.max_position_embeddings;
+  const int64_t positions = std::max(std::max(length, room), trained > kMadeAtOnce ? 0 : trained);
+  auto& [tables, made] = angles_[is_long(length) ? 1 : 0];
+  if (made >= positions && !(dynamic && made != positions)) return tables;
+  const auto device = embedding_.device();
+  const int64_t of_length = dynamic ? positions : length;
+  tables.global = make_rotary_table(config_, config_.rope, of_length, positions, device);
+  tables.none = without_turning(tables.global);
+  if (config_.local_rope)
+    tables.local = make_rotary_table(config_, *config_.local_rope, of_length, positions, device);
+  made = positions;
+  return tables;
 }
 
 at::Tensor Decoder::embed(const at::Tensor& tokens) const {
   check_tokens(tokens, config_.vocab_size);
-  return at::embedding(embedding_, tokens).to(dtype_);
+  auto found = at::embedding(embedding_, tokens);
+  if (config_.scales_embedding) {
+    const auto scale = at::scalar_tensor(std::sqrt(static_cast<double>(config_.hidden_size)), at::kFloat);
+    found = found * scale.to(found.options().requires_grad(false));
+  }
+  return found.to(dtype_);
 }
 
 at::Tensor Decoder::attention_block(const DecoderLayer& layer, const at::Tensor& h,
                                     const Attend& attend) const {
-  const auto x = rms_norm(h, layer.input_norm, config_.rms_norm_eps);
-  const auto heads = heads_of(config_, layer);
+  const auto x = normed(h, layer.attention_norms.before);
   auto qkv = linear(x, computed(layer.qkv), computed(layer.qkv_bias));
   if (layer.q_norm.defined())
-    qkv = normalize_heads(qkv, heads, layer.q_norm, layer.k_norm, config_.rms_norm_eps);
-  const auto out = attend(qkv, heads, layer.turned);
+    qkv = normalize_heads(qkv, config_.heads(), gain(layer.q_norm), gain(layer.k_norm), config_.rms_norm_eps);
+  const auto out = attend(qkv, layer);
   const auto o_bias =
       layer.o_bias.defined() ? std::vector<at::Tensor>{computed(layer.o_bias)} : std::vector<at::Tensor>{};
-  return h + linear(out, {computed(layer.o)}, o_bias);
+  return h + normed(linear(out, {computed(layer.o)}, o_bias), layer.attention_norms.behind);
 }
 
 Decoder::Attend Decoder::causal(int64_t length, const at::Tensor& document_starts,
                                 const at::TensorOptions& options) {
-  const auto positions_with = [&](const RotaryTable& angles) {
-    return token_positions(angles, length, document_starts, options);
-  };
-  const auto turned = positions_with(rotary(length));
-  const auto still = config_.turned.empty() ? turned : positions_with(without_turning(rotary(length)));
-  return [turned, still](const at::Tensor& qkv, const AttentionHeads& heads, bool turn) {
-    return causal_attention(qkv, heads, turn ? turned : still);
+  const auto& tables = rotary(length, length);
+  std::map<Turning, TokenPositions> positions;
+  for (const auto& layer : layers_) {
+    if (positions.count(layer.turning) == 0)
+      positions[layer.turning] = token_positions(tables.of(layer.turning), length, document_starts, options);
+  }
+  return [this, positions](const at::Tensor& qkv, const DecoderLayer& layer) {
+    return causal_attention(qkv, heads_of(layer), positions.at(layer.turning));
   };
 }
 
@@ -224,14 +266,24 @@ at::Tensor Decoder::add_attention(int64_t layer, const at::Tensor& h, const at::
                          causal(h.size(1), document_starts, h.options()));
 }
 
+at::Tensor Decoder::mlp_input(int64_t layer, const at::Tensor& h) const {
+  return normed(h, this->layer(layer).mlp_norms.before);
+}
+
+at::Tensor Decoder::mlp_change(int64_t layer, const at::Tensor& output) const {
+  return normed(output, this->layer(layer).mlp_norms.behind);
+}
+
+at::Tensor Decoder::gain_behind_mlp(int64_t layer) const { return gain(this->layer(layer).mlp_norms.behind); }
+
 at::Tensor Decoder::mlp_block(const DecoderLayer& layer, int64_t index, const at::Tensor& h,
                               const MlpHook& hook) const {
-  const auto x = rms_norm(h, layer.output_norm, config_.rms_norm_eps);
+  const auto x = normed(h, layer.mlp_norms.before);
   const auto y = gated_mlp(x,
                            {computed(layer.gate), computed(layer.up), computed(layer.down),
                             computed(layer.gate_bias), computed(layer.up_bias), computed(layer.down_bias)},
                            {config_.hidden_act, betas_[static_cast<size_t>(index)]});
-  return h + (hook ? hook(index, x, y) : y);
+  return h + normed(hook ? hook(index, x, y) : y, layer.mlp_norms.behind);
 }
 
 at::Tensor Decoder::final_states(const at::Tensor& tokens, const ForwardOptions& options) {
@@ -246,18 +298,22 @@ at::Tensor Decoder::final_states(const at::Tensor& tokens, const ForwardOptions&
     };
     h = options.checkpoint_layers ? checkpointed(layers_[i], h, run) : run(layers_[i], h);
   }
-  h = rms_norm(h, norm_, config_.rms_norm_eps);
+  h = normed(h, norm_);
   if (options.states != nullptr) options.states->push_back(h);
   return h;
 }
 
-at::Tensor Decoder::logits(const at::Tensor& states) {
+at::Tensor Decoder::uncapped_logits(const at::Tensor& states) {
   return bilens::linear(states, {computed(head_)}).to(at::kFloat);  // not at::linear
+}
+
+at::Tensor Decoder::logits(const at::Tensor& states) {
+  return soft_capped(uncapped_logits(states), config_.final_logit_softcapping.value_or(0));
 }
 
 at::Tensor Decoder::loss_sum(const at::Tensor& tokens, const at::Tensor& targets,
                              const ForwardOptions& options) {
-  return cross_entropy_sum(final_states(tokens, options).flatten(0, 1), computed(head_), targets.flatten());
+  return cross_entropy_sum(final_states(tokens, options).flatten(0, 1), head(), targets.flatten());
 }
 
 at::Tensor Decoder::distillation_sum(const at::Tensor& tokens, const at::Tensor& targets, Decoder& teacher,
@@ -273,8 +329,8 @@ at::Tensor Decoder::distillation_sum(const at::Tensor& tokens, const at::Tensor&
     teacher_x = teacher.final_states(tokens, plain).flatten(0, 1);
   }
   const auto x = final_states(tokens, followed).flatten(0, 1);
-  const auto loss = bilens::distillation_sum(x, computed(head_), teacher_x, teacher.computed(teacher.head_),
-                                             targets.flatten(), weights);
+  const auto loss =
+      bilens::distillation_sum(x, head(), teacher_x, teacher.head(), targets.flatten(), weights);
   if (weights.states == 0) return loss;
   const auto outputs = [](const std::vector<at::Tensor>& all) {  // of the layers, without the embedding
     return std::vector<at::Tensor>(all.begin() + 1, all.end());
@@ -285,12 +341,17 @@ at::Tensor Decoder::distillation_sum(const at::Tensor& tokens, const at::Tensor&
 at::Tensor Decoder::losses(const at::Tensor& tokens, const at::Tensor& targets,
                            const ForwardOptions& options) {
   const at::NoGradGuard no_grad;
-  return cross_entropies(final_states(tokens, options).flatten(0, 1), computed(head_), targets.flatten())
+  return cross_entropies(final_states(tokens, options).flatten(0, 1), head(), targets.flatten())
       .view(tokens.sizes());
 }
 
 DecoderStack Decoder::stack() const {
-  DecoderStack stack = {layers_, {}, norm_, head_, heads_of(config_, {}), config_.rms_norm_eps};
+  DecoderStack stack = {layers_, {}, gain(norm_), head_, config_.heads(), config_.rms_norm_eps};
+  for (auto& layer : stack.layers) {
+    for (auto* norm : {&layer.attention_norms.before, &layer.attention_norms.behind, &layer.mlp_norms.before,
+                       &layer.mlp_norms.behind, &layer.q_norm, &layer.k_norm})
+      if (norm->defined()) *norm = gain(*norm).detach();
+  }
   for (const double beta : betas_) stack.activations.emplace_back(config_.hidden_act, beta);
   return stack;
 }
@@ -308,24 +369,32 @@ KeyValueCache Decoder::make_cache(int64_t batch, int64_t capacity) const {
 }
 
 at::Tensor Decoder::next_logits(const at::Tensor& tokens, KeyValueCache& cache) {
-  if (cache.tokens + tokens.size(1) > cache.capacity) {
-    throw std::invalid_argument("Decoder: the key-value cache is full");
+  const int64_t past = cache.tokens, all = past + tokens.size(1);
+  if (all > cache.capacity) throw std::invalid_argument("Decoder: the key-value cache is full");
+  if (config_.rope.scaling == RopeScaling::kLongRope) {
+    cache.ids = past == 0 ? tokens : at::cat({cache.ids, tokens}, 1);
+    if (past > 0 && is_long(all) && !is_long(past)) {
+      cache.tokens = 0;
+      return next_logits(cache.ids, cache);
+    }
   }
-  const RotaryTable& angles =
-      rotary(cache.capacity);  // kept, so made before what follows is for inference only
+  const RotaryTables& angles =
+      rotary(all, cache.capacity);  // kept, so made before what follows is for inference
   const c10::InferenceMode inference;
   auto h = embed(tokens);
+  cache.tokens = all;
+  const auto capped = [&](const at::Tensor& logits) {
+    return soft_capped(logits, config_.final_logit_softcapping.value_or(0));
+  };
   if (cache.step && tokens.size(1) == 1)
-    return (*cache.step)(h.select(1, 0), cache.layers, cache.tokens++, angles);
-  const auto still = config_.turned.empty() ? angles : without_turning(angles);
+    return capped((*cache.step)(h.select(1, 0), cache.layers, past, angles));
   for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
-    const auto attend = [&](const at::Tensor& qkv, const AttentionHeads& heads, bool turn) {
-      return cached_attention(qkv, heads, turn ? angles : still, cache.layers[i], cache.tokens);
+    const auto attend = [&](const at::Tensor& qkv, const DecoderLayer& layer) {
+      return cached_attention(qkv, heads_of(layer), angles.of(layer.turning), cache.layers[i], past);
     };
     h = mlp_block(layers_[i], i, attention_block(layers_[i], h, attend), {});
   }
-  cache.tokens += tokens.size(1);
-  return logits(rms_norm(h.select(1, -1), norm_, config_.rms_norm_eps));
+  return logits(normed(h.select(1, -1), norm_));
 }
 
 bool is_mlp_weight(const std::string& name) { return name.find(".mlp.") != std::string::npos; }

@@ -1,6 +1,7 @@
 #include "bilens/model/decoder_config.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <numeric>
 
@@ -10,14 +11,6 @@
 namespace bilens {
 
 namespace {
-
-const std::vector<std::pair<std::string, RopeScaling>>& rope_names() {
-  static const std::vector<std::pair<std::string, RopeScaling>> names = {{"default", RopeScaling::kDefault},
-                                                                         {"linear", RopeScaling::kLinear},
-                                                                         {"dynamic", RopeScaling::kDynamic},
-                                                                         {"llama3", RopeScaling::kLlama3}};
-  return names;
-}
 
 const std::vector<std::pair<std::string, at::ScalarType>>& dtype_names() {
   static const std::vector<std::pair<std::string, at::ScalarType>> names = {
@@ -31,79 +24,6 @@ std::string name_of(const std::vector<std::pair<std::string, T>>& names, T value
     if (known == value) return name;
   }
   throw std::logic_error("a value without a name");
-}
-
-const FieldTable<RopeConfig>& rope_fields() {
-  using C = RopeConfig;
-  static const FieldTable<C> table =
-      FieldTable<C>("Rotary embedding.")
-          .choice("rope_type", &C::scaling, "How angles are stretched.", rope_names())
-          .number("rope_theta", &C::theta, "Base of the wavelengths.", more_than(0))
-          .number("factor", &C::factor, "How many times the trained length.", at_least(1))
-          .number("low_freq_factor", &C::low_freq_factor,
-                  "llama3: longer wavelengths than the original length over this are stretched.",
-                  more_than(0))
-          .number("high_freq_factor", &C::high_freq_factor,
-                  "llama3: shorter wavelengths than the original length over this are kept.", more_than(0))
-          .integer("original_max_position_embeddings", &C::original_max_position_embeddings,
-                   "llama3: the trained length.", between(1, kLongestSequence), "tokens");
-  return table;
-}
-
-/// The members of `object` that the table knows and that are not null, which stands for "not given".
-Json known_members(const Json& object, const std::vector<std::string>& names) {
-  Json known = Json::object();
-  for (const auto& name : names) {
-    if (object.contains(name) && !object.at(name).is_null()) known[name] = object.at(name);
-  }
-  return known;
-}
-
-/// rope_scaling, where given, comes before rope_parameters, as in transformers; rope_theta stands inside or
-/// beside.
-RopeConfig parse_rope(const Json& json, const DecoderConfig& config, const std::string& where,
-                      std::vector<Problem>& problems) {
-  Json inside = Json::object();
-  std::string path = where;
-  for (const char* key : {"rope_parameters", "rope_scaling"}) {
-    if (!json.contains(key) || json.at(key).is_null()) continue;
-    path = key_path(where, key);
-    inside = json.at(key);
-    if (!inside.is_object()) {
-      problems.push_back({path, "an object", describe(inside), ""});
-      return {};
-    }
-  }
-  if (!inside.contains("rope_type") && inside.contains("type")) inside["rope_type"] = inside["type"];
-  for (const Json* object : {static_cast<const Json*>(&inside), &json}) {
-    if (!object->contains("partial_rotary_factor")) continue;
-    const Json& partial = object->at("partial_rotary_factor");
-    if (!partial.is_null() && partial != 1) {
-      problems.push_back({key_path(object == &json ? where : path, "partial_rotary_factor"), "1",
-                          describe(partial), "Partly rotated heads are not supported."});
-    }
-  }
-  if (!inside.contains("rope_theta") && json.contains("rope_theta"))
-    inside["rope_theta"] = json["rope_theta"];
-  const Json known = known_members(inside, rope_fields().names());
-  auto rope = rope_fields().parse(known, path, problems);
-
-  std::vector<std::string> needed;
-  if (rope.scaling != RopeScaling::kDefault) needed.push_back("factor");
-  if (rope.scaling == RopeScaling::kLlama3) {
-    needed.insert(needed.end(), {"low_freq_factor", "high_freq_factor"});
-    if (rope.low_freq_factor >= rope.high_freq_factor && known.contains("high_freq_factor")) {
-      problems.push_back({key_path(path, "high_freq_factor"), "more than low_freq_factor",
-                          describe(known.at("high_freq_factor")), ""});
-    }
-  }
-  for (const auto& name : needed) {
-    if (!known.contains(name)) problems.push_back({key_path(path, name), "a value", "none", "Add this key."});
-  }
-  if (!known.contains("original_max_position_embeddings")) {
-    rope.original_max_position_embeddings = config.max_position_embeddings;
-  }
-  return rope;
 }
 
 /// A token id, in the vocabulary; nullopt for null.
@@ -183,12 +103,15 @@ std::vector<std::string> names_of(const Family& family) {
 /// Those that are given; what is absent is as in transformers.
 Json given_keys(const Family& family, const Json& json) {
   const auto names = names_of(family);
-  Json given = known_members(family.defaults, names);
-  given.update(known_members(json, names));
+  Json given = given_members(family.defaults, names);
+  given.update(given_members(json, names));
   const auto is_null = [&](const char* key) { return json.contains(key) && json.at(key).is_null(); };
-  for (const char* key : {"num_key_value_heads", "head_dim"})  // by the other keys
+  for (const char* key :
+       {"num_key_value_heads", "head_dim",  // by the other keys
+        "sliding_window", "query_pre_attn_scalar", "attn_logit_softcapping", "final_logit_softcapping"})
     if (is_null(key)) given.erase(key);
-  if (is_null("sliding_window")) given.erase("sliding_window");
+  if (family.gelu_is_tanh && given.contains(family.act_key) && given.at(family.act_key) == "gelu")
+    given[family.act_key] = "gelu_pytorch_tanh";
   return given;
 }
 
@@ -198,7 +121,7 @@ DecoderConfig parse_hugging_face(const Family& family, const Json& json, const s
   config.type = json.at("model_type");
   for (const char* name :
        {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"}) {
-    if (!json.contains(name)) {
+    if (!json.contains(name) && !family.defaults.contains(name)) {
       problems.push_back({key_path(where, name), "a value", "none", "Add this key."});
     }
   }
@@ -206,7 +129,11 @@ DecoderConfig parse_hugging_face(const Family& family, const Json& json, const s
   for (const char* token : {"bos_token_id", "eos_token_id"})  // a small vocabulary need not have them
     if (whole.contains(token) && whole[token] >= config.vocab_size) whole[token] = nullptr;
   whole.update(json);
-  config.rope = parse_rope(whole, config, where, problems);
+  if (family.read_rope != nullptr) {
+    family.read_rope(whole, config, where, problems);
+  } else {
+    config.rope = read_rope(whole, config.max_position_embeddings, where, problems);
+  }
   parse_tokens(whole, where, config, problems);
   parse_dtype(json, where, config, problems);
   if (problems.empty()) config.resolve(where, problems);
@@ -225,11 +152,11 @@ Json window_schema() {
 }
 
 const std::vector<std::pair<std::string, Gate>>& hidden_act_names() {
-  static const std::vector<std::pair<std::string, Gate>> names = {{"linear", Gate::kNone},
-                                                                  {"silu", Gate::kSilu},
-                                                                  {"swish", Gate::kSilu},
-                                                                  {"gelu", Gate::kGelu},
-                                                                  {"relu", Gate::kRelu}};
+  static const std::vector<std::pair<std::string, Gate>> names = {
+      {"linear", Gate::kNone},       {"silu", Gate::kSilu},          {"swish", Gate::kSilu},
+      {"gelu", Gate::kGelu},         {"gelu_python", Gate::kGelu},   {"gelu_pytorch_tanh", Gate::kGeluTanh},
+      {"gelu_new", Gate::kGeluTanh}, {"gelu_fast", Gate::kGeluTanh}, {"gelu_python_tanh", Gate::kGeluTanh},
+      {"relu", Gate::kRelu}};
   return names;
 }
 
@@ -306,8 +233,10 @@ void DecoderConfig::resolve(const std::string& where, std::vector<Problem>& prob
   if (head_dim == 0) head_dim = hidden_size / num_attention_heads;
   check(num_attention_heads % num_key_value_heads == 0, "num_key_value_heads",
         "a divisor of num_attention_heads (" + heads + ")", num_key_value_heads);
-  check(head_dim > 0 && head_dim % 2 == 0, "head_dim",
-        "an even number, because the rotary embedding turns pairs", head_dim);
+  check(rotary_dim() > 0 && rotary_dim() % 2 == 0 && rotary_dim() <= head_dim, "head_dim",
+        rope.partial_rotary_factor == 1 ? "an even number, because the rotary embedding turns pairs"
+                                        : "an even number of turned units, because they are turned in pairs",
+        rotary_dim());
   if (rope.scaling == RopeScaling::kDynamic) {
     check(head_dim > 2, "head_dim", "more than 2 for dynamic scaling", head_dim);
   }
@@ -320,26 +249,82 @@ std::vector<std::pair<std::string, std::vector<int64_t>>> DecoderConfig::paramet
     if (bias) shapes.push_back({name + ".bias", {out}});
   };
   const int64_t queries = num_attention_heads * head_dim, keys = num_key_value_heads * head_dim;
+  const bool of_heads = query_key_norms == QueryKeyNorms::kHeads;
+  const auto names = norm_names();
   shapes.push_back({"model.embed_tokens.weight", {vocab_size, hidden_size}});
   for (int64_t i = 0; i < num_hidden_layers; ++i) {
     const std::string layer = "model.layers." + std::to_string(i) + ".";
-    shapes.push_back({layer + "input_layernorm.weight", {hidden_size}});
+    const auto norm = [&](const std::string& name) {
+      if (!name.empty()) shapes.push_back({layer + name + ".weight", {hidden_size}});
+    };
+    norm(names.before_attention);
     projection(layer + "self_attn.q_proj", queries, hidden_size, attention_bias);
     projection(layer + "self_attn.k_proj", keys, hidden_size, attention_bias);
     projection(layer + "self_attn.v_proj", keys, hidden_size, attention_bias);
     projection(layer + "self_attn.o_proj", hidden_size, queries, attention_bias && output_bias);
-    if (head_norms) {
-      shapes.push_back({layer + "self_attn.q_norm.weight", {head_dim}});
-      shapes.push_back({layer + "self_attn.k_norm.weight", {head_dim}});
+    if (query_key_norms != QueryKeyNorms::kNone) {
+      shapes.push_back({layer + "self_attn.q_norm.weight", {of_heads ? head_dim : queries}});
+      shapes.push_back({layer + "self_attn.k_norm.weight", {of_heads ? head_dim : keys}});
     }
-    shapes.push_back({layer + "post_attention_layernorm.weight", {hidden_size}});
+    norm(names.behind_attention);
+    norm(names.before_mlp);
     projection(layer + "mlp.gate_proj", intermediate_size, hidden_size, mlp_bias);
     projection(layer + "mlp.up_proj", intermediate_size, hidden_size, mlp_bias);
     projection(layer + "mlp.down_proj", hidden_size, intermediate_size, mlp_bias);
+    norm(names.behind_mlp);
   }
   shapes.push_back({"model.norm.weight", {hidden_size}});
   if (!tie_word_embeddings) shapes.push_back({"lm_head.weight", {vocab_size, hidden_size}});
   return shapes;
+}
+
+std::vector<std::string> DecoderConfig::parts_of(const std::string& stored) const {
+  for (const auto& [fused, parts] : family_of_type(type)->fused) {
+    const auto at = stored.find(fused + ".");
+    if (at == std::string::npos) continue;
+    std::vector<std::string> names;
+    for (const auto& part : parts) names.push_back(std::string(stored).replace(at, fused.size(), part));
+    return names;
+  }
+  return {stored};
+}
+
+std::vector<std::pair<std::string, std::vector<int64_t>>> DecoderConfig::stored_shapes() const {
+  std::vector<std::pair<std::string, std::vector<int64_t>>> shapes;
+  for (const auto& [name, shape] : parameter_shapes()) {
+    auto stored = name;
+    bool follows = false;  // part of a tensor that is listed
+    for (const auto& [fused, parts] : family_of_type(type)->fused) {
+      for (const auto& part : parts) {
+        if (const auto at = name.find(part + "."); at != std::string::npos) {
+          stored.replace(at, part.size(), fused);
+          follows = part != parts.front();
+        }
+      }
+    }
+    if (follows) {
+      shapes.back().second[0] += shape[0];
+    } else {
+      shapes.emplace_back(stored, shape);
+    }
+  }
+  return shapes;
+}
+
+NormNames DecoderConfig::norm_names() const {
+  const auto& family = *family_of_type(type);
+  return {family.before_attention, family.behind_attention, family.norms->before, family.norms->behind};
+}
+
+AttentionHeads DecoderConfig::heads() const {
+  AttentionHeads heads{num_attention_heads, num_key_value_heads, head_dim};
+  if (query_pre_attn_scalar) heads.scale = 1 / std::sqrt(static_cast<double>(*query_pre_attn_scalar));
+  if (caps_scores) heads.soft_cap = attn_logit_softcapping.value_or(0);
+  return heads;
+}
+
+int64_t DecoderConfig::rotary_dim() const {
+  return static_cast<int64_t>(static_cast<double>(head_dim) * rope.partial_rotary_factor);
 }
 
 bool DecoderConfig::may_have_mlp_bias() const {
@@ -358,6 +343,14 @@ int64_t DecoderConfig::parameter_count() const {
 DecoderConfig parse_decoder_config(const Json& json, const std::string& where) {
   if (!json.is_object()) throw Error(ExitCode::kBadInput, {where, "an object", describe(json), ""});
   const Json type = json.value("model_type", Json());
+  const auto* whole = type.is_string() ? text_part_of(type.get<std::string>()) : nullptr;
+  if (whole != nullptr) {
+    Json part = json.value("text_config", Json::object());
+    const auto at = key_path(where, "text_config");
+    if (!part.is_object()) throw Error(ExitCode::kBadInput, {at, "an object", describe(part), ""});
+    part["model_type"] = whole->types.front();
+    return parse_hugging_face(*whole, part, at);
+  }
   const auto* family = type.is_string() ? family_of_type(type.get<std::string>()) : nullptr;
   if (family != nullptr && family->is_computed) return parse_hugging_face(*family, json, where);
   throw Error(ExitCode::kBadInput,
@@ -377,16 +370,12 @@ Json decoder_config_json(const DecoderConfig& c) {
   for (const auto& name : names_of(family)) json[name] = fields.at(name);
   for (const char* list : {"layer_types", "no_rope_layers"})
     if (json.contains(list) && json.at(list).empty()) json.erase(list);
-  json["rope_theta"] = c.rope.theta;
-  json["rope_scaling"] = nullptr;
-  if (c.rope.scaling != RopeScaling::kDefault) {
-    json["rope_scaling"] = {{"rope_type", name_of(rope_names(), c.rope.scaling)}, {"factor", c.rope.factor}};
+  if (family.write_rope != nullptr) {
+    family.write_rope(c, json);
+  } else {
+    write_rope(c.rope, json);
   }
-  if (c.rope.scaling == RopeScaling::kLlama3) {
-    json["rope_scaling"]["low_freq_factor"] = c.rope.low_freq_factor;
-    json["rope_scaling"]["high_freq_factor"] = c.rope.high_freq_factor;
-    json["rope_scaling"]["original_max_position_embeddings"] = c.rope.original_max_position_embeddings;
-  }
+  if (!family.other_act_key.empty()) json[family.other_act_key] = json.at(family.act_key);
   json["bos_token_id"] = c.bos_token_id ? Json(*c.bos_token_id) : Json(nullptr);
   json["eos_token_id"] = c.eos_token_id.size() == 1 ? Json(c.eos_token_id.front()) : Json(c.eos_token_id);
   if (c.eos_token_id.empty()) json["eos_token_id"] = nullptr;

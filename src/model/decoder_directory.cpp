@@ -4,10 +4,12 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
 #include "bilens/core/files.h"
 #include "bilens/io/sharded_safetensors.h"
+#include "bilens/model/family.h"
 #include "bilens/model/generation_config.h"
 #include "bilens/tensor/range.h"
 #include "bilens/tensor/shape.h"
@@ -21,8 +23,11 @@ namespace {
 constexpr const char* kEmbedding = "model.embed_tokens.weight";
 constexpr const char* kHead = "lm_head.weight";
 
-/// Tensors that old files carry and that follow from the rest; a tied head is looked at.
+/// Tensors that old files carry and that follow from the rest, a tied head is looked at; and those of a
+/// model's other parts.
 bool is_redundant(const std::string& name, const DecoderConfig& config) {
+  for (const auto& part : family_of_type(config.type)->other_parts)
+    if (name.starts_with(part)) return true;
   return name.ends_with(".rotary_emb.inv_freq") || (config.tie_word_embeddings && name == kHead);
 }
 
@@ -38,6 +43,36 @@ void require_tied(const Weights& weights) {
        "what model.embed_tokens.weight holds, because tie_word_embeddings is true", "other values",
        "Set tie_word_embeddings to false in config.json if this head is meant, else remove it from the "
        "weights."});
+}
+
+/// Each parameter by its name, in the order of config.parameter_shapes(): a view of the stored tensor that it
+/// is, or is a part of.
+void each_parameter(const Weights& weights, const DecoderConfig& config,
+                    const std::function<void(const std::string&, const at::Tensor&)>& use) {
+  const auto shapes = config.parameter_shapes();
+  const std::map<std::string, std::vector<int64_t>> shape_of(shapes.begin(), shapes.end());
+  for (const auto& [stored, shape] : config.stored_shapes()) {
+    const auto tensor = weights.tensor(stored);
+    int64_t first = 0;
+    for (const auto& part : config.parts_of(stored)) {
+      const int64_t rows = shape_of.at(part)[0];
+      use(part, tensor.narrow(0, first, rows));
+      first += rows;
+    }
+  }
+}
+
+/// What a file holds: the parts of each stored tensor one above the other.
+NamedTensors as_stored(const NamedTensors& parameters, const DecoderConfig& config) {
+  if (family_of_type(config.type)->fused.empty()) return parameters;
+  const std::map<std::string, at::Tensor> by_name(parameters.begin(), parameters.end());
+  NamedTensors stored;
+  for (const auto& [name, shape] : config.stored_shapes()) {
+    std::vector<at::Tensor> parts;
+    for (const auto& part : config.parts_of(name)) parts.push_back(by_name.at(part).detach());
+    stored.emplace_back(name, parts.size() == 1 ? parts.front() : at::cat(parts));
+  }
+  return stored;
 }
 
 }  // namespace
@@ -58,8 +93,7 @@ at::ScalarType common_dtype(const std::vector<at::ScalarType>& dtypes) {
 
 at::ScalarType stored_dtype(const Weights& weights, const DecoderConfig& config) {
   std::vector<at::ScalarType> dtypes;
-  for (const auto& [name, shape] : config.parameter_shapes())
-    dtypes.push_back(weights.tensors().at(name).dtype);
+  for (const auto& [name, shape] : config.stored_shapes()) dtypes.push_back(weights.tensors().at(name).dtype);
   return common_dtype(dtypes);
 }
 
@@ -69,7 +103,7 @@ at::ScalarType held_dtype(const Weights& weights, const DecoderConfig& config) {
 
 void check_decoder_tensors(const Weights& weights, const DecoderConfig& config) {
   std::set<std::string> known;
-  for (const auto& [name, shape] : config.parameter_shapes()) {
+  for (const auto& [name, shape] : config.stored_shapes()) {
     known.insert(name);
     const std::string where = weights.path().string() + ": " + name;
     const auto found = weights.tensors().find(name);
@@ -95,10 +129,10 @@ void check_decoder_tensors(const Weights& weights, const DecoderConfig& config) 
 
 NamedTensors stored_parameters(const Weights& weights, const DecoderConfig& config) {
   NamedTensors tensors;
-  for (const auto& [name, shape] : config.parameter_shapes()) {
-    tensors.emplace_back(name, weights.tensor(name));
-    require_finite(tensors.back().second, weights.path().string() + ": " + name);
-  }
+  each_parameter(weights, config, [&](const std::string& name, const at::Tensor& tensor) {
+    require_finite(tensor, weights.path().string() + ": " + name);
+    tensors.emplace_back(name, tensor);
+  });
   return tensors;
 }
 
@@ -107,21 +141,22 @@ Decoder load_decoder(const Weights& weights, const DecoderConfig& config, const 
   const at::NoGradGuard no_grad;
   const auto dtype = options.dtype.value_or(held_dtype(weights, config));
   const auto where = [&](const std::string& name) { return weights.path().string() + ": " + name; };
-  const auto stored = [&](const std::string& name, at::ScalarType held) {
-    const auto tensor = weights.tensor(name);
-    require_range(tensor, held, where(name));
-    return tensor;
-  };
   std::map<std::string, at::Tensor> tensors;
-  if (options.copy || !options.device.is_cpu()) {
+  const bool copies = options.copy || !options.device.is_cpu();
+  if (copies) {
     const auto dtype_of = [&](const std::string& name) {
       return options.float32_mlps && is_mlp_weight(name) ? at::kFloat : dtype;
     };
     tensors = Decoder::allocate(config, options.device, dtype_of);
-    for (auto& [name, tensor] : tensors) tensor.copy_(stored(name, tensor.scalar_type()));
-  } else {
-    for (const auto& [name, shape] : config.parameter_shapes()) tensors[name] = stored(name, dtype).to(dtype);
   }
+  each_parameter(weights, config, [&](const std::string& name, const at::Tensor& stored) {
+    require_range(stored, copies ? tensors.at(name).scalar_type() : dtype, where(name));
+    if (copies) {
+      tensors.at(name).copy_(stored);
+    } else {
+      tensors[name] = stored.to(dtype);
+    }
+  });
   for (const auto& [name, tensor] : tensors) require_finite(tensor, where(name));
   return Decoder(config, std::move(tensors));
 }
@@ -131,7 +166,7 @@ Decoder load_decoder(const StoredModel& model, const DecoderLoadOptions& options
 }
 
 void save_decoder(const fs::path& directory, const NamedTensors& parameters, const DecoderConfig& config) {
-  write_sharded_safetensors(directory, parameters, config.dtype);
+  write_sharded_safetensors(directory, as_stored(parameters, config), config.dtype);
   const Json json = decoder_config_json(config);
   write_text(directory / "config.json", format_json(json));
   Json generation = {{"_from_model_config", true}};

@@ -21,15 +21,12 @@ std::optional<T> first_found(std::optional<T> (*Family::*member)(const Argument&
 }  // namespace
 
 const std::vector<const Family*>& families() {
-  static const std::vector<const Family*> all = {&family::llama(),        &family::mistral(),
-                                                 &family::qwen2(),        &family::qwen3(),
-                                                 &family::smollm3(),      &family::phi3(),
-                                                 &family::gemma(),        &family::gemma2(),
-                                                 &family::later_gemmas(), &family::olmo(),
-                                                 &family::stablelm(),     &family::meta(),
-                                                 &family::papers(),       &family::paper_classifier(),
-                                                 &family::llama2c(),      &family::lit_gpt(),
-                                                 &family::gpt2()};
+  static const std::vector<const Family*> all = {
+      &family::llama(),    &family::mistral(),      &family::qwen2(),  &family::qwen3(),
+      &family::smollm3(),  &family::phi3(),         &family::gemma(),  &family::gemma2(),
+      &family::gemma3(),   &family::later_gemmas(), &family::olmo2(),  &family::olmo3(),
+      &family::stablelm(), &family::meta(),         &family::papers(), &family::paper_classifier(),
+      &family::llama2c(),  &family::lit_gpt(),      &family::gpt2()};
   return all;
 }
 
@@ -37,6 +34,14 @@ const Family* family_of_type(const std::string& type) {
   for (const auto* family : families()) {
     const auto& types = family->types;
     if (std::find(types.begin(), types.end(), type) != types.end()) return family;
+  }
+  return nullptr;
+}
+
+const Family* text_part_of(const std::string& type) {
+  for (const auto* family : families()) {
+    const auto& wholes = family->part_of;
+    if (std::find(wholes.begin(), wholes.end(), type) != wholes.end()) return family;
   }
   return nullptr;
 }

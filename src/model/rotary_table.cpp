@@ -8,9 +8,8 @@
 
 namespace bilens {
 
-at::Tensor rotary_frequencies(const DecoderConfig& config, int64_t length) {
-  const RopeConfig& rope = config.rope;
-  const auto d = static_cast<double>(config.head_dim);
+at::Tensor rotary_frequencies(const DecoderConfig& config, const RopeConfig& rope, int64_t length) {
+  const auto d = static_cast<double>(config.rotary_dim());
   double theta = rope.theta;
   if (rope.scaling == RopeScaling::kDynamic) {
     const auto trained = static_cast<double>(config.max_position_embeddings);
@@ -18,12 +17,18 @@ at::Tensor rotary_frequencies(const DecoderConfig& config, int64_t length) {
     theta *= std::pow(rope.factor * longest / trained - (rope.factor - 1), d / (d - 2));
   }
   // As transformers: powers in float32, of exponents in float32.
-  const auto exponents = at::arange(0, config.head_dim, 2, at::kLong).to(at::kFloat) / d;
-  auto frequencies = at::pow(theta, exponents).reciprocal();
+  const auto exponents = at::arange(0, config.rotary_dim(), 2, at::kLong).to(at::kFloat) / d;
+  auto wavelengths = at::pow(theta, exponents);  // divided by 2π
+  if (rope.scaling == RopeScaling::kLongRope) {
+    const auto& factors =
+        length > rope.original_max_position_embeddings ? rope.long_factor : rope.short_factor;
+    wavelengths = at::tensor(factors, at::kFloat) * wavelengths;
+  }
+  auto frequencies = wavelengths.reciprocal();
   if (rope.scaling == RopeScaling::kLinear) frequencies = frequencies / rope.factor;
   if (rope.scaling == RopeScaling::kLlama3) {
     const auto original = static_cast<double>(rope.original_max_position_embeddings);
-    const auto wavelengths = 2 * std::numbers::pi / frequencies;
+    wavelengths = 2 * std::numbers::pi / frequencies;
     // 0 for long wavelengths, which are stretched, 1 for short ones, which are kept
     const auto kept =
         ((original / wavelengths - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor))
@@ -33,9 +38,13 @@ at::Tensor rotary_frequencies(const DecoderConfig& config, int64_t length) {
   return frequencies;
 }
 
-RotaryTable make_rotary_table(const DecoderConfig& config, int64_t length, at::Device device) {
-  const auto angles = at::outer(at::arange(length, at::kFloat), rotary_frequencies(config, length));
-  return {angles.cos().to(device), angles.sin().to(device)};
+RotaryTable make_rotary_table(const DecoderConfig& config, const RopeConfig& rope, int64_t length,
+                              int64_t positions, at::Device device) {
+  const auto frequencies = rotary_frequencies(config, rope, length);
+  const auto angles = at::outer(at::arange(positions, at::kFloat), frequencies);
+  const double factor = rope.attention_factor;
+  const auto grown = [&](const at::Tensor& x) { return (factor == 1 ? x : x * factor).to(device); };
+  return {grown(angles.cos()), grown(angles.sin())};
 }
 
 }  // namespace bilens

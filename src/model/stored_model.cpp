@@ -3,6 +3,8 @@
 #include <map>
 #include <optional>
 
+#include "bilens/model/family.h"
+
 namespace bilens {
 
 namespace fs = std::filesystem;
@@ -27,7 +29,13 @@ bool StoredModel::is_directory() const {
 }
 
 const Weights& StoredModel::weights() const {
-  if (!opened_->weights) opened_->weights = Weights::with_neighbours(path_);
+  if (!opened_->weights) {
+    opened_->weights = Weights::with_neighbours(path_);
+    const Json& config = json("config.json");
+    const Json type = config.is_object() ? config.value("model_type", Json()) : Json();
+    const auto* part = type.is_string() ? text_part_of(type.get<std::string>()) : nullptr;
+    if (part != nullptr) opened_->weights->rename(part->prefixes);
+  }
   return *opened_->weights;
 }
 

@@ -28,7 +28,12 @@ const RecordTable<PromptLayer>& PromptLayer::record() {
                  "Contributions of all eigenvectors of its MLP, listed in `terms` or not.")
           .field("linear", &R::linear, "What the MLP's biases add.")
           .field("remainder", &R::remainder,
-                 "What a gated MLP adds beyond its surrogate; 0 for a bilinear one.");
+                 "What a gated MLP adds beyond its surrogate; 0 for a bilinear one.")
+          .field("output_rms", &R::output_rms,
+                 "Root mean square of the MLP's output, by which a norm behind it divides: all that the MLP "
+                 "adds is "
+                 "divided by it; absent without such a norm.")
+          .omitted();
   return table;
 }
 
@@ -49,6 +54,11 @@ const RecordTable<PromptExplanationRecord>& PromptExplanationRecord::record() {
           .field("embedding", &R::embedding, "What the last token's embedding adds.")
           .field("rms", &R::rms,
                  "Root mean square of the last residual stream, by which the last norm divides.")
+          .field(
+              "soft_cap", &R::soft_cap,
+              "c of a model whose logits are c tanh(z/c): the difference is that of z, in front of the cap; "
+              "absent without one.")
+          .omitted()
           .field("layers", &R::layers, "What each layer adds.")
           .field("terms", &R::terms, "The 20 largest contributions of eigenvectors of all layers.")
           .field("other_terms", &R::other_terms, "Sum of the contributions of all other eigenvectors.");

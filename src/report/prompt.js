@@ -50,7 +50,8 @@ function opening() {
       ["The model’s own, float32", figure(finite(data.logit), 5)],
       ["Tokens", integer(data.tokens.length)],
       ["Layers", integer(data.layers.length)],
-      ["Divisor r of the last norm", figure(finite(data.rms), 4)]
+      ["Divisor r of the last norm", figure(finite(data.rms), 4)],
+      ["Logits in front of the model’s cap, c", data.soft_cap ? figure(data.soft_cap, 4) : null]
     ]));
 }
 
@@ -62,9 +63,14 @@ function partsTable() {
     return [name, ...values.map(words), words(values.reduce((sum, v) => sum + v, 0))];
   };
   const total = (key) => data.layers.reduce((sum, layer) => sum + finite(layer[key]), 0);
-  return numberTable(["Layer", ...shownParts.map(([, name]) => name), "All"], [
-    ...data.layers.map((layer) => line(layer.layer, (key) => finite(layer[key]))),
-    line("All layers", total)
+  const ofNorm = (value) => (data.layers.some((layer) => isNumber(layer.output_rms)) ? [value] : []);
+  const heads = ["Layer", ...shownParts.map(([, name]) => name), "All", ...ofNorm("Divisor of the MLP’s norm")];
+  return numberTable(heads, [
+    ...data.layers.map((layer) => {
+      const parts = line(layer.layer, (key) => finite(layer[key]));
+      return [...parts, ...ofNorm(figure(layer.output_rms, 4))];
+    }),
+    [...line("All layers", total), ...ofNorm("–")]
   ]);
 }
 

@@ -71,6 +71,7 @@ fs::path write_prompt_page(const fs::path& directory) {
                      {"sum", explanation.sum},
                      {"embedding", explanation.embedding},
                      {"rms", explanation.rms},
+                     {"soft_cap", explanation.soft_cap ? Json(*explanation.soft_cap) : Json()},
                      {"layers", RecordValue<std::vector<PromptLayer>>::write(explanation.layers)},
                      {"terms", terms_data(explanation, file.string(), tensors)},
                      {"other", explanation.other_terms}};

@@ -57,7 +57,7 @@ class LayerSums {
         activation_(model.activation(source.decomposition.layer)),
         sample_(sample),
         layer_(source.layer.to(at::kFloat, device)),
-        forms_(source.decomposition, source.gain, device),
+        forms_(source.decomposition, source.gains, device),
         places_(forms_.values().numel(), sample, config) {
     scales_ = forms_.scales(layer_.down);
     const int64_t n = forms_.directions(), k = forms_.pairs();

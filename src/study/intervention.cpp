@@ -85,14 +85,20 @@ class Terms {
   at::Tensor vectors_, values_;  // [(1 + controls + others) e, d], [1 + controls + others, e]
 };
 
+/// u of an MLP's own output: through the gain of a norm behind it.
+at::Tensor output_direction(const ChosenPairs& pairs, at::Device device) {
+  const auto u = pairs.direction.to(device, at::kDouble);
+  return pairs.gains.behind.defined() ? u * pairs.gains.behind.to(device, at::kDouble) : u;
+}
+
 /// q of the eigenpairs, u·y, and q of the controls, at every token. @param scales of another text; undefined:
 /// this one's
 Quantities measure(Decoder& model, const TextWindows& text, const ChosenPairs& pairs,
                    const InterventionConfig& config, const at::Tensor& scales = {}) {
   const auto device = model.parameters().front().second.device();
-  const auto u = pairs.direction.to(device, at::kDouble);
+  const auto u = output_direction(pairs, device);
   const Terms terms(pairs, config.controls, static_cast<uint64_t>(config.seed), device);
-  const auto before_gain = inverse_gain(pairs.gain, device);
+  const auto before_gain = inverse_gain(pairs.gains.before, device);
   std::vector<at::Tensor> all_terms, outputs;
   text.each("measure", [&](const TokenBatch& batch, ForwardOptions options) {
     options.mlp_hook = [&](int64_t layer, const at::Tensor& x, const at::Tensor& y) {
@@ -239,7 +245,7 @@ InterventionStudy intervene(Decoder& model, const TextWindows& text, const Chose
   const auto count = static_cast<int64_t>(quantities.names.size());
 
   const auto device = model.parameters().front().second.device();
-  const auto u = pairs.direction.to(device, at::kDouble);
+  const auto u = output_direction(pairs, device);
   const auto along = u / u.square().sum();
   const auto followed = logit_direction.defined() ? logit_direction.to(device, at::kFloat) : at::Tensor();
   std::vector<DocumentSums> sums;

@@ -10,12 +10,13 @@ at::Tensor inverse_gain(const at::Tensor& gain, at::Device device) {
   return at::where(wide == 0, 0.0, 1 / wide);
 }
 
-LayerForms::LayerForms(const LayerDecomposition& d, const at::Tensor& gain, at::Device device) {
+LayerForms::LayerForms(const LayerDecomposition& d, const MlpGains& gains, at::Device device) {
   const auto wide = [&](const at::Tensor& x) { return x.defined() ? x.to(device, at::kDouble) : x; };
   vectors_ = d.pairs.eigenvectors.to(device), values_ = wide(d.pairs.eigenvalues);
   directions_ = wide(d.directions), linear_ = wide(d.linear), constant_ = wide(d.constant);
   shift_ = wide(d.shift);
-  before_gain_ = inverse_gain(gain, device);
+  before_gain_ = inverse_gain(gains.before, device);
+  gain_behind_ = wide(gains.behind), before_gain_behind_ = inverse_gain(gains.behind, device);
 }
 
 at::Tensor LayerForms::inputs(const at::Tensor& x) const {
@@ -23,13 +24,17 @@ at::Tensor LayerForms::inputs(const at::Tensor& x) const {
   return before_gain_.defined() ? wide * before_gain_ : wide;
 }
 
+at::Tensor LayerForms::through_gain(const at::Tensor& y) const {
+  return gain_behind_.defined() ? y * gain_behind_ : y;
+}
+
 at::Tensor LayerForms::outputs(const at::Tensor& y) const {
-  const auto wide = y.to(at::kDouble);
+  const auto wide = through_gain(y.to(at::kDouble));
   return directions_.defined() ? wide.mm(directions_.t()) : wide;
 }
 
 at::Tensor LayerForms::sizes(const at::Tensor& y) const {
-  const auto wide = y.to(at::kDouble).abs();
+  const auto wide = through_gain(y.to(at::kDouble)).abs();
   return directions_.defined() ? wide.mm(directions_.abs().t()) : wide;
 }
 
@@ -61,7 +66,8 @@ at::Tensor LayerForms::truncated(const at::Tensor& x, const at::Tensor& y, int64
   const auto in = inputs(x);
   auto kept = rest(in);
   if (k > 0) kept = kept + contributions(projections(in, k)).sum(2);
-  return dual.defined() ? y.to(at::kDouble) + (kept - outputs(y)).mm(dual) : kept;
+  const auto changed = dual.defined() ? through_gain(y.to(at::kDouble)) + (kept - outputs(y)).mm(dual) : kept;
+  return before_gain_behind_.defined() ? changed * before_gain_behind_ : changed;
 }
 
 at::Tensor LayerForms::dual() const {

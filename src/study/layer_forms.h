@@ -1,6 +1,7 @@
 #pragma once
 
 #include "bilens/records/layer_decomposition.h"
+#include "bilens/study/mlp_gains.h"
 
 namespace bilens {
 
@@ -13,8 +14,7 @@ at::Tensor inverse_gain(const at::Tensor& gain, at::Device device);
 /// The forms u·y ≈ Σ λ(v·x)² + l·x + c of a decomposed layer at tokens, float64; n directions, k eigenpairs.
 class LayerForms {
  public:
-  /// @param gain of the norm in front of the layer where that was folded into it, else undefined
-  LayerForms(const LayerDecomposition& decomposition, const at::Tensor& gain, at::Device device);
+  LayerForms(const LayerDecomposition& decomposition, const MlpGains& gains, at::Device device);
 
   int64_t directions() const { return values_.size(0); }
   int64_t pairs() const { return values_.size(1); }
@@ -22,7 +22,7 @@ class LayerForms {
 
   /// Inputs as the forms take them. @param x [tokens, d] behind the norm
   at::Tensor inputs(const at::Tensor& x) const;
-  /// u·y. @param y [tokens, d_out] @return [tokens, n]
+  /// u·y. @param y [tokens, d_out] in front of a norm behind the MLP @return [tokens, n]
   at::Tensor outputs(const at::Tensor& y) const;
   /// Σ_j |u_j y_j|, what rounding of u·y follows.
   at::Tensor sizes(const at::Tensor& y) const;
@@ -48,9 +48,13 @@ class LayerForms {
   at::Tensor scales(const at::Tensor& down) const;
 
  private:
+  at::Tensor through_gain(const at::Tensor& y) const;
+
   at::Tensor vectors_, values_;                        // [n, k, d] as stored, [n, k]
   at::Tensor directions_, linear_, constant_, shift_;  // of the decomposition, may be undefined
-  at::Tensor before_gain_;                             // [d] 1 / gain
+  at::Tensor before_gain_;                             // [d] 1 / gain in front
+  at::Tensor gain_behind_;                             // [d_out]
+  at::Tensor before_gain_behind_;                      // [d_out] 1 / that gain
 };
 
 }  // namespace bilens

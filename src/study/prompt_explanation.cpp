@@ -29,6 +29,7 @@ bool larger(const PromptTerm& a, const PromptTerm& b) {
 struct LastToken {
   at::Tensor embedding;                            // [d]
   std::vector<at::Tensor> attention, inputs, mlp;  // [d] each: added, the MLP's x before the gain, added
+  std::vector<double> rms;                         // what the norm behind each MLP divides by; 1 without one
   at::Tensor end;                                  // [d] in front of the last norm
 };
 
@@ -44,13 +45,18 @@ LastToken run(Decoder& model, const std::vector<int32_t>& prompt) {
     const auto& w = model.layer(i);
     const auto middle = model.add_attention(i, h);
     const auto y =
-        gated_mlp(rms_norm(middle, w.output_norm, config.rms_norm_eps),
-                  {w.gate, w.up, w.down, w.gate_bias, w.up_bias, w.down_bias}, model.activation(i));
+        gated_mlp(model.mlp_input(i, middle), {w.gate, w.up, w.down, w.gate_bias, w.up_bias, w.down_bias},
+                  model.activation(i));
+    const auto change = model.mlp_change(i, y);
+    const auto rms = [&](const at::Tensor& x) {
+      return (x.square().mean() + config.rms_norm_eps).sqrt().item<double>();
+    };
     const auto at_last = last(middle);
     found.attention.push_back(at_last - last(h));
-    found.inputs.push_back(at_last / (at_last.square().mean() + config.rms_norm_eps).sqrt());
-    found.mlp.push_back(last(y));
-    h = middle + y;
+    found.inputs.push_back(w.mlp_norms.before.defined() ? at_last / rms(at_last) : at_last);
+    found.mlp.push_back(last(change));
+    found.rms.push_back(w.mlp_norms.behind.defined() ? rms(last(y)) : 1);
+    h = middle + change;
   }
   found.end = last(h);
   return found;
@@ -72,16 +78,18 @@ PromptExplanation explain_prompt(Decoder& model, const std::vector<BilinearLayer
   const auto found = run(model, prompt);
   PromptExplanation explanation;
   explanation.rms = (found.end.square().mean() + config.rms_norm_eps).sqrt().item<double>();
-  at::Tensor gain, head;
+  const auto gain = model.final_gain().to(at::kCPU, at::kDouble);
+  at::Tensor head;
   for (const auto& [name, weight] : model.parameters()) {
-    if (name == "model.norm.weight") gain = weight.to(at::kCPU, at::kDouble);
     if (name == (config.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight"))
       head = weight.to(at::kCPU);
   }
   const auto d = difference.to(at::kCPU, at::kDouble);
   const auto w = head.to(at::kFloat).t().mv(d.to(at::kFloat)).to(at::kDouble) * gain / explanation.rms;
   const auto state = (found.end / explanation.rms * gain).to(device, at::kFloat);
-  explanation.logit = model.logits(state.unsqueeze(0))[0].to(at::kCPU, at::kDouble).dot(d).item<double>();
+  explanation.soft_cap = config.final_logit_softcapping;
+  explanation.logit =
+      model.uncapped_logits(state.unsqueeze(0))[0].to(at::kCPU, at::kDouble).dot(d).item<double>();
   explanation.embedding = found.embedding.dot(w).item<double>();
 
   Progress progress("explain", config.num_hidden_layers, "layers");
@@ -89,16 +97,18 @@ PromptExplanation explain_prompt(Decoder& model, const std::vector<BilinearLayer
     if (stop_requested()) throw Stopped{};
     const auto layer = layers.at(static_cast<size_t>(i)).to(at::kDouble, at::kCPU);
     const auto& x = found.inputs[i];
+    const auto of_output = w / found.rms[i];
     PromptLayer of_layer;
     of_layer.layer = i;
+    if (model.layer(i).mlp_norms.behind.defined()) of_layer.output_rms = found.rms[i];
     of_layer.attention = found.attention[i].dot(w).item<double>();
     if (layer.has_linear()) {
-      const InteractionOperator form(layer, w.unsqueeze(0));
+      const InteractionOperator form(layer, of_output.unsqueeze(0));
       of_layer.linear = (form.linear()[0].dot(x) + form.constant()[0]).item<double>();
     }
     EigenConfig eigen;
     eigen.k = config.hidden_size, eigen.dtype = at::kDouble, eigen.energy = Energy::kOff;
-    const auto pairs = solve_eigen({layer, {}, w.unsqueeze(0)}, device, eigen);
+    const auto pairs = solve_eigen({layer, {}, of_output.unsqueeze(0)}, device, eigen);
     const auto vectors = pairs.eigenvectors[0].to(at::kDouble), p = vectors.mv(x);
     for (int64_t k = 0; k < pairs.k(); ++k) {
       const double value = pairs.eigenvalues[0][k].item<double>(), projection = p[k].item<double>();
@@ -124,6 +134,7 @@ PromptExplanation explain_prompt(Decoder& model, const std::vector<BilinearLayer
 PromptExplanationRecord record_of(const PromptExplanation& explanation, PromptExplanationRecord source) {
   source.logit = explanation.logit, source.sum = explanation.sum();
   source.embedding = explanation.embedding, source.rms = explanation.rms;
+  source.soft_cap = explanation.soft_cap;
   source.layers = explanation.layers;
   double all = 0, listed = 0;
   for (const auto& layer : explanation.layers) all += layer.eigenvectors;

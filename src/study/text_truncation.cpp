@@ -28,7 +28,7 @@ struct Run {
 };
 
 Run start(const CorpusSource& source, const TextWindows& text, at::Device device) {
-  const LayerForms forms(source.decomposition, source.gain, device);
+  const LayerForms forms(source.decomposition, source.gains, device);
   const TruncatedLayer layer = {source.decomposition.layer, counts_up_to(forms.pairs()), {}};
   return {forms, forms.dual(), layer,
           DocumentSums(text.stream, text.first + text.tokens, static_cast<int64_t>(layer.k.size()))};

@@ -12,7 +12,6 @@
 #include "bilens/core/text.h"
 #include "bilens/data/token_windows.h"
 #include "bilens/nn/gated_product.h"
-#include "bilens/nn/rms_norm.h"
 #include "bilens/train/bilinear_fit.h"
 #include "bilens/train/ridge.h"
 #include "bilens/train/text_task.h"
@@ -71,6 +70,18 @@ void store(const BilinearFactors& factors, const Decoder& model, int64_t layer) 
   put("down_proj", factors.down);
 }
 
+/// The same in front of a norm's gain and behind it: what it gives meets the stream there. Where the gain is
+/// 0 nothing says what stands in front. @param gain undefined: none
+BilinearFactors through_gain(BilinearFactors mlp, const at::Tensor& gain) {
+  if (gain.defined()) mlp.down = mlp.down * gain.unsqueeze(1);
+  return mlp;
+}
+
+BilinearFactors before_gain(BilinearFactors mlp, const at::Tensor& gain, const at::Tensor& own_down) {
+  if (gain.defined()) mlp.down = at::where(gain.unsqueeze(1) == 0, own_down, mlp.down / gain.unsqueeze(1));
+  return mlp;
+}
+
 /// The calibration tokens with the residual streams of both models, taken from layer to layer.
 class Streams {
  public:
@@ -89,12 +100,13 @@ class Streams {
     target_ = teacher.embed(batch.inputs.to(device));
     state_ = target_.clone();
     weights_ = at::empty({windows.all(), context}, target_.options());
+    divisors_ = at::empty_like(weights_);
   }
 
   /// Through the whole layer in the teacher, and through its attention in the converted model.
   /// @param mlp the teacher's, before its activation is taken away
   void enter(int64_t layer, const BilinearFactors& mlp) {
-    gain_ = by_name(converted_).at(layer_name(layer, "post_attention_layernorm.weight"));
+    layer_ = layer;
     each_part([&](int64_t begin, int64_t count) {
       auto target = target_.narrow(0, begin, count), state = state_.narrow(0, begin, count);
       const auto starts = starts_.defined() ? starts_.narrow(0, begin, count) : at::Tensor();
@@ -102,9 +114,15 @@ class Streams {
       const auto x = mlp_inputs(h.flatten(0, 1));
       auto hidden = gated_product(x.mm(mlp.gate.t()), x.mm(mlp.up.t()), teacher_.config().hidden_act);
       if (constant_) hidden = at::cat({hidden, at::ones({hidden.size(0), 1}, hidden.options())}, 1);
-      target.copy_(h + hidden.mm(mlp.down.t()).view(h.sizes()));
+      const auto output = hidden.mm(mlp.down.t()).view(h.sizes());
+      target.copy_(h + teacher_.mlp_change(layer, output));
       state.copy_(converted_.add_attention(layer, state, starts));
-      weights_.narrow(0, begin, count).copy_((target.square().mean(-1) + epsilon()).reciprocal());
+      auto weights = weights_.narrow(0, begin, count);
+      weights.copy_((target.square().mean(-1) + epsilon()).reciprocal());
+      if (!has_norm_behind()) return;
+      const auto squares = output.square().mean(-1) + epsilon();
+      divisors_.narrow(0, begin, count).copy_(squares.sqrt());
+      weights.div_(squares);
     });
   }
 
@@ -112,7 +130,8 @@ class Streams {
   void leave(const BilinearFactors& mlp) {
     each_part([&](int64_t begin, int64_t count) {
       auto state = state_.narrow(0, begin, count);
-      state += mlp.hidden(mlp_inputs(state.flatten(0, 1))).mm(mlp.down.t()).view(state.sizes());
+      const auto output = mlp.hidden(mlp_inputs(state.flatten(0, 1))).mm(mlp.down.t());
+      state += converted_.mlp_change(layer_, output.view(state.sizes()));
     });
   }
 
@@ -120,7 +139,8 @@ class Streams {
     return uses_.eq(static_cast<int64_t>(what)).sum().item<int64_t>();
   }
 
-  /// Inputs of the converted MLP, and what it has to give, of the tokens that serve for this.
+  /// Inputs of the converted MLP, and what it has to give, of the tokens that serve for this: what the
+  /// teacher's stream has more, times what the norm behind the teacher's MLP divides by.
   FitData data(TokenUse what) const {
     return [this, what](const std::function<void(const FitRows&)>& use) {
       each_part([&](int64_t begin, int64_t count) {
@@ -130,13 +150,16 @@ class Streams {
           return all.narrow(0, begin, count).flatten(0, 1).index_select(0, chosen);
         };
         const auto state = rows(state_);
-        use({mlp_inputs(state), rows(target_) - state, rows(weights_)});
+        auto wanted = rows(target_) - state;
+        if (has_norm_behind()) wanted *= rows(divisors_).unsqueeze(1);
+        use({mlp_inputs(state), wanted, rows(weights_)});
       });
     };
   }
 
  private:
   double epsilon() const { return teacher_.config().rms_norm_eps; }
+  bool has_norm_behind() const { return teacher_.gain_behind_mlp(layer_).defined(); }
 
   void each_part(const std::function<void(int64_t, int64_t)>& use) const {
     for (int64_t begin = 0; begin < state_.size(0); begin += windows_at_once_) {
@@ -147,17 +170,19 @@ class Streams {
 
   /// [n, hidden_size], behind the norm and with a 1 for biases.
   at::Tensor mlp_inputs(const at::Tensor& h) const {
-    const auto x = rms_norm(h, gain_, epsilon());
+    const auto x = converted_.mlp_input(layer_, h);
     return constant_ ? at::cat({x, at::ones({x.size(0), 1}, x.options())}, 1) : x;
   }
 
   Decoder &teacher_, &converted_;
   int64_t windows_at_once_;
   bool constant_;
-  at::Tensor starts_, gain_;
+  int64_t layer_ = 0;
+  at::Tensor starts_;
   at::Tensor uses_;            // uint8 [windows, context]
   at::Tensor target_, state_;  // [windows, context, hidden_size]: the teacher's, the converted model's
   at::Tensor weights_;         // [windows, context]
+  at::Tensor divisors_;        // [windows, context] of the norm behind the teacher's MLP
 };
 
 LeastSquaresSums sums_of(const FitData& data, const BilinearFactors& mlp) {
@@ -325,8 +350,11 @@ Calibration calibrate(const Decoder& teacher, const TokenStream& stream, int64_t
   for (int64_t layer = 0; layer < layers; ++layer) {
     auto mlp = factors_of(result.model, layer);
     streams.enter(layer, mlp);
+    const auto behind = result.model.gain_behind_mlp(layer);
+    auto fitted = through_gain(mlp, behind);
     const auto report = calibrate_layer(streams, gate, config, constant,
-                                        "layer " + std::to_string(layer) + "'s activations", mlp);
+                                        "layer " + std::to_string(layer) + "'s activations", fitted);
+    mlp = before_gain(fitted, behind, mlp.down);
     store(mlp, result.model, layer);
     streams.leave(mlp);
     account.flops += fit_flops(mlp, config, report.sweeps) * static_cast<double>(account.tokens);

@@ -54,10 +54,17 @@ class Gates(LayersTest):
             folder = self.model(act, mlp(1), model_type="llama", hidden_act=act)
             self.assertIn(act, self.refusal(folder, f"gate={gate}", "fold_norm=false", expect=2))
 
-    def test_gelu_means_its_approximation_in_every_gemma(self):
-        for kind in ("gemma", "gemma2", "gemma3n_text", "gemma4_text"):
+    def test_gelu_means_its_approximation_in_the_first_gemma_alone(self):
+        for kind, gate in (
+            ("gemma", "gelu_tanh"),
+            ("gemma2", "gelu"),
+            ("gemma3n_text", "gelu"),
+            ("gemma4_text", "gelu"),
+        ):
             folder = self.model(kind, mlp(1), model_type=kind, hidden_activation="gelu")
-            self.assertIn("gelu_tanh", self.refusal(folder, "fold_norm=false"))
+            self.assertRegex(self.refusal(folder, "fold_norm=false"), rf"\b{gate}\b")
+            self.decompose(folder, "fold_norm=false", "surrogate=half")
+            self.assertEqual(self.description()["gate"]["name"], gate)
 
     def test_an_activation_that_is_no_name_is_refused(self):
         folder = self.model("number", mlp(1), model_type="llama", hidden_act=3)
@@ -82,8 +89,11 @@ class Gates(LayersTest):
             "both", tensors, model_type="gemma", hidden_act="linear", hidden_activation="gelu_pytorch_tanh"
         )
         self.assertIn("hidden_activation", self.refusal(both))
-        other = self.model("other", tensors, model_type="gemma2", hidden_act="linear")
-        self.assertIn("hidden_activation", self.refusal(other))
+        second = {**tensors, "model.layers.0.pre_feedforward_layernorm.weight": np.zeros(8, np.float32)}
+        second["model.layers.0.post_feedforward_layernorm.weight"] = np.zeros(8, np.float32)
+        other = self.model("other", second, model_type="gemma2", hidden_act="linear")
+        self.decompose(other, "surrogate=half")  # hidden_act is not what it reads
+        self.assertEqual(self.description()["gate"]["name"], "gelu_tanh")
 
     def test_names_that_only_swiglu_models_have(self):
         meta = mlp(1, "layers.0.feed_forward.", ("w1", "w3", "w2"))

@@ -1,7 +1,9 @@
 #include "bilens/model/decoder_config.h"
 
 #include <algorithm>
+#include <cmath>
 
+#include "catch.h"
 #include "caught.h"
 
 namespace bilens::decoder_config_test {
@@ -67,6 +69,17 @@ TEST_CASE("what is written reads back the same") {
         Json{{"model_type", "qwen2"}, {"use_sliding_window", true}, {"max_window_layers", 1}},
         Json{{"model_type", "qwen3"}, {"layer_types", {"full_attention", "full_attention"}}},
         Json{{"model_type", "smollm3"}, {"mlp_bias", true}},
+        Json{{"model_type", "gemma"}, {"hidden_act", "linear"}},
+        Json{{"model_type", "gemma2"}, {"final_logit_softcapping", nullptr}, {"query_pre_attn_scalar", 24}},
+        Json{{"model_type", "gemma3_text"}, {"sliding_window_pattern", 2}, {"rope_local_base_freq", 100.0}},
+        Json{{"model_type", "olmo2"}, {"attention_bias", true}},
+        Json{{"model_type", "phi3"},
+             {"sliding_window", 3},
+             {"rope_parameters",
+              {{"rope_type", "longrope"},
+               {"short_factor", {1.0, 2.0}},
+               {"long_factor", {3.0, 4.0}},
+               {"attention_factor", 1.5}}}},
         Json{{"model_type", "smollm3"},
              {"no_rope_layers", {1, 0}},
              {"use_sliding_window", true},
@@ -84,13 +97,14 @@ TEST_CASE("keys that are absent are as in the class of transformers") {
   CHECK(with({{"model_type", "mistral"}, {"sliding_window", nullptr}}).windows.empty());
   const auto qwen3 = with({{"model_type", "qwen3"}});
   CHECK(qwen3.head_dim == 128);
-  CHECK(qwen3.head_norms);
+  CHECK(qwen3.query_key_norms == QueryKeyNorms::kHeads);
   CHECK(qwen3.windows.empty());
   CHECK_FALSE(qwen3.bos_token_id);
   CHECK(qwen3.eos_token_id.empty());
   const auto smollm3 =
       with({{"model_type", "smollm3"}, {"num_hidden_layers", 5}, {"num_key_value_heads", 2}});
-  CHECK(smollm3.turned == std::vector<bool>{true, true, true, false, true});
+  constexpr auto kTurned = Turning::kGlobal;
+  CHECK((smollm3.turnings == std::vector<Turning>{kTurned, kTurned, kTurned, Turning::kNone, kTurned}));
   CHECK(smollm3.rope.theta == 2e6);
   CHECK(smollm3.tie_word_embeddings);
   CHECK_FALSE(smollm3.bos_token_id);  // 128000, which so small a vocabulary does not have
@@ -103,6 +117,94 @@ TEST_CASE("keys that are absent are as in the class of transformers") {
   };
   CHECK(has("model.layers.1.self_attn.v_proj.bias"));
   CHECK_FALSE(has("model.layers.1.self_attn.o_proj.bias"));
+}
+
+TEST_CASE("a Gemma's norms, scales, caps and activations") {
+  const auto first = with({{"model_type", "gemma"}, {"hidden_act", "gelu"}});
+  CHECK(first.hidden_act == Gate::kGeluTanh);
+  CHECK(first.one_plus_gains);
+  CHECK(first.scales_embedding);
+  CHECK(first.head_dim == 256);
+  CHECK((first.norm_names() == NormNames{"input_layernorm", "", "post_attention_layernorm", ""}));
+
+  const Json stray = {{"model_type", "gemma2"}, {"hidden_act", "relu"}, {"num_key_value_heads", 4}};
+  auto second = with(stray);
+  CHECK(second.hidden_act == Gate::kGeluTanh);  // hidden_act is not what it reads
+  CHECK(second.windows == std::vector<int64_t>{4096, 0});
+  CHECK(second.heads().scale == 1.0 / 16);
+  CHECK(second.heads().soft_cap == 50.0);
+  CHECK(second.final_logit_softcapping == 30.0);
+  CHECK((second.norm_names() == NormNames{"input_layernorm", "post_attention_layernorm",
+                                          "pre_feedforward_layernorm", "post_feedforward_layernorm"}));
+  Json plain_second = stray;
+  plain_second.update(Json{{"hidden_activation", "gelu"}, {"attn_logit_softcapping", nullptr}});
+  second = with(plain_second);
+  CHECK(second.hidden_act == Gate::kGelu);
+  CHECK(second.heads().soft_cap == 0);
+  CHECK(decoder_config_json(second).at("attn_logit_softcapping").is_null());  // not the default of the class
+  CHECK(decoder_config_json(second).at("hidden_act") == "gelu");
+
+  const auto third = with({{"model_type", "gemma3_text"},
+                           {"num_hidden_layers", 3},
+                           {"sliding_window_pattern", 3},
+                           {"attn_logit_softcapping", 50.0},
+                           {"rope_scaling", {{"rope_type", "linear"}, {"factor", 8.0}}}});
+  CHECK(third.windows == std::vector<int64_t>{4096, 4096, 0});
+  CHECK((third.turnings == std::vector<Turning>{Turning::kLocal, Turning::kLocal, Turning::kGlobal}));
+  CHECK(third.heads().soft_cap == 0);  // stored, not applied
+  CHECK(third.rope.theta == 1e6);
+  CHECK(third.rope.scaling == RopeScaling::kLinear);
+  CHECK(third.local_rope->theta == 1e4);
+  CHECK(third.local_rope->scaling == RopeScaling::kDefault);
+
+  CHECK(contains(refusal({{"model_type", "gemma2"}, {"final_logit_softcapping", 0}}),
+                 "final_logit_softcapping"));
+  CHECK(contains(refusal({{"model_type", "gemma2"}, {"sliding_window", nullptr}}), "sliding_window"));
+  CHECK(contains(refusal({{"model_type", "gemma3_text"}, {"use_bidirectional_attention", true}}),
+                 "use_bidirectional_attention: expected false or null"));
+}
+
+TEST_CASE("the text part of a model that sees pictures is read") {
+  const Json whole = {{"model_type", "gemma3"},
+                      {"text_config", {{"hidden_size", 16}, {"num_hidden_layers", 2}, {"sliding_window", 5}}},
+                      {"vision_config", {{"hidden_size", 8}}}};
+  const auto part = parse_decoder_config(whole, "config.json");
+  CHECK(part.type == "gemma3_text");
+  CHECK(part.vocab_size == 262208);
+  CHECK(part.num_attention_heads == 8);
+}
+
+TEST_CASE("a Phi-3's angles and its tensors") {
+  const Json longrope = {{"model_type", "phi3"},
+                         {"partial_rotary_factor", 0.5},
+                         {"max_position_embeddings", 131072},
+                         {"rope_scaling", {{"type", "su"}, {"short_factor", {1.0}}, {"long_factor", {4.0}}}}};
+  const auto config = with(longrope);
+  CHECK(config.rope.scaling == RopeScaling::kLongRope);
+  CHECK(config.rope.original_max_position_embeddings == 4096);
+  CHECK(config.rotary_dim() == 2);
+  // √(1 + ln 32 / ln 4096) by hand
+  CHECK(config.rope.attention_factor == Approx(std::sqrt(1 + 5.0 / 12)).epsilon(1e-14));
+  const auto written = decoder_config_json(config);
+  CHECK(written.at("rope_scaling").size() == 3);  // more keys transformers 4 refuses
+  CHECK(parse_decoder_config(written, "written").rope.attention_factor == config.rope.attention_factor);
+  const auto stored = config.stored_shapes();
+  const auto shape_of = [&](const std::string& name) {
+    const auto found =
+        std::find_if(stored.begin(), stored.end(), [&](const auto& shape) { return shape.first == name; });
+    REQUIRE(found != stored.end());
+    return found->second;
+  };
+  CHECK(shape_of("model.layers.1.self_attn.qkv_proj.weight") == std::vector<int64_t>{48, 16});
+  CHECK(shape_of("model.layers.1.mlp.gate_up_proj.weight") == std::vector<int64_t>{80, 16});
+  CHECK(config.parts_of("model.layers.1.mlp.gate_up_proj.weight") ==
+        std::vector<std::string>{"model.layers.1.mlp.gate_proj.weight", "model.layers.1.mlp.up_proj.weight"});
+  Json wrong = longrope;
+  wrong["rope_scaling"]["long_factor"] = {1.0, 2.0};
+  CHECK(
+      contains(refusal(wrong), "long_factor: expected 1 numbers, one for each pair that is turned, found 2"));
+  wrong["rope_scaling"] = {{"rope_type", "linear"}, {"factor", 2.0}};
+  CHECK(contains(refusal(wrong), "linear"));
 }
 
 TEST_CASE("layers that are said to be turned or not are one for each") {
@@ -137,12 +239,13 @@ TEST_CASE("shapes and their number") {
 
 TEST_CASE("contradictions and what is not supported are named") {
   CHECK(contains(
-      refusal({{"model_type", "gemma"}}),
-      R"(model_type: expected "llama", "mistral", "qwen2", "qwen3", "smollm3", found the string "gemma")"));
+      refusal({{"model_type", "stablelm"}}),
+      R"(model_type: expected "llama", "mistral", "qwen2", "qwen3", "smollm3", "phi3", "gemma", "gemma2", )"
+      R"("gemma3_text", "olmo2", found the string "stablelm")"));
   CHECK(contains(refusal({{"hidden_size", 18}}), "a multiple of num_attention_heads (4), found 18"));
   CHECK(contains(refusal({{"num_key_value_heads", 3}}), "a divisor of num_attention_heads (4), found 3"));
   CHECK(contains(refusal({{"head_dim", 5}}), "an even number"));
-  CHECK(contains(refusal({{"hidden_act", "gelu_new"}}), "\"gelu_new\""));
+  CHECK(contains(refusal({{"hidden_act", "quick_gelu"}}), "\"quick_gelu\""));
   CHECK(contains(refusal({{"vocab_size", "100"}}), "vocab_size: expected an integer"));
   CHECK(contains(refusal({{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 2.0}}}}), "\"yarn\""));
   CHECK(contains(refusal({{"rope_scaling", {{"rope_type", "linear"}}}}), "rope_scaling.factor"));

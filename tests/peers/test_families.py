@@ -34,6 +34,15 @@ LLAMA3 = {
 }
 SMALL_VOCABULARY = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": None}  # unlike what the class has
 SLIDING, FULL = "sliding_attention", "full_attention"
+GEMMA = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "head_dim": 10}
+LONGROPE = {
+    "rope_type": "longrope",
+    "rope_theta": 1000.0,
+    "short_factor": [1.0, 1.1],
+    "long_factor": [2.0, 5.0],
+    "partial_rotary_factor": 0.4,
+    "original_max_position_embeddings": 24,
+}
 
 # Class in transformers, and the keys that the family has beside a plain Llama's.
 MODELS = {
@@ -60,6 +69,49 @@ MODELS = {
         "Qwen3",
         {"head_dim": 8, "use_sliding_window": True, "sliding_window": 4, "layer_types": [SLIDING, FULL, SLIDING]},
     ),
+    "gemma": ("Gemma", {**GEMMA, "attention_bias": True}),
+    "gemma by the old name of its activation": ("Gemma", {**GEMMA, "hidden_act": "gelu", "tie_word_embeddings": False}),
+    "gemma2": ("Gemma2", {**GEMMA, "sliding_window": 5, "query_pre_attn_scalar": 24, "attn_logit_softcapping": 2.0}),
+    "gemma2 without caps": (
+        "Gemma2",
+        {
+            **GEMMA,
+            "layer_types": [FULL] * 3,
+            "attn_logit_softcapping": None,
+            "final_logit_softcapping": None,
+            "hidden_activation": "gelu",
+        },
+    ),
+    "gemma2 with narrow heads": (
+        "Gemma2",
+        {**GEMMA, "head_dim": 8, "sliding_window": 6, "final_logit_softcapping": 3.0},
+    ),
+    "gemma3": ("Gemma3Text", {**GEMMA, "sliding_window": 5, "sliding_window_pattern": 2, "query_pre_attn_scalar": 24}),
+    "gemma3 with a stored cap and stretched angles": (
+        "Gemma3Text",
+        {
+            **GEMMA,
+            "sliding_window": 4,
+            "layer_types": [SLIDING, FULL, SLIDING],
+            "attn_logit_softcapping": 2.0,
+            "final_logit_softcapping": 4.0,
+            "rope_scaling": {"rope_type": "linear", "factor": 4.0},
+            "rope_local_base_freq": 100.0,
+        },
+    ),
+    "olmo2": ("Olmo2", {"pad_token_id": None, "eos_token_id": 2, "attention_bias": True}),
+    "phi3": ("Phi3", {"pad_token_id": None, "eos_token_id": 2}),
+    "phi3 with longrope, turned in part, with a window": (
+        "Phi3",
+        {
+            "hidden_size": 40,
+            "pad_token_id": None,
+            "eos_token_id": 2,
+            "sliding_window": 30,
+            "rope_parameters": LONGROPE,
+            "original_max_position_embeddings": 24,
+        },
+    ),
 }
 
 
@@ -77,7 +129,8 @@ class Families(unittest.TestCase):
         for name, (family, keys) in MODELS.items():
             torch.manual_seed(1)
             config = getattr(transformers, family + "Config")(**{**SHAPE, **keys})
-            model = getattr(transformers, family + "ForCausalLM")._from_config(config, attn_implementation="eager")
+            causal = family.removesuffix("Text") + "ForCausalLM"
+            model = getattr(transformers, causal)._from_config(config, attn_implementation="eager")
             with torch.no_grad():
                 for weight in model.parameters():
                     if weight.dim() == 1:  # biases and gains, which begin as 0 and 1
@@ -163,7 +216,7 @@ class Families(unittest.TestCase):
     def test_what_becomes_bilinear_is_read_by_transformers(self):
         import transformers
 
-        biased = {"llama 3", "mistral", "qwen2"}  # as a Llama, which computes the same
+        biased = {"llama 3", "mistral", "qwen2", "phi3"}  # as a Llama, which computes the same
 
         def check(folder, model):
             out = self.folder / (folder.name + " bilinear")
@@ -180,8 +233,10 @@ class Families(unittest.TestCase):
                 out / "model", output_loading_info=True, dtype=self.torch.float64
             )
             self.assertEqual({key: list(names) for key, names in missing.items() if names}, {})
-            self.assertEqual(bilinear.config.hidden_act, "linear")
-            has_bias = bilinear.model.layers[0].mlp.gate_proj.bias is not None
+            key = "hidden_activation" if hasattr(bilinear.config, "hidden_activation") else "hidden_act"
+            self.assertEqual(getattr(bilinear.config, key), "linear")
+            mlp = bilinear.model.layers[0].mlp
+            has_bias = mlp.down_proj.bias is not None
             own = "smollm3" in folder.name  # which can say that there are biases
             self.assertEqual(has_bias, folder.name in biased or own)
             name = "LlamaForCausalLM" if folder.name in biased else type(model).__name__

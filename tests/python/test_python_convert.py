@@ -151,7 +151,7 @@ class Convert(unittest.TestCase):
 
     def test_what_is_no_gated_language_model_is_refused(self):
         self.refused(bilens.UsageError, "linear", "bilinear", model=llama("linear"))
-        self.refused(bilens.UsageError, "SwiGLU", model=llama("gelu"))
+        self.refused(bilens.UsageError, "anneal", model=llama("gelu"), stages=["anneal"])
         self.refused(bilens.InputError, "transformers", "Linear", model=torch.nn.Linear(3, 3))
         self.refused(bilens.InputError, "transformers", "str", model="path")
         with torch.device("meta"):

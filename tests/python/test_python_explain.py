@@ -329,13 +329,13 @@ class WrongInput(unittest.TestCase):
             model.state_dict(), IDS, 7, 12, config={**model.config.to_dict(), "hidden_act": "linear"}
         )
         self.assertAlmostEqual(found.sum, by_torch(model, IDS, 7, 12)[0], delta=NEAR)
-        for act in ("swish", "gelu", "relu"):
+        for act in ("swish", "gelu", "gelu_pytorch_tanh", "relu"):
             with self.subTest(act):
                 gated = llama(act)
                 found = bilens.explain(gated, IDS, 7, 12, surrogate="half")
                 self.assertAlmostEqual(found.sum, by_torch(gated, IDS, 7, 12)[0], delta=NEAR)
 
-        self.refuses("hidden_act: expected one of", llama("gelu_pytorch_tanh"), IDS, 7, **options)
+        self.refuses("hidden_act: expected one of", llama("quick_gelu"), IDS, 7, **options)
         model = llama()
         model.model.layers[1].mlp.act_fn = torch.nn.Tanh()
         self.refuses("layers.1.mlp: .*one that is not known", model, IDS, 7, kind=bilens.InputError)

@@ -41,7 +41,8 @@ std::pair<at::Tensor, at::Tensor> seen(Decoder& model, const TokenStream& stream
 
 CorpusLayer study(Decoder& model, const TokenStream& stream, const Decomposed& of) {
   const at::NoGradGuard no_grad;
-  const auto all = study_corpus(model, text_of(stream), {{of.decomposition, of.layer, of.gain}}, {kTokens});
+  const auto all =
+      study_corpus(model, text_of(stream), {{of.decomposition, of.layer, {of.gain, {}}}}, {kTokens});
   // Nine windows of 32 and one of 12, each without its last token.
   CHECK(all.tokens == kTokens - 10);
   return all.layers.at(0);
@@ -188,7 +189,8 @@ TEST_CASE("contexts are the extremes of each sign, quantiles and histogram those
   const at::NoGradGuard no_grad;
   CorpusStudyConfig config;
   config.tokens = kTokens, config.contexts = 5;  // the sample is everything
-  const auto all = study_corpus(model, text_of(stream), {{of.decomposition, of.layer, of.gain}}, config);
+  const auto all =
+      study_corpus(model, text_of(stream), {{of.decomposition, of.layer, {of.gain, {}}}}, config);
   const auto& found = all.layers.at(0);
   const auto x = seen(model, stream, of).first;
   CHECK(all.window == kContext - 1);
@@ -219,7 +221,7 @@ TEST_CASE("contexts are the extremes of each sign, quantiles and histogram those
   }
   config.sample = 50, config.seed = 3;
   const auto study_again = [&] {
-    return study_corpus(model, text_of(stream), {{of.decomposition, of.layer, of.gain}}, config);
+    return study_corpus(model, text_of(stream), {{of.decomposition, of.layer, {of.gain, {}}}}, config);
   };
   CHECK(study_again().layers[0].counts.sum().item<int64_t>() == 9 * 50);
   CHECK(study_again().layers[0].quantile_places.equal(study_again().layers[0].quantile_places));
@@ -235,7 +237,7 @@ TEST_CASE("where fewer tokens than asked for lie on a side, the rest is marked")
   config.tokens = 4, config.contexts = 20;
   const auto stream = random_stream();
   const auto found = study_corpus(model, {stream, 0, 4, kContext, Packing::kPlain},
-                                  {{of.decomposition, of.layer, of.gain}}, config)
+                                  {{of.decomposition, of.layer, {of.gain, {}}}}, config)
                          .layers.at(0);
   const auto there = (found.context_places >= 0).sum(-1);  // [n, k, 2]
   CHECK(there.sum(-1).eq(3).all().item<bool>());           // each of three tokens on one side
@@ -258,7 +260,7 @@ TEST_CASE("what is written opens again, with its shapes") {
   const auto stream = random_stream();
   const at::NoGradGuard no_grad;
   const auto all = study_corpus(model, {stream, 0, 100, kContext, Packing::kDocuments},
-                                {{of.decomposition, of.layer, of.gain}}, {100});
+                                {{of.decomposition, of.layer, {of.gain, {}}}}, {100});
   write_corpus_study(folder.path(), all);
   const SafetensorsFile file(folder / "corpus.safetensors");
   CHECK(file.tensor("layer_1.r2").sizes() == at::IntArrayRef({3, 4}));

@@ -24,7 +24,7 @@ ChosenPairs pairs_of(const Decoder& model, int64_t k) {
           of.decomposition.directions[0],
           of.decomposition.pairs.eigenvectors[0],
           of.decomposition.pairs.eigenvalues[0],
-          of.gain,
+          {of.gain, {}},
           {},
           {}};
 }
@@ -72,7 +72,7 @@ TEST_CASE("an effect is what the model does with the contribution taken out by h
     const auto own = read(options);
     options.mlp_hook = [&](int64_t layer, const at::Tensor& x, const at::Tensor& y) {
       if (layer != pairs.layer) return y;
-      const auto gain = pairs.gain.to(at::kDouble);
+      const auto gain = pairs.gains.before.to(at::kDouble);
       const auto p = at::where(gain == 0, 0.0, x.to(at::kDouble) / gain).matmul(pairs.vectors[0]);
       const auto q = p.square() * pairs.values[0];
       square += q.square().sum().item<double>();

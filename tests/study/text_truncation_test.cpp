@@ -9,7 +9,7 @@ namespace {
 using namespace test;
 
 TruncatedLayer truncate(Decoder& model, const TokenStream& stream, const Decomposed& of) {
-  const auto found = truncate_on_text(model, text_of(stream), {{of.decomposition, of.layer, of.gain}});
+  const auto found = truncate_on_text(model, text_of(stream), {{of.decomposition, of.layer, {of.gain, {}}}});
   CHECK(found.tokens == kTokens - 10);
   CHECK(found.documents == 3);
   return found.layers.at(0);

@@ -151,6 +151,11 @@ class FieldTable {
     return plain(name, member, list_schema(meaning, integer_schema("", range, unit)));
   }
 
+  FieldTable& numbers(const std::string& name, std::vector<double> C::*member, const std::string& meaning,
+                      Range range = {}, const std::string& unit = "") {
+    return plain(name, member, list_schema(meaning, number_schema("", range, unit)));
+  }
+
   /// null stands for "not given".
   FieldTable& optional_number(const std::string& name, std::optional<double> C::*member,
                               const std::string& meaning, Range range = {}, const std::string& unit = "") {

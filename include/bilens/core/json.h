@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "bilens/core/error.h"
 
@@ -18,6 +19,9 @@ Json parse_json(const std::string& text, const std::string& where, ExitCode code
 
 /// Reads a JSON file of at most 64 MiB.
 Json read_json(const std::filesystem::path& path, ExitCode code);
+
+/// The members of an object that have one of these names and are not null, which stands for "not given".
+Json given_members(const Json& object, const std::vector<std::string>& names);
 
 /// Two-space indentation, a newline at the end; numbers that are not finite become null.
 std::string format_json(const Json& json);

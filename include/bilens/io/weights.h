@@ -40,6 +40,9 @@ class Weights {
   /// The shard that should hold a tensor and is not there; "" where there is none.
   std::string missing_shard_of(const std::string& name) const;
 
+  /// Calls the tensors behind a prefix otherwise: "language_model.model." -> "model.".
+  void rename(const std::vector<std::pair<std::string, std::string>>& prefixes);
+
   /// To be read only: a view of the mapped file wherever the format allows that.
   at::Tensor tensor(const std::string& name) const;
 

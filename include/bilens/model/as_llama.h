@@ -4,7 +4,7 @@
 
 namespace bilens {
 
-/// Whether a Llama computes the same: it has no windows and no norms of heads, and turns all layers.
+/// Whether a Llama computes the same: norms, windows, angles, scales and caps are as there.
 bool is_a_llama(const DecoderConfig& config);
 
 /// The same function as a Llama, which may have biases in its MLPs. Biases of the attention that only a Llama

@@ -15,7 +15,8 @@
 namespace bilens {
 
 /// Replaces an MLP's output: called with the layer, the MLP's input after its norm and its own output, both
-/// [batch, tokens, hidden_size]; what it returns, of the same shape, is added to the residual stream.
+/// [batch, tokens, hidden_size]; what it returns, of the same shape, is added to the residual stream, where a
+/// norm stands behind the MLP through that.
 using MlpHook = std::function<at::Tensor(int64_t layer, const at::Tensor& input, const at::Tensor& output)>;
 
 /// How one forward pass is run.
@@ -34,6 +35,7 @@ struct ForwardOptions {
 struct KeyValueCache {
   std::vector<LayerCache> layers;
   int64_t tokens = 0, capacity = 0;
+  at::Tensor ids;                 // of these tokens, where the angles may change with their number
   std::optional<TokenStep> step;  // of the model that made it, where that is possible
 };
 
@@ -43,7 +45,8 @@ at::Tensor document_starts(const at::Tensor& tokens, int64_t first);
 
 /// The Llama decoder (arXiv 2302.13971; Hugging Face's LlamaForCausalLM):
 ///   h ← E[tokens];  each layer: h ← h + Attention(norm(h)), h ← h + MLP(norm(h));  logits = H norm(h)
-/// with hidden_act "linear" each MLP is bilinear. Parameters by Hugging Face's names.
+/// with hidden_act "linear" each MLP is bilinear; and its relatives, which differ as DecoderConfig says:
+/// norms in front, behind or both, caps, scales, windows, angles. Parameters by Hugging Face's names.
 class Decoder {
  public:
   /// New weights as in transformers: normal with initializer_range, biases 0, gains 1; float32 on `device`.
@@ -82,7 +85,7 @@ class Decoder {
 
   /// Computes the rotary angles of sequences up to this length; from then on forward passes of them may run
   /// on several threads at once.
-  void prepare_positions(int64_t positions) { rotary(positions); }
+  void prepare_positions(int64_t positions);
 
   /// The residual stream behind the last norm, [batch, tokens, hidden_size].
   /// @param tokens int64 [batch, tokens]
@@ -91,12 +94,22 @@ class Decoder {
 
   /// A forward pass step by step, for work on one layer at a time: the residual stream at the start, [batch,
   /// tokens, hidden_size], and behind the attention of a layer whose input is `h`. What follows in the layer
-  /// is h ← h + MLP(norm(h)).
+  /// is h ← h + mlp_change(MLP(mlp_input(h))).
   at::Tensor embed(const at::Tensor& tokens) const;
   at::Tensor add_attention(int64_t layer, const at::Tensor& h, const at::Tensor& document_starts = {});
+  /// [..., hidden_size]: through the norm in front of a layer's MLP, and through that behind it, where these
+  /// are.
+  at::Tensor mlp_input(int64_t layer, const at::Tensor& h) const;
+  at::Tensor mlp_change(int64_t layer, const at::Tensor& output) const;
+  /// Gain of the last norm, [hidden_size].
+  at::Tensor final_gain() const { return gain(norm_); }
+  /// Gain of the norm behind a layer's MLP, [hidden_size]; undefined where there is none.
+  at::Tensor gain_behind_mlp(int64_t layer) const;
 
   /// [..., hidden_size] → float32 [..., vocab_size]
   at::Tensor logits(const at::Tensor& states);
+  /// The same in front of the model's cap, where it has one (final_logit_softcapping).
+  at::Tensor uncapped_logits(const at::Tensor& states);
 
   /// Σ −log p(target | tokens before it) in nats, float32 scalar, targets below 0 not counted; never holds
   /// all logits. Divide by the number of targets for the mean.
@@ -116,16 +129,18 @@ class Decoder {
   KeyValueCache make_cache(int64_t batch, int64_t capacity) const;
 
   /// Logits of the token that follows, float32 [batch, vocab_size], of tokens that continue those in the
-  /// cache. No gradients. With dynamic rotary scaling angles are those of the cache's capacity.
+  /// cache. No gradients. With dynamic rotary scaling angles are those of the cache's capacity; with longrope
+  /// the cache is computed anew where the tokens exceed the original length.
   /// @param tokens int64 [batch, new tokens]
   /// @throws std::invalid_argument when the cache is too small
   at::Tensor next_logits(const at::Tensor& tokens, KeyValueCache& cache);
 
  private:
-  using Attend = std::function<at::Tensor(const at::Tensor& qkv, const AttentionHeads& heads, bool turn)>;
+  using Attend = std::function<at::Tensor(const at::Tensor& qkv, const DecoderLayer& layer)>;
   using LayerFunction = std::function<at::Tensor(const DecoderLayer&, const at::Tensor&)>;
 
   void bind(std::map<std::string, at::Tensor> weights);
+  DecoderLayer bind_layer(int64_t index, const std::map<std::string, at::Tensor>& weights) const;
   at::Tensor computed(const at::Tensor& weight) const;
   std::vector<at::Tensor> computed(const std::vector<at::Tensor>& weights) const;
   /// Among the tokens of a forward pass, on the device and in the dtype of `options`.
@@ -134,7 +149,15 @@ class Decoder {
   at::Tensor mlp_block(const DecoderLayer& layer, int64_t index, const at::Tensor& h,
                        const MlpHook& hook) const;
   static at::Tensor checkpointed(DecoderLayer layer, const at::Tensor& h, const LayerFunction& run);
-  const RotaryTable& rotary(int64_t positions);
+  /// What a norm multiplies with, of its stored weight; undefined for undefined.
+  at::Tensor gain(const at::Tensor& weight) const;
+  at::Tensor normed(const at::Tensor& h, const at::Tensor& weight) const;
+  AttentionHeads heads_of(const DecoderLayer& layer) const;
+  OutputHead head() const;
+  /// Whether a sequence of so many tokens has angles of its own.
+  bool is_long(int64_t length) const;
+  /// For sequences of `length` tokens. @param room the longest that will be asked for
+  const RotaryTables& rotary(int64_t length, int64_t room);
   DecoderStack stack() const;
 
   DecoderConfig config_;
@@ -143,8 +166,11 @@ class Decoder {
   std::vector<double> betas_;
   at::Tensor embedding_, norm_, head_;
   std::vector<DecoderLayer> layers_;
-  RotaryTable rotary_;
-  int64_t rotary_length_ = 0;
+  struct Angles {
+    RotaryTables tables;
+    int64_t positions = 0;
+  };
+  Angles angles_[2];  // of sequences that are not long, and of long ones
 };
 
 /// Whether a parameter of this name belongs to an MLP.

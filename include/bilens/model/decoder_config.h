@@ -9,34 +9,32 @@
 #include <vector>
 
 #include "bilens/core/fields.h"
+#include "bilens/model/rope_config.h"
 #include "bilens/model/stored_model.h"
+#include "bilens/nn/attention.h"
 #include "bilens/nn/gate.h"
 
 namespace bilens {
 
-/// What a config may say at most: products of two sizes stay far from overflow.
+/// The largest size that a config may say: products of two stay far from overflow.
 constexpr double kLargestSize = 1 << 24;
-constexpr double kLongestSequence = 1 << 28;  // positions
-
-/// How the angles of the rotary embedding are stretched beyond the trained length.
-enum class RopeScaling { kDefault, kLinear, kDynamic, kLlama3 };
-
-/// Angle of pair i at position p: p ω_i, ω_i = theta^(-2i/head_dim), then scaled:
-///   linear   ω_i / factor
-///   dynamic  theta grows with sequences longer than max_position_embeddings (NTK)
-///   llama3   wavelengths above original/low_freq_factor divided by factor, below original/high_freq_factor
-///            kept, interpolated between
-struct RopeConfig {
-  RopeScaling scaling = RopeScaling::kDefault;
-  double theta = 10000.0;
-  double factor = 1.0;
-  double low_freq_factor = 1.0;
-  double high_freq_factor = 4.0;
-  int64_t original_max_position_embeddings = 8192;
-};
 
 /// What the queries of a layer see of what comes before them.
 enum class LayerAttention { kFull, kSliding };
+
+/// Norms of queries and keys before they are turned.
+enum class QueryKeyNorms {
+  kNone,
+  kHeads,       // of each head alone
+  kProjections  // of all of a token's queries together, and of all its keys
+};
+
+/// What the norms of a layer are called there; "" where there is none.
+struct NormNames {
+  std::string before_attention, behind_attention, before_mlp, behind_mlp;
+
+  bool operator==(const NormNames&) const = default;
+};
 
 /// The model_type of the decoders that are trained here, and that others are written as.
 const std::string& native_decoder_type();
@@ -68,12 +66,20 @@ struct DecoderConfig {
   std::vector<LayerAttention> layer_types;
   std::vector<int64_t> no_rope_layers;
   int64_t no_rope_layer_interval = 4;
+  int64_t sliding_window_pattern = 6;
+  std::optional<int64_t> query_pre_attn_scalar;   // s: scores are times 1/√s; nothing: head_dim
+  std::optional<double> attn_logit_softcapping;   // c: scores are c tanh(score/c)
+  std::optional<double> final_logit_softcapping;  // likewise the logits
+  std::optional<RopeConfig> local_rope;           // of layers with windows; nothing: rope
 
   // What follows from the family and its keys.
-  bool output_bias = true;       // of the attention, where it has biases
-  std::vector<bool> turned;      // whether the queries and keys of each layer are; empty: all
-  bool head_norms = false;       // of queries and keys, before they are turned
-  std::vector<int64_t> windows;  // of each layer, 0: none; empty: no layer has one
+  bool output_bias = true;        // of the attention, where it has biases
+  std::vector<Turning> turnings;  // of each layer; empty: all by `rope`
+  QueryKeyNorms query_key_norms = QueryKeyNorms::kNone;
+  std::vector<int64_t> windows;   // of each layer, 0: none; empty: no layer has one
+  bool one_plus_gains = false;    // the norms' gains are 1 + w
+  bool scales_embedding = false;  // by √hidden_size, in the precision of the weights
+  bool caps_scores = false;       // whether attn_logit_softcapping counts
 
   at::ScalarType dtype = at::kFloat;  // of the stored weights: float32, bfloat16, float16 or float64
 
@@ -97,11 +103,24 @@ struct DecoderConfig {
   int64_t window_of(int64_t layer) const {
     return windows.empty() ? 0 : windows.at(static_cast<size_t>(layer));
   }
-  bool is_turned(int64_t layer) const { return turned.empty() || turned.at(static_cast<size_t>(layer)); }
+  Turning turning_of(int64_t layer) const {
+    return turnings.empty() ? Turning::kGlobal : turnings.at(static_cast<size_t>(layer));
+  }
+  /// All layers' heads, with windows left open.
+  AttentionHeads heads() const;
+  /// Numbers of a head that are turned.
+  int64_t rotary_dim() const;
+  NormNames norm_names() const;
   /// Whether its config.json can say that there are biases in the MLPs.
   bool may_have_mlp_bias() const;
-  /// Name and shape of every tensor, as Hugging Face names them; tied embeddings have no lm_head.weight.
+  /// Name and shape of every tensor, as Hugging Face names them, where projections of one input are tensors
+  /// of their own; tied embeddings have no lm_head.weight.
   std::vector<std::pair<std::string, std::vector<int64_t>>> parameter_shapes() const;
+  /// The same as files have them: some families store several projections as one tensor.
+  std::vector<std::pair<std::string, std::vector<int64_t>>> stored_shapes() const;
+  /// The tensors that a stored one consists of, one above the other; itself alone where it is none of
+  /// several.
+  std::vector<std::string> parts_of(const std::string& stored) const;
   /// Number of parameters.
   int64_t parameter_count() const;
 };

@@ -29,10 +29,12 @@ struct Family {
   std::string architecture = {};        // the class in transformers that computes it
   std::string act_key = "hidden_act";   // the key of the MLPs' activation,
   std::string act = "silu";             // and what it is without that key; "": not known
+  std::string other_act_key = {};       // the key that other versions of transformers read; "": none
   bool gelu_is_tanh = false;            // "gelu" means its approximation by tanh
   std::optional<MlpNorms> norms = {};   // around each MLP; nothing: not known
   /// Changes `norms` where the config asks for it.
   void (*refine_norms)(const Json& config, MlpNorms& norms) = nullptr;
+  std::string before_attention = "input_layernorm", behind_attention = {};  // its norms; "": none
 
   // Of its decoder, where that is computed here; elsewhere its MLPs alone are read.
   bool is_computed = false;
@@ -42,6 +44,17 @@ struct Family {
   Json defaults = Json::object();
   /// Its own keys, beside those that it shares with a Llama; null: none.
   const FieldTable<DecoderConfig>& (*own_keys)() = nullptr;
+  /// Reads and writes the keys of its rotary embedding; null: those of a Llama.
+  void (*read_rope)(const Json& json, DecoderConfig& config, const std::string& where,
+                    std::vector<Problem>& problems) = nullptr;
+  void (*write_rope)(const DecoderConfig& config, Json& json) = nullptr;
+  /// The model_types of which it is the text part: its keys stand in "text_config", and its tensors behind a
+  /// prefix, which is left out, beside those of other parts, which are passed over.
+  std::vector<std::string> part_of = {};
+  std::vector<std::pair<std::string, std::string>> prefixes = {};
+  std::vector<std::string> other_parts = {};
+  /// Projections that it stores as one tensor: its name, and those of its parts.
+  std::vector<std::pair<std::string, std::vector<std::string>>> fused = {};
   /// Fills in what follows from its keys, which are each right by itself.
   void (*complete)(DecoderConfig& config, const std::string& where, std::vector<Problem>& problems) = nullptr;
 
@@ -73,7 +86,10 @@ const std::vector<const Family*>& families();
 /// The family with a model_type; null where none has it.
 const Family* family_of_type(const std::string& type);
 
-/// The model_types whose decoders are computed here.
+/// The family that is the text part of a model_type; null where none is.
+const Family* text_part_of(const std::string& type);
+
+/// The model_types whose decoders are computed here, but for those of which one is a part.
 std::vector<std::string> decoder_types();
 
 /// Whether a folder without a config.json is a model of some family.

@@ -19,9 +19,10 @@ struct PromptTermRecord {
 struct PromptLayer {
   int64_t layer = 0;
   double attention = 0;
-  double eigenvectors = 0;  // Σ λ p² over all of them
-  double linear = 0;        // l·x + c: of biases
-  double remainder = 0;     // of a gated layer: its output beyond P(½Wx ⊙ Vx)
+  double eigenvectors = 0;           // Σ λ p² over all of them
+  double linear = 0;                 // l·x + c: of biases
+  double remainder = 0;              // of a gated layer: its output beyond P(½Wx ⊙ Vx)
+  std::optional<double> output_rms;  // what a norm behind the MLP divides by
 
   static const RecordTable<PromptLayer>& record();
 };
@@ -39,6 +40,7 @@ struct PromptExplanationRecord {
   std::string token;
   std::optional<std::string> minus;
   double logit = 0, sum = 0, embedding = 0, rms = 0;
+  std::optional<double> soft_cap;
   std::vector<PromptLayer> layers;
   std::vector<PromptTermRecord> terms;
   double other_terms = 0;

@@ -6,6 +6,7 @@
 #include "bilens/core/fields.h"
 #include "bilens/records/corpus_record.h"
 #include "bilens/records/layer_decomposition.h"
+#include "bilens/study/mlp_gains.h"
 #include "bilens/study/text_windows.h"
 
 namespace bilens {
@@ -22,12 +23,11 @@ struct CorpusStudyConfig {
 
 constexpr double kCorpusQuantiles[] = {0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99};
 
-/// A layer that was decomposed, its weights as they were, and the gain of the norm in front of it when that
-/// was folded into them, else undefined.
+/// A layer that was decomposed, its weights as they were, and the gains that were folded into them.
 struct CorpusSource {
   const LayerDecomposition& decomposition;
   BilinearLayer layer;
-  at::Tensor gain;
+  MlpGains gains;
 };
 
 /// @throws Error(kBadInput) unless the model has the layer, of that width

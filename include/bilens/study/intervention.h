@@ -5,6 +5,7 @@
 
 #include "bilens/core/fields.h"
 #include "bilens/study/beside_controls.h"
+#include "bilens/study/mlp_gains.h"
 #include "bilens/study/text_windows.h"
 
 namespace bilens {
@@ -41,7 +42,7 @@ struct ChosenPairs {
   int64_t layer = 0;
   at::Tensor direction;        // u [d_out]
   at::Tensor vectors, values;  // [e, d_in], [e]
-  at::Tensor gain;             // of the norm in front, where that was folded into the layer, else undefined
+  MlpGains gains;
   at::Tensor other_vectors, other_values;  // the layer's other eigenpairs [m, d_in], [m], or undefined
 };
 

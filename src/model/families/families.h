@@ -13,8 +13,10 @@ const Family& smollm3();
 const Family& phi3();
 const Family& gemma();
 const Family& gemma2();
+const Family& gemma3();
 const Family& later_gemmas();
-const Family& olmo();
+const Family& olmo2();
+const Family& olmo3();
 const Family& stablelm();
 
 /// The language models of arXiv 2406.03947 and 2410.08417, and their image classifiers.

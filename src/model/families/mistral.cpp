@@ -1,4 +1,5 @@
 #include "families.h"
+#include "windows.h"
 
 namespace bilens::family {
 
@@ -9,11 +10,6 @@ const FieldTable<DecoderConfig>& keys_of_mistral() {
       FieldTable<DecoderConfig>("What a Mistral has beside a Llama.")
           .value_or("sliding_window", &DecoderConfig::sliding_window, nullptr, window_schema());
   return table;
-}
-
-void set_windows_of_mistral(DecoderConfig& config, const std::string&, std::vector<Problem>&) {
-  if (config.sliding_window)
-    config.windows.assign(static_cast<size_t>(config.num_hidden_layers), *config.sliding_window);
 }
 
 }  // namespace
@@ -29,7 +25,7 @@ const Family& mistral() {
                                              {"max_position_embeddings", 4096 * 32},
                                              {"sliding_window", 4096}},
                                 .own_keys = keys_of_mistral,
-                                .complete = set_windows_of_mistral};
+                                .complete = window_of_all_layers};
   return family;
 }
 

@@ -63,7 +63,7 @@ const Family& qwen3() {
       .defaults = with_head_dim(defaults_of_qwen()),
       .own_keys = keys_of_qwen,
       .complete = [](DecoderConfig& config, const std::string& where, std::vector<Problem>& problems) {
-        config.head_norms = true;
+        config.query_key_norms = QueryKeyNorms::kHeads;
         set_windows_of_qwen(config, where, problems);
       }};
   return family;

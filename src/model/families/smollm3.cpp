@@ -31,10 +31,10 @@ void complete_smollm3(DecoderConfig& config, const std::string& where, std::vect
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
     const bool turned =
         given.empty() ? (i + 1) % config.no_rope_layer_interval != 0 : given[static_cast<size_t>(i)] == 1;
-    config.turned.push_back(turned);
+    config.turnings.push_back(turned ? Turning::kGlobal : Turning::kNone);
   }
   set_windows(
-      config, [&](int64_t layer) { return !config.is_turned(layer); }, where, problems);
+      config, [&](int64_t layer) { return config.turning_of(layer) == Turning::kNone; }, where, problems);
 }
 
 }  // namespace

@@ -9,11 +9,24 @@ const FieldTable<DecoderConfig>& window_keys() {
   static const FieldTable<C> table =
       FieldTable<C>("Windows of some layers.")
           .flag("use_sliding_window", &C::use_sliding_window, "Whether layers have windows.")
+          .all_of(layer_window_keys());
+  return table;
+}
+
+const FieldTable<DecoderConfig>& layer_window_keys() {
+  using C = DecoderConfig;
+  static const FieldTable<C> table =
+      FieldTable<C>("Windows of the layers that have them.")
           .value_or("sliding_window", &C::sliding_window, nullptr, window_schema())
           .choices(
               "layer_types", &C::layer_types, "What the queries of each layer see.",
               {{"full_attention", LayerAttention::kFull}, {"sliding_attention", LayerAttention::kSliding}});
   return table;
+}
+
+void window_of_all_layers(DecoderConfig& config, const std::string&, std::vector<Problem>&) {
+  if (config.sliding_window)
+    config.windows.assign(static_cast<size_t>(config.num_hidden_layers), *config.sliding_window);
 }
 
 void set_windows(DecoderConfig& config, const std::function<bool(int64_t layer)>& slides_by_default,

@@ -39,7 +39,7 @@ def convert(
     model's size on disk.
 
     Args:
-        model: a SwiGLU language model of transformers: a Llama, Mistral, Qwen 2 or 3, or SmolLM3.
+        model: a language model of transformers with gated MLPs: a Llama or a relative.
         tokens: ids of the model's own tokenizer, [n] or [documents, n] or a list of documents. The last part is kept
             for the test, the part before it for validation: `data=dict(held_out=0.05)`, of each.
         stages: what is done, in this order: "widen", "calibrate" in closed form, "anneal", "settle". Each is named, or
@@ -60,7 +60,7 @@ def convert(
 
     Raises:
         bilens.UsageError: for settings, and for a model that is bilinear already. bilens.InputError: for a model that
-            is no SwiGLU language model, and for tokens that are not its own. bilens.DivergedError: for a loss that
+            is no such language model, and for tokens that are not its own. bilens.DivergedError: for a loss that
             stays non-finite. KeyboardInterrupt: on Ctrl-C; with `out`, `resume=True` goes on.
 
     Example:

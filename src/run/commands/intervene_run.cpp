@@ -188,7 +188,8 @@ const FieldTable<InterveneRunConfig>& InterveneRunConfig::fields() {
                     "Text, as in a training config; null: the test part of what the model was trained on.")
           .optional("source", &C::source, TextDataConfig::fields(), "Text whose values \"patch\" puts in.")
           .integer("tokens", &C::tokens, "Read from the start of the data.", between(2, 1e9), "tokens")
-          .text("tokenizer", &C::tokenizer, "SentencePiece model; empty: the one beside the model's weights.")
+          .text("tokenizer", &C::tokenizer,
+                "SentencePiece model or tokenizer.json; empty: the one beside the model's weights.")
           .custom("device", &C::device, device_schema(), read_device, write_device)
           .integer("threads", &C::threads, "CPU threads; 0: one a core.", between(0, kMostThreads),
                    "threads");
@@ -220,7 +221,7 @@ Outcome run_intervention(const InterveneRunOptions& options) {
                 options.decomposition + ": eigenvectors");
   require_shape(chosen.pairs.direction, {corpus.model.config.hidden_size},
                 options.decomposition + ": directions");
-  if (origin.fold_norm) chosen.pairs.gain = norm_gain(corpus.model, chosen.pairs.layer);
+  if (origin.fold_norm) chosen.pairs.gains = mlp_gains(corpus.model, chosen.pairs.layer);
   const auto logits = logit_direction(config, corpus.model);
   std::optional<Corpus> source;
   if (config.source) {

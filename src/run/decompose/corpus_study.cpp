@@ -25,7 +25,7 @@ CorpusStudy study_all_on_text(const StudyInput& input) {
     if (!layer.has_pairs()) continue;
     // In float32, as the model computes: float64 copies of all layers would be twice as large.
     sources.push_back({layer, source.load(layer.layer).layer.to(at::kFloat, at::kCPU),
-                       source.fold_norm ? norm_gain(corpus.model, layer.layer) : at::Tensor()});
+                       source.fold_norm ? mlp_gains(corpus.model, layer.layer) : MlpGains{}});
   }
   auto study = study_corpus(model, corpus.windows(config.corpus.tokens), sources, config.corpus);
   if (config.corpus.loss_tokens > 0)

@@ -50,8 +50,13 @@ Corpus open_corpus(const LanguageModel& model, const std::optional<TextDataConfi
   return {model, chosen, load_stream(chosen, model, tokenizer, tokens)};
 }
 
-at::Tensor norm_gain(const LanguageModel& model, int64_t layer) {
-  return model.weights().tensor("model.layers." + std::to_string(layer) + ".post_attention_layernorm.weight");
+MlpGains mlp_gains(const LanguageModel& model, int64_t layer) {
+  const auto names = model.config.norm_names();
+  const auto gain = [&](const std::string& name) {
+    if (name.empty()) return at::Tensor();
+    return model.gain("model.layers." + std::to_string(layer) + "." + name + ".weight");
+  };
+  return {gain(names.before_mlp), gain(names.behind_mlp)};
 }
 
 }  // namespace bilens

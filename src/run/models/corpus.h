@@ -4,6 +4,7 @@
 #include <string>
 
 #include "bilens/core/json.h"
+#include "bilens/study/mlp_gains.h"
 #include "bilens/study/text_windows.h"
 #include "bilens/tensor/device.h"
 #include "language_model.h"
@@ -34,7 +35,7 @@ Corpus open_corpus(const LanguageModel& model, const std::optional<TextDataConfi
                    const std::filesystem::path& tokenizer, const std::string& data_spec,
                    const std::string& purpose, TextSplit part, int64_t tokens);
 
-/// The gain of the norm in front of a layer's MLP, which load_layers folds into that.
-at::Tensor norm_gain(const LanguageModel& model, int64_t layer);
+/// The gains of the norms around a layer's MLP, which load_layers folds into that.
+MlpGains mlp_gains(const LanguageModel& model, int64_t layer);
 
 }  // namespace bilens

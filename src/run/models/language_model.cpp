@@ -28,12 +28,18 @@ const Tokenizer& LanguageModel::tokenizer(const fs::path& path) const {
                                     : tokenizers->emplace(path, Tokenizer(path)).first->second;
 }
 
+at::Tensor LanguageModel::gain(const std::string& name) const {
+  const auto weight = weights().tensor(name);
+  return config.one_plus_gains ? 1 + weight.to(at::kDouble) : weight;
+}
+
 bool is_language_model(const StoredModel& model) {
   if (!model.is_directory()) return true;  // of single files only llama2.c's are models by themselves
   const auto type = read_model_type(model);
   const std::string classifier = ClassifierConfig{}.type;
   const auto decoders = decoder_types();
-  const bool decoder = std::find(decoders.begin(), decoders.end(), type) != decoders.end();
+  const bool decoder =
+      text_part_of(type) != nullptr || std::find(decoders.begin(), decoders.end(), type) != decoders.end();
   if (decoder || type == classifier) return decoder;
   throw Error(ExitCode::kBadInput, {model.where("config.json") + ": model_type",
                                     "\"" + classifier + "\" or \"" + join(decoders, "\" or \"") + "\"",

@@ -23,6 +23,8 @@ struct LanguageModel {
 
   const std::filesystem::path& path() const { return stored.path(); }
   const Weights& weights() const { return stored.weights(); }
+  /// What a norm multiplies with, by its stored weight's name.
+  at::Tensor gain(const std::string& name) const;
   Decoder load(const DecoderLoadOptions& options) const { return load_decoder(weights(), config, options); }
   /// The tokenizer at a path, opened once. @throws as Tokenizer
   const Tokenizer& tokenizer(const std::filesystem::path& path) const;

@@ -79,7 +79,7 @@ Vocabulary read_vocabulary(const LanguageModel& model, std::optional<Tokenizer> 
   const auto& weights = model.weights();
   const auto embedding = weights.tensor("model.embed_tokens.weight");
   const auto head = model.config.tie_word_embeddings ? embedding : weights.tensor("lm_head.weight");
-  const auto gain = fold_norm ? weights.tensor("model.norm.weight") : at::Tensor();
+  const auto gain = fold_norm ? model.gain("model.norm.weight") : at::Tensor();
   const auto name = model.path().string();
   Vocabulary vocabulary{name, TokenBasis(embedding), TokenBasis(head, gain), std::move(tokenizer)};
   require_finite(vocabulary.embedding.norms(), name + ": embedding");

@@ -58,11 +58,13 @@ class FinetuneJob : public TrainingJob {
     const auto behind_widen = [&](const std::string& key) {  // where no other stage comes before
       return key_path(where_, (stages_.widen ? "stages[1]." : "stages[0].") + key);
     };
-    if (model.hidden_act != Gate::kSilu) {
-      problems.push_back({config_.teacher + ": hidden_act", "\"silu\"",
-                          model.hidden_act == Gate::kNone ? "\"linear\", a bilinear model"
-                                                          : "\"" + gate_name(model.hidden_act) + "\"",
-                          "Only SwiGLU models are converted."});
+    if (model.hidden_act == Gate::kNone) {
+      problems.push_back({config_.teacher, "a model with gated MLPs", "a bilinear one (\"linear\")",
+                          "It needs no conversion."});
+    }
+    if (stages_.anneal && model.hidden_act != Gate::kSilu) {
+      problems.push_back({key_path(where_, "stages"), "no \"anneal\", which is for SiLU gates",
+                          "\"" + gate_name(model.hidden_act) + "\" gates", "Calibrate and settle instead."});
     }
     if (config_.data.context < 2 || config_.data.context > model.max_position_embeddings) {
       problems.push_back({key_path(key_path(where_, "data"), "context"),

@@ -4,6 +4,7 @@
 #include "bilens/data/token_file.h"
 #include "bilens/data/tokenizer_training.h"
 #include "bilens/model/decoder_directory.h"
+#include "bilens/model/training_decoder.h"
 #include "bilens/records/training_result.h"
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/product_rate.h"
@@ -34,7 +35,7 @@ const FieldTable<TextRunConfig>& TextRunConfig::fields() {
   static const FieldTable<C> table = [] {
     FieldTable<C> fields("Config of `bilens train`: a Llama-type language model from scratch.");
     fields.integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
-        .nested("model", &C::model, DecoderConfig::training_fields())
+        .custom("model", &C::model, training_decoder_schema(), read_training_decoder, write_training_decoder)
         .nested("data", &C::data, TextDataConfig::fields())
         .nested("train", &C::train, TextTrainConfig::fields());
     return add_run_fields(fields);
