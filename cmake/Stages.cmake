@@ -44,7 +44,12 @@ target_link_libraries(bilens_core PUBLIC nlohmann_json::nlohmann_json PRIVATE sp
 target_link_libraries(bilens_tensor PUBLIC bilens_torch)
 target_link_libraries(bilens_io PRIVATE ZLIB::ZLIB ${BILENS_LIBZIP})
 target_include_directories(bilens_io PRIVATE ${BILENS_LIBZIP_INCLUDE})
-target_link_libraries(bilens_data PRIVATE SentencePiece::SentencePiece)
+target_link_libraries(bilens_data PRIVATE SentencePiece::SentencePiece ${BILENS_ICU})
+target_include_directories(bilens_data PRIVATE ${BILENS_ICU_INCLUDE})
+if(BILENS_ICU_HIDDEN)
+  list(JOIN BILENS_ICU_HIDDEN ":" hidden)
+  target_link_options(bilens_data INTERFACE -Wl,--exclude-libs,${hidden})
+endif()
 target_link_libraries(bilens_cli PRIVATE cxxopts::cxxopts)
 include(Simd)   # the CPU's inner loops in bilens_nn, for several instruction sets
 include(Embed)  # src/report/page.{html,css,js} as strings in bilens_report

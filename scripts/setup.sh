@@ -63,6 +63,7 @@ find_missing_packages() {
   have_library zlib1g-dev zlib.h || needed+=(zlib1g-dev)
   have_library libzip-dev zip.h || needed+=(libzip-dev)
   have_library libssl-dev openssl/sha.h || needed+=(libssl-dev)
+  have_library libicu-dev unicode/uregex.h || needed+=(libicu-dev)
   [[ -x .venv/bin/python ]] || find_python || needed+=(python3 python3-venv)
   have git || helpful+=(git)
   have curl || helpful+=(curl)

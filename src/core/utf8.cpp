@@ -32,6 +32,22 @@ Character character_at(std::string_view text, size_t offset) {
   return {code, length};
 }
 
+/// Bytes at `offset` that together begin a character: one for a byte that begins none, fewer than its length
+/// where the text breaks it off.
+size_t beginning_at(std::string_view text, size_t offset) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[offset + i]); };
+  const unsigned char lead = byte(0);
+  const size_t length = std::min(utf8_length(lead), text.size() - offset);
+  if (length < 2) return 1;
+  // The second byte's range excludes overlong forms, surrogates and what is beyond U+10FFFF.
+  const unsigned char least = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+  const unsigned char most = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+  if (byte(1) < least || byte(1) > most) return 1;
+  size_t end = 2;
+  while (end < length && (byte(end) & 0xC0) == 0x80) ++end;
+  return end;
+}
+
 bool is_space(uint32_t code) {
   if (code < 0x80) return (code >= 0x09 && code <= 0x0D) || (code >= 0x1C && code <= 0x20);
   if (code >= 0x2000 && code <= 0x200A) return true;
@@ -63,6 +79,25 @@ std::optional<size_t> first_invalid_utf8(std::string_view text) {
     offset += length;
   }
   return std::nullopt;
+}
+
+std::string replace_invalid_utf8(std::string_view text) {
+  std::string valid;
+  while (const auto offset = first_invalid_utf8(text)) {
+    valid.append(text.substr(0, *offset)).append("\xEF\xBF\xBD");
+    text.remove_prefix(*offset + beginning_at(text, *offset));
+  }
+  return valid.append(text);
+}
+
+size_t unfinished_utf8(std::string_view text) {
+  for (size_t back = 1; back <= std::min<size_t>(3, text.size()); ++back) {
+    const auto lead = static_cast<unsigned char>(text[text.size() - back]);
+    if ((lead & 0xC0) == 0x80) continue;
+    const bool broken_off = utf8_length(lead) > back && beginning_at(text, text.size() - back) == back;
+    return broken_off ? back : 0;
+  }
+  return 0;
 }
 
 std::string_view strip(std::string_view text) { return strip_left(strip_right(text)); }

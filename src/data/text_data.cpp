@@ -66,7 +66,7 @@ at::Tensor encode_block(const std::vector<std::string_view>& stories, size_t beg
   std::vector<std::vector<int32_t>> encoded(end - begin);
   at::parallel_for(0, static_cast<int64_t>(encoded.size()), 32, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {
-      encoded[i] = tokenizer.encode_with_bos(stories[begin + static_cast<size_t>(i)]);
+      encoded[i] = tokenizer.encode_document(stories[begin + static_cast<size_t>(i)]);
     }
   });
   int64_t total = 0;
@@ -106,7 +106,7 @@ const FieldTable<TextDataConfig>& TextDataConfig::fields() {
           .text("path", &C::path,
                 "The file; text may be gzip-compressed, <|endoftext|> separates its stories.")
           .text("tokenizer", &C::tokenizer,
-                "SentencePiece model, or a folder with tokenizer.model; empty: the model's own.")
+                "SentencePiece model, tokenizer.json, or a folder with one; empty: the model's own.")
           .integer("context", &C::context, "Longest sequence.", at_least(2), "tokens")
           .choice("split", &C::split,
                   "Which part: of text by the stories' hashes (1/20 test, 1/20 validation), of token files "

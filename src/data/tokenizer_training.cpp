@@ -147,8 +147,13 @@ void save_tokenizer(const std::filesystem::path& directory, const std::string& m
 }
 
 void save_tokenizer(const std::filesystem::path& directory, const Tokenizer& tokenizer) {
-  save_tokenizer(directory, read_text(tokenizer.path(), kLargestModel, ExitCode::kBadInput));
   const auto files = tokenizer.files();
+  const auto model = read_text(files[0], kLargestModel, ExitCode::kBadInput);
+  if (files[0].extension() == ".json") {
+    write_text(directory / "tokenizer.json", model);
+  } else {
+    save_tokenizer(directory, model);
+  }
   for (size_t i = 1; i < files.size(); ++i)
     write_text(directory / files[i].filename(), read_text(files[i], kLargestModel, ExitCode::kBadInput));
 }

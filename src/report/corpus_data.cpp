@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "numbers.h"
 
@@ -42,12 +43,14 @@ Json losses_of(const TruncatedLayer& layer) {
           {"high", short_numbers(high)}};
 }
 
-/// A SentencePiece piece as it reads in a text.
+/// A piece as it reads in a text.
 std::string readable(std::string piece) {
-  const std::string space = "▁";
-  for (size_t at = piece.find(space); at != std::string::npos; at = piece.find(space))
-    piece.replace(at, space.size(), " ");
-  return piece == "<0x0A>" ? "↵" : piece;
+  for (const auto& [shown, text] :
+       {std::pair("▁", " "), std::pair("<0x0A>", "↵"), std::pair("<0x09>", "⇥")}) {
+    for (size_t at = 0; (at = piece.find(shown, at)) != std::string::npos; at += std::strlen(text))
+      piece.replace(at, std::strlen(shown), text);
+  }
+  return piece;
 }
 
 }  // namespace

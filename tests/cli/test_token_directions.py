@@ -182,7 +182,7 @@ class Words(DecompositionTest):
 
     def test_tokenizers(self):
         (self.model / "tokenizer.model").rename(self.folder / "elsewhere.model")
-        self.assertIn("no tokenizer.model", self.message(*self.half, directions={"kind": "tokens", "plus": ["she"]}))
+        self.assertIn("has no tokenizer", self.message(*self.half, directions={"kind": "tokens", "plus": ["she"]}))
         self.assertEqual(self.names([1, 2]), ["#1, #2"])
         self.assertEqual(self.names(["she"], "--set", f"tokenizer={self.folder / 'elsewhere.model'}"), ["▁she"])
         (self.model / "tokenizer.model").write_bytes(b"damaged")

@@ -60,7 +60,7 @@ TEST_CASE("a prompt begins with BOS, unless the configuration says that it does 
   CHECK(contains(Neighbours({{"tokenizer_config.json", {{"add_bos_token", "no"}}}}).refusal(),
                  "add_bos_token"));
   const auto without = Neighbours({{"tokenizer_config.json", {{"add_bos_token", false}}}}).load();
-  CHECK(without.encode_with_bos("a") ==
+  CHECK(without.encode_document("a") ==
         Ids{1, 261});  // documents of training data begin with it all the same
   CHECK(contains(caught([&] { without.encode_prompt(""); }).what(), "at least one token"));
 }
@@ -128,7 +128,7 @@ TEST_CASE("BOS and EOS are those that the configuration names") {
   const auto tokenizer = Neighbours({{"tokenizer_config.json", decoder}}).load();
   CHECK(tokenizer.bos() == 513);
   CHECK(tokenizer.eos() == 512);
-  CHECK(tokenizer.encode_with_bos("") == Ids{513});
+  CHECK(tokenizer.encode_document("") == Ids{513});
   const auto plain =
       Neighbours({{"tokenizer_config.json", {{"bos_token", "<s>"}, {"eos_token", nullptr}}}}).load();
   CHECK(plain.bos() == 1);

@@ -5,14 +5,12 @@ With the files of the Hugging Face layout beside the model they are those of tra
 
 import gzip
 import json
-import os
 import shutil
-import struct
-import subprocess
 import types
 import unittest
 
-from bilens_cli import BILENS, ROOT, TestCase, test_data
+import token_ids
+from bilens_cli import TestCase, test_data
 
 try:
     import sentencepiece
@@ -56,17 +54,7 @@ INVALID = [b"\xff", b"a\xffb", b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80 x", 
 
 class IdsCase(TestCase):
     def our_ids(self, model, texts):
-        texts = [t if isinstance(t, bytes) else t.encode() for t in texts]
-        source = self.write("texts", b"".join(struct.pack("<I", len(t)) + t for t in texts))
-        program = (ROOT / BILENS).resolve().parent / "tests/test_data"
-        environment = {
-            **os.environ,
-            "BILENS_IDS_MODEL": str(model),
-            "BILENS_IDS_INPUT": str(source),
-            "BILENS_IDS_OUTPUT": str(self.folder / "ids"),
-        }
-        subprocess.run([program, "[.ids]"], env=environment, cwd=ROOT, check=True, capture_output=True, timeout=600)
-        return [list(map(int, line.split())) for line in (self.folder / "ids").read_text().splitlines()]
+        return token_ids.encode(self.folder, model, texts)
 
 
 @unittest.skipIf(sentencepiece is None, "no sentencepiece in this Python")

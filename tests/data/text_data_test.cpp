@@ -80,9 +80,9 @@ TEST_CASE("BOS stands before each story, and nothing else is added") {
   config.path = (folder / "t").string();
   const auto stream = load_text(config, tokenizer);
   CHECK(stream.ids.scalar_type() == at::kUInt16);
-  std::vector<int32_t> expected = tokenizer.encode_with_bos("Once upon");
+  std::vector<int32_t> expected = tokenizer.encode_document("Once upon");
   const auto second = static_cast<int64_t>(expected.size());
-  for (const int32_t id : tokenizer.encode_with_bos("a time")) expected.push_back(id);
+  for (const int32_t id : tokenizer.encode_document("a time")) expected.push_back(id);
   CHECK(at::equal(stream.ids.to(at::kInt), at::tensor(expected, at::kInt)));
   CHECK(stream.starts == std::vector<int64_t>{0, second});
   CHECK(at::equal(load_text(config, tokenizer, 1).ids, stream.ids));  // a block of stories at least

@@ -1,5 +1,6 @@
 #include "bilens/data/tokenizer.h"
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -47,9 +48,9 @@ TEST_CASE("the Llama tokenizer gives the known ids") {
   CHECK(tokenizer.eos() == 2);
   using Ids = std::vector<int32_t>;
   CHECK(tokenizer.encode("This") == Ids{910});
-  CHECK(tokenizer.encode_with_bos("This") == Ids{1, 910});
+  CHECK(tokenizer.encode_document("This") == Ids{1, 910});
   CHECK(tokenizer.encode("").empty());
-  CHECK(tokenizer.encode_with_bos("") == Ids{1});
+  CHECK(tokenizer.encode_document("") == Ids{1});
   CHECK(tokenizer.encode("\n") == Ids{29871, 13});
   CHECK(tokenizer.encode("\xC3\xA9\xF0\x9F\x98\x80 \t") == Ids{904, 243, 162, 155, 131, 29871, 12});
   CHECK(tokenizer.piece(910) == "\xE2\x96\x81This");
@@ -72,7 +73,7 @@ TEST_CASE("decoding gives the text back, spaces included, and leaves special tok
   for (const std::string text : {"This", " This", "   a  b ", "\t\n\n x", "\xE2\x96\x81", "",
                                  "na\xC3\xAFve \xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x9A\x80!"}) {
     CAPTURE(text);
-    auto ids = tokenizer.encode_with_bos(text);
+    auto ids = tokenizer.encode_document(text);
     ids.push_back(tokenizer.eos());
     // U+2581 stands for the space in the model: it alone does not come back.
     CHECK(tokenizer.decode(ids) == (text == "\xE2\x96\x81" ? " " : text));
@@ -135,13 +136,12 @@ TEST_CASE("a tokenizer with more pieces than the model's vocabulary does not fit
 
 TEST_CASE("a model directory's tokenizer is found, formats that are not read are named") {
   const test::TemporaryFolder folder;
-  CHECK(contains(refusal(folder.path()), "no tokenizer.model"));
+  CHECK(contains(refusal(folder.path()), "neither in the folder"));
   test::write_file(folder / "tokenizer.bin", "x");
   CHECK(contains(refusal(folder.path()), "tokenizer.bin of llama2.c"));
   CHECK(contains(refusal(folder / "tokenizer.bin"), "tokenizer.bin of llama2.c"));
   test::write_file(folder / "tokenizer.json", "{}");
-  CHECK(contains(refusal(folder.path()), "tokenizer.json of Hugging Face"));
-  CHECK(contains(refusal(folder / "tokenizer.json"), "Put the model's SentencePiece file"));
+  CHECK(contains(refusal(folder.path()), "tokenizer.json: expected the key \"model\", found none"));
   CHECK(contains(refusal(folder / "none"), "none"));
   if (!test::have_test_data(kSmall)) return;
   test::write_file(folder / "tokenizer.model", test::read_file(test::test_data_folder() / kSmall));
@@ -175,21 +175,39 @@ TEST_CASE("other and damaged files are refused") {
   }
 }
 
-// For test_tokenizer_agreement.py, which compares with the Python package: BILENS_IDS_MODEL encodes the texts
-// of BILENS_IDS_INPUT (each after its length, uint32) into lines of BILENS_IDS_OUTPUT.
-TEST_CASE("texts to ids, for Python", "[.ids]") {
+// For Python, which compares with its packages: the tokenizer BILENS_IDS_MODEL encodes the texts of
+// BILENS_IDS_INPUT (each after its length, uint32) into lines of BILENS_IDS_OUTPUT, with BILENS_IDS_PROMPT as
+// prompts. With BILENS_IDS_DECODE the input is lists of ids (each after its length in bytes), of which the
+// output has the texts, each after its length.
+TEST_CASE("texts to ids and back, for Python", "[.ids]") {
   const char* model = std::getenv("BILENS_IDS_MODEL");
   if (model == nullptr) return;
+  const bool prompt = std::getenv("BILENS_IDS_PROMPT") != nullptr;
+  const bool decode = std::getenv("BILENS_IDS_DECODE") != nullptr;
   const Tokenizer tokenizer(model);
   const std::string texts = test::read_file(std::getenv("BILENS_IDS_INPUT"));
-  std::ofstream output(std::getenv("BILENS_IDS_OUTPUT"));
+  std::ofstream output(std::getenv("BILENS_IDS_OUTPUT"), std::ios::binary);
+  double seconds = 0;
   for (size_t at = 0; at < texts.size();) {
     uint32_t length = 0;
     std::memcpy(&length, texts.data() + at, sizeof length);
-    for (const int32_t id : tokenizer.encode(texts.substr(at + sizeof length, length))) output << id << ' ';
-    output << '\n';
+    const auto part = texts.substr(at + sizeof length, length);
     at += sizeof length + length;
+    if (decode) {
+      std::vector<int32_t> ids(length / sizeof(int32_t));
+      std::memcpy(ids.data(), part.data(), length);
+      const auto text = tokenizer.decode(ids);
+      const auto size = static_cast<uint32_t>(text.size());
+      output.write(reinterpret_cast<const char*>(&size), sizeof size) << text;
+      continue;
+    }
+    const auto begin = std::chrono::steady_clock::now();
+    const auto ids = prompt ? tokenizer.encode_prompt(part) : tokenizer.encode(part);
+    seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    for (const int32_t id : ids) output << id << ' ';
+    output << '\n';
   }
+  if (const char* file = std::getenv("BILENS_IDS_SECONDS")) std::ofstream(file) << seconds;
 }
 
 }  // namespace

@@ -9,34 +9,43 @@
 
 namespace bilens {
 
-/// A SentencePiece model, and the tokens that stand beside it (data/added_tokens.h): text to token ids and
-/// back. Copies share it; all functions may run on several threads at once.
+class TokenizerModel;  // what stands behind one: src/data/tokenizers
+
+/// Text to token ids and back: a SentencePiece model, or a tokenizer.json of Hugging Face's tokenizers, and
+/// what stands beside it. Copies share it; all functions may run on several threads at once.
 class Tokenizer {
  public:
-  /// @param path a SentencePiece model, or a model directory with a tokenizer.model. What stands beside a
-  /// file of that name counts; any other file is taken alone.
-  /// @throws Error(kBadInput): missing, damaged, or a format that is not read (tokenizer.json, llama2.c's
-  /// tokenizer.bin).
+  /// @param path a SentencePiece model, a tokenizer.json, or a model directory with one of both, of which a
+  /// tokenizer.model is taken first. What stands beside a file of these names counts; any other file is taken
+  /// alone.
+  /// @throws Error(kBadInput): missing, damaged, or of a kind that is not read
   explicit Tokenizer(const std::filesystem::path& path);
+  /// Whether a folder has a tokenizer.
+  static bool is_beside(const std::filesystem::path& folder);
 
   /// The text of an added or special token is that token, as transformers has it. Of a SentencePiece model
   /// alone names of special tokens in the text ("<s>") are text like any other. Bytes that are no UTF-8
   /// become U+FFFD.
   /// @return ids, without BOS
   std::vector<int32_t> encode(std::string_view text) const;
-  /// The same after BOS. @throws Error(kBadInput) when the tokenizer has none.
-  std::vector<int32_t> encode_with_bos(std::string_view text) const;
-  /// A prompt as the model is given it: after BOS, unless tokenizer_config.json says `"add_bos_token":
-  /// false`.
+  /// The same after BOS, or where the tokenizer has none after EOS, as documents begin in token files.
+  /// @throws Error(kBadInput) when the tokenizer has neither.
+  std::vector<int32_t> encode_document(std::string_view text) const;
+  /// A prompt as the model is given it, which is what transformers makes of a text: with BOS before it and
+  /// EOS behind it where tokenizer_config.json says so (add_bos_token, add_eos_token); where it says nothing,
+  /// as the template of a tokenizer.json, or after BOS.
   /// @throws Error(kBadInput) when BOS is wanted and the tokenizer has none, or when no token is left.
   std::vector<int32_t> encode_prompt(std::string_view text) const;
 
-  /// SentencePiece's control tokens are left out, and so is the space that encode() put before the text;
-  /// added tokens are their text.
+  /// Of SentencePiece, control tokens are left out, and so is the space that encode() put before the text;
+  /// added tokens are their text. Of a tokenizer.json, its special tokens are left out.
   /// @throws Error(kBadInput) for an id that is no piece's.
   std::string decode(const std::vector<int32_t>& ids) const;
+  /// Whether the text of these tokens may yet change where more follow, as their last character is not
+  /// finished.
+  bool unfinished(const std::vector<int32_t>& ids) const;
 
-  /// Number of ids, those of added tokens included.
+  /// The largest id, those of added tokens included, and 1.
   int64_t vocabulary_size() const;
   /// As tokenizer_config.json says, else as the model; -1 where there is none.
   int32_t bos() const;
@@ -49,10 +58,17 @@ class Tokenizer {
   /// them.
   Tokenizer within(int64_t vocabulary) const;
 
-  /// The piece as the model names it: "▁This", "<0x0A>". @throws as decode
+  /// Whether an id is a piece's or an added token's; a tokenizer.json may leave ids free.
+  bool has(int32_t id) const;
+  /// The piece as the model names it: "▁This", "ĠThis", "<0x0A>". @throws as decode
   std::string piece(int32_t id) const;
+  /// The piece as people read it, with ▁ for a space: "▁This", "<0x0A>". @throws as decode
+  std::string shown(int32_t id) const;
   /// The id of the piece of this very name, or -1.
   int32_t id_of(const std::string& piece) const;
+  /// The id of a word that is one piece, or -1: "cat" and " cat" are the piece that begins a word, where
+  /// there is one, else "cat" is the piece "cat". Pieces may be given as they are named or shown.
+  int32_t id_of_word(const std::string& word) const;
   /// The byte that the piece stands for, or -1 when it is no byte.
   int byte_of(int32_t id) const;
 
@@ -61,23 +77,22 @@ class Tokenizer {
   std::vector<std::filesystem::path> files() const;
 
  private:
-  struct Model;
-  Tokenizer(std::shared_ptr<const Model> model) : model_(std::move(model)) {}
-  /// Whether an id is a SentencePiece piece by the same name, rather than an added token or none.
-  bool is_piece(int32_t id) const;
+  Tokenizer(std::shared_ptr<const TokenizerModel> model) : model_(std::move(model)) {}
 
-  std::shared_ptr<const Model> model_;
+  std::shared_ptr<const TokenizerModel> model_;
 };
 
 /// Decodes tokens as they come: the parts together are what decode() gives for all of them. A character
-/// spelled in bytes appears with its last one.
+/// spelled in several tokens appears with its last one; of a tokenizer.json that spells in bytes, once none
+/// follows.
 class StreamingDecoder {
  public:
   explicit StreamingDecoder(Tokenizer tokenizer);
 
-  /// The text that is certain now; "" inside a character. @throws as Tokenizer::decode
+  /// The text that is certain now; "" inside a character, and as long as it may change. @throws as
+  /// Tokenizer::decode
   std::string next(int32_t id);
-  /// What an unfinished character leaves: U+FFFD for each of its bytes.
+  /// The text of what is left: U+FFFD for an unfinished character.
   std::string finish();
 
  private:
@@ -88,7 +103,7 @@ class StreamingDecoder {
   std::string anchor_text_;
   std::vector<int32_t> start_;  // the tokens so far, while they have no text
   bool started_ = false;
-  std::vector<int32_t> pending_;  // bytes of an unfinished character
+  std::vector<int32_t> pending_;  // those of an unfinished character
 };
 
 }  // namespace bilens

@@ -20,7 +20,8 @@ std::string train_tokenizer(const std::vector<std::string_view>& stories, int64_
 /// Fills a directory with tokenizer.model and the tokenizer_config.json with which transformers takes it for
 /// a LlamaTokenizer.
 void save_tokenizer(const std::filesystem::path& directory, const std::string& model);
-/// The same with the model that a tokenizer was read from, and with what counts beside it.
+/// The same with what a tokenizer was read from, which may be a tokenizer.json, and with what counts beside
+/// it.
 void save_tokenizer(const std::filesystem::path& directory, const Tokenizer& tokenizer);
 
 }  // namespace bilens

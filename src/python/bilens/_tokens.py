@@ -8,7 +8,7 @@ from bilens._errors import UsageError, problem
 def pieces_of(tokenizer: Any) -> list[str]:
     """The pieces of all tokens, by number."""
     if not hasattr(tokenizer, "convert_ids_to_tokens"):
-        expected = "the path of a SentencePiece model, or a tokenizer of transformers"
+        expected = "the path of a SentencePiece model or tokenizer.json, or a tokenizer of transformers"
         raise UsageError(*problem("tokenizer", expected, type(tokenizer).__name__))
     pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     return [f"#{number}" if piece is None else str(piece) for number, piece in enumerate(pieces)]

@@ -86,9 +86,10 @@ Conversion convert_decoder(const ConvertRunOptions& options, const StoredModel& 
           model.weights()};
 }
 
-/// Whether the model's tokenizer.model is none of SentencePiece's: Llama 3 calls a list of tiktoken's so.
+/// Whether the model's tokenizer.model is none of SentencePiece's: Meta's Llama 3 calls a list of tiktoken's
+/// so.
 bool has_other_tokenizer(const LanguageModel& model) {
-  if (model.stored.file("tokenizer.model").empty()) return false;
+  if (!has_tokenizer(model)) return false;
   try {
     model.tokenizer(model.stored.folder());
   } catch (const Error&) {
@@ -157,9 +158,8 @@ Outcome run_conversion(const ConvertRunOptions& options) {
   }
   AtomicDirectory folder(options.out);
   conversion.save(folder.path());
-  const bool without_tokenizer = fs::exists(folder.path() / "generation_config.json") &&
-                                 !fs::exists(folder.path() / "tokenizer.model") &&
-                                 !fs::exists(folder.path() / "tokenizer.json");
+  const bool without_tokenizer =
+      fs::exists(folder.path() / "generation_config.json") && !Tokenizer::is_beside(folder.path());
   folder.commit();
   if (without_tokenizer)
     log_warning("no tokenizer beside the weights: commands that read text will need --tokenizer");

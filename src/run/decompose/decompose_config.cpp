@@ -127,7 +127,8 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
               "the text of the analyses, on as many tokens as \"corpus\" reads, behind those.",
               names_of_surrogates())
           .text("tokenizer", &C::tokenizer,
-                "SentencePiece model that names the tokens; empty: the one beside the model's weights.")
+                "SentencePiece model or tokenizer.json that names the tokens; empty: the one beside the "
+                "model's weights.")
           .custom("data", &C::data, given_data_schema(), read_given_data, write_given_data)
           .choices("analyses", &C::analyses,
                    "Studies of the model with its decomposition: on the test images, or (\"tokens\") which "

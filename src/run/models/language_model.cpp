@@ -67,6 +67,10 @@ LanguageModel open_generating_model(const StoredModel& stored) {
   return model;
 }
 
+bool has_tokenizer(const LanguageModel& model) {
+  return !model.stored.in_memory() && Tokenizer::is_beside(model.stored.folder());
+}
+
 Tokenizer open_tokenizer(const LanguageModel& model, const fs::path& path) {
   if (path.empty() && model.stored.in_memory()) {
     throw Error(ExitCode::kBadInput,

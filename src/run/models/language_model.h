@@ -39,6 +39,9 @@ bool is_language_model(const StoredModel& model);
 /// The same, whose eos_token_id are what ends a text that it generates (model/generation_config.h).
 LanguageModel open_generating_model(const StoredModel& model);
 
+/// Whether a tokenizer lies beside the model's weights.
+bool has_tokenizer(const LanguageModel& model);
+
 /// The tokenizer at `path`, or where that is empty the one beside the model's weights; checked against its
 /// vocabulary. @throws Error(kBadInput)
 Tokenizer open_tokenizer(const LanguageModel& model, const std::filesystem::path& path);

@@ -10,31 +10,22 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kSpace = "▁";  // U+2581, as SentencePiece writes a space
-
-/// The id of a word or piece, or -1.
-int32_t find_piece(const Tokenizer& tokenizer, const std::string& word) {
-  const auto begins_word = word.rfind(' ', 0) == 0 ? kSpace + word.substr(1) : kSpace + word;
-  const int32_t id = tokenizer.id_of(begins_word);
-  return id >= 0 ? id : tokenizer.id_of(word);
-}
-
 std::string quoted_pieces(const Tokenizer& tokenizer, const std::string& word) {
   std::vector<std::string> pieces;
-  for (const int32_t id : tokenizer.encode(word)) pieces.push_back("\"" + tokenizer.piece(id) + "\"");
+  for (const int32_t id : tokenizer.encode(word)) pieces.push_back("\"" + tokenizer.shown(id) + "\"");
   return pieces.empty() ? "nothing" : join(pieces);
 }
 
 }  // namespace
 
 std::optional<Tokenizer> find_tokenizer(const LanguageModel& model, const fs::path& path) {
-  if (path.empty() && model.stored.file("tokenizer.model").empty()) return std::nullopt;
+  if (path.empty() && !has_tokenizer(model)) return std::nullopt;
   return open_tokenizer(model, path);
 }
 
 std::string token_name(const std::optional<Tokenizer>& tokenizer, int64_t id) {
-  const bool has_piece = tokenizer && id < tokenizer->vocabulary_size();
-  return has_piece ? tokenizer->piece(static_cast<int32_t>(id)) : "#" + std::to_string(id);
+  const bool has_piece = tokenizer && tokenizer->has(static_cast<int32_t>(id));
+  return has_piece ? tokenizer->shown(static_cast<int32_t>(id)) : "#" + std::to_string(id);
 }
 
 void Vocabulary::name_by(std::vector<std::string> names) {
@@ -65,10 +56,10 @@ int64_t Vocabulary::id_of(const TokenName& token, const std::string& where) cons
   }
   const auto& word = std::get<std::string>(token);
   if (!tokenizer) {
-    throw Error(ExitCode::kUsage, {where, "a token's number, because " + model + " has no tokenizer.model",
-                                   "\"" + word + "\"", "Or name a SentencePiece model in \"tokenizer\"."});
+    throw Error(ExitCode::kUsage, {where, "a token's number, because " + model + " has no tokenizer",
+                                   "\"" + word + "\"", "Or name one in \"tokenizer\"."});
   }
-  const int32_t id = word.empty() ? -1 : find_piece(*tokenizer, word);
+  const int32_t id = word.empty() ? -1 : tokenizer->id_of_word(word);
   if (id >= 0) return id;
   throw Error(ExitCode::kUsage,
               {where, "one token", "\"" + word + "\", which is " + quoted_pieces(*tokenizer, word),

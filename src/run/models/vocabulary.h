@@ -30,8 +30,8 @@ struct Vocabulary {
   std::string name(int64_t id) const;  // see token_name
   std::vector<std::string> names() const;
 
-  /// A token id, or a word or piece that is one token: "cat" and " cat" are the piece "▁cat" where there is
-  /// one, else "cat" is the piece "cat". @param where names the word in messages
+  /// A token id, or a word or piece that is one token, as Tokenizer::id_of_word finds it. @param where names
+  /// the word in messages
   /// @throws Error(kUsage) that shows the pieces of a word that is not one token; for an id beyond the
   /// vocabulary; for a word without a tokenizer
   int64_t id_of(const TokenName& token, const std::string& where) const;
@@ -41,7 +41,8 @@ struct Vocabulary {
 /// @throws Error(kBadInput) for one that is damaged or another model's
 std::optional<Tokenizer> find_tokenizer(const LanguageModel& model, const std::filesystem::path& path);
 
-/// The piece of a token, "▁cat"; "#17" without a tokenizer.
+/// The piece of a token as people read it, "▁cat"; "#17" without a tokenizer, or for an id that it leaves
+/// free.
 std::string token_name(const std::optional<Tokenizer>& tokenizer, int64_t id);
 
 /// @param tokenizer of the model, if there is one

@@ -14,7 +14,7 @@ void check_training_text(const TextDataConfig& data, const std::string& where, b
   };
   if (data.path.empty()) needed("path", "a text or token file", "Name the file.");
   if (!has_tokenizer && data.dataset == TextSet::kText) {
-    needed("tokenizer", "a SentencePiece model",
+    needed("tokenizer", "a SentencePiece model or a tokenizer.json",
            "Name one, or make one of the text with `bilens tokenizer train`.");
   }
   if (!knows_documents && data.dataset == TextSet::kTokens && data.packing == Packing::kDocuments) {
