@@ -168,6 +168,8 @@ class Settings(unittest.TestCase):
         self.refuse("device", lambda: bilens.compare(*[(GATE, GATE, MATRICES["down"])] * 2, device="cpu"))
         self.refuse("config", lambda: bilens.explain(LINEAR, [1, 2], config=LINEAR.config))
         self.refuse("context", lambda: bilens.convert(GATED, IDS, context=8, data={"context": 9}))
+        for name in ("top_k", "top_p", "seed"):
+            self.refuse(name, lambda: bilens.generate("model", "Once", temperature=0, **{name: 1}))  # noqa: B023
         self.refuse("k", lambda: bilens.cp(GATE, **MATRICES, k=2))
 
 

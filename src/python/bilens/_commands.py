@@ -288,6 +288,9 @@ def explain_image(
         data: such as "mnist:FOLDER"; without it, what the model's run was tested on.
         out: folder for the files and the page; without it none are written.
 
+    for name, value in {"top_k": top_k, "top_p": top_p, "seed": seed}.items():
+        if temperature == 0 and value is not None:
+            raise UsageError(*problem(name, "none with temperature 0, which draws nothing", repr(value)))
     Example:
         >>> bilens.explain_image("runs/demo/model", "test:7")  # doctest: +SKIP
     """
