@@ -53,6 +53,7 @@ endif()
 target_link_libraries(bilens_cli PRIVATE cxxopts::cxxopts)
 include(Simd)   # the CPU's inner loops in bilens_nn, for several instruction sets
 include(Embed)  # src/report/page.{html,css,js} as strings in bilens_report
+include(EmbedScript)  # scripts/make_reference.py as a string in bilens_run
 include(CudaLibrary)  # what needs CUDA, loaded when a GPU is asked for
 
 add_library(bilens_all INTERFACE)

@@ -1,5 +1,6 @@
 #include "bilens/cli/command_line.h"
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <iostream>
@@ -52,14 +53,22 @@ void print_outcome(const std::string& command, const Flags& flags, const Outcome
     std::cout << format_json(Estimate::record().write(*outcome.estimate));
 }
 
+bool can_resume(const std::string& name) {
+  return std::any_of(commands().begin(), commands().end(), [&](const CommandInfo& command) {
+    const auto& flags = command.flags;
+    return command.name == name && std::find(flags.begin(), flags.end(), "resume") != flags.end();
+  });
+}
+
 /// Every way in which a command can end, as an outcome.
-Outcome guarded(const std::function<Outcome()>& run) {
+Outcome guarded(const std::string& command, const std::function<Outcome()>& run) {
   Outcome outcome;
   try {
     return run();
   } catch (const Stopped&) {
-    outcome.failures.push_back(
-        {"", ExitCode::kStopped, "stopped by a signal; --resume goes on from what was saved"});
+    outcome.failures.push_back({"", ExitCode::kStopped,
+                                std::string("stopped by a signal") +
+                                    (can_resume(command) ? "; --resume goes on from what was saved" : "")});
   } catch (const std::exception& error) {
     outcome.failures.push_back(failure_of(error));
     if (const auto* known = dynamic_cast<const Error*>(&error)) outcome.problems = known->problems();
@@ -106,7 +115,7 @@ int run_command_line(int argc, char** argv) {
   Flags flags;
   // Known before the flags are parsed, so that a usage error is a JSON document too.
   for (int i = 2; i < argc; ++i) flags.json = flags.json || std::string(argv[i]) == "--json";
-  const Outcome outcome = guarded([&] {
+  const Outcome outcome = guarded(name, [&] {
     const auto& command = command_named(name);
     flags = parse_flags(command, argc - 1, argv + 1);
     if (flags.help) {

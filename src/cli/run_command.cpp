@@ -8,6 +8,7 @@
 #include "bilens/core/memory.h"
 #include "bilens/core/shell.h"
 #include "bilens/report/report.h"
+#include "bilens/run/check_run.h"
 #include "bilens/run/compare_run.h"
 #include "bilens/run/convert_run.h"
 #include "bilens/run/decompose_run.h"
@@ -105,6 +106,11 @@ Outcome convert(const Flags& flags) {
 }
 
 Outcome compare(const Flags& flags) { return run_comparison(evaluation_options(flags)); }
+
+Outcome check(const Flags& flags) {
+  return run_check({flags.arguments.front(), flags.python, flags.reference, flags.data, flags.context,
+                    flags.tokenizer, flags.out, device_of(flags), flags.threads.value_or(0), flags.dry_run});
+}
 
 Outcome explain(const Flags& flags) {
   const bool of_prompt =
@@ -208,10 +214,10 @@ Outcome completion(const Flags& flags) {
 
 const std::map<std::string, std::function<Outcome(const Flags&)>>& handlers() {
   static const std::map<std::string, std::function<Outcome(const Flags&)>> table = {
-      {"train", train},         {"finetune", finetune},    {"evaluate", evaluate}, {"decompose", decompose},
-      {"report", report},       {"compare", compare},      {"explain", explain},   {"inspect", inspect},
-      {"schema", schema},       {"tokenizer", tokenizer},  {"generate", generate}, {"convert", convert},
-      {"intervene", intervene}, {"completion", completion}};
+      {"train", train},         {"finetune", finetune},     {"evaluate", evaluate}, {"decompose", decompose},
+      {"report", report},       {"compare", compare},       {"explain", explain},   {"inspect", inspect},
+      {"schema", schema},       {"tokenizer", tokenizer},   {"generate", generate}, {"convert", convert},
+      {"intervene", intervene}, {"completion", completion}, {"check", check}};
   return table;
 }
 

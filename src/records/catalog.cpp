@@ -11,6 +11,8 @@
 #include "bilens/records/image_record.h"
 #include "bilens/records/layer_file.h"
 #include "bilens/records/metrics.h"
+#include "bilens/records/model_check.h"
+#include "bilens/records/model_reference.h"
 #include "bilens/records/optimizer_state.h"
 #include "bilens/records/prompt_explanation.h"
 #include "bilens/records/surrogate_lines.h"
@@ -129,6 +131,12 @@ void add_explanations(std::vector<RecordFile>& files) {
                    tensors_of<PromptVector>("term_I")});
 }
 
+void add_checks(std::vector<RecordFile>& files) {
+  files.push_back(file<ModelCheck>(ModelCheck::kFile));
+  files.push_back({"reference.safetensors", ModelReference::kFormat, keys_of<ModelReference>(),
+                   both(tensors_of<ModelReference>(), tensors_of<ReferencePass>("DTYPE."))});
+}
+
 Json describe_keys(const std::vector<RecordField>& fields) {
   Json keys = Json::array();
   for (const auto& field : fields) {
@@ -164,6 +172,7 @@ std::vector<RecordFile> record_files() {
   add_decomposition(files);
   add_studies(files);
   add_explanations(files);
+  add_checks(files);
   return files;
 }
 

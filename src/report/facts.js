@@ -165,5 +165,5 @@ function head(model, level) {
     level === 1 ? element("h1", {}, model.name) : null,
     notices(model),
     element("p", { class: "lead" }, sentence(model, facts)),
-    convertedLine(model), sharesLine(model), headFigures(model), headFacts(model, facts));
+    checkedLine(model), convertedLine(model), sharesLine(model), headFigures(model), headFacts(model, facts));
 }

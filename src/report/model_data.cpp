@@ -2,6 +2,7 @@
 
 #include "bilens/io/weights.h"
 #include "bilens/records/config_files.h"
+#include "check_data.h"
 #include "conversion_data.h"
 #include "decomposition_data.h"
 #include "metrics_data.h"
@@ -52,7 +53,7 @@ Json model_data(const Source& source, const Detail& detail, ImagePool& images) {
                {"run", nullptr},           {"metrics", nullptr},
                {"model", nullptr},         {"parameters", nullptr},
                {"decomposition", nullptr}, {"study", nullptr},
-               {"conversion", nullptr}};
+               {"conversion", nullptr},    {"check", check_data(source)}};
   if (!source.run.empty()) {
     data["run"] = {{"config", read_if_there(source.run / "config.json")},
                    {"environment", read_if_there(source.run / "env.json")}};

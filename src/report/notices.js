@@ -46,11 +46,24 @@ function differenceWords({ model, minus, minus_gate }) {
   return `These are the layers of ${model} minus those of ${minus}.${gate}`;
 }
 
+const warn = (title, text) => element("p", { class: "notice" }, element("b", {}, `${title} `), text);
+
+/** What `bilens check` has found of the same weights. */
+function checkedLine({ check }) {
+  if (!check) return null;
+  const against = `Checked against transformers ${check.transformers}`;
+  if (!check.passed) return warn("Not what transformers computes.", `${against}: ${check.failures.join(" ")}`);
+  const parts = check.dtypes.map(({ dtype, error, tolerance, loss }) =>
+    `in ${dtype} hidden states differ by at most ${figure(error, 2)} of their size (rounding is up to `
+    + `${figure(tolerance, 2)}), the loss by ${figure(loss, 2)} nats`);
+  const text = check.same_text ? "; the tokens of a text are the same" : "";
+  return element("p", { class: "checked" }, `${against}: ${parts.join("; ")}${text}.`);
+}
+
 /** The notices of a model, in the order of their weight. */
 function notices(model) {
   const made = model.decomposition;
   if (!made) return null;
-  const warn = (title, text) => element("p", { class: "notice" }, element("b", {}, `${title} `), text);
   const { surrogate, gate, norm } = made;
   const about = [gate ? gateWords(gate) : null, norm ? normWords(norm) : null].filter(Boolean);
   return [

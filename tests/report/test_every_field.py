@@ -16,6 +16,7 @@ import unittest
 from safetensors.numpy import load_file, save_file
 
 from bilens_cli import TestCase, run
+from checks import write_check
 from finetuning import FinetuneCase
 
 EARLIER = pathlib.Path(__file__).resolve().parents[1] / "records/earlier"
@@ -27,6 +28,7 @@ OF_EACH = "The figures of the method show its mean, or what it comes to."
 SPARSITY = "Only how many entries a vector effectively lives on is shown, where it is what the method is for."
 OF_STEPS = "How steps went is for TensorBoard; the page shows what they led to."
 LENGTH = "The lists on the page are as long."
+IN_CHECK = "One line says how the check ended; its table is in the file."
 OF_DOCUMENTS = "Losses of single documents are for `bilens compare`."
 
 # Fields that no page shows, and why.
@@ -87,6 +89,16 @@ WAIVED = (
             *("a step: mfu", "an evaluation: peak_memory"),
         )
     }
+    | {
+        f"check.json: {name}": IN_CHECK
+        for name in (
+            *("model", "version", "device", "torch", "model_class", "reference", "rows", "length", "notes[]"),
+            *("dtypes[].reference_dtype", "dtypes[].quantities[].name", "dtypes[].quantities[].largest"),
+            *(f"dtypes[].quantities[].{of}" for of in ("difference", "reference_error", "within")),
+            *(f"tokenizer.{of}" for of in ("reference_class", "ids", "reference_ids", "first_difference")),
+            *("tokenizer.same_as_file", "tokenizer.file_same_as_reference"),
+        )
+    }
     | {f"test.safetensors: {name}": OF_DOCUMENTS for name in ("losses", "teacher_losses", "tokens")}
 )
 
@@ -96,7 +108,14 @@ OTHER_SIZES = "The tensors have these sizes; others are refused."
 # Fields of which the reader takes no other value by itself, and why.
 BOUND = {
     f"{file}: {key}": OTHER_FORMAT
-    for file in ("decomposition.json", "study.json of images", "study.json of tokens", "corpus.json", "finetune.json")
+    for file in (
+        "decomposition.json",
+        "study.json of images",
+        "study.json of tokens",
+        "corpus.json",
+        "finetune.json",
+        "check.json",
+    )
     for key in ("format", "format_version")
 } | {
     "decomposition.json: layers[].file": "A file beside it has this name.",
@@ -262,7 +281,7 @@ class Example:
         return {name: text.encode()}
 
 
-RECORDS = {"decomposition.json", "study.json", "corpus.json", "finetune.json"}
+RECORDS = {"decomposition.json", "study.json", "corpus.json", "finetune.json", "check.json"}
 
 
 def known_as(name, content):
@@ -363,6 +382,12 @@ class Made(FinetuneCase):
         save_file({name: t * (0.5 if "mlp" in name else 1) for name, t in tensors.items()}, file)
         return other
 
+    def check_of(self, folder):
+        """A check.json of what is decomposed there."""
+        weights = json.loads((folder / "decomposition.json").read_text())["model_sha256"]
+        write_check(folder, weights, failures=["layer 1 differs."], passed=False)
+        return folder
+
     def folders(self):
         return [*self.of_images(), *self.of_text()]
 
@@ -396,7 +421,8 @@ class Made(FinetuneCase):
         tokens = ("--set", "tokens.nearest=3", "--set", "tokens.interactions=4", "--set", "tokens.random_directions=20")
         losses = ("--set", "corpus.loss_tokens=100", "--set", 'analyses=["tokens","corpus"]')
         yield self.decompose("tokens", bilinear / "model", *flags, *tokens, *corpus, *losses)
-        yield self.decompose("traceless", bilinear / "model", *flags, "--set", "traceless=true", "--set", "analyses=[]")
+        traceless = ("--set", "traceless=true", "--set", "analyses=[]")
+        yield self.check_of(self.decompose("traceless", bilinear / "model", *flags, *traceless))
         gated = ("--set", 'analyses=["corpus"]', *corpus)
         yield self.decompose("half", self.teacher, *flags, *gated, "--set", "surrogate=half")
         yield self.decompose("calibrated", self.teacher, *flags, *gated, "--set", "surrogate=calibrated")

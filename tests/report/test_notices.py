@@ -6,6 +6,7 @@ import unittest
 from safetensors.numpy import load_file
 
 import bilens_cli
+from checks import write_check
 from example_run import SIDE, K, write_example
 from language_models import write_llama
 from pages import InBrowser
@@ -102,6 +103,28 @@ class Notices(InBrowser):
     def test_a_difference_names_both(self):
         (notice,) = self.report("plain", {"gate": {"name": "none", "source": ""}, "minus": "the/other"})
         self.assertIn("minus those of the/other", notice)
+
+    def test_a_check_of_the_same_weights_is_said(self):
+        folder = self.folder / "plain"
+        weights = json.loads((folder / "decomposition.json").read_text())["model_sha256"]
+        self.addCleanup((folder / "check.json").unlink)
+        write_check(folder, weights)
+        self.assertEqual(self.report("plain"), [])
+        said = self.text(".checked")
+        for part in (
+            "Checked against transformers 5.0.1: in bfloat16 hidden states differ by at most 0.0050",
+            "in float32 hidden states differ by at most 3.0×10⁻⁶ of their size",
+            "the loss by 0.50 nats",
+            "the tokens of a text are the same.",
+        ):
+            self.assertIn(part, said)
+        write_check(folder, weights, passed=False, failures=["layer 1 differs."])
+        (notice,) = self.report("plain")
+        self.assertIn("Not what transformers computes.", notice)
+        self.assertIn("layer 1 differs.", notice)
+        write_check(folder, "0" * 64)
+        self.assertEqual(self.report("plain"), [])
+        self.assertEqual(self.texts(".checked"), [])
 
     def test_traceless_forms_state_their_shift(self):
         self.report("traceless")

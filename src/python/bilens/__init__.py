@@ -18,6 +18,7 @@ _build.check()
 
 from bilens import nn, plots  # noqa: E402
 from bilens._commands import (  # noqa: E402 (the check stands before all that needs the library)
+    check,
     convert_checkpoint,
     evaluate,
     explain_image,
@@ -66,6 +67,7 @@ __all__ = [
     "TokenCards",
     "UsageError",
     "ablate",
+    "check",
     "compare",
     "convert",
     "convert_checkpoint",

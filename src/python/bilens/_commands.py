@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -193,6 +194,61 @@ def evaluate(
         threads=threads,
         dry_run=dry_run,
     )
+
+
+def check(
+    model: Path,
+    *,
+    python: Path | None = None,
+    reference: Path | None = None,
+    data: str | None = None,
+    context: int | None = None,
+    tokenizer: Path | None = None,
+    out: Path | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    dry_run: bool = False,
+) -> Result:
+    """Compare what a language model computes here with what transformers computes, as `bilens check`.
+
+    Args:
+        model: a model directory in the Hugging Face layout.
+        python: a program that has transformers; without it, the Python that runs this.
+        reference: what scripts/make_reference.py wrote elsewhere, in the place of a Python.
+        data: "text:FILE" to tokenize; without it, a short text with many kinds of characters.
+        context: tokens in a row; without it, 128.
+        tokenizer: without it, the model's own.
+        out: folder for check.json, which a report of the same weights shows; without it none is written.
+        device: "auto", "cpu", "cuda" or "cuda:N"; transformers computes on the CPU.
+        threads: CPU threads, here and there; without it, torch's number.
+        dry_run: only check files and settings, and estimate memory.
+
+    Returns:
+        The content of check.json: hidden states of each layer, logits and losses in float32 and in the checkpoint's
+        dtype, each with its error and tolerance, and the tokenization of the text.
+
+    Raises:
+        bilens.Error: where something differs by more than rounding; `results` of the exception has the figures.
+            `InputError` for a reference of other weights.
+
+    Example:
+        >>> bilens.check("models/stories260k")["passed"]  # doctest: +SKIP
+    """
+    if python is None and reference is None:
+        python = sys.executable or None
+    return run(
+        "check",
+        model,
+        python=python,
+        reference=reference,
+        data=data,
+        context=context,
+        tokenizer=tokenizer,
+        out=out,
+        device=device,
+        threads=threads,
+        dry_run=dry_run,
+    )[0]
 
 
 def convert_checkpoint(

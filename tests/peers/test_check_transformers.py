@@ -1,0 +1,266 @@
+"""`bilens check` with transformers: small random models of several families, references, tokenizers. Needs what
+scripts/setup.sh --bench installs; skipped without, an error with BILENS_REQUIRE_PEERS=1."""
+# labels: slow
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import numpy
+from safetensors import safe_open
+from safetensors.numpy import load_file
+
+from bilens_cli import DEVICE, ROOT, run
+from peer_packages import require_transformers
+
+SHAPE = {
+    "vocab_size": 512,
+    "hidden_size": 24,
+    "intermediate_size": 40,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 96,
+    "initializer_range": 0.3,  # so that attention and MLPs matter
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": 0,
+}
+WINDOWS = ["sliding_attention", "full_attention", "sliding_attention"]
+LLAMA3 = {
+    "rope_type": "llama3",
+    "rope_theta": 1000.0,
+    "factor": 4.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 24,
+}
+# Class in transformers, and the keys that the family has beside a plain Llama's.
+MODELS = {
+    "llama": ("Llama", {"tie_word_embeddings": True}),
+    "llama 3": ("Llama", {"rope_parameters": LLAMA3}),
+    "mistral": ("Mistral", {"sliding_window": 17}),
+    "qwen2": ("Qwen2", {}),
+    "qwen3": ("Qwen3", {"head_dim": 8, "use_sliding_window": True, "sliding_window": 4, "layer_types": WINDOWS}),
+    "gemma2": ("Gemma2", {"head_dim": 10, "sliding_window": 5, "query_pre_attn_scalar": 24}),
+    "phi3": ("Phi3", {}),
+}
+SCRIPT = ROOT / "scripts/make_reference.py"
+PIECES = ["<s>", "</s>", *"abcdefghijklmnopqrstuvwxyz0123456789", "Ġ", "Ġt", "he", "Ġthe", "12", "123"]
+
+
+def byte_level(pattern):
+    """A tokenizer.json whose words are split by this pattern."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+
+    alphabet = sorted(set(pre_tokenizers.ByteLevel.alphabet()) - set(PIECES))
+    vocabulary = {piece: i for i, piece in enumerate([*PIECES, *alphabet])}
+    merges = [("Ġ", "t"), ("h", "e"), ("Ġt", "he"), ("1", "2"), ("12", "3")]
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(pattern), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+class CheckTransformers(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        require_transformers()
+        import torch
+
+        holder = tempfile.TemporaryDirectory(prefix="bilens-check-")
+        cls.addClassCleanup(holder.cleanup)
+        cls.folder, cls.torch = pathlib.Path(holder.name), torch
+        cls.llama = cls.make("llama", "llama", torch.float32)
+
+    @classmethod
+    def make(cls, kind, name, dtype, **options):
+        import transformers
+
+        family, keys = MODELS[kind]
+        cls.torch.manual_seed(1)
+        config = getattr(transformers, family + "Config")(**{**SHAPE, **keys})
+        causal = family + "ForCausalLM"
+        model = getattr(transformers, causal)._from_config(config, attn_implementation="eager")
+        with cls.torch.no_grad():
+            for weight in model.parameters():
+                if weight.dim() == 1:
+                    weight.add_(0.3 * cls.torch.randn_like(weight))
+        model.to(dtype).save_pretrained(cls.folder / name, **options)
+        return cls.folder / name
+
+    def checked(self, model, *flags, code=0):
+        done = run("check", model, "--device", DEVICE, "--json", *flags)
+        self.assertEqual(done.returncode, code, done.stderr + done.stdout)
+        return json.loads(done.stdout)["results"][0]
+
+    def with_python(self, model, *flags, code=0):
+        return self.checked(model, "--python", sys.executable, *flags, code=code)
+
+    def reference(self, model, name, *flags):
+        file = self.folder / name
+        environment = {**os.environ, "PYTHONPATH": ""}  # it needs nothing of bilens
+        words = [sys.executable, SCRIPT, model, file, *flags]
+        done = subprocess.run([str(word) for word in words], capture_output=True, text=True, env=environment)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return file
+
+    def test_float32(self):
+        import transformers
+
+        found = self.with_python(self.llama, "--context", 40)
+        self.assertEqual(found["transformers"], transformers.__version__)
+        self.assertEqual(found["model_class"], "LlamaForCausalLM")
+        self.assertEqual((found["rows"], found["length"]), (2, 40))
+        (only,) = found["dtypes"]
+        self.assertEqual((only["dtype"], only["reference_dtype"]), ("float32", "float32"))
+        names = [q["name"] for q in only["quantities"]]
+        self.assertEqual(names, ["embedding", "layer 0", "layer 1", "layer 2", "logits", "loss"])
+        self.assertEqual(only["quantities"][0]["difference"], 0)
+        self.assertGreater(only["quantities"][3]["difference"], 0)
+
+    def test_frequencies_are_those_of_transformers_to_the_bit(self):
+        """One that is rounded otherwise turns by 6e-6 at position 95."""
+        model = self.make("llama 3", "llama 3", self.torch.float32)
+        (only,) = self.with_python(model, "--context", 96)["dtypes"]
+        self.assertLess(only["quantities"][1]["error"], 2e-6)
+
+    def test_bfloat16_of_several_families(self):
+        for kind in ("llama", "qwen3", "gemma2", "phi3"):
+            with self.subTest(kind):
+                model = self.make(kind, kind + " half", self.torch.bfloat16)
+                half, whole = self.with_python(model, "--context", 40)["dtypes"]
+                self.assertEqual((half["dtype"], whole["dtype"]), ("bfloat16", "float32"))
+                last = half["quantities"][3]
+                self.assertGreater(last["error"], 1e-3)
+                self.assertLess(last["error"], 2.5 * last["reference_error"])
+
+    def test_float16_is_computed_in_float32(self):
+        model = self.make("mistral", "float16", self.torch.float16)
+        found = self.with_python(model, "--context", 20)
+        self.assertEqual(found["dtypes"][0]["reference_dtype"], "float16")
+        self.assertEqual(found["dtypes"][0]["dtype"], "float32")
+        self.assertTrue(any("bilens computes in float32" in note for note in found["notes"]))
+
+    def test_what_a_reference_holds(self):
+        import transformers
+
+        file = self.reference(self.llama, "llama.safetensors", "--tokens", 30)
+        made = load_file(file)
+        model = transformers.AutoModelForCausalLM.from_pretrained(self.llama, dtype=self.torch.float64)
+        tokens = self.torch.from_numpy(made["tokens"])
+        with self.torch.no_grad():
+            exact = model(tokens, labels=tokens, output_hidden_states=True)
+        self.assertAlmostEqual(made["float32.losses"].astype(float).mean(), float(exact.loss), delta=1e-5)
+        for stored, state in zip(made["float32.states"], exact.hidden_states, strict=True):
+            numpy.testing.assert_allclose(stored, state.numpy(), atol=1e-4 * float(state.abs().max()))
+        with safe_open(file, "numpy") as opened:
+            self.assertEqual(opened.metadata()["dtype"], "float32")
+        self.checked(self.llama, "--reference", file)
+
+    def test_a_reference_of_other_weights_is_refused(self):
+        from safetensors.numpy import save_file
+
+        shards = self.make("qwen2", "shards", self.torch.float32, max_shard_size="30kB")
+        self.assertGreater(len(list(shards.glob("*.safetensors"))), 2)
+        file = self.reference(shards, "shards-reference.safetensors", "--tokens", 20)
+        self.checked(shards, "--reference", file)
+        shard = sorted(shards.glob("*.safetensors"))[-1]
+        tensors = load_file(shard)
+        first = next(iter(tensors))
+        tensors[first].flat[0] += 0.5
+        save_file(tensors, shard, {"format": "pt"})
+        done = run("check", shards, "--reference", file)
+        self.assertEqual(done.returncode, 3, done.stdout)
+        self.assertIn("SHA-256", done.stderr)
+
+    def test_a_fault_is_found_in_its_layer(self):
+        """Windows that only the config of one side has."""
+        model = self.make("qwen3", "windows", self.torch.float32)
+        file = self.reference(model, "windows.safetensors", "--tokens", 20)
+        self.checked(model, "--reference", file)
+        config = json.loads((model / "config.json").read_text())
+        kinds = config["layer_types"]
+        self.assertEqual(kinds[2], "sliding_attention")
+        (model / "config.json").write_text(json.dumps({**config, "layer_types": [*kinds[:2], "full_attention"]}))
+        found = self.checked(model, "--reference", file, code=1)
+        self.assertIn("layer 2 differs", found["failures"][0])
+
+    def test_windows_that_are_not_reached(self):
+        model = self.make("mistral", "wide", self.torch.float32)
+        (note,) = [n for n in self.with_python(model, "--context", 17)["notes"] if "Windows" in n]
+        self.assertIn("--context 81", note)
+        self.assertEqual([n for n in self.with_python(model, "--context", 60)["notes"] if "Windows" in n], [])
+
+    def test_models_that_transformers_makes_up_are_refused(self):
+        from safetensors.numpy import save_file
+
+        folder = self.folder / "partial"
+        folder.mkdir()
+        tensors = load_file(self.llama / "model.safetensors")
+        del tensors["model.layers.1.mlp.up_proj.weight"]
+        save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+        (folder / "config.json").write_text((self.llama / "config.json").read_text())
+        words = [sys.executable, SCRIPT, folder, self.folder / "partial.safetensors"]
+        done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 65, done.stderr)
+        self.assertIn("model.layers.1.mlp.up_proj.weight", done.stderr)
+        self.assertFalse((self.folder / "partial.safetensors").exists())
+
+    def tokenized(self, name, family, pattern, tokenizer_class):
+        model = self.make(family, name, self.torch.float32)
+        byte_level(pattern).save(str(model / "tokenizer.json"))
+        (model / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": tokenizer_class}))
+        return model
+
+    def test_tokens_of_a_text(self):
+        model = self.tokenized("tokenized", "llama", r"\s+|\S+", "PreTrainedTokenizerFast")
+        text = self.folder / "text.txt"
+        text.write_text("the cat 123 12 the\n")
+        found = self.with_python(model, "--context", 20, "--data", f"text:{text}")
+        self.assertEqual(found["rows"], 4)
+        tokenizer = found["tokenizer"]
+        self.assertEqual(tokenizer["ids"], tokenizer["reference_ids"])
+        self.assertIsNone(tokenizer["first_difference"])
+        self.assertTrue(tokenizer["same_as_file"] and tokenizer["file_same_as_reference"] and tokenizer["within"])
+
+    def test_tokens_that_differ_fail(self):
+        from safetensors.numpy import save_file
+
+        model = self.tokenized("other tokens", "llama", r"\s+|\S+", "PreTrainedTokenizerFast")
+        file = self.reference(model, "tokens.safetensors", "--tokens", 20)
+        with safe_open(file, "numpy") as opened:
+            metadata = opened.metadata()
+        made = load_file(file)
+        self.checked(model, "--reference", file)
+        for name in ("text_ids", "file_ids"):
+            made[name][5] += 1
+        save_file(made, file, metadata)
+        found = self.checked(model, "--reference", file, code=1)
+        self.assertEqual(found["tokenizer"]["first_difference"], 5)
+        self.assertIn("from token 5 on", found["failures"][0])
+
+    def test_a_class_that_replaces_parts_of_the_file_is_named(self):
+        """Qwen2Tokenizer splits digits by themselves, whatever the file says."""
+        model = self.tokenized("replaced", "qwen2", r"\s+|\S+", "Qwen2Tokenizer")
+        found = self.with_python(model, "--context", 20)
+        tokenizer = found["tokenizer"]
+        self.assertEqual(tokenizer["reference_class"], "Qwen2Tokenizer")
+        self.assertFalse(tokenizer["file_same_as_reference"])
+        self.assertTrue(tokenizer["same_as_file"] and tokenizer["within"])
+        (note,) = [note for note in found["notes"] if "replaces parts" in note]
+        self.assertIn("Qwen2Tokenizer", note)
+        self.assertIn("takes those of the file", note)
+
+
+if __name__ == "__main__":
+    unittest.main()
