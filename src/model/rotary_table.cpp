@@ -28,11 +28,12 @@ at::Tensor rotary_frequencies(const DecoderConfig& config, const RopeConfig& rop
   if (rope.scaling == RopeScaling::kLinear) frequencies = frequencies / rope.factor;
   if (rope.scaling == RopeScaling::kLlama3) {
     const auto original = static_cast<double>(rope.original_max_position_embeddings);
-    wavelengths = 2 * std::numbers::pi / frequencies;
+    // Python's number / tensor is number * (1 / tensor), which rounds twice.
+    wavelengths = frequencies.reciprocal() * (2 * std::numbers::pi);
     // 0 for long wavelengths, which are stretched, 1 for short ones, which are kept
-    const auto kept =
-        ((original / wavelengths - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor))
-            .clamp(0, 1);
+    const auto kept = ((wavelengths.reciprocal() * original - rope.low_freq_factor) /
+                       (rope.high_freq_factor - rope.low_freq_factor))
+                          .clamp(0, 1);
     frequencies = (1 - kept) * frequencies / rope.factor + kept * frequencies;
   }
   return frequencies;
