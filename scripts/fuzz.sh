@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the parsers of foreign files (safetensors, PyTorch checkpoints, llama2.c, JSON index) on made-up inputs with
-# libFuzzer, under the address and undefined-behaviour sanitizers. Ends with an error at the first finding and keeps
-# the input in build-fuzz/findings.
+# Runs the parsers of foreign files (safetensors, PyTorch checkpoints, llama2.c, JSON index, tokenizer.json) on made-up
+# inputs with libFuzzer, under the address and undefined-behaviour sanitizers. Ends with an error at the first finding
+# and keeps the input in build-fuzz/findings.
 #
 # Usage: scripts/fuzz.sh [SECONDS]        each parser; default 60
 #
@@ -20,7 +20,7 @@ have clang++ || die "clang++ is not there; install it, for instance with: sudo a
 torch_root=
 if [[ -n ${BILENS_TORCH:-} ]]; then torch_root=$(torch_root_of "$BILENS_TORCH"); fi
 cmake --preset fuzz -DBILENS_TORCH="$torch_root"
-parsers=(safetensors torch llama2c index)
+parsers=(safetensors torch llama2c index tokenizer)
 cmake --build build-fuzz -j "${BILENS_JOBS:-$(default_jobs)}" --target "${parsers[@]/#/fuzz_}"
 
 seeds=build-fuzz/seeds

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fills a folder with small valid inputs of the parsers that scripts/fuzz.sh runs.
 
-Usage: scripts/make_fuzz_seeds.py FOLDER        gets safetensors/, torch/, llama2c/, index/
+Usage: scripts/make_fuzz_seeds.py FOLDER        gets safetensors/, torch/, llama2c/, index/, tokenizer/
 """
 
 import json
@@ -32,6 +32,55 @@ def safetensors(header, data):
     return struct.pack("<Q", len(text)) + text + data
 
 
+def tokenizers():
+    """Small tokenizer.json files, each with a text behind a NUL byte."""
+    byte_level = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
+    metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": True}
+    digits = {"type": "Digits", "individual_digits": True}
+    regex = {"Regex": "(?i:'s)|[^\\r\\n\\p{L}]?\\p{L}+|\\p{N}{1,3}|\\s+(?!\\S)|\\s+"}
+    split = {"type": "Split", "pattern": regex, "behavior": "Isolated", "invert": False}
+    spaces = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
+    unspace = {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}
+    strip = {"type": "Strip", "content": " ", "start": 1, "stop": 0}
+    fallback = [unspace, {"type": "ByteFallback"}, {"type": "Fuse"}, strip]
+    flags = {"single_word": False, "lstrip": False, "rstrip": True, "normalized": True, "special": False}
+    model = {"type": "BPE", "unk_token": "<unk>", "fuse_unk": True}
+    template = {
+        "type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": "b", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "special_tokens": {"b": {"id": "b", "ids": [1], "tokens": ["b"]}},
+    }
+    bytes_of = {"a": 0, "b": 1, "Ġ": 2, "ab": 3, "Ġa": 4, "Ã": 5, "©": 6, "<unk>": 7, "1": 8, "'": 9, "s": 10}
+    words = {"a": 0, "b": 1, "▁": 2, "▁a": 3, "ab": 4, "<unk>": 5, "<0xC3>": 6, "<0xA9>": 7, "<0x31>": 8}
+    return [
+        {
+            "added_tokens": [{"id": 11, "content": "<s>", **flags}],
+            "normalizer": {"type": "NFC"},
+            "pre_tokenizer": {"type": "Sequence", "pretokenizers": [digits, split, byte_level]},
+            "post_processor": template,
+            "decoder": byte_level,
+            "model": {**model, "ignore_merges": True, "vocab": bytes_of, "merges": [["a", "b"], ["Ġ", "a"]]},
+        },
+        {
+            "added_tokens": [{"id": 9, "content": "ba", **flags, "single_word": True}],
+            "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, spaces]},
+            "decoder": {"type": "Sequence", "decoders": fallback},
+            "model": {**model, "byte_fallback": True, "vocab": words, "merges": ["▁ a", "a b"]},
+        },
+        {
+            "normalizer": {"type": "Lowercase"},
+            "pre_tokenizer": metaspace,
+            "decoder": metaspace,
+            "model": {**model, "vocab": words, "merges": ["▁ a"]},
+        },
+        {
+            "normalizer": {"type": "Strip", "strip_left": True, "strip_right": True},
+            "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Whitespace"}, {"type": "Punctuation"}]},
+            "model": {**model, "vocab": words, "merges": []},
+        },
+    ]
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
     seeds = {f"llama2c/v{v}-{s}": llama2c(v, s) for v in (0, 1) for s in (0, 1)}
@@ -45,6 +94,9 @@ def main():
         {"metadata": {"total_size": 8}, "weight_map": {"a": "m-1.bin", "b": "m-2.bin"}}
     ).encode()
     seeds["index/none"] = b'{"weight_map": {}}'
+    for number, tokenizer in enumerate(tokenizers()):
+        content = json.dumps(tokenizer, ensure_ascii=False).encode()
+        seeds[f"tokenizer/{number}"] = content + b"\0ab  ba'S 12<s> \xc3\xa9\xff\n"
     for path in FIXTURES.iterdir():
         if path.name == "legacy.pt":
             continue

@@ -127,7 +127,7 @@ TEST_CASE("whatever the tokens of published tokenizers, the parts of a stream ar
   }
 }
 
-TEST_CASE("what begins and ends a prompt is the template's, unless tokenizer_config.json says so") {
+TEST_CASE("what begins and ends a prompt is the template's, whatever tokenizer_config.json says") {
   const auto with_template = [](Json& json) {
     json["post_processor"] = Json::parse(R"({"type": "Sequence", "processors": [
         {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true},
@@ -145,12 +145,14 @@ TEST_CASE("what begins and ends a prompt is the template's, unless tokenizer_con
   CHECK(templated.open().encode_prompt("ab") == Ids{8, 4});
   CHECK(templated.open().eos() == 2);
   templated.beside("tokenizer_config.json", {{"bos_token", "<s>"}, {"add_bos_token", false}});
-  CHECK(templated.open().encode_prompt("ab") == Ids{4});
+  CHECK(templated.open().encode_prompt("ab") == Ids{8, 4});
   CHECK(templated.open().encode_document("ab") == Ids{8, 4});
   plain.beside("special_tokens_map.json", {{"bos_token", "<s>"}, {"eos_token", "<s>"}});
-  plain.beside("tokenizer_config.json", {{"eos_token", "c"}, {"add_eos_token", true}});
+  plain.beside("tokenizer_config.json",
+               {{"eos_token", "c"}, {"add_bos_token", true}, {"add_eos_token", true}});
   CHECK(plain.open().bos() == 8);
-  CHECK(plain.open().encode_prompt("ab") == Ids{4, 2});
+  CHECK(plain.open().eos() == 2);
+  CHECK(plain.open().encode_prompt("ab") == Ids{4});
   CHECK(plain.open().files().size() == 3);
   plain.beside("special_tokens_map.json", Json::object());
   CHECK(plain.open().bos() == -1);

@@ -31,9 +31,9 @@ class Tokenizer {
   /// The same after BOS, or where the tokenizer has none after EOS, as documents begin in token files.
   /// @throws Error(kBadInput) when the tokenizer has neither.
   std::vector<int32_t> encode_document(std::string_view text) const;
-  /// A prompt as the model is given it, which is what transformers makes of a text: with BOS before it and
-  /// EOS behind it where tokenizer_config.json says so (add_bos_token, add_eos_token); where it says nothing,
-  /// as the template of a tokenizer.json, or after BOS.
+  /// A prompt as the model is given it, which is what transformers makes of a text. Of a SentencePiece
+  /// model: after BOS, unless tokenizer_config.json says `"add_bos_token": false`. Of a tokenizer.json: as
+  /// its template says.
   /// @throws Error(kBadInput) when BOS is wanted and the tokenizer has none, or when no token is left.
   std::vector<int32_t> encode_prompt(std::string_view text) const;
 

@@ -187,11 +187,6 @@ class JsonTokenizer : public TokenizerModel {
     eos_ = id_of_name(settings.eos);
     unknown_ = id_of_name(settings.unknown);
     bos_named_ = settings.bos.has_value();
-    if (!settings.add_bos && !settings.add_eos) return;
-    // As in transformers, what the config says takes the place of the post-processor.
-    around_ = {};
-    if (settings.add_bos.value_or(false) && bos_ >= 0) around_.before = {bos_};
-    if (settings.add_eos.value_or(false) && eos_ >= 0) around_.behind = {eos_};
   }
 
   void append_part(std::string_view text, bool begins_text, std::vector<int32_t>& ids) const {

@@ -16,12 +16,6 @@ void take_content(const JsonPart& part, const std::string& key, std::optional<st
   content = token->json().is_object() ? token->text("content") : token->as_text();
 }
 
-/// True, false, or null, which is no.
-void take_flag(const JsonPart& part, const std::string& key, std::optional<bool>& flag) {
-  if (!part.json().contains(key)) return;
-  flag = part.find(key) && part.flag(key);
-}
-
 std::vector<AddedPiece> read_decoder(const JsonPart& decoder) {
   std::vector<AddedPiece> tokens;
   for (const auto& [key, json] : decoder.require_object().json().items()) {
@@ -51,8 +45,6 @@ void TokenizerSettings::read(const fs::path& file) {
   take_content(part, "bos_token", bos);
   take_content(part, "eos_token", eos);
   take_content(part, "unk_token", unknown);
-  take_flag(part, "add_bos_token", add_bos);
-  take_flag(part, "add_eos_token", add_eos);
   if (const auto decoder = part.find("added_tokens_decoder")) {
     added = read_decoder(*decoder);
     added_where = decoder->where();

@@ -9,11 +9,10 @@
 
 namespace bilens {
 
-/// What tokenizer_config.json and special_tokens_map.json say beside a tokenizer.json.
+/// What tokenizer_config.json and special_tokens_map.json say beside a tokenizer.json. Of add_bos_token and
+/// add_eos_token nothing is read: as in transformers, the template of the tokenizer.json decides.
 struct TokenizerSettings {
   std::optional<std::string> bos, eos, unknown;
-  /// Whether a text is put behind BOS and before EOS; where neither is said, the tokenizer.json decides.
-  std::optional<bool> add_bos, add_eos;
   std::vector<AddedPiece> added;  // by rising id
   std::string added_where;
   std::vector<std::filesystem::path> files;  // those that are there
