@@ -176,7 +176,8 @@ Outcome tokenizer(const Flags& flags) {
     throw Error(ExitCode::kUsage, {"bilens tokenizer", "train", "\"" + flags.arguments.front() + "\"",
                                    "See `bilens tokenizer --help`."});
   }
-  return run_tokenizer_training({flags.data, flags.vocabulary, flags.out, flags.dry_run});
+  return run_tokenizer_training(
+      {flags.data, flags.vocabulary, flags.kind == "byte-level", flags.out, flags.dry_run});
 }
 
 Outcome inspect(const Flags& flags) { return run_inspection(flags.arguments.front()); }

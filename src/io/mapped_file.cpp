@@ -28,6 +28,10 @@ MappedFile map_file(const std::filesystem::path& path) {
   return {std::shared_ptr<const char>(static_cast<const char*>(mapping), unmap), size};
 }
 
+void MappedFile::let_go() const {
+  if (data) madvise(const_cast<char*>(data.get()), size, MADV_DONTNEED);
+}
+
 std::string MappedFile::sha256() const {
   constexpr size_t kStep = size_t{1} << 22;  // whole pages
   Sha256 hash;

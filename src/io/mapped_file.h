@@ -17,6 +17,10 @@ struct MappedFile {
 
   /// SHA-256 of all bytes. What was read for it leaves memory again.
   std::string sha256() const;
+
+  /// Takes what was read out of this process; the system's cache may keep it, and who reads again gets it
+  /// again.
+  void let_go() const;
 };
 
 /// @throws Error(kBadInput) when there is none, or it is not a regular file.

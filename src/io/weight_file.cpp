@@ -27,6 +27,10 @@ WeightFile::WeightFile(std::filesystem::path path, const MappedFile& file)
 
 std::string WeightFile::sha256() const { return file_->sha256(); }
 
+void WeightFile::let_go() const {
+  if (file_) file_->let_go();
+}
+
 int64_t TensorInfo::elements() const {
   int64_t count = 1;
   for (const int64_t size : shape) count *= size;

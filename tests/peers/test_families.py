@@ -8,6 +8,7 @@ import tempfile
 import unittest
 
 import numpy
+import safetensors.numpy
 
 from bilens_cli import DEVICE, run, test_data
 from peer_packages import require_transformers
@@ -168,6 +169,19 @@ class Families(unittest.TestCase):
         common = {"dataset": "tokens", "dtype": "uint32", "path": file, "context": CONTEXT, "packing": "plain"}
         return {**common, **more}
 
+    def gradients_of(self, file):
+        """Those of a run's first step, which the first moments are a tenth of."""
+        moments = safetensors.numpy.load_file(file)
+
+        def gradient(name):
+            fused = {"qkv_proj": ("q_proj", "k_proj", "v_proj"), "gate_up_proj": ("gate_proj", "up_proj")}
+            parts = next((parts for whole, parts in fused.items() if whole in name), None)
+            whole = name.split(".")[-2]
+            names = [name.replace(whole, part) for part in parts] if parts else [name]
+            return self.torch.from_numpy(numpy.concatenate([moments["exp_avg." + one] for one in names])).double() * 10
+
+        return gradient
+
     def ran(self, *arguments):
         done = run(*arguments, "--json")
         self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
@@ -210,8 +224,43 @@ class Families(unittest.TestCase):
             norm = sum(p.grad.square().sum() for p in model.parameters()).sqrt()
             self.assertAlmostEqual(step["loss"], loss.item(), delta=SAME)
             self.assertAlmostEqual(step["grad_norm"] / float(norm), 1, delta=SAME)
+            found = self.gradients_of(out / "checkpoints/step-1/optimizer.safetensors")
+            for name, parameter in model.named_parameters():
+                # That of a key's bias is 0 where keys are not turned, but for rounding.
+                size = max(parameter.grad.norm(), 1e-3 * norm)
+                self.assertLess(float((found(name) - parameter.grad).norm() / size), SAME, name)
 
         self.for_each(check)
+
+    def test_those_trained_from_scratch_are_read_by_transformers(self):
+        import transformers
+
+        sizes = {key: value for key, value in SHAPE.items() if key != "initializer_range"}
+        own = {
+            "mistral": {"sliding_window": 5},
+            "qwen2": {},
+            "qwen3": {"head_dim": 8},
+            "smollm3": {},
+            "phi3": {"hidden_act": "linear", "partial_rotary_factor": 0.7, "head_dim": 6},
+            "olmo2": {},
+            "gemma": {"head_dim": 8},
+            "gemma2": {"head_dim": 8, "hidden_activation": "linear", "sliding_window": 6},
+            "gemma3_text": {"head_dim": 8, "sliding_window": 6, "rope_local_base_freq": 100.0},
+        }
+        for kind, keys in own.items():
+            with self.subTest(kind):
+                config = self.folder / "config.json"
+                train = {"steps": 2, "batch_size": 4}
+                model = {"type": kind, **sizes, **keys}
+                config.write_text(json.dumps({"model": model, "data": self.data(), "train": train, "device": DEVICE}))
+                out = self.folder / f"trained {kind}"
+                found = self.ran("train", config, "--out", out)
+                model, missing = transformers.AutoModelForCausalLM.from_pretrained(
+                    out / "model", output_loading_info=True, attn_implementation="eager"
+                )
+                self.assertEqual({key: list(names) for key, names in missing.items() if names}, {})
+                loss, _ = self.loss_as_evaluated(model.double(), self.tokens[-50:], CONTEXT)  # the last 5%
+                self.assertAlmostEqual(found["loss"], loss, delta=SAME)
 
     def test_what_becomes_bilinear_is_read_by_transformers(self):
         import transformers

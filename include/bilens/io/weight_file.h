@@ -42,6 +42,10 @@ class WeightFile {
   /// Of the file's bytes; of tensors in memory, of the safetensors file that they would be.
   virtual std::string sha256() const;
 
+  /// Takes what was read of a mapped file out of this process. Its tensors stay good: what is read of them is
+  /// mapped again.
+  void let_go() const;
+
  protected:
   WeightFile(std::filesystem::path path, const MappedFile& file);
   explicit WeightFile(std::filesystem::path path) : path_(std::move(path)) {}

@@ -11,6 +11,7 @@ namespace bilens {
 struct TokenizerRunOptions {
   std::string data;                   // SPEC, text:FILE
   std::optional<int64_t> vocabulary;  // number of pieces
+  bool byte_level = false;            // a tokenizer.json rather than a SentencePiece model
   std::filesystem::path out;
   bool dry_run = false;
 };

@@ -64,9 +64,9 @@ def run(
         raise UsageError(*problem("callback", "a function", type(callback).__name__))
     if callback is not None and command not in ("train", "finetune"):
         raise UsageError(*problem("callback", "train or finetune, which write metrics.jsonl", command))
-    words = [command, *(os.fspath(argument) for argument in arguments)]
     if callback is not None and flags.get("dry_run"):
         raise UsageError(*problem("callback", "none with dry_run, which writes no metrics", "a function"))
+    words = [command, *(os.fspath(argument) for argument in arguments)]
     for name, value in flags.items():
         flag = "--" + name.replace("_", "-")
         if value is True:
@@ -182,11 +182,11 @@ def evaluate(
     Example:
         >>> bilens.evaluate("runs/demo/model")[0]["accuracy"]  # doctest: +SKIP
     """
+    if not models:
+        raise UsageError(*problem("bilens.evaluate", "a model", "none"))
     return run(
         "evaluate",
         *models,
-    if not models:
-        raise UsageError(*problem("bilens.evaluate", "a model", "none"))
         data=data,
         tokenizer=tokenizer,
         context=context,
@@ -288,6 +288,9 @@ def generate(
     Example:
         >>> bilens.generate("models/stories260k", "Once upon a time", temperature=0)  # doctest: +SKIP
     """
+    for name, value in {"top_k": top_k, "top_p": top_p, "seed": seed}.items():
+        if temperature == 0 and value is not None:
+            raise UsageError(*problem(name, "none with temperature 0, which draws nothing", repr(value)))
     text: str = run(
         "generate",
         model,
@@ -344,9 +347,6 @@ def explain_image(
         data: such as "mnist:FOLDER"; without it, what the model's run was tested on.
         out: folder for the files and the page; without it none are written.
 
-    for name, value in {"top_k": top_k, "top_p": top_p, "seed": seed}.items():
-        if temperature == 0 and value is not None:
-            raise UsageError(*problem(name, "none with temperature 0, which draws nothing", repr(value)))
     Example:
         >>> bilens.explain_image("runs/demo/model", "test:7")  # doctest: +SKIP
     """
@@ -359,6 +359,8 @@ def report(*directories: Path, out: Path) -> Result:
     Example:
         >>> bilens.report("runs/demo", out="report.html")  # doctest: +SKIP
     """
+    if not directories:
+        raise UsageError(*problem("bilens.report", "the folder of a run or a decomposition", "none"))
     return run("report", *directories, out=out)[0]
 
 
@@ -371,13 +373,19 @@ def inspect(path: Path) -> Result:
     return run("inspect", path)[0]
 
 
-def train_tokenizer(data: str, *, vocabulary: int, out: Path) -> Result:
-    """Train a SentencePiece vocabulary on a text, as `bilens tokenizer train`.
+def train_tokenizer(data: str, *, vocabulary: int, out: Path, kind: str = "sentencepiece") -> Result:
+    """Train a vocabulary on a text, as `bilens tokenizer train`.
+
+    Args:
+        data: `text:FILE`.
+        vocabulary: number of pieces, bytes included.
+        out: folder of the tokenizer.
+        kind: "sentencepiece", which writes a tokenizer.model, or "byte-level", which writes a tokenizer.json.
 
     Example:
         >>> bilens.train_tokenizer("text:stories.txt", vocabulary=4096, out="runs/tokenizer")  # doctest: +SKIP
     """
-    return run("tokenizer", "train", data=data, vocabulary=vocabulary, out=out)[0]
+    return run("tokenizer", "train", data=data, vocabulary=vocabulary, kind=kind, out=out)[0]
 
 
 def schema(of: str) -> Result:
@@ -389,5 +397,3 @@ def schema(of: str) -> Result:
         ['analyses', 'center', 'certify']
     """
     return run("schema", of)[0]
-    if not directories:
-        raise UsageError(*problem("bilens.report", "the folder of a run or a decomposition", "none"))

@@ -1,6 +1,7 @@
 #include "bilens/run/tokenizer_run.h"
 
 #include <cinttypes>
+#include <functional>
 
 #include "bilens/core/files.h"
 #include "bilens/core/memory.h"
@@ -68,15 +69,25 @@ Outcome run_tokenizer_training(const TokenizerRunOptions& options) {
     auto& estimate = outcome.estimate.emplace();
     estimate.memory_bytes =
         peak_memory() + kTrainingMemory + kMemoryPerByte * static_cast<int64_t>(text.size());
-    estimate.disk_bytes = 24 * options.vocabulary.value_or(0);
+    estimate.disk_bytes = (options.byte_level ? 70 : 24) * options.vocabulary.value_or(0);
     estimate.seconds.reset();
     return outcome;
   }
   check(options);
   const auto stories = read_stories(options.data, text);
-  const auto model = train_tokenizer(stories, *options.vocabulary);
+  const auto train = [&]() -> std::function<void(const std::filesystem::path&)> {
+    if (options.byte_level) {
+      return [model = train_byte_level_tokenizer(stories, *options.vocabulary)](const auto& directory) {
+        save_json_tokenizer(directory, model);
+      };
+    }
+    return [model = train_tokenizer(stories, *options.vocabulary)](const auto& directory) {
+      save_tokenizer(directory, model);
+    };
+  };
+  const auto save = train();
   AtomicDirectory folder(options.out);
-  save_tokenizer(folder.path(), model);
+  save(folder.path());
   const int64_t pieces = Tokenizer(folder.path()).vocabulary_size();
   folder.commit();
   const TokenizerResult result{options.out.string(), pieces, static_cast<int64_t>(stories.size()),

@@ -8,7 +8,7 @@
 #include "bilens/core/memory.h"
 #include "bilens/core/progress.h"
 #include "bilens/core/text.h"
-#include "bilens/model/decoder_config.h"
+#include "bilens/model/family.h"
 #include "bilens/model/image_classifier.h"
 #include "bilens/records/training_result.h"
 #include "bilens/run/config_file.h"
@@ -42,10 +42,11 @@ std::unique_ptr<TrainingJob> make_training(const TrainRunOptions& options) {
   const Json type = model.is_object() ? model.value("type", Json("bilinear_mlp")) : Json("bilinear_mlp");
   std::vector<Problem> problems;
   const auto where = key_path(key_path(options.where, "model"), "type");
-  if (!check_value(type, choice_schema("", {ClassifierConfig{}.type, native_decoder_type()}), where,
-                   problems))
-    throw Error(ExitCode::kUsage, problems);
-  if (type == native_decoder_type()) return make_text_job(options.config, options.where);
+  const auto classifier = ClassifierConfig{}.type;
+  auto types = decoder_types();
+  types.insert(types.begin(), classifier);
+  if (!check_value(type, choice_schema("", types), where, problems)) throw Error(ExitCode::kUsage, problems);
+  if (type != classifier) return make_text_job(options.config, options.where);
   return make_image_job(options.config, options.where);
 }
 
