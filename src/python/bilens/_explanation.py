@@ -173,8 +173,8 @@ def explain(
         prompt: token ids [n] or [1, n], or a text.
         logit: the token that is explained, an id or a word that is one token; without it, the likeliest next one.
         minus: the token whose logit is subtracted; without it, the mean of all logits is.
-        tokenizer: of transformers, or the path of a SentencePiece model or tokenizer.json; of a path without it, the model's own. Texts
-            and words need one. Without one, tokens are called by their ids.
+        tokenizer: of transformers, or the path of a SentencePiece model or tokenizer.json; of a path without it, the
+            model's own. Texts and words need one. Without one, tokens are called by their ids.
         config: what config.json says, of a state dict.
         surrogate: "half" splits each MLP of a gated model into a bilinear part and a remainder.
         out: folder for the files and the page; without it none are written.
