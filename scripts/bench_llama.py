@@ -21,24 +21,28 @@ NEW_TOKENS = 250
 SAMPLINGS = 3  # a round: they take seconds, and differ more than training does
 
 
+def keys_of(shape):
+    dim, layers, heads, kv_heads, hidden, vocabulary, _, sequence = shape
+    return {
+        "vocab_size": vocabulary,
+        "hidden_size": dim,
+        "intermediate_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": kv_heads,
+        "max_position_embeddings": max(sequence, 512),
+        "hidden_act": "linear",
+    }
+
+
 def train(options, folder, shape, steps, **settings):
     """Tokens/s and peak memory of training on random tokens; `steps` and one before them, whose time does not count.
     @param settings: of the section "train" """
-    dim, layers, heads, kv_heads, hidden, vocabulary, batch, sequence = shape
+    _, _, _, _, _, vocabulary, batch, sequence = shape
     tokens = numpy.random.default_rng(0).integers(3, vocabulary, (steps + 2) * batch * (sequence + 1)).astype("<u2")
     (folder / "tokens.bin").write_bytes(tokens.tobytes())
     config = {
-        "model": {
-            "type": "llama",
-            "vocab_size": vocabulary,
-            "hidden_size": dim,
-            "intermediate_size": hidden,
-            "num_hidden_layers": layers,
-            "num_attention_heads": heads,
-            "num_key_value_heads": kv_heads,
-            "max_position_embeddings": max(sequence, 512),
-            "hidden_act": "linear",
-        },
+        "model": {"type": "llama", **keys_of(shape)},
         "data": {
             "dataset": "tokens",
             "path": str(folder / "tokens.bin"),
@@ -64,7 +68,8 @@ def sample(options, model):
 def measure(options, shape, steps):
     with tempfile.TemporaryDirectory() as name:
         ours = train(options, pathlib.Path(name), shape, steps)
-    theirs = json.loads(peer("peer_llama.py", *shape, steps))
+    _, _, _, _, _, _, batch, sequence = shape
+    theirs = json.loads(peer("peer_family.py", "train", "Llama", json.dumps(keys_of(shape)), batch, sequence, steps))
     return ours, (theirs["tokens_per_second"], theirs["peak_memory_bytes"])
 
 
@@ -93,7 +98,10 @@ def main():
             folder = pathlib.Path(folder)
             model = sampled_model(options, folder, shape)
             speeds = [
-                (sample(options, model), json.loads(peer("peer_generate.py", model, NEW_TOKENS))["tokens_per_second"])
+                (
+                    sample(options, model),
+                    json.loads(peer("peer_family.py", "generate", model, NEW_TOKENS))["tokens_per_second"],
+                )
                 for _ in range(SAMPLINGS * options.rounds)
             ]
         ours, theirs = map(statistics.median, zip(*speeds))

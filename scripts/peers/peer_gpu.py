@@ -1,6 +1,6 @@
 """What a user would write on a GPU with PyTorch and transformers. Arguments:
 eigh D H DIRECTIONS K             form the matrices of random directions, torch.linalg.eigh: seconds a direction
-train SHAPE... STEPS              a Llama in bfloat16, AdamW fused, as peer_llama.py: tokens/s, peak memory of the GPU
+train SHAPE... STEPS              a Llama in bfloat16, AdamW fused, as peer_family.py: tokens/s, peak memory of the GPU
 finetune MODEL BATCH SEQUENCE STEPS
                                   its MLPs with the gate swapped, beside the teacher: half cross-entropy, half KL,
                                   layers recomputed
