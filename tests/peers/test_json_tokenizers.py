@@ -1,5 +1,5 @@
 """Our token ids of a tokenizer.json are those of the Python package `tokenizers`, of published files and of small ones
-of every structure. BILENS_TOKENIZER_LINES sets how many lines (default 2,000); 100,000 take some minutes. Needs what
+of every structure. BILENS_TOKENIZER_LINES sets how many lines (default 1,000); 100,000 take some minutes. Needs what
 scripts/setup.sh --bench installs; skipped without, an error with BILENS_REQUIRE_PEERS=1."""
 # labels: slow
 
@@ -13,7 +13,7 @@ import tokenizer_kinds
 from bilens_cli import TestCase, run, test_data
 from peer_packages import require_transformers
 
-LINES = int(os.environ.get("BILENS_TOKENIZER_LINES", "2000"))
+LINES = int(os.environ.get("BILENS_TOKENIZER_LINES", "1000"))
 PUBLISHED = ("llama2", "phi-2", "phi-3-mini")
 INVALID = [b"\xff", b"a\xffb", b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80 x", b"\xe2\x82", b"\x80\x80", b"\xc0\xaf"]
 
@@ -36,7 +36,7 @@ class JsonTokenizers(TestCase):
     def setUpClass(cls):
         require_transformers()
         cls.lines = tokenizer_kinds.texts(LINES)
-        cls.to_learn = tokenizer_kinds.texts(4000, seed=99)
+        cls.to_learn = tokenizer_kinds.texts(2000, seed=99)
 
     def read(self, name):
         file = f"tokenizers/{name}/tokenizer.json"
