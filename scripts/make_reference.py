@@ -186,6 +186,7 @@ def main():
     except (OSError, ValueError, KeyError) as error:
         refuse(f"{type(error).__name__}: {error}")
     stored = options.dtype or str(getattr(config, "dtype", None) or "float32").removeprefix("torch.")
+    config = config.get_text_config()  # of a model that sees pictures too
     positions = getattr(config, "max_position_embeddings", TOKENS)
     length = options.tokens or min(TOKENS, positions)
     if not 2 <= length <= positions:

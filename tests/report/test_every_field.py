@@ -93,7 +93,7 @@ WAIVED = (
         f"check.json: {name}": IN_CHECK
         for name in (
             *("model", "version", "device", "torch", "model_class", "reference", "rows", "length", "notes[]"),
-            *("dtypes[].reference_dtype", "dtypes[].quantities[].name", "dtypes[].quantities[].largest"),
+            *("dtypes[].reference_dtype", "dtypes[].quantities[].largest"),
             *(f"dtypes[].quantities[].{of}" for of in ("difference", "reference_error", "within")),
             *(f"tokenizer.{of}" for of in ("reference_class", "ids", "reference_ids", "first_difference")),
             *("tokenizer.same_as_file", "tokenizer.file_same_as_reference"),
