@@ -2,13 +2,27 @@
 # Obtains a model from the Hugging Face hub: config, tokenizer and weights, each file checked by the hash that the hub
 # has of it.
 #
-# Usage: scripts/get_model.sh tinyllama|OWNER/NAME [--revision SHA] [--to DIR]
+# Usage: scripts/get_model.sh NAME|OWNER/NAME [--revision SHA] [--to DIR]
 #
-#   tinyllama        TinyLlama-1.1B as pretrained on 3 trillion tokens, 4.4 GB
+#   tinyllama        Llama     TinyLlama-1.1B as pretrained on 3 trillion tokens, 4.4 GB
+#   smollm2-135m     Llama     HuggingFaceTB/SmolLM2-135M
+#   llama-3.2-1b     Llama     meta-llama/Llama-3.2-1B (gated)
+#   mistral-7b       Mistral   mistralai/Mistral-7B-v0.1 (gated at times)
+#   qwen2.5-0.5b     Qwen 2    Qwen/Qwen2.5-0.5B
+#   qwen3-0.6b       Qwen 3    Qwen/Qwen3-0.6B
+#   smollm3-3b       SmolLM 3  HuggingFaceTB/SmolLM3-3B-Base
+#   phi3-mini        Phi-3     microsoft/Phi-3-mini-4k-instruct
+#   gemma-2b         Gemma     google/gemma-2b (gated)
+#   gemma2-2b        Gemma 2   google/gemma-2-2b (gated)
+#   gemma3-270m      Gemma 3   google/gemma-3-270m (gated)
+#   olmo2-1b         OLMo 2    allenai/OLMo-2-0425-1B
 #   OWNER/NAME       any other model on the hub
 #   --revision SHA   this commit; default for tinyllama the one named below, else the newest of main
-#   --to DIR         where the files go; default models/tinyllama, models/NAME in lower case
+#   --to DIR         where the files go; default models/NAME in lower case
 #   --help           show this
+#
+# A gated model is given only to those who accepted its licence on its page at huggingface.co, and whose token is in
+# HF_TOKEN. Where the hub says that a model is one, and there is no token, nothing is downloaded.
 #
 # A download that broke off is continued, a file that is there already is left alone, a corrupt one is not kept.
 # DIR/.revision says which commit of which model DIR was begun with; later runs keep to it.
@@ -27,6 +41,20 @@ source scripts/download.sh
 # (docs/research/model-dataset-licenses.md), which had it from the hub as main's. Not checked with the hub from here.
 tinyllama=TinyLlama/TinyLlama-1.1B-intermediate-step-1431k-3T
 tinyllama_revision=59f6f375b26bde864a6ca194a9a3044570490064
+declare -A known=(
+  [tinyllama]=$tinyllama
+  [smollm2-135m]=HuggingFaceTB/SmolLM2-135M
+  [llama-3.2-1b]=meta-llama/Llama-3.2-1B
+  [mistral-7b]=mistralai/Mistral-7B-v0.1
+  [qwen2.5-0.5b]=Qwen/Qwen2.5-0.5B
+  [qwen3-0.6b]=Qwen/Qwen3-0.6B
+  [smollm3-3b]=HuggingFaceTB/SmolLM3-3B-Base
+  [phi3-mini]=microsoft/Phi-3-mini-4k-instruct
+  [gemma-2b]=google/gemma-2b
+  [gemma2-2b]=google/gemma-2-2b
+  [gemma3-270m]=google/gemma-3-270m
+  [olmo2-1b]=allenai/OLMo-2-0425-1B
+)
 hub=${HF_ENDPOINT:-https://huggingface.co}
 hub=${hub%/}
 
@@ -38,19 +66,24 @@ while (($#)); do
     --revision) wanted=$(value_of "$@"); shift ;;
     --to) to=$(value_of "$@"); shift ;;
     --help | -h) usage && exit ;;
-    tinyllama | [!-]*/*) name=$1 ;;
-    *) usage_error "unknown argument '$1'" ;;
+    [!-]*/*) name=$1 ;;
+    -* | '') usage_error "unknown argument '$1'" ;;
+    *)
+      [[ -n ${known[$1]:-} ]] || usage_error "unknown argument '$1'"
+      name=$1 ;;
   esac
   shift
 done
-[[ -n $name ]] || usage_error "name a model: tinyllama or OWNER/NAME"
+[[ -n $name ]] || usage_error "name a model: one of the list, or OWNER/NAME"
 [[ -z $wanted ]] || is_commit "$wanted" ||
   usage_error "--revision needs the 40 hexadecimal digits of a commit, not '$wanted'"
 word='[A-Za-z0-9][A-Za-z0-9._-]*'
-if [[ $name == tinyllama ]]; then
-  repository=$tinyllama default_revision=$tinyllama_revision
+default_revision=''
+if [[ -n ${known[$name]:-} ]]; then
+  repository=${known[$name]}
+  [[ $name != tinyllama ]] || default_revision=$tinyllama_revision
 elif [[ $name =~ ^$word/$word$ ]]; then
-  repository=$name default_revision=''
+  repository=$name
 else
   usage_error "'$name' is not OWNER/NAME"
 fi
@@ -74,10 +107,22 @@ ask() {
   case $code:$status in
     0:*) echo "${reply%$'\n'*}" ;;
     22:401 | 22:403 | 22:404)
-      die "$hub shows no $repository, $1 (it answered $status). Check the name; a private or gated model needs\
- HF_TOKEN." ;;
+      die "$hub shows no $repository, $1 (it answered $status). Check the name. If the model is gated, accept its\
+ licence at $hub/$repository, and set HF_TOKEN to a token of that account, which a private one needs too." ;;
     *) die "$hub did not say anything about $repository, $1 ($problem). Run this again later." ;;
   esac
+}
+
+# require_licence ABOUT: by what the hub says about the model, says that it is gated before anything is downloaded.
+require_licence() {
+  local gated
+  gated=$(python3 -c 'import json, sys; print(json.load(sys.stdin).get("gated") or "no")' <<<"$1" 2>/dev/null) ||
+    return 0 # said by whoever reads the answer
+  [[ $gated != no ]] || return 0
+  [[ -n ${HF_TOKEN:-} ]] ||
+    die "$repository is gated. Accept its licence at $hub/$repository, set HF_TOKEN to a token of that account\
+ ($hub/settings/tokens), and run this again."
+  say "$repository is gated: the account of HF_TOKEN has to have accepted its licence at $hub/$repository."
 }
 
 newest_revision() {
@@ -183,6 +228,8 @@ obtain() { # FILE
 }
 
 revision=$(pick_revision)
+about=$(ask "revision/$revision")
+require_licence "$about"
 tree=$(ask "tree/$revision")
 listing=$(needed_files <<<"$tree" 2>&1) || die "$repository at $revision: $listing"
 files=() total=0

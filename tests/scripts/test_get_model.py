@@ -39,18 +39,23 @@ def entry(name, data):
 class Hub(FileServer):
     """One model in several revisions: {revision: {name: bytes}}."""
 
-    def __init__(self, revisions, store, model=MODEL):
-        self.model, self.store, self.tokens = model, store, set()
+    def __init__(self, revisions, store, model=MODEL, **about):
+        self.model, self.store, self.about, self.tokens = model, store, about, set()
         super().__init__({})
         self.point_main_to(FIRST)
         for revision, files in revisions.items():
+            self.tell_about(revision, revision)
             self.list_files(revision, [entry(name, data) for name, data in files.items()])
             for name, data in files.items():
                 folder = self.files if "lfs" not in entry(name, data) else store.files
                 folder[f"{model}/resolve/{revision}/{name}"] = data
 
     def point_main_to(self, revision):
-        self.files[f"api/models/{self.model}/revision/main"] = json.dumps({"sha": revision}).encode()
+        self.tell_about("main", revision)
+
+    def tell_about(self, name, revision):
+        about = {"sha": revision, "gated": False, **self.about}
+        self.files[f"api/models/{self.model}/revision/{name}"] = json.dumps(about).encode()
 
     def list_files(self, revision, entries):
         self.files[f"api/models/{self.model}/tree/{revision}"] = json.dumps(entries).encode()
@@ -245,6 +250,40 @@ class GetModel(unittest.TestCase):
         hub = self.stop_at_end(Hub({revision: self.files}, self.store, model))
         self.assert_complete(*self.get(model="tinyllama", hub=hub.url))
         self.assertEqual((self.to / ".revision").read_text(), f"{model} {revision}\n")
+
+    def test_each_name_is_of_a_family(self):
+        named = re.findall(r"^  \[([\w.-]+)\]=(\S+/\S+)$", SCRIPT.read_text(), re.MULTILINE)
+        self.assertGreaterEqual(len(named), 11)
+        _, usage = self.get("--help")
+        files = {"config.json": b"{}", WEIGHTS: b"x"}
+        for name, model in named:
+            with self.subTest(name=name):
+                shutil.rmtree(self.to, ignore_errors=True)
+                hub = self.stop_at_end(Hub({FIRST: files}, self.store, model))
+                self.assert_complete(*self.get(model=name, hub=hub.url), files)
+                self.assertEqual((self.to / ".revision").read_text(), f"{model} {FIRST}\n")
+                self.assertRegex(usage, rf"(?m)^  {re.escape(name)} .*{re.escape(model)}")
+        code, output = self.get(model="smollm9-1b")
+        self.assertEqual(code, 2, output)
+
+    def test_says_beforehand_that_a_model_is_gated(self):
+        for gated in ("manual", "auto"):
+            with self.subTest(gated=gated):
+                hub = self.stop_at_end(Hub({FIRST: self.files}, self.store, gated=gated))
+                for words in ([], ["--revision", FIRST]):
+                    code, output = self.get(*words, hub=hub.url)
+                    self.assertEqual(code, 1, output)
+                    self.assertIn(f"{MODEL} is gated. Accept its licence at {hub.url}/{MODEL}", output)
+                    self.assertIn("HF_TOKEN", output)
+                    self.assertFalse(self.to.exists())
+                code, output = self.get(hub=hub.url, HF_TOKEN="hf_secret")
+                self.assert_complete(code, output)
+                self.assertLess(output.index("is gated"), output.index("downloading"))
+                self.assertNotIn("hf_secret", output)
+                shutil.rmtree(self.to)
+        refusing = self.stop_at_end(Hub({}, self.store))
+        del refusing.files[f"api/models/{MODEL}/revision/main"]
+        self.assertIn("accept its licence", self.get(hub=refusing.url)[1].replace("\n", " "))
 
     def test_sends_the_token_to_the_hub_alone(self):
         curl, log = self.folder / "curl", self.folder / "arguments"
