@@ -141,8 +141,8 @@ TEST_CASE("a file of another length than its header asks for, and versions that 
   CHECK(contains(refusal(version_0(true).substr(0, 27)), "28 bytes"));
   CHECK(contains(refusal(version_1(true).substr(0, 255)), "256 bytes"));
   CHECK(contains(refusal(""), "0 bytes"));
-  CHECK(contains(refusal(version_1(true, 2)), "Quantized"));
-  CHECK(contains(refusal(version_1(true, 3)), "version: expected 1, found 3"));
+  CHECK(contains(refusal(version_1(true, 2)), "group_size: expected a positive size, found 0"));
+  CHECK(contains(refusal(version_1(true, 3)), "version: expected 1 or 2, found 3"));
   std::string flagged = version_1(true);
   flagged[36] = 2;
   CHECK(contains(refusal(flagged), "shared_classifier"));
