@@ -1,10 +1,10 @@
 #include "bilens/io/foreign_folder.h"
 
 #include <algorithm>
-#include <vector>
 
 #include "bilens/core/files.h"
 #include "bilens/core/json.h"
+#include "bilens/io/hub_cache.h"
 
 namespace bilens {
 
@@ -21,8 +21,8 @@ struct Mark {
 
 /// Files that say by their names what a folder is; in `fix` # is the folder.
 constexpr Mark kMarks[] = {
-    {"lit_model.pth", "lit-gpt's layout (lit_model.pth)",
-     "`litgpt convert_from_litgpt # OUT` writes Hugging Face's names; put its config.json beside them."},
+    {"lit_model.pth", "LitGPT's weights (lit_model.pth) without a config",
+     "Put its model_config.yaml, or lit_config.json, into #."},
     {"ckpt.pt", "the folder of a training script (ckpt.pt)",
      "`bilens convert #/ckpt.pt OUT` writes a Llama of llama2.c as a model directory."},
     {"tf_model.h5", "TensorFlow's weights (tf_model.h5)",
@@ -34,18 +34,6 @@ constexpr Mark kMarks[] = {
 std::string with_folder(const std::string& text, const fs::path& folder) {
   const auto at = text.find('#');
   return at == std::string::npos ? text : text.substr(0, at) + folder.string() + text.substr(at + 1);
-}
-
-/// Of a hub's cache (refs, blobs, snapshots): the snapshot that refs/main names, else the first.
-fs::path snapshot_in(const fs::path& folder) {
-  if (!fs::is_directory(folder / "snapshots") || !fs::is_directory(folder / "blobs")) return {};
-  std::vector<fs::path> all;
-  for (const auto& entry : fs::directory_iterator(folder / "snapshots")) all.push_back(entry.path());
-  if (all.empty()) return folder / "snapshots" / "REVISION";
-  std::sort(all.begin(), all.end());
-  if (!fs::is_regular_file(folder / "refs/main")) return all.front();
-  const auto named = folder / "snapshots" / read_text(folder / "refs/main", 100, ExitCode::kBadInput);
-  return std::find(all.begin(), all.end(), named) == all.end() ? all.front() : named;
 }
 
 /// The base that an adapter was trained for, as its config names it.
@@ -70,16 +58,15 @@ std::optional<Problem> describe_foreign_folder(const fs::path& path) {
   if (fs::exists(path / "consolidated.00.pth") || fs::exists(path / "consolidated.safetensors")) {
     if (!fs::exists(path / "params.json"))
       return problem("Meta's layout without its params.json", "Put params.json beside consolidated.00.pth.");
-    return problem("Meta's layout (params.json)",
-                   "`bilens convert " + path.string() + " OUT` writes it as a model directory.");
   }
   if (const auto config = path / "adapter_config.json"; fs::exists(config)) {
     return problem("an adapter (LoRA) without " + base_of(config),
                    "Merge it in PEFT: AutoPeftModelForCausalLM.from_pretrained(\"" + path.string() +
                        "\").merge_and_unload().save_pretrained(OUT).");
   }
-  if (const auto snapshot = snapshot_in(path); !snapshot.empty())
-    return problem("a model in the cache of the hub", "Name its snapshot: " + snapshot.string());
+  if (is_hub_cache(path)) {
+    return problem("a model in the cache of the hub", "Name its snapshot: " + cached_snapshot(path).string());
+  }
   for (const auto& [file, found, fix] : kMarks) {
     if (fs::exists(path / file)) return problem(found, with_folder(fix, path));
   }

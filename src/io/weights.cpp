@@ -62,6 +62,13 @@ Weights::Weights(const std::string& name, const NamedTensors& tensors) : path_(n
   add(std::make_shared<TensorsInMemory>(name, tensors));
 }
 
+Weights::Weights(const fs::path& path, const std::vector<Weights>& sources, const NamedTensors& tensors)
+    : path_(path) {
+  add(std::make_shared<TensorsInMemory>(path.string(), tensors));
+  files_.clear();
+  for (const auto& source : sources) files_.insert(files_.end(), source.files_.begin(), source.files_.end());
+}
+
 std::vector<fs::path> Weights::files() const {
   std::vector<fs::path> paths;
   for (const auto& file : files_) paths.push_back(file->path());

@@ -54,10 +54,18 @@ std::vector<std::string> decoder_types() {
   return types;
 }
 
-bool is_foreign_folder(const std::filesystem::path& path) {
-  return std::any_of(families().begin(), families().end(), [&](const auto* family) {
-    return family->is_folder != nullptr && family->is_folder(path);
-  });
+const Family* family_of_folder(const std::filesystem::path& path) {
+  for (const auto* family : families())
+    if (family->is_folder != nullptr && family->is_folder(path)) return family;
+  return nullptr;
+}
+
+bool is_foreign_folder(const std::filesystem::path& path) { return family_of_folder(path) != nullptr; }
+
+std::filesystem::path whole_model_of(const std::filesystem::path& file) {
+  const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
+  const auto* family = family_of_folder(folder);
+  return family != nullptr && family->file_of_folder == file.filename() ? folder : file;
 }
 
 std::optional<DecoderConfig> decoder_config_of_file(const Weights& weights) {
@@ -65,6 +73,8 @@ std::optional<DecoderConfig> decoder_config_of_file(const Weights& weights) {
 }
 
 std::optional<ForeignDecoder> read_foreign_decoder(const StoredModel& model) {
+  if (const auto* family = model.in_memory() ? nullptr : family_of_folder(model.path()))
+    return family->read_decoder(model);
   return first_found(&Family::read_decoder, model);
 }
 

@@ -29,7 +29,7 @@ bool StoredModel::is_directory() const {
 }
 
 const Weights& StoredModel::weights() const {
-  if (!opened_->weights) {
+  if (!opened_->weights && !translate()) {
     opened_->weights = Weights::with_neighbours(path_);
     const Json& config = json("config.json");
     const Json type = config.is_object() ? config.value("model_type", Json()) : Json();
@@ -39,12 +39,25 @@ const Weights& StoredModel::weights() const {
   return *opened_->weights;
 }
 
+bool StoredModel::translate() const {
+  const auto* family = in_memory_ ? nullptr : family_of_folder(path_);
+  if (family == nullptr) return false;
+  const auto found = family->read_decoder(*this).value();
+  opened_->weights.emplace(path_, found.sources, found.parameters);
+  opened_->files[where("config.json")] = decoder_config_json(found.config);
+  return true;
+}
+
 fs::path StoredModel::file(const std::string& name) const {
   const auto path = folder_ / name;
   return !in_memory_ && fs::is_regular_file(path) ? path : fs::path();
 }
 
-const Json& StoredModel::json(const std::string& name) const { return json_at(folder_ / name); }
+const Json& StoredModel::json(const std::string& name) const {
+  if (name == "config.json" && !in_memory_ && folder_ == path_ && opened_->files.count(where(name)) == 0)
+    translate();
+  return json_at(folder_ / name);
+}
 
 const Json& StoredModel::json_at(const fs::path& file) const {
   const auto known = opened_->files.find(file);

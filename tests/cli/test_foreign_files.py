@@ -69,22 +69,11 @@ class ForeignFolders(TestCase):
         return folder
 
     def test_layouts(self):
-        self.refuse({"lit_model.pth": b"", "lit_config.json": "{}"}, "lit-gpt", "litgpt convert_from_litgpt FOLDER OUT")
+        self.refuse({"lit_model.pth": b""}, "LitGPT", "model_config.yaml", "FOLDER")
         self.refuse({"ckpt.pt": b""}, "bilens convert FOLDER/ckpt.pt OUT")
         self.refuse({"model-q4.gguf": b"GGUF"}, "GGUF files of llama.cpp", "Hugging Face's layout")
         self.refuse({"config.json.txt": "", "tf_model.h5": b""}, "TensorFlow", "from_tf=True")
         self.refuse({"consolidated.00.pth": b""}, "without its params.json")
-
-    def test_a_cache_of_the_hub(self):
-        blob = {
-            "refs/main": "c0ffee",
-            "blobs/1": b"x",
-            "snapshots/abad1dea/config.json": "",
-            "snapshots/c0ffee/README.md": "x",
-        }
-        self.refuse(blob, "in the cache of the hub", "FOLDER/snapshots/c0ffee")
-        del blob["refs/main"]
-        self.refuse(blob, "FOLDER/snapshots/abad1dea")
 
     def test_an_adapter(self):
         folder = self.folder / "models" / "m0"
@@ -113,7 +102,7 @@ class ForeignFolders(TestCase):
         self.write("models/lit/lit_model.pth", b"")
         (good / "config.json").write_text(json.dumps({"model_type": "llama", "hidden_act": "linear"}))
         result = run("decompose", self.folder / "models", "--out", self.folder / "d", "--set", "k=1")
-        self.check(result, 3, "lit-gpt")
+        self.check(result, 3, "LitGPT")
         self.assertIn("1 of 2 models done", result.stdout)
 
 

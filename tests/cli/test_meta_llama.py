@@ -1,7 +1,8 @@
-"""Llamas under Meta's names through `bilens convert`: Meta's own layout, in one file and in parts, and checkpoints of
-llama2.c's training script. The logits are those of Meta's forward pass, written here in PyTorch with complex rotary
-factors, in float64."""
+"""Llamas under Meta's names, as they are and through `bilens convert`: Meta's own layout, in one file and in parts, and
+checkpoints of llama2.c's training script. The logits are those of Meta's forward pass, written here in PyTorch with
+complex rotary factors, in float64."""
 
+import hashlib
 import json
 import unittest
 
@@ -76,6 +77,10 @@ def meta_logits(w, tokens, heads, kv_heads, epsilon=1e-5, theta=10000.0, factor=
         gate, up, down = (w[f"{at}feed_forward.{name}.weight"] for name in ("w1", "w3", "w2"))
         h = h + (torch.nn.functional.silu(x @ gate.T) * (x @ up.T)) @ down.T
     return (norm(h, w["norm.weight"]) @ w["output.weight"].T).numpy()
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def mean_loss(logits, tokens):
@@ -258,12 +263,40 @@ class Meta(MetaCase):
         self.converted(source, "params.json", code=3)
         self.converted(source / "consolidated.00.pth", "params.json", "model_args", code=3)
 
-    def test_other_commands_show_the_way(self):
+    def test_other_commands_take_it(self):
+        w = meta_weights(hidden=48)
+        for parts in (1, 2):
+            with self.subTest(parts=parts):
+                source = self.meta(w, parts=parts, name=f"meta{parts}")
+                out = self.converted(source, out=f"out{parts}")
+                for path in (source, source / "consolidated.00.pth"):
+                    self.check_loss(path, w)
+                values, hashes = [], []
+                for path in (source, out):
+                    d = self.folder / f"{path.name}.d"
+                    self.check(run("decompose", path, "--out", d, "--set", "surrogate=half", "--set", "k=3"), 0)
+                    values.append(load_file(d / "layer_1.safetensors")["eigenvalues"])
+                    hashes.append(json.loads((d / "decomposition.json").read_text())["model_sha256"])
+                np.testing.assert_array_equal(*values)
+                if parts == 1:  # of the file as it is, not of what is made of it
+                    self.assertEqual(hashes[0], sha256(source / "consolidated.00.pth"))
+                shown = self.check(run("inspect", source), 0).stdout
+                self.assertIn("model.layers.1.self_attn.q_proj.weight", shown)
+                self.assertIn('"llama"', shown)
+                self.check(run("report", self.folder / f"{source.name}.d", "--out", self.folder / "r.html"), 0)
+                self.check(run("check", source), 3, "bilens convert")
+
+    def test_a_teacher(self):
         source = self.meta(meta_weights(hidden=48))
-        for path in (source, source / "consolidated.00.pth"):
-            result = run("evaluate", path, "--data", f"tokens:{self.folder / 'tokens.bin'}")
-            self.check(result, 3, f"bilens convert {path} OUT")
-        self.check(run("inspect", source), 3, f"bilens convert {source} OUT")
+        np.random.default_rng(0).integers(3, 40, 4000).astype("<u2").tofile(self.folder / "many.bin")
+        result = run(
+            *("finetune", "--out", self.folder / "run"),
+            *("--set", f"teacher={source}", "--set", f"data.path={self.folder / 'many.bin'}"),
+            *("--set", "data.dataset=tokens", "--set", "data.context=16", "--set", "device=cpu"),
+            *("--set", 'stages=[{"kind": "calibrate"}]'),
+        )
+        self.check(result, 0)
+        self.assertEqual(json.loads((self.folder / "run/model/config.json").read_text())["hidden_act"], "linear")
 
 
 class TrainingCheckpoint(MetaCase):
@@ -306,6 +339,7 @@ class TrainingCheckpoint(MetaCase):
         self.assertTrue(config["tie_word_embeddings"])
         self.assertEqual(config["max_position_embeddings"], 64)
         self.assertEqual(config["eos_token_id"], [1, 2])
+        self.check_loss(self.folder / "ckpt.pt", w)
         self.assertNotIn("lm_head.weight", load_file(out / "model.safetensors"))
 
     def test_buffers_of_older_scripts(self):
@@ -327,9 +361,6 @@ class TrainingCheckpoint(MetaCase):
         w = meta_weights(hidden=48)
         self.converted(self.checkpoint(w, {**self.args, "multiple_of": 64}), "model_args", "multiple_of", code=3)
         self.converted(self.checkpoint(w, {**self.args, "arch": "llama"}), "arch", code=3)
-        self.check(
-            run("evaluate", self.checkpoint(w, self.args), "--data", "tokens:x"), 3, "bilens convert", "ckpt.pt OUT"
-        )
 
 
 if __name__ == "__main__":

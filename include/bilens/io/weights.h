@@ -30,6 +30,11 @@ class Weights {
   /// Tensors in memory, by their names: nothing is copied. @param name what messages call them
   Weights(const std::string& name, const NamedTensors& tensors);
 
+  /// Tensors that were made of what others hold, under names of their own: nothing is copied. The files are
+  /// theirs.
+  Weights(const std::filesystem::path& path, const std::vector<Weights>& sources,
+          const NamedTensors& tensors);
+
   /// What the files say of their tensors, by name; nothing of the data is read.
   const std::map<std::string, TensorInfo>& tensors() const { return tensors_; }
   bool contains(const std::string& name) const { return tensors_.count(name) != 0; }

@@ -15,8 +15,8 @@ namespace bilens {
 /// A decoder that another program stored in its own way, under our names.
 struct ForeignDecoder {
   DecoderConfig config;
-  NamedTensors parameters;  // in the order of config.parameter_shapes()
-  Weights source;           // some of what it was read from
+  NamedTensors parameters;       // in the order of config.parameter_shapes()
+  std::vector<Weights> sources;  // what it was read from; at least one
 };
 
 /// One kind of model that others train and publish, and all that is particular to it. Each stands in a file
@@ -64,8 +64,10 @@ struct Family {
   std::string gate_by_names = {};   // the gate; "": not the gate
 
   // As another program stores it.
-  /// Whether a folder without a config.json is a model of this family.
+  /// Whether a folder holds a model of this family, and none in Hugging Face's layout: read_decoder reads it.
   bool (*is_folder)(const std::filesystem::path& path) = nullptr;
+  /// The file that stands for such a folder; "": none.
+  std::string file_of_folder = {};
   /// The gate by a config.json that has this family's own keys; nothing where it has others.
   std::optional<std::string> (*gate_of_config)(const StoredModel& model) = nullptr;
   /// What a model without a telling config.json says of itself in this family's own way.
@@ -92,8 +94,12 @@ const Family* text_part_of(const std::string& type);
 /// The model_types whose decoders are computed here, but for those of which one is a part.
 std::vector<std::string> decoder_types();
 
-/// Whether a folder without a config.json is a model of some family.
+/// The family whose folder a path is (Family::is_folder); null where it is none.
+const Family* family_of_folder(const std::filesystem::path& path);
 bool is_foreign_folder(const std::filesystem::path& path);
+
+/// The folder of a family that a file stands for; else the file itself.
+std::filesystem::path whole_model_of(const std::filesystem::path& file);
 
 /// Each by the first family that has something to say.
 std::optional<DecoderConfig> decoder_config_of_file(const Weights& weights);

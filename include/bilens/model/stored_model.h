@@ -10,7 +10,9 @@
 namespace bilens {
 
 /// A model as it is stored, on disk or in memory. Its weights and the JSON files beside them are opened when
-/// somebody first asks for them, once, and then kept. Copies share them; one thread at a time may use them.
+/// somebody first asks for them, once, and then kept. A folder that another program stored in its own way
+/// (family.h) has the weights and the config.json that `bilens convert` would write. Copies share them; one
+/// thread at a time may use them.
 class StoredModel {
  public:
   /// A model directory, or a file of weights. Nothing is opened yet, so that any path will do.
@@ -53,6 +55,9 @@ class StoredModel {
 
  private:
   struct Opened;
+
+  /// Reads a folder of another program. @returns whether it is one
+  bool translate() const;
 
   std::filesystem::path path_, folder_;
   bool in_memory_ = false;

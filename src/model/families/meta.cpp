@@ -32,7 +32,6 @@ Architecture llama_with(const Json& arguments, const std::string& source) {
 std::optional<Architecture> describe_meta(const StoredModel& model) {
   if (const Json& params = model.json("params.json"); is_of_a_llama(params))
     return llama_with(params, "params.json");
-  if (is_meta_folder(model.path())) return std::nullopt;  // its weights are not in Hugging Face's layout
   const auto& arguments = model.weights().model_args();
   return is_of_a_llama(arguments) ? std::optional(llama_with(arguments, "the checkpoint's model_args"))
                                   : std::nullopt;
@@ -43,13 +42,7 @@ std::optional<ForeignDecoder> read_meta(const StoredModel& model) {
     return std::nullopt;
   const auto files = open_meta_files(model);
   const auto found = read_meta_llama(files);
-  return ForeignDecoder{found.config, found.parameters, files.parts.front()};
-}
-
-std::string convert_it(const StoredModel& model) {
-  return has_meta_names(model.weights())
-             ? "`bilens convert " + model.path().string() + " OUT` writes it as a model directory."
-             : "";
+  return ForeignDecoder{found.config, found.parameters, files.parts};
 }
 
 }  // namespace
@@ -63,8 +56,7 @@ const Family& meta() {
                                 .gate_by_names = "silu",
                                 .is_folder = is_meta_folder,
                                 .describe = describe_meta,
-                                .read_decoder = read_meta,
-                                .way_on = convert_it};
+                                .read_decoder = read_meta};
   return family;
 }
 

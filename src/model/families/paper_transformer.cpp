@@ -170,7 +170,7 @@ ForeignDecoder read_paper_transformer(const StoredModel& model) {
   ours["model.norm.weight"] = take_gain(reader, kRoot + "n_f", d);
   ours["lm_head.weight"] = reader.take("lm_head.weight", {c.vocab_size, d});
   reader.require_empty();
-  ForeignDecoder decoder{c, {}, weights};
+  ForeignDecoder decoder{c, {}, {weights}};
   for (const auto& [name, shape] : c.parameter_shapes()) decoder.parameters.emplace_back(name, ours.at(name));
   return decoder;
 }

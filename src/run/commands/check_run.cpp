@@ -11,6 +11,7 @@
 #include "bilens/core/text.h"
 #include "bilens/core/utf8.h"
 #include "bilens/core/version.h"
+#include "bilens/model/family.h"
 #include "bilens/study/parity.h"
 #include "models/data_spec.h"
 #include "models/language_model.h"
@@ -41,9 +42,11 @@ void require_no_contradiction(const CheckRunOptions& options) {
 /// @throws Error(kBadInput) for what transformers does not load
 LanguageModel open_checked_model(const fs::path& path) {
   const StoredModel stored(find_model(path.string()));
-  if (!stored.is_directory()) {
-    throw Error(ExitCode::kBadInput, {stored.path().string(), "a model directory, which transformers loads",
-                                      "a file", "Make one of it with `bilens convert`."});
+  const bool foreign = is_foreign_folder(stored.path());
+  if (!stored.is_directory() || foreign) {
+    throw Error(ExitCode::kBadInput,
+                {stored.path().string(), "a model directory, which transformers loads",
+                 foreign ? "another program's files" : "a file", "Make one of it with `bilens convert`."});
   }
   if (!is_language_model(stored)) {
     throw Error(ExitCode::kBadInput, {stored.path().string(), "a language model", "an image classifier",

@@ -113,7 +113,7 @@ Conversion convert_foreign(const ConvertRunOptions& options, const StoredModel& 
             if (!options.tokenizer.empty() || !has_other_tokenizer(model))
               copy_tokenizer(model, options.tokenizer, folder);
           },
-          found.source};
+          found.sources.front()};
 }
 
 Conversion prepare(const ConvertRunOptions& options, const StoredModel& model,

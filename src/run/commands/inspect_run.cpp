@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "bilens/core/progress.h"
-#include "bilens/io/weights.h"
+#include "bilens/model/family.h"
 #include "bilens/tensor/shape.h"
 #include "inspection_result.h"
 #include "models/model_arguments.h"
@@ -48,7 +48,8 @@ std::string inspection_in_words(const InspectionResult& result) {
 
 Outcome run_inspection(const fs::path& argument) {
   const fs::path path = find_model(argument.string());
-  const Weights weights(path);
+  const StoredModel model(path);
+  const Weights weights = is_foreign_folder(path) ? model.weights() : Weights(path);
   InspectionResult result;
   result.model = path.string();
   for (const auto& [name, info] : weights.tensors()) {
@@ -56,8 +57,7 @@ Outcome run_inspection(const fs::path& argument) {
     result.parameters += info.elements();
     result.bytes += static_cast<int64_t>(info.end - info.begin);
   }
-  const fs::path config_file = path / "config.json";
-  if (fs::is_regular_file(config_file)) result.config = read_json(config_file, ExitCode::kBadInput);
+  if (model.is_directory() && !model.json("config.json").is_null()) result.config = model.json("config.json");
   Outcome outcome;
   outcome.results.push_back(result.record().write(result));
   outcome.text = inspection_in_words(result);

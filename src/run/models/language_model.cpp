@@ -34,7 +34,7 @@ at::Tensor LanguageModel::gain(const std::string& name) const {
 }
 
 bool is_language_model(const StoredModel& model) {
-  if (!model.is_directory()) return true;  // of single files only llama2.c's are models by themselves
+  if (!model.is_directory()) return true;  // of single files only decoders are models by themselves
   const auto type = read_model_type(model);
   const std::string classifier = ClassifierConfig{}.type;
   const auto decoders = decoder_types();
@@ -50,6 +50,11 @@ LanguageModel open_language_model(const StoredModel& stored) {
   const auto& weights = stored.weights();
   if (const auto config = decoder_config_of_file(weights)) return {stored, *config};
   if (!stored.is_directory()) {
+    if (const auto found = read_foreign_decoder(stored)) {
+      LanguageModel model{stored, found->config};
+      model.translated = std::make_shared<const Weights>(stored.path(), found->sources, found->parameters);
+      return model;
+    }
     const auto way = way_on_with(stored);
     throw Error(ExitCode::kBadInput,
                 {stored.path().string(), "a model directory or a llama2.c file",

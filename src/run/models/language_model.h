@@ -13,16 +13,19 @@
 
 namespace bilens {
 
-/// A Llama-type checkpoint, checked but not loaded: a model directory, or a llama2.c file.
+/// A Llama-type checkpoint, checked but not loaded: a model directory, a llama2.c file, or weights that
+/// another program stored in its own way.
 struct LanguageModel {
   StoredModel stored;
   DecoderConfig config;
   /// Those that were opened for it, by their paths; copies share them.
   std::shared_ptr<std::map<std::filesystem::path, Tokenizer>> tokenizers =
       std::make_shared<std::map<std::filesystem::path, Tokenizer>>();
+  /// Those of another program's file under our names; null: the file's own.
+  std::shared_ptr<const Weights> translated = nullptr;
 
   const std::filesystem::path& path() const { return stored.path(); }
-  const Weights& weights() const { return stored.weights(); }
+  const Weights& weights() const { return translated ? *translated : stored.weights(); }
   /// What a norm multiplies with, by its stored weight's name.
   at::Tensor gain(const std::string& name) const;
   Decoder load(const DecoderLoadOptions& options) const { return load_decoder(weights(), config, options); }

@@ -9,6 +9,7 @@
 #include "bilens/core/error.h"
 #include "bilens/core/files.h"
 #include "bilens/io/foreign_folder.h"
+#include "bilens/io/hub_cache.h"
 #include "bilens/io/weights.h"
 #include "bilens/model/family.h"
 #include "bilens/records/decomposition.h"
@@ -29,12 +30,31 @@ bool holds_weights(const fs::path& path) {
   return fs::is_directory(path) && (has_weights(path) || is_foreign_folder(path));
 }
 
+/// Whether a folder of the hub's cache is of something else than a model.
+bool is_data_of_hub(const fs::path& path) {
+  return is_hub_cache(path) && !path.filename().string().starts_with("models--") &&
+         path.filename().string().find("--") != std::string::npos;
+}
+
 /// The model that a path is by itself, or that the run there has made; empty where it is none.
 fs::path single_model(const fs::path& path) {
-  if (fs::is_regular_file(path)) return is_weight_file(path) ? path : fs::path();
+  if (fs::is_regular_file(path)) return is_weight_file(path) ? whole_model_of(path) : fs::path();
+  // The snapshot, unlike the folder, stays what it is when another is downloaded.
+  if (is_hub_cache(path) && !is_data_of_hub(path)) return cached_snapshot(path);
   const bool is_run = fs::exists(path / Environment::kFile);  // whose config.json is its own, not a model's
   if (is_run ? holds_weights(path) : is_model_directory(path)) return path;
   return is_model_directory(path / "model") ? path / "model" : fs::path();
+}
+
+/// The model that a path is in a folder of models. Of what is none, but looks like one, the path itself:
+/// whoever reads it says what it is instead, and the others are read.
+fs::path member_model(const fs::path& path) {
+  try {
+    const auto model = single_model(path);
+    return model.empty() && describe_foreign_folder(path) && !is_data_of_hub(path) ? path : model;
+  } catch (const Error&) {
+    return path;
+  }
 }
 
 std::vector<fs::path> models_at(const fs::path& path) {
@@ -46,11 +66,7 @@ std::vector<fs::path> models_at(const fs::path& path) {
     // Here a .bin may be anything, a tokenizer for instance.
     if (fs::is_regular_file(entry.path()) && entry.path().extension() != ".safetensors") continue;
     if (entry.path().filename() == "adapter_model.safetensors") continue;  // no model without its base
-    if (const auto model = single_model(entry.path()); !model.empty()) {
-      found.push_back(model);
-    } else if (describe_foreign_folder(entry.path())) {
-      found.push_back(entry.path());  // whoever reads it says what it is instead
-    }
+    if (const auto model = member_model(entry.path()); !model.empty()) found.push_back(model);
   }
   if (found.empty() && describe_foreign_folder(path)) found.push_back(path);
   sort_by_number(found);
@@ -80,6 +96,15 @@ bool is_model_directory(const fs::path& path) {
   return text.find("\"model_type\"") != std::string::npos;
 }
 
+std::string way_to_model(const std::string& argument) {
+  const auto cached = find_in_hub_cache(argument);
+  if (!cached.empty()) return "The cache of the hub has it: " + cached.string();
+  return "Check the path." +
+         std::string(std::count(argument.begin(), argument.end(), '/') == 1
+                         ? " Models of the hub are obtained by scripts/get_model.sh OWNER/NAME."
+                         : "");
+}
+
 std::vector<fs::path> expand_models(const std::vector<std::string>& arguments) {
   std::vector<fs::path> models;
   for (const auto& argument : arguments) {
@@ -99,7 +124,8 @@ std::vector<fs::path> expand_models(const std::vector<std::string>& arguments) {
     if (found.empty()) {
       throw Error(ExitCode::kBadInput,
                   {argument, "a model directory, a weight file, a folder of models or a glob",
-                   fs::exists(path) ? "a folder without a model" : "nothing there", "Check the path."});
+                   fs::exists(path) ? "a folder without a model" : "nothing there",
+                   fs::exists(path) ? "Check the path." : way_to_model(argument)});
     }
     models.insert(models.end(), found.begin(), found.end());
   }

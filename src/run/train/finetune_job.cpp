@@ -229,7 +229,8 @@ class FinetuneJob : public TrainingJob {
     if (!fs::exists(config_.teacher)) {
       throw Error(ExitCode::kBadInput,
                   {key_path(where_, "teacher"), "a model", "nothing at " + config_.teacher,
-                   "`bilens convert` makes a model directory, scripts/get_model.sh obtains one."});
+                   way_to_model(config_.teacher) +
+                       " `bilens convert` makes a model directory, scripts/get_model.sh obtains one."});
     }
     return find_model(config_.teacher);
   }
