@@ -185,6 +185,10 @@ at::Tensor Weights::tensor(const std::string& name) const {
                near.empty() ? "`bilens inspect` lists the names." : "Did you mean " + near + "?"});
 }
 
+void Weights::let_go() const {
+  for (const auto& file : files_) file->let_go();
+}
+
 std::string Weights::sha256() const {
   if (files_.size() == 1) return files_.front()->sha256();
   auto sorted = files_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "bilens/model/family.h"
 
@@ -47,9 +48,13 @@ DecoderConfig read_other_type(const Json& value, const std::string& where, std::
   try {
     auto config = parse_decoder_config(shape, where);
     config.bos_given = tokens.bos_given, config.eos_given = tokens.eos_given;
-    std::vector<std::string> known = {"type", "rope_parameters", "layer_types", "no_rope_layers"};
-    for (const auto& [name, written] : write_training_decoder(config).items()) known.push_back(name);
-    check_keys(value, known, where, problems);
+    std::set<std::string> known = {"rope_parameters"};
+    const Json written = write_training_decoder(config);
+    for (const auto& item : written.items()) known.insert(item.key());
+    const auto own_keys = family_of_type(config.type)->own_keys;
+    if (own_keys != nullptr)
+      for (const auto& name : own_keys().names()) known.insert(name);
+    check_keys(value, {known.begin(), known.end()}, where, problems);
     return config;
   } catch (const Error& error) {
     problems.insert(problems.end(), error.problems().begin(), error.problems().end());
@@ -77,6 +82,7 @@ Json write_training_decoder(const DecoderConfig& config) {
   Json json = {{"type", config.type}};
   json.update(decoder_config_json(config));
   for (const char* key : kNotChosen) json.erase(key);
+  json.erase(family_of_type(config.type)->other_act_key);  // which would be passed over
   for (const char* key : {"bos_token_id", "eos_token_id"}) json[key] = tokens.at(key);
   return json;
 }
@@ -95,9 +101,9 @@ Json training_decoder_schema() {
   };
   for (const auto& type : other_types()) {
     const auto& family = *family_of_type(type);
-    if (family.own_keys != nullptr)
-      for (const auto& [name, about] : family.own_keys().schema()["properties"].items())
-        add(name, about, type);
+    const Json own =
+        family.own_keys == nullptr ? Json::object() : family.own_keys().schema().at("properties");
+    for (const auto& item : own.items()) add(item.key(), item.value(), type);
     add("rope_theta", number_schema("Base of the rotary embedding's wavelengths.", more_than(0), ""), type);
     for (const char* name : {"rope_scaling", "rope_parameters"})
       add(name, {{"type", {"object", "null"}}, {"description", "How the angles are stretched."}}, type);

@@ -51,6 +51,10 @@ class Weights {
   /// To be read only: a view of the mapped file wherever the format allows that.
   at::Tensor tensor(const std::string& name) const;
 
+  /// Takes what was read of mapped files out of this process, so that a model larger than the memory can be
+  /// read part by part. Tensors stay good.
+  void let_go() const;
+
   const std::filesystem::path& path() const { return path_; }
   std::vector<std::filesystem::path> files() const;
 

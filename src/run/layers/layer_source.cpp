@@ -179,9 +179,12 @@ void add_layers(LayerSource& source, const Architecture& whole, const LayerSourc
   for (const auto& stored : norms.layers) {
     const std::string where = name_of(source.model.path(), stored.names.layer);
     read_matrices(weights, stored.names, where);  // what is wrong with any layer is said before one is solved
+    weights.let_go();
     source.layers.push_back(
         {stored.names.layer, [=] {
-           return SourceLayer{stored.names.layer, read_layer(weights, stored, where), {}, {}};
+           SourceLayer read{stored.names.layer, read_layer(weights, stored, where), {}, {}};
+           weights.let_go();
+           return read;
          }});
   }
   put_ends(weights, config.weights, source);
