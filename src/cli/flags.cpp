@@ -50,7 +50,8 @@ const std::vector<FlagInfo>& own_flags() {
       {"vocabulary", "N", "Number of pieces, bytes included", &F::vocabulary},
       {"kind",
        "KIND",
-       "What is trained: sentencepiece (tokenizer.model) or byte-level (tokenizer.json); default sentencepiece",
+       "What is trained: sentencepiece (tokenizer.model) or byte-level (tokenizer.json); default "
+       "sentencepiece",
        &F::kind,
        {"sentencepiece", "byte-level"}},
       {"config", "FILE", "Settings; without it the defaults", &F::config},

@@ -15,8 +15,8 @@ namespace bilens {
 struct Flags {
   std::vector<std::string> arguments;  // positional
   std::vector<std::string> settings;   // --set
-  std::string config, out, data, device, minus, input, tokenizer, prompt, logit, gate, kind, surrogate, python,
-      reference;
+  std::string config, out, data, device, minus, input, tokenizer, prompt, logit, gate, kind, surrogate,
+      python, reference;
   std::optional<int64_t> threads, seed, vocabulary, context, max_tokens, top_k;
   std::optional<double> temperature, top_p;
   bool resume = false, overwrite = false, dry_run = false, json = false, quiet = false, verbose = false,
