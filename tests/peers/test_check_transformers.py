@@ -144,6 +144,24 @@ class CheckTransformers(unittest.TestCase):
                 self.assertGreater(last["error"], 1e-3)
                 self.assertLess(last["error"], 2.5 * last["reference_error"])
 
+    def test_a_model_that_sees_pictures(self):
+        import transformers
+
+        text = {**SHAPE, "head_dim": 10, "sliding_window": 5, "query_pre_attn_scalar": 24}
+        vision = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+        config = transformers.Gemma3Config(
+            text_config=text,
+            vision_config={**vision, "image_size": 28, "patch_size": 14},
+            mm_tokens_per_image=4,
+            image_token_index=511,
+        )
+        self.torch.manual_seed(1)
+        transformers.AutoModelForCausalLM.from_config(config).save_pretrained(self.folder / "pictures")
+        file = self.reference(self.folder / "pictures", "pictures.safetensors", "--tokens", 20)
+        found = self.checked(self.folder / "pictures", "--reference", file)
+        self.assertEqual(found["model_class"], "Gemma3ForConditionalGeneration")
+        self.assertEqual(len(found["dtypes"][0]["quantities"]), 6)
+
     def test_float16_is_computed_in_float32(self):
         model = self.make("mistral", "float16", self.torch.float16)
         found = self.with_python(model, "--context", 20)
