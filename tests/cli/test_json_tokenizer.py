@@ -77,6 +77,14 @@ class JsonTokenizer(TextCase):
         self.assertTrue(found["text"].startswith("the cat"))  # without <s>
         self.assertEqual(len(found["tokens"]), 12)
 
+    def test_a_normalizer_that_replaces_does_so(self):
+        tokenizer = json.loads((self.byte_level / "tokenizer.json").read_text())
+        tokenizer["normalizer"] = {"type": "Replace", "pattern": {"String": "dog"}, "content": "cat"}
+        file = self.write("replacing.json", json.dumps(tokenizer))
+        flags = ("--max-tokens", 12, "--temperature", 0, "--tokenizer", file)
+        found, expected = (self.result("generate", self.model, "--prompt", "the " + x, *flags) for x in ("dog", "cat"))
+        self.assertEqual((found["text"], found["tokens"]), (expected["text"], expected["tokens"]))
+
     def test_text_is_evaluated_as_ids_are(self):
         text = self.write("some.txt", stories(30, seed=3))
         by_text = self.result("evaluate", self.model, "--data", f"text:{text}", "--context", 32)

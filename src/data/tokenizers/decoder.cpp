@@ -105,7 +105,7 @@ void PieceDecoder::add(const JsonPart& part) {
       for (auto& piece : pieces) piece = strip_ends(piece, content, start, stop);
     });
   } else if (type == "Replace") {
-    const Replacement replacement(part);
+    const TextReplacement replacement(part);
     if (fused_ && !replacement.of_one_character()) streams_ = false;
     steps_.emplace_back([replacement](std::vector<std::string>& pieces) {
       for (auto& piece : pieces) piece = replacement(piece);

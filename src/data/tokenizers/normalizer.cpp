@@ -45,7 +45,7 @@ void Normalizer::add(const JsonPart& part) {
   }
   keeps_beginning_ = false;
   if (type == "Replace") {
-    steps_.emplace_back(Replacement(part));
+    steps_.emplace_back(TextReplacement(part));
   } else if (type == "Prepend") {
     steps_.emplace_back([prefix = part.text("prepend")](const std::string& text) {
       return text.empty() ? text : prefix + text;

@@ -6,12 +6,15 @@ namespace bilens {
 
 Pattern read_pattern(const JsonPart& part) {
   const auto pattern = part.at("pattern");
-  if (const auto string = pattern.find("String")) return Pattern::of_string(string->as_text());
+  if (const auto string = pattern.find("String")) {
+    if (string->as_text().empty()) throw string->wrong("a text that is not empty", "\"\"");
+    return Pattern::of_string(string->as_text());
+  }
   if (const auto regex = pattern.find("Regex")) return Pattern::of_regex(regex->as_text(), regex->where());
   throw pattern.wrong("{\"String\": ...} or {\"Regex\": ...}", describe(pattern.json()));
 }
 
-Replacement::Replacement(const JsonPart& part)
+TextReplacement::TextReplacement(const JsonPart& part)
     : pattern_(read_pattern(part)), content_(part.text("content")) {
   const auto string = part.at("pattern").find("String");
   if (!string && content_.find('$') != std::string::npos) {
@@ -23,7 +26,7 @@ Replacement::Replacement(const JsonPart& part)
   of_one_character_ = !text.empty() && utf8_length(static_cast<unsigned char>(text[0])) == text.size();
 }
 
-std::string Replacement::operator()(const std::string& text) const {
+std::string TextReplacement::operator()(const std::string& text) const {
   const auto found = pattern_.find(text);
   if (found.empty()) return text;
   std::string replaced;

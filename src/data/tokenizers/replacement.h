@@ -11,9 +11,9 @@ namespace bilens {
 Pattern read_pattern(const JsonPart& part);
 
 /// Replace, as a normalizer or a decoder: all that a pattern finds becomes one text.
-class Replacement {
+class TextReplacement {
  public:
-  explicit Replacement(const JsonPart& part);
+  explicit TextReplacement(const JsonPart& part);
   std::string operator()(const std::string& text) const;
   /// Whether it looks at one character alone, wherever it stands.
   bool of_one_character() const { return of_one_character_; }
