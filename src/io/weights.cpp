@@ -161,7 +161,10 @@ void Weights::rename(const std::vector<std::pair<std::string, std::string>>& pre
       auto new_name = name;
       for (const auto& [prefix, instead] : prefixes)
         if (name.starts_with(prefix)) new_name = instead + name.substr(prefix.size());
-      result.emplace(new_name, std::move(value));
+      if (!result.emplace(new_name, std::move(value)).second) {
+        throw Error(ExitCode::kBadInput, {path_.string(), "one tensor that is " + new_name, "several",
+                                          "Remove those that do not belong to the model."});
+      }
     }
     by_name = std::move(result);
   };

@@ -348,7 +348,11 @@ DecoderConfig parse_decoder_config(const Json& json, const std::string& where) {
     Json part = json.value("text_config", Json::object());
     const auto at = key_path(where, "text_config");
     if (!part.is_object()) throw Error(ExitCode::kBadInput, {at, "an object", describe(part), ""});
-    part["model_type"] = whole->types.front();
+    const Json& inner = part.emplace("model_type", whole->types.front()).first.value();
+    if (inner != whole->types.front()) {
+      throw Error(ExitCode::kBadInput, {key_path(at, "model_type"), "\"" + whole->types.front() + "\"",
+                                        describe(inner), "Others are not read as a part."});
+    }
     return parse_hugging_face(*whole, part, at);
   }
   const auto* family = type.is_string() ? family_of_type(type.get<std::string>()) : nullptr;

@@ -29,6 +29,13 @@ std::string refusal(const std::filesystem::path& path) {
   return error.what();
 }
 
+TEST_CASE("two tensors of one new name are refused") {
+  const test::TemporaryFolder folder;
+  write_safetensors(folder / "model.safetensors", {{"a.x", at::ones({2})}, {"b.x", at::zeros({2})}});
+  Weights weights(folder.path());
+  CHECK(contains(caught([&] { weights.rename({{"a.", ""}, {"b.", ""}}); }).what(), "one tensor that is x"));
+}
+
 TEST_CASE("a file, a model directory and shards are read alike") {
   const test::TemporaryFolder folder;
   write_shards(folder);

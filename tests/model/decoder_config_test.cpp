@@ -157,6 +157,16 @@ TEST_CASE("a Gemma's norms, scales, caps and activations") {
   CHECK(third.local_rope->theta == 1e4);
   CHECK(third.local_rope->scaling == RopeScaling::kDefault);
 
+  const Json flat = {{"rope_type", "linear"}, {"factor", 2.0}, {"rope_theta", 500.0}};
+  CHECK(contains(refusal({{"model_type", "gemma3_text"}, {"rope_parameters", flat}}),
+                 "rope_parameters: expected the objects \"full_attention\""));
+  const auto both = with({{"model_type", "gemma3_text"},
+                          {"rope_parameters", {{"full_attention", {{"rope_theta", 500.0}}}}},
+                          {"rope_scaling", {{"type", "linear"}, {"factor", 2.0}}}});
+  CHECK(both.rope.theta == 500);
+  CHECK(both.rope.scaling == RopeScaling::kLinear);
+  CHECK(both.local_rope->scaling == RopeScaling::kDefault);
+
   CHECK(contains(refusal({{"model_type", "gemma2"}, {"final_logit_softcapping", 0}}),
                  "final_logit_softcapping"));
   CHECK(contains(refusal({{"model_type", "gemma2"}, {"sliding_window", nullptr}}), "sliding_window"));
@@ -172,6 +182,9 @@ TEST_CASE("the text part of a model that sees pictures is read") {
   CHECK(part.type == "gemma3_text");
   CHECK(part.vocab_size == 262208);
   CHECK(part.num_attention_heads == 8);
+  Json other = whole;
+  other["text_config"]["model_type"] = "llama";
+  CHECK(contains(refusal(other), "text_config.model_type: expected \"gemma3_text\""));
 }
 
 TEST_CASE("a Phi-3's angles and its tensors") {

@@ -72,20 +72,26 @@ void read_plain_rope(const Json& json, C& config, const std::string& where, std:
   config.rope = read_rope(json, config.max_position_embeddings, where, problems);
 }
 
-/// rope_parameters may hold one object for each type of layer, as transformers 5 writes it; else layers with
-/// windows have rope_local_base_freq and no scaling.
+/// rope_parameters holds one object for each type of layer, as transformers 5 writes it, and rope_scaling
+/// adds to that of the layers without windows. Layers with windows have rope_local_base_freq and no scaling
+/// where it says nothing.
 void read_two_ropes(const Json& json, C& config, const std::string& where, std::vector<Problem>& problems) {
   refuse_looking_ahead(json, where, problems);
-  const Json given = json.value("rope_parameters", Json());
-  const auto of_type = [&](const char* type) {
-    return given.is_object() && given.contains(type) ? given.at(type) : Json();
-  };
-  const bool nested =
-      given.is_object() && (given.contains("full_attention") || given.contains("sliding_attention"));
+  const Json given = json.value("rope_parameters", Json()), more = json.value("rope_scaling", Json());
   Json global = json, local = {{"rope_theta", json.value("rope_local_base_freq", Json(1e4))}};
-  if (nested)
-    global["rope_parameters"] = of_type("full_attention"),
-    local["rope_parameters"] = of_type("sliding_attention");
+  if (given.is_object() && !given.empty()) {
+    if (!given.contains("full_attention") && !given.contains("sliding_attention")) {
+      problems.push_back({key_path(where, "rope_parameters"),
+                          "the objects \"full_attention\" and \"sliding_attention\"", describe(given),
+                          "transformers passes others over."});
+      return;
+    }
+    Json full = given.value("full_attention", Json());
+    if (full.is_null()) full = Json::object();
+    if (full.is_object() && more.is_object()) full.update(more), global.erase("rope_scaling");
+    global["rope_parameters"] = full;
+    local["rope_parameters"] = given.value("sliding_attention", Json());
+  }
   config.rope = read_rope(global, config.max_position_embeddings, where, problems);
   config.local_rope = read_rope(local, config.max_position_embeddings, where, problems);
   if (config.local_rope->scaling != RopeScaling::kDefault) {
