@@ -89,6 +89,19 @@ TEST_CASE("pairs of lowest rank merge, and pieces are told as they read") {
   CHECK(contains(caught([&] { tokenizer.piece(9); }).what(), "token ids from 0 to 8, found 9"));
 }
 
+TEST_CASE("patterns that are empty are refused") {
+  const char* replace = R"({"type": "Replace", "pattern": {"String": ""}, "content": "x"})";
+  CHECK(contains(refusal("/normalizer", replace), "pattern.String: expected a text that is not empty"));
+}
+
+TEST_CASE("white space that one added token has taken is no other") {
+  const auto tokenizer = Changed([](Json& json) {
+                           json["added_tokens"] =
+                               Json::parse(R"([{"id": 8, "content": "  ", "lstrip": true, "rstrip": true}])");
+                         }).open();
+  CHECK(tokenizer.encode("a      b") == Ids{0, 8, 1});
+}
+
 TEST_CASE("a stream never shows part of a character") {
   const auto tokenizer = Changed().open();
   StreamingDecoder decoder(tokenizer);

@@ -190,7 +190,8 @@ std::vector<AddedVocabulary::Part> AddedVocabulary::split(std::string_view text,
     const size_t to = token.strips_right ? white_space_behind(text, found.end) : found.end;
     const size_t begin = std::max(from, end);
     if (begin > end) parts.push_back({text.substr(end, begin - end)});
-    parts.push_back({text.substr(begin, std::max(to, begin) - begin), token.id});
+    if (to <= begin) continue;  // white space that the token before has taken
+    parts.push_back({text.substr(begin, to - begin), token.id});
     end = to;
   }
   if (end < text.size()) parts.push_back({text.substr(end)});
