@@ -65,7 +65,7 @@ Given given_in(const Json& json, const std::string& where, std::vector<Problem>&
   Given given;
   given.path = where;
   for (const char* key : {"rope_parameters", "rope_scaling"}) {
-    if (!json.contains(key) || json.at(key).is_null()) continue;
+    if (!json.contains(key) || json.at(key).is_null() || json.at(key) == Json::object()) continue;
     given.path = key_path(where, key);
     given.inside = json.at(key);
     if (!given.inside.is_object()) {
@@ -107,9 +107,11 @@ const FieldTable<RopeConfig>& rope_fields() {
 
 RopeConfig read_rope(const Json& json, int64_t trained, const std::string& where,
                      std::vector<Problem>& problems) {
-  const auto [inside, path, good] = given_in(json, where, problems);
+  auto [inside, path, good] = given_in(json, where, problems);
   if (!good) return {};
-  for (const Json* object : {&inside, &json}) {
+  constexpr const char* kOriginal = "original_max_position_embeddings";
+  if (json.contains(kOriginal) && !json.at(kOriginal).is_null()) inside[kOriginal] = json.at(kOriginal);
+  for (const Json* object : {static_cast<const Json*>(&inside), &json}) {
     const Json partial = object->value("partial_rotary_factor", Json());
     if (!partial.is_null() && partial != 1) {
       problems.push_back({key_path(object == &json ? where : path, "partial_rotary_factor"), "1",
@@ -144,6 +146,10 @@ RopeConfig read_phi3_rope(const Json& json, int64_t head_dim, int64_t trained, c
   auto rope = phi3_fields().parse(known, path, problems);
   if (rope.scaling != RopeScaling::kLongRope) return rope;
   require_keys(known, {"short_factor", "long_factor"}, path, problems);
+  if (rope.original_max_position_embeddings < 2) {
+    problems.push_back({key_path(where, "original_max_position_embeddings"), "at least 2 tokens",
+                        std::to_string(rope.original_max_position_embeddings), ""});
+  }
   const auto pairs = static_cast<size_t>(static_cast<double>(head_dim) * rope.partial_rotary_factor) / 2;
   const auto check = [&](const char* name, const std::vector<double>& factors) {
     if (!known.contains(name) || factors.size() == pairs) return;
@@ -173,7 +179,9 @@ void write_rope(const RopeConfig& rope, Json& json) {
 }
 
 void write_phi3_rope(const RopeConfig& rope, int64_t trained, Json& json) {
-  write_rope({.theta = rope.theta}, json);
+  RopeConfig plain;
+  plain.theta = rope.theta;
+  write_rope(plain, json);
   json["partial_rotary_factor"] = rope.partial_rotary_factor;
   json["original_max_position_embeddings"] = rope.original_max_position_embeddings;
   if (rope.scaling != RopeScaling::kLongRope) return;

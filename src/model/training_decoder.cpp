@@ -43,6 +43,8 @@ DecoderConfig read_other_type(const Json& value, const std::string& where, std::
   shape.update(value);
   shape.erase("type");
   shape["model_type"] = value.at("type");
+  for (const char* key : {"rope_theta", "rope_scaling", "rope_parameters"})  // null: the type's
+    if (shape.contains(key) && shape.at(key).is_null()) shape.erase(key);
   DecoderConfig tokens;
   take_tokens(shape, tokens, where, problems);
   try {
@@ -104,9 +106,18 @@ Json training_decoder_schema() {
     const Json own =
         family.own_keys == nullptr ? Json::object() : family.own_keys().schema().at("properties");
     for (const auto& item : own.items()) add(item.key(), item.value(), type);
-    add("rope_theta", number_schema("Base of the rotary embedding's wavelengths.", more_than(0), ""), type);
-    for (const char* name : {"rope_scaling", "rope_parameters"})
-      add(name, {{"type", {"object", "null"}}, {"description", "How the angles are stretched."}}, type);
+    Json theta =
+        number_schema("Base of the rotary embedding's wavelengths; null: the type's.", more_than(0), "");
+    theta["type"] = Json::array({"number", "null"});
+    theta["default"] = nullptr;
+    add("rope_theta", theta, type);
+    for (const char* name : {"rope_scaling", "rope_parameters"}) {
+      add(name,
+          {{"type", {"object", "null"}},
+           {"description", "How the angles are stretched."},
+           {"default", nullptr}},
+          type);
+    }
   }
   for (const auto& [name, types] : types_with) {
     auto& meaning = properties[name]["description"].get_ref<std::string&>();

@@ -87,7 +87,7 @@ class BadConfig(TestCase):
 
     def test_unknown_kinds(self):
         self.refuse({"model": {"type": "bilinear_mpl"}}, "model.type", 'Did you mean "bilinear_mlp"?')
-        self.refuse({"model": {"type": 3}}, "model.type", '"bilinear_mlp", "llama", found 3')
+        self.refuse({"model": {"type": 3}}, "model.type", '"bilinear_mlp", "llama", ', "found 3")
         self.refuse({"model": {"gate": "sliu"}}, "model.gate", 'Did you mean "silu"?')
         self.refuse({"data": {"dataset": "mnits"}}, "data.dataset", 'Did you mean "mnist"?')
         self.refuse({"train": {"schedule": "cosin"}}, "train.schedule", 'Did you mean "cosine"?')

@@ -335,7 +335,7 @@ class WrongInput(unittest.TestCase):
                 found = bilens.explain(gated, IDS, 7, 12, surrogate="half")
                 self.assertAlmostEqual(found.sum, by_torch(gated, IDS, 7, 12)[0], delta=NEAR)
 
-        self.refuses("hidden_act: expected one of", llama("quick_gelu"), IDS, 7, **options)
+        self.refuses('activation "quick_gelu" of its config, found one that', llama("quick_gelu"), IDS, 7, **options)
         model = llama()
         model.model.layers[1].mlp.act_fn = torch.nn.Tanh()
         self.refuses("layers.1.mlp: .*one that is not known", model, IDS, 7, kind=bilens.InputError)

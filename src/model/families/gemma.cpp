@@ -23,9 +23,9 @@ const FieldTable<C>& keys_of_gemma2() {
           .choice("hidden_activation", &C::hidden_act, "Nonlinearity of the MLPs' gate.", hidden_act_names())
           .value_or("query_pre_attn_scalar", &C::query_pre_attn_scalar, nullptr, scalar)
           .optional_number("attn_logit_softcapping", &C::attn_logit_softcapping,
-                           "c of c tanh(score/c); null: the score itself.", more_than(0))
+                           "c of c tanh(score/c); null: the score itself.", between(1e-30, 1e30))
           .optional_number("final_logit_softcapping", &C::final_logit_softcapping, "The same of the logits.",
-                           more_than(0));
+                           between(1e-30, 1e30));
   return table;
 }
 
@@ -78,7 +78,9 @@ void read_plain_rope(const Json& json, C& config, const std::string& where, std:
 void read_two_ropes(const Json& json, C& config, const std::string& where, std::vector<Problem>& problems) {
   refuse_looking_ahead(json, where, problems);
   const Json given = json.value("rope_parameters", Json()), more = json.value("rope_scaling", Json());
-  Json global = json, local = {{"rope_theta", json.value("rope_local_base_freq", Json(1e4))}};
+  Json global = json;
+  global.erase("original_max_position_embeddings");  // transformers reads it inside alone
+  Json local = {{"rope_theta", json.value("rope_local_base_freq", Json(1e4))}};
   if (given.is_object() && !given.empty()) {
     if (!given.contains("full_attention") && !given.contains("sliding_attention")) {
       problems.push_back({key_path(where, "rope_parameters"),

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <optional>
 
 #include "bilens/core/memory.h"
@@ -124,6 +125,11 @@ void evaluate_language(const StoredModel& stored, const EvaluateRunOptions& opti
     add_seconds(outcome, loading + token * static_cast<double>(stream.size()));
   } else {
     const auto found = evaluate_text(model, stream, data.context);
+    if (!std::isfinite(found.loss)) {
+      throw Error(ExitCode::kBadInput,
+                  {stored.path().string(), "a finite loss", std::to_string(found.loss),
+                   "Its config or its weights are damaged: `bilens check` shows where."});
+    }
     add_result(
         TextEvaluated{stored.path().string(), found.tokens, found.loss, found.perplexity(), data.context},
         outcome);

@@ -59,8 +59,8 @@ class FinetuneJob : public TrainingJob {
       return key_path(where_, (stages_.widen ? "stages[1]." : "stages[0].") + key);
     };
     if (model.hidden_act == Gate::kNone) {
-      problems.push_back({config_.teacher, "a model with gated MLPs", "a bilinear one (\"linear\")",
-                          "It needs no conversion."});
+      problems.push_back({config_.teacher + ": hidden_act", "a gate, such as \"silu\"",
+                          "\"linear\", a bilinear model", "It needs no conversion."});
     }
     if (stages_.anneal && model.hidden_act != Gate::kSilu) {
       problems.push_back({key_path(where_, "stages"), "no \"anneal\", which is for SiLU gates",

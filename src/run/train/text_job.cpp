@@ -211,6 +211,10 @@ std::unique_ptr<TrainingJob> make_text_job(const Json& config, const std::string
   return std::make_unique<TextJob>(config, where);
 }
 
-Json text_job_schema() { return TextRunConfig::fields().schema(); }
+Json text_job_schema() {
+  Json schema = TextRunConfig::fields().schema();
+  schema["properties"]["model"].erase("default");  // its keys have theirs
+  return schema;
+}
 
 }  // namespace bilens
