@@ -70,9 +70,10 @@ DecoderConfig read_training_decoder(const Json& value, const std::string& where,
                                     std::vector<Problem>& problems) {
   const auto types = other_types();
   const Json type = value.value("type", Json(native_decoder_type()));
-  if (std::find(types.begin(), types.end(), type) != types.end())
+  const std::string name = type.is_string() ? type.get<std::string>() : "";
+  if (std::find(types.begin(), types.end(), name) != types.end())
     return read_other_type(value, where, problems);
-  if (type == native_decoder_type()) return DecoderConfig::training_fields().parse(value, where, problems);
+  if (name == native_decoder_type()) return DecoderConfig::training_fields().parse(value, where, problems);
   problems.push_back(
       {key_path(where, "type"), "one of \"" + join(decoder_types(), "\", \"") + "\"", describe(type), ""});
   return {};
