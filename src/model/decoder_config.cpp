@@ -142,6 +142,29 @@ DecoderConfig parse_hugging_face(const Family& family, const Json& json, const s
   return config;
 }
 
+/// Of a model with a text part: whether its head is the embedding. transformers reads this key of the whole
+/// alone, where null is false, and passes over that of the part.
+bool ties_embeddings(const Json& whole, const std::string& where) {
+  const Json tied = whole.value("tie_word_embeddings", Json(true));
+  if (tied.is_boolean() || tied.is_null()) return tied == true;
+  throw Error(ExitCode::kBadInput,
+              {key_path(where, "tie_word_embeddings"), "true, false or null", describe(tied), ""});
+}
+
+/// The config of a text part, from that of the whole.
+Json text_config(const Family& family, const Json& whole, const std::string& where) {
+  Json part = whole.value("text_config", Json::object());
+  const auto at = key_path(where, "text_config");
+  if (!part.is_object()) throw Error(ExitCode::kBadInput, {at, "an object", describe(part), ""});
+  const Json& inner = part.emplace("model_type", family.types.front()).first.value();
+  if (inner != family.types.front()) {
+    throw Error(ExitCode::kBadInput, {key_path(at, "model_type"), "\"" + family.types.front() + "\"",
+                                      describe(inner), "Others are not read as a part."});
+  }
+  part["tie_word_embeddings"] = ties_embeddings(whole, where);
+  return part;
+}
+
 }  // namespace
 
 Json window_schema() {
@@ -343,18 +366,9 @@ int64_t DecoderConfig::parameter_count() const {
 DecoderConfig parse_decoder_config(const Json& json, const std::string& where) {
   if (!json.is_object()) throw Error(ExitCode::kBadInput, {where, "an object", describe(json), ""});
   const Json type = json.value("model_type", Json());
-  const auto* whole = type.is_string() ? text_part_of(type.get<std::string>()) : nullptr;
-  if (whole != nullptr) {
-    Json part = json.value("text_config", Json::object());
-    const auto at = key_path(where, "text_config");
-    if (!part.is_object()) throw Error(ExitCode::kBadInput, {at, "an object", describe(part), ""});
-    const Json& inner = part.emplace("model_type", whole->types.front()).first.value();
-    if (inner != whole->types.front()) {
-      throw Error(ExitCode::kBadInput, {key_path(at, "model_type"), "\"" + whole->types.front() + "\"",
-                                        describe(inner), "Others are not read as a part."});
-    }
-    return parse_hugging_face(*whole, part, at);
-  }
+  const auto* part = type.is_string() ? text_part_of(type.get<std::string>()) : nullptr;
+  if (part != nullptr)
+    return parse_hugging_face(*part, text_config(*part, json, where), key_path(where, "text_config"));
   const auto* family = type.is_string() ? family_of_type(type.get<std::string>()) : nullptr;
   if (family != nullptr && family->is_computed) return parse_hugging_face(*family, json, where);
   throw Error(ExitCode::kBadInput,

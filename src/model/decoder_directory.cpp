@@ -31,18 +31,36 @@ bool is_redundant(const std::string& name, const DecoderConfig& config) {
   return name.ends_with(".rotary_emb.inv_freq") || (config.tie_word_embeddings && name == kHead);
 }
 
+/// Where tie_word_embeddings stands, in words behind the file's name.
+std::string place_of_key(const DecoderConfig& config) {
+  const bool may_be_part = !family_of_type(config.type)->part_of.empty();
+  return may_be_part ? ", beside text_config where it has one" : "";
+}
+
 /// Of a head that stands beside the embedding it is said to be. transformers 5 keeps one that differs,
 /// earlier versions leave it out: two models.
-void require_tied(const Weights& weights) {
+void require_tied(const Weights& weights, const DecoderConfig& config) {
   const auto head = weights.tensor(kHead), embedding = weights.tensor(kEmbedding);
   const auto dtype = common_dtype({head.scalar_type(), embedding.scalar_type()});
   if (head.sizes() == embedding.sizes() && at::equal(head.to(dtype), embedding.to(dtype))) return;
-  throw Error(
-      ExitCode::kBadInput,
-      {weights.path().string() + ": " + kHead,
-       "what model.embed_tokens.weight holds, because tie_word_embeddings is true", "other values",
-       "Set tie_word_embeddings to false in config.json if this head is meant, else remove it from the "
-       "weights."});
+  throw Error(ExitCode::kBadInput,
+              {weights.path().string() + ": " + kHead,
+               "what model.embed_tokens.weight holds, because tie_word_embeddings is true", "other values",
+               "If this head is meant, set tie_word_embeddings to false in config.json" +
+                   place_of_key(config) + "; else remove it from the weights."});
+}
+
+/// @throws Error that names the key which asks for a head, where there is none
+void require_head(const Weights& weights, const DecoderConfig& config) {
+  if (config.tie_word_embeddings || weights.contains(kHead)) return;
+  try {
+    weights.tensor(kHead);
+  } catch (const Error& error) {
+    auto problem = error.problems().front();
+    problem.fix += " If the head is the embedding, set tie_word_embeddings to true in config.json" +
+                   place_of_key(config) + ".";
+    throw Error(error.code(), problem);
+  }
 }
 
 /// Each parameter by its name, in the order of config.parameter_shapes(): a view of the stored tensor that it
@@ -103,6 +121,7 @@ at::ScalarType held_dtype(const Weights& weights, const DecoderConfig& config) {
 
 void check_decoder_tensors(const Weights& weights, const DecoderConfig& config) {
   std::set<std::string> known;
+  if (weights.contains(kEmbedding)) require_head(weights, config);
   for (const auto& [name, shape] : config.stored_shapes()) {
     known.insert(name);
     const std::string where = weights.path().string() + ": " + name;
@@ -124,7 +143,7 @@ void check_decoder_tensors(const Weights& weights, const DecoderConfig& config) 
     throw Error(ExitCode::kBadInput, {weights.path().string(), "only the tensors of its config.json",
                                       "also " + name, "config.json and the weights do not belong together."});
   }
-  if (config.tie_word_embeddings && weights.contains(kHead)) require_tied(weights);
+  if (config.tie_word_embeddings && weights.contains(kHead)) require_tied(weights, config);
 }
 
 NamedTensors stored_parameters(const Weights& weights, const DecoderConfig& config) {

@@ -187,6 +187,45 @@ TEST_CASE("the text part of a model that sees pictures is read") {
   CHECK(contains(refusal(other), "text_config.model_type: expected \"gemma3_text\""));
 }
 
+TEST_CASE("whether the head of a text part is its embedding, the whole says alone") {
+  const auto tied = [](const Json& outer, const Json& inner) {
+    Json whole = {{"model_type", "gemma3"}, {"text_config", {{"sliding_window", 5}}}};
+    if (outer != "absent") whole["tie_word_embeddings"] = outer;
+    if (inner != "absent") whole["text_config"]["tie_word_embeddings"] = inner;
+    return parse_decoder_config(whole, "config.json").tie_word_embeddings;
+  };
+  for (const Json& inner : {Json(true), Json(false), Json("absent")}) {
+    CHECK(tied(true, inner));
+    CHECK(tied("absent", inner));
+    CHECK_FALSE(tied(false, inner));
+    CHECK_FALSE(tied(nullptr, inner));  // as transformers 5.24 has it
+  }
+  CHECK(contains(test::caught([&] { tied(1, true); }).what(),
+                 "config.json: tie_word_embeddings: expected true, false or null"));
+}
+
+TEST_CASE("what is wrong with a rotary embedding is said once") {
+  const auto lines = [](const Json& changes) {
+    const auto text = refusal(changes);
+    return std::count(text.begin(), text.end(), '\n') + 1;
+  };
+  for (const Json& wrong : {Json("1.0"), Json(nullptr), Json({{1.0}, {2.0}}), Json::array()}) {
+    CAPTURE(wrong.dump());
+    const Json factors = {{"type", "longrope"}, {"short_factor", wrong}, {"long_factor", {4.0, 4.0}}};
+    CHECK(lines({{"model_type", "phi3"}, {"rope_scaling", factors}}) == 1);
+  }
+  const Json good = {{"type", "longrope"}, {"short_factor", {1.0, 1.0}}, {"long_factor", {4.0, 4.0}}};
+  CHECK(with({{"model_type", "phi3"}, {"rope_scaling", good}}).rotary_dim() == 4);
+  const Json part = {{"partial_rotary_factor", "0.5"}};
+  CHECK(lines({{"model_type", "phi3"}, {"rope_scaling", good}, {"partial_rotary_factor", "0.5"}}) == 1);
+  CHECK(lines({{"model_type", "phi3"}, {"rope_scaling", good}, {"hidden_size", "16"}}) == 1);
+  CHECK(lines({{"rope_parameters", part}, {"partial_rotary_factor", 0.5}}) == 1);
+  const auto both = refusal({{"model_type", "gemma3_text"},
+                             {"rope_parameters", {{"full_attention", part}, {"sliding_attention", part}}}});
+  CHECK(contains(both, "rope_parameters.full_attention.partial_rotary_factor"));
+  CHECK(contains(both, "rope_parameters.sliding_attention.partial_rotary_factor"));
+}
+
 TEST_CASE("a Phi-3's angles and its tensors") {
   const Json longrope = {{"model_type", "phi3"},
                          {"partial_rotary_factor", 0.5},
