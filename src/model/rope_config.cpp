@@ -116,6 +116,7 @@ RopeConfig read_rope(const Json& json, int64_t trained, const std::string& where
     if (!partial.is_null() && partial != 1) {
       problems.push_back({key_path(object == &json ? where : path, "partial_rotary_factor"), "1",
                           describe(partial), "Heads of this type are turned whole."});
+      break;
     }
   }
   const Json known = given_members(inside, rope_fields().names());
@@ -136,6 +137,7 @@ RopeConfig read_rope(const Json& json, int64_t trained, const std::string& where
 
 RopeConfig read_phi3_rope(const Json& json, int64_t head_dim, int64_t trained, const std::string& where,
                           std::vector<Problem>& problems) {
+  bool sizes_known = problems.empty();  // no wrong head_dim beside the factors
   auto [inside, path, good] = given_in(json, where, problems);
   if (!good) return {};
   for (const char* beside : {"original_max_position_embeddings", "partial_rotary_factor"}) {
@@ -150,9 +152,11 @@ RopeConfig read_phi3_rope(const Json& json, int64_t head_dim, int64_t trained, c
     problems.push_back({key_path(where, "original_max_position_embeddings"), "at least 2 tokens",
                         std::to_string(rope.original_max_position_embeddings), ""});
   }
+  constexpr const char* kPartial = "partial_rotary_factor";
+  if (known.contains(kPartial) && known.at(kPartial) != Json(rope.partial_rotary_factor)) sizes_known = false;
   const auto pairs = static_cast<size_t>(static_cast<double>(head_dim) * rope.partial_rotary_factor) / 2;
   const auto check = [&](const char* name, const std::vector<double>& factors) {
-    if (!known.contains(name) || factors.size() == pairs) return;
+    if (!sizes_known || factors.empty() || factors.size() == pairs) return;  // empty: said above
     problems.push_back({key_path(path, name),
                         std::to_string(pairs) + " numbers, one for each pair that is turned",
                         std::to_string(factors.size()), ""});

@@ -72,6 +72,17 @@ void read_plain_rope(const Json& json, C& config, const std::string& where, std:
   config.rope = read_rope(json, config.max_position_embeddings, where, problems);
 }
 
+/// The rotary embedding of one type of layer; problems in rope_parameters get its name.
+RopeConfig read_rope_of(const std::string& type, const Json& json, const C& config, const std::string& where,
+                        std::vector<Problem>& problems) {
+  const size_t before = problems.size();
+  const auto rope = read_rope(json, config.max_position_embeddings, where, problems);
+  const auto inside = key_path(where, "rope_parameters");
+  for (size_t i = before; i < problems.size(); ++i)
+    if (auto& at = problems[i].where; at.starts_with(inside)) at.insert(inside.size(), "." + type);
+  return rope;
+}
+
 /// rope_parameters holds one object for each type of layer, as transformers 5 writes it, and rope_scaling
 /// adds to that of the layers without windows. Layers with windows have rope_local_base_freq and no scaling
 /// where it says nothing.
@@ -94,8 +105,8 @@ void read_two_ropes(const Json& json, C& config, const std::string& where, std::
     global["rope_parameters"] = full;
     local["rope_parameters"] = given.value("sliding_attention", Json());
   }
-  config.rope = read_rope(global, config.max_position_embeddings, where, problems);
-  config.local_rope = read_rope(local, config.max_position_embeddings, where, problems);
+  config.rope = read_rope_of("full_attention", global, config, where, problems);
+  config.local_rope = read_rope_of("sliding_attention", local, config, where, problems);
   if (config.local_rope->scaling != RopeScaling::kDefault) {
     problems.push_back({where + ": rope_parameters.sliding_attention", "rope_type \"default\"", "another",
                         "Layers with windows are not stretched."});
