@@ -5,6 +5,8 @@
 #include <cstring>
 #include <numeric>
 
+#include "bilens/core/visible.h"
+
 namespace bilens {
 
 namespace {
@@ -38,7 +40,7 @@ std::string Problem::message() const {
   if (!expected.empty()) text += (text.empty() ? "" : ": ") + ("expected " + expected);
   if (!found.empty()) text += (expected.empty() ? ": " : ", ") + ("found " + found);
   if (!fix.empty()) text += ". " + fix;
-  return text;
+  return visible(text);
 }
 
 Error::Error(ExitCode code, Problem problem) : Error(code, std::vector<Problem>{std::move(problem)}) {}

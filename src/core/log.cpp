@@ -10,6 +10,7 @@
 #include <mutex>
 
 #include "bilens/core/host.h"
+#include "bilens/core/visible.h"
 
 namespace bilens {
 
@@ -50,7 +51,7 @@ void log_line(spdlog::level::level_enum level, const std::string& prefix, const 
   const std::lock_guard<std::mutex> lock(status_mutex);
   erase_status();
   // As an argument, never as the format: messages hold the user's own braces.
-  logger().log(level, "{}{}", prefix, message);
+  logger().log(level, "{}{}", prefix, visible(message));
   draw_status();
 }
 

@@ -21,6 +21,15 @@ TEST_CASE("a message says where, expected, found and what to do, and leaves out 
   CHECK(std::string(two.what()) == "a: expected 1, found 2\nb: expected 3, found 4");
 }
 
+TEST_CASE("control characters in a message are shown, and none ends it") {
+  using namespace std::string_literals;
+  const Problem problem{"a.json", "a piece", "\"a\0b\x1b[2Kc\rd\x7f\ne\tf é\""s, "Mend it."};
+  const std::string shown =
+      "a.json: expected a piece, found \"a\\u0000b\\u001b[2Kc\\u000dd\\u007f\ne\tf é\". Mend it.";
+  CHECK(problem.message() == shown);
+  CHECK(std::string(Error(ExitCode::kBadInput, problem).what()) == shown);
+}
+
 TEST_CASE("a full disk is exhaustion, any other failure what the caller says") {
   for (const int full : {ENOSPC, EDQUOT, EFBIG}) {
     errno = full;
