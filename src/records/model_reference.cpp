@@ -1,5 +1,9 @@
 #include "bilens/records/model_reference.h"
 
+#include <ATen/ATen.h>
+
+#include "bilens/tensor/shape.h"
+
 namespace bilens {
 
 namespace {
@@ -17,6 +21,19 @@ const TensorTable<ReferencePass>& ReferencePass::tensors() {
           .tensor("losses", &R::losses, "rows, targets", StoredAs::kFloat32,
                   "−log of each token's probability, of all but the first, in nats");
   return table;
+}
+
+std::string ReferencePass::not_finite() const {
+  std::string found;
+  tensors().each(*this, [&](const TensorField& field, const at::Tensor& tensor) {
+    const auto where = at::isfinite(tensor).logical_not().nonzero();
+    if (!found.empty() || where.size(0) == 0) return;
+    const auto first = where[0].contiguous();
+    const std::vector<int64_t> index(first.data_ptr<int64_t>(), first.data_ptr<int64_t>() + first.numel());
+    found = field.name + ", " + std::to_string(where.size(0)) + " of them, first at " +
+            describe_shape(index) + " of [" + field.shape + "]";
+  });
+  return found;
 }
 
 const RecordTable<ModelReference>& ModelReference::record() {
@@ -75,6 +92,12 @@ ModelReference read_model_reference(const std::filesystem::path& path, const std
   if (dimensions.at("kept") > reference.tokens.size(1)) {
     throw Error(ExitCode::kBadInput, {path.string() + ": float32.logits", "logits of tokens in each row",
                                       std::to_string(dimensions.at("kept")) + " of more", kMakeAgain});
+  }
+  if (const auto found = reference.float32.not_finite(); !found.empty()) {
+    throw Error(ExitCode::kBadInput,
+                {path.string(), "finite numbers in float32", "NaN or infinity in " + found,
+                 "Nothing can be compared with them. They are transformers' own, or the file is damaged: "
+                 "look at what transformers computes, then make it again with scripts/make_reference.py."});
   }
   const std::string prefix = reference.dtype + ".";
   if (reference.dtype != "float32" && file.tensors().count(prefix + "states") != 0)

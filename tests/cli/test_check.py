@@ -95,8 +95,22 @@ class Check(TestCase):
     def test_numbers_that_are_none_do_not_pass(self):
         states = self.tensors["float32.states"].copy()
         states[1, 0, 0, 0] = np.nan
-        document = self.checked(1, reference=self.reference(**{"float32.states": states}))
-        self.assertIn("layer 0", document["results"][0]["failures"][0])
+        reference = self.reference(**{"float32.states": states})
+        self.refused(reference, "finite numbers in float32", "NaN or infinity in states, 1 of them", "[1, 0, 0, 0]")
+        for name in ("logits", "losses"):
+            numbers = self.tensors[f"float32.{name}"].copy()
+            numbers.flat[-1] = np.inf
+            self.refused(self.reference(**{f"float32.{name}": numbers}), f"NaN or infinity in {name}")
+
+    def test_a_dtype_in_which_transformers_overflows_is_left_out(self):
+        folder, reference = self.half(spread=0.01)
+        tensors = load_file(reference)
+        tensors["bfloat16.losses"][0, 3] = np.inf
+        sha256 = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+        save_file(tensors, reference, {**ABOUT, "model_sha256": sha256, "dtype": "bfloat16"})
+        found = self.checked(0, model=folder, reference=reference)["results"][0]
+        self.assertEqual([checked["dtype"] for checked in found["dtypes"]], ["float32"])
+        self.assertIn("NaN or infinity in bfloat16 (losses, 1 of them, first at [0, 3]", found["notes"][0])
 
     def test_a_model_that_computes_otherwise(self):
         """The weights are the same, the config is not."""
@@ -226,8 +240,16 @@ class Check(TestCase):
         self.failing(3, "echo no such class >&2; exit 65", "no such class")
 
     def test_a_python_that_writes_nonsense(self):
-        self.failing(3, "exit 0", "reference.safetensors")
-        self.failing(3, 'echo nonsense > "$3"', "reference.safetensors")
+        expected = "python: expected a Python that runs a script"
+        self.failing(1, "exit 0", expected, "exit code 0 without a file. Name", "--reference FILE")
+        self.failing(
+            1, "echo 1/2 half; echo usage: foo; exit 0", expected, "without a file, and it printed: usage: foo."
+        )
+        self.failing(1, "echo warned >&2", "it printed: warned")
+        self.failing(1, 'echo nonsense > "$3"', expected, "a file that cannot be used (reference.safetensors: expected")
+        self.failing(1, 'mkdir "$3"', "without a file")
+        other = self.reference({"model_sha256": "0" * 64})
+        self.failing(1, f'cp {other} "$3"', "cannot be used (reference.safetensors: expected a reference of weights")
         many = "for i in $(seq 3000); do echo a line of many that nobody reads; echo another >&2; done; "
         self.failing(1, many + "echo the end >&2; exit 1", "the end")
 

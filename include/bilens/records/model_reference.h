@@ -12,6 +12,9 @@ struct ReferencePass {
   at::Tensor states, logits, losses;
 
   static const TensorTable<ReferencePass>& tensors();
+
+  /// What is not finite, and where: "states, 3 of them, first at [1, 0, 5, 2] of [...]"; "" where nothing is.
+  std::string not_finite() const;
 };
 
 /// A file of scripts/make_reference.py: what transformers computes with a model, and how it tokenizes a text.
@@ -36,7 +39,7 @@ struct ReferenceSizes {
 };
 
 /// @param sha256 of the model's weights, as Weights::sha256
-/// @throws Error(kBadInput): missing, damaged, of another model or of other sizes
+/// @throws Error(kBadInput): missing, damaged, of another model or of other sizes, or not finite in float32
 ModelReference read_model_reference(const std::filesystem::path& file, const std::string& sha256,
                                     const ReferenceSizes& sizes);
 

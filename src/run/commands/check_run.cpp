@@ -102,13 +102,18 @@ void check_numbers(const LanguageModel& model, const ModelReference& reference, 
     check.dtypes.push_back(std::move(checked));
   };
   const auto held = held_dtype(model.weights(), model.config);
-  if (reference.stored) add(held, true);
+  const auto overflow = reference.stored ? reference.stored->not_finite() : "";
+  if (reference.stored && overflow.empty()) add(held, true);
   add(at::kFloat, false);
+  if (!overflow.empty()) {
+    check.notes.push_back("transformers computes NaN or infinity in " + reference.dtype + " (" + overflow +
+                          "): only float32 was compared.");
+  }
   if (held != at::kFloat && !reference.stored) {
     check.notes.push_back("The reference has no numbers in " + dtype_name(held) +
                           ", in which the weights are stored and used: only float32 was compared.");
   }
-  if (reference.stored && held == at::kFloat)
+  if (reference.stored && overflow.empty() && held == at::kFloat)
     check.notes.push_back("bilens computes in float32 where weights are stored in " + reference.dtype + ".");
 }
 

@@ -43,24 +43,33 @@ class TemporaryFolder {
   fs::path path_;
 };
 
-/// Shows the script's lines "3/11 what" as progress.
+/// Shows the script's lines "3/11 what" as progress, and keeps the last of others.
 class ShownSteps {
  public:
   void take(const std::string& line) {
+    if (!is_step(line) && line.find_first_not_of(" \r") != std::string::npos) stranger_ = line;
+  }
+
+  /// What was printed last that is no step; "" where nothing was.
+  const std::string& stranger() const { return stranger_; }
+
+ private:
+  bool is_step(const std::string& line) {
     int64_t done = 0, total = 0;
     const char* const end = line.data() + line.size();
     const auto slash = std::from_chars(line.data(), end, done);
-    if (slash.ec != std::errc() || slash.ptr == end || *slash.ptr != '/') return;
+    if (slash.ec != std::errc() || slash.ptr == end || *slash.ptr != '/') return false;
     const auto space = std::from_chars(slash.ptr + 1, end, total);
-    if (space.ec != std::errc() || space.ptr == end || done < done_) return;
+    if (space.ec != std::errc() || space.ptr == end || done < done_) return false;
     if (!progress_) progress_.emplace("transformers", total, "steps");
     progress_->advance(done - done_, space.ptr + 1);
     done_ = done;
+    return true;
   }
 
- private:
   std::optional<Progress> progress_;
   int64_t done_ = 0;
+  std::string stranger_;
 };
 
 /// The last lines of a message, without what surrounds them.
@@ -94,6 +103,31 @@ void require_success(const ChildEnd& end, const std::string& python) {
       {python, "reference values of transformers", ended + ": " + words,
        (end.signal == SIGKILL ? "A lack of memory ends programs so; a model takes 4 bytes a weight. " : "") +
            std::string("Mend that Python, name another with --python, or ") + kElsewhere});
+}
+
+/// Of a program that ended well, but did not write what the script writes.
+Error no_reference(const std::string& python, const std::string& found, const std::string& printed) {
+  return Error(ExitCode::kFailure,
+               {python, "a Python that runs a script, which writes the reference values of transformers",
+                found + (printed.empty() ? "" : ", and it printed: " + last_words(printed)),
+                std::string("Name a Python that has transformers with --python, or ") + kElsewhere});
+}
+
+/// The file that the script has written.
+ModelReference read_written(const fs::path& file, const LanguageModel& model, const std::string& sha256,
+                            const std::string& python, const std::string& printed) {
+  if (!fs::is_regular_file(file)) throw no_reference(python, "exit code 0 without a file", printed);
+  try {
+    return read_model_reference(file, sha256, reference_sizes(model));
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::kBadInput) throw;
+    auto problem = error.problems().front();
+    problem.fix.clear();
+    auto words = problem.message();
+    const auto at = words.find(file.string());  // which is gone when this is read
+    if (at != std::string::npos) words.replace(at, file.string().size(), file.filename().string());
+    throw no_reference(python, "a file that cannot be used (" + words + ")", printed);
+  }
 }
 
 std::vector<std::string> words_of(const LanguageModel& model, const ReferenceRequest& request,
@@ -138,7 +172,8 @@ ModelReference make_reference(const LanguageModel& model, const std::string& sha
   const auto words = words_of(model, request, folder.path());
   const auto end = run_child(words, [&](const std::string& line) { steps.take(line); });
   require_success(end, request.python);
-  return read_model_reference(folder.path() / "reference.safetensors", sha256, reference_sizes(model));
+  const auto printed = end.errors.empty() ? steps.stranger() : end.errors;
+  return read_written(folder.path() / "reference.safetensors", model, sha256, request.python, printed);
 }
 
 }  // namespace bilens
