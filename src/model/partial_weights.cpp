@@ -49,10 +49,12 @@ void refuse_model_parallel(const fs::path& path) {
   const int own = std::stoi(match[2]);
   const std::string other = part(own == 0 ? 1 : 0);
   if (own == 0 && !fs::exists(path.parent_path() / other)) return;
-  throw partial(
-      path.string(), "the weights of whole layers", "one of several model-parallel files, beside " + other,
-      "Each holds some of the hidden units. `bilens convert` joins those of Meta's layout: name their "
-      "folder.");
+  throw partial(path.string(), "the weights of whole layers",
+                "one of several model-parallel files, beside " + other,
+                std::string("Each holds some of the hidden units. ") +
+                    (name.starts_with("consolidated.") && name.ends_with(".pth")
+                         ? "Name their folder, which is read as a whole, with Meta's params.json in it."
+                         : "Join them with the program that wrote them."));
 }
 
 bool is_of_experts(const std::string& name) {

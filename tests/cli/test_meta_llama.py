@@ -278,6 +278,11 @@ class Meta(MetaCase):
                     values.append(load_file(d / "layer_1.safetensors")["eigenvalues"])
                     hashes.append(json.loads((d / "decomposition.json").read_text())["model_sha256"])
                 np.testing.assert_array_equal(*values)
+                if parts == 2:
+                    part = source / "consolidated.01.pth"
+                    self.check(
+                        run("decompose", part, "--set", "surrogate=half"), 3, "one of several", "Name their folder"
+                    )
                 if parts == 1:  # of the file as it is, not of what is made of it
                     self.assertEqual(hashes[0], sha256(source / "consolidated.00.pth"))
                 shown = self.check(run("inspect", source), 0).stdout
