@@ -2,6 +2,9 @@
 scripts/setup.sh --bench installs; skipped without, an error with BILENS_REQUIRE_PEERS=1."""
 # labels: slow
 
+import contextlib
+import importlib.util
+import io
 import json
 import os
 import pathlib
@@ -9,36 +12,19 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 import numpy
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
+import family_shapes
 from bilens_cli import DEVICE, ROOT, run
+from family_shapes import LLAMA3
 from peer_packages import require_transformers
 
-SHAPE = {
-    "vocab_size": 512,
-    "hidden_size": 24,
-    "intermediate_size": 40,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 96,
-    "initializer_range": 0.3,  # so that attention and MLPs matter
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "pad_token_id": 0,
-}
+SHAPE = {**family_shapes.SHAPE, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 WINDOWS = ["sliding_attention", "full_attention", "sliding_attention"]
-LLAMA3 = {
-    "rope_type": "llama3",
-    "rope_theta": 1000.0,
-    "factor": 4.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 24,
-}
 # Class in transformers, and the keys that the family has beside a plain Llama's.
 MODELS = {
     "llama": ("Llama", {"tie_word_embeddings": True}),
@@ -80,6 +66,9 @@ class CheckTransformers(unittest.TestCase):
         holder = tempfile.TemporaryDirectory(prefix="bilens-check-")
         cls.addClassCleanup(holder.cleanup)
         cls.folder, cls.torch = pathlib.Path(holder.name), torch
+        spec = importlib.util.spec_from_file_location("make_reference", SCRIPT)
+        cls.script = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(cls.script)
         cls.llama = cls.make("llama", "llama", torch.float32)
 
     @classmethod
@@ -103,21 +92,23 @@ class CheckTransformers(unittest.TestCase):
         self.assertEqual(done.returncode, code, done.stderr + done.stdout)
         return json.loads(done.stdout)["results"][0]
 
-    def with_python(self, model, *flags, code=0):
-        return self.checked(model, "--python", sys.executable, *flags, code=code)
-
     def reference(self, model, name, *flags):
+        """By the script, in this process, where transformers is loaded already."""
         file = self.folder / name
-        environment = {**os.environ, "PYTHONPATH": ""}  # it needs nothing of bilens
-        words = [sys.executable, SCRIPT, model, file, *flags]
-        done = subprocess.run([str(word) for word in words], capture_output=True, text=True, env=environment)
-        self.assertEqual(done.returncode, 0, done.stderr)
+        words = [str(word) for word in (SCRIPT, model, file, *flags)]
+        with mock.patch.object(sys, "argv", words), contextlib.redirect_stdout(io.StringIO()):
+            self.script.main()
         return file
+
+    def beside(self, model, tokens):
+        """`bilens check` beside a reference with this many tokens in a row."""
+        file = self.reference(model, f"{model.name} {tokens}.safetensors", "--tokens", tokens)
+        return self.checked(model, "--reference", file)
 
     def test_float32(self):
         import transformers
 
-        found = self.with_python(self.llama, "--context", 40)
+        found = self.checked(self.llama, "--python", sys.executable, "--context", 40)
         self.assertEqual(found["transformers"], transformers.__version__)
         self.assertEqual(found["model_class"], "LlamaForCausalLM")
         self.assertEqual((found["rows"], found["length"]), (2, 40))
@@ -131,40 +122,44 @@ class CheckTransformers(unittest.TestCase):
     def test_frequencies_are_those_of_transformers_to_the_bit(self):
         """One that is rounded otherwise turns by 6e-6 at position 95."""
         model = self.make("llama 3", "llama 3", self.torch.float32)
-        (only,) = self.with_python(model, "--context", 96)["dtypes"]
+        (only,) = self.beside(model, 96)["dtypes"]
         self.assertLess(only["quantities"][1]["error"], 2e-6)
 
     def test_bfloat16_of_several_families(self):
         for kind in ("llama", "qwen3", "gemma2", "phi3"):
             with self.subTest(kind):
                 model = self.make(kind, kind + " half", self.torch.bfloat16)
-                half, whole = self.with_python(model, "--context", 40)["dtypes"]
+                half, whole = self.beside(model, 40)["dtypes"]
                 self.assertEqual((half["dtype"], whole["dtype"]), ("bfloat16", "float32"))
                 last = half["quantities"][3]
                 self.assertGreater(last["error"], 1e-3)
                 self.assertLess(last["error"], 2.5 * last["reference_error"])
 
     def test_a_model_that_sees_pictures(self):
+        """Whether its head is the embedding, the outer config says, whatever the text's own says."""
         import transformers
 
         text = {**SHAPE, "head_dim": 10, "sliding_window": 5, "query_pre_attn_scalar": 24}
         vision = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-        config = transformers.Gemma3Config(
-            text_config=text,
-            vision_config={**vision, "image_size": 28, "patch_size": 14},
-            mm_tokens_per_image=4,
-            image_token_index=511,
-        )
-        self.torch.manual_seed(1)
-        transformers.AutoModelForCausalLM.from_config(config).save_pretrained(self.folder / "pictures")
-        file = self.reference(self.folder / "pictures", "pictures.safetensors", "--tokens", 20)
-        found = self.checked(self.folder / "pictures", "--reference", file)
-        self.assertEqual(found["model_class"], "Gemma3ForConditionalGeneration")
-        self.assertEqual(len(found["dtypes"][0]["quantities"]), 6)
+        for tied in (True, False):
+            config = transformers.Gemma3Config(
+                text_config={**text, "tie_word_embeddings": not tied},
+                vision_config={**vision, "image_size": 28, "patch_size": 14},
+                mm_tokens_per_image=4,
+                image_token_index=511,
+                tie_word_embeddings=tied,
+            )
+            self.torch.manual_seed(1)
+            model = self.folder / f"pictures {tied}"
+            transformers.AutoModelForCausalLM.from_config(config).save_pretrained(model)
+            self.assertEqual(any("lm_head" in name for name in load_file(model / "model.safetensors")), not tied)
+            found = self.beside(model, 20)
+            self.assertEqual(found["model_class"], "Gemma3ForConditionalGeneration")
+            self.assertEqual(len(found["dtypes"][0]["quantities"]), 6)
 
     def test_float16_is_computed_in_float32(self):
         model = self.make("mistral", "float16", self.torch.float16)
-        found = self.with_python(model, "--context", 20)
+        found = self.beside(model, 20)
         self.assertEqual(found["dtypes"][0]["reference_dtype"], "float16")
         self.assertEqual(found["dtypes"][0]["dtype"], "float32")
         self.assertTrue(any("bilens computes in float32" in note for note in found["notes"]))
@@ -215,9 +210,9 @@ class CheckTransformers(unittest.TestCase):
 
     def test_windows_that_are_not_reached(self):
         model = self.make("mistral", "wide", self.torch.float32)
-        (note,) = [n for n in self.with_python(model, "--context", 17)["notes"] if "Windows" in n]
+        (note,) = [n for n in self.beside(model, 17)["notes"] if "Windows" in n]
         self.assertIn("--context 81", note)
-        self.assertEqual([n for n in self.with_python(model, "--context", 60)["notes"] if "Windows" in n], [])
+        self.assertEqual([n for n in self.beside(model, 60)["notes"] if "Windows" in n], [])
 
     def test_models_that_transformers_makes_up_are_refused(self):
         from safetensors.numpy import save_file
@@ -229,7 +224,8 @@ class CheckTransformers(unittest.TestCase):
         save_file(tensors, folder / "model.safetensors", {"format": "pt"})
         (folder / "config.json").write_text((self.llama / "config.json").read_text())
         words = [sys.executable, SCRIPT, folder, self.folder / "partial.safetensors"]
-        done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
+        environment = {**os.environ, "PYTHONPATH": ""}  # it needs nothing of bilens
+        done = subprocess.run([str(word) for word in words], capture_output=True, text=True, env=environment)
         self.assertEqual(done.returncode, 65, done.stderr)
         self.assertIn("model.layers.1.mlp.up_proj.weight", done.stderr)
         self.assertFalse((self.folder / "partial.safetensors").exists())
@@ -244,7 +240,7 @@ class CheckTransformers(unittest.TestCase):
         model = self.tokenized("tokenized", "llama", r"\s+|\S+", "PreTrainedTokenizerFast")
         text = self.folder / "text.txt"
         text.write_text("the cat 123 12 the\n")
-        found = self.with_python(model, "--context", 20, "--data", f"text:{text}")
+        found = self.checked(model, "--python", sys.executable, "--context", 20, "--data", f"text:{text}")
         self.assertEqual(found["rows"], 4)
         tokenizer = found["tokenizer"]
         self.assertEqual(tokenizer["ids"], tokenizer["reference_ids"])
@@ -270,7 +266,7 @@ class CheckTransformers(unittest.TestCase):
     def test_a_class_that_replaces_parts_of_the_file_is_named(self):
         """Qwen2Tokenizer splits digits by themselves, whatever the file says."""
         model = self.tokenized("replaced", "qwen2", r"\s+|\S+", "Qwen2Tokenizer")
-        found = self.with_python(model, "--context", 20)
+        found = self.beside(model, 20)
         tokenizer = found["tokenizer"]
         self.assertEqual(tokenizer["reference_class"], "Qwen2Tokenizer")
         self.assertFalse(tokenizer["file_same_as_reference"])

@@ -11,28 +11,11 @@ import numpy
 import safetensors.numpy
 
 from bilens_cli import DEVICE, run, test_data
+from family_shapes import LLAMA3, SHAPE
 from peer_packages import require_transformers
 
 SAME = 1e-5  # of losses of some 5 nats and of relative gradient norms: float32 here, float64 there
 CONTEXT = 17
-SHAPE = {
-    "vocab_size": 512,
-    "hidden_size": 24,
-    "intermediate_size": 40,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 96,
-    "initializer_range": 0.3,  # so that attention and MLPs matter
-}
-LLAMA3 = {
-    "rope_type": "llama3",
-    "rope_theta": 1000.0,
-    "factor": 4.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 24,
-}
 SMALL_VOCABULARY = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": None}  # unlike what the class has
 SLIDING, FULL = "sliding_attention", "full_attention"
 GEMMA = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "head_dim": 10}
