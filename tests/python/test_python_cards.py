@@ -113,6 +113,39 @@ class AsTheCommandLine(WithAModel):
         again = pickle.loads(pickle.dumps(d))
         self.assertTrue(torch.equal(again.cards().layers[0].cosines, d.cards().layers[0].cosines))
 
+    def test_a_module_of_what_was_decomposed_by_its_path(self):
+        """In other files the hash is another: then the numbers that cards follow from are compared."""
+        path = self.folder / "half"
+        model = copy.deepcopy(self.model).bfloat16()
+        model.save_pretrained(path, max_shard_size="5kB")
+        self.assertGreater(len(list(path.glob("*.safetensors"))), 1)
+        d = bilens.decompose(path, **SETTINGS)
+        expected = d.cards()
+        with torch.no_grad():  # attention does not count here
+            model.model.layers[0].self_attn.q_proj.weight.zero_()
+        for other in (model, copy.deepcopy(model).float()):
+            found = d.cards(model=other)
+            for number, layer in expected.layers.items():
+                self.assertTrue(torch.equal(found.layers[number].ids, layer.ids))
+                self.assertTrue(torch.equal(found.layers[number].cosines, layer.cosines))
+        for name in (
+            "model.embed_tokens.weight",
+            "lm_head.weight",
+            "model.norm.weight",
+            "model.layers.1.mlp.up_proj.weight",
+            "model.layers.0.post_attention_layernorm.weight",
+        ):
+            with self.subTest(name):
+                moved = copy.deepcopy(model)
+                with torch.no_grad():
+                    moved.get_parameter(name).view(-1)[0] += 0.5
+                with self.assertRaisesRegex(bilens.InputError, "model: expected the weights that were decomposed"):
+                    d.cards(model=moved)
+        path.rename(self.folder / "away")
+        with self.assertRaisesRegex(bilens.InputError, "by its path if it was decomposed by its path"):
+            d.cards(model=model)
+        self.assertTrue(torch.equal(d.cards(model=self.folder / "away").layers[0].ids, expected.layers[0].ids))
+
     def test_gated(self):
         model = llama("silu", vocabulary=60)
         given = {"surrogate": "half", "k": 2, "layers": [1]}
