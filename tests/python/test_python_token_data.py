@@ -11,6 +11,7 @@ import transformers
 from safetensors.torch import load_file
 
 from bilens_cli import run
+from llamas import Words
 from python_package import bilens, same_bits
 
 FOLDER = tempfile.TemporaryDirectory(prefix="bilens-python-tokens-")
@@ -100,6 +101,15 @@ class AgainstTheCommandLine(unittest.TestCase):
         self.assertEqual(again.info, found.info)
         with self.assertRaisesRegex(bilens.UsageError, "data"):
             bilens.decompose(MODEL, data=DOCUMENTS[1:], **arguments, resume=True)
+
+    def test_a_tokenizer_of_transformers_names_their_tokens(self):
+        words, ours = Words(VOCABULARY - 7), self.folder / "named"
+        arguments = dict(data=DOCUMENTS, k=1, corpus={"tokens": 100}, analyses=["corpus"], surrogate="half")
+        bilens.decompose(MODEL, **arguments, tokenizer=words, out=ours)
+        names = json.loads((ours / "corpus.json").read_text())["vocabulary"]
+        self.assertEqual(names, [*words.pieces, *(f"#{number}" for number in range(VOCABULARY - 7, VOCABULARY))])
+        with self.assertRaisesRegex(bilens.InputError, f"tokenizer: expected at most the {VOCABULARY} tokens"):
+            bilens.decompose(MODEL, **arguments, tokenizer=Words(VOCABULARY + 1), out=self.folder / "none")
 
 
 class Refused(unittest.TestCase):

@@ -15,9 +15,23 @@ namespace bilens {
 
 namespace {
 
+/// By the pieces that were given, else by a tokenizer.
+std::vector<std::string> names_of_tokens(const StudyInput& input) {
+  const auto& corpus = *input.data.corpus;
+  std::optional<Tokenizer> tokenizer;
+  if (input.pieces.empty()) {
+    const auto& own = corpus.data.tokenizer;
+    tokenizer = find_tokenizer(corpus.model, own.empty() ? input.config.tokenizer : own);
+  }
+  auto names = input.pieces;
+  for (auto id = static_cast<int64_t>(names.size()); id < corpus.model.config.vocab_size; ++id)
+    names.push_back(token_name(tokenizer, id));
+  return names;
+}
+
 /// What the eigenpairs of each layer contribute on text.
 CorpusStudy study_all_on_text(const StudyInput& input) {
-  const auto& [source, decomposition, config, data, out] = input;
+  const auto& [source, decomposition, config, data, pieces, out] = input;
   const auto& corpus = *data.corpus;
   auto model = corpus.load(config.device);
   std::vector<CorpusSource> sources;
@@ -30,10 +44,7 @@ CorpusStudy study_all_on_text(const StudyInput& input) {
   auto study = study_corpus(model, corpus.windows(config.corpus.tokens), sources, config.corpus);
   if (config.corpus.loss_tokens > 0)
     study.losses = truncate_on_text(model, corpus.windows(config.corpus.loss_tokens), sources);
-  const auto tokenizer =
-      find_tokenizer(corpus.model, corpus.data.tokenizer.empty() ? config.tokenizer : corpus.data.tokenizer);
-  for (int64_t id = 0; id < corpus.model.config.vocab_size; ++id)
-    study.names.push_back(token_name(tokenizer, id));
+  study.names = names_of_tokens(input);
   study.data = TextDataConfig::fields().dump(corpus.data);
   write_corpus_study(out, study);
   return study;

@@ -97,6 +97,7 @@ Opened open(const DecomposeInput& input, const DecomposeRunConfig& config) {
   if (config.surrogate && !opened.source.surrogate)
     log_warning(input.model.path().string() + " is bilinear: it is decomposed itself, and no surrogate");
   opened.data = open_data(opened.source, config, input.data);
+  if (opened.data.corpus) require_pieces_fit(input.pieces, opened.data.corpus->model.config.vocab_size);
   if (input.named != nullptr) {
     require_used({*input.named, opened.source, config, opened.data, input.data, !input.pieces.empty()});
   }
@@ -230,7 +231,7 @@ DecompositionResult decompose_into(const DecomposeInput& input, const DecomposeR
   auto layers = summarize_layers(decomposition);
   for (const auto* study : studies())
     if (is_wanted(*study, config.analyses))
-      study->run({opened.source, decomposition, config, opened.data, out}, layers);
+      study->run({opened.source, decomposition, config, opened.data, input.pieces, out}, layers);
   auto& info = decomposition.info;
   info.seconds = seconds_since(begin);
   write_decomposition(out, decomposition);

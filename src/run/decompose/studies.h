@@ -18,6 +18,7 @@ struct StudyInput {
   const Decomposition& decomposition;
   const DecomposeRunConfig& config;
   const DecomposeData& data;
+  const std::vector<std::string>& pieces;  // as in DecomposeInput
   std::filesystem::path out;
 };
 

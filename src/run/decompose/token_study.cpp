@@ -64,7 +64,7 @@ CardSide summarize_side(const TokenStudy& study, const TokenCards& cards, int64_
 /// Cards of the eigenvectors, the same for a layer whose gate and up units are paired at random,
 /// interactions.
 TokenStudy study_all_layers(const StudyInput& input) {
-  const auto& [source, decomposition, config, data, out] = input;
+  const auto& [source, decomposition, config, data, pieces, out] = input;
   const auto& vocabulary = *source.vocabulary;
   const TokenSpace space(vocabulary.embedding, vocabulary.unembedding, config.tokens);
   auto study = begin_token_study(space, config.tokens, vocabulary.names());

@@ -126,7 +126,7 @@ void require_of_studies(const SettingsInUse& settings, Unused& unused) {
       data.corpus && (config.wants(Analysis::kCorpus) || data.corpus->data.dataset == TextSet::kText);
   const std::string names_tokens = "none where no tokens are named";
   unused.require("tokenizer", source.vocabulary || tokenizes || (fits && !data.corpus), names_tokens);
-  if (names_pieces && !source.vocabulary)
+  if (names_pieces && !source.vocabulary && !config.wants(Analysis::kCorpus))
     unused.add("tokenizer", names_tokens, "one of transformers", "Leave it out.");
 }
 

@@ -28,12 +28,15 @@ std::string token_name(const std::optional<Tokenizer>& tokenizer, int64_t id) {
   return has_piece ? tokenizer->shown(static_cast<int32_t>(id)) : "#" + std::to_string(id);
 }
 
+void require_pieces_fit(const std::vector<std::string>& pieces, int64_t vocabulary) {
+  if (static_cast<int64_t>(pieces.size()) <= vocabulary) return;
+  throw Error(ExitCode::kBadInput,
+              {"tokenizer", "at most the " + std::to_string(vocabulary) + " tokens of the model",
+               std::to_string(pieces.size()), "It may be another model's."});
+}
+
 void Vocabulary::name_by(std::vector<std::string> names) {
-  if (static_cast<int64_t>(names.size()) > size()) {
-    throw Error(ExitCode::kBadInput,
-                {"tokenizer", "at most the " + std::to_string(size()) + " tokens of the model",
-                 std::to_string(names.size()), "It may be another model's."});
-  }
+  require_pieces_fit(names, size());
   pieces = std::move(names);
 }
 

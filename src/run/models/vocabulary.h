@@ -45,6 +45,10 @@ std::optional<Tokenizer> find_tokenizer(const LanguageModel& model, const std::f
 /// free.
 std::string token_name(const std::optional<Tokenizer>& tokenizer, int64_t id);
 
+/// Names of the first tokens, which a tokenizer that is not ours gives. @throws Error(kBadInput) for more
+/// than there are tokens
+void require_pieces_fit(const std::vector<std::string>& pieces, int64_t vocabulary);
+
 /// @param tokenizer of the model, if there is one
 /// @param fold_norm folds the last norm's gain into the unembedding: logits are H(γ⊙h/rms(h))
 /// @throws Error(kBadInput) for numbers that are not finite
