@@ -27,6 +27,18 @@ def llama2c(version, shared):
     return header.ljust(256, b"\0") + bytes(4 * count)
 
 
+def llama2c_quantised(shared, group=2):
+    """Version 2: norms in float32, then of each matrix int8 codes and the scales of their groups."""
+    dim, hidden, layers, heads, kv_heads, words, positions = sizes = (4, 3, 1, 2, 1, 2, 2)
+    kv = dim // heads * kv_heads
+    header = struct.pack("<Ii7iBi", 0x616B3432, 2, *sizes, shared, group)
+    parts = [header.ljust(256, b"\0"), struct.pack(f"<{(2 * layers + 1) * dim}f", *[1] * (2 * layers + 1) * dim)]
+    matrices = [words * dim, *[dim * dim, kv * dim, kv * dim, dim * dim, *[hidden * dim] * 3] * layers]
+    for count in [*matrices, *[words * dim] * (not shared)]:
+        parts += [bytes(i % 256 for i in range(count)), struct.pack(f"<{count // group}f", *[0.5] * (count // group))]
+    return b"".join(parts)
+
+
 def safetensors(header, data):
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + data
@@ -84,6 +96,7 @@ def tokenizers():
 def main():
     folder = pathlib.Path(sys.argv[1])
     seeds = {f"llama2c/v{v}-{s}": llama2c(v, s) for v in (0, 1) for s in (0, 1)}
+    seeds |= {f"llama2c/v2-{s}": llama2c_quantised(s) for s in (0, 1)}
     entry = {"dtype": "F32", "shape": [2, 1], "data_offsets": [0, 8]}
     seeds["safetensors/one"] = safetensors({"__metadata__": {"format": "pt"}, "a": entry}, bytes(8))
     seeds["safetensors/two"] = safetensors(

@@ -3,12 +3,14 @@ written here as its export.py does, and read by NumPy."""
 
 import json
 import struct
+import subprocess
+import sys
 import unittest
 
 import numpy as np
 from safetensors.numpy import load_file
 
-from bilens_cli import TestCase, run
+from bilens_cli import ROOT, TestCase, run
 
 SIZES = {"dim": 16, "hidden_dim": 24, "n_layers": 2, "n_heads": 4, "n_kv_heads": 2, "vocab_size": 20, "seq_len": 32}
 
@@ -128,6 +130,14 @@ class Quantised(TestCase):
         content = bytearray(good)
         content[-4:] = struct.pack("<f", np.nan)
         self.convert(bytes(content), 3, "lm_head.weight", "scales", "nan")
+
+    def test_the_fuzzers_seeds_are_files_that_are_read(self):
+        made = [sys.executable, ROOT / "scripts/make_fuzz_seeds.py", self.folder / "seeds"]
+        subprocess.run(made, check=True)
+        seeds = sorted((self.folder / "seeds/llama2c").iterdir())
+        self.assertEqual([seed.name[:2] for seed in seeds], ["v0", "v0", "v1", "v1", "v2", "v2"])
+        for seed in seeds:
+            self.check(run("inspect", seed.rename(seed.with_suffix(".bin"))), 0)
 
 
 if __name__ == "__main__":
