@@ -7,6 +7,7 @@
 #include "bilens/core/files.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/shell.h"
+#include "bilens/io/hub_cache.h"
 #include "bilens/report/report.h"
 #include "bilens/run/check_run.h"
 #include "bilens/run/compare_run.h"
@@ -156,7 +157,8 @@ Outcome intervene(const Flags& flags) {
 
 Outcome report(const Flags& flags) {
   const std::vector<fs::path> directories(flags.arguments.begin(), flags.arguments.end());
-  const fs::path out = flags.out.empty() ? directories.front() / "report.html" : fs::path(flags.out);
+  const fs::path out =
+      flags.out.empty() ? folder_for_results(directories.front()) / "report.html" : fs::path(flags.out);
   const auto made = make_report(directories);
   Outcome outcome;
   if (flags.dry_run) {

@@ -37,7 +37,10 @@ bool is_hub_cache(const fs::path& folder) {
   return fs::is_directory(folder / "snapshots") && fs::is_directory(folder / "blobs");
 }
 
-fs::path cached_snapshot(const fs::path& folder) {
+namespace {
+
+/// The snapshot that cached_snapshot describes.
+fs::path choose_snapshot(const fs::path& folder) {
   const fs::path all = folder / "snapshots", main = folder / "refs/main";
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(all)) {
@@ -60,6 +63,41 @@ fs::path cached_snapshot(const fs::path& folder) {
   throw no_snapshot(main, "the name of a snapshot in the cache of the hub: " + join(names),
                     "\"" + named.substr(0, 60) + "\"",
                     "Start the download again, or name a snapshot: " + (all / names.front()).string());
+}
+
+/// A snapshot's files are links, which lead nowhere where a download was broken off or a blob removed.
+void require_blobs(const fs::path& snapshot) {
+  for (const auto& entry : fs::directory_iterator(snapshot)) {
+    const auto kind = entry.path().extension();
+    const bool is_read = kind == ".json" || kind == ".safetensors" || kind == ".bin" || kind == ".model";
+    if (!is_read || !entry.is_symlink() || fs::exists(entry.path())) continue;
+    throw no_snapshot(entry.path(), "a file of the model, in the cache of the hub",
+                      "a link to " + fs::read_symlink(entry.path()).string() + ", which is not there",
+                      "The download did not end: start it again.");
+  }
+}
+
+}  // namespace
+
+fs::path cached_snapshot(const fs::path& folder) {
+  auto snapshot = choose_snapshot(folder);
+  require_blobs(snapshot);
+  return snapshot;
+}
+
+std::string cached_model_name(const fs::path& path) {
+  static const std::string kModels = "models--";
+  std::error_code ignored;
+  for (auto at = fs::weakly_canonical(path, ignored); at.has_relative_path(); at = at.parent_path()) {
+    const auto name = at.filename().string();
+    if (name.starts_with(kModels) && is_hub_cache(at)) return name.substr(kModels.size());
+  }
+  return "";
+}
+
+fs::path folder_for_results(const fs::path& path) {
+  const auto name = cached_model_name(path);
+  return name.empty() ? path : fs::path("runs") / name;
 }
 
 fs::path find_in_hub_cache(const std::string& name) {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "bilens/core/files.h"
+#include "bilens/io/hub_cache.h"
 #include "bilens/io/weights.h"
 #include "bilens/records/config_files.h"
 #include "bilens/records/decomposition.h"
@@ -45,6 +46,7 @@ fs::path tidy(const fs::path& directory) {
 /// The last part of the path that is not one of the names which every run has inside.
 std::string name_of(const fs::path& directory) {
   fs::path path = tidy(directory);
+  if (const auto cached = cached_model_name(path); !cached.empty()) return cached;
   while (path.filename() == "decomposition" || path.filename() == "model") path = path.parent_path();
   return path.filename().empty() ? directory.string() : path.filename().string();
 }
@@ -69,6 +71,15 @@ fs::path decomposition_of(const fs::path& directory) {
   return is_decomposition(directory / "decomposition") ? directory / "decomposition" : fs::path();
 }
 
+/// Inside of its directory, or of a snapshot in the hub's cache where `bilens decompose` puts it.
+fs::path decomposition_of_model(const fs::path& model) {
+  const auto beside = decomposition_of(folder_for_results(model));
+  if (beside.empty() || cached_model_name(model).empty()) return beside;
+  const fs::path from = read_record_file<DecompositionRecord>(beside / kDecompositionFile).model;
+  std::error_code error;
+  return fs::equivalent(from, model, error) ? beside : fs::path();
+}
+
 Source decomposition_source(const fs::path& directory) {
   const fs::path parent = tidy(directory).parent_path();
   const fs::path model = is_model(parent) ? parent : recorded_model(directory);
@@ -84,7 +95,7 @@ Source run_source(const fs::path& directory) {
 std::optional<Source> recognise(const fs::path& directory) {
   if (is_decomposition(directory)) return decomposition_source(directory);
   if (is_model(directory))
-    return Source{name_of(directory), run_of(directory), directory, decomposition_of(directory)};
+    return Source{name_of(directory), run_of(directory), directory, decomposition_of_model(directory)};
   if (is_run(directory) || is_model(directory / "model")) return run_source(directory);
   return std::nullopt;
 }
@@ -111,7 +122,8 @@ std::vector<Source> sources_of(const fs::path& directory) {
                 {directory.string(), expected, fs::exists(directory, error) ? "a file" : "nothing there",
                  "Check the path."});
   }
-  if (auto source = recognise(directory)) return {std::move(*source)};
+  if (auto source = recognise(is_hub_cache(directory) ? cached_snapshot(directory) : directory))
+    return {std::move(*source)};
   auto sources = inside(directory);
   if (sources.empty() && is_file(directory / "explanation.json")) {
     throw Error(ExitCode::kBadInput,

@@ -6,7 +6,7 @@ import unittest
 import numpy as np
 from safetensors.numpy import save_file
 
-from bilens_cli import TestCase, run
+from bilens_cli import TestCase, files_below, run
 
 
 class HubCache(TestCase):
@@ -49,6 +49,27 @@ class HubCache(TestCase):
         record = json.loads((self.folder / "e/decomposition.json").read_text())
         self.assertEqual(record["model"], str(self.model / "snapshots/abad1dea"))
 
+    def test_results_stay_out_of_the_cache(self):
+        before = files_below(self.hub)
+        (self.folder / "link").symlink_to(self.model / "snapshots/abad1dea")
+        at, snapshot = {"cwd": self.folder}, self.model / "snapshots/c0ffee"
+        result = self.check(run("decompose", self.model, "--set", "k=1", **at), 0)
+        self.assertIn("runs/owner--name/decomposition", result.stdout)
+        self.check(run("decompose", "link", "--set", "k=1", **at), 2, "runs/owner--name/decomposition", "--overwrite")
+        self.check(run("report", self.model, **at), 0)
+        self.assertTrue((self.folder / "runs/owner--name/report.html").exists())
+        for name in ("runs/owner--name", self.model, snapshot):
+            self.check(run("report", name, "--out", self.folder / "page.html", **at), 0)
+            data = json.loads((self.folder / "page.html").read_text().split('id="data">')[1].split("</script>")[0])
+            (shown,) = data["models"]
+            self.assertEqual(shown["name"], "owner--name")
+            self.assertIsNotNone(shown["decomposition"])
+        self.check(run("report", "link", "--out", self.folder / "page.html", **at), 0)
+        self.assertIn('"decomposition":null', (self.folder / "page.html").read_text())  # that was another snapshot
+        self.check(run("decompose", snapshot / "model.safetensors", "--set", "k=1", **at), 0)
+        self.assertTrue((self.folder / "runs/owner--name/model.decomposition/decomposition.json").exists())
+        self.assertEqual(files_below(self.hub), before)
+
     def test_without_main_there_must_be_one_snapshot(self):
         (self.model / "refs/main").unlink()
         self.decompose(self.model, 3, "abad1dea", "c0ffee", "refs/main")
@@ -59,6 +80,12 @@ class HubCache(TestCase):
             (self.model / "refs/main").write_text(name)
             self.decompose(self.model, 3, "refs/main", "abad1dea, c0ffee")
         self.decompose(self.cached("models--owner--none", {}, "c0ffee"), 3, "a snapshot of the model", "found none")
+
+    def test_a_file_that_is_not_there(self):
+        (self.model / "blobs/1a").unlink()
+        for command in ("inspect", "evaluate"):
+            done = run(command, self.model)
+            self.check(done, 3, "snapshots/c0ffee/model.safetensors", "a link to ../../blobs/1a, which is not there")
 
     def test_a_name_is_looked_up_in_the_cache(self):
         for env in ({"HF_HUB_CACHE": self.hub}, {"HF_HUB_CACHE": "", "HF_HOME": self.folder}):

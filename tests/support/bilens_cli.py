@@ -19,15 +19,16 @@ DEVICE = os.environ.get("BILENS_TEST_DEVICE", "cpu")
 TIMEOUT = 600  # seconds; a test that waits longer has found a hang
 
 
-def run(*arguments, env=None, **options):
-    """Runs bilens to its end. Returns CompletedProcess with text output."""
+def run(*arguments, env=None, cwd=ROOT, **options):
+    """Runs bilens to its end, in the folder `cwd`. Returns CompletedProcess with text output."""
+    program = BILENS if cwd == ROOT else str(ROOT / BILENS)
     return subprocess.run(
-        [BILENS, *map(str, arguments)],
+        [program, *map(str, arguments)],
         capture_output=True,
         text=True,
         errors="replace",
         timeout=TIMEOUT,
-        cwd=ROOT,
+        cwd=cwd,
         env=environment(env),
         **options,
     )

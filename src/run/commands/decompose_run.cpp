@@ -6,6 +6,7 @@
 
 #include "bilens/core/files.h"
 #include "bilens/core/log.h"
+#include "bilens/io/hub_cache.h"
 #include "bilens/records/decomposition.h"
 #include "bilens/records/layer_file.h"
 #include "bilens/tensor/device.h"
@@ -23,8 +24,8 @@ namespace fs = std::filesystem;
 namespace {
 
 fs::path default_out(const fs::path& model) {
-  return fs::is_directory(model) ? model / "decomposition"
-                                 : model.parent_path() / (model.stem().string() + ".decomposition");
+  if (fs::is_directory(model)) return folder_for_results(model) / "decomposition";
+  return folder_for_results(model.parent_path()) / (model.stem().string() + ".decomposition");
 }
 
 /// All models but the first, each with the one before it to be subtracted: checkpoints by their steps, others
