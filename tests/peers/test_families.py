@@ -215,6 +215,19 @@ class Families(unittest.TestCase):
 
         self.for_each(check)
 
+    def test_documents_are_packed_up_to_the_original_length_of_longrope(self):
+        """Beyond it, they would have the angles of the whole sequence, which they do not have by themselves."""
+        teacher = self.folder / "phi3 with longrope, turned in part, with a window"
+        original, config = LONGROPE["original_max_position_embeddings"], self.folder / "config.json"
+        for context, packing, code in ((original, "documents", 0), (original + 1, "documents", 2), (80, "plain", 0)):
+            data = self.data(context=context, packing=packing, document_token=7)
+            train = {"steps": 1, "batch_size": 2}
+            job = {"teacher": str(teacher), "data": data, "baseline": "continue", "train": train, "device": DEVICE}
+            config.write_text(json.dumps(job))
+            done = run("finetune", config, "--dry-run")
+            self.assertEqual(done.returncode, code, done.stderr)
+            self.assertEqual("data.packing: expected" in done.stderr, code == 2, done.stderr)
+
     def test_those_trained_from_scratch_are_read_by_transformers(self):
         import transformers
 

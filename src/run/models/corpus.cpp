@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "data_spec.h"
+#include "packing.h"
 
 namespace bilens {
 
@@ -25,6 +26,9 @@ TextDataConfig choose_text(const LanguageModel& model, const std::optional<TextD
                                    "Give --data, for example --data text:stories.txt.gz."});
   }
   data->context = std::min(data->context, model.config.max_position_embeddings);
+  std::vector<Problem> problems;
+  check_packing(model.config, *data, "data", problems);
+  if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
   return *data;
 }
 

@@ -21,6 +21,7 @@
 #include "finetune_config.h"
 #include "models/language_model.h"
 #include "models/model_arguments.h"
+#include "models/packing.h"
 #include "text_parts.h"
 
 namespace bilens {
@@ -71,6 +72,7 @@ class FinetuneJob : public TrainingJob {
                           "2 to the model's " + std::to_string(model.max_position_embeddings) + " positions",
                           std::to_string(config_.data.context), ""});
     }
+    check_packing(model, config_.data, key_path(where_, "data"), problems);
     if (stages_.calibrate && stages_.calibrate->tokens < 2 * config_.data.context) {
       problems.push_back({behind_widen("tokens"),
                           "at least two windows of data.context, " + std::to_string(2 * config_.data.context),

@@ -12,6 +12,7 @@
 #include "bilens/train/measured_step.h"
 #include "bilens/train/text_evaluation.h"
 #include "bilens/train/text_task.h"
+#include "models/packing.h"
 #include "text_parts.h"
 #include "training_job.h"
 
@@ -73,6 +74,7 @@ class TextJob : public TrainingJob {
                           std::to_string(config_.data.context),
                           "Shorten it, or raise model.max_position_embeddings."});
     }
+    check_packing(config_.model, config_.data, key_path(where_, "data"), problems);
     if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
     parts_ = load_text_parts(config_.data, tokenizer_, config_.model.vocab_size, begins_document,
                              config_.train.validation_tokens);
