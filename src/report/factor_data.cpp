@@ -107,6 +107,18 @@ class Drawing {
     return Json::array({group("", items, k)});
   }
 
+  /// The linear part and the terms, direction by direction.
+  Json operator()(const WeightedFactors& found) const {
+    const int64_t k = found.values.size(1);
+    Json groups = Json::array();
+    for (int64_t u = 0; u < directions_; ++u) {
+      Json items = Json::array({linear_part_card(found, u)});
+      for (int64_t i = 0; i < shown(k); ++i) items.push_back(term_card(found, u, i));
+      groups.push_back(group(std::to_string(u), items, k + 1));
+    }
+    return groups;
+  }
+
   /// sym(l rᵀ) has the eigenvectors l + r and l − r, l and r being unit: a term is (p₊² − p₋²)/4 with p = (l
   /// ± r)·x.
   Json operator()(const CpFactors& found) const {
@@ -125,6 +137,31 @@ class Drawing {
   }
 
  private:
+  static Json linear_part_card(const WeightedFactors& found, int64_t u) {
+    Json facts = Json::array();
+    const auto add = [&](const std::string& name, const at::Tensor& values) {
+      if (values.defined()) facts.push_back(fact(name, values, u));
+    };
+    add("linear_variance", found.linear_variance), add("quadratic_variance", found.quadratic_variance);
+    add("variance", found.variance);
+    if (found.r2.defined()) add("r2", found.r2.select(1, 0));
+    add("centre", found.centre), add("shift", found.shift), add("rank", found.effective_rank);
+    add("bound", found.certified_bound), add("floor", found.floor);
+    return card("Linear part", Json::array({picture("slope", found.slope[u]), picture("mean", found.mean)}),
+                {}, facts);
+  }
+
+  static Json term_card(const WeightedFactors& found, int64_t u, int64_t i) {
+    Json facts = Json::array({fact("kappa", found.values[u], i), fact("share", found.shares[u], i)});
+    if (found.r2.defined()) facts.push_back(fact("r2", found.r2[u], i + 1));
+    facts.push_back(fact("residual", found.residuals[u], i));
+    facts.push_back(fact("vector_error", found.vector_error[u], i));
+    return card(
+        "Term " + std::to_string(i),
+        Json::array({picture("reading", found.readings[u][i]), picture("pattern", found.patterns[u][i])}), {},
+        facts);
+  }
+
   int64_t shown(int64_t count, int64_t lists = 1) const {
     return std::min(count, std::max<int64_t>(most_ / lists, 0));
   }

@@ -11,6 +11,9 @@ const factorMeanings = {
   cp: "Terms that all outputs share: a term is the product of two projections, (l·x)(r·x), with a weight for each "
     + "output. It is a quarter of the difference of the squares of two projections: on plus, l + r, and on minus, "
     + "l − r.",
+  weighted: "Of each output, a linear part and terms κ((r·ξ)² − 1), ξ being what an input has beside the mean of the "
+    + "data. The reading r is what a term projects inputs on; its pattern is how inputs look that project far. Terms "
+    + "come in the order of their share of the quadratic part’s variance under a Gaussian of the data’s covariance.",
 };
 
 /** The names of a method's figures. */
@@ -37,7 +40,22 @@ const figureNames = {
   condition: "Condition of the terms",
   cancellation: "Cancellation Σ‖term‖²/‖M‖²",
   status: "Status",
-  refit_residual: "Residual of the refit"
+  refit_residual: "Residual of the refit",
+  data: "Data",
+  weights: "Weighted by",
+  measured: "R² measured on",
+  part: "part",
+  inputs: "inputs",
+  documents: "documents",
+  dimensions: "Dimensions in which inputs vary",
+  cut: "Share of the variance cut",
+  fixed_length: "Inputs of one length",
+  solver: "Solver",
+  worst_residual: "Worst residual",
+  certified: "Certified",
+  mean_linear_share: "Mean share of the linear part under a Gaussian",
+  mean_linear_r2: "Mean R² of the linear part",
+  mean_r2: "Mean R² with these terms"
 };
 
 function figureText(value) {
@@ -76,7 +94,26 @@ function rebuiltWords({ accuracy, loss, relative_error, data_r2 }) {
   return `With these factors in the layer’s place ${words}.${r2Words(data_r2)}`;
 }
 
-const factorNames = { sigma: "σ", value: "xᵀQx", energy: "energy", participation: "entries", cosine: "cos(l, r)" };
+const factorNames = {
+  sigma: "σ",
+  value: "xᵀQx",
+  energy: "energy",
+  participation: "entries",
+  cosine: "cos(l, r)",
+  kappa: "κ",
+  share: "share κ²/Σκ²",
+  r2: "R² so far",
+  residual: "residual",
+  vector_error: "vector error",
+  linear_variance: "variance",
+  quadratic_variance: "variance of the terms",
+  variance: "variance on data",
+  centre: "mean on data",
+  shift: "shift c",
+  rank: "effective rank",
+  bound: "certified bound",
+  floor: "rounding up to"
+};
 
 /** Bars up and down from zero, one for each output, beside a scale. @param title of the saved figure */
 function weightBars(weights, kind, title) {
@@ -123,7 +160,7 @@ function factorCard(item, shape, kind, place) {
   };
   const fact = ([name, value]) => element("span", { class: "row" },
     element("span", {}, factorNames[name] ?? name),
-    element("span", {}, name === "energy" ? percent(value) : figure(value)));
+    element("span", {}, name === "energy" || name === "share" ? percent(value) : figure(value)));
   return element("li", { class: item.pictures.length > 2 ? "wide" : "" },
     element("div", { class: "factor-title" }, item.title),
     element("div", { class: "pictures" }, item.pictures.map(picture)),
@@ -146,7 +183,7 @@ function factorPanel(model, layer) {
     kind = directionKind(layer),
     groups = layer.factors.groups,
     place = `${layer.method}, layer ${layer.layer}`;
-  const perDirection = layer.method === "sparse_eigen" || layer.method === "rotate";
+  const perDirection = ["sparse_eigen", "rotate", "weighted"].includes(layer.method);
   const rebuilt = (at(model, "study", "reconstruction") ?? []).find((r) => r.layer === layer.layer);
   const panel = element("div", { class: "panel factor-panel" },
     element("p", {}, element("b", {}, `Layer ${layer.layer}. `), layer.factors.words + ". ",

@@ -406,6 +406,8 @@ class Made(FinetuneCase):
             yield self.decompose(method, demo / "model", *images, *flags)
             yield self.decompose(f"{method}-minus", demo / "model", *images, *flags, *minus, "--set", "analyses=[]")
         yield self.decompose("cp-l1", demo / "model", *images, *flags, "--set", "cp.l1=0.001")
+        weighted = ("--set", "weighting=data", "--set", "certify=true")
+        yield self.decompose("weighted", demo / "model", *images, *weighted)
         yield demo
 
     def of_text(self):
@@ -423,6 +425,8 @@ class Made(FinetuneCase):
         yield self.decompose("tokens", bilinear / "model", *flags, *tokens, *corpus, *losses)
         traceless = ("--set", "traceless=true", "--set", "analyses=[]")
         yield self.check_of(self.decompose("traceless", bilinear / "model", *flags, *traceless))
+        weighted = ("--set", "weighting=data", "--set", "analyses=[]", *corpus)
+        yield self.decompose("weighted-text", bilinear / "model", *flags, *weighted)
         gated = ("--set", 'analyses=["corpus"]', *corpus)
         yield self.decompose("half", self.teacher, *flags, *gated, "--set", "surrogate=half")
         yield self.decompose("calibrated", self.teacher, *flags, *gated, "--set", "surrogate=calibrated")

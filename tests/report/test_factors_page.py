@@ -13,6 +13,7 @@ METHODS = {
     "rotate": ["k=3"],
     "joint": ["k=4", "joint.starts=1"],
     "cp": ["cp.rank=5", "cp.starts=1", "cp.max_iterations=20"],
+    "weighted": ["k=3", "weighting=data"],
 }
 
 
@@ -25,7 +26,11 @@ class FactorsPage(InBrowser):
         for method, settings in METHODS.items():
             sets = [
                 part
-                for setting in (f"method={method}", 'data={"dataset": "mnist-5k", "path": "data/mnist-5k"}', *settings)
+                for setting in (
+                    f"method={method.replace('weighted', 'eigen')}",
+                    'data={"dataset": "mnist-5k", "path": "data/mnist-5k"}',
+                    *settings,
+                )
                 for part in ("--set", setting)
             ]
             for command in (
@@ -40,7 +45,7 @@ class FactorsPage(InBrowser):
         return self.ask("document.querySelectorAll('.factors li').length")
 
     def test_every_method_has_its_cards(self):
-        expected = {"hosvd": 8, "sparse_eigen": 4, "rotate": 3, "joint": 4, "cp": 5}
+        expected = {"hosvd": 8, "sparse_eigen": 4, "rotate": 3, "joint": 4, "cp": 5, "weighted": 4}
         for method, count in expected.items():
             with self.subTest(method=method):
                 assert_self_contained(self.pages[method])

@@ -9,16 +9,17 @@
 #include "bilens/records/joint_factors.h"
 #include "bilens/records/rotated_factors.h"
 #include "bilens/records/sparse_factors.h"
+#include "bilens/records/weighted_factors.h"
 
 namespace bilens {
 
-// What each method other than "eigen" finds of a layer stands in a record of its own: its figures and its
-// tensors. Vectors have the run's dtype, other reals are float64. Shares of energy are NaN where nothing but
-// rounding is there.
+// What each method other than "eigen" finds of a layer, and "eigen" weighted by data, stands in a record of
+// its own: its figures and its tensors. Vectors have the run's dtype, other reals are float64. Shares of
+// energy are NaN where nothing but rounding is there.
 
 /// What one of these methods found, one line for people, and how long it took.
 struct Factors {
-  std::variant<HosvdFactors, SparseFactors, RotatedFactors, JointFactors, CpFactors> found;
+  std::variant<HosvdFactors, SparseFactors, RotatedFactors, JointFactors, CpFactors, WeightedFactors> found;
   std::string words;
   double seconds = 0;
 

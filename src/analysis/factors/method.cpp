@@ -191,8 +191,9 @@ const Method& method_named(const std::string& name) {
 }
 
 std::optional<BilinearLayer> approximate_layer(const Factors& factors) {
-  const auto& method = method_named(factors.method());
-  return method.stands_for ? std::optional<BilinearLayer>(method.stands_for(factors)) : std::nullopt;
+  for (const auto& method : methods())
+    if (method.name == factors.method() && method.stands_for) return method.stands_for(factors);
+  return std::nullopt;
 }
 
 }  // namespace bilens

@@ -26,6 +26,23 @@ BilinearLayer near_one(const BilinearLayer& layer, const at::Tensor& w, const at
   return scaled;
 }
 
+/// The layer, float64, less shifts ‖x‖² of each output axis. @param shifts [m] over 2^(w + v)
+BilinearLayer take_off(BilinearLayer whole, const at::Tensor& shifts, const at::Tensor& w,
+                       const at::Tensor& v) {
+  const bool residual = whole.residual;
+  whole.residual = false;
+  const int64_t d = whole.d_in();
+  const auto axes = at::eye(d, whole.gate.options());
+  BilinearLayer sphere;
+  // Of the size of W and V, so that scaling the joined weights to one keeps both.
+  sphere.gate = scale_by_power(axes, w);
+  sphere.up = scale_by_power(axes, v);
+  sphere.down = shifts.unsqueeze(1).expand({-1, d});
+  BilinearLayer rest = subtract(whole, sphere);
+  rest.residual = residual;
+  return rest;
+}
+
 }  // namespace
 
 at::Tensor mean_eigenvalues(const BilinearLayer& layer, const at::Tensor& directions) {
@@ -35,21 +52,16 @@ at::Tensor mean_eigenvalues(const BilinearLayer& layer, const at::Tensor& direct
 }
 
 BilinearLayer without_trace(const BilinearLayer& layer) {
-  BilinearLayer whole = layer.to(at::kDouble, layer.gate.device());
-  whole.residual = false;
+  const BilinearLayer whole = layer.to(at::kDouble, layer.gate.device());
   const auto w = size_of(whole.gate), v = size_of(whole.up);
-  const int64_t d = whole.d_in();
-  const auto shifts =
-      InteractionOperator(near_one(whole, w, v), {}).trace() / static_cast<double>(d);  // of each output axis
-  const auto axes = at::eye(d, whole.gate.options());
-  BilinearLayer sphere;
-  // Of the size of W and V, so that scaling the joined weights to one keeps both.
-  sphere.gate = scale_by_power(axes, w);
-  sphere.up = scale_by_power(axes, v);
-  sphere.down = shifts.unsqueeze(1).expand({-1, d});
-  BilinearLayer rest = subtract(whole, sphere);
-  rest.residual = layer.residual;
-  return rest;
+  const auto traces = InteractionOperator(near_one(whole, w, v), {}).trace();  // of each output axis
+  return take_off(whole, traces / static_cast<double>(whole.d_in()), w, v);
+}
+
+BilinearLayer without_length(const BilinearLayer& layer, const at::Tensor& shifts) {
+  const BilinearLayer whole = layer.to(at::kDouble, layer.gate.device());
+  const auto w = size_of(whole.gate), v = size_of(whole.up);
+  return take_off(whole, scale_by_power(shifts, -(w + v).expand_as(shifts)), w, v);
 }
 
 }  // namespace bilens

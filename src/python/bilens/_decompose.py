@@ -64,7 +64,7 @@ def decompose(
             reaches the head linearly, else every axis of the output.
         layers: numbers of layers; without it, all.
         minus: a model whose layers are subtracted.
-        data: what studies and calibrated surrogates read: such as "mnist:FOLDER" or "text:FILE", or as in the config.
+        data: what studies, weighting and calibrated surrogates read: such as "mnist:FOLDER" or "text:FILE", or as in the config.
             Or token ids: a row [n], whose documents begin at the model's BOS, or where it has none at each EOS; or
             documents without padding, [documents, n] or a list, all of which begin with one id that stands nowhere
             else. They are written to a file while the call lasts.
@@ -76,8 +76,9 @@ def decompose(
         overwrite: replace a decomposition in `out`.
         settings: every other key of `bilens.schema("decompose")`: `k=10`, `method="eigen"` (or "hosvd", "cp", ...),
             `certify=True`, `solver`, `dtype="float64"`, `fold_norm` (whether the gain of the norm in front goes into
-            the matrices), `traceless` (Q − (tr Q/d) I), `surrogate="half"` (what stands for a gated layer), `device`,
-            `threads`, ...
+            the matrices), `traceless` (Q − (tr Q/d) I), `weighting="data"` (spectra as the model's own inputs vary on
+            `data`: tensors `weighted_values`, `weighted_readings`, `weighted_patterns`, ...), `surrogate="half"` (what
+            stands for a gated layer), `device`, `threads`, ...
 
     Returns:
         Eigenvalues, eigenvectors, residuals, bounds and other factors as torch tensors.

@@ -88,6 +88,11 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
                 "Takes the trace off, Q - (tr Q / d) I: behind a norm, where |x|^2 is d, that changes the "
                 "outputs by "
                 "constants alone, so Q is known only up to it.")
+          .choice("weighting", &C::weighting,
+                  "\"data\": eigenpairs of each form as inputs vary, by the covariance of the model's own on "
+                  "training images or on text: of as many tokens as \"corpus\" reads, behind those.",
+                  std::vector<std::pair<std::string, Weighting>>{{"none", Weighting::kNone},
+                                                                 {"data", Weighting::kData}})
           .choice("dtype", &C::dtype, "What is computed in.",
                   std::vector<std::pair<std::string, at::ScalarType>>{{"float32", at::kFloat},
                                                                       {"float64", at::kDouble}})
@@ -154,12 +159,34 @@ void DecomposeRunConfig::check(std::vector<Problem>& problems) const {
     problems.push_back({"certify", "false with method \"" + method->name + "\"", "true",
                         "Bounds are proved for eigenvalues."});
   }
+  if (is_weighted()) check_weighting(problems);
   if (corpus.loss_tokens == 1)
     problems.push_back({"corpus.loss_tokens", "0, or at least 2 tokens", "1", "One has none to predict."});
   if (wants(Analysis::kTokens) && !fold_norm) {
     problems.push_back({"fold_norm", "true for the analysis \"tokens\"", "false",
                         "Tokens are vectors before the norm's gain, and so must the eigenvectors be."});
   }
+}
+
+void DecomposeRunConfig::check_weighting(std::vector<Problem>& problems) const {
+  if (weights.names_layers() || !weights.norm.empty()) {
+    problems.push_back({"weighting", "\"none\" for layers that somebody named", "\"data\"",
+                        "Which layers of a running model they are is not known."});
+  }
+  const std::string with = " with weighting \"data\"";
+  const auto refuse = [&](bool wrong, const std::string& key, const std::string& expected,
+                          const std::string& found, const std::string& fix) {
+    if (wrong) problems.push_back({key, expected + with, found, fix});
+  };
+  refuse(method->name != kEigen, "method", "\"eigen\"", "\"" + method->name + "\"",
+         "Only eigenpairs are weighted.");
+  refuse(traceless, "traceless", "false", "true", "Which shift is taken is chosen by the data.");
+  refuse(directions.kind == DirectionKind::kEigenvectors, "directions", "no \"eigenvectors\"",
+         "\"eigenvectors\"", "Those of the layer above are not weighted.");
+  refuse(energy == Energy::kOff, "energy", "\"auto\" or \"exact\"", "\"off\"", "Shares need the norm.");
+  const std::string unweighted = "It is of eigenpairs that are not weighted: decompose for it apart.";
+  refuse(wants(Analysis::kTokens), "analyses", "no \"tokens\"", "\"tokens\"", unweighted);
+  refuse(wants(Analysis::kCorpus), "analyses", "no \"corpus\"", "\"corpus\"", unweighted);
 }
 
 void DecomposeRunConfig::check_model(const LayerSource& source) const {

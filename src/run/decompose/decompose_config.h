@@ -14,6 +14,9 @@ namespace bilens {
 /// models.
 enum class Analysis { kTruncation, kExactness, kImportance, kTokens, kCorpus };
 
+/// What the directions of a form's inputs count for: all alike, or as they vary in data.
+enum class Weighting { kNone, kData };
+
 /// The whole config of `bilens decompose`.
 struct DecomposeRunConfig : MethodOptions {
   int64_t format_version = 1;
@@ -25,6 +28,7 @@ struct DecomposeRunConfig : MethodOptions {
   bool over_inputs = true;        // of the embedding in front, where there is one
   bool fold_norm = true;
   bool traceless = false;
+  Weighting weighting = Weighting::kNone;
   at::ScalarType dtype = at::kFloat;
   std::optional<double> tolerance;
   bool centred = true;
@@ -50,6 +54,8 @@ struct DecomposeRunConfig : MethodOptions {
 
   /// Contradictions that the table cannot see, such as keys that a kind of directions does not have.
   void check(std::vector<Problem>& problems) const;
+  /// Those of `weighting` with other keys.
+  void check_weighting(std::vector<Problem>& problems) const;
 
   /// How layers are to be read.
   LayerSourceConfig source() const { return {weights, gate, fold_norm, surrogate}; }
@@ -57,6 +63,7 @@ struct DecomposeRunConfig : MethodOptions {
   /// @throws Error(kUsage) for layers that the model does not have, and one that `traceless` would change
   void check_model(const LayerSource& source) const;
   bool wants(Analysis analysis) const;
+  bool is_weighted() const { return weighting == Weighting::kData; }
   /// Whether directions or analyses speak of tokens.
   bool needs_vocabulary() const;
   /// What the eigen-solvers take of this, for vectors of a dimension. "auto" memory is a quarter of what is

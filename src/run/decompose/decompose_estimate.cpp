@@ -11,6 +11,7 @@
 #include "bilens/tensor/product_rate.h"
 #include "decomposer.h"
 #include "studies.h"
+#include "weighting.h"
 
 namespace bilens {
 
@@ -45,6 +46,11 @@ void add_estimate(const LayerSource& source, const DecomposeRunConfig& config, c
       outcome.text += where + method.name + ": " + cost.words + ", " +
                       format_bytes(static_cast<double>(cost.bytes)) + " beside the weights\n";
       continue;
+    }
+    if (config.is_weighted()) {  // readings and patterns
+      kept += 3 * result;
+      estimate.disk_bytes += result + sizes.n * sizes.d * 8;
+      memory = std::max(memory, weighting_bytes(static_cast<int64_t>(source.layers.size()), sizes.d) + kept);
     }
     const auto plan = plan_eigen(sizes, device, eigen);
     memory = std::max(memory, plan.bytes + result);

@@ -31,8 +31,9 @@ void name_rounding(std::string& words) {
 
 }  // namespace
 
-Decomposer::Decomposer(const LayerSource& source, const DecomposeRunConfig& config)
-    : source_(source), config_(config), device_(choose_device(config.device)) {}
+Decomposer::Decomposer(const LayerSource& source, const DecomposeRunConfig& config,
+                       const Weightings* weightings)
+    : source_(source), config_(config), weightings_(weightings), device_(choose_device(config.device)) {}
 
 Directions Decomposer::choose(const SourceLayer& layer) const {
   auto directions = choose_directions(config_, source_, layer);
@@ -74,12 +75,21 @@ LayerDecomposition Decomposer::solve(const SourceLayer& source) const {
   const auto directions = choose(source);
   auto result = describe(source, directions);
   const auto problem = eigen_problem(source, directions, config_);
-  if (config_.method->run) {
+  if (config_.is_weighted()) {
+    weigh(problem, result);
+  } else if (config_.method->run) {
     find_factors(problem, result);
   } else {
     result.pairs = solve_eigen(problem, device_, config_.eigen(result.d_in));
   }
   return result;
+}
+
+void Decomposer::weigh(const EigenProblem& problem, LayerDecomposition& layer) const {
+  const auto begin = std::chrono::steady_clock::now();
+  layer.factors.emplace(Factors{
+      weigh_spectra(problem, weightings_->at(layer.layer), device_, config_.eigen(layer.d_in)), "", 0});
+  layer.factors->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 void Decomposer::find_factors(const EigenProblem& problem, LayerDecomposition& layer) const {

@@ -11,6 +11,7 @@
 #include "bilens/core/memory.h"
 #include "bilens/core/version.h"
 #include "bilens/records/decomposition.h"
+#include "bilens/records/layer_file.h"
 #include "bilens/records/surrogate_lines.h"
 #include "bilens/run/config_file.h"
 #include "bilens/tensor/device.h"
@@ -19,6 +20,7 @@
 #include "studies.h"
 #include "surrogate.h"
 #include "unused_settings.h"
+#include "weighting.h"
 
 namespace bilens {
 
@@ -84,10 +86,11 @@ struct Opened {
   std::optional<GateRecord> minus_gate;
   DecomposeData data;
   NamedTensors lines;  // of a calibrated surrogate
+  Weightings weightings;
 };
 
 Opened open(const DecomposeInput& input, const DecomposeRunConfig& config) {
-  Opened opened{load_checked(input.model, config), {}, {}, {}};
+  Opened opened{load_checked(input.model, config), {}, {}, {}, {}};
   if (opened.source.vocabulary) opened.source.vocabulary->name_by(input.pieces);
   if (input.minus) {
     const auto other = load_layers(*input.minus, config.source());
@@ -103,6 +106,7 @@ Opened open(const DecomposeInput& input, const DecomposeRunConfig& config) {
   }
   if (is_calibrated(config.surrogate, opened.source))
     opened.lines = calibrate_surrogate(opened.source, config.corpus, config.device, *opened.data.corpus);
+  if (config.is_weighted()) opened.weightings = read_weightings(opened.source, config, opened.data);
   return opened;
 }
 
@@ -132,6 +136,31 @@ DecompositionRecord describe(const Opened& opened, const DecomposeInput& input,
   info.config = DecomposeRunConfig::fields().dump(config);
   info.device = describe_device(choose_device(config.device));
   return info;
+}
+
+/// All layers that are wanted, in memory.
+std::vector<LayerDecomposition> solve_layers(const Opened& opened, const DecomposeRunConfig& config) {
+  const Decomposer decomposer(opened.source, config, &opened.weightings);
+  std::vector<LayerDecomposition> layers;
+  for (const auto& layer : opened.source.layers)
+    if (config.wants_layer(layer.number)) layers.push_back(decomposer.solve(layer.load()));
+  if (config.is_weighted()) measure_weighted(opened.source, config, opened.data, layers);
+  return layers;
+}
+
+/// The same, each in its file. What is weighted is written when other inputs have measured it.
+std::vector<LayerDecomposition> write_layers(const Opened& opened, const DecomposeRunConfig& config,
+                                             const fs::path& out) {
+  std::vector<LayerDecomposition> layers;
+  if (config.is_weighted()) {
+    layers = solve_layers(opened, config);
+    for (const auto& layer : layers) write_factors(out, layer, "");
+    return layers;
+  }
+  const Decomposer decomposer(opened.source, config);
+  for (const auto& layer : opened.source.layers)
+    if (config.wants_layer(layer.number)) layers.push_back(decomposer.write(layer.load(), out));
+  return layers;
 }
 
 /// A folder that has a part of a decomposition is gone on with, one that has something else is nobody's to
@@ -168,6 +197,10 @@ DecomposeRunConfig parse_decompose_config(const Json& given, const std::string& 
   if (problems.empty() && config.surrogate == SurrogateKind::kCalibrated && subtracts) {
     problems.push_back({"surrogate", "none or half with --minus", "\"calibrated\"",
                         "Lines fitted to each model apart would be subtracted with the layers."});
+  }
+  if (problems.empty() && config.is_weighted() && subtracts) {
+    problems.push_back({"weighting", "\"none\" with --minus", "\"data\"",
+                        "The two models read inputs of their own. Weight each, and compare."});
   }
   if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
   return config;
@@ -207,10 +240,7 @@ Decomposition decompose_in_memory(const DecomposeInput& input, const DecomposeRu
   auto config = given;
   config.analyses.clear();
   const auto opened = open(input, config);
-  Decomposition decomposition{describe(opened, input, config), {}, opened.lines};
-  const Decomposer decomposer(opened.source, config);
-  for (const auto& layer : opened.source.layers)
-    if (config.wants_layer(layer.number)) decomposition.layers.push_back(decomposer.solve(layer.load()));
+  Decomposition decomposition{describe(opened, input, config), solve_layers(opened, config), opened.lines};
   decomposition.info.seconds = seconds_since(begin);
   return decomposition;
 }
@@ -224,10 +254,7 @@ DecompositionResult decompose_into(const DecomposeInput& input, const DecomposeR
   if (!opened.lines.empty()) {
     write_safetensors(out / SurrogateLines::kFile, opened.lines, format_metadata(SurrogateLines::kFormat));
   }
-  Decomposition decomposition{describe(opened, input, config), {}, {}};
-  const Decomposer decomposer(opened.source, config);
-  for (const auto& layer : opened.source.layers)
-    if (config.wants_layer(layer.number)) decomposition.layers.push_back(decomposer.write(layer.load(), out));
+  Decomposition decomposition{describe(opened, input, config), write_layers(opened, config, out), {}};
   auto layers = summarize_layers(decomposition);
   for (const auto* study : studies())
     if (is_wanted(*study, config.analyses))

@@ -100,10 +100,11 @@ void require_of_studies(const SettingsInUse& settings, Unused& unused) {
   const auto& [named, source, config, data, data_spec, names_pieces] = settings;
   const bool fits =
       config.surrogate == SurrogateKind::kCalibrated;  // of a bilinear model a warning says more
-  const bool reads_text = config.wants(Analysis::kCorpus) || fits;
+  const bool weighs_text = config.is_weighted() && !source.classifier;
+  const bool reads_text = config.wants(Analysis::kCorpus) || fits || weighs_text;
   if (is_wanted(image_study(), config.analyses)) {
-    unused.require("analyses", data.images.has_value(),
-                   "studies of images only for an image classifier, with data and without minus",
+    unused.require("analyses", data.images.has_value() && !config.is_weighted(),
+                   "studies of images only for an image classifier, with data, without minus and weighting",
                    "Of a language model there are \"tokens\" and \"corpus\".");
   }
   const bool is_language_model = !source.classifier && (source.model.is_directory() || source.norm);
@@ -115,17 +116,19 @@ void require_of_studies(const SettingsInUse& settings, Unused& unused) {
                        config.wants(Analysis::kTokens), studied + "\"tokens\"",
                        "Name it in analyses, or leave this out.");
   unused.require_below(
-      "corpus", fits ? std::vector<std::string>{"tokens", "loss_tokens"} : std::vector<std::string>(),
+      "corpus",
+      fits || weighs_text ? std::vector<std::string>{"tokens", "loss_tokens"} : std::vector<std::string>(),
       config.wants(Analysis::kCorpus), studied + "\"corpus\"", "Name it in analyses, or leave this out.");
   const bool reads = data.images || reads_text;
-  const std::string reader = "none without a study or a calibrated surrogate that reads it";
+  const std::string reader = "none without a study, a weighting or a calibrated surrogate that reads it";
   const std::string name_one = "Name a study in analyses, or leave it out.";
   unused.require("data", reads, reader, name_one);
   if (!reads && !data_spec.empty()) unused.add("data", reader, "\"" + data_spec + "\"", name_one);
   const bool tokenizes =
       data.corpus && (config.wants(Analysis::kCorpus) || data.corpus->data.dataset == TextSet::kText);
   const std::string names_tokens = "none where no tokens are named";
-  unused.require("tokenizer", source.vocabulary || tokenizes || (fits && !data.corpus), names_tokens);
+  unused.require("tokenizer", source.vocabulary || tokenizes || ((fits || weighs_text) && !data.corpus),
+                 names_tokens);
   if (names_pieces && !source.vocabulary && !config.wants(Analysis::kCorpus))
     unused.add("tokenizer", names_tokens, "one of transformers", "Leave it out.");
 }

@@ -55,7 +55,7 @@ struct Method {
 
 const std::vector<Method>& methods();
 
-/// @param name kEigen, or the method of factors that were read
+/// @param name of one of them
 const Method& method_named(const std::string& name);
 
 /// The layer that the factors stand for, where their method approximates one.

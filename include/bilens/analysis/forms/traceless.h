@@ -9,6 +9,10 @@ namespace bilens {
 /// where x has a fixed length: behind a norm.
 BilinearLayer without_trace(const BilinearLayer& layer);
 
+/// The layer whose interaction matrices are Q_u − a_u I, in float64, with a of each output axis and linear in
+/// u. @param shifts a [m] float64
+BilinearLayer without_length(const BilinearLayer& layer, const at::Tensor& shifts);
+
 /// tr Q_u / d of each direction u: [n] float64. @param directions U [n, m]; undefined: the output axes
 at::Tensor mean_eigenvalues(const BilinearLayer& layer, const at::Tensor& directions);
 
