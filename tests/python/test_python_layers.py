@@ -68,6 +68,10 @@ class Found(unittest.TestCase):
                     expected = model["blocks"][2].double()(x)
                     torch.testing.assert_close(found.layers[2].truncate(6)(x), expected, rtol=0, atol=1e-6)
 
+    def test_what_is_no_module(self):
+        with self.assertRaisesRegex(bilens.UsageError, "model: expected a torch module, found str"):
+            bilens.mlps("models/of/mine")
+
     def test_none_and_several(self):
         with self.assertRaisesRegex(bilens.InputError, "gated MLPs"):
             bilens.mlps(torch.nn.Linear(3, 3))

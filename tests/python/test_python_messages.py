@@ -158,6 +158,8 @@ class Messages(unittest.TestCase):
             "corpus.safetensors: data.path, in config.json": 'corpus.safetensors: data["path"], in config.json',
             "model.layers.0.train.weight": "model.layers.0.train.weight",
             "(see --dry-run)": "(see dry_run)",
+            "hub/models--some--gate/x: found none": "hub/models--some--gate/x: found none",
+            "a--data b: --gate silu": 'a--data b: activation="silu"',
         }.items():
             self.assertEqual(in_python(told), expected)
 

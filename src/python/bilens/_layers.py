@@ -236,7 +236,8 @@ def mlps(model: torch.nn.Module, activation: str | None = None, *, fold_norm: bo
         The layers, in the order of the modules.
 
     Raises:
-        bilens.InputError: where there is none; with `fold_norm` also where a norm is not known.
+        bilens.InputError: where there is none; with `fold_norm` also where a norm is not known. bilens.UsageError: for
+            what is no module.
 
     Example:
         >>> class Mlp(torch.nn.Module):
@@ -248,6 +249,9 @@ def mlps(model: torch.nn.Module, activation: str | None = None, *, fold_norm: bo
         [<bilens.BilinearLayer layer: 4 → 8 → 4, none>]
     """
     model = unwrapped(model)
+    if not isinstance(model, torch.nn.Module):
+        fix = "Load the model, or decompose it by its path."
+        raise UsageError(*problem("model", "a torch module", type(model).__name__, fix))
     require_plain(model)
     found = list(_find(model, activation))
     if not found:
