@@ -64,17 +64,17 @@ function lossChart(corpus) {
 function lossTable(corpus, lines) {
   const { loss } = corpus;
   const kept = [...new Set(lines.flatMap((line) => line.k))].sort((a, b) => a - b);
-  const cell = ({ k, values, low, high }, wanted) => {
+  const cell = ({ k, values, low, high, flip_p }, wanted) => {
     const i = k.indexOf(wanted);
     if (i < 0) return "–";
     const interval = isNumber(low[i]) && isNumber(high[i]) ? ` (${signed(low[i], 2)} to ${signed(high[i], 2)})` : "";
-    return signed(values[i], 2) + interval;
+    return signed(values[i], 2) + interval + (isNumber(flip_p[i]) ? `, p = ${figure(flip_p[i], 2)}` : "");
   };
   const table = numberTable(["Layer", ...kept.map((k) => `k = ${k}`)],
     lines.map((line) => [line.layer, ...kept.map((k) => cell(line, k))]));
   const measuredOn = loss ? `On ${integer(loss.tokens)} tokens of ${plural(loss.documents, "document")}, `
     + `of which the model’s own loss is ${figure(loss.own, 4)} nats a token.` : null;
-  return element("details", {}, element("summary", {}, "In numbers, with 95% intervals over documents"),
+  return element("details", {}, element("summary", {}, "In numbers, with 95% intervals and sign flips over documents"),
     measuredOn ? element("p", { class: "note" }, measuredOn) : null,
     scrollable("Loss above the model’s with the eigenpairs kept", table));
 }

@@ -33,14 +33,17 @@ Json summary_of(const CorpusSummary& layer) {
 
 /// The change of the loss with a layer truncated.
 Json losses_of(const TruncatedLayer& layer) {
-  std::vector<double> change, low, high;
-  for (const auto& interval : layer.change)
+  std::vector<double> change, low, high, flip_p;
+  for (const auto& interval : layer.change) {
     change.push_back(interval.mean), low.push_back(interval.low), high.push_back(interval.high);
+    flip_p.push_back(interval.flip_p);
+  }
   return {{"layer", layer.layer},
           {"k", layer.k},
           {"values", short_numbers(change)},
           {"low", short_numbers(low)},
-          {"high", short_numbers(high)}};
+          {"high", short_numbers(high)},
+          {"flip_p", short_numbers(flip_p)}};
 }
 
 /// A piece as it reads in a text.
@@ -121,6 +124,7 @@ Json Corpus::eigenpair(int64_t number, int64_t direction, int64_t index, int64_t
   const double* count = counts.const_data_ptr<double>();
   return {{"mean", number_of(layer.contribution_mean)},
           {"std", number_of(layer.contribution_std)},
+          {"place_by_std", place_by_size(layer.contribution_std[direction], index)},
           {"contexts",
            {{"positive", contexts(places[0], projections[0], max_contexts)},
             {"negative", contexts(places[1], projections[1], max_contexts)},

@@ -109,6 +109,7 @@ function selectedPanel(model, layer, direction, name, selected, choose) {
       ["Eigenvalue λ", signedValue(eigenvalue, 4)],
       ["λ with the trace", isNumber(direction.shift) ? signedValue(eigenvalue + direction.shift, 4) : null],
       ["Contribution λp²", contributionText(vector)],
+      ["Its place by explained variance", placeText(direction, vector)],
       ["Weight energy up to here", isNumber(vector.weight_energy) ? percent(vector.weight_energy) : null],
       ["Data R² up to here", measured(vector.data_r2)],
       ["Residual", isNumber(vector.residual) ? figure(vector.residual, 2) : null],
@@ -116,6 +117,11 @@ function selectedPanel(model, layer, direction, name, selected, choose) {
     ]),
     examplesPanel(model, layer, direction, vector, title)
   ]);
+}
+
+/** Where the eigenvector stands by the variance of its contribution, which is not the order by |λ|. */
+function placeText({ eigenvalues }, { place_by_std }) {
+  return isNumber(place_by_std) ? `${place_by_std} of ${eigenvalues.length}, from 0` : null;
 }
 
 function noVectorReason(layer, direction) {

@@ -1,5 +1,7 @@
 #include "numbers.h"
 
+#include <ATen/ATen.h>
+
 #include <cmath>
 #include <cstdlib>
 
@@ -17,6 +19,10 @@ Json short_numbers(const std::vector<double>& values) {
   Json list = Json::array();
   for (const double value : values) list.push_back(short_number(value));
   return list;
+}
+
+int64_t place_by_size(const at::Tensor& values, int64_t index) {
+  return values.gt(values[index]).sum().item<int64_t>();
 }
 
 }  // namespace bilens::report

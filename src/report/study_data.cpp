@@ -94,6 +94,8 @@ Json importance_of_pair(const ImageStudy& study, const Importance& layer, int64_
     if (matrix.defined()) pair[key] = short_number(matrix[direction][index].item<double>());
   };
   add("mean", layer.mean_contribution), add("std", layer.std_contribution), add("data_r2", layer.data_r2);
+  if (layer.std_contribution.defined())
+    pair["place_by_std"] = place_by_size(layer.std_contribution[direction], index);
   return pair;
 }
 

@@ -168,9 +168,12 @@ struct Predictions {
   }
 };
 
-OfFigures<IntervalRecord> intervals(const at::Tensor& tokens, const at::Tensor& sums) {
-  const auto found = document_intervals(tokens, sums);
-  return {found[0], found[1], found[2]};
+/// Of each effect. @param sums [effects, figures, documents]
+std::vector<OfFigures<IntervalRecord>> intervals(const at::Tensor& tokens, const at::Tensor& sums) {
+  const auto found = document_intervals(tokens, sums.flatten(0, 1));
+  std::vector<OfFigures<IntervalRecord>> all;
+  for (size_t i = 0; i < found.size(); i += 3) all.push_back({found[i], found[i + 1], found[i + 2]});
+  return all;
 }
 
 /// Of each kind of control among the effects. @param sums [effects, figures, documents]
@@ -270,12 +273,14 @@ InterventionStudy intervene(Decoder& model, const TextWindows& text, const Chose
   study.documents = tokens.gt(0).sum().item<int64_t>();
   std::vector<at::Tensor> of_effects;
   for (const auto& of_effect : sums) of_effects.push_back(of_effect.sums());
+  const auto all = at::stack(of_effects);
+  const auto of_changes = intervals(tokens, all), of_differences = intervals(tokens, all[0] - all);
   for (int64_t i = 0; i < count; ++i) {
-    study.effects.push_back({quantities.names[i], changes[i].square().mean().sqrt().item<double>(),
-                             intervals(tokens, of_effects[i]),
-                             intervals(tokens, of_effects[0] - of_effects[i])});
+    const auto place = static_cast<size_t>(i);
+    study.effects.push_back({quantities.names[place], changes[i].square().mean().sqrt().item<double>(),
+                             of_changes[place], of_differences[place]});
   }
-  study.tests = tests_of(study.effects, tokens, at::stack(of_effects));
+  study.tests = tests_of(study.effects, tokens, all);
   return study;
 }
 

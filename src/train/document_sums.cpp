@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "bilens/core/student_t.h"
+#include "bilens/train/sign_flips.h"
 
 namespace bilens {
 
@@ -42,10 +43,11 @@ std::vector<IntervalRecord> document_intervals(const at::Tensor& tokens, const a
   const auto half =
       n < 2 ? at::full_like(means, NAN)
             : (squares * (count / (count - 1))).sqrt() / total * student_t_bound(kCoverage, n - 1);
+  const auto signs = flip_signs(values);
   std::vector<IntervalRecord> intervals;
   for (int64_t i = 0; i < sums.size(0); ++i) {
     const double mean = means[i].item<double>(), width = half[i].item<double>();
-    intervals.push_back({mean, mean - width, mean + width, n});
+    intervals.push_back({mean, mean - width, mean + width, n, signs.p[static_cast<size_t>(i)], signs.flips});
   }
   return intervals;
 }

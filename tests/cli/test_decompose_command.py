@@ -219,7 +219,16 @@ class Compare(Command):
         results = run("compare", self.folder / "a", self.folder / "b", self.folder / "c", "--data", "mnist-5k")[
             "results"
         ]
+        *results, over_all = results
         self.assertEqual(len(results), 3)
+        self.assertEqual(over_all["models"], [str(self.folder / name) for name in "abc"])
+        self.assertEqual((over_all["over"]["models"], over_all["over"]["pairs"]), (3, 3))
+        likenesses = [result["weights"]["same_class"] for result in results]
+        of_weights = over_all["over"]["weights"]
+        self.assertAlmostEqual(of_weights["mean"], np.mean(likenesses), delta=1e-12)
+        self.assertAlmostEqual(of_weights["sd"], np.std(likenesses, ddof=1), delta=1e-12)
+        half = 4.302652729749464 * np.sqrt(2 / 3 * (np.subtract(likenesses, np.mean(likenesses)) ** 2).sum())
+        self.assertAlmostEqual(of_weights["high"] - of_weights["mean"], half, delta=1e-9)  # t.ppf(.975, 2)
         same = next(r for r in results if r["models"] == [str(self.folder / "a"), str(self.folder / "c")])
         for figure in ("weights", "data", "outputs", "eigenvectors"):
             self.assertAlmostEqual(same[figure]["same_class"], 1, delta=1e-9)

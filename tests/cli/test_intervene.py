@@ -1,5 +1,6 @@
 """`bilens intervene` on a random bilinear model, held against the decoder written out in numpy."""
 
+import itertools
 import json
 import shlex
 import unittest
@@ -96,6 +97,13 @@ class Intervene(TestCase):
         left = sums - changes.mean() * tokens
         return 3.1824463052837078 * np.sqrt(4 / 3 * (left**2).sum()) / tokens.sum()  # t.ppf(.975, 3)
 
+    def numpy_flips(self, changes):
+        """p of all sign flips of the four documents' sums, and how many there are."""
+        places = np.concatenate([np.arange(first + 1, first + WINDOW) for first in range(0, TOKENS, WINDOW)])
+        sums = np.bincount(places // 40, changes)
+        signs = np.array(list(itertools.product([1, -1], repeat=len(sums))))
+        return (abs(signs @ sums) >= abs(sums.sum()) - 1e-9).mean(), len(signs)
+
     def test_effects_are_numpys(self):
         for flags, factor in (
             (("--set", "intervention.change=zero"), 0),
@@ -129,6 +137,7 @@ class Intervene(TestCase):
             self.assertAlmostEqual(own["loss"]["high"] - own["loss"]["mean"], half, delta=10 * NEAR)
             self.assertAlmostEqual(own["loss"]["mean"] - own["loss"]["low"], half, delta=10 * NEAR)
             self.assertEqual(own["loss"]["documents"], 4)
+            self.assertEqual((own["loss"]["flip_p"], own["loss"]["flips"]), self.numpy_flips(changes))
             self.assertEqual(
                 [effect["what"] for effect in result["effects"][1:]],
                 ["direction", "random, same eigenvalues", "random, same mean", "other eigenvectors"],
@@ -264,7 +273,8 @@ class Intervene(TestCase):
         )
         self.assertIn("random, same mean", self.check(done, 0).stdout)
         self.assertIn("loss [95%, n = 2]", done.stdout)
-        self.assertIn("KL [95%, n = 2], p", done.stdout)
+        self.assertIn("KL [95%, n = 2], signs, rank", done.stdout)
+        self.assertIn("signs: 4 flips over 2 documents: p is 0.5 at least", done.stdout)
         estimate = self.intervene("--dry-run")["estimate"]
         self.assertGreater(estimate["memory_bytes"], 0)
         self.assertGreater(estimate["seconds"], 0)

@@ -35,6 +35,7 @@ OF_DOCUMENTS = "Losses of single documents are for `bilens compare`."
 WAIVED = (
     {
         "corpus.json: losses.layers[].change[].documents": "All are of the documents that `losses.documents` counts.",
+        "corpus.json: losses.layers[].change[].flips": "It follows from the documents.",
         "corpus.json: layers[].active.correlation[]": "R² of the active tokens, which is stricter, stands there.",
         "corpus.json: vocabulary[]": "Contexts show the names of their tokens alone.",
         "corpus.safetensors: sample": "Histograms, quantiles and active tokens are made of it.",

@@ -10,8 +10,8 @@ namespace {
 using test::contains;
 
 InterventionStudy study() {
-  const IntervalRecord interval{0.5, 0.25, 0.75, 4};
-  const OfFigures<IntervalRecord> figures{interval, interval, {0.125, 0.0, 0.25, 4}};
+  const IntervalRecord interval{0.5, 0.25, 0.75, 4, 0.125, 16};
+  const OfFigures<IntervalRecord> figures{interval, interval, {0.125, 0.0, 0.25, 4, 0.375, 16}};
   const ControlTest test{interval, 0.25};
   InterventionStudy found{100, 4, 1.5, {}, {}};
   found.effects = {{"eigenvectors", 0.5, figures, figures}, {"direction", 2.0, figures, figures}};
@@ -38,7 +38,8 @@ TEST_CASE("What intervene prints has its keys in their order and can be read bac
       keys ==
       "decomposition model surrogate layer direction eigenvectors intervention data source tokens documents "
       "loss effects wanted_p tests ");
-  const std::string interval = R"({"mean":0.5,"low":0.25,"high":0.75,"documents":4})";
+  const std::string interval =
+      R"({"mean":0.5,"low":0.25,"high":0.75,"documents":4,"flip_p":0.125,"flips":16})";
   CHECK(json["effects"][0].dump() == R"({"what":"eigenvectors","size":0.5,"loss":)" + interval +
                                          R"(,"divergence":)" + interval +
                                          R"(,"logits":null,"difference":null})");
@@ -58,7 +59,9 @@ TEST_CASE("What intervene says is made of the result") {
   CHECK(contains(text, "p is 1/20 = 0.05 at least, so that p <= .05 is possible"));
   CHECK_FALSE(contains(text, "logits"));
   CHECK(contains(followed, "logits"));
-  CHECK(contains(followed, "+0.12500 [+0.00000, +0.25000]"));
+  CHECK(contains(followed, "+0.12500 [+0.00000, +0.25000], 0.38"));
+  CHECK(contains(text,
+                 "signs: 16 flips over 4 documents: p is 0.12 at least, so that p <= .05 is not possible"));
 }
 
 }  // namespace bilens::intervention_result_test

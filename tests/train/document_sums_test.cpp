@@ -41,6 +41,8 @@ TEST_CASE("an interval is Student's t on what documents leave of the ratio") {
   CHECK(found[0].high - found[0].mean == Approx(0.6830249460474166).epsilon(1e-12));
   CHECK(found[0].mean - found[0].low == Approx(0.6830249460474166).epsilon(1e-12));
   CHECK(found[0].documents == 3);  // one has no tokens
+  CHECK(found[0].flip_p == 0.25);  // of sums 1, 2 and 1: two of eight flips
+  CHECK(found[0].flips == 8);
   CHECK(found[1].low == Approx(0.5));
   CHECK(found[1].high == Approx(0.5));
 }
@@ -52,7 +54,8 @@ TEST_CASE("one document gives no interval") {
   CHECK(std::isnan(one.low));
   CHECK(std::isnan(one.high));
   CHECK(one.documents == 1);
-  CHECK(IntervalRecord::record().write(one).dump() == R"({"mean":0.5,"low":null,"high":null,"documents":1})");
+  CHECK(IntervalRecord::record().write(one).dump() ==
+        R"({"mean":0.5,"low":null,"high":null,"documents":1,"flip_p":null,"flips":0})");
 }
 
 /// The share of 95% intervals that hold the mean, of 4000 texts of such documents.

@@ -28,7 +28,7 @@ class DocumentSums {
 
 /// Means over tokens and their 95% intervals, as if the documents had been drawn from many: R = ΣS/ΣT over
 /// the documents' sums S and tokens T, ± t √(n/(n−1) Σ(S − RT)²)/ΣT with Student's t of n − 1 degrees of
-/// freedom.
+/// freedom. Beside it the p of sign flips (sign_flips.h) of S.
 /// @param tokens int64 [documents] @param sums float64 [figures, documents] @return one a figure
 std::vector<IntervalRecord> document_intervals(const at::Tensor& tokens, const at::Tensor& sums);
 

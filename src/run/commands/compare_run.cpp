@@ -31,6 +31,16 @@ void require_same_spaces(const std::vector<ImageClassifier>& models,
   }
 }
 
+/// Behind the pairs, how these vary from model to model.
+void add_variation(const std::vector<std::filesystem::path>& paths, const std::vector<Comparison>& pairs,
+                   Outcome& outcome) {
+  ComparisonResult all;
+  for (const auto& path : paths) all.models.push_back(path.string());
+  all.over = over_models(pairs, static_cast<int64_t>(paths.size()));
+  outcome.results.push_back(all.record().write(all));
+  outcome.text += comparison_in_words(all);
+}
+
 }  // namespace
 
 Outcome run_comparison(const EvaluateRunOptions& options) {
@@ -63,17 +73,21 @@ Outcome run_comparison(const EvaluateRunOptions& options) {
   const auto* images = data ? &data->test : nullptr;
   std::vector<ComparedModel> compared;
   for (const auto& model : models) compared.push_back(prepare_comparison(model, images));
+  std::vector<Comparison> pairs;
   outcome.text = "                 same  other class  best wrong class  untrained\n";
   for (size_t i = 0; i < models.size(); ++i) {
     const auto untrained = prepare_comparison(untrained_like(models[i]), images);
     for (size_t j = i + 1; j < models.size(); ++j) {
       const ComparisonResult result{
           {paths[i].string(), paths[j].string()},
-          compare(compared[i], compared[j], untrained, gaussian ? &*gaussian : nullptr)};
+          compare(compared[i], compared[j], untrained, gaussian ? &*gaussian : nullptr),
+          std::nullopt};
       outcome.results.push_back(result.record().write(result));
       outcome.text += comparison_in_words(result);
+      pairs.push_back(*result.likeness);
     }
   }
+  if (models.size() > 2) add_variation(paths, pairs, outcome);
   if (!data)
     outcome.text += "The weights alone: no --data, and no run beside " + paths.front().string() +
                     ". Give --data, for example --data mnist-5k, for data and outputs.\n";

@@ -4,14 +4,15 @@
 #include <string>
 #include <vector>
 
-#include "bilens/study/comparison.h"
+#include "bilens/study/over_models.h"
 
 namespace bilens {
 
-/// Two models side by side, as `bilens compare --json` prints them.
+/// Two models side by side, or behind these all of several, as `bilens compare --json` prints them.
 struct ComparisonResult {
   std::vector<std::string> models;  // their paths
   std::optional<Comparison> likeness;
+  std::optional<OverModels> over;  // of all, in the place of a likeness
 
   static const RecordTable<ComparisonResult>& record();
 };

@@ -4,6 +4,7 @@
 
 #include "bilens/core/progress.h"
 #include "bilens/core/text.h"
+#include "bilens/train/sign_flips.h"
 
 namespace bilens {
 
@@ -15,17 +16,17 @@ FigureIntervals figures_of(const OfFigures<IntervalRecord>& of, bool follows_log
   return {of.loss, of.divergence, follows_logits ? std::optional(of.logits) : std::nullopt};
 }
 
-/// "+0.00133 [+0.00045, +0.00229]"; the mean alone where one document gives no interval.
+/// "+0.00133 [+0.00045, +0.00229], 0.02", the last by sign flips; the mean alone of one document.
 std::string interval_in_words(const IntervalRecord& interval) {
   const auto mean = format("%+.5f", interval.mean);
   if (interval.documents < 2) return mean;
-  return mean + format(" [%+.5f, %+.5f]", interval.low, interval.high);
+  return mean + format(" [%+.5f, %+.5f], %.2g", interval.low, interval.high, interval.flip_p);
 }
 
 /// A row of a table. @param figures one a column
 std::string row(const std::string& name, const std::string& second, const std::vector<std::string>& figures) {
   std::string text = format("%-26s %8s", name.c_str(), second.c_str());
-  for (const auto& figure : figures) text += format("  %-40s", figure.c_str());
+  for (const auto& figure : figures) text += format("  %-46s", figure.c_str());
   return text.substr(0, text.find_last_not_of(' ') + 1) + "\n";
 }
 
@@ -44,13 +45,25 @@ std::string heading(const std::string& name, const std::string& second, const st
   return row(name, second, columns);
 }
 
+/// The same of sign flips. @param goal in words
+std::string possible_flips(const InterventionResult& result, const std::string& goal) {
+  const auto n = result.documents;
+  if (n < 2) return "signs: p is not possible with one document\n";
+  const auto flips = format_number(static_cast<double>(result.effects.front().change->loss.flips));
+  const double least = smallest_flip_p(n);
+  return format("signs: %s flips over %" PRId64 " documents: p is %.2g at least, so that ", flips.c_str(), n,
+                least) +
+         goal +
+         (least <= result.wanted_p ? " is possible\n" : " is not possible: that takes more documents\n");
+}
+
 /// How small p can be, and whether that is small enough.
 std::string possible_p(const InterventionResult& result) {
   const auto looked_at = result.about->intervention.looked_at;
   const auto goal = looked_at == 1 ? std::string("p <= .05")
                                    : format("p <= %.2g (.05 for each of %" PRId64 " eigenvectors)",
                                             result.wanted_p, looked_at);
-  std::string text;
+  std::string text = possible_flips(result, goal);
   for (const auto& test : result.tests) {
     text += format("%s: p is 1/%" PRId64 " = %.2g at least, so that ", test.control.c_str(),
                    test.controls + 1, test.smallest_p) +
@@ -172,16 +185,16 @@ std::string intervention_in_words(const InterventionResult& result) {
       about.data.split == TextSplit::kAll ? "" : (", " + split_name(about.data.split) + " part").c_str());
   if (about.surrogate) text += "surrogate: " + about.surrogate->meaning + "\n";
   const auto interval =
-      result.documents < 2 ? std::string() : format(" [95%%, n = %" PRId64 "]", result.documents);
+      result.documents < 2 ? std::string() : format(" [95%%, n = %" PRId64 "], signs", result.documents);
   text += heading("changed", "size", interval, follows_logits);
   for (const auto& effect : {result.effects[0], result.effects[1]})  // those of the controls are in --json
     text +=
         row(effect.what, format("%.3g", effect.size), figures_in_words(*effect.change, interval_in_words));
-  text += heading("eigenvectors minus", "controls", interval + ", p", follows_logits);
+  text += heading("eigenvectors minus", "controls", interval + ", rank", follows_logits);
   for (const auto& test : result.tests) {
     text += row(test.control, format("%" PRId64, test.controls),
                 figures_in_words(test, [](const ControlTest& of) {
-                  return interval_in_words(of.difference) + format(", %.3g", of.p);
+                  return interval_in_words(of.difference) + format(", %.2g", of.p);
                 }));
   }
   return text + possible_p(result);
