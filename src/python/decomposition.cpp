@@ -75,7 +75,7 @@ void bind_decomposition(py::module_& module) {
       .def("layers", [](const Decomposition& decomposition) { return decomposition.layers; })
       .def("part",
            [](const Decomposition& whole, size_t place) {
-             return Decomposition{whole.info, {whole.layers.at(place)}, whole.lines};
+             return Decomposition{whole.info, {whole.layers.at(place)}, whole.surrogates};
            })
       .def("save", [](const Decomposition& decomposition, const std::filesystem::path& out, bool overwrite) {
         in_library([&] { save_decomposition(out, decomposition, overwrite); });

@@ -6,10 +6,19 @@ const RecordTable<LayerCalibration>& LayerCalibration::record() {
   using R = LayerCalibration;
   static const auto table =
       RecordTable<R>()
-          .field("unit_r2", &R::unit_r2, "R² of the lines az + b that stand for the units' activations.")
-          .field("degenerate_units", &R::degenerate_units, "Units whose activations determine no line.",
+          .field("unit_r2", &R::unit_r2, "R² of the lines az + b nearest to the units' activations f(z).")
+          .field("product_r2", &R::product_r2,
+                 "R² of the bilinear units that stand for the products f(z)y, before any refit; of earlier "
+                 "versions (az + b)y stood there.")
+          .omitted()
+          .added_later()
+          .field("degenerate_units", &R::degenerate_units, "Units whose products the data do not determine.",
                  "units")
-          .field("error_scaled", &R::error_scaled, "Relative error with the lines alone.")
+          .field("error_lines", &R::error_lines, "Relative error with (az + b)y in each unit.")
+          .omitted()
+          .added_later()
+          .field("error_scaled", &R::error_scaled,
+                 "Relative error with what stands for the products, nothing refitted.")
           .field("error_refitted", &R::error_refitted, "Relative error with down_proj refitted too.")
           .field("ridge", &R::ridge, "Ridge of that refit; null where down_proj was best as it was.")
           .field("error", &R::error, "Relative error of the layer as it was kept.")

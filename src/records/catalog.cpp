@@ -15,7 +15,7 @@
 #include "bilens/records/model_reference.h"
 #include "bilens/records/optimizer_state.h"
 #include "bilens/records/prompt_explanation.h"
-#include "bilens/records/surrogate_lines.h"
+#include "bilens/records/surrogate_units.h"
 #include "bilens/records/token_record.h"
 #include "bilens/records/training_result.h"
 #include "bilens/records/training_state.h"
@@ -97,7 +97,7 @@ void add_decomposition(std::vector<RecordFile>& files) {
     files.push_back({layer + " of " + factors.method, std::nullopt, {}, factors.tensors});
   }
   files.push_back(object<LayerProgress>("layer_N.progress.json"));
-  files.push_back({SurrogateLines::kFile, SurrogateLines::kFormat, {}, tensors_of<SurrogateLines>(kOfLayer)});
+  files.push_back({SurrogateUnits::kFile, SurrogateUnits::kFormat, {}, tensors_of<SurrogateUnits>(kOfLayer)});
 }
 
 void add_studies(std::vector<RecordFile>& files) {

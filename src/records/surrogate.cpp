@@ -12,10 +12,23 @@ const RecordTable<SurrogateLayer>& SurrogateLayer::record() {
       RecordTable<R>()
           .field("layer", &R::layer, "Number of the layer.")
           .natural()
-          .field("unit_r2", &R::unit_r2, "Mean over units of the line's R² for the unit's activation.")
+          .field("unit_r2", &R::unit_r2, "R² of the lines az + b nearest to the units' activations f(z).")
           .field("degenerate_units", &R::degenerate_units,
-                 "Units whose activation hardly varies: they have no line of their own.", "units")
-          .natural();
+                 "Units whose products the text does not determine: half the identity stands for f there.",
+                 "units")
+          .natural()
+          .field("product_r2", &R::product_r2,
+                 "R² of the bilinear units for the products f(z)y, on the text that they were fitted on; "
+                 "decompositions of earlier versions had (az + b)y.")
+          .omitted()
+          .added_later()
+          .field("output_r2", &R::output_r2,
+                 "R² of the layer's output with these units, on `held_out_tokens`.")
+          .omitted()
+          .added_later()
+          .field("line_output_r2", &R::line_output_r2, "The same with (az + b)y in each unit.")
+          .omitted()
+          .added_later();
   return table;
 }
 
@@ -24,10 +37,10 @@ const RecordTable<SurrogateRecord>& SurrogateRecord::record() {
   static const auto table =
       RecordTable<R>()
           .field("kind", &R::kind,
-                 "`half`: the bilinear part of the layer; `calibrated`: lines through its activations.")
+                 "`half`: the bilinear part of the layer; `calibrated`: bilinear units fitted to its own.")
           .field("hidden_act", &R::hidden_act, "The gate that it stands for.")
           .field("meaning", &R::meaning, "The same in words.")
-          .field("data", &R::data, "Settings of the text that the lines were fitted on.")
+          .field("data", &R::data, "Settings of the text that the units were fitted on.")
           .omitted()
           .field("first_token", &R::first_token, "The first token that they were fitted on.")
           .natural()
@@ -35,7 +48,12 @@ const RecordTable<SurrogateRecord>& SurrogateRecord::record() {
           .field("tokens", &R::tokens, "How many tokens they were fitted on.", "tokens")
           .natural()
           .omitted()
-          .field("layers", &R::layers, "How good the lines are, one entry a layer.")
+          .field("held_out_tokens", &R::held_out_tokens,
+                 "How many tokens, the first of the text, `layers[].output_r2` is of.", "tokens")
+          .natural()
+          .omitted()
+          .added_later()
+          .field("layers", &R::layers, "How good the units are, one entry a layer.")
           .omitted();
   return table;
 }

@@ -46,10 +46,13 @@ function layerErrors(conversion) {
 /** What the closed-form stage made of each layer. */
 function calibrationTable({ calibration }) {
   if (!calibration) return null;
+  const isNew = calibration.layers.some((layer) => isNumber(layer.product_r2)), // earlier versions had lines alone
+    only = (...more) => (isNew ? more : []);
   const columns = [
-    ["R² of the lines", (l) => figure(l.unit_r2)],
-    ["Units without one", (l) => integer(l.degenerate_units)],
-    ["Error with the lines", (l) => figure(l.error_scaled)],
+    ["R² of lines az + b", (l) => figure(l.unit_r2)], ...only(["R² of the units", (l) => figure(l.product_r2)]),
+    ["Undetermined", (l) => integer(l.degenerate_units)],
+    ...only(["Error with lines", (l) => figure(l.error_lines)]),
+    [isNew ? "Error with the units" : "Error with the lines", (l) => figure(l.error_scaled)],
     ["Output refitted", (l) => figure(l.error_refitted)],
     ["Ridge", (l) => (isNumber(l.ridge) ? figure(l.ridge, 2) : "as it was")],
     ["Sweeps", (l) => integer(l.sweeps)],

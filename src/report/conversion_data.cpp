@@ -1,5 +1,7 @@
 #include "conversion_data.h"
 
+#include <cmath>
+
 #include "bilens/records/conversion_account.h"
 #include "numbers.h"
 
@@ -20,7 +22,9 @@ Json calibration(const std::optional<CalibrationAccount>& account) {
   Json layers = Json::array();
   for (const auto& layer : account->layers) {
     layers.push_back({{"unit_r2", short_number(layer.unit_r2)},
+                      {"product_r2", short_number(layer.product_r2.value_or(NAN))},
                       {"degenerate_units", layer.degenerate_units},
+                      {"error_lines", short_number(layer.error_lines.value_or(NAN))},
                       {"error_scaled", short_number(layer.error_scaled)},
                       {"error_refitted", short_number(layer.error_refitted)},
                       {"ridge", short_number(layer.ridge)},

@@ -24,15 +24,28 @@ function gateWords({ name, source }) {
   return `${gate}${source ? ` (${source})` : ""}.`;
 }
 
-/** On what the lines of a surrogate were fitted, and what they are worth. */
-function fittedWords({ data, first_token, tokens, layers }) {
+/** What a surrogate is worth, and what lines az + b in the place of its units would be. */
+function worthWords({ held_out_tokens, layers }) {
+  const all = layers ?? [],
+    values = (key) => all.map((layer) => layer[key]).filter(isNumber);
+  const r2 = (key) => values(key).map((value) => figure(value)).join(", ");
+  if (values("output_r2").length) {
+    return ` On ${integer(held_out_tokens)} other tokens R² of each layer’s output is ${r2("output_r2")}; with a line `
+      + `az + b for each activation it would be ${r2("line_output_r2")}.`;
+  }
+  const explained = values("unit_r2");
+  return explained.length ? ` They explain ${percent(Math.min(...explained))} of the activations’ variance in the `
+    + "layer where they explain least." : "";
+}
+
+/** On what a surrogate was fitted, and what it is worth. Earlier versions fitted lines to activations. */
+function fittedWords(surrogate) {
+  const { data, first_token, tokens, layers } = surrogate;
   if (!isNumber(tokens)) return "";
-  const explained = (layers ?? []).map((layer) => layer.unit_r2).filter(isNumber);
-  const worth = explained.length ? ` They explain ${percent(Math.min(...explained))} of the activations’ variance in `
-    + "the layer where they explain least." : "";
+  const what = (layers ?? []).some((layer) => isNumber(layer.product_r2)) ? "units" : "lines";
   const text = plain(at(data, "path")) || "a text",
     start = first_token > 0 ? `, from token ${integer(first_token)} on` : "";
-  return ` The lines were fitted on ${integer(tokens)} tokens of ${text}${start}.${worth}`;
+  return ` The ${what} were fitted on ${integer(tokens)} tokens of ${text}${start}.${worthWords(surrogate)}`;
 }
 
 function surrogateWords(surrogate) {

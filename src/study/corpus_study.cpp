@@ -57,6 +57,8 @@ class LayerSums {
         activation_(model.activation(source.decomposition.layer)),
         sample_(sample),
         layer_(source.layer.to(at::kFloat, device)),
+        unit_constants_(source.unit_constants.defined() ? source.unit_constants.to(device, at::kDouble)
+                                                        : at::Tensor()),
         forms_(source.decomposition, source.gains, device),
         places_(forms_.values().numel(), sample, config) {
     scales_ = forms_.scales(layer_.down);
@@ -111,21 +113,27 @@ class LayerSums {
   bool is_surrogate() const { return activation_.kind != Gate::kNone; }
 
   /// What the forms can be wrong by at most: [rows, n]. @param behind_norm, x what the model's MLP and the
-  /// surrogate read @param line, up [rows, h] of the surrogate
-  at::Tensor bound(const at::Tensor& behind_norm, const at::Tensor& x, const at::Tensor& line,
+  /// surrogate read @param gate, up [rows, h] of the surrogate
+  at::Tensor bound(const at::Tensor& behind_norm, const at::Tensor& x, const at::Tensor& gate,
                    const at::Tensor& up) const {
-    const auto z = gated_factors(of_model_, behind_norm).first.to(at::kDouble);
-    const auto lengths = x.to(at::kDouble).norm(2, {1}, true);
-    // Of what a factor is a sum: ‖w_k‖‖x‖ + |b_k|, [rows, h].
-    const auto size = [&](const at::Tensor& rows, const at::Tensor& bias) {
-      const auto sizes = lengths * rows.norm(2, {1}).to(at::kDouble);
-      return bias.defined() ? sizes + bias.abs() : sizes;
-    };
+    const auto [z, y] = gated_factors(of_model_, behind_norm);
+    auto wrong = gated_product(z.to(at::kDouble), y.to(at::kDouble), activation_) -
+                 gate.to(at::kDouble) * up.to(at::kDouble);
+    if (unit_constants_.defined()) wrong = wrong - unit_constants_;
+    const auto own = factor_size(behind_norm, of_model_.gate, of_model_.gate_bias) *
+                     factor_size(behind_norm, of_model_.up, of_model_.up_bias);
+    const auto of_surrogate =
+        factor_size(x, layer_.gate, layer_.gate_bias) * factor_size(x, layer_.up, layer_.up_bias);
     const auto rounding = kSpread * std::sqrt(static_cast<double>(layer_.d_in() + layer_.d_hidden())) *
-                          (2 * size(layer_.gate, layer_.gate_bias) + z.abs()) *
-                          size(layer_.up, layer_.up_bias);
-    const auto left = (gated_product(z, at::ones_like(z), activation_) - line).abs() * up.abs() + rounding;
+                          (own + 2 * of_surrogate);
+    const auto left = wrong.abs() + rounding;
     return scales_.defined() ? left.mm(scales_.abs().to(at::kDouble).t()) : left;
+  }
+
+  /// What a factor is a sum of: ‖w_k‖‖x‖ + |b_k|, float64 [rows, h].
+  static at::Tensor factor_size(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+    const auto sizes = x.to(at::kDouble).norm(2, {1}, true) * weight.norm(2, {1}).to(at::kDouble);
+    return bias.defined() ? sizes + bias.abs() : sizes;
   }
 
   /// Over the sample, some directions at a time.
@@ -203,6 +211,7 @@ class LayerSums {
   Activation activation_;
   at::Tensor sample_;
   BilinearLayer layer_;
+  at::Tensor unit_constants_;  // float64 [h], or undefined
   LayerForms forms_;
   at::Tensor scales_;                                     // u·P [n, h]; undefined: the identity
   at::Tensor outputs_, contributions_, parts_, rebuilt_;  // sums, and sums of squares and of products

@@ -8,21 +8,18 @@
 #include <map>
 
 #include "bilens/core/progress.h"
-#include "bilens/core/stop.h"
 #include "bilens/core/text.h"
-#include "bilens/data/token_windows.h"
-#include "bilens/nn/gated_product.h"
 #include "bilens/train/bilinear_fit.h"
 #include "bilens/train/ridge.h"
 #include "bilens/train/text_task.h"
 #include "bilens/train/unit_fit.h"
-#include "calibration_tokens.h"
+#include "calibration_streams.h"
 
 namespace bilens {
 
 namespace {
 
-constexpr int64_t kCalibratedAtOnce = 2048;
+constexpr int64_t kKeptRows = int64_t{256} << 20;  // bytes of calibration tokens
 
 using NamedWeights = std::map<std::string, at::Tensor>;
 
@@ -82,127 +79,29 @@ BilinearFactors before_gain(BilinearFactors mlp, const at::Tensor& gain, const a
   return mlp;
 }
 
-/// The calibration tokens with the residual streams of both models, taken from layer to layer.
-class Streams {
- public:
-  Streams(Decoder& teacher, Decoder& converted, const TokenStream& stream, CalibrationWindows windows,
-          int64_t context, Packing packing, double held_out)
-      : teacher_(teacher),
-        converted_(converted),
-        windows_at_once_(windows_within(kCalibratedAtOnce, context)),
-        constant_(converted.config().mlp_bias) {
-    std::vector<int64_t> begins;
-    for (int64_t i = 0; i < windows.all(); ++i) begins.push_back(i * context);
-    const auto batch = make_batch(stream, begins, context + 1);
-    if (packing == Packing::kDocuments) starts_ = batch.document_starts;
-    const auto device = teacher.parameters().front().second.device();
-    uses_ = token_uses(stream.starts, windows, context, held_out).to(device);
-    target_ = teacher.embed(batch.inputs.to(device));
-    state_ = target_.clone();
-    weights_ = at::empty({windows.all(), context}, target_.options());
-    divisors_ = at::empty_like(weights_);
-  }
-
-  /// Through the whole layer in the teacher, and through its attention in the converted model.
-  /// @param mlp the teacher's, before its activation is taken away
-  void enter(int64_t layer, const BilinearFactors& mlp) {
-    layer_ = layer;
-    each_part([&](int64_t begin, int64_t count) {
-      auto target = target_.narrow(0, begin, count), state = state_.narrow(0, begin, count);
-      const auto starts = starts_.defined() ? starts_.narrow(0, begin, count) : at::Tensor();
-      const auto h = teacher_.add_attention(layer, target, starts);
-      const auto x = mlp_inputs(h.flatten(0, 1));
-      auto hidden = gated_product(x.mm(mlp.gate.t()), x.mm(mlp.up.t()), teacher_.config().hidden_act);
-      if (constant_) hidden = at::cat({hidden, at::ones({hidden.size(0), 1}, hidden.options())}, 1);
-      const auto output = hidden.mm(mlp.down.t()).view(h.sizes());
-      target.copy_(h + teacher_.mlp_change(layer, output));
-      state.copy_(converted_.add_attention(layer, state, starts));
-      auto weights = weights_.narrow(0, begin, count);
-      weights.copy_((target.square().mean(-1) + epsilon()).reciprocal());
-      if (!has_norm_behind()) return;
-      const auto squares = output.square().mean(-1) + epsilon();
-      divisors_.narrow(0, begin, count).copy_(squares.sqrt());
-      weights.div_(squares);
-    });
-  }
-
-  /// Adds the finished MLP's outputs to the converted model's stream.
-  void leave(const BilinearFactors& mlp) {
-    each_part([&](int64_t begin, int64_t count) {
-      auto state = state_.narrow(0, begin, count);
-      const auto output = mlp.hidden(mlp_inputs(state.flatten(0, 1))).mm(mlp.down.t());
-      state += converted_.mlp_change(layer_, output.view(state.sizes()));
-    });
-  }
-
-  int64_t tokens_for(TokenUse what) const {
-    return uses_.eq(static_cast<int64_t>(what)).sum().item<int64_t>();
-  }
-
-  /// Inputs of the converted MLP, and what it has to give, of the tokens that serve for this: what the
-  /// teacher's stream has more, times what the norm behind the teacher's MLP divides by.
-  FitData data(TokenUse what) const {
-    return [this, what](const std::function<void(const FitRows&)>& use) {
-      each_part([&](int64_t begin, int64_t count) {
-        const auto chosen =
-            uses_.narrow(0, begin, count).flatten().eq(static_cast<int64_t>(what)).nonzero().squeeze(1);
-        const auto rows = [&](const at::Tensor& all) {
-          return all.narrow(0, begin, count).flatten(0, 1).index_select(0, chosen);
-        };
-        const auto state = rows(state_);
-        auto wanted = rows(target_) - state;
-        if (has_norm_behind()) wanted *= rows(divisors_).unsqueeze(1);
-        use({mlp_inputs(state), wanted, rows(weights_)});
-      });
-    };
-  }
-
- private:
-  double epsilon() const { return teacher_.config().rms_norm_eps; }
-  bool has_norm_behind() const { return teacher_.gain_behind_mlp(layer_).defined(); }
-
-  void each_part(const std::function<void(int64_t, int64_t)>& use) const {
-    for (int64_t begin = 0; begin < state_.size(0); begin += windows_at_once_) {
-      if (stop_requested()) throw Stopped{};
-      use(begin, std::min(windows_at_once_, state_.size(0) - begin));
-    }
-  }
-
-  /// [n, hidden_size], behind the norm and with a 1 for biases.
-  at::Tensor mlp_inputs(const at::Tensor& h) const {
-    const auto x = converted_.mlp_input(layer_, h);
-    return constant_ ? at::cat({x, at::ones({x.size(0), 1}, x.options())}, 1) : x;
-  }
-
-  Decoder &teacher_, &converted_;
-  int64_t windows_at_once_;
-  bool constant_;
-  int64_t layer_ = 0;
-  at::Tensor starts_;
-  at::Tensor uses_;            // uint8 [windows, context]
-  at::Tensor target_, state_;  // [windows, context, hidden_size]: the teacher's, the converted model's
-  at::Tensor weights_;         // [windows, context]
-  at::Tensor divisors_;        // [windows, context] of the norm behind the teacher's MLP
-};
-
 LeastSquaresSums sums_of(const FitData& data, const BilinearFactors& mlp) {
   LeastSquaresSums sums(mlp.down.size(1), mlp.down.size(0), mlp.down.device());
   data([&](const FitRows& rows) { sums.add(mlp.hidden(rows.inputs), rows.targets, rows.weights); });
   return sums;
 }
 
-UnitFit fit_gate(const FitData& data, const BilinearFactors& mlp, Gate gate, bool with_offset) {
+UnitFit fit_units_to(const FitData& data, const BilinearFactors& mlp, Gate gate, bool with_biases,
+                     const std::string& where) {
   UnitSums sums(mlp.gate.size(0), mlp.gate.device());
   data([&](const FitRows& rows) {
     sums.add(rows.inputs.mm(mlp.gate.t()), rows.inputs.mm(mlp.up.t()), rows.weights, gate);
   });
-  return fit_units(sums, with_offset);
+  return fit_units(sums, with_biases, where);
 }
 
-/// f(z) ≈ az + b in the place of z.
-void fold(const UnitFit& fit, bool constant, BilinearFactors& mlp) {
-  mlp.gate = mlp.gate * fit.slope.to(mlp.gate.scalar_type()).unsqueeze(1);
-  if (constant) mlp.gate.select(1, mlp.gate.size(1) - 1) += fit.offset.to(mlp.gate.scalar_type());
+/// (az + b)y in the place of f(z)y.
+BilinearFactors with_lines(const UnitFit& fit, BilinearFactors mlp) {
+  const auto as_layer = [&](const at::Tensor& numbers) {
+    return numbers.to(mlp.gate.device(), mlp.gate.scalar_type());
+  };
+  mlp.gate = mlp.gate * as_layer(fit.slope).unsqueeze(1);
+  if (mlp.has_biases()) mlp.gate.select(1, mlp.gate.size(1) - 1) += as_layer(fit.offset);
+  return mlp;
 }
 
 /// Σ w‖t − y‖² / Σ w‖t‖²; NaN where there is nothing that it has to give.
@@ -226,9 +125,10 @@ RidgeFit refit_down(const FitData& fitted, const FitData& choosing, const std::s
 }
 
 /// Steps 2 and 3 of calibrate().
-void refit(const Streams& streams, const std::string& where, int64_t sweeps, BilinearFactors& mlp,
+void refit(const CalibrationStreams& streams, const std::string& where, int64_t sweeps, BilinearFactors& mlp,
            LayerCalibration& report) {
-  const auto fitted = streams.data(TokenUse::kFit), choosing = streams.data(TokenUse::kChoice);
+  const auto fitted = keep_rows(streams.data(TokenUse::kFit), kKeptRows),
+             choosing = keep_rows(streams.data(TokenUse::kChoice), kKeptRows);
   const auto first = refit_down(fitted, choosing, where, mlp);
   report.ridge = first.ridge;
   report.error_refitted = relative_error(streams.data(TokenUse::kReport), mlp);
@@ -252,20 +152,23 @@ double refit_flops(const BilinearFactors& mlp) {
 /// Floating-point operations a token of the fits of a layer: products with the factors, and the sums of the
 /// refits of down_proj.
 double fit_flops(const BilinearFactors& mlp, const CalibrationConfig& config, int64_t sweeps_kept) {
-  const double lines = 4.0 * static_cast<double>(mlp.gate.numel());
-  if (!config.refit) return lines;
-  const double refit = lines + refit_flops(mlp), sweep = 2 * fit_side_flops(mlp) + refit;
-  return lines + refit + static_cast<double>(std::min(config.sweeps, sweeps_kept + 1)) * sweep;
+  const double factors = 4.0 * static_cast<double>(mlp.gate.numel());
+  if (!config.refit) return factors;
+  const double refit = factors + refit_flops(mlp), sweep = 2 * fit_side_flops(mlp) + refit;
+  return factors + refit + static_cast<double>(std::min(config.sweeps, sweeps_kept + 1)) * sweep;
 }
 
-LayerCalibration calibrate_layer(const Streams& streams, Gate gate, const CalibrationConfig& config,
-                                 bool constant, const std::string& where, BilinearFactors& mlp) {
+LayerCalibration calibrate_layer(const CalibrationStreams& streams, Gate gate,
+                                 const CalibrationConfig& config, const std::string& where,
+                                 BilinearFactors& mlp) {
   const auto held_out = streams.data(TokenUse::kReport);
   LayerCalibration report;
-  const auto fit = fit_gate(streams.data(TokenUse::kFit), mlp, gate, config.bias);
-  report.unit_r2 = fit.r2;
+  const auto fit = fit_units_to(streams.data(TokenUse::kFit), mlp, gate, config.bias, where);
+  report.unit_r2 = fit.line_r2;
+  report.product_r2 = fit.r2;
   report.degenerate_units = fit.degenerate.sum().item<int64_t>();
-  fold(fit, constant, mlp);
+  report.error_lines = relative_error(held_out, with_lines(fit, mlp));
+  mlp = fit.units.in(mlp);
   report.error_scaled = report.error_refitted = relative_error(held_out, mlp);
   if (config.refit) refit(streams, where, config.sweeps, mlp, report);
   report.error = relative_error(held_out, mlp);
@@ -281,8 +184,8 @@ const FieldTable<CalibrationConfig>& CalibrationConfig::fields() {
           .integer("tokens", &C::tokens, "Tokens of the training text that it looks at.", between(2, 1e9),
                    "tokens")
           .flag("bias", &C::bias,
-                "Whether the MLPs get biases (mlp_bias), which takes the gates' constant part; without, "
-                "gates are scaled only.")
+                "Whether the MLPs get biases (mlp_bias), with which a unit has three more terms; without, "
+                "its product f(z)y is fitted by zy and z² alone.")
           .flag("refit", &C::refit, "Whether down_proj is fitted to the teacher's residual stream.")
           .integer(
               "sweeps", &C::sweeps,
@@ -310,14 +213,17 @@ CalibrationCost calibration_cost(const DecoderConfig& model, int64_t context,
   const double refits = config.refit ? static_cast<double>(1 + config.sweeps) : 0;
   const double tokens = static_cast<double>(config.tokens),
                sums = layers * refits * refit_flops(mlp) * tokens;
+  const auto bytes_of = [&](double a_token) { return static_cast<int64_t>(std::llround(a_token * tokens)); };
+  const auto inputs = static_cast<double>(d);
   CalibrationCost cost;
-  cost.bytes = std::llround(8 * (1 + config.held_out) * tokens * static_cast<double>(d)) +
-               32 * units * units + 100 * kCalibratedAtOnce * units;
+  cost.bytes = bytes_of(8 * (1 + config.held_out) * inputs) + 32 * units * units +
+               100 * CalibrationStreams::kTokensAtOnce * units +
+               std::min(2 * kKeptRows, bytes_of(8 * inputs + 12)) + std::min(kKeptProducts, bytes_of(4 * n));
   cost.products = (layers * fit_flops(mlp, config, config.sweeps) +
                    2 * (1 + config.held_out) * forward_flops(model, context)) *
                       tokens -
                   sums;
-  cost.solves = sums + layers * refits * 9 * n * n * n;
+  cost.solves = sums + layers * refits * 10 * n * n * n;
   return cost;
 }
 
@@ -342,8 +248,7 @@ Calibration calibrate(const Decoder& teacher, const TokenStream& stream, int64_t
   Calibration result{ungated_copy(teacher, config.bias), {}};
   auto& account = result.account;
   account.tokens = windows.fitted * context;
-  const bool constant = result.model.config().mlp_bias;
-  Streams streams(reader, result.model, stream, windows, context, packing, config.held_out);
+  CalibrationStreams streams(reader, result.model, stream, windows, context, packing, config.held_out);
   account.held_out_tokens = streams.tokens_for(TokenUse::kReport);
   const int64_t layers = teacher.config().num_hidden_layers;
   Progress progress("calibrate", layers, "layers");
@@ -352,8 +257,8 @@ Calibration calibrate(const Decoder& teacher, const TokenStream& stream, int64_t
     streams.enter(layer, mlp);
     const auto behind = result.model.gain_behind_mlp(layer);
     auto fitted = through_gain(mlp, behind);
-    const auto report = calibrate_layer(streams, gate, config, constant,
-                                        "layer " + std::to_string(layer) + "'s activations", fitted);
+    const auto report =
+        calibrate_layer(streams, gate, config, "layer " + std::to_string(layer) + "'s activations", fitted);
     mlp = before_gain(fitted, behind, mlp.down);
     store(mlp, result.model, layer);
     streams.leave(mlp);

@@ -65,20 +65,27 @@ class Corpus(DecompositionTest):
         )
         self.assertLess(found["results"][0]["layers"][1]["corpus"]["form_r2"], 0.999)
 
-    def check_lines(self, w, ids):
-        """Each unit's line is numpy's least-squares one on these tokens, errors weighted by the other's square."""
+    def check_units(self, w, ids):
+        """Each unit stands for numpy's least-squares fit of its product by five terms on these tokens."""
         windows = [ids[first : first + 16][:-1] for first in range(0, len(ids), 16) if len(ids[first : first + 16]) > 1]
         x = np.concatenate([forward(w, window, act="silu")[1][1][1] for window in windows])
         z, v = x @ folded(w, 1, "gate_proj").T, x @ folded(w, 1, "up_proj").T
         f = z / (1 + np.exp(-z))
-        lines = load_file(self.out / "surrogate.safetensors")
+        stored = load_file(self.out / "surrogate.safetensors")
+        of_unit = [stored[f"layer_1.{name}"] for name in ("gate_shift", "up_scale", "up_gate", "up_shift", "constant")]
+        shift, scale, across, up_shift, constant = (numbers.astype(float) for numbers in of_unit)
+        found = (z + shift) * (scale * v + across * z + up_shift) + constant
+        size = np.sqrt(np.mean(z**2, 0))
         for unit in range(z.shape[1]):
-            columns = np.stack([z[:, unit], np.ones(len(z))], 1) * abs(v[:, unit, None])
-            (slope, offset), *_ = np.linalg.lstsq(columns, f[:, unit] * abs(v[:, unit]), rcond=None)
-            self.assertAlmostEqual(lines["layer_1.slope"][unit], slope, delta=1e-4)
-            self.assertAlmostEqual(lines["layer_1.offset"][unit], offset, delta=1e-4)
+            zu, vu = z[:, unit], v[:, unit]
+            columns = np.stack([zu * vu, vu, zu**2, zu, np.ones(len(z))], 1)
+            best, *_ = np.linalg.lstsq(columns, f[:, unit] * vu, rcond=None)
+            if abs(best[1] / best[0]) > 8 * size[unit]:  # nearly a parabola
+                self.assertAlmostEqual(abs(shift[unit]) / (8 * size[unit]), 1, delta=1e-5)
+                continue
+            np.testing.assert_allclose(found[:, unit], columns @ best, atol=1e-4 * abs(f[:, unit] * vu).max())
 
-    def test_lines_fitted_on_text_stand_for_a_gated_layer(self):
+    def test_units_fitted_on_text_stand_for_a_gated_layer(self):
         gated = self.folder / "gated"
         w = write_llama(gated, act="silu")
         data = {"dataset": "tokens", "path": str(self.text), "context": 16, "packing": "plain"}
@@ -106,8 +113,14 @@ class Corpus(DecompositionTest):
         about = self.description()["surrogate"]
         self.assertEqual((about["kind"], about["tokens"], about["first_token"]), ("calibrated", 200, 200))
         self.assertEqual([layer["layer"] for layer in about["layers"]], [0, 1, 2])
+        # The study's form is over the same tokens, of the directions alone.
+        self.assertEqual(about["held_out_tokens"], 200)
+        for layer in about["layers"]:
+            self.assertLess(layer["unit_r2"], 1)
+            self.assertLess(layer["line_output_r2"], 1)
+            self.assertLess(layer["output_r2"], 1)
         self.assertIn("not the layer", about["meaning"])
-        self.check_lines(w, np.fromfile(self.text, "<u2")[200:400])
+        self.check_units(w, np.fromfile(self.text, "<u2")[200:400])
         # Losses are measured on more tokens: the fit keeps behind them.
         self.decompose(
             *flags,

@@ -17,6 +17,10 @@ def calibrated(error):
     return figures | {"error": error, "sweeps": 0}
 
 
+def with_units(error):
+    return calibrated(error) | {"product_r2": 0.625, "error_lines": 0.75}
+
+
 def write_conversion(folder, final=1.5, test=1.5625, converted=True, **account):
     """A run as `bilens finetune` leaves it, of a model with two layers."""
     (folder / "model").mkdir(parents=True)
@@ -112,8 +116,12 @@ class ConversionPage(InBrowser):
         another = write_conversion(
             cls.folder / "another", test=1.0, converted=False, parameters=1000, teacher_sha256="1"
         )
-        cls.page, cls.both, cls.beside = (cls.folder / f"{name}.html" for name in ("one", "both", "beside"))
+        units = write_conversion(cls.folder / "units", calibration={"tokens": 512, "layers": [with_units(0.1)] * 2})
+        cls.page, cls.both, cls.beside, cls.new = (
+            cls.folder / f"{name}.html" for name in ("one", "both", "beside", "new")
+        )
         for directories, page in (
+            ((units,), cls.new),
             (runs[:1], cls.page),
             (runs, cls.both),
             ((runs[0], wider, another, continued), cls.beside),
@@ -134,6 +142,23 @@ class ConversionPage(InBrowser):
         )
         self.assertEqual([row[0] for row in rows], ["validation, before training", "validation", "test"])
         self.assertIn("nats a token", self.text("#training-1 .chart.drawn svg"))
+
+    def test_what_units_gained_beside_lines(self):
+        self.visit(self.page)
+        table = "#conversion-1 [aria-label='The closed-form stage by layer']"
+        heads = [head.strip() for head in self.texts(f"{table} thead th")]
+        self.assertIn("Error with the lines", heads)
+        self.assertNotIn("R² of the units", heads)  # of an earlier version
+        self.visit(self.new)
+        heads = [head.strip() for head in self.texts(f"{table} thead th")]
+        (first, *_) = self.cells(f"{table} tbody tr")
+        shown = dict(zip(heads, first))
+        for head, value in (
+            ("R² of the units", "0.625"),
+            ("Error with lines", "0.750"),
+            ("Error with the units", "0.500"),
+        ):
+            self.assertEqual(shown[head], value)
 
     def test_samples_before_and_after(self):
         self.visit(self.page)

@@ -60,6 +60,21 @@ class Notices(InBrowser):
         self.assertLess(top(".notice"), top(".lead"))
         self.assertEqual(self.report("plain", {"gate": {"name": "none", "source": "config.json"}}), [])
 
+    def test_what_a_fitted_surrogate_is_worth(self):
+        layer = {"layer": 0, "unit_r2": 0.5, "degenerate_units": 0}
+        about = {"kind": "calibrated", "hidden_act": "silu", "meaning": "Near.", "data": {"path": "a.txt"}}
+        about |= {"first_token": 200, "tokens": 100, "layers": [layer]}
+        (notice,) = self.report("half", {"surrogate": about})  # of an earlier version
+        self.assertIn("The lines were fitted on 100 tokens of a.txt, from token 200 on. They explain 50.0%", notice)
+        about |= {"held_out_tokens": 50}
+        about["layers"] = [layer | {"product_r2": 0.75, "output_r2": 0.875, "line_output_r2": 0.625}]
+        (notice,) = self.report("half", {"surrogate": about})
+        self.assertIn(
+            "The units were fitted on 100 tokens of a.txt, from token 200 on. On 50 other tokens R² of each layer’s "
+            "output is 0.875; with a line az + b for each activation it would be 0.625.",
+            notice,
+        )
+
     def test_an_earlier_version_left_no_record(self):
         (notice,) = self.report("plain", drop=("gate",))
         self.assertIn("earlier version", notice)

@@ -7,7 +7,6 @@
 
 #include "bilens/io/safetensors.h"
 #include "bilens/nn/gated_product.h"
-#include "bilens/study/activation_lines.h"
 #include "catch.h"
 #include "decomposed_decoder.h"
 #include "temporary_folder.h"
@@ -156,30 +155,27 @@ TEST_CASE("a surrogate's error stays below its bound, token by token; a bilinear
   CHECK(found.sample_error.max().item<double>() > 0.05 * size);  // the bound is not out of all proportion
 }
 
-TEST_CASE("the lines that stand for activations are the least-squares ones, on the text named alone") {
-  auto model = random_model(Gate::kSilu);
+TEST_CASE("units with constants of their own: the bound is of the products that they stand for") {
   const auto stream = random_stream();
+  auto model = random_model(Gate::kSilu);
+  auto of = decompose(model, 2, true);
+  const auto constants = at::linspace(0.1, 0.4, of.layer.d_hidden(), at::kDouble);
+  of.layer.down_bias = of.layer.down_bias + of.layer.down.mv(constants.to(of.layer.down.scalar_type()));
+  of.decomposition.constant =
+      of.decomposition.constant +
+      of.decomposition.directions.to(at::kDouble).mv(of.layer.down.to(at::kDouble).mv(constants));
   const at::NoGradGuard no_grad;
-  constexpr int64_t kFirst = 2 * kContext;  // windows lie as in the whole text
-  const auto fits =
-      fit_activation_lines(model, {stream, kFirst, kTokens - kFirst, kContext, Packing::kPlain});
-  REQUIRE(fits.size() == 2);
-  const auto of = decompose(model, 1, true);
-  const auto x =
-      seen(model, stream, of).first.narrow(0, 2 * (kContext - 1), kTokens - 10 - 2 * (kContext - 1));
+  const auto found = study_corpus(model, text_of(stream),
+                                  {{of.decomposition, of.layer, {of.gain, {}}, constants}}, {kTokens})
+                         .layers.at(0);
+  const auto x = seen(model, stream, of).first;
   const auto layer = of.layer.to(at::kDouble, at::kCPU);
-  const auto z = 2 * (x.mm(layer.gate.t()) + layer.gate_bias), v = x.mm(layer.up.t()) + layer.up_bias;
-  const auto f = z * z.sigmoid();
-  for (int64_t j = 0; j < 12; ++j) {
-    // Rows times |v|: weighted by its square.
-    const auto weight = v.select(1, j).abs().unsqueeze(1);
-    const auto columns = at::stack({z.select(1, j), at::ones_like(z.select(1, j))}, 1) * weight;
-    const auto line = std::get<0>(at::linalg_lstsq(columns, f.select(1, j).unsqueeze(1) * weight));
-    CHECK(std::abs(fits[1].slope[j].item<double>() - line[0][0].item<double>()) < 1e-4);
-    CHECK(std::abs(fits[1].offset[j].item<double>() - line[1][0].item<double>()) < 1e-4);
-  }
-  auto bilinear = random_model(Gate::kNone);
-  CHECK_THROWS_AS(fit_activation_lines(bilinear, text_of(stream)), std::invalid_argument);
+  const auto half = x.mm(layer.gate.t()) + layer.gate_bias, y = x.mm(layer.up.t()) + layer.up_bias;
+  const auto wrong = gated_product(2 * half, y, Gate::kSilu) - half * y - constants;  // the gate was halved
+  const auto bound = wrong.abs().mm(of.decomposition.directions.to(at::kDouble).mm(layer.down).abs().t()).t();
+  CHECK(worst(found.sample_bound, bound) < 1e-3 * bound.max().item<double>());  // float32's rounding is in it
+  CHECK((found.sample_error <= found.sample_bound).all().item<bool>());
+  CHECK(found.sample_error.max().item<double>() > 0.05 * bound.max().item<double>());
 }
 
 TEST_CASE("contexts are the extremes of each sign, quantiles and histogram those of the sample") {

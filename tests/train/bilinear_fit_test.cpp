@@ -53,6 +53,27 @@ TEST_CASE("the hidden vector is the product of both sides, with a 1 where P has 
   CHECK(plain.hidden(rows.inputs).size(1) == 3);
 }
 
+TEST_CASE("rows that fit into memory are read once, others each time") {
+  const auto rows = planted(6).rows;
+  int64_t passes = 0;
+  const FitData counted = [&](const std::function<void(const FitRows&)>& use) {
+    ++passes;
+    in_parts(rows, 64)(use);
+  };
+  const auto bytes =
+      static_cast<int64_t>(rows.inputs.nbytes() + rows.targets.nbytes() + rows.weights.nbytes());
+  for (const bool fits : {true, false}) {
+    passes = 0;
+    const auto data = keep_rows(counted, fits ? bytes : bytes - 1);
+    for (int64_t pass = 0; pass < 3; ++pass) {
+      std::vector<at::Tensor> seen;
+      data([&](const FitRows& part) { seen.push_back(part.targets); });
+      CHECK(at::cat(seen).equal(rows.targets));
+    }
+    CHECK(passes == (fits ? 1 : 4));
+  }
+}
+
 TEST_CASE("one factor is recovered where the other two are known") {
   const auto [layer, rows] = planted(2);
   for (const auto side : {Side::kGate, Side::kUp}) {

@@ -9,13 +9,15 @@ namespace bilens {
 /// documents behind those that are fitted to and chosen on, which had no part in either: t is what the MLP
 /// has to give so that the residual stream is the teacher's again.
 struct LayerCalibration {
-  double unit_r2 = 0.0;          // of f(z) ≈ az + b, weighted
-  int64_t degenerate_units = 0;  // whose activations determine no line
-  double error_scaled = 0.0;     // with a and b alone
-  double error_refitted = 0.0;   // and down_proj refitted
-  double ridge = 0.0;            // of that refit; NaN where down_proj was best as it was
-  double error = 0.0;            // of the layer as it is returned
-  int64_t sweeps = 0;            // over gate, up and down that lowered the error on the choosing documents
+  double unit_r2 = 0.0;               // of f(z) ≈ az + b, weighted by y²
+  std::optional<double> product_r2;   // of what stands for the units' products f(z)y
+  int64_t degenerate_units = 0;       // whose products the data do not determine
+  std::optional<double> error_lines;  // with (az + b)y in each unit
+  double error_scaled = 0.0;          // with what stands for the products, nothing refitted
+  double error_refitted = 0.0;        // and down_proj refitted
+  double ridge = 0.0;                 // of that refit; NaN where down_proj was best as it was
+  double error = 0.0;                 // of the layer as it is returned
+  int64_t sweeps = 0;  // over gate, up and down that lowered the error on the choosing documents
 
   static const RecordTable<LayerCalibration>& record();
 };

@@ -33,8 +33,8 @@ struct CorpusLayer {
   at::Tensor active_correlation, active_r2, active_count;
 
   /// Of a surrogate, for the sample's tokens, float32 [n, s]: how far the form is from u·y, and for that
-  /// token what it can be at most, Σ_j |(uP)_j| |f(z_j) − ẑ_j| |v_j| with z = Wx + b, v = Vx + c and ẑ what
-  /// stands for f(z). Undefined for a bilinear model.
+  /// token what it can be at most, Σ_j |(uP)_j| |f(z_j)y_j − q_j| with z = Wx + b, y = Vx + c and q_j what
+  /// stands for the product. Undefined for a bilinear model.
   at::Tensor sample_error, sample_bound;
 
   static const TensorTable<CorpusLayer>& tensors();

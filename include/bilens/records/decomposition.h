@@ -64,7 +64,7 @@ struct DecompositionRecord {
 struct Decomposition {
   DecompositionRecord info;
   std::vector<LayerDecomposition> layers;
-  NamedTensors lines = {};  // of a calibrated surrogate that was fitted here (surrogate_lines.h)
+  NamedTensors surrogates = {};  // SurrogateUnits of each layer, where they were fitted here
 };
 
 constexpr const char* kDecompositionFile = "decomposition.json";

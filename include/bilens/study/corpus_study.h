@@ -28,6 +28,7 @@ struct CorpusSource {
   const LayerDecomposition& decomposition;
   BilinearLayer layer;
   MlpGains gains;
+  at::Tensor unit_constants = {};  // [h] of a surrogate whose units have constants, which are in down_bias
 };
 
 /// @throws Error(kBadInput) unless the model has the layer, of that width

@@ -26,8 +26,8 @@ struct Calibration {
 
 /// Converts a model with gated MLPs into a bilinear one without gradients, a layer at a time on the converted
 /// model's own inputs:
-///   1. per hidden unit f(z) ≈ az + b by least squares, weighted by the other factor squared; a scales
-///      gate_proj's row, b becomes its bias;
+///   1. per hidden unit f(z)y by least squares on zy, y, z², z and 1, z and y its two factors (UnitFit): its
+///      rows and biases of gate_proj and up_proj, and a constant in down_proj's bias;
 ///   2. down_proj (and its bias) by ridge regression to the teacher's residual stream behind the layer, so
 ///      that a layer also makes good what earlier ones lost;
 ///   3. sweeps over gate_proj, up_proj and down_proj (and biases), each by least squares with the others
@@ -49,10 +49,11 @@ Calibration calibrate(const Decoder& teacher, const TokenStream& stream, int64_t
 struct CalibrationCost {
   /// Two residual streams (8 × tokens × (1 + held_out) × hidden_size), sums (16 × intermediate_size²) and
   /// about as much in the eigensolver, and some 100 × 2048 × intermediate_size; 1.6, 1.0 and 1.2 GB for
-  /// TinyLlama-1.1B and 100,000 tokens.
+  /// TinyLlama-1.1B and 100,000 tokens. Beside these at most .8 GB of what is computed once where it fits.
   int64_t bytes = 0;
   double products = 0.0;  // operations in float32, over the tokens
-  double solves = 0.0;  // in float64: of each refit the sums, and an eigendecomposition of intermediate_size²
+  double solves = 0.0;    // in float64: of each refit the sums and an eigendecomposition, of sweeps two
+                          // Cholesky factors, all of intermediate_size²
 };
 CalibrationCost calibration_cost(const DecoderConfig& model, int64_t context,
                                  const CalibrationConfig& config);

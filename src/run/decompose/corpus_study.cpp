@@ -37,9 +37,11 @@ CorpusStudy study_all_on_text(const StudyInput& input) {
   std::vector<CorpusSource> sources;
   for (const auto& layer : decomposition.layers) {
     if (!layer.has_pairs()) continue;
+    const auto loaded = source.load(layer.layer);
     // In float32, as the model computes: float64 copies of all layers would be twice as large.
-    sources.push_back({layer, source.load(layer.layer).layer.to(at::kFloat, at::kCPU),
-                       source.fold_norm ? mlp_gains(corpus.model, layer.layer) : MlpGains{}});
+    sources.push_back({layer, loaded.layer.to(at::kFloat, at::kCPU),
+                       source.fold_norm ? mlp_gains(corpus.model, layer.layer) : MlpGains{},
+                       loaded.unit_constants});
   }
   auto study = study_corpus(model, corpus.windows(config.corpus.tokens), sources, config.corpus);
   if (config.corpus.loss_tokens > 0)

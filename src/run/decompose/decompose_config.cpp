@@ -127,9 +127,8 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
           .choice(
               "surrogate", &C::surrogate,
               "What stands for a gated layer that is not bilinear: \"none\", it is refused; \"half\", its "
-              "bilinear part, with gate_proj halved; \"calibrated\", the line nearest to each unit's "
-              "activation on "
-              "the text of the analyses, on as many tokens as \"corpus\" reads, behind those.",
+              "bilinear part, with gate_proj halved; \"calibrated\", the bilinear units nearest to its "
+              "own on the text of the analyses, on as many tokens as \"corpus\" reads, behind those.",
               names_of_surrogates())
           .text("tokenizer", &C::tokenizer,
                 "SentencePiece model or tokenizer.json that names the tokens; empty: the one beside the "

@@ -4,7 +4,7 @@
 
 #include "bilens/core/files.h"
 #include "bilens/records/layer_file.h"
-#include "bilens/records/surrogate_lines.h"
+#include "bilens/records/surrogate_units.h"
 #include "bilens/tensor/device.h"
 #include "model_decomposition.h"
 #include "replacement.h"
@@ -62,9 +62,9 @@ Decomposition decompose_model(const DecomposeModelOptions& options) {
 
 void save_decomposition(const fs::path& out, const Decomposition& decomposition, bool overwrite) {
   write_whole(out, overwrite, [&](const fs::path& folder) {
-    const auto& lines = decomposition.lines;
-    if (!lines.empty())
-      write_safetensors(folder / SurrogateLines::kFile, lines, format_metadata(SurrogateLines::kFormat));
+    const auto& surrogates = decomposition.surrogates;
+    if (!surrogates.empty())
+      write_safetensors(folder / SurrogateUnits::kFile, surrogates, format_metadata(SurrogateUnits::kFormat));
     for (const auto& layer : decomposition.layers) write_layer(folder, layer);
     write_decomposition(folder, decomposition);
   });

@@ -12,7 +12,7 @@
 #include "bilens/core/version.h"
 #include "bilens/records/decomposition.h"
 #include "bilens/records/layer_file.h"
-#include "bilens/records/surrogate_lines.h"
+#include "bilens/records/surrogate_units.h"
 #include "bilens/run/config_file.h"
 #include "bilens/tensor/device.h"
 #include "decomposer.h"
@@ -85,7 +85,7 @@ struct Opened {
   LayerSource source;
   std::optional<GateRecord> minus_gate;
   DecomposeData data;
-  NamedTensors lines;  // of a calibrated surrogate
+  NamedTensors surrogates;  // SurrogateUnits that were fitted here
   Weightings weightings;
 };
 
@@ -105,7 +105,7 @@ Opened open(const DecomposeInput& input, const DecomposeRunConfig& config) {
     require_used({*input.named, opened.source, config, opened.data, input.data, !input.pieces.empty()});
   }
   if (is_calibrated(config.surrogate, opened.source))
-    opened.lines = calibrate_surrogate(opened.source, config.corpus, config.device, *opened.data.corpus);
+    opened.surrogates = calibrate_surrogate(opened.source, config.corpus, config.device, *opened.data.corpus);
   if (config.is_weighted()) opened.weightings = read_weightings(opened.source, config, opened.data);
   return opened;
 }
@@ -168,7 +168,7 @@ std::vector<LayerDecomposition> write_layers(const Opened& opened, const Decompo
 void check_destination(const fs::path& out, bool resume) {
   const auto is_ours = [](const fs::directory_entry& entry) {
     const auto name = entry.path().filename().string();
-    return name == kDecompositionFile || name == SurrogateLines::kFile || name.starts_with("layer_");
+    return name == kDecompositionFile || name == SurrogateUnits::kFile || name.starts_with("layer_");
   };
   if (resume && fs::is_directory(out) &&
       std::any_of(fs::directory_iterator(out), fs::directory_iterator(), is_ours))
@@ -196,7 +196,7 @@ DecomposeRunConfig parse_decompose_config(const Json& given, const std::string& 
   }
   if (problems.empty() && config.surrogate == SurrogateKind::kCalibrated && subtracts) {
     problems.push_back({"surrogate", "none or half with --minus", "\"calibrated\"",
-                        "Lines fitted to each model apart would be subtracted with the layers."});
+                        "Units fitted to each model apart would be subtracted with the layers."});
   }
   if (problems.empty() && config.is_weighted() && subtracts) {
     problems.push_back({"weighting", "\"none\" with --minus", "\"data\"",
@@ -240,7 +240,7 @@ Decomposition decompose_in_memory(const DecomposeInput& input, const DecomposeRu
   auto config = given;
   config.analyses.clear();
   const auto opened = open(input, config);
-  Decomposition decomposition{describe(opened, input, config), solve_layers(opened, config), opened.lines};
+  Decomposition decomposition{describe(opened, input, config), solve_layers(opened, config), opened.surrogates};
   decomposition.info.seconds = seconds_since(begin);
   return decomposition;
 }
@@ -251,8 +251,8 @@ DecompositionResult decompose_into(const DecomposeInput& input, const DecomposeR
   const auto opened = open(input, config);
   const DirectoryLock lock(out);
   check_destination(out, resume);
-  if (!opened.lines.empty()) {
-    write_safetensors(out / SurrogateLines::kFile, opened.lines, format_metadata(SurrogateLines::kFormat));
+  if (!opened.surrogates.empty()) {
+    write_safetensors(out / SurrogateUnits::kFile, opened.surrogates, format_metadata(SurrogateUnits::kFormat));
   }
   Decomposition decomposition{describe(opened, input, config), write_layers(opened, config, out), {}};
   auto layers = summarize_layers(decomposition);

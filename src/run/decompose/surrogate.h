@@ -8,13 +8,13 @@
 
 namespace bilens {
 
-/// Puts P((a(Wx + b) + o) ⊙ (Vx + c)) in the place of each gated layer of a language model, a and o fitted to
-/// its activations on the study.tokens tokens that follow those which the analysis "corpus" and
-/// its losses read, so that what that one measures is held out; completes source.surrogate by what they are
-/// worth.
+/// Puts the bilinear units that are nearest to its own in the place of those of each gated layer of a
+/// language model (BilinearUnits). They are fitted to its activations on the study.tokens tokens that follow
+/// those which the analysis "corpus" and its losses read, so that what that one measures is held out;
+/// completes source.surrogate by what they are worth, on the first of those.
 /// @param source of gated layers
-/// @return the SurrogateLines of each layer, under "layer_N."
-/// @throws Error(kBadInput) for a text that is shorter
+/// @return the SurrogateUnits of each layer, under "layer_N."
+/// @throws Error(kBadInput) for a text that is shorter, and for activations that are not finite
 NamedTensors calibrate_surrogate(LayerSource& source, const CorpusStudyConfig& study,
                                  const DeviceChoice& device, const Corpus& corpus);
 

@@ -223,8 +223,9 @@ void stand_in(LayerSource& source, const std::optional<SurrogateKind>& surrogate
   record.hidden_act = gate.name;
   record.meaning = half ? "The bilinear part of a gated layer, P(½Wx ⊙ Vx), not the layer: the rest of "
                           "the activation, even in Wx, is left out."
-                        : "A bilinear layer near to a gated one on text, P((a(Wx) + b) ⊙ Vx), not the "
-                          "layer: each unit's activation is replaced by a line.";
+                        : "A bilinear layer near to a gated one on text, not the layer: each unit's product "
+                          "f(z)y of z = Wx and y = Vx is replaced by a quadratic form of z and y with "
+                          "the terms zy, y, z², z and 1.";
 }
 
 /// Image classifiers are what their config says: nothing stands for them, and their tensors have their names.

@@ -27,8 +27,9 @@ struct LayerSourceConfig {
 struct SourceLayer {
   int64_t number = 0;
   BilinearLayer layer;
-  at::Tensor embed;  // E, when the layer's input is E x; else undefined
-  at::Tensor head;   // H, when the layer's output reaches the outputs linearly; else undefined
+  at::Tensor embed;                // E, when the layer's input is E x; else undefined
+  at::Tensor head;                 // H, when the layer's output reaches the outputs linearly; else undefined
+  at::Tensor unit_constants = {};  // [h] of a calibrated surrogate: κ of its units, which are in down_bias
 };
 
 /// One of a model's layers, which takes memory only while somebody works on it.
