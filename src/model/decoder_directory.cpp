@@ -155,6 +155,22 @@ NamedTensors stored_parameters(const Weights& weights, const DecoderConfig& conf
   return tensors;
 }
 
+at::Tensor stored_parameter(const Weights& weights, const DecoderConfig& config, const std::string& name) {
+  const auto shapes = config.parameter_shapes();
+  const std::map<std::string, std::vector<int64_t>> shape_of(shapes.begin(), shapes.end());
+  for (const auto& [stored, shape] : config.stored_shapes()) {
+    const auto parts = config.parts_of(stored);
+    const auto own = std::find(parts.begin(), parts.end(), name);
+    if (own == parts.end()) continue;
+    const auto tensor = weights.tensor(stored);
+    require_shape(tensor, shape, weights.path().string() + ": " + stored);
+    int64_t first = 0;
+    for (auto part = parts.begin(); part != own; ++part) first += shape_of.at(*part)[0];
+    return tensor.narrow(0, first, shape_of.at(name)[0]);
+  }
+  throw std::invalid_argument("no parameter of this config: " + name);
+}
+
 Decoder load_decoder(const Weights& weights, const DecoderConfig& config, const DecoderLoadOptions& options) {
   check_decoder_tensors(weights, config);
   const at::NoGradGuard no_grad;

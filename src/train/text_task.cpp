@@ -171,4 +171,8 @@ void TextTask::save_model(const std::filesystem::path& directory) const {
   save_decoder(directory, model_.parameters(), config);
 }
 
+at::Tensor TextTask::saved_parameter(const Weights& weights, const std::string& name) const {
+  return stored_parameter(weights, model_.config(), name);
+}
+
 }  // namespace bilens

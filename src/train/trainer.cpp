@@ -234,7 +234,7 @@ void Trainer::load_tensors(const Checkpoint& checkpoint) {
   const at::NoGradGuard no_grad;
   const Weights weights(checkpoint.directory);
   for (auto& [name, parameter] : parameters_) {
-    const auto stored = weights.tensor(name);
+    const auto stored = task_.saved_parameter(weights, name);
     require_shape(stored, parameter.sizes(), weights.path().string() + ": " + name);
     parameter.copy_(stored);
   }

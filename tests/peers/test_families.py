@@ -4,6 +4,7 @@ Needs what scripts/setup.sh --bench installs; skipped without, an error with BIL
 
 import json
 import pathlib
+import shutil
 import tempfile
 import unittest
 
@@ -257,6 +258,21 @@ class Families(unittest.TestCase):
                 self.assertEqual({key: list(names) for key, names in missing.items() if names}, {})
                 loss, _ = self.loss_as_evaluated(model.double(), self.tokens[-50:], CONTEXT)  # the last 5%
                 self.assertAlmostEqual(found["loss"], loss, delta=SAME)
+
+    def test_a_run_with_fused_projections_is_gone_on_with(self):
+        """Checkpoints hold qkv_proj and gate_up_proj, the optimizer moves their parts."""
+        sizes = {key: value for key, value in SHAPE.items() if key != "initializer_range"}
+        job = {"model": {"type": "phi3", **sizes}, "data": self.data(), "train": {"steps": 4, "batch_size": 4}}
+        config, out = self.folder / "config.json", self.folder / "gone on with"
+        config.write_text(json.dumps({**job, "checkpoint": {"every_steps": 2}, "device": DEVICE, "threads": 1}))
+        self.ran("train", config, "--out", out)
+        expected = (out / "model/model.safetensors").read_bytes()
+        for made in ("model", "checkpoints/step-4"):
+            shutil.rmtree(out / made)
+        done = run("train", config, "--out", out, "--resume")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("continuing at step 2 of 4", done.stderr)
+        self.assertEqual((out / "model/model.safetensors").read_bytes(), expected)
 
     def test_what_becomes_bilinear_is_read_by_transformers(self):
         import transformers

@@ -42,6 +42,10 @@ void check_decoder_tensors(const Weights& weights, const DecoderConfig& config);
 /// @throws Error(kBadInput) for one that is not finite
 NamedTensors stored_parameters(const Weights& weights, const DecoderConfig& config);
 
+/// One of config.parameter_shapes(): a tensor, or its rows of one that holds several.
+/// @throws Error(kBadInput) where that is missing or of another shape
+at::Tensor stored_parameter(const Weights& weights, const DecoderConfig& config, const std::string& name);
+
 /// A decoder of weights with Hugging Face's names.
 Decoder load_decoder(const Weights& weights, const DecoderConfig& config,
                      const DecoderLoadOptions& options = {});

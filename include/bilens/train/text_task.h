@@ -117,6 +117,7 @@ class TextTask : public TrainingTask {
   at::Tensor compute_gradients(int64_t step) override;
   std::vector<Observation> validate(int64_t step) override;
   void save_model(const std::filesystem::path& directory) const override;
+  at::Tensor saved_parameter(const Weights& weights, const std::string& name) const override;
 
   static TrainingMemory memory(const DecoderConfig& model, const TextTrainConfig& config, int64_t context,
                                at::Device device) {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "bilens/io/safetensors.h"
+#include "bilens/io/weights.h"
 #include "bilens/records/metrics.h"
 
 namespace bilens {
@@ -43,6 +43,11 @@ class TrainingTask {
 
   /// Fills a directory with the model as it is.
   virtual void save_model(const std::filesystem::path& directory) const = 0;
+
+  /// One of the parameters, as save_model has stored it. @throws Error(kBadInput) where it is not there
+  virtual at::Tensor saved_parameter(const Weights& weights, const std::string& name) const {
+    return weights.tensor(name);
+  }
 };
 
 }  // namespace bilens
