@@ -3,7 +3,8 @@
 
 Usage: scripts/tidy.py [--build DIR] [STAGE...]
 
-It reads the sources in the batches that the build compiles, so it needs a build in batches (scripts/setup.sh --lint).
+It reads the batches that the build compiles, all of a stage together, so it needs a build in batches (scripts/setup.sh
+--lint).
 """
 
 import argparse
@@ -19,17 +20,24 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 TOOLS = ROOT / ".venv/bin"
 
 
-def batches(build, stages):
-    """[(file, [flags that clang knows])] of the program's batches, or of some stages'."""
+def stages_of(build, wanted):
+    """[(file, [flags that clang knows])] of the program's stages, or of some: a file that includes all batches of the
+    stage, since reading LibTorch's headers takes most of the time."""
     database = subprocess.run(
         [TOOLS / "ninja", "-C", build, "-t", "compdb"], capture_output=True, text=True, check=True
     )
+    found = {}
     for entry in json.loads(database.stdout):
         file = entry["file"]
         stage = next((part for part in file.split("/") if part.startswith("bilens_") and part.endswith(".dir")), "")
         stage = stage.removeprefix("bilens_").removesuffix(".dir")
-        if "/Unity/" in file and file.endswith(".cxx") and stage and (not stages or stage in stages):
-            yield file, flags(shlex.split(entry["command"]))
+        if "/Unity/" in file and file.endswith(".cxx") and stage and (not wanted or stage in wanted):
+            found.setdefault(stage, {})[file] = flags(shlex.split(entry["command"]))
+    for stage, batches in found.items():
+        whole = build / "tidy" / f"{stage}.cxx"
+        whole.parent.mkdir(exist_ok=True)
+        whole.write_text("".join(f'#include "{file}"\n' for file in sorted(batches)))
+        yield whole, next(iter(batches.values()))
 
 
 def flags(words):
@@ -51,7 +59,7 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build")
     parser.add_argument("stages", nargs="*")
     options = parser.parse_args()
-    found = list(batches(options.build, options.stages))
+    found = list(stages_of(options.build, options.stages))
     if not found:
         sys.exit(f"{options.build} holds no build in batches of these stages: run scripts/setup.sh --lint")
     failed = 0

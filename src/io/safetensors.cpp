@@ -76,7 +76,7 @@ TensorInfo read_entry(const std::string& where, const Json& entry) {
     throw bad_safetensors(where, "dtype, shape and data_offsets", describe(entry));
   }
   const Json& dtype = entry.at("dtype");
-  if (!dtype.is_string() || dtype == "")
+  if (!dtype.is_string() || dtype.get_ref<const std::string&>().empty())
     throw bad_safetensors(where, "the name of a known dtype", describe(dtype));
   const auto known =
       std::find_if(dtypes().begin(), dtypes().end(), [&](const auto& row) { return dtype == row.first; });
