@@ -146,6 +146,19 @@ class AsTheCommandLine(WithAModel):
             d.cards(model=model)
         self.assertTrue(torch.equal(d.cards(model=self.folder / "away").layers[0].ids, expected.layers[0].ids))
 
+    def test_a_folder_of_the_hubs_cache(self):
+        cached = self.folder / "models--some--data"
+        (cached / "blobs").mkdir(parents=True)
+        (cached / "snapshots").mkdir()
+        (cached / "snapshots/c0ffee").symlink_to(self.path)
+        d = bilens.decompose(cached, **SETTINGS)
+        self.assertEqual(d.info["model"], str(cached / "snapshots/c0ffee"))
+        self.assertTrue(torch.equal(d.cards().layers[0].ids, self.d.cards(model=self.model).layers[0].ids))
+        (cached / "refs").mkdir()
+        (cached / "refs/main").write_text("beef")
+        with self.assertRaisesRegex(bilens.InputError, "models--some--data/refs/main"):
+            bilens.decompose(cached, **SETTINGS)
+
     def test_gated(self):
         model = llama("silu", vocabulary=60)
         given = {"surrogate": "half", "k": 2, "layers": [1]}

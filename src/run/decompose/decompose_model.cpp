@@ -7,6 +7,7 @@
 #include "bilens/records/surrogate_units.h"
 #include "bilens/tensor/device.h"
 #include "model_decomposition.h"
+#include "models/model_arguments.h"
 #include "replacement.h"
 
 namespace bilens {
@@ -35,6 +36,12 @@ void write_layer(const fs::path& folder, const LayerDecomposition& layer) {
   file.finish();
 }
 
+/// What a folder stands for on the command line: a run's model, or a snapshot in the hub's cache.
+StoredModel model_at(const StoredModel& model) {
+  const bool is_folder = !model.in_memory() && fs::is_directory(model.path());
+  return is_folder ? StoredModel(find_model(model.path().string())) : model;
+}
+
 }  // namespace
 
 Decomposition decompose_model(const DecomposeModelOptions& options) {
@@ -45,7 +52,9 @@ Decomposition decompose_model(const DecomposeModelOptions& options) {
     config.directions.given = options.directions;
   }
   set_threads(config.threads);
-  const DecomposeInput input{options.model, options.minus, options.data, options.pieces, &options.config};
+  std::optional<StoredModel> minus;
+  if (options.minus) minus = model_at(*options.minus);
+  const DecomposeInput input{model_at(options.model), minus, options.data, options.pieces, &options.config};
   const auto& out = options.out;
   if (out.empty()) return decompose_in_memory(input, config);
   if (options.resume && fs::exists(out / kDecompositionFile)) {
