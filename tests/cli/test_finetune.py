@@ -248,7 +248,9 @@ class Finetune(FinetuneCase):
         )  # they say nothing yet
         _, narrow = self.finetune("narrow", stages=[{"kind": "calibrate", "tokens": 4000}])
         _, closed = self.finetune("closed", stages=[wide, {"kind": "calibrate", "tokens": 4000}])
-        self.assertLess(closed["test"]["divergence"], 0.9 * narrow["test"]["divergence"])
+        # On documents that neither fits nor choices saw; the KL of so small a model does not follow it.
+        for wider, narrower in zip(closed["calibration"]["layers"], narrow["calibration"]["layers"]):
+            self.assertLess(wider["error"], 0.9 * narrower["error"])
         self.assertEqual(
             closed["parameters"] - narrow["parameters"], 2 * (60 - 24) * (3 * 16 + 2)
         )  # with biases of gate and up
