@@ -3,7 +3,7 @@
 set(names page report explanation prompt)
 set(scripts elements pictures charts exports  # parts of all pages
     facts notices training lines directions eigenvectors truncation factors  # of the report
-    conversion corpus tokens models
+    conversion corpus tokens models robustness
     waterfall)  # of the explanations
 if(CMAKE_SCRIPT_MODE_FILE)
   foreach(name IN LISTS names)

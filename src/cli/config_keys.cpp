@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 
+#include "bilens/run/attack_run.h"
 #include "bilens/run/decompose_run.h"
 #include "bilens/run/intervene_run.h"
 #include "bilens/run/train_run.h"
@@ -40,13 +41,14 @@ Json config_schema(const std::string& command) {
       {"train", train_config_schema},
       {"finetune", finetune_config_schema},
       {"decompose", decompose_config_schema},
-      {"intervene", [] { return InterveneRunConfig::fields().schema(); }}};
+      {"intervene", [] { return InterveneRunConfig::fields().schema(); }},
+      {"attack", [] { return AttackRunConfig::fields().schema(); }}};
   const auto found = schemas.find(command);
   if (found != schemas.end()) return found->second();
-  throw Error(
-      ExitCode::kUsage,
-      {"bilens schema", "a command that has a config (train, finetune, decompose, intervene), or files",
-       "\"" + command + "\"", ""});
+  throw Error(ExitCode::kUsage,
+              {"bilens schema",
+               "a command that has a config (train, finetune, decompose, intervene, attack), or files",
+               "\"" + command + "\"", ""});
 }
 
 std::vector<std::string> keys_named(const Json& schema, const std::string& name) {

@@ -45,7 +45,7 @@ const std::vector<FlagInfo>& own_flags() {
        .placeholder = "SPEC",
        .meaning = kImages + kOfRun,
        .target = &F::data,
-       .commands = {"compare", "explain"}},
+       .commands = {"attack", "compare", "explain"}},
       {"data", "SPEC", "For images " + kImages + ", for text " + kTexts + kOfRun, &F::data},
       {"vocabulary", "N", "Number of pieces, bytes included", &F::vocabulary},
       {"kind",

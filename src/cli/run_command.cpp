@@ -9,6 +9,7 @@
 #include "bilens/core/shell.h"
 #include "bilens/io/hub_cache.h"
 #include "bilens/report/report.h"
+#include "bilens/run/attack_run.h"
 #include "bilens/run/check_run.h"
 #include "bilens/run/compare_run.h"
 #include "bilens/run/convert_run.h"
@@ -111,6 +112,11 @@ Outcome compare(const Flags& flags) { return run_comparison(evaluation_options(f
 Outcome check(const Flags& flags) {
   return run_check({flags.arguments.front(), flags.python, flags.reference, flags.data, flags.context,
                     flags.tokenizer, flags.out, device_of(flags), flags.threads.value_or(0), flags.dry_run});
+}
+
+Outcome attack(const Flags& flags) {
+  return run_attack({flags.arguments.front(), config_of(flags, "masks.seed"), flags.config, flags.data,
+                     flags.out, flags.dry_run});
 }
 
 Outcome explain(const Flags& flags) {
@@ -220,7 +226,7 @@ const std::map<std::string, std::function<Outcome(const Flags&)>>& handlers() {
       {"train", train},         {"finetune", finetune},     {"evaluate", evaluate}, {"decompose", decompose},
       {"report", report},       {"compare", compare},       {"explain", explain},   {"inspect", inspect},
       {"schema", schema},       {"tokenizer", tokenizer},   {"generate", generate}, {"convert", convert},
-      {"intervene", intervene}, {"completion", completion}, {"check", check}};
+      {"intervene", intervene}, {"completion", completion}, {"check", check},       {"attack", attack}};
   return table;
 }
 

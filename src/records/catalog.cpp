@@ -1,5 +1,6 @@
 #include "bilens/records/catalog.h"
 
+#include "bilens/records/attack_record.h"
 #include "bilens/records/calibration.h"
 #include "bilens/records/conversion_account.h"
 #include "bilens/records/corpus_record.h"
@@ -131,6 +132,11 @@ void add_explanations(std::vector<RecordFile>& files) {
                    tensors_of<PromptVector>("term_I")});
 }
 
+void add_attacks(std::vector<RecordFile>& files) {
+  files.push_back(file<AttackRecord>(AttackRecord::kFile));
+  files.push_back({AttackRecord::kTensorFile, AttackRecord::kFormat, {}, tensors_of<AttackRecord>()});
+}
+
 void add_checks(std::vector<RecordFile>& files) {
   files.push_back(file<ModelCheck>(ModelCheck::kFile));
   files.push_back({"reference.safetensors", ModelReference::kFormat, keys_of<ModelReference>(),
@@ -172,6 +178,7 @@ std::vector<RecordFile> record_files() {
   add_decomposition(files);
   add_studies(files);
   add_explanations(files);
+  add_attacks(files);
   add_checks(files);
   return files;
 }

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "bilens/io/weights.h"
-#include "bilens/records/decomposition.h"
 #include "bilens/records/model_check.h"
 
 namespace bilens::report {
@@ -12,13 +10,6 @@ namespace bilens::report {
 namespace fs = std::filesystem;
 
 namespace {
-
-/// SHA-256 of the weights that the source is about; "" where these are not there.
-std::string weights_of(const Source& source) {
-  if (!source.decomposition.empty())
-    return read_record_file<DecompositionRecord>(source.decomposition / kDecompositionFile).model_sha256;
-  return !source.model.empty() && has_weights(source.model) ? Weights(source.model).sha256() : "";
-}
 
 /// The largest error of the residual stream in one dtype, and that of the mean loss.
 Json dtype_data(const CheckedDtype& checked) {

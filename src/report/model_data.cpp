@@ -1,5 +1,6 @@
 #include "model_data.h"
 
+#include "attack_data.h"
 #include "bilens/io/weights.h"
 #include "bilens/records/config_files.h"
 #include "check_data.h"
@@ -49,11 +50,17 @@ std::string directory_of(const Source& source) {
 }  // namespace
 
 Json model_data(const Source& source, const Detail& detail, ImagePool& images) {
-  Json data = {{"name", source.name},      {"directory", directory_of(source)},
-               {"run", nullptr},           {"metrics", nullptr},
-               {"model", nullptr},         {"parameters", nullptr},
-               {"decomposition", nullptr}, {"study", nullptr},
-               {"conversion", nullptr},    {"check", check_data(source)}};
+  Json data = {{"name", source.name},
+               {"directory", directory_of(source)},
+               {"run", nullptr},
+               {"metrics", nullptr},
+               {"model", nullptr},
+               {"parameters", nullptr},
+               {"decomposition", nullptr},
+               {"study", nullptr},
+               {"conversion", nullptr},
+               {"check", check_data(source)},
+               {"attack", attack_data(source, images)}};
   if (!source.run.empty()) {
     data["run"] = {{"config", read_if_there(source.run / "config.json")},
                    {"environment", read_if_there(source.run / "env.json")}};

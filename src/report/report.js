@@ -84,6 +84,7 @@ const sections = [
   ["factors", "Factors", factors],
   ["corpus", "On text", corpusSection],
   ["truncation", "Truncation", truncation],
+  ["robustness", "Robustness", robustness],
   ["provenance", "Provenance", provenance]
 ];
 const views = data.models.map(() => ({ layer: 0, direction: 0, eigenvector: null }));

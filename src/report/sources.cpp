@@ -161,4 +161,10 @@ std::vector<Source> find_sources(const std::vector<fs::path>& directories) {
   return sources;
 }
 
+std::string weights_of(const Source& source) {
+  if (!source.decomposition.empty())
+    return read_record_file<DecompositionRecord>(source.decomposition / kDecompositionFile).model_sha256;
+  return !source.model.empty() && has_weights(source.model) ? Weights(source.model).sha256() : "";
+}
+
 }  // namespace bilens::report

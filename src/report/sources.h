@@ -18,4 +18,7 @@ struct Source {
 /// @throws Error(kBadInput) for a directory in which there is nothing to report.
 std::vector<Source> find_sources(const std::vector<std::filesystem::path>& directories);
 
+/// SHA-256 of the weights that the source is about; "" where these are not there.
+std::string weights_of(const Source& source);
+
 }  // namespace bilens::report

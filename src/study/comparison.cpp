@@ -10,6 +10,7 @@
 #include "bilens/analysis/eigen/eigen.h"
 #include "bilens/analysis/forms/interaction.h"
 #include "bilens/core/text.h"
+#include "bilens/study/class_forms.h"
 #include "bilens/tensor/random.h"
 #include "bilens/train/image_evaluation.h"
 
@@ -154,28 +155,7 @@ const RecordTable<Comparison>& Comparison::record() {
 
 ComparedModel prepare_comparison(const ImageClassifier& model, const ImageSplit* split) {
   const at::NoGradGuard no_grad;
-  const auto& c = model->config;
-  if (c.n_layers != 1 || c.gate != Gate::kNone) {
-    throw Error(ExitCode::kBadInput,
-                {"model", "a classifier of one bilinear layer",
-                 std::to_string(c.n_layers) + " layers" + (c.gate == Gate::kNone ? "" : " with a gate"),
-                 "Inner layers of two models have spaces of their own and cannot be compared."});
-  }
-  const auto stored = [](const torch::nn::Linear& linear) {
-    return linear ? linear->weight.detach().to(at::kDouble) : at::Tensor();
-  };
-  const auto bias = [](const torch::nn::Linear& linear) {
-    return linear && linear->bias.defined() ? linear->bias.detach().to(at::kDouble) : at::Tensor();
-  };
-  auto& mlp = *model->mlps.front();
-  const BilinearLayer layer{stored(mlp.gate_proj),
-                            stored(mlp.up_proj),
-                            stored(mlp.down_proj),
-                            bias(mlp.gate_proj),
-                            bias(mlp.up_proj),
-                            bias(mlp.down_proj),
-                            c.residual};
-  const auto embed = stored(model->embed), head = stored(model->head);
+  const auto [layer, embed, head] = one_layer_weights(model);
   const auto u = head - head.mean(0, true);
   ComparedModel compared;
   compared.forms = {without_biases(fold_input(layer, embed)), u,

@@ -7,10 +7,7 @@
 
 namespace bilens {
 
-namespace {
-
-/// The same function in float64.
-ImageClassifier in_double(const ImageClassifier& model) {
+ImageClassifier float64_copy(const ImageClassifier& model) {
   const at::NoGradGuard no_grad;
   ImageClassifier copy(model->config);
   copy->to(at::kDouble);
@@ -18,8 +15,6 @@ ImageClassifier in_double(const ImageClassifier& model) {
   for (auto& item : copy->named_parameters()) item.value().copy_(source[item.key()]);
   return copy;
 }
-
-}  // namespace
 
 LayerOnImages layer_on_images(const ImageClassifier& model, const ImageSplit& split,
                               const LayerDecomposition& layer) {
@@ -30,7 +25,7 @@ LayerOnImages layer_on_images(const ImageClassifier& model, const ImageSplit& sp
                                       "a layer of the model (0 to " + std::to_string(c.n_layers - 1) + ")",
                                       "none", "The decomposition is of another model."});
   }
-  auto exact = in_double(model);
+  auto exact = float64_copy(model);
   const auto pixels = to_inputs(split.images, c.pixel_mean, c.pixel_std, at::kCPU, at::kDouble);
   const auto states = exact->hidden_states(pixels);
   const auto& h = states[layer.layer];

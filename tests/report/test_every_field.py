@@ -28,6 +28,7 @@ OF_EACH = "The figures of the method show its mean, or what it comes to."
 SPARSITY = "Only how many entries a vector effectively lives on is shown, where it is what the method is for."
 OF_STEPS = "How steps went is for TensorBoard; the page shows what they led to."
 LENGTH = "The lists on the page are as long."
+OF_IMAGES = "Figures of single images are for programs; the page shows what they come to."
 IN_CHECK = "One line says how the check ended; its table is in the file."
 OF_DOCUMENTS = "Losses of single documents are for `bilens compare`."
 
@@ -100,6 +101,13 @@ WAIVED = (
             *("tokenizer.same_as_file", "tokenizer.file_same_as_reference"),
         )
     }
+    | {
+        f"attack.{name}": OF_IMAGES
+        for name in (
+            *("json: model", "json: version", "json: evaluation.examples", "json: evaluation.loss"),
+            *(f"safetensors: {of}" for of in ("labels", "lower", "gradient_length", "bounded_lower", "bounded_upper")),
+        )
+    }
     | {f"test.safetensors: {name}": OF_DOCUMENTS for name in ("losses", "teacher_losses", "tokens")}
 )
 
@@ -116,6 +124,7 @@ BOUND = {
         "corpus.json",
         "finetune.json",
         "check.json",
+        "attack.json",
     )
     for key in ("format", "format_version")
 } | {
@@ -282,7 +291,7 @@ class Example:
         return {name: text.encode()}
 
 
-RECORDS = {"decomposition.json", "study.json", "corpus.json", "finetune.json", "check.json"}
+RECORDS = {"decomposition.json", "study.json", "corpus.json", "finetune.json", "check.json", "attack.json"}
 
 
 def known_as(name, content):
@@ -399,7 +408,10 @@ class Made(FinetuneCase):
         other = self.beside(demo / "model")
         images = ("--data", f"mnist:{data}", "--set", "k=3")
         minus = ("--minus", other)
-        yield self.decompose("eigen", demo / "model", *images, "--set", "certify=true")
+        eigen = self.decompose("eigen", demo / "model", *images, "--set", "certify=true")
+        few = ("--set", "bounded_images=5", "--set", "shown=3", "--set", "gradient_steps=3")
+        self.check(run("attack", demo / "model", *images[:2], "--out", eigen, *few), 0)
+        yield eigen
         yield self.decompose("estimate", demo / "model", *images, "--set", "effective_rank=estimate")
         yield self.decompose("minus", demo / "model", *images, *minus, "--set", "analyses=[]")
         for method in ("hosvd", "sparse_eigen", "rotate", "joint", "cp"):

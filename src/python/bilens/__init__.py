@@ -18,6 +18,7 @@ _build.check()
 
 from bilens import nn, plots  # noqa: E402
 from bilens._commands import (  # noqa: E402 (the check stands before all that needs the library)
+    attack,
     check,
     convert_checkpoint,
     evaluate,
@@ -67,6 +68,7 @@ __all__ = [
     "TokenCards",
     "UsageError",
     "ablate",
+    "attack",
     "check",
     "compare",
     "convert",

@@ -306,6 +306,39 @@ def generate(
     return text
 
 
+def attack(
+    model: Path,
+    config: Config = None,
+    *,
+    data: str | None = None,
+    out: Path | None = None,
+    dry_run: bool = False,
+    **settings: Any,
+) -> Result:
+    """Find the smallest change of each test image that gives another class, with proof, as `bilens attack`.
+
+    Args:
+        model: an image classifier of one bilinear layer, or its run.
+        config: a dictionary, or the path of a JSON file, with the keys that `bilens.schema("attack")` lists.
+        data: such as "mnist:data/mnist"; without it, what the model was trained on.
+        out: folder for `attack.json` and `attack.safetensors`, which has the figures of each image.
+        dry_run: only check, and estimate memory.
+        settings: single keys on top of `config`.
+
+    Returns:
+        The content of `attack.json`. Lengths are in pixel/255.
+
+    Example:
+        >>> bilens.attack("runs/mnist/model", images=100)["smallest"]["median_lower"]  # doctest: +SKIP
+    """
+    file = None
+    if isinstance(config, Mapping):
+        settings = {**config, **settings}
+    else:
+        file = config
+    return run("attack", model, settings=settings, config=file, data=data, out=out, dry_run=dry_run)[0]
+
+
 def intervene(
     decomposition: Path,
     config: Config = None,

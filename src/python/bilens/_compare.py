@@ -37,7 +37,8 @@ def compare(*models: Path | LayerLike, data: str | Array | None = None, device: 
     Returns:
         Of each pair `models`, `weights` (cosines of the interaction matrices), `eigenvectors`, and with data `data` and
         `outputs` (correlations), each with `same_class` beside its nulls. Of three paths or more, a last entry with
-        `over`: mean and standard deviation of `same_class` over the pairs, and the 95% interval of its mean over models.
+        `over`: mean and standard deviation of `same_class` over the pairs, and the 95% interval of its mean over
+        models.
 
     Raises:
         bilens.InputError: for models that share no space, and for gated layers.

@@ -64,10 +64,10 @@ def decompose(
             reaches the head linearly, else every axis of the output.
         layers: numbers of layers; without it, all.
         minus: a model whose layers are subtracted.
-        data: what studies, weighting and calibrated surrogates read: such as "mnist:FOLDER" or "text:FILE", or as in the config.
-            Or token ids: a row [n], whose documents begin at the model's BOS, or where it has none at each EOS; or
-            documents without padding, [documents, n] or a list, all of which begin with one id that stands nowhere
-            else. They are written to a file while the call lasts.
+        data: what studies, weighting and calibrated surrogates read: such as "mnist:FOLDER" or "text:FILE", or as in
+            the config. Or token ids: a row [n], whose documents begin at the model's BOS, or where it has none at each
+            EOS; or documents without padding, [documents, n] or a list, all of which begin with one id that stands
+            nowhere else. They are written to a file while the call lasts.
         tokenizer: path of a SentencePiece model or tokenizer.json that names the tokens, or a tokenizer of
             transformers.
         out: folder for the files of `bilens decompose`, with the studies of `analyses`. Without it nothing is written,

@@ -240,7 +240,8 @@ Decomposition decompose_in_memory(const DecomposeInput& input, const DecomposeRu
   auto config = given;
   config.analyses.clear();
   const auto opened = open(input, config);
-  Decomposition decomposition{describe(opened, input, config), solve_layers(opened, config), opened.surrogates};
+  Decomposition decomposition{describe(opened, input, config), solve_layers(opened, config),
+                              opened.surrogates};
   decomposition.info.seconds = seconds_since(begin);
   return decomposition;
 }
@@ -252,7 +253,8 @@ DecompositionResult decompose_into(const DecomposeInput& input, const DecomposeR
   const DirectoryLock lock(out);
   check_destination(out, resume);
   if (!opened.surrogates.empty()) {
-    write_safetensors(out / SurrogateUnits::kFile, opened.surrogates, format_metadata(SurrogateUnits::kFormat));
+    write_safetensors(out / SurrogateUnits::kFile, opened.surrogates,
+                      format_metadata(SurrogateUnits::kFormat));
   }
   Decomposition decomposition{describe(opened, input, config), write_layers(opened, config, out), {}};
   auto layers = summarize_layers(decomposition);
