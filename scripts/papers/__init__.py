@@ -1,0 +1,1 @@
+"""The rows of docs/papers.md: what was published, measured again."""
