@@ -37,15 +37,15 @@ TEST_CASE("the account of a conversion is written with its keys in their order, 
   const auto file = folder / ConversionAccount::kFile;
   write_record_file(file, example());
   const Json json = read_json(file, ExitCode::kBadInput);
-  CHECK(
-      json.dump() ==
-      R"({"format":"bilens-finetune","format_version":1,"teacher":"models/a","teacher_sha256":"0",)"
-      R"("converted":true,"calibration":{"tokens":512,"held_out_tokens":64,"flops":1000000000.0,"layers":[)"
-      R"({"unit_r2":0.5,"product_r2":0.75,"degenerate_units":1,"error_lines":0.45,"error_scaled":0.4,)"
-      R"("error_refitted":0.3,"ridge":null,"error":0.2,"sweeps":3}]},"teacher_parameters":1000,"parameters":1016,"trained_tokens":4096,)"
-      R"("training_flops":0.0,"epochs":0.5,"validation":{"tokens":100,"loss":1.5,"teacher_loss":1.25,)"
-      R"("divergence":0.125,"agreement":0.75,"layer_r2":[0.5,null]},"test":null,)"
-      R"("samples":{"prompt":"Once","teacher":"Once a","untrained":null,"finished":"Once b"}})");
+  CHECK(json.dump() ==
+        R"({"format":"bilens-finetune","format_version":1,"teacher":"models/a","teacher_sha256":"0",)"
+        R"("converted":true,"calibration":{"tokens":512,"held_out_tokens":64,"flops":1000000000.0,"layers":[)"
+        R"({"unit_r2":0.5,"product_r2":0.75,"degenerate_units":1,"error_lines":0.45,"error_scaled":0.4,)"
+        R"("error_refitted":0.3,"ridge":null,"error":0.2,"sweeps":3}]},)"
+        R"("teacher_parameters":1000,"parameters":1016,"trained_tokens":4096,)"
+        R"("training_flops":0.0,"epochs":0.5,"validation":{"tokens":100,"loss":1.5,"teacher_loss":1.25,)"
+        R"("divergence":0.125,"agreement":0.75,"layer_r2":[0.5,null]},"test":null,)"
+        R"("samples":{"prompt":"Once","teacher":"Once a","untrained":null,"finished":"Once b"}})");
   const auto account = read_record_file<ConversionAccount>(file);
   CHECK(through_text(record_with_format(account)) == json);
   CHECK(std::isnan(account.calibration->layers.at(0).ridge));
