@@ -11,4 +11,4 @@ source "$(dirname "$0")/common.sh"
 
 usage_if_asked "$@"
 ensure_built all
-PATH=$PWD/.venv/bin:$PATH exec ctest --test-dir build --output-on-failure -j 2 "$@"
+PATH=$PWD/.venv/bin:$PATH exec ctest --test-dir build --output-on-failure -j "$(($(default_jobs) + 1))" "$@"

@@ -4,7 +4,7 @@
 function robustChart(attack) {
   const sets = [
     ["any change", attack.smallest],
-    ["pixels stay in [0, 1]", attack.bounded]
+    ["pixels stay in [0, 1], first images alone", attack.bounded]
   ].filter(([, of]) => of);
   const points = ({ length }, values) => length.map((l, i) => [l, values[i]]).filter((p) => p.every(isNumber));
   const apart = ({ curve }) => curve.lower.some((low, i) => Math.abs(low - curve.upper[i]) > 5e-4);
@@ -95,8 +95,8 @@ function robustness(model, id, level) {
   const intro = `The shortest change of each image that gives another class, of ${integer(attack.data.examples)} `
     + `${attack.data.split} images of ${attack.data.dataset}, ${percent(attack.accuracy)} of them right. `
     + `At the median, ${percent(attack.beyond_range)} of such a change’s squared length is beyond [0, 1].`;
-  return block(id, level, "How far another class is", intro, robustChart(attack),
-    element("p", { class: "note" }, boundsWords("Shortest change", attack.smallest),
-      boundsWords("Within [0, 1]", attack.bounded), attackWords(attack)),
-    changePictures(attack), maskPanel(attack));
+  const curve = robustChart(attack);
+  curve.append(element("p", { class: "note" }, boundsWords("Shortest change", attack.smallest),
+    boundsWords("Within [0, 1]", attack.bounded), attackWords(attack)));
+  return block(id, level, "How far another class is", intro, curve, changePictures(attack), maskPanel(attack));
 }

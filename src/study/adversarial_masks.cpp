@@ -14,13 +14,16 @@ namespace bilens {
 
 namespace {
 
+constexpr double kNoEigenvalue = 1e-10;  // of the largest: below it is rounding
+
 at::Tensor unit_rows(const at::Tensor& rows) { return rows / rows.norm(2, 1, true).clamp_min(1e-300); }
 
 /// The eigenvectors of the largest positive eigenvalues of each class, over z: [classes · m, r].
 at::Tensor top_eigenvectors_of_classes(const ClassForms& forms, int64_t& each) {
   const auto centred = forms.weights.head - forms.weights.head.mean(0, true);
   const auto [values, vectors] = at::linalg_eigh(forms.matrices(centred));
-  each = std::min(each, values.gt(0).sum(1).min().item<int64_t>());
+  const auto positive = values.gt(kNoEigenvalue * values.abs().amax(1, true));
+  each = std::min({each, positive.sum(1).min().item<int64_t>(), forms.dimension() / forms.classes()});
   return vectors.flip(2).narrow(2, 0, each).transpose(1, 2).flatten(0, 1);
 }
 
@@ -41,15 +44,22 @@ std::vector<MaskKind> kinds_of_masks(const AdversarialMasks& masks, const at::Te
   return kinds;
 }
 
-/// Of one mask of class c. @return [accuracy, share that gets c] on the images of other classes
-std::pair<double, double> effect_of(ImageClassifier& model, const at::Tensor& masked,
-                                    const at::Tensor& labels, int64_t of_class) {
-  const auto found = model->forward(masked).argmax(1).cpu();
+/// Images of other classes than the mask's, summed up over masks.
+struct Outcomes {
+  int64_t images = 0, right = 0, of_mask = 0;
+};
+
+void add_mask(ImageClassifier& model, const at::Tensor& masked, const at::Tensor& labels, int64_t of_class,
+              Outcomes& outcomes) {
   const auto others = labels.ne(of_class);
-  const auto share = [&](const at::Tensor& hits) {
-    return hits.logical_and(others).sum().item<double>() / std::max<int64_t>(1, others.sum().item<int64_t>());
-  };
-  return {share(found.eq(labels)), share(found.eq(of_class))};
+  const auto found = model->forward(masked).argmax(1).cpu().masked_select(others);
+  outcomes.images += found.numel();
+  outcomes.right += found.eq(labels.masked_select(others)).sum().item<int64_t>();
+  outcomes.of_mask += found.eq(of_class).sum().item<int64_t>();
+}
+
+double share_of(int64_t part, int64_t whole) {
+  return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0.0;
 }
 
 }  // namespace
@@ -69,14 +79,13 @@ const FieldTable<MaskConfig>& MaskConfig::fields() {
   return table;
 }
 
-AdversarialMasks dual_masks(const ClassForms& forms, const at::Tensor& training_inputs,
-                            int64_t eigenvectors) {
+AdversarialMasks dual_masks(const ClassForms& forms, const at::Tensor& mean_input, int64_t eigenvectors) {
   AdversarialMasks masks;
   masks.each = eigenvectors;
   const auto over_z = top_eigenvectors_of_classes(forms, masks.each);
   const auto duals = at::linalg_pinv(over_z).t();
-  const auto mean = training_inputs.mean(0, true).mm(forms.basis);
-  const auto sign = over_z.mm(mean.t()).sign();
+  const auto mean = mean_input.unsqueeze(0).mm(forms.basis);
+  const auto sign = at::where(over_z.mm(mean.t()).lt(0), -1.0, 1.0);
   masks.directions = unit_rows((duals * sign).mm(forms.basis.t()));
   return masks;
 }
@@ -95,17 +104,16 @@ std::vector<MaskEffect> measure_masks(ImageClassifier& model, const ImageDataset
   std::vector<MaskEffect> effects;
   for (const auto& kind : kinds) {
     for (const double strength : config.strengths) {
-      MaskEffect effect{kind.name, strength, 0, 0};
+      Outcomes outcomes;
       const double length = strength * std::sqrt(static_cast<double>(c.d_input)) / c.pixel_std;
       for (int64_t i = 0; i < count; ++i) {
         if (stop_requested()) throw Stopped{};
         const auto mask = (length * kind.directions[i]).to(device, at::kFloat);
-        const auto [accuracy, misclassified] = effect_of(model, inputs + mask, labels, i / masks.each);
-        effect.accuracy += accuracy / static_cast<double>(count);
-        effect.misclassified += misclassified / static_cast<double>(count);
+        add_mask(model, inputs + mask, labels, i / masks.each, outcomes);
         progress.advance(1);
       }
-      effects.push_back(effect);
+      effects.push_back({kind.name, strength, share_of(outcomes.right, outcomes.images),
+                         share_of(outcomes.of_mask, outcomes.images)});
     }
   }
   return effects;

@@ -103,8 +103,8 @@ void add_pictures(const ImageSplit& split, const SmallestPerturbations& smallest
 void add_masks(ImageClassifier& model, const ImageDataset& images, const ImageSplit& split,
                const ClassForms& forms, const MaskConfig& config, AttackRecord& record) {
   const auto& c = model->config;
-  const auto training = to_inputs(images.train.images, c.pixel_mean, c.pixel_std, at::kCPU, at::kDouble);
-  const auto masks = dual_masks(forms, training, config.eigenvectors);
+  const auto pixels = images.train.images.flatten(1).mean(0, false, at::kDouble) / 255.0;
+  const auto masks = dual_masks(forms, (pixels - c.pixel_mean) / c.pixel_std, config.eigenvectors);
   if (masks.each == 0) return;
   ImageDataset part = images;
   part.test = split;
@@ -138,7 +138,8 @@ AttackRecord attack_classifier(ImageClassifier& model, const ImageDataset& image
   record.upper = c.pixel_std * smallest.upper;
   record.smallest = summarize_bounds(record.lower, record.upper, right);
   const PixelRange range{(0 - c.pixel_mean) / c.pixel_std, (1 - c.pixel_mean) / c.pixel_std};
-  record.beyond_range = median_of(beyond_share(inputs, smallest.steps, range).masked_select(right));
+  record.beyond_range = median_of(beyond_share(inputs, smallest.steps, range)
+                                      .masked_select(right.logical_and(smallest.upper.isfinite())));
   record.curve = robust_accuracy(curve_lengths(record.lower), record.lower, record.upper, right);
   if (config.gradient_steps > 0) {
     record.gradient_length =

@@ -36,18 +36,15 @@ struct BoxProblem {
   at::Tensor value, slope;                 // g [n, 1], b [n, d]
   at::Tensor low, high;                    // [n, d], of δ
   at::Tensor norm;                         // ‖x‖ [n, 1]
-  double size, linear, constant;           // of the form: what its rounding follows
+  const QuadraticForm& form;
   double rounding;
 
   at::Tensor curved(const at::Tensor& step) const { return step.mm(vectors).mul_(values).mm(vectors.t()); }
   at::Tensor value_at(const at::Tensor& step) const {
     return value + row_sums(step * (2 * slope + curved(step)));
   }
-  /// How far rounding may have moved the form's value at x + δ: [n, 1].
-  at::Tensor error(const at::Tensor& step) const {
-    const auto length = norm + step.norm(2, 1, true);
-    return 2 * rounding * (size * length.square() + linear * length + constant);
-  }
+  /// How far rounding may have moved the form's value at x + δ, for every δ up to a length: [n, 1].
+  at::Tensor error(const at::Tensor& length) const { return 2 * form.error(norm + length, rounding); }
   /// Up to which ν the functions are convex, by how much is left of that; ∞ where all are.
   double last_multiplier() const {
     return least_curvature < 0 ? -kLast / least_curvature : std::numeric_limits<double>::infinity();
@@ -113,8 +110,9 @@ void try_multiplier(const BoxProblem& p, const at::Tensor& nu, Search& s) {
   const auto better = positive.logical_not().logical_and_(squares.lt(s.found));
   s.found = at::where(better, squares, s.found);
   s.best = at::where(better, s.step, s.best);
-  const auto proved = bound - nu * p.error(s.step);
-  s.bound = at::where(nu.le(p.last_multiplier()), at::maximum(s.bound, proved), s.bound);
+  const auto length = at::maximum(s.step.norm(2, 1, true), bound.clamp_min(0).sqrt());
+  const auto proved = bound - nu * p.error(length);
+  s.bound = at::where(nu.le(p.last_multiplier()).logical_and_(proved.gt(s.bound)), proved, s.bound);
   // Where one side stays, its value counts half (the Illinois rule), so that the other side moves too.
   s.low_value = at::where(positive, value, 0.5 * s.low_value);
   s.high_value = at::where(positive, 0.5 * s.high_value, value);
@@ -137,7 +135,7 @@ at::Tensor next_multiplier(const BoxProblem& p, const Search& s) {
 Search search_multipliers(const BoxProblem& p) {
   auto s = begin_search(p);
   auto nu = p.value / (2 * row_sums(p.slope.square()));  // the root without curvature or box
-  nu = nu.clamp_max(0.5 * p.last_multiplier());
+  nu = at::where(nu.isfinite(), nu, at::ones_like(nu)).clamp_max(0.5 * p.last_multiplier());
   for (int i = 0; i < kMostMultipliers; ++i) {
     if (stop_requested()) throw Stopped{};
     try_multiplier(p, nu, s);
@@ -158,27 +156,28 @@ struct Task {
   at::Tensor upper, steps;  // [N], [N, d]
 };
 
-BoxProblem problem_of(const Task& task, int64_t of, int64_t to, const at::Tensor& rows) {
-  const auto form = task.forms.difference(of, to);
+/// @param form of the difference of both classes' logits, which has to outlive the problem
+BoxProblem problem_of(const Task& task, const QuadraticForm& form, const at::Tensor& rows) {
   const auto [values, vectors] = at::linalg_eigh(form.matrix);
   const auto x = task.inputs.index_select(0, rows), z = x.mm(task.forms.basis);
+  const auto norm = x.norm(2, 1, true);
+  const double rounding = task.forms.rounding();
   return {task.forms.basis.mm(vectors),
           values,
           std::min(0.0, values.min().item<double>()),
           std::max(0.0, values.max().item<double>()),
-          form.values(z).clamp_min_(0).unsqueeze(1),
+          at::maximum(form.values(z).unsqueeze(1), form.error(norm, rounding)),
           z.mm(form.matrix).add_(0.5 * form.linear).mm(task.forms.basis.t()),
           task.range.least - x,
           task.range.most - x,
-          x.norm(2, 1, true),
-          form.size,
-          form.linear.norm().item<double>(),
-          std::abs(form.constant),
-          task.forms.rounding()};
+          norm,
+          form,
+          rounding};
 }
 
 void search_class(Task& task, int64_t of, int64_t to, const at::Tensor& rows) {
-  const auto s = search_multipliers(problem_of(task, of, to, rows));
+  const auto form = task.forms.difference(of, to);
+  const auto s = search_multipliers(problem_of(task, form, rows));
   auto lower = task.class_lower.select(1, to);
   lower.index_copy_(0, rows, at::maximum(lower.index_select(0, rows), s.bound.squeeze(1).sqrt()));
   const auto found = s.found.squeeze(1).sqrt();

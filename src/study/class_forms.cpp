@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <cmath>
 #include <limits>
 
 #include "bilens/analysis/forms/interaction.h"
@@ -36,6 +37,16 @@ at::Tensor QuadraticForm::values(const at::Tensor& z) const {
   return z.mm(matrix).mul_(z).sum(1).add_(z.mv(linear)).add_(constant);
 }
 
+at::Tensor QuadraticForm::error(const at::Tensor& norms, double rounding) const {
+  constexpr double kLeast = 1e-3;  // so that no value is 0 for certain
+  const auto x = norms.clamp_min(kLeast);
+  return rounding * (size * x.square() + linear.norm() * x + std::abs(constant));
+}
+
+bool QuadraticForm::is_zero() const {
+  return constant == 0 && !matrix.any().item<bool>() && !linear.any().item<bool>();
+}
+
 ClassForms::ClassForms(const ImageClassifier& model) : weights(one_layer_weights(model)) {
   weights.layer = weights.layer.to(at::kDouble, at::kCPU);
   weights.embed = weights.embed.cpu();
@@ -47,7 +58,8 @@ ClassForms::ClassForms(const ImageClassifier& model) : weights(one_layer_weights
 }
 
 double ClassForms::rounding() const {
-  return static_cast<double>(dimension() + folded.d_hidden() + 16) * std::numeric_limits<double>::epsilon();
+  return static_cast<double>(basis.size(0) + dimension() + folded.d_hidden() + 16) *
+         std::numeric_limits<double>::epsilon();
 }
 
 at::Tensor ClassForms::matrices(const at::Tensor& directions) const {

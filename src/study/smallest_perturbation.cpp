@@ -46,24 +46,27 @@ struct Candidates {
   at::Tensor steps;         // [n, r], in the eigenbasis of the pair
 };
 
-/// @param z [n, r]
-Candidates steps_to_class(const EigenForm& pair, const at::Tensor& z, double rounding) {
+/// @param z [n, r] @param norms of the pixels, [n]
+Candidates steps_to_class(const EigenForm& pair, const at::Tensor& z, const at::Tensor& norms,
+                          double rounding) {
   const auto& form = pair.form;
   const int64_t width = z.size(1);
-  const auto gaps = form.values(z).clamp_min_(0).contiguous(), norms = z.norm(2, 1).contiguous();
+  const auto errors = form.error(norms, rounding).contiguous();
+  // Equal logits differ by their rounding, so that a step leaves them.
+  const auto gaps = at::maximum(form.values(z), errors).contiguous();
   const auto slopes = z.mm(form.matrix).add_(0.5 * form.linear).mm(pair.vectors).contiguous();
+  const auto slope_errors = (rounding * (form.size * norms + form.linear.norm())).contiguous();
   Candidates found{at::empty_like(gaps), at::full_like(gaps, INFINITY), at::zeros_like(slopes)};
-  const double linear = form.linear.norm().item<double>();
   const auto *gap = gaps.const_data_ptr<double>(), *slope = slopes.const_data_ptr<double>(),
-             *norm = norms.const_data_ptr<double>(), *curvature = pair.values.const_data_ptr<double>();
+             *gap_error = errors.const_data_ptr<double>(),
+             *slope_error = slope_errors.const_data_ptr<double>(),
+             *curvature = pair.values.const_data_ptr<double>();
   auto *lower = found.lower.mutable_data_ptr<double>(), *upper = found.upper.mutable_data_ptr<double>(),
        *steps = found.steps.mutable_data_ptr<double>();
   at::parallel_for(0, z.size(0), 16, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const double x = norm[i];
-      const auto step = smallest_step({gap[i], slope + i * width, curvature, width,
-                                       rounding * (form.size * x * x + linear * x + std::abs(form.constant)),
-                                       rounding * (form.size * x + linear), rounding * form.size});
+      const auto step = smallest_step(
+          {gap[i], slope + i * width, curvature, width, gap_error[i], slope_error[i], rounding * form.size});
       lower[i] = step.lower;
       if (step.step.empty()) continue;
       upper[i] = std::sqrt(std::inner_product(step.step.begin(), step.step.end(), step.step.begin(), 0.0));
@@ -100,6 +103,7 @@ void reach_other_class(ImageClassifier& exact, const at::Tensor& inputs, Smalles
   found.upper.copy_(found.steps.norm(2, 1).masked_fill_(found.other.eq(-1), INFINITY));
   found.upper.index_fill_(0, open, INFINITY);
   found.other.index_fill_(0, open, -1);
+  found.steps.index_fill_(0, open, 0);
 }
 
 }  // namespace
@@ -123,11 +127,12 @@ SmallestPerturbations smallest_perturbations(const ImageClassifier& model, const
   found.other = at::full({count}, -1, at::kLong);
   found.class_lower = at::full({count, classes}, INFINITY, at::kDouble);
   found.upper = at::full({count}, INFINITY, at::kDouble);
-  const auto z = inputs.mm(forms.basis);
+  const auto z = inputs.mm(forms.basis), norms = inputs.norm(2, 1);
   auto steps = at::zeros({count, width}, at::kDouble);
   const auto towards = [&](const EigenForm& pair, int64_t to, const at::Tensor& rows) {
-    if (rows.numel() == 0) return;
-    const auto candidates = steps_to_class(pair, z.index_select(0, rows), forms.rounding());
+    if (rows.numel() == 0 || pair.form.is_zero()) return;
+    const auto candidates =
+        steps_to_class(pair, z.index_select(0, rows), norms.index_select(0, rows), forms.rounding());
     take_smaller(candidates, pair, to, rows, steps, found);
   };
   Progress progress("smallest changes", classes * (classes - 1) / 2, "pairs of classes");

@@ -127,6 +127,20 @@ TEST_CASE("a form that stays positive is never left, as far as its curvature is 
   CHECK(bounded.lower > 100);
 }
 
+TEST_CASE("errors of the figures come off the bound in the hard case and without a step, too") {
+  const std::vector<double> none = {0.0, 0.0}, flat = {-1e-9, 1.0};
+  StepQuadratic hard{1.0, none.data(), flat.data(), 2};
+  hard.curvature_error = 1e-8;  // a curvature of −1.1e-8 is within it
+  const double shortest = 1 / std::sqrt(1.1e-8);
+  CHECK(smallest_step(hard).lower <= shortest);
+  CHECK(smallest_step(hard).lower > 0.9 * shortest);
+  const std::vector<double> b = {0.9486833}, one = {1.0};
+  StepQuadratic doubtful{1.0, b.data(), one.data(), 1};
+  doubtful.curvature_error = 1.0;  // without curvature the step is 1/(2b)
+  CHECK(smallest_step(doubtful).lower <= 1 / (2 * 0.9486833));
+  CHECK(smallest_step(doubtful).lower > 0.9 / (2 * 0.9486833));
+}
+
 TEST_CASE("where the quadratic is 0 already, no step is needed") {
   const auto found = solve(0.0, {1.0}, {1.0});
   CHECK(found.lower == 0);

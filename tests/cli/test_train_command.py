@@ -330,9 +330,8 @@ class CommandLine(TestCase):
             self.assertEqual(run("help", command).stdout, result.stdout)
             for flag in ("--device", "--dry-run", "--json"):
                 self.assertIn(flag, result.stdout)
-            self.assertEqual(
-                "--set" in result.stdout, command in ("train", "finetune", "decompose", "intervene"), command
-            )
+            has_config = command in ("train", "finetune", "decompose", "intervene", "attack")
+            self.assertEqual("--set" in result.stdout, has_config, command)
             self.assertIn("Example:", result.stdout)
         self.check(run("--help"), 0)
         self.check(run("-h"), 0)

@@ -30,7 +30,9 @@ TEST_CASE("tensors in memory are the model that they would be as files") {
   CHECK(read_architecture(in_memory).gate == "none");
   const auto tokens = at::arange(12).view({1, 12});
   auto a = load_decoder(on_disk), b = load_decoder(in_memory);
-  CHECK(a.logits(a.final_states(tokens)).equal(b.logits(b.final_states(tokens))));
+  // Products may sum in another order where a mapped file begins at another place in a cache line.
+  const auto gap = a.logits(a.final_states(tokens)) - b.logits(b.final_states(tokens));
+  CHECK(gap.abs().max().item<float>() < 1e-5f);
   for (const auto& [name, tensor] : b.parameters())  // nothing was copied
     CHECK(tensor.const_data_ptr() == in_memory.weights().tensor(name).const_data_ptr());
 }

@@ -155,10 +155,18 @@ TEST_CASE("an earlier study of tokens is read, and none of images in its place")
   CHECK_FALSE(read_image_study(kEarlier / "tokens"));
 }
 
+/// Without what intervals did not have yet.
+Json without_flips(Json json) {
+  for (auto& item : json)
+    if (item.is_structured()) item = without_flips(item);
+  if (json.is_object()) json.erase("flip_p"), json.erase("flips");
+  return json;
+}
+
 TEST_CASE("an earlier study of a text is read") {
   const auto study = read_corpus_study(kEarlier / "tokens");
   REQUIRE(study);
-  CHECK(text_of(record_with_format(*study)) == text_of(json_of("tokens/corpus.json")));
+  CHECK(text_of(without_flips(record_with_format(*study))) == text_of(json_of("tokens/corpus.json")));
   CHECK(study->losses->layers.at(1).change.at(2).mean == 0.012929434417396463);
   CHECK(at_place(study->ids, {1}) == 269);
   const auto& layer = study->layers.at(0);

@@ -12,21 +12,26 @@
 namespace bilens::attack_test {
 namespace {
 
-/// A random classifier of images of two pixels, whose every change can be looked at.
-ImageClassifier two_pixels(bool bias, bool residual, uint64_t seed) {
+/// A random classifier of images of few pixels.
+ImageClassifier few_pixels(int64_t pixels, bool bias, bool residual, uint64_t seed) {
   ClassifierConfig config;
-  config.d_input = 2;
+  config.d_input = pixels;
   config.d_model = 5;
   config.d_hidden = 5;
   config.d_output = 3;
   config.bias = bias;
   config.residual = residual;
-  config.image_shape = {1, 2};
+  config.image_shape = {1, pixels};
   const SeedScope seeded(seed);
   const at::NoGradGuard no_grad;
   ImageClassifier model(config);
   for (auto& parameter : model->parameters()) parameter.mul_(3);
   return model;
+}
+
+/// Of two pixels every change can be looked at.
+ImageClassifier two_pixels(bool bias, bool residual, uint64_t seed) {
+  return few_pixels(2, bias, residual, seed);
 }
 
 /// The distance of the nearest of many points in which another class is the likelier one; ∞ without one.
@@ -114,6 +119,31 @@ TEST_CASE("an attack by gradients never comes below the bound, and mostly comes 
   const auto ratio = (attacked / found.upper).masked_select(reached);
   CHECK(ratio.numel() > 100);
   CHECK(ratio.median().item<double>() < 1.05);
+}
+
+TEST_CASE("an image whose logits are all equal is as near to another class as can be") {
+  auto model = few_pixels(6, false, false, 7);
+  const auto x =
+      at::cat({at::zeros({1, 6}, at::kDouble), at::rand({3, 6}, make_generator(at::kCPU, 7), at::kDouble)});
+  const ClassForms forms(model);
+  const auto found = smallest_perturbations(model, forms, x);
+  CHECK(found.lower[0].item<double>() == 0);
+  CHECK(found.upper[0].item<double>() < 1e-6);
+  const auto bounded = bounded_perturbations(model, forms, x, {0, 1}, found);
+  CHECK(bounded.lower.isfinite().all().item<bool>());
+  CHECK(bounded.lower[0].item<double>() < 1e-6);
+}
+
+TEST_CASE("a class with the weights of another is passed over") {
+  auto model = few_pixels(6, true, false, 8);
+  {
+    const at::NoGradGuard no_grad;
+    model->head->weight[2].copy_(model->head->weight[0]);
+  }
+  const auto x = at::rand({20, 6}, make_generator(at::kCPU, 8), at::kDouble);
+  const auto found = smallest_perturbations(model, ClassForms(model), x);
+  CHECK(found.lower.gt(0).all().item<bool>());
+  CHECK(found.upper.isfinite().any().item<bool>());
 }
 
 TEST_CASE("forms are the model's logits") {

@@ -33,7 +33,7 @@ struct RobustAccuracy {
   static const RecordTable<RobustAccuracy>& record();
 };
 
-/// What one kind of mask does at one strength, a mean over masks.
+/// What one kind of mask does at one strength, of all masks together.
 struct MaskEffect {
   std::string kind;          // "eigenvector", "random", "edge" or "random edge"
   double strength = 0;       // root mean square over the pixels, in pixel/255

@@ -24,8 +24,11 @@ struct AdversarialMasks {
 
 /// The duals, rows of the pseudoinverse's transpose, of the m eigenvectors with the largest positive
 /// eigenvalues of each class, centred, over the pixels. The sign of each is that of the mean projection of
-/// the training images on the eigenvector. m is smaller where a class has fewer positive eigenvalues.
-AdversarialMasks dual_masks(const ClassForms& forms, const at::Tensor& training_inputs, int64_t eigenvectors);
+/// the training images on the eigenvector. m is smaller where a class has fewer positive eigenvalues, and
+/// where the classes' eigenvectors would be more than the r dimensions that the model looks at, so that no
+/// duals would be.
+/// @param mean_input of the training images [d_input], float64
+AdversarialMasks dual_masks(const ClassForms& forms, const at::Tensor& mean_input, int64_t eigenvectors);
 
 /// What these masks do on the test images, beside random masks of the same strengths, and both on dark pixels
 /// alone. Masked pixels may leave [0, 1]. @throws Stopped

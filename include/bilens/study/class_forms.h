@@ -25,6 +25,11 @@ struct QuadraticForm {
 
   /// @param z [n, r] @return [n]
   at::Tensor values(const at::Tensor& z) const;
+  /// How far rounding may have moved a value: [n]. @param norms of the pixels, [n] @param rounding of a sum's
+  /// size
+  at::Tensor error(const at::Tensor& norms, double rounding) const;
+  /// Whether it is 0 everywhere, as of two classes with the same weights.
+  bool is_zero() const;
 };
 
 /// The logits of such a classifier as quadratic forms of the part of the pixels that it looks at, z = xA.
@@ -33,7 +38,7 @@ struct ClassForms {
 
   int64_t classes() const { return weights.head.size(0); }
   int64_t dimension() const { return basis.size(1); }
-  /// A bound on rounding, relative to the size of what is summed: (r + h + 16) eps.
+  /// A bound on rounding, relative to the size of what is summed: (d_input + r + h + 16) eps.
   double rounding() const;
   /// The matrices of directions U [n, d] of the last layer's output: [n, r, r].
   at::Tensor matrices(const at::Tensor& directions) const;

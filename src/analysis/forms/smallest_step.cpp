@@ -65,21 +65,18 @@ double root_below(const StepQuadratic& q, double high) {
   return nu;
 }
 
-/// The dual's value at ν less what rounding and the errors of the figures may have added to it.
+/// A true form is at least the computed one less value_error + 2‖δ‖ slope_error + ‖δ‖² curvature_error. So
+/// for every step δ where it is not positive, (1 + ν curvature_error)‖δ‖² ≥ dual − ν(value_error + 2‖δ‖
+/// slope_error), and a step shorter than √dual has that in the place of ‖δ‖.
 double proved_bound(const StepQuadratic& q, double nu) {
-  double curved = 0, squares = 0;
-  for (int64_t i = 0; i < q.size; ++i) {
-    const double b = q.slope[i], scale = 1 / (1 + nu * q.curvature[i]);
-    curved += b * b * scale;
-    squares += nu * b * scale * nu * b * scale;
-  }
+  double curved = 0;
+  for (int64_t i = 0; i < q.size; ++i) curved += q.slope[i] * q.slope[i] / (1 + nu * q.curvature[i]);
   const double dual = nu * q.value - nu * nu * curved;
-  // Its derivatives by g, b and λ are ν, 2νδ and νδ².
-  const double figures =
-      nu * (q.value_error + 2 * std::sqrt(squares) * q.slope_error + squares * q.curvature_error);
+  if (!(dual > 0)) return 0;
+  const double figures = nu * (q.value_error + 2 * std::sqrt(dual) * q.slope_error);
   const double arithmetic =
       kEps * static_cast<double>(q.size + 8) * (nu * q.value + nu * nu * std::abs(curved));
-  return std::sqrt(std::max(0.0, dual - figures - arithmetic));
+  return std::sqrt(std::max(0.0, (dual - figures - arithmetic) / (1 + nu * q.curvature_error)));
 }
 
 std::vector<double> step_at(const StepQuadratic& q, double nu, int64_t first) {
@@ -123,7 +120,7 @@ SmallestStep hard_case(const StepQuadratic& q, double last) {
 SmallestStep unreachable(const StepQuadratic& q) {
   if (q.curvature_error <= 0) return {kInfinity, {}};
   double lower = 0;
-  for (double nu = 0.5 / q.curvature_error, least = nu * 1e-24; nu > least; nu /= 4)
+  for (double nu = 1e8 / q.curvature_error, least = nu * 1e-32; nu > least; nu /= 2)
     lower = std::max(lower, proved_bound(q, nu));
   return {lower, {}};
 }

@@ -1,6 +1,7 @@
 #include "bilens/run/attack_run.h"
 
 #include <cinttypes>
+#include <cmath>
 
 #include "bilens/core/files.h"
 #include "bilens/core/memory.h"
@@ -15,7 +16,9 @@ namespace bilens {
 namespace {
 
 std::string bounds_in_words(const std::string& what, const PerturbationSummary& s) {
+  if (s.images == 0) return what + ": no image is classified rightly\n";
   std::string text = what + format(": %" PRId64 " images, median %.4f", s.images, s.median_lower);
+  if (std::isnan(s.median_upper)) text += " proved, none found";
   if (s.median_upper > s.median_lower * (1 + 1e-4)) text += format(" to %.4f", s.median_upper);
   text += format(" (pixel/255); proved and found lengths agree to 1e-6 for %" PRId64, s.exact);
   if (s.unreached > 0) text += format(", no change was found for %" PRId64, s.unreached);
@@ -43,8 +46,9 @@ std::string in_words(const AttackRecord& attack) {
   std::string text = format("accuracy %.2f%% on %" PRId64 " images\n", 100 * attack.evaluation.accuracy,
                             attack.evaluation.examples);
   text += bounds_in_words("smallest change", attack.smallest);
-  text += format("%.1f%% of such a change's squared length is beyond [0, 1], at the median\n",
-                 100 * attack.beyond_range);
+  if (std::isfinite(attack.beyond_range))
+    text += format("%.1f%% of such a change's squared length is beyond [0, 1], at the median\n",
+                   100 * attack.beyond_range);
   text += curve_in_words(attack.curve);
   if (const auto& gradient = attack.gradient) {
     text += format("gradient attack, %" PRId64 " steps: %" PRId64
