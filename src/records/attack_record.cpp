@@ -70,7 +70,8 @@ const RecordTable<MaskEffect>& MaskEffect::record() {
                  "edge`: the same on the pixels alone that are dark in the training images.")
           .field("strength", &R::strength, "Root mean square of a mask over all pixels.", kLength)
           .not_negative()
-          .field("accuracy", &R::accuracy, "On the images of other classes than the mask's, of all masks together.")
+          .field("accuracy", &R::accuracy,
+                 "On the images of other classes than the mask's, of all masks together.")
           .share()
           .field("misclassified", &R::misclassified, "Share of these images that get the mask's class.")
           .share();
