@@ -1,5 +1,7 @@
 """`bilens decompose` with the methods beside "eigen", held against numpy and planted answers."""
 
+# labels: slow
+
 import json
 import signal
 import unittest

@@ -1,5 +1,7 @@
 """`bilens finetune`: a small SwiGLU model trained here becomes bilinear; what is written, said, compared, refused."""
 
+# labels: slow
+
 import json
 import os
 import shutil

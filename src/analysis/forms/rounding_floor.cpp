@@ -15,7 +15,7 @@ namespace bilens {
 
 namespace {
 
-constexpr double kRounding = std::numeric_limits<double>::epsilon();
+constexpr double kDoubleEps = std::numeric_limits<double>::epsilon();
 
 /// ‖Q_u‖²_F of all directions, [n]: by a Gram matrix, or by forming a few matrices where that is less work.
 at::Tensor squared_sizes(const EigenProblem& problem, int64_t memory_limit) {
@@ -80,14 +80,14 @@ at::Tensor term_sizes(const EigenProblem& problem, int64_t memory_limit) {
 
 at::Tensor rounding_floors(const EigenProblem& problem, int64_t memory_limit) {
   if (problem.layer.parts.empty()) return {};
-  return kTieFactor * kRounding * part_sizes(problem, memory_limit).sum(0);
+  return kTieFactor * kDoubleEps * part_sizes(problem, memory_limit).sum(0);
 }
 
 double gram_floor(const EigenProblem& problem, int64_t memory_limit) {
   if (problem.layer.parts.empty()) return 0;
   const auto sum = [](const at::Tensor& sizes) { return sizes.norm(2, {1}).sum().item<double>(); };
-  return std::max(std::sqrt(kRounding) * sum(term_sizes(problem, memory_limit)),
-                  kTieFactor * kRounding * sum(part_sizes(problem, memory_limit)));
+  return std::max(std::sqrt(kDoubleEps) * sum(term_sizes(problem, memory_limit)),
+                  kTieFactor * kDoubleEps * sum(part_sizes(problem, memory_limit)));
 }
 
 void apply_floor(EigenPairs& pairs) {

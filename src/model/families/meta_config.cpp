@@ -75,7 +75,8 @@ const FieldTable<MetaArgs>& MetaArgs::fields() {
 
 int64_t MetaArgs::hidden_units() const {
   if (hidden_dim > 0 || multiple_of == 0) return hidden_dim;
-  const auto units = static_cast<int64_t>(ffn_dim_multiplier * static_cast<double>(8 * dim / 3));
+  const int64_t two_thirds = 2 * (4 * dim) / 3;  // rounded down, as there
+  const auto units = static_cast<int64_t>(ffn_dim_multiplier * static_cast<double>(two_thirds));
   return (units + multiple_of - 1) / multiple_of * multiple_of;
 }
 

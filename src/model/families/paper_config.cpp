@@ -46,7 +46,7 @@ void PaperConfig::require(const std::string& key, const Json& by_weights) const 
 void PaperConfig::refuse(const std::string& key, const std::string& reason) const {
   if (!is_given(keys, key)) return;
   const Json& value = keys[key];
-  if (value == false || value == 0 || value == "") return;
+  if (value == false || value == 0 || value == Json("")) return;
   throw Error(ExitCode::kBadInput, {where + ": " + key, "null or false", value.dump(), reason});
 }
 

@@ -180,7 +180,7 @@ void check_destination(const fs::path& out, bool resume) {
                                      "or name another folder with --out.");
 }
 
-double seconds_since(std::chrono::steady_clock::time_point begin) {
+double seconds_from(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
@@ -242,7 +242,7 @@ Decomposition decompose_in_memory(const DecomposeInput& input, const DecomposeRu
   const auto opened = open(input, config);
   Decomposition decomposition{describe(opened, input, config), solve_layers(opened, config),
                               opened.surrogates};
-  decomposition.info.seconds = seconds_since(begin);
+  decomposition.info.seconds = seconds_from(begin);
   return decomposition;
 }
 
@@ -262,7 +262,7 @@ DecompositionResult decompose_into(const DecomposeInput& input, const DecomposeR
     if (is_wanted(*study, config.analyses))
       study->run({opened.source, decomposition, config, opened.data, input.pieces, out}, layers);
   auto& info = decomposition.info;
-  info.seconds = seconds_since(begin);
+  info.seconds = seconds_from(begin);
   write_decomposition(out, decomposition);
   return {info.model,   info.surrogate, info.converted, info.minus,
           out.string(), layers,         info.seconds,   peak_memory()};
