@@ -17,7 +17,7 @@ def machine():
 
 
 def table_text(head, rows):
-    line = lambda cells: "| " + " | ".join(cells) + " |"  # noqa: E731
+    line = lambda cells: "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"  # noqa: E731
     return "\n".join([line(head), line(["---"] * len(head)), *map(line, rows)])
 
 

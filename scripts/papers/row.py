@@ -51,15 +51,14 @@ class Found:
         numbers = self.numbers(setting, name)
         return statistics.stdev(numbers) if len(numbers) > 1 else 0.0
 
-    def words(self, setting, name, form="{:.2f}", scale=1.0):
-        """97.61 ± 0.05 (5)"""
+    def words(self, setting, name, form="{:.2f}", scale=1.0, unit=""):
+        """97.61 ± 0.05% (5)"""
         numbers = self.numbers(setting, name)
         if not numbers:
             return "–"
         mean = form.format(scale * self.mean(setting, name))
-        if len(numbers) == 1:
-            return f"{mean} (1)"
-        return f"{mean} ± {form.format(scale * self.spread(setting, name))} ({len(numbers)})"
+        spread = form.replace("+", "").format(scale * self.spread(setting, name))
+        return f"{mean}{unit} (1)" if len(numbers) == 1 else f"{mean} ± {spread}{unit} ({len(numbers)})"
 
 
 def verdict(own, published, tolerance):

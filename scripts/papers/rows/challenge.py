@@ -60,7 +60,7 @@ def table(found):
     reproduced = found.mean(one, "cosine_seen") > 0.8 and found.mean(one, "ratio") > 2 and found.mean(one, "first") > 0
     row = (
         "one large positive eigenvalue, shaped like the image",
-        found.words(one, "accuracy", scale=100) + "%",
+        found.words(one, "accuracy", scale=100, unit="%"),
         found.words(one, "first", "{:+.2f}"),
         found.words(one, "ratio", "{:.1f}"),
         found.words(one, "cosine", "{:.3f}"),

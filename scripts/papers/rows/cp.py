@@ -30,8 +30,8 @@ def table(found):
     one = "rank 64"
     row = (
         f"{PUBLISHED}%, the original's",
-        found.words(one, "accuracy", scale=100) + "%",
-        found.words(one, "rebuilt", scale=100) + "%",
+        found.words(one, "accuracy", scale=100, unit="%"),
+        found.words(one, "rebuilt", scale=100, unit="%"),
         found.words(one, "relative_error", "{:.3f}"),
         verdict(100 * (found.mean(one, "rebuilt") - found.mean(one, "accuracy")), 0.0, 0.2),
     )

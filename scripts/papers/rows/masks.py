@@ -37,9 +37,9 @@ def table(found):
                 "eigenvectors, model trained with noise",
                 str(strength),
                 f"{accuracy}%, {wrong}%",
-                f"{found.words('noise', f'{name} accuracy', '{:.1f}', 100)}%, "
-                f"{found.words('noise', f'{name} misclassified', '{:.1f}', 100)}%",
-                found.words("noise", f"random {strength:g} accuracy", "{:.1f}", 100) + "%",
+                f"{found.words('noise', f'{name} accuracy', '{:.1f}', 100, '%')}, "
+                f"{found.words('noise', f'{name} misclassified', '{:.1f}', 100, '%')}",
+                found.words("noise", f"random {strength:g} accuracy", "{:.1f}", 100, "%"),
                 verdict(ours, accuracy, 5),
             )
         )
@@ -50,9 +50,9 @@ def table(found):
                 "edges, model trained without",
                 str(strength),
                 f"{accuracy}%",
-                f"{found.words('no noise', f'{name} accuracy', '{:.1f}', 100)}%, "
-                f"{found.words('no noise', f'{name} misclassified', '{:.1f}', 100)}%",
-                found.words("no noise", f"random {strength:g} accuracy", "{:.1f}", 100) + "%",
+                f"{found.words('no noise', f'{name} accuracy', '{:.1f}', 100, '%')}, "
+                f"{found.words('no noise', f'{name} misclassified', '{:.1f}', 100, '%')}",
+                found.words("no noise", f"random {strength:g} accuracy", "{:.1f}", 100, "%"),
                 verdict(100 * found.mean("no noise", f"{name} accuracy"), accuracy, 10),
             )
         )

@@ -61,7 +61,7 @@ def table(found):
     frequencies = ["{" + ", ".join(map(str, sorted(used))) + "}" for used in found.numbers(one, "frequencies")]
     enough = found.mean(one, "accuracy") > 0.99 and found.mean(one, "share") > 0.8
     row = (
-        found.words(one, "accuracy", scale=100) + "%",
+        found.words(one, "accuracy", scale=100, unit="%"),
         found.words(one, "share", "{:.3f}"),
         found.words(one, "chance", "{:.3f}"),
         "; ".join(frequencies) or "–",

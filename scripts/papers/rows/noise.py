@@ -18,7 +18,7 @@ def table(found):
             str(std),
             "curve only",
             f"{REPRODUCED[std]}%",
-            found.words(str(std), "accuracy", scale=100) + "%",
+            found.words(str(std), "accuracy", scale=100, unit="%"),
             found.words(str(std), "effective_rank", "{:.1f}"),
             verdict(100 * found.mean(str(std), "accuracy"), REPRODUCED[std], 0.2),
         )

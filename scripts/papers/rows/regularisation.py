@@ -31,7 +31,7 @@ def table(dataset, found):
             (
                 setting,
                 f"{accuracy}%",
-                found.words(setting, "accuracy", scale=100) + "%",
+                found.words(setting, "accuracy", scale=100, unit="%"),
                 verdict(100 * found.mean(setting, "accuracy"), accuracy, POINTS[dataset]),
                 str(rank),
                 found.words(setting, "effective_rank", "{:.1f}"),

@@ -59,11 +59,11 @@ def table(found):
     rows = [
         (
             setting,
-            found.words(setting, "accuracy", scale=100) + "%",
+            found.words(setting, "accuracy", scale=100, unit="%"),
             found.words(setting, "median", "{:.3f}"),
-            *(found.words(setting, f"robust {length}", "{:.1f}", 100) + "%" for length in LENGTHS),
+            *(found.words(setting, f"robust {length}", "{:.1f}", 100, "%") for length in LENGTHS),
             f"{max(found.numbers(setting, 'largest_gap'), default=float('nan')):.0e}",
-            found.words(setting, "beyond_range", "{:.0f}", 100) + "%",
+            found.words(setting, "beyond_range", "{:.0f}", 100, "%"),
             bounded_words(found, setting),
             found.words(setting, "gradient_ratio", "{:.4f}"),
             f"{sum(found.numbers(setting, 'below_bound')):.0f}",

@@ -36,7 +36,7 @@ def table(found):
                 str(theirs),
                 found.words(setting, "k", "{:.1f}"),
                 f"{lost:.2f}",
-                found.words(setting, "accuracy", scale=100) + "%",
+                found.words(setting, "accuracy", scale=100, unit="%"),
                 verdict(found.mean(setting, "k"), theirs, 0.25 * theirs),
             )
         )
