@@ -21,7 +21,7 @@ def plan(setting, seed):
 
 def measure(config):
     run, result = runs.trained(config)
-    folder = runs.decomposed(run, {"method": "cp", "k": 64, "analyses": ["truncation"]}, "cp")
+    folder = runs.decomposed(run, {"method": "cp", "cp.rank": 64, "analyses": ["truncation"]}, "cp")
     rebuilt = json.loads((folder / "study.json").read_text())["reconstruction"][0]
     return {"accuracy": result["accuracy"], "rebuilt": rebuilt["accuracy"], "relative_error": rebuilt["relative_error"]}
 
