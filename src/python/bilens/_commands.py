@@ -99,10 +99,16 @@ def reader(callback: Callback) -> Callable[[str], None] | None:
     return read
 
 
-def _with_config(command: str, config: Config, settings: Mapping[str, Any], **flags: Any) -> list[Result]:
+def _settings_and_file(config: Config, settings: Mapping[str, Any]) -> tuple[dict[str, Any], Path | None]:
+    """Keys of a config by name, single ones on top; or these alone, and the file of the others."""
     if config is None or isinstance(config, Mapping):
-        return run(command, settings={**(config or {}), **settings}, **flags)
-    return run(command, config, settings=settings, **flags)
+        return {**(config or {}), **settings}, None
+    return dict(settings), config
+
+
+def _with_config(command: str, config: Config, settings: Mapping[str, Any], **flags: Any) -> list[Result]:
+    keys, file = _settings_and_file(config, settings)
+    return run(command, *([] if file is None else [file]), settings=keys, **flags)
 
 
 def train(
@@ -331,11 +337,7 @@ def attack(
     Example:
         >>> bilens.attack("runs/mnist/model", images=100)["smallest"]["median_lower"]  # doctest: +SKIP
     """
-    file = None
-    if isinstance(config, Mapping):
-        settings = {**config, **settings}
-    else:
-        file = config
+    settings, file = _settings_and_file(config, settings)
     return run("attack", model, settings=settings, config=file, data=data, out=out, dry_run=dry_run)[0]
 
 
@@ -361,11 +363,7 @@ def intervene(
     """
     if isinstance(data, Mapping):
         settings["data"], data = data, None
-    file = None
-    if isinstance(config, Mapping):
-        settings = {**config, **settings}
-    else:
-        file = config
+    settings, file = _settings_and_file(config, settings)
     return run("intervene", decomposition, settings=settings, config=file, data=data, dry_run=dry_run)[0]
 
 
