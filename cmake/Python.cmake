@@ -14,9 +14,9 @@ Python_add_library(bilens_python MODULE WITH_SOABI ${sources})
 target_include_directories(bilens_python PRIVATE ${PROJECT_SOURCE_DIR}/src/python)
 # LibTorch's side of Python, with the pybind11 that comes with it.
 target_link_libraries(bilens_python PRIVATE bilens_cli bilens_options ${BILENS_TORCH_ROOT}/lib/libtorch_python.so)
-target_compile_options(bilens_python PRIVATE -fvisibility=hidden)
+target_compile_options(bilens_python PRIVATE -fvisibility=hidden ${BILENS_LITTLE_OPTIMISED})
 if(BILENS_UNITY)
-  set_target_properties(bilens_python PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 12)
+  set_target_properties(bilens_python PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${BILENS_BATCH})
 endif()
 # What the package is installed beside: torch's libraries, and libbilens_cuda.so in its own folder.
 set_target_properties(bilens_python PROPERTIES OUTPUT_NAME _bilens EXCLUDE_FROM_ALL ON
