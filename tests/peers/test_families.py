@@ -17,6 +17,7 @@ from peer_packages import require_transformers
 
 SAME = 1e-5  # of losses of some 5 nats and of relative gradient norms: float32 here, float64 there
 CONTEXT = 17
+DOCUMENT = 7  # the token that begins a document
 SMALL_VOCABULARY = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": None}  # unlike what the class has
 SLIDING, FULL = "sliding_attention", "full_attention"
 GEMMA = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "head_dim": 10}
@@ -122,20 +123,34 @@ class Families(unittest.TestCase):
                         weight.add_(0.3 * torch.randn_like(weight))
             model.save_pretrained(cls.folder / name)
             cls.models[name] = model.double().eval()
-        cls.tokens = numpy.random.default_rng(0).integers(3, SHAPE["vocab_size"], 1000)
-        cls.tokens.astype("<u4").tofile(cls.folder / "tokens.bin")
+        generator = numpy.random.default_rng(0)
+        cls.tokens = generator.integers(3, SHAPE["vocab_size"], 1000)
+        cls.documents = numpy.where(generator.random(1000) < 0.12, DOCUMENT, cls.tokens)
+        for name, tokens in (("tokens", cls.tokens), ("documents", cls.documents)):
+            tokens.astype("<u4").tofile(cls.folder / f"{name}.bin")
 
     def for_each(self, check):
         for name, model in self.models.items():
             with self.subTest(name):
                 check(self.folder / name, model)
 
-    def mean_loss(self, model, tokens, context):
-        """The loss of whole windows of `context` predicted tokens, each beside the next."""
-        count = (len(tokens) - 1) // context
-        rows = self.torch.from_numpy(numpy.stack([tokens[i * context : (i + 1) * context + 1] for i in range(count)]))
-        logits = model(rows[:, :-1]).logits
-        return self.torch.nn.functional.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten())
+    def mean_loss(self, model, tokens, packed):
+        """The loss of whole windows of CONTEXT predicted tokens, each beside the next. Of packed documents each part of
+        a window is computed by itself."""
+        parts = {}  # by their length
+        for begin in range(0, len(tokens) - CONTEXT, CONTEXT):
+            window = tokens[begin : begin + CONTEXT + 1]
+            starts = numpy.flatnonzero(window[:-1] == DOCUMENT) if packed else []
+            for inputs, targets in zip(numpy.split(window[:-1], starts), numpy.split(window[1:], starts)):
+                parts.setdefault(len(inputs), []).append((inputs, targets))
+        total, count = 0, 0
+        for length, pairs in parts.items():
+            if length:
+                inputs, targets = map(self.torch.from_numpy, numpy.array(pairs).swapaxes(0, 1))
+                logits = model(inputs).logits.flatten(0, 1)
+                total += self.torch.nn.functional.cross_entropy(logits, targets.flatten(), reduction="sum")
+                count += targets.numel()
+        return total / count
 
     def loss_as_evaluated(self, model, tokens, context):
         """The mean over windows of `context` tokens, the first of each not predicted, and how many are."""
@@ -148,8 +163,8 @@ class Families(unittest.TestCase):
                     count += len(window) - 1
         return total / count, count
 
-    def data(self, **more):
-        file = str(self.folder / "tokens.bin")
+    def data(self, name="tokens", **more):
+        file = str(self.folder / f"{name}.bin")
         common = {"dataset": "tokens", "dtype": "uint32", "path": file, "context": CONTEXT, "packing": "plain"}
         return {**common, **more}
 
@@ -182,46 +197,47 @@ class Families(unittest.TestCase):
 
         self.for_each(check)
 
+    def same_first_step(self, folder, model, packed=False):
+        """Its loss and every gradient are those of transformers. 800 tokens to train on are 47 windows."""
+        config, out = self.folder / "config.json", self.folder / f"{folder.name} run, {packed}"
+        data = {"held_out": 0.1}
+        if packed:
+            data |= {"name": "documents", "packing": "documents", "document_token": DOCUMENT}
+        job = {
+            "teacher": str(folder),
+            "data": self.data(**data),
+            "baseline": "continue",
+            "train": {"steps": 1, "batch_size": 47, "clip_norm": 0, "loss": {"cross_entropy": 1, "divergence": 0}},
+            "device": DEVICE,
+        }
+        config.write_text(json.dumps(job))
+        self.ran("finetune", config, "--out", out)
+        lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+        step = next(line for line in lines if "grad_norm" in line)
+        model.zero_grad()
+        loss = self.mean_loss(model, (self.documents if packed else self.tokens)[:800], packed)
+        loss.backward()
+        norm = sum(p.grad.square().sum() for p in model.parameters()).sqrt()
+        self.assertAlmostEqual(step["loss"], loss.item(), delta=SAME)
+        self.assertAlmostEqual(step["grad_norm"] / float(norm), 1, delta=SAME)
+        found = self.gradients_of(out / "checkpoints/step-1/optimizer.safetensors")
+        for name, parameter in model.named_parameters():
+            # That of a key's bias is 0 where keys are not turned, but for rounding.
+            size = max(parameter.grad.norm(), 1e-2 * norm)
+            self.assertLess(float((found(name) - parameter.grad).norm() / size), SAME, name)
+
     def test_gradients(self):
-        train = {"steps": 1, "batch_size": 47, "clip_norm": 0, "loss": {"cross_entropy": 1, "divergence": 0}}
+        self.for_each(self.same_first_step)
 
-        def check(folder, model):
-            config = self.folder / "config.json"
-            config.write_text(
-                json.dumps(
-                    {
-                        "teacher": str(folder),
-                        "data": self.data(held_out=0.1),  # 800 tokens to train on: 47 windows
-                        "baseline": "continue",
-                        "train": train,
-                        "device": DEVICE,
-                    }
-                )
-            )
-            out = self.folder / (folder.name + " run")
-            self.ran("finetune", config, "--out", out)
-            lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-            step = next(line for line in lines if "grad_norm" in line)
-            model.zero_grad()
-            loss = self.mean_loss(model, self.tokens[:800], CONTEXT)
-            loss.backward()
-            norm = sum(p.grad.square().sum() for p in model.parameters()).sqrt()
-            self.assertAlmostEqual(step["loss"], loss.item(), delta=SAME)
-            self.assertAlmostEqual(step["grad_norm"] / float(norm), 1, delta=SAME)
-            found = self.gradients_of(out / "checkpoints/step-1/optimizer.safetensors")
-            for name, parameter in model.named_parameters():
-                # That of a key's bias is 0 where keys are not turned, but for rounding.
-                size = max(parameter.grad.norm(), 1e-2 * norm)
-                self.assertLess(float((found(name) - parameter.grad).norm() / size), SAME, name)
-
-        self.for_each(check)
+    def test_gradients_of_packed_documents(self):
+        self.for_each(lambda *model: self.same_first_step(*model, packed=True))
 
     def test_documents_are_packed_up_to_the_original_length_of_longrope(self):
         """Beyond it, they would have the angles of the whole sequence, which they do not have by themselves."""
         teacher = self.folder / "phi3 with longrope, turned in part, with a window"
         original, config = LONGROPE["original_max_position_embeddings"], self.folder / "config.json"
         for context, packing, code in ((original, "documents", 0), (original + 1, "documents", 2), (80, "plain", 0)):
-            data = self.data(context=context, packing=packing, document_token=7)
+            data = self.data(context=context, packing=packing, document_token=DOCUMENT)
             train = {"steps": 1, "batch_size": 2}
             job = {"teacher": str(teacher), "data": data, "baseline": "continue", "train": train, "device": DEVICE}
             config.write_text(json.dumps(job))
