@@ -22,6 +22,10 @@ constexpr double kOperationsPerByte = 8;
 constexpr int64_t kWideChunk =
     64;  // directions that a product has to share to be worth arranging weights for
 
+/// What a step of Lanczos costs beside its products, for all directions that take it together: some 20 calls
+/// of LibTorch (measured: 0.1 ms on a CPU core; a GPU starts as many kernels, beside faster products).
+double step_operations(at::Device device) { return device.is_cuda() ? 1e9 : 1e7; }
+
 /// A symmetric eigensolver's cost in operations of a product that take as long: LAPACK's divide and conquer
 /// is bound by memory and small blocks up to r of some thousands (measured: 6.7 ms at 256, 0.32 s at 2048, 2
 /// cores); a GPU's is further behind its products still.
@@ -53,6 +57,8 @@ class Costs {
     const double form = wide * 2 * h * r * r,
                  columns = lanczos_columns(r, static_cast<double>(s_.k)) + probe_columns();
     const double orthogonalize = columns * columns * 2 * r * static_cast<double>(width_) * kOperationsPerByte;
+    const double steps =
+        columns * step_operations(device_) / static_cast<double>(std::clamp<int64_t>(s_.n, 1, kLargestChunk));
     const double check = 2 * 8 * static_cast<double>(s_.h * s_.d * s_.k);  // float64
     const bool iterates = 3 * (s_.k + kGuards) <= s_.reduced;
     switch (solver) {
@@ -69,12 +75,12 @@ class Costs {
       case EigenSolver::kLanczos: {
         const double read =
             4 * h * r * static_cast<double>(width_) * kOperationsPerByte / static_cast<double>(s_.n);
-        return {solver, columns * (8 * h * r + read) + orthogonalize + check, lanczos_bytes() + check_bytes(),
-                iterates};
+        return {solver, columns * (8 * h * r + read) + orthogonalize + steps + check,
+                lanczos_bytes() + check_bytes(), iterates};
       }
       default: {
         const double read = r * r * static_cast<double>(width_) * kOperationsPerByte;
-        return {solver, form + columns * (2 * r * r + read) + orthogonalize + check,
+        return {solver, form + columns * (2 * r * r + read) + orthogonalize + steps + check,
                 form_bytes() + lanczos_bytes() + check_bytes(), iterates};
       }
     }
