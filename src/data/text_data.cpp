@@ -10,6 +10,7 @@
 #include "bilens/core/sha256.h"
 #include "bilens/core/stop.h"
 #include "bilens/core/utf8.h"
+#include "bilens/data/kept_tokens.h"
 #include "bilens/data/token_layout.h"
 #include "bilens/io/gzip.h"
 
@@ -107,6 +108,9 @@ const FieldTable<TextDataConfig>& TextDataConfig::fields() {
                 "The file; text may be gzip-compressed, <|endoftext|> separates its stories.")
           .text("tokenizer", &C::tokenizer,
                 "SentencePiece model, tokenizer.json, or a folder with one; empty: the model's own.")
+          .text("keep_in", &C::keep_in,
+                "Folder that keeps a text's token ids for the next run, beside the hash of what they are of; "
+                "\"\": none.")
           .integer("context", &C::context, "Longest sequence.", at_least(2), "tokens")
           .choice("split", &C::split,
                   "Which part: of text by the stories' hashes (1/20 test, 1/20 validation), of token files "
@@ -161,7 +165,10 @@ std::string read_utf8(const std::filesystem::path& path) {
   return text;
 }
 
-TokenStream load_text(const TextDataConfig& config, const Tokenizer& tokenizer, int64_t enough) {
+namespace {
+
+/// All of load_text() but what is kept.
+TokenStream encode_text(const TextDataConfig& config, const Tokenizer& tokenizer, int64_t enough) {
   const std::string text = read_utf8(config.path);
   auto stories = split_stories(text);
   if (config.split != TextSplit::kAll)
@@ -188,6 +195,17 @@ TokenStream load_text(const TextDataConfig& config, const Tokenizer& tokenizer, 
     stream.starts.push_back(start);
     start += length;
   }
+  return stream;
+}
+
+}  // namespace
+
+TokenStream load_text(const TextDataConfig& config, const Tokenizer& tokenizer, int64_t enough) {
+  if (config.keep_in.empty()) return encode_text(config, tokenizer, enough);
+  const KeptTokens kept(config, tokenizer);
+  if (auto found = kept.find()) return *found;
+  auto stream = encode_text(config, tokenizer, std::numeric_limits<int64_t>::max());
+  kept.keep(stream);
   return stream;
 }
 

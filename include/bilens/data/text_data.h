@@ -38,6 +38,7 @@ struct TextDataConfig {
   TextSet dataset = TextSet::kText;
   std::string path;
   std::string tokenizer;
+  std::string keep_in;
   int64_t context = 512;
   TextSplit split = TextSplit::kAll;
   Packing packing = Packing::kDocuments;
@@ -62,7 +63,8 @@ std::string read_utf8(const std::filesystem::path& path);
 
 /// Reads `text:` data: stories separated by <|endoftext|>, those of the part in the file's order, BOS before
 /// each, nothing between them. Encodes on all cores.
-/// @param enough it stops behind some story when it has so many tokens
+/// @param enough it stops behind some story when it has so many tokens; where they are kept (KeptTokens), all
+/// are made
 /// @throws Error(kBadInput): as read_utf8, no story in the part, a tokenizer without BOS.
 TokenStream load_text(const TextDataConfig& config, const Tokenizer& tokenizer,
                       int64_t enough = std::numeric_limits<int64_t>::max());
