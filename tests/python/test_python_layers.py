@@ -261,14 +261,25 @@ class OtherLibraries(unittest.TestCase):
             n_layers=2, d_model=16, n_ctx=8, d_head=8, d_mlp=24, d_vocab=30, act_fn="silu", gated_mlp=True
         )
         model = HookedTransformer(config)
+        mlp, x = model.blocks[1].mlp, draw(3, 16).float()
+        mlp.b_in.data = draw(24).float()
+        expected = mlp(x[None])[0]
+        with self.assertRaisesRegex(bilens.InputError, r"blocks.1.mlp.b_in: expected 0") as raised:
+            bilens.mlps(model)
+        exec(raised.exception.problems[0].fix.removeprefix("Move it: ").split(",")[0], {"mlp": mlp})
+        mlp.b_in.data.zero_()
         layers = bilens.mlps(model)
         self.assertEqual([one.name for one in layers], ["blocks.0.mlp", "blocks.1.mlp"])
-        x = draw(3, 16).float()
-        torch.testing.assert_close(layers[1](x), model.blocks[1].mlp(x[None])[0])
+        torch.testing.assert_close(layers[1](x), expected)
 
 
 class Lens(torch.nn.Module):
-    """What a layer of TransformerLens looks like, where that is not installed."""
+    """What a model of TransformerLens looks like, where that is not installed."""
+
+    W_gate, W_in, W_out = (
+        property(lambda self, name=name: torch.stack([getattr(block.mlp, name) for block in self.blocks]))
+        for name in ("W_gate", "W_in", "W_out")
+    )
 
     def __init__(self):
         super().__init__()
@@ -283,7 +294,55 @@ class Lens(torch.nn.Module):
             block.mlp.act_fn = torch.nn.Identity()
 
 
+class LensMlp(torch.nn.Module):
+    """Of a class that TransformerLens has by its name."""
+
+    __module__ = "transformer_lens.components.mlps.gated_mlp"
+
+    def __init__(self):
+        super().__init__()
+        for name, shape in {"W_gate": (6, 9), "W_in": (6, 9), "W_out": (9, 6), "b_in": (9,), "b_out": (6,)}.items():
+            setattr(self, name, torch.nn.Parameter(draw(*shape, seed=len(name))))
+
+    def forward(self, x):
+        return (self.act_fn(x @ self.W_gate) * (x @ self.W_in) + self.b_in) @ self.W_out + self.b_out
+
+
+class LikeNnsight(unittest.TestCase):
+    def test_the_module_in_an_envoy(self):
+        class Envoy:  # no torch module, as nnsight's
+            __module__ = "nnsight.intervention.envoy"
+
+            def __init__(self, module):
+                self._module = module
+
+        gated = torch.nn.Module()
+        for name, shape in {"gate": (6, 9), "up": (6, 9), "down": (9, 6)}.items():
+            setattr(gated, name, torch.nn.Linear(*shape))
+        for take in (lambda model: bilens.mlps(model, activation="none")[0].W_gate, bilens.mlps):
+            self.assertEqual(str(take(Envoy(gated))), str(take(gated)))
+        found, expected = (bilens.decompose(model, activation="none", k=2) for model in (Envoy(gated), gated))
+        self.assertTrue(torch.equal(found.eigenvalues, expected.eigenvalues))
+
+
 class LikeTransformerLens(unittest.TestCase):
+    def test_a_bias_behind_the_product_is_refused_until_it_is_moved(self):
+        def gelu_new(z):
+            return torch.nn.functional.gelu(z, approximate="tanh")
+
+        mlp, x = LensMlp(), draw(4, 6)
+        mlp.act_fn = gelu_new
+        expected = mlp(x)
+        for refuses in (bilens.mlps, lambda model: bilens.decompose(model, surrogate="half")):
+            with self.assertRaisesRegex(bilens.InputError, "b_in: expected 0, for TransformerLens"):
+                refuses(mlp)
+        mlp.b_out.data += mlp.b_in.data @ mlp.W_out.data
+        mlp.b_in.data.zero_()
+        torch.testing.assert_close(mlp(x), expected)
+        (layer,) = bilens.mlps(mlp)
+        self.assertEqual(layer.activation, "gelu_tanh")
+        torch.testing.assert_close(layer(x), expected)
+
     def test_layers_and_folded_norms(self):
         model = Lens()
         mlp, x = model.blocks[1].mlp, draw(4, 6)

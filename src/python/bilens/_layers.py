@@ -23,6 +23,11 @@ _ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "relu": torch.nn.functional.relu,
 }
 
+_GELU_BY_TANH = (
+    *("gelutanh", "geluactivationtanh", "pytorchgelutanh", "newgeluactivation"),  # classes
+    *("gelu_new", "gelu_pytorch_tanh"),  # TransformerLens's functions
+)
+
 # gate, up and down of a module's children, and of TransformerLens's parameters [in, out].
 _LINEARS = (
     ("gate_proj", "up_proj", "down_proj"),
@@ -350,7 +355,7 @@ def _find(model: torch.nn.Module, activation: str | None) -> Iterator[BilinearLa
 
 def _names(module: torch.nn.Module) -> tuple[str, str, str] | None:
     """What gate, up and down are called in a module that is a gated MLP; None for others."""
-    if all(isinstance(getattr(module, name, None), torch.Tensor) for name in _PARAMETERS):
+    if all(_holds(module, name) for name in _PARAMETERS):
         return _PARAMETERS
     for names in _LINEARS:
         parts = [getattr(module, name, ...) for name in names]
@@ -361,11 +366,19 @@ def _names(module: torch.nn.Module) -> tuple[str, str, str] | None:
     return None
 
 
+def _holds(module: torch.nn.Module, name: str) -> bool:
+    """Whether a module has a tensor of its own of this name. TransformerLens's models stack those of all blocks in
+    properties of the same names."""
+    changed = name in getattr(module, "parametrizations", ())
+    return changed or isinstance({**module.__dict__, **module._buffers, **module._parameters}.get(name), torch.Tensor)
+
+
 def require_plain(model: torch.nn.Module) -> None:
     """The maps of gated MLPs must compute what their weights say, no more.
 
     Raises:
-        bilens.InputError: for one with a forward of its own, with hooks, or with adapters beside it.
+        bilens.InputError: for one with a forward of its own, with hooks, with adapters beside it, or with a bias behind
+            the product.
     """
     for name, module in model.named_modules():
         if type(module).__module__.split(".")[0] == "peft":
@@ -373,7 +386,10 @@ def require_plain(model: torch.nn.Module) -> None:
             fix = "Give model.merge_and_unload(), whose weights have the adapters in them."
             raise InputError(*problem(name or "model", expected, found, fix))
         names = _names(module)
-        if names is None or names == _PARAMETERS:
+        if names is None:
+            continue
+        if names == _PARAMETERS:
+            _require_no_bias_behind(name, module)
             continue
         for part in names:
             linear = getattr(module, part)
@@ -385,6 +401,14 @@ def require_plain(model: torch.nn.Module) -> None:
                 found = f"{type(linear).__name__} with {'a forward of its own' if changed else 'hooks'}"
                 fix = "Merge it into its weight first, or give the matrices."
                 raise InputError(*problem(f"{name}.{part}".lstrip("."), "a plain torch.nn.Linear", found, fix))
+
+
+def _require_no_bias_behind(name: str, module: torch.nn.Module) -> None:
+    """TransformerLens adds b_in behind the product, (f(x W_gate) ⊙ x W_in + b_in) W_out + b_out."""
+    bias = getattr(module, "b_in", None)
+    if type(module).__module__.split(".")[0] == "transformer_lens" and bias is not None and bool(bias.any()):
+        fix = "Move it: mlp.b_out.data += mlp.b_in.data @ mlp.W_out.data, then mlp.b_in.data.zero_() computes the same."
+        raise InputError(*problem(f"{name}.b_in", "0, for TransformerLens adds it behind the product", "others", fix))
 
 
 def by_structure(model: torch.nn.Module, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -455,7 +479,7 @@ def _activation_of(module: torch.nn.Module) -> str | None:
         by_tanh = getattr(function, "approximate", "none") == "tanh"
         if name in ("silu", "siluactivation", "swish"):
             return "silu"
-        if name in ("gelutanh", "geluactivationtanh", "pytorchgelutanh") or (name == "gelu" and by_tanh):
+        if name in _GELU_BY_TANH or (name == "gelu" and by_tanh):
             return "gelu_tanh"
         if name in ("gelu", "geluactivation"):
             return "gelu"

@@ -71,10 +71,16 @@ def numbers(values: Any, name: str) -> list[int]:
 
 
 def unwrapped(model: Any) -> Any:
-    """The module itself, of one that torch.compile or DataParallel has wrapped."""
-    while isinstance(model, (torch._dynamo.OptimizedModule, torch.nn.DataParallel)):
-        model = model._orig_mod if isinstance(model, torch._dynamo.OptimizedModule) else model.module
-    return model
+    """The module itself, of one that torch.compile, DataParallel or nnsight has wrapped."""
+    while True:
+        if isinstance(model, torch._dynamo.OptimizedModule):
+            model = model._orig_mod
+        elif isinstance(model, torch.nn.DataParallel):
+            model = model.module
+        elif any(kind.__module__.startswith("nnsight.") for kind in type(model).__mro__):
+            model = model._module
+        else:
+            return model
 
 
 def named(tensors: Iterable[tuple[str, Any]]) -> list[tuple[str, torch.Tensor]]:
