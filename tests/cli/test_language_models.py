@@ -98,6 +98,25 @@ class Published(TestCase):
         )
         self.assertAlmostEqual(self.document(self.check(direct, 0))["results"][0]["loss"], result["loss"], delta=1e-7)
 
+    def test_kept_token_ids_give_the_same_loss(self):
+        self.convert()
+        text = self.write("text.txt", "Once upon a time.\n<|endoftext|>\nThe end, said Tim.")
+        kept = self.folder / "kept"
+
+        def evaluate(spec):
+            done = self.check(run("evaluate", self.folder / "stories", "--data", spec, "--json"), 0)
+            return self.document(done)["results"][0]["loss"], done.stderr
+
+        expected, _ = evaluate(f"text:{text}")
+        for words in ("token ids are kept", "token ids: "):
+            found, said = evaluate(f"text,keep_in={kept}:{text}")
+            self.assertEqual(found, expected)
+            self.assertIn(words, said)
+        (file,) = kept.iterdir()
+        tensors = load_file(file)
+        self.assertEqual((tensors["ids"].dtype, tensors["starts"].tolist()[0]), ("uint16", 0))
+        self.assertEqual(len(tensors["starts"]), 2)
+
     def test_greedy_text_is_the_documented_one(self):
         self.convert()
         greedy = run("generate", self.folder / "stories", "--prompt", "", "--temperature", "0", "--max-tokens", "200")

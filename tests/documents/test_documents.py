@@ -30,10 +30,11 @@ DOCUMENTS = {
     "docs/guides/batch.md": 0.05,
     "docs/guides/attack.md": 0.05,
 }
-# Minutes of training of which the documents show no number.
+# Minutes of work of which the documents show no number.
 SHORTER = {
     "bilens train configs/tinystories-tiny.json": " --set train.steps=200",
     "bilens train configs/mnist.json --set model.d_model=512": " --set train.epochs=2",
+    "bilens intervene": " --set tokens=5000",
 }
 SAMPLE = "tinystories/tinystories-sample.txt.gz"
 # What needs a network, which tests/scripts does without, or a model of a billion parameters.

@@ -25,6 +25,8 @@ TEST_CASE("settings of a text stand behind its kind") {
   CHECK(tokens.split == TextSplit::kTest);
   CHECK(parse_text_spec("text,split=validation:a.txt").split == TextSplit::kValidation);
   CHECK(contains(caught([] { parse_text_spec("text:"); }).what(), "text:FILE"));
+  CHECK(parse_text_spec("text,split=test,keep_in=kept:a.txt").keep_in == "kept");
+  CHECK(caught([] { parse_text_spec("tokens,keep_in=kept:a.bin"); }).code() == ExitCode::kUsage);
   CHECK(caught([] { parse_text_spec("text,dtype=uint32:a.txt"); }).code() == ExitCode::kUsage);
 }
 

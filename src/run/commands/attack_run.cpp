@@ -100,10 +100,7 @@ Outcome run_attack(const AttackRunOptions& options) {
   const StoredModel stored(find_model(options.model));
   auto model = load_classifier(stored, choose_device(config.device));
   const auto data_config = data_of_model(options.data, stored);
-  if (!data_config) {
-    throw Error(ExitCode::kUsage, {stored.path().string(), "images", "no --data, and no run beside the model",
-                                   "Give --data, for example --data mnist-5k."});
-  }
+  if (!data_config) throw no_data(stored.path().string(), "images", "mnist-5k");
   const auto data = load_images_for(model->config, stored.path(), *data_config, seed_of_model(stored));
   Outcome outcome;
   if (options.dry_run) {

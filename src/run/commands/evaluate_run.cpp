@@ -28,11 +28,7 @@ constexpr int64_t kLongestContext = 2048;  // of windows, where none is asked fo
 ImageDataset load_test_data(const std::string& spec, const StoredModel& model,
                             const ClassifierConfig& config) {
   const auto data_config = data_of_model(spec, model);
-  if (!data_config) {
-    throw Error(ExitCode::kUsage,
-                {model.path().string(), "data to evaluate on", "no --data, and no run beside the model",
-                 "Give --data, for example --data mnist-5k."});
-  }
+  if (!data_config) throw no_data(model.path().string(), "images to evaluate on", "mnist-5k");
   return load_images_for(config, model.path(), *data_config);
 }
 
@@ -85,11 +81,7 @@ void evaluate_images(const StoredModel& stored, const EvaluateRunOptions& option
 /// The text that is asked for, in windows that are asked for; of a run's own text the test part.
 TextDataConfig choose_text(const LanguageModel& model, const EvaluateRunOptions& options) {
   auto data = text_of_model(options.data, model.stored);
-  if (!data) {
-    throw Error(ExitCode::kUsage,
-                {model.path().string(), "data to evaluate on", "no --data, and no run beside the model",
-                 "Give --data, for example --data text:stories.txt.gz."});
-  }
+  if (!data) throw no_data(model.path().string(), "text to evaluate on", "text:stories.txt.gz");
   if (options.data.empty()) {
     data->split = TextSplit::kTest;
   } else {

@@ -44,9 +44,7 @@ Input read_input(const ExplainRunOptions& options, const StoredModel& model, con
   ImageSplit split;
   if (where == "test" || where == "train") {
     const auto data_config = data_of_model(options.data, model);
-    if (!data_config)
-      throw Error(ExitCode::kUsage, {"--input " + options.input, "data",
-                                     "no --data, and no run beside the model", "Give --data."});
+    if (!data_config) throw no_data("--input " + options.input, "images", "mnist-5k");
     const auto data = load_images_for(config, model.path(), *data_config);
     split = where == "test" ? data.test : data.train;
   } else {

@@ -64,7 +64,7 @@ TextDataConfig parse_text_spec(const std::string& spec) {
   const bool tokens = spec.starts_with("tokens");
   auto config = parse_spec<TextDataConfig>(
       spec, tokens ? std::vector<std::string>{"split", "held_out", "dtype", "document_token"}
-                   : std::vector<std::string>{"split"});
+                   : std::vector<std::string>{"split", "keep_in"});
   if (config.path.empty()) {
     throw Error(ExitCode::kUsage, {"--data", set_name(config.dataset) + ":FILE", "\"" + spec + "\"",
                                    "Name the file after the colon."});
@@ -96,6 +96,11 @@ uint64_t seed_of_model(const StoredModel& model) {
   const auto found = run_of_model(model);
   const auto seed = found && found->first.train ? found->first.train->seed : std::nullopt;
   return static_cast<uint64_t>(seed.value_or(0));
+}
+
+Error no_data(const std::string& where, const std::string& wanted, const std::string& example) {
+  return Error(ExitCode::kUsage, {where, wanted, "no --data, and no run beside the model",
+                                  "Give --data, for example --data " + example + "."});
 }
 
 }  // namespace bilens

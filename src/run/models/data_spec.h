@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "bilens/core/error.h"
 #include "bilens/data/image_dataset.h"
 #include "bilens/data/text_data.h"
 #include "bilens/model/image_classifier.h"
@@ -16,7 +17,7 @@ namespace bilens {
 ImageDataConfig parse_data_spec(const std::string& spec);
 
 /// text:FILE or tokens:FILE, with keys of the data's config behind the kind where need be:
-/// "tokens,dtype=uint32:FILE" (split; of tokens also held_out, dtype, document_token).
+/// "tokens,dtype=uint32:FILE" (split; of text also keep_in, of tokens held_out, dtype, document_token).
 /// @throws Error(kUsage), also for images
 TextDataConfig parse_text_spec(const std::string& spec);
 
@@ -32,6 +33,9 @@ ImageDataset load_images_for(const ClassifierConfig& model, const std::filesyste
 
 /// The same for a language model. The split is that of the spec or of the run.
 std::optional<TextDataConfig> text_of_model(const std::string& spec, const StoredModel& model);
+
+/// To be thrown where neither is there. @param wanted what the data are for @param example a spec
+Error no_data(const std::string& where, const std::string& wanted, const std::string& example);
 
 /// What the run that made a model drew its validation images by (its train.seed); 0 where there is no run.
 uint64_t seed_of_model(const StoredModel& model);
