@@ -34,9 +34,6 @@ if(BILENS_WERROR)
 endif()
 if(BILENS_SANITIZE)
   set(flags -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)  # calls, no code in line: a sixth of the time of compiling
-    list(APPEND flags --param=asan-instrumentation-with-call-threshold=0)
-  endif()
   target_compile_options(bilens_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:${flags}>)
   # The sanitizers' own branches make GCC warn of values that are never read uninitialised (see its manual).
   if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
