@@ -7,6 +7,7 @@
 
 #include "bilens/core/log.h"
 #include "bilens/core/sha256.h"
+#include "bilens/core/version.h"
 #include "bilens/io/safetensors.h"
 
 namespace bilens {
@@ -17,10 +18,10 @@ namespace {
 
 constexpr size_t kDigits = 32;  // of the hash, in the file's name
 
-/// What the ids follow from.
+/// Of what the ids follow from; another version may read texts or tokenizers otherwise.
 std::string hash_of(const TextDataConfig& config, const Tokenizer& tokenizer) {
-  std::string all = "bilens tokens 1\n" + split_name(config.split) + "\n" + sha256_of_file(config.path) +
-                    "\n" + std::to_string(tokenizer.vocabulary_size()) + "\n";
+  std::string all = version() + "\n" + split_name(config.split) + "\n" + sha256_of_file(config.path) + "\n" +
+                    std::to_string(tokenizer.vocabulary_size()) + "\n";
   for (const auto& file : tokenizer.files())
     all += file.filename().string() + " " + sha256_of_file(file) + "\n";
   Sha256 hash;

@@ -406,7 +406,9 @@ def require_plain(model: torch.nn.Module) -> None:
 def _require_no_bias_behind(name: str, module: torch.nn.Module) -> None:
     """TransformerLens adds b_in behind the product, (f(x W_gate) ⊙ x W_in + b_in) W_out + b_out."""
     bias = getattr(module, "b_in", None)
-    if type(module).__module__.split(".")[0] == "transformer_lens" and bias is not None and bool(bias.any()):
+    if type(module).__module__.split(".")[0] != "transformer_lens" or bias is None or bias.is_meta:
+        return
+    if bool(bias.any()):
         fix = "Move it: mlp.b_out.data += mlp.b_in.data @ mlp.W_out.data, then mlp.b_in.data.zero_() computes the same."
         raise InputError(*problem(f"{name}.b_in", "0, for TransformerLens adds it behind the product", "others", fix))
 
