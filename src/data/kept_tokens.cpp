@@ -20,8 +20,8 @@ constexpr size_t kDigits = 32;  // of the hash, in the file's name
 
 /// Of what the ids follow from; another version may read texts or tokenizers otherwise.
 std::string hash_of(const TextDataConfig& config, const Tokenizer& tokenizer) {
-  std::string all = version() + "\n" + split_name(config.split) + "\n" + sha256_of_file(config.path) + "\n" +
-                    std::to_string(tokenizer.vocabulary_size()) + "\n";
+  std::string all = std::string(version()) + "\n" + split_name(config.split) + "\n" +
+                    sha256_of_file(config.path) + "\n" + std::to_string(tokenizer.vocabulary_size()) + "\n";
   for (const auto& file : tokenizer.files())
     all += file.filename().string() + " " + sha256_of_file(file) + "\n";
   Sha256 hash;
