@@ -68,6 +68,8 @@ ARMS = {
     "recipe in batches of 16": {**PARTS, "train.batch_size": 16},
     "recipe without gate bias": {**PARTS, **calibrate(bias=False)},
     "recipe, MLPs alone": {**PARTS, "train.trained": "mlps"},
+    "recipe, the two cheapest of five layers": {**PARTS, **calibrate(layers=[0, 2])},
+    "recipe, the three cheapest": {**PARTS, **calibrate(layers=[0, 2, 4])},
     "recipe, twice the hidden units": {**PARTS, **widen(2)},
     WIDER: {**PARTS, **widen(4)},
     WIDEST: {**PARTS, **widen(8)},

@@ -95,9 +95,23 @@ def load(folder, dtype):
     # transformers 4 calls it torch_dtype.
     key = "dtype" if int(transformers.__version__.split(".")[0]) >= 5 else "torch_dtype"
     try:
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        text = config.get_text_config()  # of a model that sees pictures too
+        by_layer = [k for k in ("hidden_act", "hidden_activation") if getattr(text, k, None) == "by_layer"]
+        for name in by_layer:
+            setattr(text, name, "linear")
         model, info = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, attn_implementation="eager", local_files_only=True, output_loading_info=True, **{key: dtype}
+            folder,
+            config=config,
+            attn_implementation="eager",
+            local_files_only=True,
+            output_loading_info=True,
+            **{key: dtype},
         )
+        if by_layer:  # each layer has an activation of its own
+            for layer, name in zip(model.get_decoder().layers, text.hidden_acts, strict=True):
+                part = "act_fn" if hasattr(layer.mlp, "act_fn") else "activation_fn"
+                setattr(layer.mlp, part, transformers.activations.ACT2FN[name])
     except (OSError, ValueError, KeyError, ImportError) as error:
         refuse(f"transformers {transformers.__version__} does not load {folder}: {type(error).__name__}: {error}")
     for what in ("missing_keys", "mismatched_keys"):

@@ -5,6 +5,7 @@
 
 #include "bilens/model/family.h"
 #include "bilens/model/image_classifier.h"
+#include "bilens/model/layer_acts.h"
 
 namespace bilens {
 
@@ -25,6 +26,22 @@ std::string gate_of_activation(const std::string& act) {
 std::string text_at(const Json& config, const char* key) {
   const Json value = config.value(key, Json());
   return value.is_string() ? value.get<std::string>() : "";
+}
+
+/// The gates of layers that differ, by the keys of a Hugging Face config. @return whether they do
+bool read_layer_gates(Architecture& found, const std::string& key, const std::string& where) {
+  const auto* family = family_of_type(found.type);
+  std::vector<Problem> problems;
+  const auto gates = read_layer_acts(found.config, key, family != nullptr && family->gelu_is_tanh,
+                                     std::nullopt, where, problems);
+  if (!problems.empty()) throw Error(ExitCode::kBadInput, problems);
+  if (!gates) return false;
+  DecoderConfig config;
+  config.set_gates(*gates);
+  found.gate = gate_name(config.hidden_act);
+  found.gate_source = std::string("config.json: ") + kLayerActs;
+  found.layer_gates = config.layer_acts;
+  return true;
 }
 
 /// The gate by the keys of a Hugging Face config.
@@ -53,6 +70,7 @@ void read_activation(Architecture& found, const std::string& where) {
   }
   const std::string key = by_activation.empty() ? "hidden_act" : "hidden_activation";
   const auto gate = by_activation.empty() ? by_act : by_activation;
+  if (read_layer_gates(found, key, where)) return;
   if (!gate.empty()) {
     found.gate = gate;
     found.gate_source = "config.json: " + key + " \"" + text_at(found.config, key.c_str()) + "\"";

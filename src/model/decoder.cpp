@@ -276,13 +276,21 @@ at::Tensor Decoder::mlp_change(int64_t layer, const at::Tensor& output) const {
 
 at::Tensor Decoder::gain_behind_mlp(int64_t layer) const { return gain(this->layer(layer).mlp_norms.behind); }
 
+at::Tensor Decoder::mlp_output(int64_t layer, const at::Tensor& x) const {
+  return mlp_of(this->layer(layer), layer, x);
+}
+
+at::Tensor Decoder::mlp_of(const DecoderLayer& layer, int64_t index, const at::Tensor& x) const {
+  return gated_mlp(x,
+                   {computed(layer.gate), computed(layer.up), computed(layer.down), computed(layer.gate_bias),
+                    computed(layer.up_bias), computed(layer.down_bias)},
+                   activation(index));
+}
+
 at::Tensor Decoder::mlp_block(const DecoderLayer& layer, int64_t index, const at::Tensor& h,
                               const MlpHook& hook) const {
   const auto x = normed(h, layer.mlp_norms.before);
-  const auto y = gated_mlp(x,
-                           {computed(layer.gate), computed(layer.up), computed(layer.down),
-                            computed(layer.gate_bias), computed(layer.up_bias), computed(layer.down_bias)},
-                           {config_.hidden_act, betas_[static_cast<size_t>(index)]});
+  const auto y = mlp_of(layer, index, x);
   return h + normed(hook ? hook(index, x, y) : y, layer.mlp_norms.behind);
 }
 
@@ -314,6 +322,10 @@ at::Tensor Decoder::logits(const at::Tensor& states) {
 at::Tensor Decoder::loss_sum(const at::Tensor& tokens, const at::Tensor& targets,
                              const ForwardOptions& options) {
   return cross_entropy_sum(final_states(tokens, options).flatten(0, 1), head(), targets.flatten());
+}
+
+at::Tensor Decoder::loss_of_stream(const at::Tensor& h, const at::Tensor& targets) const {
+  return cross_entropy_sum(normed(h, norm_).flatten(0, 1), head(), targets.flatten());
 }
 
 at::Tensor Decoder::distillation_sum(const at::Tensor& tokens, const at::Tensor& targets, Decoder& teacher,
@@ -352,7 +364,7 @@ DecoderStack Decoder::stack() const {
                        &layer.mlp_norms.behind, &layer.q_norm, &layer.k_norm})
       if (norm->defined()) *norm = gain(*norm).detach();
   }
-  for (const double beta : betas_) stack.activations.emplace_back(config_.hidden_act, beta);
+  for (int64_t i = 0; i < config_.num_hidden_layers; ++i) stack.activations.push_back(activation(i));
   return stack;
 }
 
@@ -401,13 +413,16 @@ bool is_mlp_weight(const std::string& name) { return name.find(".mlp.") != std::
 
 Decoder fold_half(Decoder model) {
   const at::NoGradGuard no_grad;
-  std::map<std::string, at::Tensor> weights;
-  for (const auto& [name, weight] : model.parameters()) {
-    if (name.find(".mlp.gate_proj.") != std::string::npos) weight.mul_(0.5);
-    weights[name] = weight;
-  }
   auto config = model.config();
-  config.hidden_act = Gate::kNone;
+  std::map<std::string, at::Tensor> weights(model.parameters().begin(), model.parameters().end());
+  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    if (config.gate_of(layer) == Gate::kNone) continue;
+    for (const char* part : {"weight", "bias"}) {
+      const auto found = weights.find(layer_name(layer, std::string("mlp.gate_proj.") + part));
+      if (found != weights.end()) found->second.mul_(0.5);
+    }
+  }
+  config.set_gates({Gate::kNone});
   return Decoder(config, std::move(weights));
 }
 

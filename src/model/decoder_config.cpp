@@ -110,8 +110,9 @@ Json given_keys(const Family& family, const Json& json) {
        {"num_key_value_heads", "head_dim",  // by the other keys
         "sliding_window", "query_pre_attn_scalar", "attn_logit_softcapping", "final_logit_softcapping"})
     if (is_null(key)) given.erase(key);
-  if (family.gelu_is_tanh && given.contains(family.act_key) && given.at(family.act_key) == "gelu")
-    given[family.act_key] = "gelu_pytorch_tanh";
+  const Json act = given.value(family.act_key, Json());
+  if (family.gelu_is_tanh && act == "gelu") given[family.act_key] = "gelu_pytorch_tanh";
+  if (act == kActByLayer) given.erase(family.act_key);
   return given;
 }
 
@@ -119,6 +120,9 @@ DecoderConfig parse_hugging_face(const Family& family, const Json& json, const s
   std::vector<Problem> problems;
   auto config = keys_of(family).parse(given_keys(family, json), where, problems);
   config.type = json.at("model_type");
+  const auto acts =
+      read_layer_acts(json, family.act_key, family.gelu_is_tanh, config.num_hidden_layers, where, problems);
+  if (acts) config.set_gates(*acts);
   for (const char* name :
        {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"}) {
     if (!json.contains(name) && !family.defaults.contains(name)) {
@@ -174,15 +178,6 @@ Json window_schema() {
   return schema;
 }
 
-const std::vector<std::pair<std::string, Gate>>& hidden_act_names() {
-  static const std::vector<std::pair<std::string, Gate>> names = {
-      {"linear", Gate::kNone},       {"silu", Gate::kSilu},          {"swish", Gate::kSilu},
-      {"gelu", Gate::kGelu},         {"gelu_python", Gate::kGelu},   {"gelu_pytorch_tanh", Gate::kGeluTanh},
-      {"gelu_new", Gate::kGeluTanh}, {"gelu_fast", Gate::kGeluTanh}, {"gelu_python_tanh", Gate::kGeluTanh},
-      {"relu", Gate::kRelu}};
-  return names;
-}
-
 const FieldTable<DecoderConfig>& DecoderConfig::architecture_fields() {
   using C = DecoderConfig;
   static const FieldTable<C> table =
@@ -232,6 +227,14 @@ const FieldTable<DecoderConfig>& DecoderConfig::training_fields() {
     return fields;
   }();
   return table;
+}
+
+void DecoderConfig::set_gates(const std::vector<Gate>& gates) {
+  hidden_act = Gate::kNone;
+  for (const auto gate : gates)
+    if (gate != Gate::kNone) hidden_act = gate;
+  const bool differ = std::adjacent_find(gates.begin(), gates.end(), std::not_equal_to<>()) != gates.end();
+  layer_acts = differ ? gates : std::vector<Gate>();
 }
 
 void DecoderConfig::choose_tokens(std::optional<int64_t> bos, const std::vector<int64_t>& eos,
@@ -392,6 +395,10 @@ Json decoder_config_json(const DecoderConfig& c) {
     family.write_rope(c, json);
   } else {
     write_rope(c.rope, json);
+  }
+  if (!c.layer_acts.empty()) {
+    json[family.act_key] = kActByLayer;
+    json[kLayerActs] = layer_acts_json(c.layer_acts);
   }
   if (!family.other_act_key.empty()) json[family.other_act_key] = json.at(family.act_key);
   json["bos_token_id"] = c.bos_token_id ? Json(*c.bos_token_id) : Json(nullptr);

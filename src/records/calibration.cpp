@@ -6,6 +6,9 @@ const RecordTable<LayerCalibration>& LayerCalibration::record() {
   using R = LayerCalibration;
   static const auto table =
       RecordTable<R>()
+          .field("layer", &R::layer, "Which layer.")
+          .omitted()
+          .added_later()
           .field("unit_r2", &R::unit_r2, "R² of the lines az + b nearest to the units' activations f(z).")
           .field("product_r2", &R::product_r2,
                  "R² of the bilinear units that stand for the products f(z)y, before any refit; of earlier "
@@ -27,6 +30,34 @@ const RecordTable<LayerCalibration>& LayerCalibration::record() {
   return table;
 }
 
+const RecordTable<LayerCost>& LayerCost::record() {
+  using R = LayerCost;
+  static const auto table =
+      RecordTable<R>()
+          .field("layer", &R::layer, "Which layer.")
+          .field("alone", &R::alone,
+                 "Rise of the loss where bilinear units stand for this layer's own, nothing refitted.",
+                 "nats a token")
+          .field("estimate", &R::estimate,
+                 "The same by Σ g·δ + ½ Σ (g·δ)², δ the change of the layer's output and g the loss's "
+                 "gradient there, from one backward pass.",
+                 "nats a token")
+          .field("together", &R::together,
+                 "Rise of the loss where this layer and all before it in the list are converted so.",
+                 "nats a token");
+  return table;
+}
+
+const RecordTable<ConversionCosts>& ConversionCosts::record() {
+  using R = ConversionCosts;
+  static const auto table =
+      RecordTable<R>()
+          .field("teacher_loss", &R::teacher_loss, "Loss of the gated model on the held-out tokens.",
+                 "nats a token")
+          .field("layers", &R::layers, "The layers that may be converted, the cheapest first.");
+  return table;
+}
+
 const RecordTable<CalibrationAccount>& CalibrationAccount::record() {
   using R = CalibrationAccount;
   static const auto table =
@@ -39,7 +70,11 @@ const RecordTable<CalibrationAccount>& CalibrationAccount::record() {
           .field("flops", &R::flops, "Floating-point operations of the closed-form stage.", "operations")
           .added_later()
           .field("layers", &R::layers,
-                 "What became of the layers, one entry a layer. Errors are Σ w‖t − y‖²/Σ w‖t‖².");
+                 "What became of the layers that were converted, one entry a layer. Errors are "
+                 "Σ w‖t − y‖²/Σ w‖t‖².")
+          .field("costs", &R::costs, "What converting a layer costs, on the held-out tokens.")
+          .omitted()
+          .added_later();
   return table;
 }
 

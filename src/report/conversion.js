@@ -62,7 +62,45 @@ function calibrationTable({ calibration }) {
     element("p", { class: "note" }, `Fitted to ${integer(calibration.tokens)} tokens; the errors, relative, are of `
       + `${integer(calibration.held_out_tokens)} others. ${operations("It", calibration.flops)}`),
     scrollable("The closed-form stage by layer",
-      columnsTable("Layer", columns, calibration.layers.map((layer, i) => [i, layer]))));
+      columnsTable("Layer", columns, calibration.layers.map((layer, i) => [layer.layer ?? i, layer]))));
+}
+
+/** What it costs to convert layers, nothing refitted: the loss against how many are, and each layer by itself. */
+function layerCosts(conversion) {
+  const costs = at(conversion, "calibration", "costs");
+  if (!costs) return null;
+  const converted = new Set(conversion.calibration.layers.map((layer) => layer.layer)),
+    curve = [
+      [0, 0], ...costs.layers.map(({ together }, i) => [i + 1, together])
+    ],
+    rises = curve.map(([, rise]) => rise),
+    high = Math.max(...rises),
+    low = Math.min(...rises);
+  const lines = [{ name: "cheapest first", style: "smooth", points: curve }];
+  const chart = linesChart("What converting more layers costs", lines, {
+    label: "Rise of the loss by the number of converted layers",
+    height: 240,
+    x: [0, costs.layers.length],
+    y: [low, high + (high - low || 1) * 0.05],
+    xName: "converted layers, the cheapest first",
+    yName: "loss above the gated model, nats a token",
+    xFormat: integer,
+    xTicks: [8, 8],
+    point: (_, count, rise) => `${integer(count)} layers: ${signed(rise, 4)}`,
+    columns: ["order", "converted layers", "rise of the loss"]
+  });
+  const columns = [
+    ["Alone", (c) => signed(c.alone, 4)],
+    ["Estimated", (c) => signed(c.estimate, 4)],
+    ["With those above", (c) => signed(c.together, 4)],
+    ["Converted", (c) => (converted.has(c.layer) ? "yes" : "no")]
+  ];
+  const note = `The gated model has a loss of ${figure(costs.teacher_loss, 4)} on the same tokens. Here bilinear units `
+    + "stand for a layer's own and nothing is refitted, which is what the closed-form stage begins with. The estimate "
+    + "is of one backward pass.";
+  return element("div", { class: "pair" }, chart, element("div", { class: "panel" },
+    element("h4", {}, "What each layer costs"), element("p", { class: "note" }, note), scrollable("Costs of the layers",
+      columnsTable("Layer", columns, costs.layers.map((cost) => [cost.layer, cost])))));
 }
 
 /** "Training took 3.1e+7 floating-point operations." */
@@ -101,7 +139,8 @@ function conversionSection(model, id, level) {
   const intro = conversion.converted ? `${beside}${sizes}${cost}`
     : `The model trained on without conversion, beside what it was.${cost}`;
   return block(id, level, "Conversion", intro, element("div", { class: "panel" }, comparisonTable(conversion)),
-    calibrationTable(conversion), element("div", { class: "pair" }, layerErrors(conversion), sampleTexts(conversion)));
+    layerCosts(conversion), calibrationTable(conversion),
+    element("div", { class: "pair" }, layerErrors(conversion), sampleTexts(conversion)));
 }
 
 /** How far a converted model is from the original, on the part of the text that was kept for last. */

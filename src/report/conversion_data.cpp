@@ -17,11 +17,24 @@ Json samples(const std::optional<SampleTexts>& texts) {
           {"finished", texts->finished}};
 }
 
+Json costs_of(const std::optional<ConversionCosts>& costs) {
+  if (!costs) return nullptr;
+  Json layers = Json::array();
+  for (const auto& cost : costs->layers) {
+    layers.push_back({{"layer", cost.layer},
+                      {"alone", short_number(cost.alone)},
+                      {"estimate", short_number(cost.estimate)},
+                      {"together", short_number(cost.together)}});
+  }
+  return {{"teacher_loss", short_number(costs->teacher_loss)}, {"layers", layers}};
+}
+
 Json calibration(const std::optional<CalibrationAccount>& account) {
   if (!account) return nullptr;
   Json layers = Json::array();
   for (const auto& layer : account->layers) {
-    layers.push_back({{"unit_r2", short_number(layer.unit_r2)},
+    layers.push_back({{"layer", layer.layer ? Json(*layer.layer) : Json()},
+                      {"unit_r2", short_number(layer.unit_r2)},
                       {"product_r2", short_number(layer.product_r2.value_or(NAN))},
                       {"degenerate_units", layer.degenerate_units},
                       {"error_lines", short_number(layer.error_lines.value_or(NAN))},
@@ -34,6 +47,7 @@ Json calibration(const std::optional<CalibrationAccount>& account) {
   return {{"tokens", account->tokens},
           {"held_out_tokens", account->held_out_tokens},
           {"flops", short_number(account->flops)},
+          {"costs", costs_of(account->costs)},
           {"layers", layers}};
 }
 

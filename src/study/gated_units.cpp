@@ -70,7 +70,7 @@ struct Measured {
 std::vector<UnitFit> fit_gated_units(Decoder& model, const TextWindows& text) {
   const at::NoGradGuard no_grad;
   const auto& config = model.config();
-  if (config.hidden_act == Gate::kNone) throw std::invalid_argument("fit_gated_units: a bilinear model");
+  if (config.is_bilinear()) throw std::invalid_argument("fit_gated_units: a bilinear model");
   const auto device = model.parameters().front().second.device();
   std::vector<UnitSums> sums;
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) sums.emplace_back(config.intermediate_size, device);

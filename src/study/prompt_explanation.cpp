@@ -122,7 +122,7 @@ PromptExplanation explain_prompt(Decoder& model, const std::vector<BilinearLayer
     for (auto term = of_this; term != listed; ++term) term->vector = vectors[term->index].clone();
     const double output = found.mlp[i].dot(w).item<double>();
     // Of a bilinear layer nothing is left but rounding, which is no part of the model.
-    if (config.hidden_act != Gate::kNone)
+    if (config.gate_of(i) != Gate::kNone)
       of_layer.remainder = output - of_layer.eigenvectors - of_layer.linear;
     explanation.layers.push_back(of_layer);
     progress.advance(1);

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <map>
 
+#include "bilens/core/log.h"
 #include "bilens/core/progress.h"
 #include "bilens/core/text.h"
 #include "bilens/train/bilinear_fit.h"
@@ -29,10 +30,9 @@ std::string layer_name(int64_t layer, const std::string& name) {
   return "model.layers." + std::to_string(layer) + "." + name;
 }
 
-/// Float32 weights like the teacher's, with biases of 0 where it has none, for a model without gates.
-Decoder ungated_copy(const Decoder& teacher, bool bias) {
+/// Float32 weights like the teacher's, with biases of 0 where it has none.
+Decoder copy_of(const Decoder& teacher, bool bias) {
   auto config = teacher.config();
-  config.hidden_act = Gate::kNone;
   config.mlp_bias = config.mlp_bias || bias;
   const auto source = by_name(teacher);
   auto weights = Decoder::allocate(config, source.begin()->second.device());
@@ -41,6 +41,16 @@ Decoder ungated_copy(const Decoder& teacher, bool bias) {
     found == source.end() ? weight.zero_() : weight.copy_(found->second);
   }
   return {config, std::move(weights)};
+}
+
+/// The same weights in a model whose layers of these numbers are bilinear.
+Decoder with_bilinear(const Decoder& model, const std::vector<int64_t>& layers) {
+  auto config = model.config();
+  std::vector<Gate> gates;
+  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) gates.push_back(config.gate_of(layer));
+  for (const int64_t layer : layers) gates.at(static_cast<size_t>(layer)) = Gate::kNone;
+  config.set_gates(gates);
+  return {config, by_name(model)};
 }
 
 /// A layer's MLP, biases as last columns. Empty bias tensors do not occur: all three are there or none.
@@ -158,6 +168,49 @@ double fit_flops(const BilinearFactors& mlp, const CalibrationConfig& config, in
   return factors + refit + static_cast<double>(std::min(config.sweeps, sweeps_kept + 1)) * sweep;
 }
 
+/// Those that may be converted. @throws Error(kUsage)
+std::vector<int64_t> candidates(const DecoderConfig& teacher, const CalibrationConfig& config) {
+  std::vector<int64_t> gated;
+  for (int64_t layer = 0; layer < teacher.num_hidden_layers; ++layer)
+    if (teacher.gate_of(layer) != Gate::kNone) gated.push_back(layer);
+  if (gated.empty()) {
+    throw Error(ExitCode::kUsage,
+                {"teacher", "a model with gated MLPs", "hidden_act \"linear\"", "It is bilinear already."});
+  }
+  auto layers = config.layers.value_or(gated);
+  std::sort(layers.begin(), layers.end());
+  layers.erase(std::unique(layers.begin(), layers.end()), layers.end());
+  for (const int64_t layer : layers) {
+    if (std::binary_search(gated.begin(), gated.end(), layer)) continue;
+    throw Error(ExitCode::kUsage, {"calibrate.layers", "numbers of gated layers", std::to_string(layer),
+                                   layer < teacher.num_hidden_layers ? "This one is bilinear already."
+                                                                     : "There is no such layer."});
+  }
+  return layers;
+}
+
+/// What each candidate costs, and which are converted. @throws Error(kBadInput)
+std::vector<int64_t> choose_layers(Decoder& teacher, const Decoder& copy, const CalibrationText& text,
+                                   const CalibrationConfig& config, CalibrationAccount& account) {
+  LayerFactors gated;
+  for (const int64_t layer : candidates(teacher.config(), config)) gated[layer] = factors_of(copy, layer);
+  const auto bilinear = fit_layers(teacher, gated, text.counted(TokenUse::kFit));
+  account.costs = measure_layer_costs(teacher, bilinear, text.counted(TokenUse::kReport));
+  const auto chosen = layers_within(*account.costs, config.budget.value_or(HUGE_VAL));
+  if (!chosen.empty()) {
+    const auto& last = account.costs->layers.at(chosen.size() - 1);
+    log_info(
+        format("%zu of %ld layers become bilinear; nothing refitted, the loss rises by %.4f nats a token",
+               chosen.size(), teacher.config().num_hidden_layers, last.together));
+    return chosen;
+  }
+  const auto& cheapest = account.costs->layers.front();
+  throw Error(ExitCode::kBadInput, {"calibrate.budget",
+                                    format("at least %.4g nats a token, which the cheapest layer, %ld, costs",
+                                           cheapest.alone, cheapest.layer),
+                                    format("%.4g", *config.budget), "Raise it, or use more tokens."});
+}
+
 LayerCalibration calibrate_layer(const CalibrationStreams& streams, Gate gate,
                                  const CalibrationConfig& config, const std::string& where,
                                  BilinearFactors& mlp) {
@@ -192,6 +245,14 @@ const FieldTable<CalibrationConfig>& CalibrationConfig::fields() {
               "How often at most gate_proj, up_proj and down_proj are fitted in turn after the refit; 0: "
               "down_proj alone.",
               between(0, 100))
+          .all_or_some(
+              "layers", &C::layers,
+              "The layers that may be converted, \"all\" or their numbers; the others keep their gate.")
+          .optional_number(
+              "budget", &C::budget,
+              "By how much the loss on the held-out tokens may rise: the cheapest of `layers` "
+              "that stay within it together, measured before any refit, are converted; null: all.",
+              at_least(0), "nats a token")
           .number(
               "held_out", &C::held_out,
               "Of the documents the share that ridges and sweeps are chosen on and fits do not see; and how "
@@ -209,7 +270,8 @@ CalibrationCost calibration_cost(const DecoderConfig& model, int64_t context,
   };
   const BilinearFactors mlp{of_size(units, d + constant), of_size(units, d + constant),
                             of_size(d, units + constant)};
-  const auto layers = static_cast<double>(model.num_hidden_layers), n = static_cast<double>(units);
+  const int64_t count = config.layers ? static_cast<int64_t>(config.layers->size()) : model.num_hidden_layers;
+  const auto layers = static_cast<double>(count), n = static_cast<double>(units);
   const double refits = config.refit ? static_cast<double>(1 + config.sweeps) : 0;
   const double tokens = static_cast<double>(config.tokens),
                sums = layers * refits * refit_flops(mlp) * tokens;
@@ -217,10 +279,11 @@ CalibrationCost calibration_cost(const DecoderConfig& model, int64_t context,
   const auto inputs = static_cast<double>(d);
   CalibrationCost cost;
   cost.bytes = bytes_of(8 * (1 + config.held_out) * inputs) + 32 * units * units +
-               100 * CalibrationStreams::kTokensAtOnce * units +
+               kCalibratedAtOnce * (100 * units + 4 * (model.num_hidden_layers + 2) * d) +
                std::min(2 * kKeptRows, bytes_of(8 * inputs + 12)) + std::min(kKeptProducts, bytes_of(4 * n));
   cost.products = (layers * fit_flops(mlp, config, config.sweeps) +
-                   2 * (1 + config.held_out) * forward_flops(model, context)) *
+                   (3 + config.held_out * static_cast<double>(2 + passes_for_costs(count))) *
+                       forward_flops(model, context)) *
                       tokens -
                   sums;
   cost.solves = sums + layers * refits * 10 * n * n * n;
@@ -230,11 +293,7 @@ CalibrationCost calibration_cost(const DecoderConfig& model, int64_t context,
 Calibration calibrate(const Decoder& teacher, const TokenStream& stream, int64_t context, Packing packing,
                       const CalibrationConfig& config) {
   const at::NoGradGuard no_grad;
-  const Gate gate = teacher.config().hidden_act;
-  if (gate == Gate::kNone) {
-    throw Error(ExitCode::kUsage,
-                {"teacher", "a model with gated MLPs", "hidden_act \"linear\"", "It is bilinear already."});
-  }
+  candidates(teacher.config(), config);
   const auto windows = count_windows((stream.size() - 1) / context, context, config);
   if (windows.fitted < 2) {
     throw Error(
@@ -245,28 +304,40 @@ Calibration calibrate(const Decoder& teacher, const TokenStream& stream, int64_t
   }
   Decoder reader(teacher.config(), by_name(teacher));
   reader.compute_in(at::kFloat);
-  Calibration result{ungated_copy(teacher, config.bias), {}};
-  auto& account = result.account;
+  const auto device = teacher.parameters().front().second.device();
+  const auto text = read_calibration_text(stream, windows, context, packing, config.held_out, device);
+  const auto copy = copy_of(teacher, config.bias);
+  CalibrationAccount account;
+  const auto chosen = choose_layers(reader, copy, text, config, account);
+  Calibration result{with_bilinear(copy, chosen), {}};
   account.tokens = windows.fitted * context;
-  CalibrationStreams streams(reader, result.model, stream, windows, context, packing, config.held_out);
+  CalibrationStreams streams(reader, result.model, text);
   account.held_out_tokens = streams.tokens_for(TokenUse::kReport);
-  const int64_t layers = teacher.config().num_hidden_layers;
-  Progress progress("calibrate", layers, "layers");
-  for (int64_t layer = 0; layer < layers; ++layer) {
+  Progress progress("calibrate", static_cast<int64_t>(chosen.size()), "layers");
+  for (int64_t layer = 0; layer < teacher.config().num_hidden_layers; ++layer) {
     auto mlp = factors_of(result.model, layer);
     streams.enter(layer, mlp);
+    if (!std::binary_search(chosen.begin(), chosen.end(), layer)) {
+      streams.leave(mlp, teacher.config().gate_of(layer));
+      continue;
+    }
     const auto behind = result.model.gain_behind_mlp(layer);
     auto fitted = through_gain(mlp, behind);
-    const auto report =
-        calibrate_layer(streams, gate, config, "layer " + std::to_string(layer) + "'s activations", fitted);
+    auto report = calibrate_layer(streams, teacher.config().hidden_act, config,
+                                  "layer " + std::to_string(layer) + "'s activations", fitted);
+    report.layer = layer;
     mlp = before_gain(fitted, behind, mlp.down);
     store(mlp, result.model, layer);
-    streams.leave(mlp);
+    streams.leave(mlp, Gate::kNone);
     account.flops += fit_flops(mlp, config, report.sweeps) * static_cast<double>(account.tokens);
     account.layers.push_back(report);
     progress.advance(1, format("relative error %.4f", report.error));
   }
-  account.flops += 2 * forward_flops(teacher.config(), context) * static_cast<double>(account.tokens);
+  const auto passes = static_cast<double>(
+      3 * account.tokens +
+      passes_for_costs(static_cast<int64_t>(account.costs->layers.size())) * account.held_out_tokens);
+  account.flops += forward_flops(teacher.config(), context) * passes;
+  result.account = account;
   return result;
 }
 

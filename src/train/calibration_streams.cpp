@@ -5,27 +5,20 @@
 #include <algorithm>
 
 #include "bilens/core/stop.h"
-#include "bilens/data/token_windows.h"
 #include "bilens/nn/gated_product.h"
 
 namespace bilens {
 
-CalibrationStreams::CalibrationStreams(Decoder& teacher, Decoder& converted, const TokenStream& stream,
-                                       CalibrationWindows windows, int64_t context, Packing packing,
-                                       double held_out)
+CalibrationStreams::CalibrationStreams(Decoder& teacher, Decoder& converted, const CalibrationText& text)
     : teacher_(teacher),
       converted_(converted),
-      windows_at_once_(windows_within(kTokensAtOnce, context)),
-      constant_(converted.config().mlp_bias) {
-  std::vector<int64_t> begins;
-  for (int64_t i = 0; i < windows.all(); ++i) begins.push_back(i * context);
-  const auto batch = make_batch(stream, begins, context + 1);
-  if (packing == Packing::kDocuments) starts_ = batch.document_starts;
-  const auto device = teacher.parameters().front().second.device();
-  uses_ = token_uses(stream.starts, windows, context, held_out).to(device);
-  target_ = teacher.embed(batch.inputs.to(device));
+      windows_at_once_(text.rows.windows_at_once),
+      constant_(converted.config().mlp_bias),
+      starts_(text.rows.starts),
+      uses_(text.uses) {
+  target_ = teacher.embed(text.rows.tokens);
   state_ = target_.clone();
-  weights_ = at::empty({windows.all(), context}, target_.options());
+  weights_ = at::empty(text.rows.tokens.sizes(), target_.options());
   divisors_ = at::empty_like(weights_);
 }
 
@@ -36,9 +29,7 @@ void CalibrationStreams::enter(int64_t layer, const BilinearFactors& mlp) {
     const auto starts = starts_.defined() ? starts_.narrow(0, begin, count) : at::Tensor();
     const auto h = teacher_.add_attention(layer, target, starts);
     const auto x = mlp_inputs(h.flatten(0, 1));
-    auto hidden = gated_product(x.mm(mlp.gate.t()), x.mm(mlp.up.t()), teacher_.config().hidden_act);
-    if (constant_) hidden = at::cat({hidden, at::ones({hidden.size(0), 1}, hidden.options())}, 1);
-    const auto output = hidden.mm(mlp.down.t()).view(h.sizes());
+    const auto output = mlp_outputs(x, mlp, teacher_.config().gate_of(layer)).view(h.sizes());
     target.copy_(h + teacher_.mlp_change(layer, output));
     state.copy_(converted_.add_attention(layer, state, starts));
     auto weights = weights_.narrow(0, begin, count);
@@ -50,10 +41,10 @@ void CalibrationStreams::enter(int64_t layer, const BilinearFactors& mlp) {
   });
 }
 
-void CalibrationStreams::leave(const BilinearFactors& mlp) {
+void CalibrationStreams::leave(const BilinearFactors& mlp, Gate gate) {
   each_part([&](int64_t begin, int64_t count) {
     auto state = state_.narrow(0, begin, count);
-    const auto output = mlp.hidden(mlp_inputs(state.flatten(0, 1))).mm(mlp.down.t());
+    const auto output = mlp_outputs(mlp_inputs(state.flatten(0, 1)), mlp, gate);
     state += converted_.mlp_change(layer_, output.view(state.sizes()));
   });
 }
@@ -89,6 +80,12 @@ void CalibrationStreams::each_part(const std::function<void(int64_t, int64_t)>& 
 at::Tensor CalibrationStreams::mlp_inputs(const at::Tensor& h) const {
   const auto x = converted_.mlp_input(layer_, h);
   return constant_ ? at::cat({x, at::ones({x.size(0), 1}, x.options())}, 1) : x;
+}
+
+at::Tensor CalibrationStreams::mlp_outputs(const at::Tensor& x, const BilinearFactors& mlp, Gate gate) const {
+  auto hidden = gated_product(x.mm(mlp.gate.t()), x.mm(mlp.up.t()), gate);
+  if (constant_) hidden = at::cat({hidden, at::ones({hidden.size(0), 1}, hidden.options())}, 1);
+  return hidden.mm(mlp.down.t());
 }
 
 }  // namespace bilens

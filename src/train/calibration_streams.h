@@ -8,17 +8,14 @@ namespace bilens {
 /// The calibration tokens with the residual streams of both models, taken from layer to layer.
 class CalibrationStreams {
  public:
-  static constexpr int64_t kTokensAtOnce = 2048;
-
-  CalibrationStreams(Decoder& teacher, Decoder& converted, const TokenStream& stream,
-                     CalibrationWindows windows, int64_t context, Packing packing, double held_out);
+  CalibrationStreams(Decoder& teacher, Decoder& converted, const CalibrationText& text);
 
   /// Through the whole layer in the teacher, and through its attention in the converted model.
   /// @param mlp the teacher's, before its activation is taken away
   void enter(int64_t layer, const BilinearFactors& mlp);
 
   /// Adds the finished MLP's outputs to the converted model's stream.
-  void leave(const BilinearFactors& mlp);
+  void leave(const BilinearFactors& mlp, Gate gate);
 
   int64_t tokens_for(TokenUse what) const;
 
@@ -31,6 +28,7 @@ class CalibrationStreams {
   bool has_norm_behind() const { return teacher_.gain_behind_mlp(layer_).defined(); }
   void each_part(const std::function<void(int64_t, int64_t)>& use) const;
   at::Tensor mlp_inputs(const at::Tensor& h) const;
+  at::Tensor mlp_outputs(const at::Tensor& x, const BilinearFactors& mlp, Gate gate) const;
 
   Decoder &teacher_, &converted_;
   int64_t windows_at_once_;

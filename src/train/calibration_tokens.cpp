@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "bilens/data/token_windows.h"
+
 namespace bilens {
 
 namespace {
@@ -49,6 +51,27 @@ at::Tensor token_uses(const std::vector<int64_t>& starts, CalibrationWindows win
   if (first != starts.end() && *first < uses.size(0))
     uses.slice(0, fitted, *first).fill_(use(TokenUse::kNone));
   return uses.view({windows.all(), context});
+}
+
+TextRows CalibrationText::counted(TokenUse what) const {
+  const auto is_counted = uses.eq(static_cast<int64_t>(what));
+  const auto windows = is_counted.any(1).nonzero().squeeze(1);
+  const auto of = [&](const at::Tensor& all) {
+    return all.defined() ? all.index_select(0, windows.to(all.device())) : all;
+  };
+  const auto targets = rows.targets.masked_fill(is_counted.logical_not(), -1);
+  return {of(rows.tokens), of(targets), of(rows.starts), rows.windows_at_once};
+}
+
+CalibrationText read_calibration_text(const TokenStream& stream, CalibrationWindows windows, int64_t context,
+                                      Packing packing, double held_out, at::Device device) {
+  std::vector<int64_t> begins;
+  for (int64_t i = 0; i < windows.all(); ++i) begins.push_back(i * context);
+  const auto batch = make_batch(stream, begins, context + 1);
+  const auto starts = packing == Packing::kDocuments ? batch.document_starts : at::Tensor();
+  return {
+      {batch.inputs.to(device), batch.targets.to(device), starts, windows_within(kCalibratedAtOnce, context)},
+      token_uses(stream.starts, windows, context, held_out).to(device)};
 }
 
 }  // namespace bilens

@@ -5,8 +5,11 @@
 #include <vector>
 
 #include "bilens/train/calibration.h"
+#include "bilens/train/layer_costs.h"
 
 namespace bilens {
+
+constexpr int64_t kCalibratedAtOnce = 2048;  // tokens, in windows
 
 /// How many windows of the text a calibration fits to and chooses on, and how many behind these are held out
 /// from both.
@@ -29,5 +32,17 @@ enum class TokenUse : uint8_t { kFit, kChoice, kReport, kNone };
 /// @param starts of the documents
 at::Tensor token_uses(const std::vector<int64_t>& starts, CalibrationWindows windows, int64_t context,
                       double share);
+
+/// The text of a calibration, on a device but for the places of documents.
+struct CalibrationText {
+  TextRows rows;
+  at::Tensor uses;  // uint8 [windows, context]
+
+  /// Of windows that some tokens of serve for this, and with the other tokens' targets not counted.
+  TextRows counted(TokenUse what) const;
+};
+
+CalibrationText read_calibration_text(const TokenStream& stream, CalibrationWindows windows, int64_t context,
+                                      Packing packing, double held_out, at::Device device);
 
 }  // namespace bilens

@@ -21,14 +21,10 @@ const FieldTable<AnnealConfig>& AnnealConfig::fields() {
                   {{"together", AnnealOrder::kTogether},
                    {"first_to_last", AnnealOrder::kFirstToLast},
                    {"last_to_first", AnnealOrder::kLastToFirst}})
-          .value_or(
-              "layers", &C::layers, "all",
-              {{"description",
-                "The layers in which it falls, \"all\" or their numbers; in the others SiLU "
-                "gives way at once."},
-               {"anyOf",
-                {{{"enum", {"all"}}},
-                 {{"type", "array"}, {"items", {{"type", "integer"}, {"minimum", 0}}}, {"minItems", 1}}}}});
+          .all_or_some(
+              "layers", &C::layers,
+              "The layers in which it falls, \"all\" or their numbers; in the others SiLU gives way at "
+              "once.");
   return table;
 }
 

@@ -267,6 +267,44 @@ TEST_CASE("layers that are said to be turned or not are one for each") {
                  "no_rope_layer_interval"));
 }
 
+TEST_CASE("layers have activations of their own where the config says so") {
+  const auto config = with({{"hidden_act", "by_layer"}, {"hidden_acts", {"linear", "silu"}}});
+  CHECK(config.hidden_act == Gate::kSilu);
+  CHECK(config.gate_of(0) == Gate::kNone);
+  CHECK(config.gate_of(1) == Gate::kSilu);
+  CHECK_FALSE(config.is_bilinear());
+  const Json json = decoder_config_json(config);
+  CHECK(json.at("hidden_act") == "by_layer");
+  CHECK(json.at("hidden_acts") == Json({"linear", "silu"}));
+  CHECK(decoder_config_json(parse_decoder_config(json, "c.json")) == json);
+  // Where all are alike there is nothing to tell apart.
+  const auto alike = with({{"hidden_act", "by_layer"}, {"hidden_acts", {"linear", "linear"}}});
+  CHECK(alike.is_bilinear());
+  CHECK(decoder_config_json(alike).at("hidden_act") == "linear");
+  // A Gemma 1 means tanh by "gelu", a Gemma 2 has another key; both keys are written.
+  for (const std::string type : {"gemma", "gemma2"}) {
+    const auto gemma = with({{"model_type", type},
+                             {type == "gemma" ? "hidden_act" : "hidden_activation", "by_layer"},
+                             {"hidden_acts", {"gelu", "linear"}},
+                             {"head_dim", 4}});
+    CHECK(gemma.gate_of(0) == (type == "gemma" ? Gate::kGeluTanh : Gate::kGelu));
+    CHECK(decoder_config_json(gemma).at("hidden_activation") == "by_layer");
+    CHECK(decoder_config_json(gemma).at("hidden_act") == "by_layer");
+  }
+}
+
+TEST_CASE("activations of layers that cannot be are named") {
+  const auto of = [](const Json& acts) {
+    return refusal({{"hidden_act", "by_layer"}, {"hidden_acts", acts}});
+  };
+  CHECK(contains(refusal({{"hidden_act", "by_layer"}}), "hidden_acts: expected an array, not empty"));
+  CHECK(contains(of({"silu"}), "expected 2 names, one a layer"));
+  CHECK(contains(of({"silu", "sigmoid"}), "found the array [\"silu\",\"sigmoid\"]"));
+  CHECK(contains(of({"silu", "gelu"}), "one activation beside \"linear\""));
+  CHECK(
+      contains(refusal({{"hidden_acts", {"linear", "silu"}}}), "none, or hidden_act \"by_layer\" beside it"));
+}
+
 TEST_CASE("windows that cannot be are named") {
   const Json qwen = {{"model_type", "qwen2"}, {"use_sliding_window", true}};
   const auto refused = [&](Json changes) {

@@ -125,6 +125,21 @@ class CheckTransformers(unittest.TestCase):
         (only,) = self.beside(model, 96)["dtypes"]
         self.assertLess(only["quantities"][1]["error"], 2e-6)
 
+    def test_layers_with_activations_of_their_own(self):
+        for kind, key in (("qwen3", "hidden_act"), ("gemma2", "hidden_activation"), ("phi3", "hidden_act")):
+            with self.subTest(kind):
+                model = self.make(kind, kind + " by layer", self.torch.float32)
+                config = json.loads((model / "config.json").read_text())
+                gated = config[key]
+                config |= {key: "by_layer", "hidden_acts": ["linear", gated, "linear"]}
+                (model / "config.json").write_text(json.dumps(config))
+                found = self.beside(model, 40)  # its exit code says that it passed
+                self.assertLess(max(q["error"] for q in found["dtypes"][0]["quantities"]), 1e-4)
+                config["hidden_acts"] = [gated, "linear", "linear"]  # beside the same reference: another model
+                (model / "config.json").write_text(json.dumps(config))
+                reference = self.folder / f"{model.name} 40.safetensors"
+                self.checked(model, "--reference", reference, code=1)
+
     def test_bfloat16_of_several_families(self):
         for kind in ("llama", "qwen3", "gemma2", "phi3"):
             with self.subTest(kind):

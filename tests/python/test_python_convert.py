@@ -98,6 +98,34 @@ class Convert(unittest.TestCase):
         found = bilens.decompose(self.bilinear, layers=[1], k=2)
         self.assertEqual(found.layers[1].eigenvalues.shape[1], 2)
 
+    def test_one_of_two_layers_becomes_bilinear(self):
+        stages = [{"kind": "calibrate", "tokens": 600, "layers": [1]}]
+        partial = self.convert(stages=stages, train={}, out=self.folder / "partial")
+        acts = ("by_layer", ["silu", "linear"])
+        self.assertEqual((partial.config.hidden_act, partial.config.hidden_acts), acts)
+        self.assertEqual([mlp.activation for mlp in bilens.mlps(partial)], ["silu", "none"])
+        windows = self.tokens.reshape(-1)[-80:].reshape(-1, CONTEXT)
+        with torch.no_grad():
+            logits = partial(windows).logits
+        loss = torch.nn.functional.cross_entropy(logits[:, :-1].double().flatten(0, 1), windows[:, 1:].flatten())
+        self.assertAlmostEqual(float(loss), partial.conversion["test"]["loss"], delta=1e-5)
+
+        self.assertEqual(list(bilens.decompose(partial, k=2).layers), [1])
+        whole = self.convert(partial, stages=["calibrate"], train={})
+        self.assertEqual(whole.config.hidden_act, "linear")
+        self.assertEqual([mlp.activation for mlp in bilens.mlps(whole)], ["none", "none"])
+
+        partial.save_pretrained(self.folder / "saved")
+        again = bilens.load_transformers(self.folder / "saved")
+        with torch.no_grad():
+            self.assertTrue(torch.equal(again(windows).logits, logits))
+        with self.assertRaises(KeyError):  # never as another model
+            transformers.AutoModelForCausalLM.from_pretrained(self.folder / "saved")
+        partial.model.layers[0].mlp.act_fn = torch.nn.GELU()
+        with self.assertRaises(bilens.InputError) as caught:
+            bilens.decompose(partial, k=2)
+        self.assertIn('the activation "silu" of its config', str(caught.exception))
+
     def test_its_losses_are_those_of_the_module_that_is_returned(self):
         windows = self.tokens.reshape(-1)[-80:].reshape(-1, CONTEXT)  # the last 5%
         with torch.no_grad():

@@ -61,23 +61,37 @@ class Families(unittest.TestCase):
                     self.assertAlmostEqual(found.sum, expected, delta=1e-4)
                     self.assertAlmostEqual(found.logit, expected, delta=1e-4)
 
-    def test_calibrated_surrogates_and_conversions(self):
+    def converted(self, model, **stage):
+        """By `calibrate`, with the loss of the module on the test part as the account has it."""
         tokens = torch.randint(3, 61, (900,), generator=torch.Generator().manual_seed(0))
+        stages, settings = [{"kind": "calibrate", **stage}], {"packing": "plain"}
+        found = bilens.convert(model, tokens, stages=stages, context=16, data=settings, threads=1)
+        windows = [window for window in tokens[-45:].split(16) if len(window) > 1]  # the last 5%
+        total = sum(
+            torch.nn.functional.cross_entropy(found(window[None]).logits[0, :-1].double(), window[1:]).item()
+            * (len(window) - 1)
+            for window in windows
+        )
+        count = sum(len(window) - 1 for window in windows)
+        self.assertAlmostEqual(total / count, found.conversion["test"]["loss"], delta=1e-5)
+        return found
+
+    def test_some_layers_become_bilinear(self):
+        for family in KEYS:
+            with self.subTest(family):
+                found = self.converted(model_of(family), layers=[0, 2])
+                self.assertEqual(getattr(found.config, key_of(family)), "by_layer")
+                if family != "Phi3":  # whose gate and up are one module
+                    gated = "gelu_tanh" if family.startswith("Gemma") else "silu"
+                    self.assertEqual([mlp.activation for mlp in bilens.mlps(found)], ["none", gated, "none"])
+                self.assertEqual(list(bilens.decompose(found, k=1).layers), [0, 2])
+
+    def test_calibrated_surrogates_and_conversions(self):
         for family in KEYS:
             with self.subTest(family):
                 model = model_of(family)
-                settings = {"packing": "plain"}
-                found = bilens.convert(model, tokens, stages=["calibrate"], context=16, data=settings, threads=1)
+                found = self.converted(model)
                 self.assertEqual(getattr(found.config, key_of(family)), "linear")
-                test = tokens[-45:]  # the last 5%
-                windows = [window for window in test.split(16) if len(window) > 1]
-                total = sum(
-                    torch.nn.functional.cross_entropy(found(window[None]).logits[0, :-1].double(), window[1:]).item()
-                    * (len(window) - 1)
-                    for window in windows
-                )
-                count = sum(len(window) - 1 for window in windows)
-                self.assertAlmostEqual(total / count, found.conversion["test"]["loss"], delta=1e-5)
 
 
 if __name__ == "__main__":

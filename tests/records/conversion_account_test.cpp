@@ -18,7 +18,11 @@ ConversionAccount example() {
   ConversionAccount account;
   account.teacher = "models/a";
   account.teacher_sha256 = "0";
-  account.calibration = CalibrationAccount{512, 64, 1e9, {{0.5, 0.75, 1, 0.45, 0.4, 0.3, NAN, 0.2, 3}}};
+  account.calibration = CalibrationAccount{512,
+                                           64,
+                                           1e9,
+                                           {{0.5, 0.75, 1, 0.45, 0.4, 0.3, NAN, 0.2, 3, 1}},
+                                           ConversionCosts{1.5, {{1, 0.25, 0.125, 0.25}}}};
   account.teacher_parameters = 1000;
   account.parameters = 1016;
   account.trained_tokens = 4096;
@@ -37,15 +41,17 @@ TEST_CASE("the account of a conversion is written with its keys in their order, 
   const auto file = folder / ConversionAccount::kFile;
   write_record_file(file, example());
   const Json json = read_json(file, ExitCode::kBadInput);
-  CHECK(json.dump() ==
-        R"({"format":"bilens-finetune","format_version":1,"teacher":"models/a","teacher_sha256":"0",)"
-        R"("converted":true,"calibration":{"tokens":512,"held_out_tokens":64,"flops":1000000000.0,"layers":[)"
-        R"({"unit_r2":0.5,"product_r2":0.75,"degenerate_units":1,"error_lines":0.45,"error_scaled":0.4,)"
-        R"("error_refitted":0.3,"ridge":null,"error":0.2,"sweeps":3}]},)"
-        R"("teacher_parameters":1000,"parameters":1016,"trained_tokens":4096,)"
-        R"("training_flops":0.0,"epochs":0.5,"validation":{"tokens":100,"loss":1.5,"teacher_loss":1.25,)"
-        R"("divergence":0.125,"agreement":0.75,"layer_r2":[0.5,null]},"test":null,)"
-        R"("samples":{"prompt":"Once","teacher":"Once a","untrained":null,"finished":"Once b"}})");
+  CHECK(
+      json.dump() ==
+      R"({"format":"bilens-finetune","format_version":1,"teacher":"models/a","teacher_sha256":"0",)"
+      R"("converted":true,"calibration":{"tokens":512,"held_out_tokens":64,"flops":1000000000.0,"layers":[)"
+      R"({"layer":1,"unit_r2":0.5,"product_r2":0.75,"degenerate_units":1,"error_lines":0.45,"error_scaled":0.4,)"
+      R"("error_refitted":0.3,"ridge":null,"error":0.2,"sweeps":3}],"costs":{"teacher_loss":1.5,)"
+      R"("layers":[{"layer":1,"alone":0.25,"estimate":0.125,"together":0.25}]}},)"
+      R"("teacher_parameters":1000,"parameters":1016,"trained_tokens":4096,)"
+      R"("training_flops":0.0,"epochs":0.5,"validation":{"tokens":100,"loss":1.5,"teacher_loss":1.25,)"
+      R"("divergence":0.125,"agreement":0.75,"layer_r2":[0.5,null]},"test":null,)"
+      R"("samples":{"prompt":"Once","teacher":"Once a","untrained":null,"finished":"Once b"}})");
   const auto account = read_record_file<ConversionAccount>(file);
   CHECK(through_text(record_with_format(account)) == json);
   CHECK(std::isnan(account.calibration->layers.at(0).ridge));
@@ -55,7 +61,8 @@ TEST_CASE("the account of a conversion is written with its keys in their order, 
 TEST_CASE("an account of an earlier version is read") {
   Json json = through_text(record_with_format(example()));
   for (const char* key : {"parameters", "teacher_parameters", "training_flops", "samples"}) json.erase(key);
-  for (const char* key : {"held_out_tokens", "flops"}) json["calibration"].erase(key);
+  for (const char* key : {"held_out_tokens", "flops", "costs"}) json["calibration"].erase(key);
+  json["calibration"]["layers"][0].erase("layer");
   const auto account = read_record_of_format<ConversionAccount>(json, "finetune.json");
   CHECK_FALSE(account.parameters);
   CHECK(account.calibration->tokens == 512);

@@ -242,6 +242,79 @@ TEST_CASE("what is written is a bilinear Llama that loads again") {
   CHECK(relative(loaded.final_states(tokens), result.model.final_states(tokens)) < 1e-6);
 }
 
+TEST_CASE("some layers are converted, the others keep their gate and their weights") {
+  Decoder teacher(tiny(Gate::kSilu), at::kCPU, 12);
+  const auto stream = text(2001, 13);
+  auto config = settings(1600, true, 1);
+  config.layers = {1};
+  auto result = calibrate(teacher, stream, 25, Packing::kDocuments, config);
+  CHECK(result.model.config().gate_of(0) == Gate::kSilu);
+  CHECK(result.model.config().gate_of(1) == Gate::kNone);
+  CHECK(result.account.layers.size() == 1);
+  CHECK(result.account.layers[0].layer == 1);
+  CHECK(result.account.layers[0].error < 0.5);
+  const auto own = weights_of(teacher), made = weights_of(result.model);
+  for (const auto& [name, weight] : own) {
+    const bool converted = name.find("layers.1.mlp.") != std::string::npos;
+    CHECK(at::equal(weight, made.at(name)) != converted);
+  }
+  // What stands in front of the converted layer is the teacher's, to the bit.
+  const auto tokens = windows(stream, 4, 25);
+  CHECK(at::equal(mlp_rows(teacher, tokens, 0).second, mlp_rows(result.model, tokens, 0).second));
+  const auto expected = mlp_rows(teacher, tokens, 1).second;
+  CHECK(relative(mlp_rows(result.model, tokens, 1).second, expected) < 0.7);
+
+  // The rest is converted by a second stage, for which the first's layers are as they are.
+  config.layers.reset();
+  const auto whole = calibrate(result.model, stream, 25, Packing::kDocuments, config);
+  CHECK(whole.model.config().is_bilinear());
+  CHECK(whole.account.layers.size() == 1);
+  CHECK(at::equal(weights_of(whole.model).at("model.layers.1.mlp.gate_proj.weight"),
+                  made.at("model.layers.1.mlp.gate_proj.weight")));
+}
+
+/// Documents of 25 tokens as the model writes them, so that no other model has a lower loss on average.
+TokenStream text_of(Decoder& model, int64_t documents) {
+  const at::NoGradGuard no_grad;
+  at::manual_seed(4);
+  auto tokens = at::ones({documents, 1}, at::kLong);
+  while (tokens.size(1) < 25) {
+    const auto logits = model.logits(model.final_states(tokens).select(1, -1));
+    tokens = at::cat({tokens, logits.softmax(-1).multinomial(1)}, 1);
+  }
+  TokenStream stream{tokens.flatten().to(at::kUInt16), {}};
+  for (int64_t i = 0; i < documents; ++i) stream.starts.push_back(25 * i);
+  return stream;
+}
+
+TEST_CASE("a budget converts the cheapest layers that stay within it together") {
+  Decoder teacher(tiny(Gate::kSilu), at::kCPU, 12);
+  const auto stream = text_of(teacher, 400);
+  auto config = settings(5000, false, 0);
+  config.held_out = 0.5;
+  const auto all = calibrate(teacher, stream, 25, Packing::kDocuments, config);
+  const auto& costs = all.account.costs->layers;
+  REQUIRE(costs.size() == 2);
+  CHECK(costs[0].alone <= costs[1].alone);
+  CHECK(costs[0].together == costs[0].alone);
+  REQUIRE(costs[0].alone > 0);  // or a budget of 0 would do
+  REQUIRE(costs[1].together > costs[0].together);
+  config.budget = 0.5 * (costs[0].together + costs[1].together);
+  const auto some = calibrate(teacher, stream, 25, Packing::kDocuments, config);
+  CHECK(some.account.layers.size() == 1);
+  CHECK(some.account.layers[0].layer == costs[0].layer);
+  CHECK(some.model.config().gate_of(costs[0].layer) == Gate::kNone);
+  CHECK(some.model.config().gate_of(costs[1].layer) == Gate::kSilu);
+  config.budget = 0.5 * costs[0].together;
+  const auto refused = test::caught([&] { calibrate(teacher, stream, 25, Packing::kDocuments, config); });
+  CHECK(refused.code() == ExitCode::kBadInput);
+  CHECK(test::contains(refused.what(), "the cheapest layer, " + std::to_string(costs[0].layer)));
+  config.layers = {2};
+  CHECK(test::contains(
+      test::caught([&] { calibrate(teacher, stream, 25, Packing::kDocuments, config); }).what(),
+      "There is no such layer."));
+}
+
 TEST_CASE("stories260K becomes bilinear and still tells stories") {
   if (!test::have_test_data("stories260K") || !test::have_test_data("tinystories")) return;
   const auto folder = test::test_data_folder();

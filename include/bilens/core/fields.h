@@ -121,6 +121,14 @@ class FieldTable {
                 nullptr});
   }
 
+  /// Numbers from 0 of things that are counted, such as layers; nothing: "all" of them.
+  FieldTable& all_or_some(const std::string& name, std::optional<std::vector<int64_t>> C::*member,
+                          const std::string& meaning) {
+    const Json all = {{"enum", {"all"}}},
+               some = {{"type", "array"}, {"items", {{"type", "integer"}, {"minimum", 0}}}, {"minItems", 1}};
+    return value_or(name, member, "all", {{"description", meaning}, {"anyOf", {all, some}}});
+  }
+
   /// A list of some of the choices.
   template <class E>
   FieldTable& choices(const std::string& name, std::vector<E> C::*member, const std::string& meaning,

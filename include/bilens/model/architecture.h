@@ -8,6 +8,7 @@
 #include "bilens/core/json.h"
 #include "bilens/model/mlp_names.h"
 #include "bilens/model/stored_model.h"
+#include "bilens/nn/gate.h"
 
 namespace bilens {
 
@@ -34,7 +35,8 @@ struct Architecture {
   std::string type_source;  // who says it: "config.json: model_type"
   std::string gate;  // a word of gate_words(), or an activation that is not among them; "": nothing says it
   std::string gate_source;
-  Json config;  // the config.json, or its text_config; null without one
+  Json config;                         // the config.json, or its text_config; null without one
+  std::vector<Gate> layer_gates = {};  // where layers differ, each one's: none or `gate`; else empty
 };
 
 /// The gates that a layer may be said to have: none (it is bilinear), GELU by the error function or by tanh.

@@ -76,11 +76,11 @@ class Decoder {
   /// Weights and activation of a layer as they are now.
   const DecoderLayer& layer(int64_t index) const { return layers_.at(static_cast<size_t>(index)); }
   Activation activation(int64_t layer) const {
-    return {config_.hidden_act, betas_.at(static_cast<size_t>(layer))};
+    return {config_.gate_of(layer), betas_.at(static_cast<size_t>(layer))};
   }
 
   /// β of each layer's SiLU_β, at first 1; towards 0 the MLPs become bilinear, f(z) → z/2. Only for
-  /// hidden_act "silu".
+  /// hidden_act "silu"; layers that are bilinear stay so.
   void set_betas(std::vector<double> betas);
 
   /// Computes the rotary angles of sequences up to this length; from then on forward passes of them may run
@@ -94,12 +94,13 @@ class Decoder {
 
   /// A forward pass step by step, for work on one layer at a time: the residual stream at the start, [batch,
   /// tokens, hidden_size], and behind the attention of a layer whose input is `h`. What follows in the layer
-  /// is h ← h + mlp_change(MLP(mlp_input(h))).
+  /// is h ← h + mlp_change(mlp_output(mlp_input(h))).
   at::Tensor embed(const at::Tensor& tokens) const;
   at::Tensor add_attention(int64_t layer, const at::Tensor& h, const at::Tensor& document_starts = {});
-  /// [..., hidden_size]: through the norm in front of a layer's MLP, and through that behind it, where these
-  /// are.
+  /// [..., hidden_size]: through the norm in front of a layer's MLP, the MLP, and the norm behind it, where
+  /// these are.
   at::Tensor mlp_input(int64_t layer, const at::Tensor& h) const;
+  at::Tensor mlp_output(int64_t layer, const at::Tensor& x) const;
   at::Tensor mlp_change(int64_t layer, const at::Tensor& output) const;
   /// Gain of the last norm, [hidden_size].
   at::Tensor final_gain() const { return gain(norm_); }
@@ -116,9 +117,11 @@ class Decoder {
   /// @param tokens, targets int64 [batch, tokens]
   at::Tensor loss_sum(const at::Tensor& tokens, const at::Tensor& targets,
                       const ForwardOptions& options = {});
+  /// The same of the residual stream behind the last layer, [batch, tokens, hidden_size].
+  at::Tensor loss_of_stream(const at::Tensor& h, const at::Tensor& targets) const;
 
-  /// The same with a teacher of the same vocabulary beside the data (nn/distillation.h), which sees what this
-  /// model sees.
+  /// loss_sum() with a teacher of the same vocabulary beside the data (nn/distillation.h), which sees what
+  /// this model sees.
   at::Tensor distillation_sum(const at::Tensor& tokens, const at::Tensor& targets, Decoder& teacher,
                               const DistillationWeights& weights, const ForwardOptions& options = {});
 
@@ -148,6 +151,7 @@ class Decoder {
   at::Tensor attention_block(const DecoderLayer& layer, const at::Tensor& h, const Attend& attend) const;
   at::Tensor mlp_block(const DecoderLayer& layer, int64_t index, const at::Tensor& h,
                        const MlpHook& hook) const;
+  at::Tensor mlp_of(const DecoderLayer& layer, int64_t index, const at::Tensor& x) const;
   static at::Tensor checkpointed(DecoderLayer layer, const at::Tensor& h, const LayerFunction& run);
   /// What a norm multiplies with, of its stored weight; undefined for undefined.
   at::Tensor gain(const at::Tensor& weight) const;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bilens/core/fields.h"
+#include "bilens/model/layer_acts.h"
 #include "bilens/model/rope_config.h"
 #include "bilens/model/stored_model.h"
 #include "bilens/nn/attention.h"
@@ -50,6 +51,7 @@ struct DecoderConfig {
   int64_t num_key_value_heads = 0;  // 0: num_attention_heads
   int64_t head_dim = 0;             // 0: hidden_size / num_attention_heads
   Gate hidden_act = Gate::kSilu;    // "linear" makes the MLPs bilinear
+  std::vector<Gate> layer_acts;     // where layers differ: of each, kNone or hidden_act; else empty
   double rms_norm_eps = 1e-6;
   int64_t max_position_embeddings = 2048;
   bool attention_bias = false;
@@ -100,6 +102,14 @@ struct DecoderConfig {
   void choose_tokens(std::optional<int64_t> bos, const std::vector<int64_t>& eos, const std::string& where,
                      std::vector<Problem>& problems);
 
+  Gate gate_of(int64_t layer) const {
+    return layer_acts.empty() ? hidden_act : layer_acts.at(static_cast<size_t>(layer));
+  }
+  /// Whether all layers are.
+  bool is_bilinear() const { return hidden_act == Gate::kNone; }
+  /// Puts hidden_act and layer_acts. @param gates one a layer, those beside kNone all the same
+  void set_gates(const std::vector<Gate>& gates);
+
   int64_t window_of(int64_t layer) const {
     return windows.empty() ? 0 : windows.at(static_cast<size_t>(layer));
   }
@@ -127,9 +137,6 @@ struct DecoderConfig {
 
 /// Of the key sliding_window.
 Json window_schema();
-
-/// Names of hidden_act in config.json.
-const std::vector<std::pair<std::string, Gate>>& hidden_act_names();
 
 /// Reads the content of a config.json by the family of its model_type (family.h). Keys that do not matter
 /// here are passed over; those that do are checked in type, range and against each other. Old (rope_theta,

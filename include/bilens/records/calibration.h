@@ -17,17 +17,38 @@ struct LayerCalibration {
   double error_refitted = 0.0;        // and down_proj refitted
   double ridge = 0.0;                 // of that refit; NaN where down_proj was best as it was
   double error = 0.0;                 // of the layer as it is returned
-  int64_t sweeps = 0;  // over gate, up and down that lowered the error on the choosing documents
+  int64_t sweeps = 0;            // over gate, up and down that lowered the error on the choosing documents
+  std::optional<int64_t> layer;  // which; nothing: its place in the list
 
   static const RecordTable<LayerCalibration>& record();
 };
 
+/// What it costs to convert a layer: by how much the loss rises where bilinear units stand for the layer's
+/// own, nothing refitted. Nats a token.
+struct LayerCost {
+  int64_t layer = 0;
+  double alone = 0.0;     // all other layers as they were
+  double estimate = 0.0;  // the same, from one backward pass
+  double together = 0.0;  // with all layers before it in the list
+
+  static const RecordTable<LayerCost>& record();
+};
+
+/// Of the layers that may be converted, cheapest first.
+struct ConversionCosts {
+  double teacher_loss = 0.0;
+  std::vector<LayerCost> layers;
+
+  static const RecordTable<ConversionCosts>& record();
+};
+
 /// What the closed-form stage read, computed and came to.
 struct CalibrationAccount {
-  int64_t tokens = 0;           // that were fitted to and chosen on
-  int64_t held_out_tokens = 0;  // that the errors are of
-  double flops = 0.0;           // of the matrix products over the former, in passes and fits
-  std::vector<LayerCalibration> layers;
+  int64_t tokens = 0;                    // that were fitted to and chosen on
+  int64_t held_out_tokens = 0;           // that the errors are of
+  double flops = 0.0;                    // of the matrix products over the former, in passes and fits
+  std::vector<LayerCalibration> layers;  // that were converted
+  std::optional<ConversionCosts> costs;
 
   static const RecordTable<CalibrationAccount>& record();
 };

@@ -15,12 +15,14 @@ struct CalibrationConfig {
   bool refit = true;
   int64_t sweeps = 5;
   double held_out = 0.1;
+  std::optional<std::vector<int64_t>> layers;  // that may be converted; nothing: all that are gated
+  std::optional<double> budget;                // nats a token; nothing: all of these are
 
   static const FieldTable<CalibrationConfig>& fields();
 };
 
 struct Calibration {
-  Decoder model;  // float32, hidden_act none; mlp_bias with bias, or where the teacher has it
+  Decoder model;  // float32; the converted layers bilinear; mlp_bias with bias, or where the teacher has it
   CalibrationAccount account;
 };
 
@@ -32,6 +34,8 @@ struct Calibration {
 ///      that a layer also makes good what earlier ones lost;
 ///   3. sweeps over gate_proj, up_proj and down_proj (and biases), each by least squares with the others
 ///      held, as long as the error on the choosing documents falls.
+/// First it measures what each layer costs (measure_layer_costs). With a budget the cheapest layers that stay
+/// within it together are converted, and the others stay as they are.
 /// Every n-th document, n = 1 / held_out, is kept from the fits for choosing ridges and sweeps. Errors are
 /// measured on the documents that begin in the next held_out · tokens of the stream; of a short stream on its
 /// end, and less is fitted to.
@@ -40,8 +44,9 @@ struct Calibration {
 /// Holds CalibrationCost::bytes beside both models.
 /// @param stream read from its start, in windows of `context` tokens
 /// @param packing what attention sees of a window
-/// @throws Error(kUsage) for a teacher that is bilinear; Error(kBadInput) for fewer than three windows and
-/// for activations that are not finite; Stopped
+/// @throws Error(kUsage) for a teacher that is bilinear, and for layers that it does not have or that are;
+/// Error(kBadInput) for fewer than three windows, for activations that are not finite, and for a budget that
+/// the cheapest layer exceeds; Stopped
 Calibration calibrate(const Decoder& teacher, const TokenStream& stream, int64_t context, Packing packing,
                       const CalibrationConfig& config);
 

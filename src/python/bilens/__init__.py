@@ -51,6 +51,7 @@ from bilens._interventions import ablate, patch, scale  # noqa: E402
 from bilens._layers import BilinearLayer, mlps  # noqa: E402
 from bilens._methods import cp, hosvd, joint, rotate, sparse_eigen  # noqa: E402
 from bilens._token_cards import LayerCards, TokenCards  # noqa: E402
+from bilens._transformers import load_transformers  # noqa: E402
 
 __version__ = _build.VERSION
 
@@ -85,6 +86,7 @@ __all__ = [
     "intervene",
     "joint",
     "load",
+    "load_transformers",
     "mlps",
     "nn",
     "patch",

@@ -16,6 +16,7 @@ from bilens._errors import InputError, UsageError, problem, worded
 from bilens._faithful import require_same_logits, require_weights_alone
 from bilens._models import config_of, in_words_of, stored, unwrapped
 from bilens._token_data import Tokens, data_for, in_words_of_tokens
+from bilens._transformers import load_transformers
 
 _MOST_CONTEXT = 512  # as the config has it by default
 _TOKENIZER = ((r"Give token ids, or tokenizer=, the path", 'Give data={"tokenizer": ...}, the path'),)
@@ -43,8 +44,8 @@ def convert(
         tokens: ids of the model's own tokenizer, [n] or [documents, n] or a list of documents. The last part is kept
             for the test, the part before it for validation: `data=dict(held_out=0.05)`, of each.
         stages: what is done, in this order: "widen", "calibrate" in closed form, "anneal", "settle". Each is named, or
-            a dictionary with its settings, such as `dict(kind="calibrate", tokens=100_000)`. Without it, calibrate and
-            settle.
+            a dictionary with its settings, such as `dict(kind="calibrate", tokens=100_000)`, or with `layers=[0, 3]`
+            or `budget=0.01` to convert some layers only. Without it, calibrate and settle.
         context: tokens in a window; without it, 512 or the model's positions, whichever is less.
         data: other keys of the config's "data", such as `held_out` or `packing`.
         out: folder of the run, which `bilens.report` and the command line read too.
@@ -114,7 +115,7 @@ def _loaded(model: Any, folder: pathlib.Path) -> torch.nn.Module:
     of_its_own = json.loads((folder / "model/config.json").read_text())["model_type"] == model.config.model_type
     kind = type(model) if of_its_own else importlib.import_module("transformers").LlamaForCausalLM
     with torch.device("cpu"):
-        bilinear = kind.from_pretrained(folder / "model", dtype=model.dtype)
+        bilinear: Any = load_transformers(folder / "model", kind=kind, dtype=model.dtype)
     bilinear.generation_config = model.generation_config
     for name in ("pad_token_id", "attention_dropout"):
         if hasattr(model.config, name):

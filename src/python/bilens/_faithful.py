@@ -8,6 +8,7 @@ from bilens import _bilens
 from bilens._errors import InputError, problem
 from bilens._layers import activations, require_plain
 from bilens._models import is_pruning
+from bilens._transformers import BY_LAYER
 
 # Of config.json, where they are called otherwise here.
 _ACTIVATIONS = {"linear": "none", "swish": "silu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
@@ -26,13 +27,22 @@ def require_said_activations(model: torch.nn.Module) -> None:
     said = getattr(config, "hidden_activation", None) or getattr(config, "hidden_act", None)
     if not isinstance(said, str):
         return
-    expected = _ACTIVATIONS.get(said, said)
     for name, activation in activations(model):
-        if activation != expected:
-            of_config = f'the activation "{said}" of its config'
+        of_layer = _said_of(name, said, config)
+        if activation != _ACTIVATIONS.get(of_layer, of_layer):
+            of_config = f'the activation "{of_layer}" of its config'
             found = "one that is not known" if activation is None else f'"{activation}"'
             fix = 'Say it in the config too ("linear" is none), or give state_dict().'
             raise InputError(*problem(name, of_config, found, fix))
+
+
+def _said_of(name: str, said: str, config: Any) -> str:
+    """What a config says of the MLP of this name, "model.layers.3.mlp"."""
+    acts = getattr(config, "hidden_acts", None)
+    if said != BY_LAYER or not isinstance(acts, list):
+        return said
+    number = next((int(part) for part in name.split(".") if part.isdigit()), len(acts))
+    return str(acts[number]) if number < len(acts) else said
 
 
 def require_weights_alone(model: torch.nn.Module) -> None:

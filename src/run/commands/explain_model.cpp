@@ -43,7 +43,7 @@ std::optional<SurrogateKind> choose_surrogate(const ExplainModelOptions& options
         {"--surrogate", "one of \"none\", \"half\"", "\"" + options.surrogate + "\"",
          options.surrogate == "calibrated" ? "Only `bilens decompose` has a text to calibrate on." : ""});
   }
-  const bool bilinear = model.config.hidden_act == Gate::kNone;
+  const bool bilinear = model.config.is_bilinear();
   if (half && bilinear) log_warning(model.path().string() + " is bilinear: no surrogate stands for its MLPs");
   if (bilinear) return std::nullopt;
   if (half) return SurrogateKind::kHalf;

@@ -9,7 +9,6 @@ namespace bilens {
 
 namespace {
 
-const Json kNatural = {{"type", "integer"}, {"minimum", 0}};
 const Json kPositive = {{"type", "integer"}, {"minimum", 1}};
 
 Json any_of(const std::string& meaning, std::vector<Json> options) {
@@ -56,9 +55,7 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
   static const FieldTable<C> table =
       FieldTable<C>("Config of `bilens decompose`.")
           .integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
-          .value_or("layers", &C::layers, "all",
-                    any_of("Which layers.",
-                           {{{"enum", {"all"}}}, {{"type", "array"}, {"items", kNatural}, {"minItems", 1}}}))
+          .all_or_some("layers", &C::layers, "Which layers.")
           .custom("directions", &C::directions, directions_schema(), read_directions, write_directions)
           .choice("method", &C::method, meaning_of_methods() + ".", names_of_methods())
           .all_of(MethodOptions::fields())

@@ -66,6 +66,7 @@ NamedTensors calibrate_surrogate(LayerSource& source, const CorpusStudyConfig& s
   std::vector<SurrogateLayer> layers;
   NamedTensors units;
   for (auto& lazy : source.layers) {
+    if (!lazy.is_gated) continue;
     const int64_t number = lazy.number;
     const auto& fit = fits.at(static_cast<size_t>(number));
     const auto& r2 = worth.at(static_cast<size_t>(number));

@@ -5,9 +5,12 @@
 #include <algorithm>
 
 #include "bilens/core/invocation.h"
+#include "bilens/core/log.h"
+#include "bilens/core/text.h"
 #include "bilens/io/tensor_expression.h"
 #include "bilens/model/decoder_directory.h"
 #include "bilens/model/family.h"
+#include "bilens/model/layer_acts.h"
 #include "bilens/model/model_directory.h"
 #include "bilens/model/partial_weights.h"
 #include "bilens/records/config_files.h"
@@ -167,6 +170,15 @@ void check_as_evaluated(const StoredModel& model, const Architecture& architectu
   check_decoder_tensors(model.weights(), read_decoder_config(model));
 }
 
+/// Whether a layer is none of the bilinear ones.
+bool is_gated(const Architecture& architecture, const LayerSource& source, int64_t layer) {
+  const auto& gates = architecture.layer_gates;
+  if (gates.empty()) return !source.gate.is_bilinear();
+  if (layer < static_cast<int64_t>(gates.size())) return gates[static_cast<size_t>(layer)] != Gate::kNone;
+  throw Error(ExitCode::kBadInput, {source.model.path().string() + ": config.json: " + kLayerActs,
+                                    "a name for each layer", "none for layer " + std::to_string(layer), ""});
+}
+
 void add_layers(LayerSource& source, const Architecture& whole, const LayerSourceConfig& config) {
   const auto& weights = source.model.weights();
   const auto mlps = choose_mlps(source.model, whole, config.weights);
@@ -181,17 +193,20 @@ void add_layers(LayerSource& source, const Architecture& whole, const LayerSourc
     read_matrices(weights, stored.names, where);  // what is wrong with any layer is said before one is solved
     weights.let_go();
     source.layers.push_back(
-        {stored.names.layer, [=] {
+        {stored.names.layer,
+         [=] {
            SourceLayer read{stored.names.layer, read_layer(weights, stored, where), {}, {}};
            weights.let_go();
            return read;
-         }});
+         },
+         is_gated(architecture, source, stored.names.layer)});
   }
   put_ends(weights, config.weights, source);
 }
 
 void halve(LayerSource& source) {
   for (auto& lazy : source.layers) {
+    if (!lazy.is_gated) continue;
     lazy.load = [load = lazy.load] {
       auto source = load();
       auto& layer = source.layer;
@@ -203,10 +218,29 @@ void halve(LayerSource& source) {
   }
 }
 
-/// Puts the bilinear part in the place of gated layers, notes what is to stand there, or refuses them.
+std::string numbers_where(const LayerSource& source, bool gated) {
+  std::vector<std::string> numbers;
+  for (const auto& layer : source.layers)
+    if (layer.is_gated == gated) numbers.push_back(std::to_string(layer.number));
+  return join(numbers);
+}
+
+/// Of a model that is bilinear in some of its layers, these alone. @return whether it is one
+bool keep_bilinear(LayerSource& source) {
+  const auto bilinear = numbers_where(source, false);
+  if (bilinear.empty()) return false;
+  log_warning("layers " + numbers_where(source, true) + " of " + source.model.path().string() +
+              " are left out: their gate is \"" + source.gate.name + "\", and surrogate is \"none\"");
+  std::erase_if(source.layers, [](const LazyLayer& layer) { return layer.is_gated; });
+  source.gate = {{word_of_gate(GateWord::kNone), source.gate.source}, GateWord::kNone};
+  return true;
+}
+
+/// Puts the bilinear part in the place of gated layers, notes what is to stand there, leaves them out beside
+/// bilinear ones, or refuses them.
 void stand_in(LayerSource& source, const std::optional<SurrogateKind>& surrogate) {
   const auto& gate = source.gate;
-  if (gate.is_bilinear()) return;
+  if (gate.is_bilinear() || (!surrogate && keep_bilinear(source))) return;
   if (!gate.has_half())
     throw not_bilinear(source.model.path(), gate, "`bilens finetune` makes a bilinear model of a Llama.");
   if (!surrogate) {
@@ -226,6 +260,8 @@ void stand_in(LayerSource& source, const std::optional<SurrogateKind>& surrogate
                         : "A bilinear layer near to a gated one on text, not the layer: each unit's product "
                           "f(z)y of z = Wx and y = Vx is replaced by a quadratic form of z and y with "
                           "the terms zy, y, z², z and 1.";
+  if (const auto bilinear = numbers_where(source, false); !bilinear.empty())
+    record.meaning += " Layers " + bilinear + " are bilinear and are decomposed as they are.";
 }
 
 /// Image classifiers are what their config says: nothing stands for them, and their tensors have their names.

@@ -36,6 +36,7 @@ struct SourceLayer {
 struct LazyLayer {
   int64_t number = 0;
   std::function<SourceLayer()> load;
+  bool is_gated = false;  // no bilinear one, as it is stored
 };
 
 /// The bilinear layers of a model, whatever its format.
@@ -64,7 +65,8 @@ struct LayerSource {
 /// Reads the layers of a model: what `weights` names; else an image classifier, ours or the
 /// papers', by its config.json; else every gated MLP of a known format (model/mlp_names.h). With `fold_norm`
 /// the norms around an MLP (model/architecture.h) go into its matrices, and its input is the normed one
-/// before the gain. `decoder` and `vocabulary` are left empty, and layers whose surrogate is to be calibrated
+/// before the gain. Of a model that is bilinear in some layers only, these are read where no surrogate stands
+/// for the others. `decoder` and `vocabulary` are left empty, and layers whose surrogate is to be calibrated
 /// (decompose/surrogate.h) are as they are stored.
 /// @throws Error(kBadInput): no such layers, a gate that is not known or not bilinear and has no surrogate, a
 /// norm that is not known, parts of layers, shapes that do not fit; Error(kUsage): what contradicts the

@@ -59,7 +59,7 @@ class FinetuneJob : public TrainingJob {
     const auto behind_widen = [&](const std::string& key) {  // where no other stage comes before
       return key_path(where_, (stages_.widen ? "stages[1]." : "stages[0].") + key);
     };
-    if (model.hidden_act == Gate::kNone) {
+    if (model.is_bilinear()) {
       problems.push_back({config_.teacher + ": hidden_act", "a gate, such as \"silu\"",
                           "\"linear\", a bilinear model", "It needs no conversion."});
     }
@@ -78,13 +78,17 @@ class FinetuneJob : public TrainingJob {
                           "at least two windows of data.context, " + std::to_string(2 * config_.data.context),
                           std::to_string(stages_.calibrate->tokens), ""});
     }
-    if (stages_.anneal && stages_.anneal->layers) {
-      for (const int64_t layer : *stages_.anneal->layers) {
-        if (layer >= model.num_hidden_layers)
-          problems.push_back({behind_widen("layers"), "below " + std::to_string(model.num_hidden_layers),
-                              std::to_string(layer), ""});
+    const auto check_layers = [&](const std::optional<std::vector<int64_t>>& layers) {
+      for (const int64_t layer : layers.value_or(std::vector<int64_t>())) {
+        const bool there = layer < model.num_hidden_layers;
+        if (there && model.gate_of(layer) != Gate::kNone) continue;
+        problems.push_back({behind_widen("layers"),
+                            "gated layers below " + std::to_string(model.num_hidden_layers),
+                            std::to_string(layer), there ? "This one is bilinear already." : ""});
       }
-    }
+    };
+    if (stages_.anneal) check_layers(stages_.anneal->layers);
+    if (stages_.calibrate) check_layers(stages_.calibrate->layers);
     if (config_.train.loss.cross_entropy + config_.train.loss.divergence + config_.train.loss.states == 0)
       problems.push_back({key_path(where_, "train.loss"), "a weight above 0", "none", ""});
     if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
