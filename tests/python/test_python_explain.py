@@ -14,8 +14,9 @@ from unittest import mock
 import numpy as np
 import torch
 
-from bilens_cli import run, test_data
+from bilens_cli import TestCase, run, test_data
 from language_models import write_llama
+from lit_models import CONFIG, lit_weights, yaml_of
 from llamas import LlamaForCausalLM, Words, llama
 from notebook import checked
 from pages import HOSTILE
@@ -488,6 +489,28 @@ class Shown(unittest.TestCase):
         again = pickle.loads(pickle.dumps(found))
         self.assertEqual(repr(again), repr(found))
         np.testing.assert_array_equal(again.terms, found.terms)
+
+
+class FormatsOfOtherPrograms(TestCase):
+    def same_as_converted(self, model):
+        """Terms and parts of a model as it is are those of what `bilens convert` makes of it."""
+        out = self.folder / f"converted-{model.stem}"
+        self.check(run("convert", model, out), 0)
+        theirs, ours = (bilens.explain(path, [3, 17, 4, 39, 8], 5, 7, surrogate="half") for path in (model, out))
+        np.testing.assert_array_equal(theirs.terms, ours.terms)
+        self.assertEqual(theirs.sum, ours.sum)
+        self.assertAlmostEqual(theirs.logit, ours.logit, delta=NEAR)
+        self.assertAlmostEqual(theirs.sum, theirs.logit, delta=1e-4)
+
+    def test_lit_gpt(self):
+        folder = self.folder / "lit"
+        folder.mkdir()
+        torch.save(lit_weights(CONFIG), folder / "lit_model.pth")
+        (folder / "model_config.yaml").write_text(yaml_of(CONFIG))
+        self.same_as_converted(folder)
+
+    def test_llama2c(self):
+        self.same_as_converted(test_data("stories260K") / "stories260K/stories260K.bin")
 
 
 if __name__ == "__main__":
