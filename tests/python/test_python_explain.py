@@ -493,12 +493,16 @@ class Shown(unittest.TestCase):
 
 class FormatsOfOtherPrograms(TestCase):
     def same_as_converted(self, model):
-        """Terms and parts of a model as it is are those of what `bilens convert` makes of it."""
+        """Terms and parts of a model as it is are those of what `bilens convert` makes of it, but for rounding of
+        products whose matrices lie otherwise in memory."""
         out = self.folder / f"converted-{model.stem}"
         self.check(run("convert", model, out), 0)
         theirs, ours = (bilens.explain(path, [3, 17, 4, 39, 8], 5, 7, surrogate="half") for path in (model, out))
-        np.testing.assert_array_equal(theirs.terms, ours.terms)
-        self.assertEqual(theirs.sum, ours.sum)
+        self.assertEqual(
+            sorted(theirs.terms[["layer", "index"]].tolist()), sorted(ours.terms[["layer", "index"]].tolist())
+        )
+        np.testing.assert_allclose(theirs.terms["contribution"], ours.terms["contribution"], atol=NEAR)
+        np.testing.assert_allclose(theirs.layers["remainder"], ours.layers["remainder"], atol=NEAR)
         self.assertAlmostEqual(theirs.logit, ours.logit, delta=NEAR)
         self.assertAlmostEqual(theirs.sum, theirs.logit, delta=1e-4)
 
