@@ -4,10 +4,19 @@ set_property(DIRECTORY ${PROJECT_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEP
 
 # LibTorch's headers cost 13 s a file: precompiled once, shared by all stages that see tensors.
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/pch.cpp CONTENT "")  # left alone where it is there
-add_library(bilens_pch OBJECT ${PROJECT_BINARY_DIR}/pch.cpp)
-target_link_libraries(bilens_pch PRIVATE bilens_options bilens_torch nlohmann_json::nlohmann_json)
-set_target_properties(bilens_pch PROPERTIES POSITION_INDEPENDENT_CODE ON)
-target_precompile_headers(bilens_pch PRIVATE <ATen/ATen.h> <nlohmann/json.hpp>)
+function(bilens_precompile name)
+  add_library(${name} OBJECT ${PROJECT_BINARY_DIR}/pch.cpp)
+  target_link_libraries(${name} PRIVATE bilens_options bilens_torch nlohmann_json::nlohmann_json)
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  target_precompile_headers(${name} PRIVATE <ATen/ATen.h> <nlohmann/json.hpp>)
+endfunction()
+bilens_precompile(bilens_pch)
+set(BILENS_LITTLE_PCH bilens_pch)  # for what is compiled with BILENS_LITTLE_OPTIMISED
+if(BILENS_SANITIZE)  # GCC takes a precompiled header of -O1 or -O3 for either, but none for -O0
+  set(BILENS_LITTLE_PCH bilens_pch_little)
+  bilens_precompile(${BILENS_LITTLE_PCH})
+  target_compile_options(${BILENS_LITTLE_PCH} PRIVATE ${BILENS_LITTLE_OPTIMISED})
+endif()
 
 list(FILTER rows EXCLUDE REGEX "^python:")  # a module, see Python
 set(BILENS_STAGES)
@@ -32,14 +41,16 @@ foreach(row IN LISTS rows)
   if(BILENS_UNITY)
     set_target_properties(bilens_${stage} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${BILENS_BATCH})
   endif()
+  set(precompiled bilens_pch)
   if(stage MATCHES "^(records|report|run|cli)$")
     target_compile_options(bilens_${stage} PRIVATE ${BILENS_LITTLE_OPTIMISED})
+    set(precompiled ${BILENS_LITTLE_PCH})
   endif()
   if(BILENS_SANITIZE AND stage MATCHES "^(io|data)$")
     target_compile_options(bilens_${stage} PRIVATE -fsanitize=alignment)
   endif()
   if(NOT stage STREQUAL core)
-    target_precompile_headers(bilens_${stage} REUSE_FROM bilens_pch)
+    target_precompile_headers(bilens_${stage} REUSE_FROM ${precompiled})
   endif()
   list(APPEND BILENS_STAGES bilens_${stage})
 endforeach()

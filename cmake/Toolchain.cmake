@@ -26,6 +26,9 @@ if(BILENS_CCACHE AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
 endif()
 # Where no loop over numbers runs, optimising takes most of the time of compiling and gains nothing: half the time.
 set(BILENS_LITTLE_OPTIMISED $<$<CONFIG:Release>:-O1>)
+if(BILENS_SANITIZE)
+  set(BILENS_LITTLE_OPTIMISED -O0)
+endif()
 # Sources of a stage that are compiled together. A whole build takes a quarter less time than with 12; GCC takes 2 GB for
 # a batch.
 set(BILENS_BATCH 24)

@@ -109,7 +109,7 @@ def load(folder, dtype):
             **{key: dtype},
         )
         if by_layer:  # each layer has an activation of its own
-            for layer, name in zip(model.get_decoder().layers, text.hidden_acts, strict=True):
+            for layer, name in zip(model.get_decoder().layers, getattr(text, "hidden_acts", ()), strict=True):
                 part = "act_fn" if hasattr(layer.mlp, "act_fn") else "activation_fn"
                 setattr(layer.mlp, part, transformers.activations.ACT2FN[name])
     except (OSError, ValueError, KeyError, ImportError) as error:

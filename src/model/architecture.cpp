@@ -30,10 +30,8 @@ std::string text_at(const Json& config, const char* key) {
 
 /// The gates of layers that differ, by the keys of a Hugging Face config. @return whether they do
 bool read_layer_gates(Architecture& found, const std::string& key, const std::string& where) {
-  const auto* family = family_of_type(found.type);
   std::vector<Problem> problems;
-  const auto gates = read_layer_acts(found.config, key, family != nullptr && family->gelu_is_tanh,
-                                     std::nullopt, where, problems);
+  const auto gates = read_layer_acts(found.config, key, std::nullopt, where, problems);
   if (!problems.empty()) throw Error(ExitCode::kBadInput, problems);
   if (!gates) return false;
   DecoderConfig config;

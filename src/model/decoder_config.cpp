@@ -120,8 +120,7 @@ DecoderConfig parse_hugging_face(const Family& family, const Json& json, const s
   std::vector<Problem> problems;
   auto config = keys_of(family).parse(given_keys(family, json), where, problems);
   config.type = json.at("model_type");
-  const auto acts =
-      read_layer_acts(json, family.act_key, family.gelu_is_tanh, config.num_hidden_layers, where, problems);
+  const auto acts = read_layer_acts(json, family.act_key, config.num_hidden_layers, where, problems);
   if (acts) config.set_gates(*acts);
   for (const char* name :
        {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"}) {
@@ -227,6 +226,13 @@ const FieldTable<DecoderConfig>& DecoderConfig::training_fields() {
     return fields;
   }();
   return table;
+}
+
+std::vector<int64_t> DecoderConfig::gated_layers() const {
+  std::vector<int64_t> gated;
+  for (int64_t layer = 0; layer < num_hidden_layers; ++layer)
+    if (gate_of(layer) != Gate::kNone) gated.push_back(layer);
+  return gated;
 }
 
 void DecoderConfig::set_gates(const std::vector<Gate>& gates) {

@@ -15,8 +15,7 @@ std::vector<std::string> act_names() {
   return names;
 }
 
-std::optional<Gate> gate_of_act(const Json& value, bool gelu_is_tanh) {
-  if (gelu_is_tanh && value == "gelu") return Gate::kGeluTanh;
+std::optional<Gate> gate_of_act(const Json& value) {
   for (const auto& [name, gate] : hidden_act_names())
     if (value == name) return gate;
   return std::nullopt;
@@ -40,8 +39,8 @@ const std::vector<std::pair<std::string, Gate>>& hidden_act_names() {
 }
 
 std::optional<std::vector<Gate>> read_layer_acts(const Json& config, const std::string& act_key,
-                                                 bool gelu_is_tanh, std::optional<int64_t> layers,
-                                                 const std::string& where, std::vector<Problem>& problems) {
+                                                 std::optional<int64_t> layers, const std::string& where,
+                                                 std::vector<Problem>& problems) {
   const Json act = config.value(act_key, Json()), list = config.value(kLayerActs, Json());
   const auto path = key_path(where, kLayerActs);
   if (act != kActByLayer) {
@@ -61,7 +60,7 @@ std::optional<std::vector<Gate>> read_layer_acts(const Json& config, const std::
   }
   std::vector<Gate> gates;
   for (const Json& name : list)
-    if (const auto gate = gate_of_act(name, gelu_is_tanh)) gates.push_back(*gate);
+    if (const auto gate = gate_of_act(name)) gates.push_back(*gate);
   if (!share_one_gate(gates)) {
     problems.push_back({path, "one activation beside \"linear\"", list.dump(),
                         "A model is gated in one way, or bilinear, in each of its layers."});

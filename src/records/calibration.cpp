@@ -36,14 +36,17 @@ const RecordTable<LayerCost>& LayerCost::record() {
       RecordTable<R>()
           .field("layer", &R::layer, "Which layer.")
           .field("alone", &R::alone,
-                 "Rise of the loss where bilinear units stand for this layer's own, nothing refitted.",
+                 "Rise of the loss where bilinear units stand for this layer's own, nothing refitted; null "
+                 "where they "
+                 "overflow.",
                  "nats a token")
           .field("estimate", &R::estimate,
                  "The same by Σ g·δ + ½ Σ (g·δ)², δ the change of the layer's output and g the loss's "
                  "gradient there, from one backward pass.",
                  "nats a token")
           .field("together", &R::together,
-                 "Rise of the loss where this layer and all before it in the list are converted so.",
+                 "Rise of the loss where this layer and all before it in the list are converted so; null "
+                 "likewise.",
                  "nats a token");
   return table;
 }

@@ -72,7 +72,7 @@ function layerCosts(conversion) {
   const converted = new Set(conversion.calibration.layers.map((layer) => layer.layer)),
     curve = [
       [0, 0], ...costs.layers.map(({ together }, i) => [i + 1, together])
-    ],
+    ].filter(([, rise]) => isNumber(rise)),
     rises = curve.map(([, rise]) => rise),
     high = Math.max(...rises),
     low = Math.min(...rises);
@@ -135,7 +135,11 @@ function conversionSection(model, id, level) {
   const cost = ` ${operations("Training", conversion.training_flops)}`;
   const sizes = isNumber(parameters) && isNumber(teacher_parameters)
     ? ` It has ${integer(parameters)} parameters, the gated one ${integer(teacher_parameters)}.` : "";
-  const beside = "The bilinear model beside the gated one it was made from, on the same windows of text.";
+  const layers = at(conversion, "calibration", "layers", "length"),
+    candidates = at(conversion, "calibration", "costs", "layers", "length");
+  const what = layers < candidates ? `The model with ${layers} of ${candidates} layers made bilinear`
+    : "The bilinear model";
+  const beside = `${what} beside the gated one it was made from, on the same windows of text.`;
   const intro = conversion.converted ? `${beside}${sizes}${cost}`
     : `The model trained on without conversion, beside what it was.${cost}`;
   return block(id, level, "Conversion", intro, element("div", { class: "panel" }, comparisonTable(conversion)),

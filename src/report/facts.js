@@ -38,7 +38,8 @@ function factsOf(model) {
     width: at(built, "d_model") ?? at(built, "hidden_size"),
     vocabulary: at(built, "vocab_size"),
     context: at(config, "data", "context"),
-    activation: at(built, "hidden_act"),
+    activation: at(built, "hidden_activation") ?? at(built, "hidden_act"),
+    activations: at(built, "hidden_acts") ?? null,
     inputs: at(built, "d_input"),
     classes: at(built, "d_output"),
     shape: at(built, "image_shape") ?? at(model, "decomposition", "image_shape"),
@@ -59,6 +60,15 @@ function plain(value) {
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
+/** Of a model that is bilinear in some layers; else null. */
+function partly({ activations }) {
+  if (!Array.isArray(activations)) return null;
+  const gated = activations.filter((name) => name !== "linear");
+  const bilinear = activations.length - gated.length;
+  return `bilinear in ${integer(bilinear)} of ${plural(activations.length, "layer")}, the others gated with `
+    + `${plain(gated[0])}`;
+}
+
 function languageSentence(model, facts) {
   const bilinear = facts.activation === "linear";
   const of = isNumber(facts.layers) ? ` of ${plural(facts.layers, "layer")}` : "";
@@ -67,7 +77,7 @@ function languageSentence(model, facts) {
   const kind = `${of}${width}${words}`;
   const { conversion } = model;
   if (!conversion) {
-    const mlps = bilinear ? "bilinear" : `gated with ${plain(facts.activation)}`;
+    const mlps = bilinear ? "bilinear" : partly(facts) ?? `gated with ${plain(facts.activation)}`;
     return `A Llama-type language model${kind}, its MLPs ${mlps}.`;
   }
   const teacher = plain(conversion.teacher),
@@ -76,7 +86,8 @@ function languageSentence(model, facts) {
     : "no training";
   if (!conversion.converted) return `${teacher} trained on without conversion: a language model${kind}, ${trained}.`;
   const from = conversion.calibration ? "converted in closed form" : "converted";
-  return `${teacher} with its MLPs made bilinear: a language model${kind}, ${from}, then ${trained}.`;
+  const which = partly(facts) ? "some of its MLPs" : "its MLPs";
+  return `${teacher} with ${which} made bilinear: a language model${kind}, ${from}, then ${trained}.`;
 }
 
 function inputsText({ shape, inputs }) {

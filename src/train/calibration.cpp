@@ -170,9 +170,7 @@ double fit_flops(const BilinearFactors& mlp, const CalibrationConfig& config, in
 
 /// Those that may be converted. @throws Error(kUsage)
 std::vector<int64_t> candidates(const DecoderConfig& teacher, const CalibrationConfig& config) {
-  std::vector<int64_t> gated;
-  for (int64_t layer = 0; layer < teacher.num_hidden_layers; ++layer)
-    if (teacher.gate_of(layer) != Gate::kNone) gated.push_back(layer);
+  const auto gated = teacher.gated_layers();
   if (gated.empty()) {
     throw Error(ExitCode::kUsage,
                 {"teacher", "a model with gated MLPs", "hidden_act \"linear\"", "It is bilinear already."});
@@ -182,9 +180,10 @@ std::vector<int64_t> candidates(const DecoderConfig& teacher, const CalibrationC
   layers.erase(std::unique(layers.begin(), layers.end()), layers.end());
   for (const int64_t layer : layers) {
     if (std::binary_search(gated.begin(), gated.end(), layer)) continue;
-    throw Error(ExitCode::kUsage, {"calibrate.layers", "numbers of gated layers", std::to_string(layer),
-                                   layer < teacher.num_hidden_layers ? "This one is bilinear already."
-                                                                     : "There is no such layer."});
+    throw Error(
+        ExitCode::kUsage,
+        {"layers of \"calibrate\"", "numbers of gated layers", std::to_string(layer),
+         layer < teacher.num_hidden_layers ? "This one is bilinear already." : "There is no such layer."});
   }
   return layers;
 }
@@ -192,10 +191,10 @@ std::vector<int64_t> candidates(const DecoderConfig& teacher, const CalibrationC
 /// What each candidate costs, and which are converted. @throws Error(kBadInput)
 std::vector<int64_t> choose_layers(Decoder& teacher, const Decoder& copy, const CalibrationText& text,
                                    const CalibrationConfig& config, CalibrationAccount& account) {
-  LayerFactors gated;
-  for (const int64_t layer : candidates(teacher.config(), config)) gated[layer] = factors_of(copy, layer);
-  const auto bilinear = fit_layers(teacher, gated, text.counted(TokenUse::kFit));
-  account.costs = measure_layer_costs(teacher, bilinear, text.counted(TokenUse::kReport));
+  const OwnFactors own = [&](int64_t layer) { return factors_of(copy, layer); };
+  const auto units = fit_layers(teacher, own, candidates(teacher.config(), config), config.bias,
+                                text.counted(TokenUse::kFit));
+  account.costs = measure_layer_costs(teacher, own, units, text.counted(TokenUse::kReport));
   const auto chosen = layers_within(*account.costs, config.budget.value_or(HUGE_VAL));
   if (!chosen.empty()) {
     const auto& last = account.costs->layers.at(chosen.size() - 1);
@@ -205,10 +204,11 @@ std::vector<int64_t> choose_layers(Decoder& teacher, const Decoder& copy, const 
     return chosen;
   }
   const auto& cheapest = account.costs->layers.front();
-  throw Error(ExitCode::kBadInput, {"calibrate.budget",
-                                    format("at least %.4g nats a token, which the cheapest layer, %ld, costs",
-                                           cheapest.alone, cheapest.layer),
-                                    format("%.4g", *config.budget), "Raise it, or use more tokens."});
+  throw Error(ExitCode::kBadInput,
+              {"budget of \"calibrate\"",
+               format("more than %.4g nats a token, which the cheapest layer, %ld, costs", cheapest.alone,
+                      cheapest.layer),
+               format("%.4g", *config.budget), "Raise it, or use more tokens."});
 }
 
 LayerCalibration calibrate_layer(const CalibrationStreams& streams, Gate gate,
@@ -279,7 +279,7 @@ CalibrationCost calibration_cost(const DecoderConfig& model, int64_t context,
   const auto inputs = static_cast<double>(d);
   CalibrationCost cost;
   cost.bytes = bytes_of(8 * (1 + config.held_out) * inputs) + 32 * units * units +
-               kCalibratedAtOnce * (100 * units + 4 * (model.num_hidden_layers + 2) * d) +
+               kCalibratedAtOnce * (100 * units + 4 * (model.num_hidden_layers + 2) * d) + 24 * units * d +
                std::min(2 * kKeptRows, bytes_of(8 * inputs + 12)) + std::min(kKeptProducts, bytes_of(4 * n));
   cost.products = (layers * fit_flops(mlp, config, config.sweeps) +
                    (3 + config.held_out * static_cast<double>(2 + passes_for_costs(count))) *

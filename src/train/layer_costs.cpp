@@ -30,19 +30,22 @@ at::Tensor output_of(const BilinearFactors& mlp, const at::Tensor& x) {
   return mlp.hidden(inputs_of(mlp, x)).mm(mlp.down.t()).view(x.sizes());
 }
 
-/// Mean loss of the model with these MLPs in the place of its own.
-double loss_with(Decoder& model, const LayerFactors& bilinear, const TextRows& text) {
+/// Tokens whose targets count.
+double count_of(const TextRows& text) { return text.targets.ge(0).sum().item<double>(); }
+
+/// Mean loss of the model with these units in the place of its own.
+double loss_with(Decoder& model, const OwnFactors& own, const LayerUnits& units, const TextRows& text) {
   const at::NoGradGuard no_grad;
   double sum = 0;
   text.each_part([&](const TextRows& part) {
     auto options = options_of(part);
     options.mlp_hook = [&](int64_t layer, const at::Tensor& x, const at::Tensor& output) {
-      const auto found = bilinear.find(layer);
-      return found == bilinear.end() ? output : output_of(found->second, x);
+      const auto found = units.find(layer);
+      return found == units.end() ? output : output_of(found->second.in(own(layer)), x);
     };
     sum += model.loss_sum(part.tokens, part.targets, options).item<double>();
   });
-  const double mean = sum / text.targets.ge(0).sum().item<double>();
+  const double mean = sum / count_of(text);
   return std::isfinite(mean) ? mean : HUGE_VAL;  // of units that overflow: dearer than any
 }
 
@@ -61,7 +64,7 @@ struct LayerPass {
 };
 
 /// Adds Σ g·δ + ½ Σ (g·δ)² of each layer. The layers' insides are computed anew for their gradients.
-void add_estimates(Decoder& model, const LayerFactors& bilinear, const TextRows& part,
+void add_estimates(Decoder& model, const OwnFactors& own, const LayerUnits& units, const TextRows& part,
                    std::map<int64_t, double>& sums) {
   const int64_t layers = model.config().num_hidden_layers;
   std::vector<at::Tensor> streams;
@@ -77,9 +80,9 @@ void add_estimates(Decoder& model, const LayerFactors& bilinear, const TextRows&
   auto gradient = last.grad();
   for (int64_t layer = layers - 1; layer >= 0; --layer) {
     const LayerPass pass(model, layer, streams[static_cast<size_t>(layer)], part.starts);
-    if (const auto found = bilinear.find(layer); found != bilinear.end()) {
+    if (const auto found = units.find(layer); found != units.end()) {
       const at::NoGradGuard no_grad;
-      const auto change = model.mlp_change(layer, output_of(found->second, pass.mlp_input)) -
+      const auto change = model.mlp_change(layer, output_of(found->second.in(own(layer)), pass.mlp_input)) -
                           model.mlp_change(layer, pass.mlp_output);
       const auto dots = (gradient * change).sum(-1).to(at::kDouble);
       sums[layer] += (dots + 0.5 * dots.square()).sum().item<double>();
@@ -101,51 +104,59 @@ void TextRows::each_part(const std::function<void(const TextRows&)>& use) const 
   }
 }
 
-LayerFactors fit_layers(Decoder& model, const LayerFactors& gated, const TextRows& text) {
+LayerUnits fit_layers(Decoder& model, const OwnFactors& own, const std::vector<int64_t>& layers,
+                      bool with_biases, const TextRows& text) {
   const at::NoGradGuard no_grad;
   std::map<int64_t, UnitSums> sums;
-  for (const auto& [layer, mlp] : gated) sums.emplace(layer, UnitSums(mlp.gate.size(0), mlp.gate.device()));
+  const auto device = text.tokens.device();
+  for (const int64_t layer : layers) sums.emplace(layer, UnitSums(model.config().intermediate_size, device));
   text.each_part([&](const TextRows& part) {
+    const auto weights = part.targets.ge(0).flatten().to(at::kFloat);
     auto options = options_of(part);
     options.mlp_hook = [&](int64_t layer, const at::Tensor& x, const at::Tensor& output) {
-      if (const auto found = gated.find(layer); found != gated.end()) {
-        const auto& mlp = found->second;
+      if (const auto found = sums.find(layer); found != sums.end()) {
+        const auto mlp = own(layer);
         const auto rows = inputs_of(mlp, x);
-        sums.at(layer).add(rows.mm(mlp.gate.t()), rows.mm(mlp.up.t()),
-                           at::ones({rows.size(0)}, rows.options()), model.activation(layer));
+        found->second.add(rows.mm(mlp.gate.t()), rows.mm(mlp.up.t()), weights, model.activation(layer));
       }
       return output;
     };
     model.final_states(part.tokens, options);
   });
-  LayerFactors fitted;
-  for (const auto& [layer, mlp] : gated) {
-    const auto where = "layer " + std::to_string(layer) + "'s activations";
-    fitted[layer] = fit_units(sums.at(layer), mlp.has_biases(), where).units.in(mlp);
-  }
+  LayerUnits fitted;
+  for (const auto& [layer, of_layer] : sums)
+    fitted[layer] =
+        fit_units(of_layer, with_biases, "layer " + std::to_string(layer) + "'s activations").units;
   return fitted;
 }
 
-ConversionCosts measure_layer_costs(Decoder& model, const LayerFactors& bilinear, const TextRows& text) {
-  const auto count = static_cast<int64_t>(bilinear.size());
+ConversionCosts measure_layer_costs(Decoder& model, const OwnFactors& own, const LayerUnits& units,
+                                    const TextRows& text) {
+  const auto count = static_cast<int64_t>(units.size());
+  const auto tokens = count_of(text);
+  if (tokens == 0)
+    throw Error(ExitCode::kBadInput, {"held-out text", "tokens to predict", "none", "Use a longer text."});
   Progress progress("costs of the layers", 2 * count + 1, "passes");
   ConversionCosts costs;
-  costs.teacher_loss = loss_with(model, {}, text);
+  costs.teacher_loss = loss_with(model, own, {}, text);
+  if (!std::isfinite(costs.teacher_loss)) {
+    throw Error(ExitCode::kBadInput, {"loss of the gated model on the held-out text", "a finite number",
+                                      "infinity or NaN", "Are the model and its text the right ones?"});
+  }
   std::map<int64_t, double> estimates;
-  text.each_part([&](const TextRows& part) { add_estimates(model, bilinear, part, estimates); });
+  text.each_part([&](const TextRows& part) { add_estimates(model, own, units, part, estimates); });
   progress.advance(1);
-  const auto tokens = text.targets.ge(0).sum().item<double>();
-  for (const auto& layer : bilinear) {
-    const double alone = loss_with(model, {layer}, text) - costs.teacher_loss;
+  for (const auto& layer : units) {
+    const double alone = loss_with(model, own, {layer}, text) - costs.teacher_loss;
     costs.layers.push_back({layer.first, alone, estimates.at(layer.first) / tokens, 0.0});
     progress.advance(1);
   }
   std::stable_sort(costs.layers.begin(), costs.layers.end(),
                    [](const auto& a, const auto& b) { return a.alone < b.alone; });
-  LayerFactors together;
+  LayerUnits together;
   for (auto& cost : costs.layers) {
-    together[cost.layer] = bilinear.at(cost.layer);
-    cost.together = loss_with(model, together, text) - costs.teacher_loss;
+    together[cost.layer] = units.at(cost.layer);
+    cost.together = loss_with(model, own, together, text) - costs.teacher_loss;
     progress.advance(1);
   }
   return costs;

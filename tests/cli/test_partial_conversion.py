@@ -109,9 +109,41 @@ class PartialConversion(FinetuneCase):
         prompt = ("explain", self.model, "--prompt", "Once", "--logit", "5", "--out")
         self.assertIn("surrogate", self.check(run(*prompt, self.folder / "e"), 3).stderr)
         self.check(run(*prompt, self.folder / "e", "--surrogate", "half"), 0)
-        layers = json.loads((self.folder / "e/explanation.json").read_text())["layers"]
-        self.assertEqual(layers[1].get("remainder", 0), 0)
-        self.assertNotEqual(layers[0]["remainder"], 0)
+        found = json.loads((self.folder / "e/explanation.json").read_text())
+        self.assertNotEqual(found["layers"][0]["remainder"], 0)
+        self.assertEqual(found["layers"][1]["remainder"], 0)  # what it would be is missing in the sum
+        self.assertAlmostEqual(found["sum"], found["logit"], delta=1e-4)
+
+    def test_studies_of_tokens_and_text_know_the_whole_model(self):
+        out, study = self.folder / "studies", {"tokens": 500, "loss_tokens": 200}
+        flags = ["--set", 'analyses=["tokens", "corpus"]', "--set", "k=all", "--set", f"corpus={json.dumps(study)}"]
+        data = ["--data", f"text,split=test:{self.text}"]
+        self.check(run("decompose", self.model, "--out", out, *flags, *data), 0)
+        (layer,) = json.loads((out / "study.json").read_text())["layers"]
+        self.assertEqual((layer["layer"], layer["unembedding_is_own"]), (1, True))  # the last of two
+        (corpus,) = json.loads((out / "corpus.json").read_text())["layers"]
+        self.assertAlmostEqual(corpus["r2"][-1], 1, delta=1e-6)  # in front of it runs a gated layer
+
+    def test_names_of_tensors_are_refused_beside_it(self):
+        name = "weights.{}=model.layers.0.mlp.{}_proj.weight"
+        flags = [word for part in ("gate", "up", "down") for word in ("--set", name.format(part, part))]
+        self.check(run("decompose", self.model, "--out", self.folder / "x", *flags), 2, "some of whose layers")
+
+    def test_minus_says_what_is_left_out(self):
+        half = ["--set", "surrogate=half", "--out", self.folder / "m"]
+        self.check(run("decompose", self.model, "--minus", self.teacher, *half), 0)
+        self.finetune("rest2", teacher=str(self.model), stages=[{"kind": "calibrate", "tokens": 4000}])
+        done = run("decompose", self.folder / "rest2/model", "--minus", self.model, "--out", self.folder / "m2")
+        self.check(done, 3, "surrogate=half")
+
+    def test_what_is_left_is_annealed(self):
+        self.finetune("annealed", teacher=str(self.model), stages=["anneal", "settle"])
+        self.assertEqual(self.config_of(self.folder / "annealed/model")["hidden_act"], "linear")
+        before, after = (load_file(m / "model.safetensors") for m in (self.model, self.folder / "annealed/model"))
+        name = "model.layers.{}.mlp.gate_proj.weight"
+        sizes = [np.linalg.norm(after[name.format(i)]) / np.linalg.norm(before[name.format(i)]) for i in (0, 1)]
+        self.assertLess(sizes[0], 0.75)  # its half alone is folded in
+        self.assertGreater(sizes[1], 0.75)
 
     def test_a_config_whose_activations_do_not_fit_is_refused(self):
         wrong = self.folder / "wrong"

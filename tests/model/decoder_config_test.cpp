@@ -281,13 +281,14 @@ TEST_CASE("layers have activations of their own where the config says so") {
   const auto alike = with({{"hidden_act", "by_layer"}, {"hidden_acts", {"linear", "linear"}}});
   CHECK(alike.is_bilinear());
   CHECK(decoder_config_json(alike).at("hidden_act") == "linear");
-  // A Gemma 1 means tanh by "gelu", a Gemma 2 has another key; both keys are written.
+  // A Gemma 2 has another key; both are written. Names are those of transformers' table in all families.
   for (const std::string type : {"gemma", "gemma2"}) {
     const auto gemma = with({{"model_type", type},
                              {type == "gemma" ? "hidden_act" : "hidden_activation", "by_layer"},
                              {"hidden_acts", {"gelu", "linear"}},
                              {"head_dim", 4}});
-    CHECK(gemma.gate_of(0) == (type == "gemma" ? Gate::kGeluTanh : Gate::kGelu));
+    CHECK(gemma.gate_of(0) == Gate::kGelu);
+    CHECK(gemma.gated_layers() == std::vector<int64_t>{0});
     CHECK(decoder_config_json(gemma).at("hidden_activation") == "by_layer");
     CHECK(decoder_config_json(gemma).at("hidden_act") == "by_layer");
   }

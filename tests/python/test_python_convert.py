@@ -111,6 +111,13 @@ class Convert(unittest.TestCase):
         self.assertAlmostEqual(float(loss), partial.conversion["test"]["loss"], delta=1e-5)
 
         self.assertEqual(list(bilens.decompose(partial, k=2).layers), [1])
+        halves = bilens.decompose(partial, surrogate="half", k=2)
+        for layer in (0, 1):  # a gated and a bilinear one, both of the model's own weights
+            with (
+                torch.no_grad(),
+                bilens.ablate(partial, halves, layer=layer, direction=0, eigenvectors=[0], how="zero"),
+            ):
+                self.assertFalse(torch.equal(partial(windows).logits, logits))
         whole = self.convert(partial, stages=["calibrate"], train={})
         self.assertEqual(whole.config.hidden_act, "linear")
         self.assertEqual([mlp.activation for mlp in bilens.mlps(whole)], ["none", "none"])

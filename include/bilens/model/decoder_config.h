@@ -105,6 +105,7 @@ struct DecoderConfig {
   Gate gate_of(int64_t layer) const {
     return layer_acts.empty() ? hidden_act : layer_acts.at(static_cast<size_t>(layer));
   }
+  std::vector<int64_t> gated_layers() const;  // that are not bilinear
   /// Whether all layers are.
   bool is_bilinear() const { return hidden_act == Gate::kNone; }
   /// Puts hidden_act and layer_acts. @param gates one a layer, those beside kNone all the same

@@ -23,12 +23,12 @@ constexpr const char* kLayerActs = "hidden_acts";
 
 /// The gates of a config whose layers differ, one a layer; nothing where they do not. All layers but the
 /// bilinear ones have the same gate.
+/// Names mean what they mean in transformers' table of activations, in all families.
 /// @param act_key the family's key of the activation
-/// @param gelu_is_tanh whether "gelu" means its approximation by tanh
 /// @param layers as many as there are; nothing: not known
 std::optional<std::vector<Gate>> read_layer_acts(const Json& config, const std::string& act_key,
-                                                 bool gelu_is_tanh, std::optional<int64_t> layers,
-                                                 const std::string& where, std::vector<Problem>& problems);
+                                                 std::optional<int64_t> layers, const std::string& where,
+                                                 std::vector<Problem>& problems);
 
 /// The list under kLayerActs.
 Json layer_acts_json(const std::vector<Gate>& gates);

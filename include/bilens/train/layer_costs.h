@@ -5,6 +5,7 @@
 #include "bilens/model/decoder.h"
 #include "bilens/records/calibration.h"
 #include "bilens/train/bilinear_fit.h"
+#include "bilens/train/bilinear_units.h"
 
 namespace bilens {
 
@@ -19,22 +20,29 @@ struct TextRows {
   void each_part(const std::function<void(const TextRows&)>& use) const;
 };
 
-/// MLPs by their layer. Their outputs are those in front of a norm behind the MLP.
-using LayerFactors = std::map<int64_t, BilinearFactors>;
+/// The factors of a layer's MLP as the model has them, whose outputs stand in front of a norm behind it.
+using OwnFactors = std::function<BilinearFactors(int64_t layer)>;
 
-/// Gated MLPs as bilinear ones: the units nearest to their own (UnitFit) on the model's own inputs, where all
-/// tokens count alike. @param gated the model's own factors, of the layers that are wanted
+/// What stands for the products of a layer's units.
+using LayerUnits = std::map<int64_t, BilinearUnits>;
+
+/// The bilinear units nearest to those of some gated layers (UnitFit) on the model's own inputs, where the
+/// tokens count whose targets do, all alike. @param with_biases as in fit_units()
 /// @throws Error(kBadInput) for activations that are not finite; Stopped
-LayerFactors fit_layers(Decoder& model, const LayerFactors& gated, const TextRows& text);
+LayerUnits fit_layers(Decoder& model, const OwnFactors& own, const std::vector<int64_t>& layers,
+                      bool with_biases, const TextRows& text);
 
-/// What it costs to put these MLPs in the place of the model's own, in nats a token, cheapest layer first:
-/// each layer alone, measured and estimated, and together with all that are cheaper.
+/// What it costs to put these units in the place of the model's own, in nats a token, cheapest layer first:
+/// each layer alone, measured and estimated, and together with all that are cheaper. Infinite where they
+/// overflow.
 /// The estimate is of one backward pass: Σ g·δ + ½ Σ (g·δ)², δ what a layer's output changes by at a token,
 /// g the gradient of the loss there. The squares stand for the loss's curvature, which they are on average
 /// where a model is as sure as it is right (the Fisher matrix).
-/// Memory beside the model: streams of the windows at once, and one layer's activations of them.
-/// @throws Stopped
-ConversionCosts measure_layer_costs(Decoder& model, const LayerFactors& bilinear, const TextRows& text);
+/// Memory beside the model: streams of the windows at once, and of one layer its activations of them and its
+/// factors.
+/// @throws Error(kBadInput) where no target counts and for a model whose own loss is not finite; Stopped
+ConversionCosts measure_layer_costs(Decoder& model, const OwnFactors& own, const LayerUnits& units,
+                                    const TextRows& text);
 
 /// Forward passes over the text that measure_layer_costs() takes, a backward pass being two.
 int64_t passes_for_costs(int64_t layers);

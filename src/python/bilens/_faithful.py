@@ -41,7 +41,7 @@ def _said_of(name: str, said: str, config: Any) -> str:
     acts = getattr(config, "hidden_acts", None)
     if said != BY_LAYER or not isinstance(acts, list):
         return said
-    number = next((int(part) for part in name.split(".") if part.isdigit()), len(acts))
+    number = ([int(part) for part in name.split(".") if part.isdigit()] or [len(acts)])[-1]
     return str(acts[number]) if number < len(acts) else said
 
 

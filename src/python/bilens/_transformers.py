@@ -10,6 +10,7 @@ from bilens._errors import InputError, problem
 
 BY_LAYER = "by_layer"  # in the place of an activation's name, where hidden_acts has each layer's
 _KEYS = ("hidden_act", "hidden_activation")
+_OF_CONFIG = ("revision", "subfolder", "cache_dir", "token", "local_files_only", "trust_remote_code")
 _PARTS = ("act_fn", "activation_fn")  # of transformers' MLPs
 
 
@@ -35,7 +36,8 @@ def load_transformers(path: str | os.PathLike[str], *, kind: Any = None, **setti
         >>> model = bilens.load_transformers("runs/partial/model")  # doctest: +SKIP
     """
     transformers = importlib.import_module("transformers")
-    config = transformers.AutoConfig.from_pretrained(path)
+    of_config = {key: settings[key] for key in _OF_CONFIG if key in settings}
+    config = settings.pop("config", None) or transformers.AutoConfig.from_pretrained(path, **of_config)
     text = config.get_text_config()
     keys = [key for key in _KEYS if getattr(text, key, None) == BY_LAYER]
     for key in keys:

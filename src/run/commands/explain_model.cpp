@@ -49,7 +49,8 @@ std::optional<SurrogateKind> choose_surrogate(const ExplainModelOptions& options
   if (half) return SurrogateKind::kHalf;
   throw Error(ExitCode::kBadInput,
               {model.path().string(), "a model with bilinear MLPs (hidden_act \"linear\")",
-               "\"" + gate_name(model.config.hidden_act) + "\"",
+               "\"" + gate_name(model.config.hidden_act) + "\"" +
+                   (model.config.layer_acts.empty() ? "" : " in some layers"),
                "Explain the bilinear part of each MLP, and what that leaves as a remainder: `" +
                    options.with_surrogate + "`. `bilens finetune` makes a model bilinear."});
 }

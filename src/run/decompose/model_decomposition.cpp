@@ -28,6 +28,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr const char* kSameLayers =
+    "--minus needs the same layers. Gated ones are left out without --set surrogate=half.";
+
 /// a − b in one input and one output space.
 SourceLayer difference(SourceLayer a, const fs::path& path_a, const SourceLayer& b, const fs::path& path_b) {
   const auto same = [](const at::Tensor& x, const at::Tensor& y) {
@@ -62,7 +65,7 @@ void subtract_layers(LayerSource& source, const LayerSource& other) {
                                     [&](const auto& o) { return o.number == layer.number; });
     if (match == other.layers.end()) {
       throw Error(ExitCode::kBadInput, {other.model.path().string(), "layer " + std::to_string(layer.number),
-                                        "none", "--minus needs the same layers."});
+                                        "none", kSameLayers});
     }
     layer.load = [load_a = layer.load, load_b = match->load, a = source.model.path(),
                   b = other.model.path()] { return difference(load_a(), a, load_b(), b); };
@@ -74,7 +77,7 @@ void subtract_layers(LayerSource& source, const LayerSource& other) {
     throw Error(ExitCode::kBadInput,
                 {source.model.path().string(),
                  "layer " + std::to_string(layer.number) + ", as in " + other.model.path().string(), "none",
-                 "--minus needs the same layers."});
+                 kSameLayers});
   }
   source.minus_sha256 = other.sha256;
   if (!source.surrogate) source.surrogate = other.surrogate;

@@ -76,7 +76,7 @@ TokenStudy study_all_layers(const StudyInput& input) {
     study.layers.push_back(study_tokens(layer, permuted_pairs(of_model, directions, config),
                                         remainders(of_model, layer, directions, config), space,
                                         config.tokens));
-    describe_bases(study.layers.back(), static_cast<int64_t>(source.layers.size()));
+    describe_bases(study.layers.back(), source.decoder.value().config.num_hidden_layers);
   }
   write_token_study(out, study);
   return study;

@@ -170,6 +170,15 @@ void check_as_evaluated(const StoredModel& model, const Architecture& architectu
   check_decoder_tensors(model.weights(), read_decoder_config(model));
 }
 
+/// Which layer of the running model a name means is not known, nor what is left at the ends.
+void require_no_names(const Architecture& architecture, const WeightMap& map, const fs::path& path) {
+  const bool named = map.names_layers() || !map.first_named().empty();
+  if (architecture.layer_gates.empty() || !named) return;
+  throw Error(ExitCode::kUsage,
+              {"weights", "none with " + path.string() + ", some of whose layers are bilinear",
+               "tensor names", "Take layers=[...] by their numbers."});
+}
+
 /// Whether a layer is none of the bilinear ones.
 bool is_gated(const Architecture& architecture, const LayerSource& source, int64_t layer) {
   const auto& gates = architecture.layer_gates;
@@ -183,6 +192,7 @@ void add_layers(LayerSource& source, const Architecture& whole, const LayerSourc
   const auto& weights = source.model.weights();
   const auto mlps = choose_mlps(source.model, whole, config.weights);
   const auto architecture = architecture_of_stack(whole, mlps.front());
+  require_no_names(architecture, config.weights, source.model.path());
   source.gate = choose_gate(architecture, mlps.front().family, config.gate, source.model.path().string());
   const auto norms = choose_norms(weights, architecture, mlps, config.weights, config.fold_norm);
   source.fold_norm = norms.folded;

@@ -87,7 +87,10 @@ class FinetuneJob : public TrainingJob {
                             std::to_string(layer), there ? "This one is bilinear already." : ""});
       }
     };
-    if (stages_.anneal) check_layers(stages_.anneal->layers);
+    if (stages_.anneal) {
+      check_layers(stages_.anneal->layers);
+      if (!stages_.anneal->layers) stages_.anneal->layers = model.gated_layers();
+    }
     if (stages_.calibrate) check_layers(stages_.calibrate->layers);
     if (config_.train.loss.cross_entropy + config_.train.loss.divergence + config_.train.loss.states == 0)
       problems.push_back({key_path(where_, "train.loss"), "a weight above 0", "none", ""});
