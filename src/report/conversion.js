@@ -136,8 +136,8 @@ function conversionSection(model, id, level) {
   const sizes = isNumber(parameters) && isNumber(teacher_parameters)
     ? ` It has ${integer(parameters)} parameters, the gated one ${integer(teacher_parameters)}.` : "";
   const layers = at(conversion, "calibration", "layers", "length"),
-    candidates = at(conversion, "calibration", "costs", "layers", "length");
-  const what = layers < candidates ? `The model with ${layers} of ${candidates} layers made bilinear`
+    all = at(conversion.test ?? conversion.validation, "layer_r2", "length");
+  const what = layers < all ? `The model with ${layers} of ${all} layers made bilinear`
     : "The bilinear model";
   const beside = `${what} beside the gated one it was made from, on the same windows of text.`;
   const intro = conversion.converted ? `${beside}${sizes}${cost}`
