@@ -214,12 +214,12 @@ def _require_of_model(
     layer: Layer, mlp: BilinearLayer, part: _Part, direction: int, surrogate: Mapping[str, Any] | None
 ) -> None:
     """Each vector must be an eigenvector of the form that the model's own weights have along u."""
-    stands_in = surrogate is not None and mlp.activation != "none"  # for a layer that is gated
-    if stands_in and surrogate["kind"] != "half":
+    stands_in = None if surrogate is None or mlp.activation == "none" else surrogate["kind"]  # for a gated layer
+    if stands_in not in (None, "half"):
         return  # its units are no part of the model
     gain = torch.ones(mlp.d_model) if part.gain is None else part.gain
     gate, up = (matrix.double().T * gain.double() for matrix in (mlp.W_gate, mlp.W_in))
-    gate = gate / 2 if stands_in else gate
+    gate = gate / 2 if stands_in == "half" else gate
     native = _bilens.BilinearLayer(gate, up, mlp.W_out.double().T, None, None, None, mlp.name)
     form = _bilens.InteractionOperator(native, part.u[None])
     values = part.values
