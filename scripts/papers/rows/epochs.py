@@ -1,7 +1,6 @@
 """Eigenvectors while training, out of one run's checkpoints."""
 
 import json
-import re
 
 import numpy
 
@@ -25,10 +24,14 @@ def first_vectors(run, model, epoch):
     return layer["eigenvectors"].astype(numpy.float64), layer["eigenvalues"]
 
 
+def epoch_of(checkpoint):
+    state = json.loads((checkpoint / "trainer.json").read_text())
+    return state["step"] * LAST // state["total_steps"]
+
+
 def measure(config):
     run, result = runs.trained(config)
-    steps = sorted((run / "checkpoints").glob("step-*"), key=lambda path: int(re.search(r"\d+", path.name)[0]))
-    by_epoch = {int(json.loads((path / "state.json").read_text())["epoch"]): path for path in steps}
+    by_epoch = {epoch_of(path): path for path in (run / "checkpoints").glob("step-*")}
     last, _ = first_vectors(run, by_epoch[LAST].relative_to(run), LAST)
     values = {"accuracy": result["accuracy"]}
     for epoch in SHOWN:
@@ -49,14 +52,18 @@ def table(found):
     return ("epoch", "|cosine| to the last epoch's first eigenvector", "mean largest |λ|"), rows
 
 
+def drawn_run(found):
+    """The numbers of the run whose eigenvectors are kept."""
+    return next((numbers for numbers in found.values.get("one run", ()) if f"vectors {LAST}" in numbers), None)
+
+
 def draw(found):
+    kept = drawn_run(found)
     drawn, axes = figure(len(SHOWN), len(DIGITS), size=(5.6, 3.5))
     for column, epoch in enumerate(SHOWN):
-        shown = found.numbers("one run", f"vectors {epoch}")[:1]
-        last = found.numbers("one run", f"vectors {LAST}")[:1]
         for row, digit in enumerate(DIGITS):
-            if shown:
-                vector, end = numpy.array(shown[0][row]), numpy.array(last[0][row])
+            if kept:
+                vector, end = (numpy.array(kept[f"vectors {at}"][row]) for at in (epoch, LAST))
                 pixels(axes[row, column], (vector * numpy.sign(vector @ end)).reshape(28, 28))
             if row == 0:
                 axes[row, column].set_title(f"epoch {epoch}", fontsize=8)
