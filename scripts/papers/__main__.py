@@ -113,8 +113,8 @@ def main():
     try:
         for row in chosen:
             run_row(row, options.seeds or row.seeds, max(1, options.jobs))
-    except runs.Missing as missing:
-        sys.exit(str(missing))
+    except (runs.Missing, runs.Failed) as failure:
+        sys.exit(str(failure))
     except KeyboardInterrupt:
         sys.exit("Stopped. What is finished is on record; the same command goes on from there.")
 

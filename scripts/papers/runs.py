@@ -16,6 +16,10 @@ MODELS = ROOT / "runs/papers"
 PROGRAM = os.environ.get("BILENS") or ROOT / "build/bilens"
 
 
+class Failed(Exception):
+    """A call of bilens that ended with an error."""
+
+
 class Missing(Exception):
     """Data that a row needs and that are not there."""
 
@@ -33,7 +37,7 @@ def bilens(*arguments):
     words = [str(word) for word in (PROGRAM, *arguments, "--json", "--quiet")]
     done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "OMP_WAIT_POLICY": "passive"})
     if done.returncode:
-        raise RuntimeError(f"{' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}")
+        raise Failed(f"{' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}")
     return json.loads(done.stdout)["results"][0]
 
 

@@ -13,13 +13,8 @@ namespace {
 
 /// The gate that an activation of transformers is; its own name where it is none of gate_words().
 std::string gate_of_activation(const std::string& act) {
-  static const std::vector<std::pair<std::string, std::string>> names = {
-      {"linear", "none"},        {"silu", "silu"},           {"swish", "silu"},
-      {"gelu", "gelu"},          {"gelu_python", "gelu"},    {"gelu_pytorch_tanh", "gelu_tanh"},
-      {"gelu_new", "gelu_tanh"}, {"gelu_fast", "gelu_tanh"}, {"gelu_python_tanh", "gelu_tanh"},
-      {"relu", "relu"}};
-  for (const auto& [name, gate] : names)
-    if (name == act) return gate;
+  for (const auto& [name, gate] : hidden_act_names())
+    if (name == act) return gate_name(gate);
   return act;
 }
 

@@ -65,7 +65,6 @@ std::optional<std::vector<Gate>> read_layer_acts(const Json& config, const std::
     problems.push_back({path, "one activation beside \"linear\"", list.dump(),
                         "A model is gated in one way, or bilinear, in each of its layers."});
   }
-  if (gates.empty() && problems.size() == before) problems.push_back({path, "a name a layer", "none", ""});
   if (problems.size() != before) return std::nullopt;
   return gates;
 }

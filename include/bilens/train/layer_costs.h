@@ -47,7 +47,8 @@ ConversionCosts measure_layer_costs(Decoder& model, const OwnFactors& own, const
 /// Forward passes over the text that measure_layer_costs() takes, a backward pass being two.
 int64_t passes_for_costs(int64_t layers);
 
-/// The layers that cost no more than this together, in their order; empty where one costs more already.
+/// As many of the cheapest layers as together cost no more than this, in the order of the model; empty where
+/// no number of them does.
 std::vector<int64_t> layers_within(const ConversionCosts& costs, double budget);
 
 }  // namespace bilens
