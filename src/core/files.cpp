@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "bilens/core/locks.h"
 #include "bilens/core/progress.h"
 
 namespace bilens {
@@ -23,7 +22,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kTemporary = ".partial-";
-constexpr const char* kLock = ".bilens-lock";
 
 fs::path temporary_beside(const fs::path& path) {
   return path.parent_path() / (kTemporary + std::to_string(getpid()) + "-" + path.filename().string());
@@ -62,12 +60,7 @@ bool put_in_place(const fs::path& from, const fs::path& to) {
   return false;
 }
 
-/// Whether the open file is the one that has this path.
-bool stands_at(int descriptor, const fs::path& path) {
-  struct stat opened = {}, there = {};
-  return fstat(descriptor, &opened) == 0 && stat(path.c_str(), &there) == 0 &&
-         opened.st_dev == there.st_dev && opened.st_ino == there.st_ino;
-}
+}  // namespace
 
 void make_directories(const fs::path& directory) {
   std::error_code error;
@@ -77,8 +70,6 @@ void make_directories(const fs::path& directory) {
     throw system_error(directory.string(), "create the folder", ExitCode::kFailure);
   }
 }
-
-}  // namespace
 
 std::string read_text(const fs::path& path, size_t max_bytes, ExitCode code) {
   std::error_code error;
@@ -170,24 +161,6 @@ void AtomicDirectory::commit() {
   fs::remove_all(temporary_, ignored);  // the old one, if any
 }
 
-DirectoryLock::DirectoryLock(const fs::path& directory) : file_(directory / kLock) {
-  make_directories(directory);
-  descriptor_ = open(file_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (descriptor_ < 0) throw system_error(directory.string(), "write in the folder", ExitCode::kFailure);
-  // Its holder may remove the file after we opened it: a lock on a file that is gone holds nobody off.
-  if (flock(descriptor_, LOCK_EX | LOCK_NB) == 0 && stands_at(descriptor_, file_)) return;
-  close(descriptor_);
-  throw Error(ExitCode::kFailure,
-              {directory.string(), "a folder that no other run uses", "another bilens working in it",
-               "Wait for it, stop it, or name another --out."});
-}
-
-DirectoryLock::~DirectoryLock() {
-  // While we hold it nobody else does; but where the folder was replaced, a file of its name is another's.
-  if (stands_at(descriptor_, file_)) unlink(file_.c_str());
-  close(descriptor_);
-}
-
 void remove_leftovers(const fs::path& directory) {
   if (!fs::is_directory(directory)) return;
   std::vector<fs::path> leftovers;
@@ -203,7 +176,7 @@ void sort_by_number(std::vector<fs::path>& paths) {
             [](const auto& a, const auto& b) { return strverscmp(a.c_str(), b.c_str()) < 0; });
 }
 
-bool is_own_leftover(const std::string& name) { return name == kLock || name.starts_with(kTemporary); }
+bool is_own_leftover(const std::string& name) { return is_lock_file(name) || name.starts_with(kTemporary); }
 
 bool is_empty_directory(const fs::path& directory) {
   if (!fs::exists(directory)) return true;

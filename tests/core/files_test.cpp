@@ -10,7 +10,9 @@
 #include <csignal>
 #include <vector>
 
+#include "bilens/core/locks.h"
 #include "caught.h"
+#include "in_child.h"
 #include "temporary_folder.h"
 
 namespace bilens::files_test {
@@ -18,19 +20,10 @@ namespace {
 
 using test::caught;
 using test::contains;
+using test::in_child;
 using test::names_in;
 using test::read_file;
 using Names = std::set<std::string>;
-
-/// Exit status of `action` in a process of its own.
-template <class Action>
-int in_child(const Action& action) {
-  const pid_t child = fork();
-  if (child == 0) _exit(action());
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
 
 TEST_CASE("a file appears with commit and not before") {
   const test::TemporaryFolder folder;
@@ -109,87 +102,6 @@ TEST_CASE("a directory appears whole with commit, replaces the old one, and leav
   }
   CHECK(names_in(path) == Names{"b"});
   CHECK(names_in(folder.path()) == Names{"model"});
-}
-
-TEST_CASE("a folder is locked to one process, and free again when that ends") {
-  const test::TemporaryFolder folder;
-  const auto in_use = [&] {
-    try {
-      const DirectoryLock second(folder.path());
-    } catch (const Error& error) {
-      return contains(error.what(), "another bilens") ? static_cast<int>(error.code()) : 98;
-    }
-    return 0;
-  };
-  {
-    const DirectoryLock lock(folder.path());
-    CHECK(in_child(in_use) == static_cast<int>(ExitCode::kFailure));
-    CHECK(in_use() == static_cast<int>(ExitCode::kFailure));
-  }
-  CHECK(in_child(in_use) == 0);
-  // A killed process leaves no lock behind, only its file, and that until the next one.
-  in_child([&] {
-    const DirectoryLock lock(folder.path());
-    raise(SIGKILL);
-    return 0;
-  });
-  CHECK(in_use() == 0);
-  CHECK(names_in(folder.path()).empty());
-}
-
-TEST_CASE("a lock leaves the folder as it was, and is not taken away by who is refused") {
-  const test::TemporaryFolder folder;
-  test::write_file(folder / "mine.txt", "precious");
-  {
-    const DirectoryLock lock(folder.path());
-    CHECK(names_in(folder.path()) == Names{".bilens-lock", "mine.txt"});
-    CHECK(caught([&] { DirectoryLock second(folder.path()); }).code() == ExitCode::kFailure);
-    CHECK(names_in(folder.path()) == Names{".bilens-lock", "mine.txt"});
-    CHECK(caught([&] { DirectoryLock third(folder.path()); }).code() == ExitCode::kFailure);
-  }
-  CHECK(names_in(folder.path()) == Names{"mine.txt"});
-}
-
-TEST_CASE("no two processes hold a lock at once, although its file comes and goes") {
-  const test::TemporaryFolder folder;
-  const auto inside = folder / "inside";
-  // 0 when the lock was got many times and never together with another process. Tries are not counted: a
-  // holder may be off its core for as long as thousands of them take.
-  const auto contend = [&] {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
-    for (int got = 0; got < 500;) {
-      if (std::chrono::steady_clock::now() > end) return 1;
-      try {
-        const DirectoryLock lock(folder.path());
-        if (mkdir(inside.c_str(), 0755) != 0) return 2;
-        rmdir(inside.c_str());
-        ++got;
-      } catch (const Error&) {
-        sched_yield();
-      }
-    }
-    return 0;
-  };
-  std::vector<pid_t> children;
-  for (int i = 0; i < 4; ++i) {
-    children.push_back(fork());
-    if (children.back() == 0) _exit(contend());
-  }
-  for (const pid_t child : children) {
-    int status = 0;
-    waitpid(child, &status, 0);
-    CHECK(WIFEXITED(status));
-    CHECK(WEXITSTATUS(status) == 0);
-  }
-}
-
-TEST_CASE("a lock makes the folder where it is missing and refuses one that cannot be made") {
-  const test::TemporaryFolder folder;
-  { const DirectoryLock lock(folder / "a/b"); }
-  CHECK(std::filesystem::is_directory(folder / "a/b"));
-  write_text(folder / "file", "");
-  CHECK(caught([&] { DirectoryLock lock(folder / "file/run"); }).code() == ExitCode::kFailure);
-  CHECK(caught([&] { DirectoryLock lock("/proc/bilens"); }).code() == ExitCode::kFailure);
 }
 
 TEST_CASE("a folder counts as empty with nothing but our own lock and leftovers") {

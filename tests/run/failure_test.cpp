@@ -18,7 +18,10 @@ using test::contains;
 template <class Action>
 Outcome::Failure failure_in_batch(const Action& action) {
   Outcome outcome;
-  for_each_model({"m"}, outcome, [&](const std::filesystem::path&) { action(); });
+  for_each_model({"m"}, outcome, [&](const std::filesystem::path&, Turn) {
+    action();
+    return true;
+  });
   REQUIRE(outcome.failures.size() == 1);
   return outcome.failures.front();
 }
@@ -63,17 +66,32 @@ TEST_CASE("an error keeps its code and its message") {
 TEST_CASE("a batch goes on past every failure but ends with a signal") {
   Outcome outcome;
   int calls = 0;
-  for_each_model({"a", "b", "c"}, outcome, [&](const std::filesystem::path& model) {
+  for_each_model({"a", "b", "c"}, outcome, [&](const std::filesystem::path& model, Turn) {
     ++calls;
     if (model == "a") throw std::filesystem::filesystem_error("cannot look", std::error_code());
     if (model == "b") throw std::bad_alloc();
+    return true;
   });
   CHECK(calls == 3);
   REQUIRE(outcome.failures.size() == 2);
   CHECK(outcome.code() == ExitCode::kFailure);
   CHECK(contains(outcome.text, "1 of 3 models done, failed:\n  a\n  b\n"));
-  CHECK_THROWS_AS(for_each_model({"a"}, outcome, [](const std::filesystem::path&) { throw Stopped{}; }),
-                  Stopped);
+  const auto stopped = [](const std::filesystem::path&, Turn) -> bool { throw Stopped{}; };
+  CHECK_THROWS_AS(for_each_model({"a"}, outcome, stopped), Stopped);
+}
+
+TEST_CASE("a model that is put off has its last turn when all others had one") {
+  Outcome outcome;
+  std::vector<std::string> calls;
+  const auto work = [&](const std::filesystem::path& model, Turn turn) {
+    calls.push_back(model.string() + (turn == Turn::kLast ? " last" : ""));
+    return model != "b" || turn == Turn::kLast;
+  };
+  for_each_model({"a", "b", "c"}, outcome, work);
+  CHECK(calls == std::vector<std::string>{"a", "b", "c", "b last"});
+  calls.clear();
+  for_each_model({"a"}, outcome, work);
+  CHECK(calls == std::vector<std::string>{"a last"});
 }
 
 }  // namespace

@@ -53,22 +53,8 @@ class AtomicDirectory {
   std::filesystem::path path_, temporary_;
 };
 
-/// Keeps a directory to one process: a second one gets an error instead of a mixture of two runs. The lock
-/// goes with the process, however that ends; its file goes with this object, so that a command that is
-/// refused leaves the directory as it was.
-class DirectoryLock {
- public:
-  /// Creates the directory where it is missing. @throws Error(kFailure) when it is in use or cannot be
-  /// written.
-  explicit DirectoryLock(const std::filesystem::path& directory);
-  ~DirectoryLock();
-  DirectoryLock(const DirectoryLock&) = delete;
-  DirectoryLock& operator=(const DirectoryLock&) = delete;
-
- private:
-  std::filesystem::path file_;
-  int descriptor_ = -1;
-};
+/// With its parents, where they are missing. @throws Error(kFailure)
+void make_directories(const std::filesystem::path& directory);
 
 /// Removes what interrupted writes left in a directory. Only under its lock: another process may be writing.
 void remove_leftovers(const std::filesystem::path& directory);

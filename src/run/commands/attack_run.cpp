@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "bilens/core/files.h"
+#include "bilens/core/locks.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/text.h"
 #include "bilens/core/version.h"
@@ -88,8 +89,8 @@ const FieldTable<AttackRunConfig>& AttackRunConfig::fields() {
                    "images")
           .nested("masks", masks, MaskConfig::fields())
           .custom("device", &C::device, device_schema(), read_device, write_device)
-          .integer("threads", &C::threads, "CPU threads; 0: one a core.", between(0, kMostThreads),
-                   "threads");
+          .integer("threads", &C::threads, "CPU threads; 0: one for each processor that may be used.",
+                   between(0, kMostThreads), "threads");
   return table;
 }
 

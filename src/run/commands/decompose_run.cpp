@@ -5,6 +5,7 @@
 #include <set>
 
 #include "bilens/core/files.h"
+#include "bilens/core/locks.h"
 #include "bilens/core/log.h"
 #include "bilens/io/hub_cache.h"
 #include "bilens/records/decomposition.h"
@@ -77,26 +78,41 @@ Outcome run_decomposition(const DecomposeRunOptions& options) {
     outcome.results.push_back(DecompositionResult::record().write(result));
     outcome.text += decomposition_in_words(result);
   };
-  for_each_model(models, outcome, [&](const fs::path& path) {
-    if (options.dry_run) {
-      return add_estimate(load_checked(path, config), config, options.data, outcome);
-    }
+  const auto input_of = [&](const fs::path& path) {
     DecomposeInput input{path, {}, options.data};
     if (!minus[path].empty()) input.minus.emplace(minus[path]);
-    if (options.resume && fs::exists(outs[path] / kDecompositionFile)) {
-      check_same_job(outs[path], input, config);
-      remove_progress(outs[path]);  // where a kill came before that
-      log_info(outs[path].string() + " is finished");
-      outcome.results.push_back({{"model", path.string()}, {"out", outs[path].string()}, {"skipped", true}});
-      return;
+    return input;
+  };
+  /// false where other processes are at all that is left of it
+  const auto resume = [&](const fs::path& path, Others others) {
+    const auto& out = outs[path];
+    if (!fs::exists(out / kDecompositionFile)) {
+      if (auto result = decompose_into(input_of(path), config, out, true, others)) {
+        add(std::move(*result), path);
+        return true;
+      }
+      if (!fs::exists(out / kDecompositionFile)) return false;
     }
-    if (options.overwrite && !is_empty_directory(outs[path])) {
+    check_same_job(out, input_of(path), config);
+    remove_progress(out);  // where a kill came before that
+    remove_unheld_locks(out);
+    log_info(out.string() + " is finished");
+    outcome.results.push_back({{"model", path.string()}, {"out", out.string()}, {"skipped", true}});
+    return true;
+  };
+  for_each_model(models, outcome, [&](const fs::path& path, Turn turn) {
+    if (options.dry_run) {
+      add_estimate(load_checked(path, config), config, options.data, outcome);
+    } else if (options.resume) {
+      return resume(path, turn == Turn::kLast ? Others::kWaitFor : Others::kLeaveTo);
+    } else if (options.overwrite && !is_empty_directory(outs[path])) {
       Replacement replacement(outs[path]);
-      add(decompose_into(input, config, replacement.path(), options.resume), path);
+      add(*decompose_into(input_of(path), config, replacement.path(), false), path);
       replacement.commit();
     } else {
-      add(decompose_into(input, config, outs[path], options.resume), path);
+      add(*decompose_into(input_of(path), config, outs[path], false), path);
     }
+    return true;
   });
   for (const auto& failure : outcome.failures) {
     if (options.dry_run)

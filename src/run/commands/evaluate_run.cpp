@@ -136,10 +136,11 @@ Outcome run_evaluation(const EvaluateRunOptions& options) {
   const auto models = expand_models(options.models);
   choose_device(options.device);
   set_threads(options.threads);
-  for_each_model(models, outcome, [&](const std::filesystem::path& path) {
+  for_each_model(models, outcome, [&](const std::filesystem::path& path, Turn) {
     const StoredModel model(path);
     is_language_model(model) ? evaluate_language(model, options, outcome)
                              : evaluate_images(model, options, outcome);
+    return true;
   });
   if (options.dry_run) {
     for (const auto& failure : outcome.failures)

@@ -6,6 +6,7 @@
 #include "bilens/analysis/eigen/eigen_plan.h"
 #include "bilens/analysis/tokens/token_cards.h"
 #include "bilens/core/files.h"
+#include "bilens/core/locks.h"
 #include "bilens/core/log.h"
 #include "bilens/core/memory.h"
 #include "bilens/report/prompt_page.h"

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "bilens/core/files.h"
+#include "bilens/core/locks.h"
 #include "bilens/core/text.h"
 #include "bilens/io/idx.h"
 #include "bilens/model/model_directory.h"

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "bilens/core/files.h"
+#include "bilens/core/locks.h"
 #include "bilens/core/log.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/progress.h"

@@ -63,8 +63,8 @@ Decomposition decompose_model(const DecomposeModelOptions& options) {
     Replacement replacement(out);
     decompose_into(input, config, replacement.path(), false);
     replacement.commit();
-  } else {
-    decompose_into(input, config, out, options.resume);
+  } else if (!decompose_into(input, config, out, options.resume)) {
+    check_same_job(out, input, config);
   }
   return read_decomposition(out);
 }

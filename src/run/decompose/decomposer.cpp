@@ -119,7 +119,9 @@ LayerDecomposition Decomposer::write(const SourceLayer& source,
     return head;
   }
   const auto eigen = config_.eigen(head.d_in);
+  const int64_t count = head.count();
   LayerFile file(directory, std::move(head), run);
+  if (file.done() == count) return file.finish();
   if (file.done() > 0) {
     log_info("layer " + std::to_string(source.number) + ": going on after " + std::to_string(file.done()) +
              " directions");

@@ -4,11 +4,15 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
+#include <set>
 
 #include "bilens/analysis/forms/difference.h"
 #include "bilens/core/files.h"
+#include "bilens/core/locks.h"
 #include "bilens/core/log.h"
 #include "bilens/core/memory.h"
+#include "bilens/core/sha256.h"
 #include "bilens/core/version.h"
 #include "bilens/records/decomposition.h"
 #include "bilens/records/layer_file.h"
@@ -17,6 +21,7 @@
 #include "bilens/tensor/device.h"
 #include "decomposer.h"
 #include "replacement.h"
+#include "shared_layers.h"
 #include "studies.h"
 #include "surrogate.h"
 #include "unused_settings.h"
@@ -151,31 +156,66 @@ std::vector<LayerDecomposition> solve_layers(const Opened& opened, const Decompo
   return layers;
 }
 
-/// The same, each in its file. What is weighted is written when other inputs have measured it.
-std::vector<LayerDecomposition> write_layers(const Opened& opened, const DecomposeRunConfig& config,
-                                             const fs::path& out) {
-  std::vector<LayerDecomposition> layers;
+std::vector<int64_t> wanted_layers(const LayerSource& source, const DecomposeRunConfig& config) {
+  std::vector<int64_t> numbers;
+  for (const auto& layer : source.layers)
+    if (config.wants_layer(layer.number)) numbers.push_back(layer.number);
+  return numbers;
+}
+
+/// The same, each in its file; nothing where SharedLayers::for_each gives false. What is weighted is written
+/// when other inputs have measured it.
+std::optional<std::vector<LayerDecomposition>> write_layers(const Opened& opened,
+                                                            const DecomposeRunConfig& config,
+                                                            const SharedLayers& shared, Others others,
+                                                            const fs::path& out) {
   if (config.is_weighted()) {
-    layers = solve_layers(opened, config);
+    auto layers = solve_layers(opened, config);
     for (const auto& layer : layers) write_factors(out, layer, "");
     return layers;
   }
   const Decomposer decomposer(opened.source, config);
-  for (const auto& layer : opened.source.layers)
-    if (config.wants_layer(layer.number)) layers.push_back(decomposer.write(layer.load(), out));
+  std::map<int64_t, LayerDecomposition> found;
+  const bool all = shared.for_each(others, [&](int64_t number) {
+    const auto& layers = opened.source.layers;
+    const auto layer =
+        std::find_if(layers.begin(), layers.end(), [&](const auto& one) { return one.number == number; });
+    found.emplace(number, decomposer.write(layer->load(), out));
+  });
+  if (!all) return std::nullopt;
+  std::vector<LayerDecomposition> layers;
+  for (auto& [number, layer] : found) layers.push_back(std::move(layer));
   return layers;
+}
+
+/// Settings that do not change what is found.
+std::set<std::string> free_settings() { return {"device", "threads", "memory_limit"}; }
+
+/// What processes have to agree on that share the layers.
+std::string shared_job(const Opened& opened, const DecomposeInput& input, const DecomposeRunConfig& config) {
+  Json settings = DecomposeRunConfig::fields().dump(config);
+  for (const auto& name : free_settings()) settings.erase(name);
+  Sha256 hash;
+  for (const auto& text : {settings.dump(), opened.source.sha256, opened.source.minus_sha256, input.data})
+    hash.update(text.data(), text.size());
+  if (const auto& given = config.directions.given; given.defined()) {
+    const auto dense = given.contiguous();
+    hash.update(dense.const_data_ptr(), dense.nbytes());
+  }
+  return hash.hex();
 }
 
 /// A folder that has a part of a decomposition is gone on with, one that has something else is nobody's to
 /// write into.
 void check_destination(const fs::path& out, bool resume) {
-  const auto is_ours = [](const fs::directory_entry& entry) {
+  bool begun = false, empty = true;
+  // One look, since those that share the folder may add to it meanwhile.
+  for (const auto& entry : fs::directory_iterator(out)) {
     const auto name = entry.path().filename().string();
-    return name == kDecompositionFile || name == SurrogateUnits::kFile || name.starts_with("layer_");
-  };
-  if (resume && fs::is_directory(out) &&
-      std::any_of(fs::directory_iterator(out), fs::directory_iterator(), is_ours))
-    return;
+    begun |= name == kDecompositionFile || name == SurrogateUnits::kFile || name.starts_with("layer_");
+    empty &= is_own_leftover(name);
+  }
+  if (empty || (resume && begun)) return;
   require_empty_directory(out, resume ? "No decomposition was begun there: name its folder with --out."
                                : !holds_decomposition(out)
                                    ? "Name another folder with --out."
@@ -217,8 +257,7 @@ void check_same_job(const fs::path& out, const DecomposeInput& input, const Deco
     throw Error(ExitCode::kUsage, {file.string(), "a decomposition of this version", "none", doubt});
   const auto& fields = DecomposeRunConfig::fields();
   const auto before = fields.parse_or_throw(info.config, file.string(), ExitCode::kBadInput);
-  require_same_settings(fields.dump(before), file, fields.dump(config),
-                        {"device", "threads", "memory_limit"});
+  require_same_settings(fields.dump(before), file, fields.dump(config), free_settings());
   const auto hash = [](const std::optional<StoredModel>& model) {
     return model ? Json(model->weights().sha256()) : Json();
   };
@@ -249,17 +288,30 @@ Decomposition decompose_in_memory(const DecomposeInput& input, const DecomposeRu
   return decomposition;
 }
 
-DecompositionResult decompose_into(const DecomposeInput& input, const DecomposeRunConfig& config,
-                                   const fs::path& out, bool resume) {
+std::optional<DecompositionResult> decompose_into(const DecomposeInput& input,
+                                                  const DecomposeRunConfig& config, const fs::path& out,
+                                                  bool resume, Others others) {
   const auto begin = std::chrono::steady_clock::now();
+  // What is fitted to data is fitted by one process alone, so that one locks the folder before.
+  const bool fits = config.is_weighted() || config.surrogate == SurrogateKind::kCalibrated;
+  const auto first = resume && fits ? lock_to_resume(out, std::nullopt, others) : std::nullopt;
+  if (resume && fits && !first) return std::nullopt;
   const auto opened = open(input, config);
-  const DirectoryLock lock(out);
+  const auto lock = first     ? std::nullopt
+                    : !resume ? std::optional<FolderLock>(DirectoryLock(out))
+                              : lock_to_resume(out, shared_job(opened, input, config), others);
+  if (!first && !lock) return std::nullopt;
   check_destination(out, resume);
   if (!opened.surrogates.empty()) {
     write_safetensors(out / SurrogateUnits::kFile, opened.surrogates,
                       format_metadata(SurrogateUnits::kFormat));
   }
-  Decomposition decomposition{describe(opened, input, config), write_layers(opened, config, out), {}};
+  const SharedLayers shared(out, wanted_layers(opened.source, config));
+  auto written = write_layers(opened, config, shared, others, out);
+  if (!written) return std::nullopt;
+  const auto claims = shared.claim_all(others);
+  if (!claims) return std::nullopt;
+  Decomposition decomposition{describe(opened, input, config), std::move(*written), {}};
   auto layers = summarize_layers(decomposition);
   for (const auto* study : studies())
     if (is_wanted(*study, config.analyses))
@@ -267,8 +319,8 @@ DecompositionResult decompose_into(const DecomposeInput& input, const DecomposeR
   auto& info = decomposition.info;
   info.seconds = seconds_from(begin);
   write_decomposition(out, decomposition);
-  return {info.model,   info.surrogate, info.converted, info.minus,
-          out.string(), layers,         info.seconds,   peak_memory()};
+  return DecompositionResult{info.model,   info.surrogate, info.converted, info.minus,
+                             out.string(), layers,         info.seconds,   peak_memory()};
 }
 
 }  // namespace bilens

@@ -6,6 +6,7 @@
 
 #include "decompose_config.h"
 #include "decompose_summary.h"
+#include "shared_layers.h"
 
 namespace bilens {
 
@@ -37,9 +38,15 @@ Decomposition decompose_in_memory(const DecomposeInput& input, const DecomposeRu
 
 /// One model into a folder, with its studies. decomposition.json is written last, so that it stands for the
 /// whole.
-/// @param resume goes on with what an earlier call left there
-/// @throws Error(kUsage) for a folder that has something else in it; as above
-DecompositionResult decompose_into(const DecomposeInput& input, const DecomposeRunConfig& config,
-                                   const std::filesystem::path& out, bool resume);
+/// @param resume goes on with what an earlier call left there, and shares the layers with other processes
+/// that do so at the same time. What each would fit to data by itself, weighted layers and calibrated
+/// surrogates, is not shared
+/// @return nothing where another process has finished it, or with kLeaveTo is at all that is left
+/// @throws Error(kUsage) for a folder that has something else in it; or in which others do another job;
+/// Error(kFailure) for one in use; as above
+std::optional<DecompositionResult> decompose_into(const DecomposeInput& input,
+                                                  const DecomposeRunConfig& config,
+                                                  const std::filesystem::path& out, bool resume,
+                                                  Others others = Others::kWaitFor);
 
 }  // namespace bilens

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "bilens/core/files.h"
+#include "bilens/core/locks.h"
 
 namespace bilens {
 
