@@ -127,4 +127,24 @@ TEST_CASE("not converging is a status") {
   CHECK(pairs.values.isfinite().all().item<bool>());
 }
 
+TEST_CASE("as many columns as are stated show an eigenvalue but for the stated probability") {
+  CHECK(columns_to_see(256, 0.1, 1e-3) == 25);  // by hand from the formula
+  CHECK(columns_to_see(2048, 0.1, 1e-3) == 27);
+  CHECK(columns_to_see(2048, 0.1, 4e-6) == 40);
+  CHECK(columns_to_see(5, 0.1, 1e-3) == 5);
+  // The worst that may be missed: alone at 1.1, beside a spectrum that is dense up to 1, from many starts.
+  const int64_t r = 200, n = 400;
+  auto diagonal = at::linspace(-1.0, 1.0, r, at::kDouble);
+  diagonal[r - 1] = 1.1;
+  const SymmetricOperators q = [&](const at::Tensor& x, const at::Tensor&) { return x * diagonal; };
+  const auto missed = [&](int64_t columns) {
+    auto few = config(1, 0.0, columns);
+    few.guards = 0;
+    few.columns = columns;
+    return lanczos(q, n, random_tensor({n, r}, 7), {}, few).values.select(1, 0).le(1.0).sum().item<int64_t>();
+  };
+  CHECK(missed(columns_to_see(r, 0.1, 0.05)) <= n / 20);
+  CHECK(missed(3) > n / 2);  // so few do miss it
+}
+
 }  // namespace bilens::lanczos_test

@@ -169,7 +169,7 @@ void ChunkSolver::probe(const InteractionOperator& exact, const SymmetricOperato
     LanczosConfig look;
     look.wanted = 1;
     look.guards = 0;
-    look.basis = look.columns = std::min(kProbeColumns, r - k_);
+    look.basis = look.columns = columns_to_see(r - k_, kProbedExcess, kProbeMisses);
     const auto start = random_start(r, "probe", options);
     const auto seen =
         lanczos(part, which.numel(), start, locked, look).values.select(1, 0) * units.index_select(0, which);

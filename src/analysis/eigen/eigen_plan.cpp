@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "bilens/analysis/eigen/certificate.h"
+#include "bilens/analysis/eigen/lanczos.h"
 #include "bilens/core/log.h"
 #include "bilens/core/progress.h"
 #include "bilens/core/text.h"
@@ -87,7 +88,10 @@ class Costs {
   }
 
  private:
-  double probe_columns() const { return config_.probe ? static_cast<double>(kProbeColumns) : 0.0; }
+  double probe_columns() const {
+    if (!config_.probe) return 0.0;
+    return static_cast<double>(columns_to_see(s_.reduced, kProbedExcess, kProbeMisses));
+  }
 
   /// s ⊙ V, Wᵀ(s ⊙ V), Q; a dense solver's vectors and its workspace of two matrices.
   int64_t form_bytes() const { return 8 * (s_.h * s_.reduced + 7 * s_.reduced * s_.reduced); }

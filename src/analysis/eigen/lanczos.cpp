@@ -151,4 +151,10 @@ RitzPairs lanczos(const SymmetricOperators& q, int64_t n, const at::Tensor& star
   return Lockstep(q, n, start, locked, config).run();
 }
 
+int64_t columns_to_see(int64_t r, double excess, double missed) {
+  const double rate = std::sqrt(excess / (2 + 2 * excess));
+  const double columns = (std::log(1.648 * std::sqrt(static_cast<double>(r)) / missed) / rate + 1) / 2;
+  return std::clamp<int64_t>(static_cast<int64_t>(std::ceil(columns)), 0, r);
+}
+
 }  // namespace bilens

@@ -6,7 +6,8 @@ namespace bilens {
 
 // What the solvers and the plan of their costs have to agree on.
 constexpr int64_t kGuards = 2;                     // Ritz pairs beyond the wanted ones
-constexpr int64_t kProbeColumns = 40;              // of the deflated operator from a random start
+constexpr double kProbedExcess = 0.1;              // what is missing shows where it is a tenth above |λ_k|,
+constexpr double kProbeMisses = 1e-3;              // but for this probability
 constexpr int64_t kSmallestBasis = 192;            // Lanczos vectors held, where the dimension allows
 constexpr int64_t kLargestChunk = 128;             // directions; with more, products are no faster
 constexpr int64_t kTileBytes = int64_t{32} << 20;  // of weights in work while they are converted

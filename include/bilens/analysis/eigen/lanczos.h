@@ -40,4 +40,10 @@ struct RitzPairs {
 RitzPairs lanczos(const SymmetricOperators& q, int64_t n, const at::Tensor& start, const at::Tensor& locked,
                   const LanczosConfig& config);
 
+/// Columns of Lanczos from a random start after which an eigenvalue of size (1 + excess)λ or more, of either
+/// sign, shows by a Ritz value beyond λ in size, but for a probability of `missed` at most. By 1.648 √r
+/// exp(−(2j − 1) √(η / (2 + 2η))) for j columns and the excess η (Kuczyński and Woźniakowski 1992), in exact
+/// arithmetic. At most r.
+int64_t columns_to_see(int64_t r, double excess, double missed);
+
 }  // namespace bilens
