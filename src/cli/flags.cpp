@@ -105,7 +105,12 @@ const std::vector<FlagInfo>& common_flags() {
   static const std::vector<FlagInfo> table = {
       {"set", "a.b=VALUE", "Set one config key; repeatable", &F::settings},
       {"device", "NAME", "auto, cpu, cuda or cuda:N", &F::device, {"auto", "cpu", "cuda"}},
-      {"threads", "N", "CPU threads; 0: one a core", &F::threads, {}, kMostThreads},
+      {"threads",
+       "N",
+       "CPU threads; 0: one for each processor that may be used",
+       &F::threads,
+       {},
+       kMostThreads},
       {"seed", "S", "Seed of all random numbers", &F::seed},
       {"dry-run", "", "Check everything, estimate memory, disk and time; do nothing", &F::dry_run},
       {"json", "", "One JSON document on stdout", &F::json},

@@ -12,7 +12,16 @@ const RecordTable<Environment>& Environment::record() {
           .field("libtorch", &R::libtorch, "Version of LibTorch.")
           .field("cuda", &R::cuda, "Version of the CUDA toolkit; null for a build without CUDA.")
           .field("device", &R::device, "Where the run computed; a GPU by its name.")
-          .field("threads", &R::threads, "CPU threads.", "threads");
+          .field("threads", &R::threads, "CPU threads.", "threads")
+          .field("processor_quota", &R::processor_quota,
+                 "Processors' worth of time that its control group allows; not there without a quota.",
+                 "processors")
+          .omitted()
+          .field(
+              "waiting", &R::waiting,
+              "How its threads wait for each other, as OMP_WAIT_POLICY says: `passive` is asleep; not there "
+              "where it says nothing.")
+          .omitted();
   return table;
 }
 

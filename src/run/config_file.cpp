@@ -2,7 +2,10 @@
 
 #include <ATen/Parallel.h>
 
+#include <cstdlib>
+
 #include "bilens/core/fields.h"
+#include "bilens/core/processor_quota.h"
 #include "bilens/core/version.h"
 #include "bilens/tensor/device.h"
 
@@ -63,9 +66,16 @@ void require_same_settings(const Json& before, const std::filesystem::path& file
 
 Environment describe_environment(const std::string& device) {
   const auto build = build_info();
-  Environment environment{build.version, build.compiler, build.build_type, build.torch, {}, device, 0};
+  Environment environment;
+  environment.version = build.version;
+  environment.compiler = build.compiler;
+  environment.build = build.build_type;
+  environment.libtorch = build.torch;
   if (build.cuda) environment.cuda = build.cuda_toolkit;
+  environment.device = device;
   environment.threads = at::get_num_threads();
+  environment.processor_quota = processor_quota();
+  if (const char* waiting = std::getenv("OMP_WAIT_POLICY")) environment.waiting = waiting;
   return environment;
 }
 

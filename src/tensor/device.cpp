@@ -3,7 +3,11 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <cmath>
+#include <cstdlib>
+
 #include "bilens/core/error.h"
+#include "bilens/core/processor_quota.h"
 #include "bilens/core/version.h"
 #include "bilens/tensor/cuda_library.h"
 #include "device_cuda.h"
@@ -77,6 +81,12 @@ at::Device choose_device(const DeviceChoice& choice) {
 
 void set_threads(int64_t count) {
   if (count > 0) at::set_num_threads(static_cast<int>(count));
+}
+
+void limit_default_threads() {
+  if (std::getenv("OMP_NUM_THREADS") != nullptr || std::getenv("MKL_NUM_THREADS") != nullptr) return;
+  const auto quota = processor_quota();
+  if (quota && *quota < at::get_num_threads()) at::set_num_threads(static_cast<int>(std::ceil(*quota)));
 }
 
 std::string describe_device(at::Device device) {

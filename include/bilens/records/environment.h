@@ -13,6 +13,8 @@ struct Environment {
   std::optional<std::string> cuda;
   std::string device;
   int64_t threads = 0;
+  std::optional<double> processor_quota = {};
+  std::optional<std::string> waiting = {};
 
   static const RecordTable<Environment>& record();
 };

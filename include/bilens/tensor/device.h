@@ -38,8 +38,12 @@ at::Device choose_device(const DeviceChoice& choice);
 
 constexpr int64_t kMostThreads = 4096;
 
-/// 0 keeps the default, one thread a core. At most kMostThreads.
+/// 0 keeps the default. At most kMostThreads.
 void set_threads(int64_t count);
+
+/// Lowers the default to the processor quota, rounded up: the libraries look at the affinity mask alone. Not
+/// where OMP_NUM_THREADS or MKL_NUM_THREADS says how many. For the start of a program that owns its process.
+void limit_default_threads();
 
 /// "cpu, 2 threads" or "cuda:0, NVIDIA ...".
 std::string describe_device(at::Device device);

@@ -191,8 +191,8 @@ const FieldTable<InterveneRunConfig>& InterveneRunConfig::fields() {
           .text("tokenizer", &C::tokenizer,
                 "SentencePiece model or tokenizer.json; empty: the one beside the model's weights.")
           .custom("device", &C::device, device_schema(), read_device, write_device)
-          .integer("threads", &C::threads, "CPU threads; 0: one a core.", between(0, kMostThreads),
-                   "threads");
+          .integer("threads", &C::threads, "CPU threads; 0: one for each processor that may be used.",
+                   between(0, kMostThreads), "threads");
   return table;
 }
 

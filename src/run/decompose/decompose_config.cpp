@@ -139,8 +139,8 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
           .nested("tokens", &C::tokens, TokenStudyConfig::fields())
           .nested("corpus", &C::corpus, CorpusStudyConfig::fields())
           .custom("device", &C::device, device_schema(), read_device, write_device)
-          .integer("threads", &C::threads, "CPU threads; 0: one a core.", between(0, kMostThreads),
-                   "threads");
+          .integer("threads", &C::threads, "CPU threads; 0: one for each processor that may be used.",
+                   between(0, kMostThreads), "threads");
   return table;
 }
 

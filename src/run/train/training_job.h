@@ -33,7 +33,8 @@ FieldTable<C>& add_run_fields(FieldTable<C>& table) {
   DeviceChoice C::*const device = &C::device;
   return table.nested("checkpoint", checkpoint, CheckpointConfig::fields())
       .custom("device", device, device_schema(), read_device, write_device)
-      .integer("threads", &C::threads, "CPU threads; 0: one a core.", between(0, kMostThreads), "threads");
+      .integer("threads", &C::threads, "CPU threads; 0: one for each processor that may be used.",
+               between(0, kMostThreads), "threads");
 }
 
 /// Where a run writes, and what it goes on with.
