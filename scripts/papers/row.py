@@ -2,7 +2,7 @@
 
 import dataclasses
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Row:
         table: Found -> a head and rows of texts.
         figure: Found -> a matplotlib figure, or None.
         seeds: runs of each setting where nothing else is asked.
+        near: how far a run made again may be off in some numbers, beside what every number may (`--check`).
     """
 
     name: str
@@ -30,6 +31,7 @@ class Row:
     table: Callable
     figure: Callable | None = None
     seeds: int = 5
+    near: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 class Found:
