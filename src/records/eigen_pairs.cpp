@@ -108,6 +108,10 @@ void add_seconds(EigenPairs::Seconds& sum, const EigenPairs::Seconds& seconds) {
   for (const auto& [name, member] : kSeconds) sum.*member += seconds.*member;
 }
 
+void scale_seconds(EigenPairs::Seconds& seconds, double factor) {
+  for (const auto& [name, member] : kSeconds) seconds.*member *= factor;
+}
+
 PairsRecord::PairsRecord(const EigenPairs& pairs)
     : solver(pairs.solver),
       k(pairs.k()),

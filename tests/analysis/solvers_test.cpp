@@ -3,9 +3,13 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <thread>
+
 #include "bilens/analysis/eigen/eigen.h"
 #include "bilens/analysis/eigen/eigen_plan.h"
 #include "bilens/core/error.h"
+#include "bilens/core/host.h"
+#include "bilens/core/stop.h"
 #include "bilens/tensor/device.h"
 #include "catch.h"
 #include "layers.h"
@@ -15,6 +19,16 @@ namespace bilens::solvers_test {
 using namespace bilens::test;
 
 namespace {
+
+/// So many threads while it lives.
+class Threads {
+ public:
+  explicit Threads(int count) { at::set_num_threads(count); }
+  ~Threads() { at::set_num_threads(before_); }
+
+ private:
+  int before_ = at::get_num_threads();
+};
 
 EigenConfig config(EigenSolver solver, int64_t k, at::ScalarType dtype = at::kDouble) {
   EigenConfig made;
@@ -263,11 +277,59 @@ TEST_CASE(
   CHECK((whole.eigenvalues - solve(layer, small, u).eigenvalues).abs().max().item<double>() < bound);
   CHECK((whole.eigenvalues - solve(layer, eigen, u.flip(0)).eigenvalues.flip(0)).abs().max().item<double>() <
         bound);
-  const int threads = at::get_num_threads();
-  at::set_num_threads(1);
+  const Threads one(1);
   const auto single = solve(layer, eigen, u);
-  at::set_num_threads(threads);
   CHECK((whole.eigenvalues - single.eigenvalues).abs().max().item<double>() < bound);
+}
+
+TEST_CASE("directions of a small layer are solved in parts, one a thread, as on one thread") {
+  const auto layer = random_layer(40, 70, 71, true, 65);
+  auto eigen = config(EigenSolver::kLanczos, 5);
+  eigen.certify = eigen.estimate_rank = true;
+  const auto parts = [&](const EigenSizes& sizes, const EigenConfig& of) {
+    return plan_eigen(sizes, at::kCPU, of).parts;
+  };
+  const auto sizes = eigen_sizes({layer, {}, {}}, 5);
+  EigenPairs single;
+  {
+    const Threads one(1);
+    CHECK(parts(sizes, eigen) == 1);
+    single = solve(layer, eigen);
+  }
+  const Threads two(2);
+  CHECK(parts(sizes, eigen) == 2);
+  const auto both = solve(layer, eigen);
+  check_invariants(both, eigen);
+  const double bound = 50 * 2.2e-16 * single.eigenvalues.abs().max().item<double>();
+  CHECK((both.eigenvalues - single.eigenvalues).abs().max().item<double>() < bound);
+  CHECK(both.certified_bound.size(0) == 71);
+  CHECK(at::allclose(both.certified_bound, single.certified_bound, 1e-9));
+  CHECK(at::allclose(both.effective_rank, single.effective_rank, 1e-6));
+  CHECK(at::allclose(both.frobenius, single.frobenius, 1e-12));
+  CHECK(both.seconds.solve > 0);
+
+  auto few = sizes;
+  few.n = 31;  // 16 for each thread are too many to be waited for
+  CHECK(parts(few, eigen) == 1);
+  auto large = sizes;
+  large.h = 1 << 20;  // the weights do not stay in a cache
+  CHECK(parts(large, eigen) == 1);
+  auto tight = eigen;
+  tight.memory_limit = 1;
+  CHECK(parts(sizes, tight) == 1);
+  CHECK(parts(sizes, config(EigenSolver::kDense, 5)) == 1);
+}
+
+TEST_CASE("who stops the work stops every part of it") {
+  const Threads two(2);
+  struct StopsOthers : Host {
+    std::thread::id own = std::this_thread::get_id();
+    void log(LogLevel, const std::string&) override {}
+    void progress(const ProgressState&) override {}
+    bool stop_requested() override { return std::this_thread::get_id() != own; }
+  } host;
+  const HostScope scope(&host);
+  CHECK_THROWS_AS(solve(random_layer(40, 70, 71, true, 65), config(EigenSolver::kLanczos, 5)), Stopped);
 }
 
 TEST_CASE("chunks come in order, and a later start leaves out the first") {

@@ -59,6 +59,7 @@ struct EigenPairs {
 NamedNumbers to_named(const EigenPairs::Seconds& seconds);
 EigenPairs::Seconds seconds_from(const NamedNumbers& named);
 void add_seconds(EigenPairs::Seconds& sum, const EigenPairs::Seconds& seconds);
+void scale_seconds(EigenPairs::Seconds& seconds, double factor);
 
 /// What decomposition.json says of a layer's eigenpairs.
 struct PairsRecord {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <utility>
 
 #include "bilens/analysis/eigen/certificate.h"
 #include "bilens/analysis/eigen/effective_rank.h"
@@ -75,21 +74,20 @@ ChunkSolver::ChunkSolver(const EigenProblem& problem, at::Device device, const E
       scaled_(problem, device, solving_dtype(config, plan)),
       d_(scaled_.dimension()) {
   k_ = std::min(config.k, d_);
-  if (plan.solver == EigenSolver::kLanczos) stack_ = scaled_.take_stack(plan.packed ? plan.chunk : 0);
+  if (plan.solver == EigenSolver::kLanczos)
+    stack_ = scaled_.take_stack(plan.packed ? plan.chunk / plan.parts : 0);
   unit_traces_ = scaled_.exact(0, 1).q.unit_traces();
-  watch.lap(prepare_seconds_);
+  watch.lap(preparation_.form);
   if (plan.energy_operations > 0) {
     squared_frobenius_ = squared_frobenius(scaled_.problem(), 4 * kTileBytes).cpu();
-    watch.lap(energy_seconds_);
+    watch.lap(preparation_.energy);
   }
 }
 
-EigenPairs ChunkSolver::solve(int64_t first, int64_t count, const at::Tensor& floors) {
+EigenPairs ChunkSolver::solve(int64_t first, int64_t count, const at::Tensor& floors) const {
   Stopwatch watch;
   EigenPairs pairs;
   pairs.solver = plan_.solver;
-  pairs.seconds.form = std::exchange(prepare_seconds_, 0.0);
-  pairs.seconds.energy = std::exchange(energy_seconds_, 0.0);
   const auto chunk = scaled_.exact(first, count);
   const auto& exact = chunk.q;
   const auto scales = scaled_.scaled(exact.scales());
@@ -280,7 +278,7 @@ void ChunkSolver::estimate_rank(const InteractionOperator& exact, bool whole, Ei
   if (whole) return;
   EffectiveRankConfig probes;
   probes.dtype = config_.dtype;
-  probes.memory_limit = config_.memory_limit / 2;  // Lanczos still holds its weights
+  probes.memory_limit = config_.memory_limit / (2 * plan_.parts);  // Lanczos still holds its weights
   const auto squares = pairs.frobenius.defined() ? pairs.frobenius.square() : at::Tensor();
   const auto rank = effective_rank({exact.layer(), exact.embed(), exact.directions()}, unit_traces_.device(),
                                    probes, squares);

@@ -39,8 +39,11 @@ class ChunkSolver {
               const EigenPlan& plan, Stopwatch watch);
 
   int64_t count() const { return scaled_.count(); }
+  /// What came before the first chunk.
+  const EigenPairs::Seconds& preparation() const { return preparation_; }
+  /// Several threads may call it at a time.
   /// @param floors [count] CPU, of differences (rounding_floor.h); or undefined
-  EigenPairs solve(int64_t first, int64_t count, const at::Tensor& floors);
+  EigenPairs solve(int64_t first, int64_t count, const at::Tensor& floors) const;
 
  private:
   double lanczos_tolerance() const { return 0.4 * residual_tolerance(config_); }
@@ -89,7 +92,7 @@ class ChunkSolver {
   int64_t d_, k_ = 0;
   at::Tensor unit_traces_;        // [h], of the scaled problem's stored one
   at::Tensor squared_frobenius_;  // [n] CPU, likewise, with exact energy of a Lanczos solver
-  double prepare_seconds_ = 0, energy_seconds_ = 0;
+  EigenPairs::Seconds preparation_;
 };
 
 }  // namespace bilens

@@ -1,12 +1,15 @@
 #include "bilens/analysis/eigen/eigen.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "bilens/analysis/eigen/eigen_plan.h"
 #include "bilens/analysis/forms/rounding_floor.h"
 #include "bilens/core/error.h"
+#include "bilens/core/host.h"
 #include "bilens/core/log.h"
 #include "bilens/core/progress.h"
 #include "bilens/core/stop.h"
@@ -34,6 +37,25 @@ void append(EigenPairs& all, const EigenPairs& chunk) {
   add_seconds(all.seconds, chunk.seconds);
 }
 
+/// One chunk in equal parts, each on a thread of its own.
+EigenPairs solve_apart(const ChunkSolver& solver, int64_t parts, int64_t first, int64_t count,
+                       const at::Tensor& floors) {
+  if (parts == 1) return solver.solve(first, count, floors);
+  std::vector<EigenPairs> found(parts);
+  Host* const host = current_host();
+  at::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
+    const HostScope scope(host);
+    for (int64_t part = begin; part < end; ++part) {
+      const int64_t from = count * part / parts, own = count * (part + 1) / parts - from;
+      found[part] = solver.solve(first + from, own, floors.defined() ? floors.narrow(0, from, own) : floors);
+    }
+  });
+  EigenPairs all;
+  for (const auto& part : found) append(all, part);
+  scale_seconds(all.seconds, 1.0 / static_cast<double>(parts));
+  return all;
+}
+
 }  // namespace
 
 EigenProblem EigenProblem::on(at::Device device) const {
@@ -45,7 +67,7 @@ double residual_tolerance(const EigenConfig& config) {
   return config.tolerance.value_or(config.dtype == at::kDouble ? 1e-10 : 5e-6);
 }
 
-void solve_eigen(const EigenProblem& problem, at::Device device, const EigenConfig& config, int64_t first,
+void solve_eigen(const EigenProblem& problem, at::Device device, const EigenConfig& config, int64_t begin,
                  const EigenSink& sink) {
   const Stopwatch watch;
   check_layer(problem.layer, "layer");
@@ -54,12 +76,13 @@ void solve_eigen(const EigenProblem& problem, at::Device device, const EigenConf
   const auto floors = rounding_floors(problem.on(device));
   ChunkSolver solver(problem, device, config, plan, watch);
   const int64_t n = solver.count();
-  Progress progress("decompose", n, "directions", first);
-  while (first < n) {
+  Progress progress("decompose", n, "directions", begin);
+  for (int64_t first = begin; first < n;) {
     if (stop_requested()) throw Stopped{};
     const int64_t count = std::min(plan.chunk, n - first);
     const auto floor = floors.defined() ? floors.narrow(0, first, count) : floors;
-    auto pairs = solver.solve(first, count, floor);
+    auto pairs = solve_apart(solver, std::min(plan.parts, count), first, count, floor);
+    if (first == begin) add_seconds(pairs.seconds, solver.preparation());
     if (floor.defined()) {
       pairs.floor = floor;
       apply_floor(pairs);

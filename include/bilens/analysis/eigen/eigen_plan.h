@@ -30,6 +30,7 @@ struct EigenPlan {
   EigenSolver solver;
   std::vector<SolverCost> costs;  // of all solvers, cheapest first
   int64_t chunk;                  // directions at a time
+  int64_t parts;                  // of a chunk, each solved on a thread of its own
   int64_t basis;                  // vectors a direction that Lanczos holds
   bool packed;                    // Lanczos has memory for weights arranged for narrow products
   bool energy;
