@@ -17,20 +17,23 @@ Result: TypeAlias = dict[str, Any]
 Callback: TypeAlias = Callable[[dict[str, Any]], object] | None
 
 
+def _plain(value: Any) -> Any:
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, (torch.dtype, torch.device)):
+        return str(value).removeprefix("torch.")
+    raise UsageError(*problem("settings", "numbers, texts, lists and dictionaries", type(value).__name__))
+
+
+_ENCODER = json.JSONEncoder(default=_plain, allow_nan=False)
+
+
 def to_json(value: Any) -> str:
     """Settings as JSON text. Paths become text, arrays and numpy's numbers lists and numbers."""
-
-    def plain(other: Any) -> Any:
-        if isinstance(other, os.PathLike):
-            return os.fspath(other)
-        if hasattr(other, "tolist"):
-            return other.tolist()
-        if isinstance(other, (torch.dtype, torch.device)):
-            return str(other).removeprefix("torch.")
-        raise UsageError(*problem("settings", "numbers, texts, lists and dictionaries", type(other).__name__))
-
     try:
-        return json.dumps(value, default=plain, allow_nan=False)
+        return _ENCODER.encode(value)
     except UsageError:
         raise
     except ValueError as error:

@@ -141,8 +141,7 @@ def decompose(
     elif directions is not None:
         rows = as_tensor(directions, "directions")
         rows = rows[None] if rows.dim() == 1 else rows
-    with contextlib.ExitStack() as files:
-        files.enter_context(in_words_of(model))
+    with in_words_of(model), contextlib.ExitStack() as files:
         if data is not None and not isinstance(data, (str, Mapping)):
             files.enter_context(in_words_of_tokens())
             data = files.enter_context(data_for(model, data))

@@ -36,12 +36,13 @@ class Layer:
     """
 
     def __init__(self, native: _bilens.LayerDecomposition, whole: _Whole, place: int, mapped: bool) -> None:
-        self._native, self._whole, self._place = native, whole, place
+        self._native, self._whole, self._place, self._mapped = native, whole, place, mapped
         self.number: int = native.layer
+
+    @functools.cached_property
+    def tensors(self) -> dict[str, torch.Tensor]:
         # Who writes into them must not write into mapped files.
-        self.tensors: dict[str, torch.Tensor] = {
-            name: tensor.clone() if mapped else tensor for name, tensor in native.tensors()
-        }
+        return {name: tensor.clone() if self._mapped else tensor for name, tensor in self._native.tensors()}
 
     @property
     def info(self) -> dict[str, Any]:
@@ -181,10 +182,11 @@ class Decomposition:
     def __init__(self, native: _bilens.Decomposition, folder: str | os.PathLike[str] | None = None) -> None:
         self._native, self._whole = native, _Whole(native)
         self._folder = None if folder is None else pathlib.Path(folder)
-        mapped = folder is not None
-        self.layers: dict[int, Layer] = {
-            part.layer: Layer(part, self._whole, place, mapped) for place, part in enumerate(native.layers())
-        }
+
+    @functools.cached_property
+    def layers(self) -> dict[int, Layer]:
+        mapped = self._folder is not None
+        return {part.layer: Layer(part, self._whole, place, mapped) for place, part in enumerate(self._native.layers())}
 
     @property
     def info(self) -> dict[str, Any]:
