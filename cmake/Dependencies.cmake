@@ -60,6 +60,11 @@ foreach(library icui18n icuuc icudata)
   endif()
   list(APPEND BILENS_ICU ${BILENS_${library}})
 endforeach()
+# Gloo's headers; LibTorch has the library.
+find_path(BILENS_GLOO_INCLUDE gloo/context.h)
+if(NOT BILENS_GLOO_INCLUDE)
+  message(STATUS "Gloo: no headers (Debian's libgloo-dev), so several processes cannot train one model together")
+endif()
 if(BUILD_TESTING OR NOT DEFINED BUILD_TESTING)
   bilens_dependency(Catch2 https://github.com/catchorg/Catch2/archive/refs/tags/v3.4.0.zip
     cd175f5b7e62c29558d4c17d2b94325ee0ab6d0bf1a4b3d61bc8dbcc688ea3c2)

@@ -14,6 +14,7 @@
 #   finetune     stories260K made bilinear in several ways, at equal tokens, and the speed beside a loop in transformers
 #                (hours, but no run on record is repeated; --help: arms, rates, seeds)
 #   waiting      threads that wait asleep, beside threads that spin; alone and beside another process
+#   processes    two processes with one thread each, beside one process with two
 #   gpu          layers and models of TinyLlama's size on a GPU, beside PyTorch and transformers on it
 #   --data PATH  train: full MNIST (default: data/mnist, else ../shared/data/mnist); twins, finetune: a text
 #   --rounds N   measurements of each (default 5)
@@ -22,8 +23,9 @@
 source "$(dirname "$0")/common.sh"
 
 usage_if_asked "$@"
-[[ ${1:-} =~ ^(train|decompose|python|llama|families|tokenizers|twins|finetune|waiting|gpu)$ ]] ||
-  usage_error "which benchmark? train, decompose, python, llama, families, tokenizers, twins, finetune, waiting or gpu"
+[[ ${1:-} =~ ^(train|decompose|python|llama|families|tokenizers|twins|finetune|waiting|processes|gpu)$ ]] ||
+  usage_error "which benchmark? train, decompose, python, llama, families, tokenizers, twins, finetune, waiting,
+processes or gpu"
 case $1 in
   python) scripts/setup.sh --python ;;
   tokenizers) scripts/setup.sh --bench --tests ;;

@@ -64,6 +64,7 @@ find_missing_packages() {
   have_library libzip-dev zip.h || needed+=(libzip-dev)
   have_library libssl-dev openssl/sha.h || needed+=(libssl-dev)
   have_library libicu-dev unicode/uregex.h || needed+=(libicu-dev)
+  have_library libgloo-dev gloo/context.h || needed+=(libgloo-dev)
   [[ -x .venv/bin/python ]] || find_python || needed+=(python3 python3-venv)
   have git || helpful+=(git)
   have curl || helpful+=(curl)

@@ -39,6 +39,7 @@ Json to_json(const std::string& command, const Outcome& outcome, bool dry_run) {
 }
 
 void print_outcome(const std::string& command, const Flags& flags, const Outcome& outcome) {
+  if (outcome.elsewhere) return;
   if (flags.json) {
     std::cout << format_json(to_json(command, outcome, flags.dry_run));
     return;

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "bilens/core/files.h"
+#include "bilens/core/host.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/shell.h"
 #include "bilens/io/hub_cache.h"
@@ -62,6 +63,8 @@ TrainRunOptions training_options(Flags flags, const std::string& command, const 
   options.out = flags.out.empty() ? fs::path("runs") / stem : fs::path(flags.out);
   options.resume = flags.resume;
   options.dry_run = flags.dry_run;
+  if (current_host() == nullptr)
+    options.launch = Launch::from_environment();  // not that of a program around it
   return options;
 }
 

@@ -21,6 +21,8 @@ const RecordTable<Environment>& Environment::record() {
               "waiting", &R::waiting,
               "How its threads wait for each other, as OMP_WAIT_POLICY says: `passive` is asleep; not there "
               "where it says nothing.")
+          .omitted()
+          .field("processes", &R::processes, "Processes that train together; not there for one.", "processes")
           .omitted();
   return table;
 }

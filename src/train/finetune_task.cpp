@@ -94,7 +94,7 @@ TrainingMemory FinetuneTask::memory(const DecoderConfig& model, const FinetuneTr
                                     int64_t context, at::ScalarType held, at::Device device) {
   const StateSize moving = state_size(model, config);
   const int64_t still = model.parameter_count() - moving.weights / 4;
-  auto memory = state_memory(moving, config, device);
+  auto memory = state_memory(moving, config, context, device);
   memory.weights += still * static_cast<int64_t>(c10::elementSize(held));
   memory.activations = activation_memory(model, config, context, device, true);
   return memory;
@@ -103,8 +103,8 @@ TrainingMemory FinetuneTask::memory(const DecoderConfig& model, const FinetuneTr
 FinetuneTask::FinetuneTask(Decoder& model, Decoder& teacher, const TextParts& data,
                            const TextDataConfig& text, const FinetuneTrainConfig& config,
                            const std::optional<AnnealConfig>& anneal,
-                           const std::optional<Tokenizer>& tokenizer)
-    : TextTask(model, data, text, config, tokenizer),
+                           const std::optional<Tokenizer>& tokenizer, const Ranks& ranks)
+    : TextTask(model, data, text, config, tokenizer, ranks),
       model_(model),
       teacher_(teacher),
       teacher_flops_(forward_flops(teacher.config(), text.context)),

@@ -40,10 +40,12 @@ double training_flops(const ClassifierConfig& config) {
   return 2 * (2 * embed + 3 * rest);
 }
 
-ImageTask::ImageTask(ImageClassifier model, const ImageDataset& data, const ImageTrainConfig& config)
+ImageTask::ImageTask(ImageClassifier model, const ImageDataset& data, const ImageTrainConfig& config,
+                     const Ranks& ranks)
     : model_(std::move(model)),
       data_(data),
       config_(config),
+      ranks_(ranks),
       device_(model_->embed->weight.device()),
       train_{data.train.images.to(device_), data.train.labels.to(device_)},
       per_epoch_(config.steps_per_epoch(data.train.size())) {
@@ -98,11 +100,22 @@ std::pair<at::Tensor, at::Tensor> ImageTask::batch(int64_t step) {
 }
 
 at::Tensor ImageTask::compute_gradients(int64_t step) {
-  const auto [inputs, labels] = batch(step);
-  const auto logits = model_(inputs);
-  const auto loss = at::cross_entropy_loss(logits, labels);
+  const auto [all_inputs, all_labels] = batch(step);  // with the noise of the whole batch
+  const int64_t rows = all_labels.size(0);
+  const int64_t begin = rows * ranks_.rank() / ranks_.count(),
+                end = rows * (ranks_.rank() + 1) / ranks_.count();
+  if (begin == end) {
+    for (const auto& [name, parameter] : parameters())
+      at::Tensor(parameter).mutable_grad() =
+          at::zeros_like(parameter, parameter.options().requires_grad(false));
+    return at::zeros({2}, at::device(device_).dtype(at::kFloat));
+  }
+  const auto labels = all_labels.slice(0, begin, end);
+  const auto logits = model_(all_inputs.slice(0, begin, end));
+  const double share = static_cast<double>(end - begin) / static_cast<double>(rows);
+  const auto loss = at::cross_entropy_loss(logits, labels) * share;
   loss.backward();
-  const auto accuracy = logits.detach().argmax(1).eq(labels).to(at::kFloat).mean();
+  const auto accuracy = logits.detach().argmax(1).eq(labels).to(at::kFloat).mean() * share;
   return at::stack({loss.detach(), accuracy});
 }
 

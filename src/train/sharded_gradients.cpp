@@ -6,46 +6,132 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
+#include <bit>
 #include <exception>
+#include <mutex>
+#include <utility>
 #include <vector>
 
 namespace bilens {
 
 namespace {
+
 constexpr int64_t kLargestCopies = int64_t{512} << 20;
+constexpr int64_t kMostShards = 16;
+constexpr int64_t kFewestShards = 4;    // so many processes then give the bits of one
+constexpr int64_t kFewestTokens = 512;  // of a shard: with half as many a thread is a fifth slower
+
+int64_t power_of_two_within(int64_t number) {
+  return static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(std::max<int64_t>(number, 1))));
+}
+
+/// The gradients of a shard, or of a part of the tree, and its loss behind them.
+using Part = std::vector<at::Tensor>;
+
+/// The sum of parts as a binary tree over their numbers. Each goes up as soon as the other side of its node
+/// is there, so that few are held.
+class TreeSum {
+ public:
+  /// @param leaves a power of two
+  explicit TreeSum(int64_t leaves) : leaves_(leaves), nodes_(static_cast<size_t>(2 * leaves)) {}
+
+  /// Called on several threads.
+  void add(int64_t leaf, Part part) {
+    const at::NoGradGuard no_grad;
+    int64_t node = leaves_ + leaf;
+    for (; node > 1; node /= 2) {
+      const auto other = other_side(node, part);
+      if (other.empty()) return;
+      for (size_t i = 0; i < part.size(); ++i) part[i].add_(other[i]);
+    }
+    nodes_[1] = std::move(part);
+  }
+
+  const Part& sum() const { return nodes_[1]; }
+
+ private:
+  /// What is there on the node's other side; nothing: the part waits for it.
+  Part other_side(int64_t node, Part& part) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    auto other = std::exchange(nodes_[node ^ 1], {});
+    if (other.empty()) nodes_[node] = std::move(part);
+    return other;
+  }
+
+  int64_t leaves_;
+  std::vector<Part> nodes_;
+  std::mutex mutex_;
+};
+
+using Loss = std::function<at::Tensor(int64_t begin, int64_t end)>;
+
+at::Tensor in_turn(const BatchShards& shards, at::Device device, const Loss& loss) {
+  auto sum = at::zeros({}, at::device(device).dtype(at::kFloat));
+  for (int64_t shard = shards.first; shard < shards.last; ++shard) {
+    const int64_t begin = shards.begin(shard), end = shards.begin(shard + 1);
+    if (begin == end) continue;
+    const auto own = loss(begin, end);
+    own.backward();
+    sum = sum + own.detach();
+  }
+  return sum;
+}
+
 }  // namespace
 
-int64_t count_shards(const NamedTensors& parameters, int64_t rows) {
-  int64_t bytes = 0;
-  for (const auto& [name, parameter] : parameters) bytes += static_cast<int64_t>(parameter.nbytes());
-  return count_shards(parameters.front().second.device(), bytes, rows);
+BatchShards cut_batch(at::Device device, int64_t bytes, int64_t rows, int64_t tokens, int64_t rows_at_once,
+                      int64_t rank, int64_t ranks) {
+  const int64_t copies = std::min(kMostShards, kLargestCopies / std::max<int64_t>(bytes, 1));
+  const int64_t worthwhile = std::max(kFewestShards, rows * tokens / kFewestTokens);
+  const int64_t wanted = power_of_two_within(std::min({rows, copies, worthwhile}));
+  const auto of_each = [&](int64_t each) {
+    return BatchShards{rows, each * ranks, each * rank, each * (rank + 1), 0};
+  };
+  const auto largest = [&](int64_t each) { return (rows + each * ranks - 1) / (each * ranks); };
+  if (!device.is_cpu() || wanted == 1) return of_each((largest(1) + rows_at_once - 1) / rows_at_once);
+  int64_t each = power_of_two_within(wanted / ranks);
+  while (largest(each) > rows_at_once) each *= 2;
+  auto shards = of_each(each);
+  shards.at_once = std::clamp<int64_t>(rows_at_once / largest(each), 1, kMostShards);
+  return shards;
 }
 
-int64_t count_shards(at::Device device, int64_t bytes, int64_t rows) {
-  if (!device.is_cpu()) return 1;
-  const int64_t shards = std::min<int64_t>(at::get_num_threads(), rows);
-  return bytes * shards <= kLargestCopies ? std::max<int64_t>(1, shards) : 1;
+int64_t gradient_copies(const BatchShards& shards) {
+  const int64_t own = shards.last - shards.first;
+  const int64_t threads = std::min<int64_t>({shards.at_once, at::get_num_threads(), own});
+  if (threads == 0) return 1;
+  const int64_t waiting =
+      std::bit_width(static_cast<uint64_t>((own + threads - 1) / threads));  // of each thread
+  return std::min(own, threads * waiting);
 }
 
-at::Tensor add_gradients(const NamedTensors& parameters, int64_t rows, int64_t shards,
-                         const std::function<at::Tensor(int64_t begin, int64_t end)>& loss) {
-  if (shards == 1) {
-    const auto sum = loss(0, rows);
-    sum.backward();
-    return sum.detach();
-  }
+at::Tensor add_gradients(const NamedTensors& parameters, const BatchShards& shards, const Loss& loss) {
+  if (shards.at_once == 0) return in_turn(shards, parameters.front().second.device(), loss);
   std::vector<at::Tensor> leaves;
   for (const auto& [name, parameter] : parameters) leaves.push_back(parameter);
-  std::vector<std::vector<at::Tensor>> gradients(static_cast<size_t>(shards));
-  std::vector<at::Tensor> losses(static_cast<size_t>(shards));
-  std::vector<std::exception_ptr> failures(static_cast<size_t>(shards));
-  at::parallel_for(0, shards, 1, [&](int64_t first, int64_t last) {
+  const int64_t own = shards.last - shards.first;
+  TreeSum tree(own);
+  std::vector<std::exception_ptr> failures(static_cast<size_t>(own));
+  const auto compute = [&](int64_t i) {
+    const int64_t begin = shards.begin(shards.first + i), end = shards.begin(shards.first + i + 1);
+    Part part;
+    if (begin == end) {
+      for (const auto& leaf : leaves)
+        part.push_back(at::zeros_like(leaf, leaf.options().requires_grad(false)));
+      part.push_back(at::zeros({}, at::kFloat));
+    } else {
+      const auto sum = loss(begin, end);
+      part = torch::autograd::grad({sum}, leaves);
+      part.push_back(sum.detach());
+    }
+    tree.add(i, std::move(part));
+  };
+  const int64_t together = std::min(own, shards.at_once);
+  at::parallel_for(0, own, (own + together - 1) / together, [&](int64_t first, int64_t last) {
     const at::AutoGradMode with_gradients(true);  // a setting of each thread
     for (int64_t i = first; i < last; ++i) {
       try {
-        const auto sum = loss(rows * i / shards, rows * (i + 1) / shards);
-        gradients[i] = torch::autograd::grad({sum}, leaves);
-        losses[i] = sum.detach();
+        compute(i);
       } catch (...) {
         failures[i] = std::current_exception();
       }
@@ -55,14 +141,11 @@ at::Tensor add_gradients(const NamedTensors& parameters, int64_t rows, int64_t s
     if (failure) std::rethrow_exception(failure);
   }
   const at::NoGradGuard no_grad;
-  for (int64_t i = 0; i < shards; ++i) {
-    for (size_t p = 0; p < leaves.size(); ++p) {
-      auto& sum = leaves[p].mutable_grad();
-      sum.defined() ? sum.add_(gradients[i][p]) : sum = gradients[i][p];
-    }
+  for (size_t p = 0; p < leaves.size(); ++p) {
+    auto& sum = leaves[p].mutable_grad();
+    sum.defined() ? sum.add_(tree.sum()[p]) : sum = tree.sum()[p];
   }
-  for (int64_t i = 1; i < shards; ++i) losses[0] = losses[0] + losses[i];
-  return losses[0];
+  return tree.sum().back();
 }
 
 }  // namespace bilens

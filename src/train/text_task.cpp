@@ -74,10 +74,10 @@ StateSize state_size(const DecoderConfig& model, const TextTrainConfig& config) 
   return state_size(model, config, [](const std::string&) { return true; });
 }
 
-TrainingMemory TextTask::state_memory(const StateSize& state, const TextTrainConfig& config,
+TrainingMemory TextTask::state_memory(const StateSize& state, const TextTrainConfig& config, int64_t context,
                                       at::Device device) {
-  // Gradients of each thread's part of the batch.
-  const int64_t gradients = count_shards(device, state.weights, config.sequences_at_once());
+  const int64_t gradients = gradient_copies(
+      cut_batch(device, state.weights, config.batch_size, context, config.sequences_at_once()));
   return {state.weights, gradients * state.weights, state.moments, 0, {}};
 }
 
@@ -96,12 +96,14 @@ int64_t TextTask::activation_memory(const DecoderConfig& model, const TextTrainC
 }
 
 TextTask::TextTask(Decoder& model, const TextParts& data, const TextDataConfig& text,
-                   const TextTrainConfig& config, const std::optional<Tokenizer>& tokenizer)
+                   const TextTrainConfig& config, const std::optional<Tokenizer>& tokenizer,
+                   const Ranks& ranks)
     : model_(model),
       data_(data),
       text_(text),
       config_(config),
       tokenizer_(tokenizer),
+      ranks_(ranks),
       windows_(data.train.size(), text.context, config.batch_size, static_cast<uint64_t>(config.seed),
                text.path),
       device_(model.parameters().front().second.device()) {
@@ -117,22 +119,21 @@ double TextTask::epochs_after(int64_t steps) const {
 at::Tensor TextTask::compute_gradients(int64_t step) {
   const auto windows = windows_.batch(step);
   const auto rows = static_cast<int64_t>(windows.begins.size());
-  const int64_t at_once = config_.sequences_at_once();
   const auto moving = parameters();
-  auto loss = at::zeros({1}, at::device(device_).dtype(at::kFloat));
-  for (int64_t first = 0; first < rows; first += at_once) {
-    const int64_t count = std::min(at_once, rows - first);
-    loss += add_gradients(moving, count, count_shards(moving, count), [&](int64_t begin, int64_t end) {
-      const auto from = windows.begins.begin() + first;
-      const auto batch = make_batch(data_.train, {from + begin, from + end}, windows.window);
-      ForwardOptions options;
-      if (text_.packing == Packing::kDocuments) options.document_starts = batch.document_starts;
-      options.checkpoint_layers = config_.checkpoint_layers;
-      return loss_sum(batch.inputs.to(device_), batch.targets.to(device_), options) /
-             static_cast<double>(rows * text_.context);
-    });
-  }
-  return loss;
+  int64_t bytes = 0;
+  for (const auto& [name, parameter] : moving) bytes += static_cast<int64_t>(parameter.nbytes());
+  const auto shards = cut_batch(device_, bytes, rows, text_.context, config_.sequences_at_once(),
+                                ranks_.rank(), ranks_.count());
+  const auto loss = add_gradients(moving, shards, [&](int64_t begin, int64_t end) {
+    const auto from = windows.begins.begin();
+    const auto batch = make_batch(data_.train, {from + begin, from + end}, windows.window);
+    ForwardOptions options;
+    if (text_.packing == Packing::kDocuments) options.document_starts = batch.document_starts;
+    options.checkpoint_layers = config_.checkpoint_layers;
+    return loss_sum(batch.inputs.to(device_), batch.targets.to(device_), options) /
+           static_cast<double>(rows * text_.context);
+  });
+  return loss.view({1});
 }
 
 std::string sample_text(Decoder& model, const Tokenizer& tokenizer, const SampleConfig& config,

@@ -41,24 +41,42 @@ auto if_whole(const Read& read) {
 }  // namespace
 
 Trainer::Trainer(TrainingTask& task, const StepConfig& config, const CheckpointConfig& checkpoint,
-                 fs::path directory, bool resume, KnownDataFiles data)
+                 fs::path directory, bool resume, KnownDataFiles data, const Ranks& ranks)
     : task_(task),
       schedule_(config.schedule_over(task.total_steps())),
       config_(config),
       checkpoint_config_(checkpoint),
       directory_(std::move(directory)),
+      ranks_(ranks),
       data_(std::move(data)),
       checkpoints_(directory_ / "checkpoints", checkpoint.keep_last),
       parameters_(task.parameters()),
       optimizer_(parameters_, config.optimizer()),
       device_(parameters_.front().second.device()),
       total_(task.total_steps()) {
-  if (resume) continue_from_newest();
+  if (resume && ranks_.first()) continue_from_newest();
+  take_from_first();
+  if (!ranks_.first()) return;
   metrics_ = std::make_unique<MetricsWriter>(directory_ / "metrics.jsonl", step_);
   tensorboard_ = std::make_unique<TensorBoardWriter>(directory_, step_);
 }
 
+/// The place where the first process stands, and its weights and moments.
+void Trainer::take_from_first() {
+  if (ranks_.alone()) return;
+  auto place = at::tensor({step_, skipped_, skipped_in_a_row_}, at::kLong);
+  std::vector<at::Tensor> tensors{place};
+  for (const auto& named : {parameters_, optimizer_.state()})
+    for (const auto& [name, tensor] : named) tensors.push_back(tensor);
+  ranks_.copy_from_first(tensors);
+  const auto* numbers = place.const_data_ptr<int64_t>();
+  step_ = numbers[0];
+  skipped_ = numbers[1];
+  skipped_in_a_row_ = numbers[2];
+}
+
 void Trainer::record(const MetricsLine& line) {
+  if (!ranks_.first()) return;
   metrics_->write(line);
   auto scalars = numbers_of(line);
   for (auto& scalar : scalars) scalar.first.insert(0, split_of(line) + "/");
@@ -89,7 +107,14 @@ double Trainer::units_per_second(int64_t step) const {
 
 void Trainer::train_step() {
   optimizer_.zero_grad();
-  const auto measured = task_.compute_gradients(step_);
+  auto measured = task_.compute_gradients(step_);
+  if (!ranks_.alone()) {
+    auto stop = at::full({1}, stop_requested() ? 1.0 : 0.0);
+    auto parts = optimizer_.gradients();
+    parts.insert(parts.end(), {measured, stop});
+    ranks_.sum(parts);
+    one_stops_ = stop.item<float>() > 0;
+  }
   const auto norm = optimizer_.clip_gradients(config_.clip_norm);
   const auto skip = norm.isfinite().logical_not().to(at::kFloat).view({1});
   optimizer_.step(learning_rate_at(schedule_, step_), skip, step_);
@@ -156,10 +181,13 @@ void Trainer::validate() {
   }
 }
 
+/// Whether to end here: of several processes all do as soon as one is asked to.
+bool Trainer::stops() { return ranks_.alone() ? stop_requested() : one_stops_; }
+
 /// Work between steps, whose time is not theirs.
 void Trainer::aside(void (Trainer::*work)()) {
   const auto begin = std::chrono::steady_clock::now();
-  (this->*work)();
+  ranks_.on_first([&] { (this->*work)(); });
   aside_ += std::chrono::steady_clock::now() - begin;
 }
 
@@ -170,9 +198,9 @@ TrainSummary Trainer::run() {
   first_step_ = step_;
   const bool was_finished = finished();
   while (!finished()) {
-    if (stop_requested()) {
+    if (stops()) {
       flush(progress);
-      save();
+      ranks_.on_first([&] { save(); });
       throw Stopped{};
     }
     train_step();
@@ -182,7 +210,7 @@ TrainSummary Trainer::run() {
     if (saves) aside(&Trainer::save);
   }
   const double rate = units_per_second(step_);
-  if (!was_finished) save();
+  if (!was_finished) ranks_.on_first([&] { save(); });
   return {step_, skipped_, spikes_.count(), rate, last_loss_};
 }
 

@@ -23,15 +23,16 @@ TEST_CASE("parts give the sum and the gradient of the whole, whatever their numb
   Problem whole;
   const auto sum = whole.loss(0, 7);
   sum.backward();
-  for (const int64_t shards : {1, 2, 3, 7}) {
+  for (const int64_t shards : {1, 2, 4, 8}) {  // one of eight without a row
     const Problem parts;
     const auto loss = [&](int64_t begin, int64_t end) { return parts.loss(begin, end); };
-    const auto found = add_gradients({{"a", parts.a}}, 7, shards, loss);
+    const BatchShards cut{7, shards, 0, shards, 4};
+    const auto found = add_gradients({{"a", parts.a}}, cut, loss);
     // Sums of 28 squares of order 1 in float64.
     CHECK(found.item<double>() == Approx(sum.item<double>()).epsilon(1e-14));
     CHECK((parts.a.grad() - whole.a.grad()).abs().max().item<double>() < 1e-13);
     // And again on top.
-    add_gradients({{"a", parts.a}}, 7, shards, loss);
+    add_gradients({{"a", parts.a}}, cut, loss);
     CHECK((parts.a.grad() - 2 * whole.a.grad()).abs().max().item<double>() < 1e-13);
   }
 }
@@ -39,23 +40,57 @@ TEST_CASE("parts give the sum and the gradient of the whole, whatever their numb
 TEST_CASE("an error in one part reaches the caller") {
   const Problem parts;
   const auto error = test::caught([&] {
-    add_gradients({{"a", parts.a}}, 7, 3, [&](int64_t begin, int64_t end) {
+    add_gradients({{"a", parts.a}}, {7, 4, 0, 4, 4}, [&](int64_t begin, int64_t end) {
       if (begin > 0) throw Error(ExitCode::kBadInput, {"row", "", std::to_string(begin), ""});
       return parts.loss(begin, end);
     });
   });
-  CHECK(test::contains(error.what(), "2"));
+  CHECK(test::contains(error.what(), "found 1"));  // the first that failed
 }
 
-TEST_CASE("as many parts as threads, no more than rows, and one where copies would be large") {
-  const int threads = at::get_num_threads();
-  const Problem small;
-  CHECK(count_shards({{"a", small.a}}, 1) == 1);
-  CHECK(count_shards({{"a", small.a}}, 1000) == threads);
-  // 300 MB, never touched.
-  const auto large = at::empty({300 << 18}, at::kFloat);
-  CHECK(count_shards({{"a", large}}, 1000) == 1);
-  CHECK(count_shards(at::Device("cuda"), 4, 1000) == 1);  // one thread feeds it
+TEST_CASE("a batch is cut the same for all threads, and each process has its part of the same tree") {
+  const auto cut = [](int64_t bytes, int64_t rows, int64_t at_once, int64_t rank = 0, int64_t ranks = 1) {
+    return cut_batch(at::kCPU, bytes, rows, 512, at_once, rank, ranks);
+  };
+  CHECK(cut(4, 1, 1).count == 1);
+  CHECK(cut(4, 5, 5).count == 4);
+  CHECK(cut(4, 1000, 1000).count == 16);
+  CHECK(cut_batch(at::kCPU, 4, 64, 64, 64).count == 8);  // 4,096 tokens
+  CHECK(cut_batch(at::kCPU, 4, 64, 8, 64).count == 4);
+  const auto half = cut(4, 1000, 1000, 1, 2);
+  CHECK((half.count == 16 && half.first == 8 && half.last == 16));
+  // 64 sequences, two of them at once: as many shards for one process as for four.
+  CHECK(cut(4, 64, 2).count == 32);
+  CHECK(cut(4, 64, 2, 3, 4).count == 32);
+  CHECK(cut(4, 64, 2).at_once == 1);
+  CHECK(cut(4, 2, 2, 3, 4).count == 4);        // two of the four have no rows
+  CHECK(cut(4, 12, 12, 2, 3).first == 2 * 2);  // three processes: trees of two, no common one
+  CHECK(cut(60 << 20, 32, 32).count == 8);     // copies of the gradients within 512 MB
+  CHECK(cut(300 << 20, 32, 32).at_once == 0);  // one after the other, on all threads
+  CHECK(cut(300 << 20, 32, 8).count == 4);
+  CHECK(cut(300 << 20, 32, 8, 1, 2).last == 4);
+  CHECK(cut_batch(at::Device("cuda"), 4, 1000, 512, 1000).at_once == 0);  // one thread feeds it
+}
+
+TEST_CASE("threads, and processes of powers of two, give the same bits") {
+  const auto gradient = [](const BatchShards& shards, int threads) {
+    const int before = at::get_num_threads();
+    at::set_num_threads(threads);
+    Problem problem;
+    problem.x = problem.x.to(at::kFloat);
+    problem.a = problem.a.detach().to(at::kFloat).requires_grad_(true);
+    add_gradients({{"a", problem.a}}, shards,
+                  [&](int64_t begin, int64_t end) { return problem.loss(begin, end); });
+    at::set_num_threads(before);
+    return problem.a.grad();
+  };
+  const auto whole = gradient(cut_batch(at::kCPU, 80, 7, 512, 7), 1);
+  CHECK(at::equal(whole, gradient(cut_batch(at::kCPU, 80, 7, 512, 7), 3)));
+  const auto of = [&](int64_t rank, int64_t ranks) {
+    return gradient(cut_batch(at::kCPU, 80, 7, 512, 7, rank, ranks), 2);
+  };
+  CHECK(at::equal(whole, of(0, 2) + of(1, 2)));
+  CHECK(at::equal(whole, (of(0, 4) + of(1, 4)) + (of(2, 4) + of(3, 4))));
 }
 
 }  // namespace

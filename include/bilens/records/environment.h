@@ -15,6 +15,7 @@ struct Environment {
   int64_t threads = 0;
   std::optional<double> processor_quota = {};
   std::optional<std::string> waiting = {};
+  std::optional<int64_t> processes = {};
 
   static const RecordTable<Environment>& record();
 };

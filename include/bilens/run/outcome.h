@@ -21,6 +21,7 @@ struct Outcome {
   std::vector<Problem> problems;     // of a dry run
   std::optional<Estimate> estimate;  // of a dry run
   std::string text;                  // for people, on stdout without --json
+  bool elsewhere = false;            // another process prints the results
 
   /// A batch exits with its first failure's code.
   ExitCode code() const { return failures.empty() ? ExitCode::kOk : failures.front().code; }

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "bilens/dist/launch.h"
 #include "bilens/model/stored_model.h"
 #include "bilens/run/outcome.h"
 
@@ -15,6 +16,7 @@ struct TrainRunOptions {
   bool resume = false;
   bool dry_run = false;
   std::optional<StoredModel> teacher = {};  // of a fine-tuning, in memory: the config's is its name alone
+  Launch launch = {};                       // the processes that train together
 };
 
 /// Config in, model directory out: data, model, training, test result, OUT/model. "model.type" says which

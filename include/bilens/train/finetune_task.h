@@ -53,7 +53,7 @@ class FinetuneTask : public TextTask {
   /// @param anneal not given: the model stays what it is, bilinear or gated
   FinetuneTask(Decoder& model, Decoder& teacher, const TextParts& data, const TextDataConfig& text,
                const FinetuneTrainConfig& config, const std::optional<AnnealConfig>& anneal,
-               const std::optional<Tokenizer>& tokenizer);
+               const std::optional<Tokenizer>& tokenizer, const Ranks& ranks = Ranks::one());
 
   NamedTensors parameters() const override;
   double flops_per_unit() const override;

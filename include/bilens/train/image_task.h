@@ -1,6 +1,7 @@
 #pragma once
 
 #include "bilens/data/image_dataset.h"
+#include "bilens/dist/ranks.h"
 #include "bilens/model/image_classifier.h"
 #include "bilens/train/step_config.h"
 #include "bilens/train/training_task.h"
@@ -37,7 +38,9 @@ double training_flops(const ClassifierConfig& config);
 /// An image classifier with cross-entropy, on images in an order of its own each epoch.
 class ImageTask : public TrainingTask {
  public:
-  ImageTask(ImageClassifier model, const ImageDataset& data, const ImageTrainConfig& config);
+  /// @param ranks who share each batch
+  ImageTask(ImageClassifier model, const ImageDataset& data, const ImageTrainConfig& config,
+            const Ranks& ranks = Ranks::one());
 
   NamedTensors parameters() const override;
   int64_t total_steps() const override { return config_.total_steps(train_.size()); }
@@ -57,6 +60,7 @@ class ImageTask : public TrainingTask {
   ImageClassifier model_;
   const ImageDataset& data_;
   ImageTrainConfig config_;
+  const Ranks& ranks_;
   at::Device device_;
   ImageSplit train_;  // on the device
   int64_t per_epoch_ = 1;

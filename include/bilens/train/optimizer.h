@@ -31,6 +31,8 @@ class Optimizer {
   /// read here). @param number of the step, from which the rounding of bfloat16 moments is drawn
   void step(double learning_rate, const at::Tensor& skip, int64_t number);
   void zero_grad();
+  /// Of all parameters, as they are.
+  std::vector<at::Tensor> gradients() const;
 
   /// Scales all gradients so that their joint norm is at most `max_norm` (0: only measures).
   /// @return the norm before, float32 scalar on the device
@@ -42,8 +44,6 @@ class Optimizer {
   void load_state(const SafetensorsFile& file);
 
  private:
-  std::vector<at::Tensor> gradients() const;
-
   std::vector<at::Tensor> parameters_;
   std::optional<Muon> muon_;
   std::optional<AdamW> adamw_;

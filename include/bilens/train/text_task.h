@@ -5,6 +5,7 @@
 
 #include "bilens/data/text_data.h"
 #include "bilens/data/token_windows.h"
+#include "bilens/dist/ranks.h"
 #include "bilens/model/decoder.h"
 #include "bilens/model/sampler.h"
 #include "bilens/records/estimate.h"
@@ -102,10 +103,10 @@ double training_flops(const DecoderConfig& config, int64_t context);
 /// gradients add up with the weight of their tokens.
 class TextTask : public TrainingTask {
  public:
-  /// @param tokenizer for the samples; none are made without
+  /// @param tokenizer for the samples; none are made without @param ranks who share each batch
   /// @throws Error(kBadInput) when the training part is shorter than one sequence
   TextTask(Decoder& model, const TextParts& data, const TextDataConfig& text, const TextTrainConfig& config,
-           const std::optional<Tokenizer>& tokenizer);
+           const std::optional<Tokenizer>& tokenizer, const Ranks& ranks = Ranks::one());
 
   NamedTensors parameters() const override { return model_.parameters(); }
   int64_t total_steps() const override { return config_.total_steps(windows_.windows_per_epoch()); }
@@ -121,13 +122,13 @@ class TextTask : public TrainingTask {
 
   static TrainingMemory memory(const DecoderConfig& model, const TextTrainConfig& config, int64_t context,
                                at::Device device) {
-    auto memory = state_memory(state_size(model, config), config, device);
+    auto memory = state_memory(state_size(model, config), config, context, device);
     memory.activations = activation_memory(model, config, context, device, false);
     return memory;
   }
 
  protected:
-  static TrainingMemory state_memory(const StateSize& state, const TextTrainConfig& config,
+  static TrainingMemory state_memory(const StateSize& state, const TextTrainConfig& config, int64_t context,
                                      at::Device device);
   static int64_t activation_memory(const DecoderConfig& model, const TextTrainConfig& config, int64_t context,
                                    at::Device device, bool taught);
@@ -144,6 +145,7 @@ class TextTask : public TrainingTask {
   TextDataConfig text_;
   TextTrainConfig config_;
   std::optional<Tokenizer> tokenizer_;
+  const Ranks& ranks_;
   TrainingWindows windows_;
   at::Device device_;
 };

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bilens/core/progress.h"
+#include "bilens/dist/ranks.h"
 #include "bilens/train/checkpoint.h"
 #include "bilens/train/loss_spikes.h"
 #include "bilens/train/metrics.h"
@@ -23,15 +24,18 @@ struct TrainSummary {
 
 /// Makes the steps of a task: optimizer, learning rate, clipping, metrics, checkpoints. Every random number
 /// is a function of the seed and the step, so a resumed run continues exactly where the checkpoint stands:
-/// same seed, device and threads, same weights, bit for bit.
+/// same seed, device and threads, same weights, bit for bit. Several processes make each step together: each
+/// computes its part of the gradients, and the first one writes.
 class Trainer {
  public:
   /// Continues from the newest checkpoint in `directory` when `resume`, and starts anew when there is none. A
   /// damaged one is passed over with a warning, where there is one before it.
   /// @param data what the run reads (train/data_files.h), for the checkpoints
+  /// @param ranks the processes that train together; each task computes its part of a step's gradients
   /// @throws Error(kBadInput) for a checkpoint of another format or run, and where all are damaged
   Trainer(TrainingTask& task, const StepConfig& config, const CheckpointConfig& checkpoint,
-          std::filesystem::path directory, bool resume, KnownDataFiles data = {});
+          std::filesystem::path directory, bool resume, KnownDataFiles data = {},
+          const Ranks& ranks = Ranks::one());
 
   /// @throws Stopped after a signal, with a checkpoint saved; Error(kDiverged) after ten non-finite steps in
   /// a row.
@@ -42,6 +46,7 @@ class Trainer {
 
  private:
   bool finished() const { return step_ >= total_; }
+  bool stops();
   bool epoch_ends() const;
   bool validation_is_due() const;
   bool checkpoint_is_due() const;
@@ -54,6 +59,7 @@ class Trainer {
   void save();
   void aside(void (Trainer::*work)());
   void continue_from_newest();
+  void take_from_first();
   void load(const Checkpoint& checkpoint);
   TrainingState read_state(const Checkpoint& checkpoint) const;
   void load_tensors(const Checkpoint& checkpoint);
@@ -63,16 +69,18 @@ class Trainer {
   StepConfig config_;
   CheckpointConfig checkpoint_config_;
   std::filesystem::path directory_;
+  const Ranks& ranks_;
   KnownDataFiles data_;
   CheckpointStore checkpoints_;
   NamedTensors parameters_;
   Optimizer optimizer_;
   at::Device device_;
-  std::unique_ptr<MetricsWriter> metrics_;
+  std::unique_ptr<MetricsWriter> metrics_;  // these two of the first process
   std::unique_ptr<TensorBoardWriter> tensorboard_;
 
   int64_t step_ = 0, total_ = 0, first_step_ = 0;
   int64_t skipped_ = 0, skipped_in_a_row_ = 0;
+  bool one_stops_ = false;  // as the last step told all
   LossSpikes spikes_;
   double last_loss_ = 0.0, product_rate_ = 0.0;
   std::chrono::steady_clock::time_point begin_;

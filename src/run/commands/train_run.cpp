@@ -1,5 +1,9 @@
 #include "bilens/run/train_run.h"
 
+#include <ATen/Parallel.h>
+
+#include <chrono>
+#include <cstdlib>
 #include <functional>
 #include <set>
 
@@ -9,6 +13,8 @@
 #include "bilens/core/memory.h"
 #include "bilens/core/progress.h"
 #include "bilens/core/text.h"
+#include "bilens/core/version.h"
+#include "bilens/dist/ranks.h"
 #include "bilens/model/family.h"
 #include "bilens/model/image_classifier.h"
 #include "bilens/records/training_result.h"
@@ -60,7 +66,7 @@ std::vector<DataFile> check_same_run(const TrainRunOptions& options, const Train
   const bool known = require_same_data_as_checkpoint(options.out / "checkpoints", data);
   if (!fs::exists(file)) return data;
   const Json before = job.complete(read_json(file, ExitCode::kBadInput), file.string());
-  std::set<std::string> free = {"checkpoint", "device", "threads"};
+  std::set<std::string> free = {"checkpoint", "device", "threads", "rank_timeout"};
   if (known) free.insert("data.path");
   require_same_settings(before, file, job.config(), free);
   return data;
@@ -135,29 +141,90 @@ RunFigures figures_of(const TrainSummary& summary, TrainedOn unit, at::Device de
   return figures;
 }
 
-Outcome run_job(const TrainRunOptions& options, const MakeJob& make_job) {
-  if (options.dry_run) return dry_run(options, make_job);
-  const auto job = make_job(options);
-  const at::Device device = choose_device(job->settings().device);
-  set_threads(job->settings().threads);
-  job->prepare();
+/// What a process says whose first one has the results.
+Outcome elsewhere() {
+  Outcome outcome;
+  outcome.elsewhere = true;
+  return outcome;
+}
 
-  const DirectoryLock lock(options.out);
-  check_out(options.out, options.resume);
-  const auto data = check_same_run(options, *job);
-  remove_leftovers(options.out);
-  remove_leftovers(options.out / "checkpoints");
-  // The model is written last: where it is, the run is finished.
-  const fs::path model = options.out / "model";
-  if (fs::exists(model)) {
-    log_info("this run is finished");
-    return job->test(device, model);
+/// Threads for each of the processes of one machine, unless the config or the environment says how many.
+void share_threads(const TrainingJob& job, const Launch& launch) {
+  set_threads(job.settings().threads);
+  if (job.settings().threads > 0 || launch.local_ranks == 1 || std::getenv("OMP_NUM_THREADS") != nullptr)
+    return;
+  set_threads(std::max<int64_t>(1, at::get_num_threads() / launch.local_ranks));
+}
+
+/// What all processes have to agree on before they train together.
+void require_same_job(const Ranks& ranks, const TrainingJob& job, const std::vector<DataFile>& data) {
+  ranks.require_same("bilens", version(), "Start the same program everywhere.");
+  auto config = job.config();
+  for (const char* own : {"device", "threads", "rank_timeout"}) config.erase(own);
+  for (const char* place : {"path", "tokenizer"}) config["data"].erase(place);  // known by what is in them
+  ranks.require_same("the config", format_json(config),
+                     "Start all processes with the same config and flags.");
+  std::string hashes;
+  for (const auto& file : data) hashes += file.sha256 + "\n";
+  ranks.require_same("sha256 of the data", hashes, "Give all processes the same files.");
+}
+
+Outcome run_job(const TrainRunOptions& options, TrainingJob& job, const Ranks& ranks) {
+  const at::Device device = choose_device(job.settings().device);
+  if (!ranks.alone() && !device.is_cpu()) {
+    throw Error(ExitCode::kUsage,
+                {"device", "\"cpu\" for several processes", device.str(),
+                 "Train on one GPU with one process; several cannot share a model's training yet."});
   }
-  write_text(options.out / "config.json", format_json(job->config()));
-  write_record_file(options.out / Environment::kFile, describe_environment(describe_device(device)));
-  auto [outcome, summary, unit] = job->train(device, {options.out, options.resume, model, data});
+  share_threads(job, options.launch);
+  job.prepare();
+  std::vector<DataFile> data;
+  if (!ranks.alone()) {
+    data = describe_data_files(job.data_files());
+    require_same_job(ranks, job, data);
+  }
+
+  // The first process is the only one that writes. The others read in the folder what it has written.
+  std::optional<DirectoryLock> lock;
+  const fs::path model = options.out / "model";
+  ranks.on_first([&] {
+    lock.emplace(options.out);
+    check_out(options.out, options.resume);
+    data = check_same_run(options, job);
+    remove_leftovers(options.out);
+    remove_leftovers(options.out / "checkpoints");
+    if (fs::exists(model)) return;
+    write_text(options.out / "config.json", format_json(job.config()));
+    auto environment = describe_environment(describe_device(device));
+    if (!ranks.alone()) environment.processes = ranks.count();
+    write_record_file(options.out / Environment::kFile, environment);
+  });
+  // The model is written last: where it is, the run is finished.
+  if (ranks.text_from_first(fs::exists(model) ? "finished" : "") == "finished") {
+    if (!ranks.first()) return elsewhere();
+    log_info("this run is finished");
+    return job.test(device, model);
+  }
+  auto [outcome, summary, unit] = job.train(device, {options.out, options.resume, model, data, ranks});
+  if (!ranks.first()) return elsewhere();
   outcome.results.at(0).update(RunFigures::record().write(figures_of(summary, unit, device)));
   return outcome;
+}
+
+Outcome run_job(const TrainRunOptions& options, const MakeJob& make_job) {
+  if (options.launch.rank > 0) {
+    if (options.dry_run) return elsewhere();
+    set_verbosity(Verbosity::kQuiet);
+  }
+  if (options.dry_run) return dry_run(options, make_job);
+  const auto job = make_job(options);
+  const Ranks ranks(options.launch, std::chrono::seconds(job->settings().rank_timeout));
+  try {
+    return run_job(options, *job, ranks);
+  } catch (const std::exception& error) {
+    ranks.tell_failure(error.what());
+    throw;
+  }
 }
 
 }  // namespace

@@ -164,7 +164,7 @@ class FinetuneJob : public TrainingJob {
   }
 
   TrainingResult train(at::Device device, const RunPlace& place) override {
-    const auto& [out, resume, folder, data] = place;
+    const auto& [out, resume, folder, data, ranks] = place;
     auto teacher = load_teacher(device);
     ConversionAccount account;
     account.teacher = config_.teacher;
@@ -178,15 +178,19 @@ class FinetuneJob : public TrainingJob {
     if (trains()) {
       if (stages_.anneal)
         model.set_betas(betas_at(*stages_.anneal, 0, steps(), model.config().num_hidden_layers));
-      account.untrained = seen_on(parts_.validation, model, teacher);
-      if (samples()) untrained = sample(model);
-      FinetuneTask task(model, teacher, parts_, config_.data, config_.train, stages_.anneal, tokenizer_);
-      Trainer trainer(task, config_.train, config_.checkpoint, out, resume, data);
+      ranks.on_first([&] {
+        account.untrained = seen_on(parts_.validation, model, teacher);
+        if (samples()) untrained = sample(model);
+      });
+      FinetuneTask task(model, teacher, parts_, config_.data, config_.train, stages_.anneal, tokenizer_,
+                        ranks);
+      Trainer trainer(task, config_.train, config_.checkpoint, out, resume, data, ranks);
       summary = trainer.run();
       account.trained_tokens = task.units_after(summary.steps);
       flops_per_token = task.flops_per_unit();
       finish(model);
     }
+    if (!ranks.first()) return {};
     if (stages_.anneal) model = fold_half(model);
     round_as_written(model);
     const auto tokens = static_cast<double>(account.trained_tokens);
@@ -346,7 +350,8 @@ class FinetuneJob : public TrainingJob {
                 ConversionAccount& account) const {
     if (!stages_.calibrate) return swapped(device);
     const fs::path kept = place.out / kCalibratedFolder;
-    if (!fs::exists(kept)) {
+    place.ranks.on_first([&] {
+      if (fs::exists(kept)) return;
       DecoderLoadOptions exact;  // whatever the teacher beside the training is rounded to
       exact.device = device;
       const auto made =
@@ -359,7 +364,7 @@ class FinetuneJob : public TrainingJob {
       write_record_file(directory.path() / CalibrationRecord::kFile,
                         CalibrationRecord{account.teacher_sha256, place.data, made.account});
       directory.commit();
-    }
+    });
     const fs::path file = kept / CalibrationRecord::kFile;
     const auto record = read_record_file<CalibrationRecord>(file);
     if (record.teacher_sha256 != account.teacher_sha256) {

@@ -83,7 +83,7 @@ class ImageJob : public TrainingJob {
   }
 
   TrainingResult train(at::Device device, const RunPlace& place) override {
-    const auto& [out, resume, folder, data] = place;
+    const auto& [out, resume, folder, data, ranks] = place;
     auto model = [&] {
       const SeedScope seeded(static_cast<uint64_t>(config_.train.seed));
       return ImageClassifier(config_.model);
@@ -92,9 +92,10 @@ class ImageJob : public TrainingJob {
     log_info(format_number(static_cast<double>(config_.model.parameter_count())) + " parameters, " +
              format_number(static_cast<double>(data_.train.size())) + " training images, on " +
              describe_device(device));
-    ImageTask task(model, data_, config_.train);
-    Trainer trainer(task, config_.train, config_.checkpoint, out, resume, data);
+    ImageTask task(model, data_, config_.train, ranks);
+    Trainer trainer(task, config_.train, config_.checkpoint, out, resume, data, ranks);
     const auto summary = trainer.run();
+    if (!ranks.first()) return {};
     const auto test = evaluate_classifier(model, data_.test);
     auto metrics = metrics_of(test, EvaluationMetrics::kTest);
     metrics.step = summary.steps;

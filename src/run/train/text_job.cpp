@@ -113,14 +113,15 @@ class TextJob : public TrainingJob {
   }
 
   TrainingResult train(at::Device device, const RunPlace& place) override {
-    const auto& [out, resume, folder, data] = place;
+    const auto& [out, resume, folder, data, ranks] = place;
     auto model = new_model(device);
     log_info(format_number(static_cast<double>(config_.model.parameter_count())) + " parameters, " +
              format_number(static_cast<double>(parts_.train.size())) + " training tokens, on " +
              describe_device(device));
-    TextTask task(model, parts_, config_.data, config_.train, tokenizer_);
-    Trainer trainer(task, config_.train, config_.checkpoint, out, resume, data);
+    TextTask task(model, parts_, config_.data, config_.train, tokenizer_, ranks);
+    Trainer trainer(task, config_.train, config_.checkpoint, out, resume, data, ranks);
     const auto summary = trainer.run();
+    if (!ranks.first()) return {};
     model.compute_in(at::kFloat);
     const auto tested = evaluate_test(model);
     if (tested) {

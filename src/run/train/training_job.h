@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "bilens/dist/ranks.h"
 #include "bilens/model/stored_model.h"
 #include "bilens/records/data_file.h"
 #include "bilens/run/outcome.h"
@@ -25,6 +26,7 @@ struct RunConfig {
   CheckpointConfig checkpoint;
   DeviceChoice device;
   int64_t threads = 0;
+  int64_t rank_timeout = 600;
 };
 
 template <class C>
@@ -34,7 +36,10 @@ FieldTable<C>& add_run_fields(FieldTable<C>& table) {
   return table.nested("checkpoint", checkpoint, CheckpointConfig::fields())
       .custom("device", device, device_schema(), read_device, write_device)
       .integer("threads", &C::threads, "CPU threads; 0: one for each processor that may be used.",
-               between(0, kMostThreads), "threads");
+               between(0, kMostThreads), "threads")
+      .integer("rank_timeout", &C::rank_timeout,
+               "Of several processes that train together, how long one waits for another before all end.",
+               between(1, 1e6), "seconds");
 }
 
 /// Where a run writes, and what it goes on with.
@@ -43,6 +48,7 @@ struct RunPlace {
   bool resume = false;
   std::filesystem::path model;  // the finished model's directory, not there yet
   std::vector<DataFile> data;   // describe_data_files of the job's
+  const Ranks& ranks;           // who train it together; only the first writes, and has a result
 };
 
 /// What became of a run.

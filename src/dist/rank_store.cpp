@@ -1,0 +1,206 @@
+#include "rank_store.h"
+
+#include <c10/util/Flags.h>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include <cstdlib>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "bilens/core/error.h"
+#include "bilens/core/stop.h"
+
+C10_DECLARE_int(caffe2_log_level);  // LibTorch's
+
+namespace bilens {
+
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr auto kBeat = std::chrono::seconds(1);
+constexpr auto kLook = std::chrono::milliseconds(20);
+constexpr auto kLastWords = std::chrono::seconds(3);  // that the store outlives its process's work
+constexpr const char* kFailure = "failure";
+constexpr const char* kGoOn = "See what it says itself. --resume goes on from the last checkpoint.";
+
+std::vector<uint8_t> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
+std::string text_of(const std::vector<uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
+
+std::string key_of(const char* what, int64_t rank) { return what + ("/" + std::to_string(rank)); }
+
+c10::intrusive_ptr<c10d::Store> connect(const Launch& launch, bool serves, std::chrono::seconds timeout) {
+  // It warns with a stack trace of each call that fails, which we say in words.
+  if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = 2;
+  c10d::TCPStoreOptions options;
+  options.port = static_cast<uint16_t>(launch.port);
+  options.isServer = serves;
+  options.numWorkers = static_cast<size_t>(launch.ranks);
+  options.waitWorkers = false;
+  options.timeout = timeout;
+  const auto where = launch.address + ":" + std::to_string(launch.port);
+  try {
+    return c10::make_intrusive<c10d::PrefixStore>(
+        "bilens/" + launch.attempt, c10::make_intrusive<c10d::TCPStore>(launch.address, options));
+  } catch (const std::exception& error) {
+    const std::string what = error.what();
+    if (what.find("EADDRINUSE") != std::string::npos || what.find("already in use") != std::string::npos) {
+      throw Error(ExitCode::kUsage,
+                  {"MASTER_PORT", "a free port", std::to_string(launch.port) + ", which is in use",
+                   "Name another, the same for all processes."});
+    }
+    throw Error(ExitCode::kFailure, {"rank " + std::to_string(launch.rank), "rank 0 at " + where,
+                                     "none within " + std::to_string(timeout.count()) + " s",
+                                     "Check MASTER_ADDR and MASTER_PORT, and that rank 0 has started."});
+  }
+}
+
+}  // namespace
+
+RankStore::RankStore(const Launch& launch, std::chrono::seconds timeout)
+    : rank_(launch.rank),
+      ranks_(launch.ranks),
+      serves_(launch.rank == 0 && !launch.store_is_there),
+      timeout_(timeout),
+      store_(connect(launch, serves_, timeout)),
+      thread_(kBeat, [store = store_, rank = rank_] {
+        try {
+          store->add(key_of("beat", rank), 1);
+        } catch (const std::exception&) {  // whoever works finds out
+        }
+      }) {
+  set(key_of("here", rank_), "1");
+  wait_for_all();
+}
+
+void RankStore::leave() {
+  const auto left = [this](int64_t more) {
+    return thread_.ask([store = store_, more] { return store->add("left", more); }, kLastWords);
+  };
+  try {
+    const auto until = steady_clock::now() + kLastWords;
+    int64_t count = left(1);
+    while ((serves_ || !failed_) && count < ranks_ && steady_clock::now() < until) {
+      std::this_thread::sleep_for(kLook);
+      count = left(0);
+    }
+  } catch (const std::exception&) {  // the store is gone: nobody listens
+  }
+}
+
+template <class Operation>
+auto RankStore::ask(const Operation& operation) {
+  try {
+    return thread_.ask([store = store_, operation] { return operation(*store); }, timeout_);
+  } catch (const std::exception& error) {
+    fail(0, error.what());
+  }
+}
+
+void RankStore::set(const std::string& key, const std::string& text) {
+  ask([=](c10d::Store& store) { store.set(key, bytes_of(text)); });
+}
+
+std::optional<std::string> RankStore::find(const std::string& key) {
+  return ask([=](c10d::Store& store) {
+    return store.check({key}) ? std::optional(text_of(store.get(key))) : std::nullopt;
+  });
+}
+
+int64_t RankStore::add(const std::string& key, int64_t number) {
+  return ask([=](c10d::Store& store) { return store.add(key, number); });
+}
+
+void RankStore::wait_for_all() {
+  const auto until = steady_clock::now() + timeout_;
+  for (int64_t rank = 0; rank < ranks_; ++rank) {
+    while (!find(key_of("here", rank))) {
+      if (stop_requested()) throw Stopped{};
+      if (steady_clock::now() > until) {
+        throw Error(ExitCode::kFailure,
+                    {name(rank), "to come within " + std::to_string(timeout_.count()) + " s", "it did not",
+                     "Start as many processes as WORLD_SIZE says."});
+      }
+      std::this_thread::sleep_for(kLook);
+    }
+  }
+}
+
+void RankStore::wait_until(const std::function<bool()>& done, std::optional<int64_t> on) {
+  auto last_beat = steady_clock::now(), last_look = last_beat;
+  int64_t beats = -1;
+  while (!done()) {
+    if (const auto reason = told_failure()) fail(0, "");
+    const auto now = steady_clock::now();
+    if (on && now - last_look > kBeat) {
+      last_look = now;
+      const int64_t seen = add(key_of("beat", *on), 0);
+      if (seen != std::exchange(beats, seen)) last_beat = now;
+    }
+    if (now - last_beat > timeout_) fail(on.value_or(0), "Timed out");
+    std::this_thread::sleep_for(kLook);
+  }
+}
+
+void RankStore::arrive() { set(key_of("at", rank_), std::to_string(++exchanges_)); }
+
+/// Whose last exchange is the earliest; of several, and where it cannot be asked, the peer.
+int64_t RankStore::furthest_behind(int64_t peer) {
+  const auto find = [rank = rank_, ranks = ranks_, peer, store = store_] {
+    int64_t behind = peer, least = -1;
+    for (int64_t i = 0; i < ranks; ++i) {
+      const int64_t other = (peer + i) % ranks;
+      const auto key = key_of("at", other);
+      const int64_t at = store->check({key}) ? std::stoll(text_of(store->get(key))) : 0;
+      if (other == rank || (least >= 0 && at >= least)) continue;
+      behind = other;
+      least = at;
+    }
+    return behind;
+  };
+  try {
+    return thread_.ask(find, kLastWords);
+  } catch (const std::exception&) {
+    return 0;  // the store does not answer, and with it its host
+  }
+}
+
+std::optional<std::string> RankStore::told_failure() {
+  const auto find = [store = store_] {
+    return store->check({kFailure}) ? std::optional(text_of(store->get(kFailure))) : std::nullopt;
+  };
+  try {
+    return thread_.ask(find, kLastWords);
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+}
+
+std::string RankStore::name(int64_t rank) const {
+  return "rank " + std::to_string(rank) + " of " + std::to_string(ranks_);
+}
+
+void RankStore::fail(int64_t peer, const std::string& what) {
+  failed_ = true;
+  if (const auto reason = told_failure())
+    throw Error(ExitCode::kFailure, {name(rank_), "the others to go on", *reason, kGoOn});
+  const bool late = what.find("imed out") != std::string::npos;
+  const Problem problem{name(late ? furthest_behind(peer) : peer), "an answer",
+                        late ? "none within " + std::to_string(timeout_.count()) + " s" : "it went away",
+                        kGoOn};
+  tell_failure(problem.where + ": " + problem.found);
+  throw Error(ExitCode::kFailure, problem);
+}
+
+void RankStore::tell_failure(const std::string& message) {
+  failed_ = true;
+  try {
+    thread_.ask([store = store_, message] { store->compareSet(kFailure, {}, bytes_of(message)); },
+                kLastWords);
+  } catch (const std::exception&) {  // the store is gone: nobody listens
+  }
+}
+
+}  // namespace bilens

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <torch/csrc/distributed/c10d/Store.hpp>
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "bilens/dist/launch.h"
+#include "patient_thread.h"
+
+namespace bilens {
+
+/// What the processes of a launch tell each other beside tensors: that they live, how far they are, and why
+/// one ends. It lies with the process of rank 0, or with the launcher.
+class RankStore {
+ public:
+  /// Waits until all are there. @throws Error(kUsage) for a port in use, Error(kFailure) for ranks that do
+  /// not come within the time
+  RankStore(const Launch& launch, std::chrono::seconds timeout);
+  RankStore(const RankStore&) = delete;
+  RankStore& operator=(const RankStore&) = delete;
+
+  /// Waits until the others are done too, for a few seconds: what was sent to them may not be read yet, and
+  /// the store goes with rank 0. After a failure only that one waits.
+  void leave();
+
+  const c10::intrusive_ptr<c10d::Store>& store() const { return store_; }
+
+  void set(const std::string& key, const std::string& text);
+  /// Nothing where nobody has set it yet. @throws Error as fail() where the store is gone
+  std::optional<std::string> find(const std::string& key);
+  int64_t add(const std::string& key, int64_t number);
+
+  /// Waits until done() holds, looking some fifty times a second.
+  /// @param on the rank that is waited for, which may take any time as long as it lives; nothing: all, which
+  /// may take the time-out @throws Error as fail()
+  void wait_until(const std::function<bool()>& done, std::optional<int64_t> on = {});
+
+  /// That this process is at its n-th exchange.
+  void arrive();
+
+  /// Ends this process because of another: for the reason that one has told, else because `peer`, or where
+  /// the time is over the one that is furthest behind, went away. @throws Error(kFailure)
+  [[noreturn]] void fail(int64_t peer, const std::string& what);
+
+  /// The first reason that is told is the one that all give.
+  void tell_failure(const std::string& message);
+
+ private:
+  /// What an operation on the store gives. @throws Error as fail() where the store is gone or silent
+  template <class Operation>
+  auto ask(const Operation& operation);
+  void wait_for_all();
+  int64_t furthest_behind(int64_t peer);
+  std::optional<std::string> told_failure();
+  std::string name(int64_t rank) const;
+
+  int64_t rank_, ranks_;
+  bool serves_;
+  std::chrono::seconds timeout_;
+  c10::intrusive_ptr<c10d::Store> store_;
+  int64_t exchanges_ = 0;
+  bool failed_ = false;
+  PatientThread thread_;  // for the store's host may be stopped, and then no answer comes
+};
+
+}  // namespace bilens
