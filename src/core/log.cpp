@@ -69,7 +69,8 @@ void log_to(LogLevel level, const std::string& message) {
 
 void set_verbosity(Verbosity verbosity) {
   current_verbosity = verbosity;
-  logger().set_level(verbosity == Verbosity::kQuiet     ? spdlog::level::warn
+  logger().set_level(verbosity == Verbosity::kErrors    ? spdlog::level::err
+                     : verbosity == Verbosity::kQuiet   ? spdlog::level::warn
                      : verbosity == Verbosity::kVerbose ? spdlog::level::debug
                                                         : spdlog::level::info);
 }

@@ -69,6 +69,7 @@ Launch Launch::from_environment() {
   launch.port = text_of("MASTER_PORT").empty() ? kDefaultPort : number_of("MASTER_PORT", 1, 65535);
   launch.store_is_there = text_of("TORCHELASTIC_USE_AGENT_STORE") == "True";
   if (const auto attempt = text_of("TORCHELASTIC_RESTART_COUNT"); !attempt.empty()) launch.attempt = attempt;
+  if (const auto job = text_of("SLURM_JOB_ID"); !job.empty()) launch.attempt += "/" + job;
   return launch;
 }
 

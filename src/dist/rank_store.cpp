@@ -24,6 +24,7 @@ constexpr auto kBeat = std::chrono::seconds(1);
 constexpr auto kLook = std::chrono::milliseconds(20);
 constexpr auto kLastWords = std::chrono::seconds(3);  // that the store outlives its process's work
 constexpr const char* kFailure = "failure";
+constexpr const char* kStop = "stopped by a signal";  // in the place of a failure
 constexpr const char* kGoOn = "See what it says itself. --resume goes on from the last checkpoint.";
 
 std::vector<uint8_t> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
@@ -71,7 +72,12 @@ RankStore::RankStore(const Launch& launch, std::chrono::seconds timeout)
         } catch (const std::exception&) {  // whoever works finds out
         }
       }) {
-  set(key_of("here", rank_), "1");
+  if (add(key_of("here", rank_), 1) != 1) {
+    failed_ = true;
+    throw Error(ExitCode::kUsage,
+                {"rank " + std::to_string(rank_), "one process of this rank",
+                 "another at the same MASTER_ADDR and MASTER_PORT", "Give each job a port of its own."});
+  }
   wait_for_all();
 }
 
@@ -117,7 +123,11 @@ void RankStore::wait_for_all() {
   const auto until = steady_clock::now() + timeout_;
   for (int64_t rank = 0; rank < ranks_; ++rank) {
     while (!find(key_of("here", rank))) {
-      if (stop_requested()) throw Stopped{};
+      if (told_failure()) fail({}, "");
+      if (stop_requested()) {
+        tell_stop();
+        throw Stopped{};
+      }
       if (steady_clock::now() > until) {
         throw Error(ExitCode::kFailure,
                     {name(rank), "to come within " + std::to_string(timeout_.count()) + " s", "it did not",
@@ -132,26 +142,29 @@ void RankStore::wait_until(const std::function<bool()>& done, std::optional<int6
   auto last_beat = steady_clock::now(), last_look = last_beat;
   int64_t beats = -1;
   while (!done()) {
-    if (const auto reason = told_failure()) fail(0, "");
+    if (told_failure()) fail({}, "");
+    if (!on && stop_requested()) {
+      tell_stop();
+      throw Stopped{};
+    }
     const auto now = steady_clock::now();
     if (on && now - last_look > kBeat) {
       last_look = now;
       const int64_t seen = add(key_of("beat", *on), 0);
       if (seen != std::exchange(beats, seen)) last_beat = now;
     }
-    if (now - last_beat > timeout_) fail(on.value_or(0), "Timed out");
+    if (now - last_beat > timeout_) fail(on, "Timed out");
     std::this_thread::sleep_for(kLook);
   }
 }
 
 void RankStore::arrive() { set(key_of("at", rank_), std::to_string(++exchanges_)); }
 
-/// Whose last exchange is the earliest; of several, and where it cannot be asked, the peer.
-int64_t RankStore::furthest_behind(int64_t peer) {
-  const auto find = [rank = rank_, ranks = ranks_, peer, store = store_] {
-    int64_t behind = peer, least = -1;
-    for (int64_t i = 0; i < ranks; ++i) {
-      const int64_t other = (peer + i) % ranks;
+/// Of the others, the one whose last exchange is the earliest.
+int64_t RankStore::furthest_behind() {
+  const auto find = [rank = rank_, ranks = ranks_, store = store_] {
+    int64_t behind = 0, least = -1;
+    for (int64_t other = 0; other < ranks; ++other) {
       const auto key = key_of("at", other);
       const int64_t at = store->check({key}) ? std::stoll(text_of(store->get(key))) : 0;
       if (other == rank || (least >= 0 && at >= least)) continue;
@@ -165,6 +178,23 @@ int64_t RankStore::furthest_behind(int64_t peer) {
   } catch (const std::exception&) {
     return 0;  // the store does not answer, and with it its host
   }
+}
+
+int64_t RankStore::without_heartbeat() {
+  const auto beats = [ranks = ranks_, store = store_] {
+    std::vector<int64_t> all;
+    for (int64_t rank = 0; rank < ranks; ++rank) all.push_back(store->add(key_of("beat", rank), 0));
+    return all;
+  };
+  try {
+    const auto before = thread_.ask(beats, kLastWords);
+    std::this_thread::sleep_for(2 * kBeat);
+    const auto after = thread_.ask(beats, kLastWords);
+    for (int64_t rank = 0; rank < ranks_; ++rank)
+      if (rank != rank_ && before[rank] == after[rank]) return rank;
+  } catch (const std::exception&) {  // the store is gone, and with it its host
+  }
+  return 0;
 }
 
 std::optional<std::string> RankStore::told_failure() {
@@ -182,17 +212,25 @@ std::string RankStore::name(int64_t rank) const {
   return "rank " + std::to_string(rank) + " of " + std::to_string(ranks_);
 }
 
-void RankStore::fail(int64_t peer, const std::string& what) {
+void RankStore::fail(std::optional<int64_t> peer, const std::string& what) {
   failed_ = true;
-  if (const auto reason = told_failure())
-    throw Error(ExitCode::kFailure, {name(rank_), "the others to go on", *reason, kGoOn});
+  const auto give_reason = [this] {
+    const auto reason = told_failure();
+    if (reason == kStop) throw Stopped{};
+    if (reason) throw Error(ExitCode::kFailure, {name(rank_), "the others to go on", *reason, kGoOn});
+  };
+  give_reason();
   const bool late = what.find("imed out") != std::string::npos;
-  const Problem problem{name(late ? furthest_behind(peer) : peer), "an answer",
+  const int64_t culprit = late ? furthest_behind() : peer ? *peer : without_heartbeat();
+  give_reason();  // somebody may have known more meanwhile
+  const Problem problem{name(culprit), "an answer",
                         late ? "none within " + std::to_string(timeout_.count()) + " s" : "it went away",
                         kGoOn};
   tell_failure(problem.where + ": " + problem.found);
   throw Error(ExitCode::kFailure, problem);
 }
+
+void RankStore::tell_stop() { tell_failure(kStop); }
 
 void RankStore::tell_failure(const std::string& message) {
   failed_ = true;

@@ -25,6 +25,8 @@ class RankStore {
   /// Waits until the others are done too, for a few seconds: what was sent to them may not be read yet, and
   /// the store goes with rank 0. After a failure only that one waits.
   void leave();
+  /// Whether this process ends because of a failure or a stop.
+  bool failed() const { return failed_; }
 
   const c10::intrusive_ptr<c10d::Store>& store() const { return store_; }
 
@@ -34,26 +36,29 @@ class RankStore {
   int64_t add(const std::string& key, int64_t number);
 
   /// Waits until done() holds, looking some fifty times a second.
-  /// @param on the rank that is waited for, which may take any time as long as it lives; nothing: all, which
-  /// may take the time-out @throws Error as fail()
+  /// @param on the rank that is waited for, which may take any time as long as it lives, and says whether it
+  /// was stopped; nothing: all, which may take the time-out @throws Stopped; Error as fail()
   void wait_until(const std::function<bool()>& done, std::optional<int64_t> on = {});
 
   /// That this process is at its n-th exchange.
   void arrive();
 
-  /// Ends this process because of another: for the reason that one has told, else because `peer`, or where
-  /// the time is over the one that is furthest behind, went away. @throws Error(kFailure)
-  [[noreturn]] void fail(int64_t peer, const std::string& what);
+  /// Ends this process because of another: for the reason that one has told, else because a connection was
+  /// lost or the time is over. @param peer whose connection it was; nothing: the one whose heart has stopped
+  /// @throws Error(kFailure); Stopped where another was stopped
+  [[noreturn]] void fail(std::optional<int64_t> peer, const std::string& what);
 
   /// The first reason that is told is the one that all give.
   void tell_failure(const std::string& message);
+  void tell_stop();
 
  private:
   /// What an operation on the store gives. @throws Error as fail() where the store is gone or silent
   template <class Operation>
   auto ask(const Operation& operation);
   void wait_for_all();
-  int64_t furthest_behind(int64_t peer);
+  int64_t furthest_behind();
+  int64_t without_heartbeat();
   std::optional<std::string> told_failure();
   std::string name(int64_t rank) const;
 

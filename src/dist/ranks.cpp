@@ -4,36 +4,42 @@
 #include <ATen/core/grad_mode.h>
 
 #include <bit>
+#include <optional>
 #include <utility>
 
 #include "bilens/core/error.h"
-#include "bilens/core/stop.h"
 #include "gloo_group.h"
 #include "rank_store.h"
 
 namespace bilens {
 
 namespace {
-constexpr const char* kStopped = "stopped";
 constexpr int64_t kBucket = int64_t{16} << 20;  // numbers that are sent together
 }  // namespace
 
 class Ranks::Group {
  public:
   Group(const Launch& launch, std::chrono::seconds timeout)
-      : rank(launch.rank),
-        ranks(launch.ranks),
-        store(launch, timeout),
-        backend(guarded(0, [&] { return gloo_group(store.store(), launch, timeout); })) {}
+      : rank(launch.rank), ranks(launch.ranks), store(launch, timeout) {
+    try {
+      backend = guarded({}, [&] { return gloo_group(store.store(), launch, timeout); });
+    } catch (...) {
+      store.leave();
+      throw;
+    }
+  }
 
-  ~Group() { store.leave(); }
+  ~Group() {
+    if (store.failed()) backend.reset();  // who waits for an exchange then asks for the reason
+    store.leave();
+  }
 
   /// The sum of all processes' rows of numbers, in the place of this one's.
   void sum(at::Tensor flat) {
     store.arrive();
     if (!std::has_single_bit(static_cast<uint64_t>(ranks))) {
       std::vector<at::Tensor> one{flat};
-      return guarded(next(), [&] { backend->allreduce(one)->wait(); });
+      return guarded({}, [&] { backend->allreduce(one)->wait(); });
     }
     // Halves are exchanged and summed from neighbours on, then put together on the way back.
     std::vector<std::pair<int64_t, int64_t>> parts{{0, flat.numel()}};
@@ -58,7 +64,7 @@ class Ranks::Group {
 
   void copy_from_first(const at::Tensor& bytes) {
     std::vector<at::Tensor> one{bytes};
-    guarded(rank == 0 ? next() : 0, [&] { backend->broadcast(one)->wait(); });
+    guarded({}, [&] { backend->broadcast(one)->wait(); });
   }
 
   /// What the first process sets, however long it takes.
@@ -79,8 +85,6 @@ class Ranks::Group {
     return flat.narrow(0, range.first, range.second - range.first);
   }
 
-  int64_t next() const { return (rank + 1) % ranks; }
-
   /// Gives numbers to a peer, and takes `count` of it.
   at::Tensor exchange(int64_t peer, const at::Tensor& given, int64_t count) {
     auto taken = at::empty({count}, given.options());
@@ -97,7 +101,7 @@ class Ranks::Group {
   }
 
   template <class Work>
-  auto guarded(int64_t peer, const Work& work) -> decltype(work()) {
+  auto guarded(std::optional<int64_t> peer, const Work& work) -> decltype(work()) {
     try {
       return work();
     } catch (const Error&) {
@@ -168,15 +172,10 @@ void Ranks::on_first(const std::function<void()>& work) const {
   if (alone()) return work();
   const auto key = group_->key("first");
   if (!first()) {
-    if (group_->wait_for_text(key) == kStopped) throw Stopped{};
+    group_->wait_for_text(key);
     return;
   }
-  try {
-    work();
-  } catch (const Stopped&) {
-    group_->store.set(key, kStopped);
-    throw;
-  }
+  work();
   group_->store.set(key, "done");
 }
 
@@ -195,6 +194,10 @@ void Ranks::require_same(const std::string& what, const std::string& text, const
   }
   group_->store.add(key, 1);
   group_->store.wait_until([&] { return group_->store.add(key, 0) == count_; });
+}
+
+void Ranks::tell_stop() const {
+  if (!alone()) group_->store.tell_stop();
 }
 
 void Ranks::tell_failure(const std::string& message) const {

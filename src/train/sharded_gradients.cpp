@@ -6,6 +6,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <exception>
 #include <mutex>
@@ -65,7 +66,12 @@ class TreeSum {
 
 using Loss = std::function<at::Tensor(int64_t begin, int64_t end)>;
 
-at::Tensor in_turn(const BatchShards& shards, at::Device device, const Loss& loss) {
+at::Tensor zeros_for(const at::Tensor& leaf) {
+  return at::zeros_like(leaf, leaf.options().requires_grad(false));
+}
+
+at::Tensor in_turn(const std::vector<at::Tensor>& leaves, const BatchShards& shards, const Loss& loss) {
+  const auto device = leaves.front().device();
   auto sum = at::zeros({}, at::device(device).dtype(at::kFloat));
   for (int64_t shard = shards.first; shard < shards.last; ++shard) {
     const int64_t begin = shards.begin(shard), end = shards.begin(shard + 1);
@@ -74,7 +80,17 @@ at::Tensor in_turn(const BatchShards& shards, at::Device device, const Loss& los
     own.backward();
     sum = sum + own.detach();
   }
+  for (const auto& leaf : leaves) {
+    auto& gradient = leaf.mutable_grad();
+    if (!gradient.defined()) gradient = zeros_for(leaf);
+  }
   return sum;
+}
+
+/// Copies that so many threads hold: a part each, and those that wait for their other side.
+int64_t copies_of(const BatchShards& shards, int64_t threads) {
+  const int64_t own = shards.last - shards.first;
+  return std::min<int64_t>(own, threads + std::bit_width(static_cast<uint64_t>(own)) - 1);
 }
 
 }  // namespace
@@ -90,25 +106,25 @@ BatchShards cut_batch(at::Device device, int64_t bytes, int64_t rows, int64_t to
   const auto largest = [&](int64_t each) { return (rows + each * ranks - 1) / (each * ranks); };
   if (!device.is_cpu() || wanted == 1) return of_each((largest(1) + rows_at_once - 1) / rows_at_once);
   int64_t each = power_of_two_within(wanted / ranks);
-  while (largest(each) > rows_at_once) each *= 2;
+  // Where few rows may be in work at a time, shards are so small that as many threads work.
+  const int64_t most = rows_at_once < rows ? std::max<int64_t>(1, rows_at_once / kMostShards) : rows;
+  while (largest(each) > most) each *= 2;
   auto shards = of_each(each);
   shards.at_once = std::clamp<int64_t>(rows_at_once / largest(each), 1, kMostShards);
+  while (shards.at_once > 1 && bytes * copies_of(shards, shards.at_once) > kLargestCopies)
+    shards.at_once /= 2;
   return shards;
 }
 
 int64_t gradient_copies(const BatchShards& shards) {
-  const int64_t own = shards.last - shards.first;
-  const int64_t threads = std::min<int64_t>({shards.at_once, at::get_num_threads(), own});
-  if (threads == 0) return 1;
-  const int64_t waiting =
-      std::bit_width(static_cast<uint64_t>((own + threads - 1) / threads));  // of each thread
-  return std::min(own, threads * waiting);
+  if (shards.at_once == 0) return 1;
+  return copies_of(shards, std::min<int64_t>(shards.at_once, at::get_num_threads()));
 }
 
 at::Tensor add_gradients(const NamedTensors& parameters, const BatchShards& shards, const Loss& loss) {
-  if (shards.at_once == 0) return in_turn(shards, parameters.front().second.device(), loss);
   std::vector<at::Tensor> leaves;
   for (const auto& [name, parameter] : parameters) leaves.push_back(parameter);
+  if (shards.at_once == 0) return in_turn(leaves, shards, loss);
   const int64_t own = shards.last - shards.first;
   TreeSum tree(own);
   std::vector<std::exception_ptr> failures(static_cast<size_t>(own));
@@ -116,8 +132,7 @@ at::Tensor add_gradients(const NamedTensors& parameters, const BatchShards& shar
     const int64_t begin = shards.begin(shards.first + i), end = shards.begin(shards.first + i + 1);
     Part part;
     if (begin == end) {
-      for (const auto& leaf : leaves)
-        part.push_back(at::zeros_like(leaf, leaf.options().requires_grad(false)));
+      for (const auto& leaf : leaves) part.push_back(zeros_for(leaf));
       part.push_back(at::zeros({}, at::kFloat));
     } else {
       const auto sum = loss(begin, end);
@@ -126,10 +141,12 @@ at::Tensor add_gradients(const NamedTensors& parameters, const BatchShards& shar
     }
     tree.add(i, std::move(part));
   };
-  const int64_t together = std::min(own, shards.at_once);
-  at::parallel_for(0, own, (own + together - 1) / together, [&](int64_t first, int64_t last) {
+  // In their order, so that few sums wait for their other side.
+  std::atomic<int64_t> next = 0;
+  const int64_t workers = std::min<int64_t>({own, shards.at_once, at::get_num_threads()});
+  at::parallel_for(0, workers, 1, [&](int64_t, int64_t) {
     const at::AutoGradMode with_gradients(true);  // a setting of each thread
-    for (int64_t i = first; i < last; ++i) {
+    for (int64_t i = next++; i < own; i = next++) {
       try {
         compute(i);
       } catch (...) {

@@ -54,7 +54,9 @@ Trainer::Trainer(TrainingTask& task, const StepConfig& config, const CheckpointC
       optimizer_(parameters_, config.optimizer()),
       device_(parameters_.front().second.device()),
       total_(task.total_steps()) {
-  if (resume && ranks_.first()) continue_from_newest();
+  ranks_.on_first([&] {
+    if (resume) continue_from_newest();
+  });
   take_from_first();
   if (!ranks_.first()) return;
   metrics_ = std::make_unique<MetricsWriter>(directory_ / "metrics.jsonl", step_);

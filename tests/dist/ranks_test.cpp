@@ -30,23 +30,32 @@ int64_t free_port() {
   return ntohs(address.sin_port);
 }
 
+int64_t port_in_use = 0;  // of the last launch
+
+Launch launch_of(int64_t rank, int64_t count, int64_t port) {
+  Launch launch;
+  launch.rank = rank;
+  launch.ranks = launch.local_ranks = count;
+  launch.address = "127.0.0.1";
+  launch.port = port;
+  return launch;
+}
+
 /// Each rank's work on a thread of its own. @return what each threw
 std::vector<std::exception_ptr> together(int64_t count, const std::function<void(const Ranks&)>& work,
                                          int64_t seconds = 60) {
   std::vector<std::exception_ptr> thrown(count);
   std::vector<std::thread> threads;
-  const int64_t port = free_port();
+  const int64_t port = port_in_use = free_port();
   for (int64_t rank = 0; rank < count; ++rank) {
     threads.emplace_back([&, rank] {
-      Launch launch;
-      launch.rank = rank;
-      launch.ranks = launch.local_ranks = count;
-      launch.address = "127.0.0.1";
-      launch.port = port;
       try {
-        const Ranks ranks(launch, std::chrono::seconds(seconds));
+        const Ranks ranks(launch_of(rank, count, port), std::chrono::seconds(seconds));
         try {
           work(ranks);
+        } catch (const Stopped&) {
+          ranks.tell_stop();
+          throw;
         } catch (const std::exception& error) {
           ranks.tell_failure(error.what());
           throw;
@@ -141,6 +150,34 @@ TEST_CASE("a stop and a failure of the first reach all") {
   CHECK(test::contains(message_of(thrown[0]), "disk: expected room"));
   for (const int rank : {1, 2})
     CHECK(test::contains(message_of(thrown[rank]), "rank 0: disk: expected room"));
+}
+
+TEST_CASE("a failure outside of what the others wait for reaches those that exchange") {
+  const auto thrown = together(4, [](const Ranks& ranks) {
+    if (ranks.rank() == 0) throw Error(ExitCode::kBadInput, {"file", "whole", "damaged", ""});
+    auto one = at::ones({5});
+    ranks.copy_from_first({one});
+  });
+  CHECK(test::contains(message_of(thrown[0]), "file: expected whole"));
+  for (const int rank : {1, 2, 3})
+    CHECK(test::contains(message_of(thrown[rank]), "rank 0: file: expected whole"));
+}
+
+TEST_CASE("two processes of one rank are refused") {
+  std::string second;
+  const auto thrown = together(2, [&](const Ranks& ranks) {
+    if (ranks.rank() == 1) {
+      try {
+        Ranks again(launch_of(1, 2, port_in_use), std::chrono::seconds(10));
+      } catch (const Error& error) {
+        second = error.what();
+      }
+    }
+    auto one = at::ones({5});
+    ranks.sum({one});
+  });
+  for (const auto& one : thrown) CHECK(message_of(one) == "");
+  CHECK(test::contains(second, "another at the same MASTER_ADDR and MASTER_PORT"));
 }
 
 TEST_CASE("who does not come to an exchange is named") {

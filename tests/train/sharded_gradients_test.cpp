@@ -37,6 +37,16 @@ TEST_CASE("parts give the sum and the gradient of the whole, whatever their numb
   }
 }
 
+TEST_CASE("a process without rows has gradients of 0") {
+  const Problem parts;
+  for (const int64_t at_once : {0, 2}) {
+    const auto found = add_gradients({{"a", parts.a}}, {1, 2, 0, 1, at_once},
+                                     [&](int64_t begin, int64_t end) { return parts.loss(begin, end); });
+    CHECK(found.item<double>() == 0);
+    CHECK(at::equal(parts.a.grad(), at::zeros_like(parts.a)));
+  }
+}
+
 TEST_CASE("an error in one part reaches the caller") {
   const Problem parts;
   const auto error = test::caught([&] {
@@ -59,10 +69,12 @@ TEST_CASE("a batch is cut the same for all threads, and each process has its par
   CHECK(cut_batch(at::kCPU, 4, 64, 8, 64).count == 4);
   const auto half = cut(4, 1000, 1000, 1, 2);
   CHECK((half.count == 16 && half.first == 8 && half.last == 16));
-  // 64 sequences, two of them at once: as many shards for one process as for four.
-  CHECK(cut(4, 64, 2).count == 32);
-  CHECK(cut(4, 64, 2, 3, 4).count == 32);
-  CHECK(cut(4, 64, 2).at_once == 1);
+  // 64 sequences, two of them at once: as many shards for one process as for four, and two threads at work.
+  CHECK(cut(4, 64, 2).count == 64);
+  CHECK(cut(4, 64, 2, 3, 4).count == 64);
+  CHECK(cut(4, 64, 2).at_once == 2);
+  CHECK(cut(4, 64, 32).count == 32);
+  CHECK(cut(60 << 20, 64, 8).at_once == 2);    // and their sums within 512 MB
   CHECK(cut(4, 2, 2, 3, 4).count == 4);        // two of the four have no rows
   CHECK(cut(4, 12, 12, 2, 3).first == 2 * 2);  // three processes: trees of two, no common one
   CHECK(cut(60 << 20, 32, 32).count == 8);     // copies of the gradients within 512 MB

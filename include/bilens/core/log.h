@@ -4,7 +4,7 @@
 
 namespace bilens {
 
-enum class Verbosity { kQuiet, kNormal, kVerbose };
+enum class Verbosity { kErrors, kQuiet, kNormal, kVerbose };
 
 /// Everything that people read goes through here to stderr, or to this thread's host (host.h); stdout belongs
 /// to results.

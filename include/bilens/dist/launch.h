@@ -13,7 +13,7 @@ struct Launch {
   std::string address;      // where the process of rank 0 is reached
   int64_t port = 0;
   bool store_is_there = false;  // the launcher serves the store at that address, and not rank 0
-  std::string attempt = "0";    // how often the launcher has started them before
+  std::string attempt = "0";    // which of the launcher's jobs, and how often it has started them before
 
   bool alone() const { return ranks <= 1; }
 

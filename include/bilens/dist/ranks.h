@@ -13,7 +13,8 @@
 namespace bilens {
 
 /// The processes that do one job together, each with a rank from 0. All of them make the same calls in the
-/// same order. One that dies, hangs or fails ends the others, with words that say which it was.
+/// same order. One that dies, hangs or fails ends the others in their next call, which throws Error(kFailure)
+/// with words that say which it was, or Stopped where that one was.
 class Ranks {
  public:
   /// One process alone: nothing is exchanged.
@@ -44,8 +45,7 @@ class Ranks {
   /// The text that the first process gives.
   std::string text_from_first(const std::string& text) const;
 
-  /// Work of the first process that the others wait for, however long it takes. @throws what it throws; in
-  /// the others Stopped, or Error(kFailure) with its message
+  /// Work of the first process that the others wait for, however long it takes.
   void on_first(const std::function<void()>& work) const;
 
   /// @throws Error(kUsage) in each process whose text is not the first's. @param what "the config", for words
@@ -54,6 +54,8 @@ class Ranks {
 
   /// Tells the others why this process ends, so that they say so.
   void tell_failure(const std::string& message) const;
+  /// Tells the others that this process was stopped, so that they stop too.
+  void tell_stop() const;
 
  private:
   class Group;

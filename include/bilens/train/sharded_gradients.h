@@ -21,9 +21,10 @@ struct BatchShards {
 
 /// Cuts a batch on a CPU so that each thread computes a shard by itself, forward and backward: products of a
 /// small model are too small to be shared. Shards and the tree of their sum depend on the batch and the model
-/// alone, so that as many threads and as many processes as there may be give the same gradients, bit for bit,
-/// where the processes are 1, 2, 4, 8 or 16. Where copies of the gradients would take more than 512 MB, and
-/// on a GPU, the rows of a process are computed one part after the other instead.
+/// alone. So any number of threads, and 1, 2, 4 ... processes up to the number of shards, give the same
+/// gradients, bit for bit, as long as a process has no more threads than shards. Where copies of the
+/// gradients would take more than 512 MB, and on a GPU, the rows of a process are computed one part after the
+/// other instead.
 /// @param bytes of the gradients @param tokens of each row @param rows_at_once that may be in work at a time
 /// @param rank this process, of `ranks`
 BatchShards cut_batch(at::Device device, int64_t bytes, int64_t rows, int64_t tokens, int64_t rows_at_once,

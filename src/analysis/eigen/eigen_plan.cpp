@@ -149,8 +149,7 @@ EigenPlan plan_eigen(const EigenSizes& sizes, at::Device device, const EigenConf
   const auto weights = [&](EigenSolver solver) {
     return 2 * sizes.h * sizes.reduced * weight_width(solver, config);
   };
-  plan.parts = parts_of(sizes, weights(EigenSolver::kLanczos), device);
-  const int64_t proofs = config.certify ? plan.parts * certifier_bytes(sizes.h, sizes.d) : 0;
+  const int64_t proofs = config.certify ? certifier_bytes(sizes.h, sizes.d) : 0;
   const auto fixed = [&](EigenSolver solver) { return weights(solver) + 4 * kTileBytes + proofs; };
   const auto free = [&](EigenSolver solver) {
     return std::max<int64_t>(config.memory_limit - fixed(solver), 0);
@@ -183,11 +182,14 @@ EigenPlan plan_eigen(const EigenSizes& sizes, at::Device device, const EigenConf
   }
   plan.solver = chosen->solver;
   const int64_t each = std::max<int64_t>(chosen->bytes, 1);
-  if (plan.solver != EigenSolver::kLanczos || free(plan.solver) / each < kNarrowestPart * plan.parts)
-    plan.parts = 1;
+  const int64_t parts = parts_of(sizes, weights(EigenSolver::kLanczos), device);
+  const int64_t other_proofs = (parts - 1) * proofs;
+  const bool apart = plan.solver == EigenSolver::kLanczos &&
+                     free(plan.solver) - other_proofs >= each * kNarrowestPart * parts;
+  plan.parts = apart ? parts : 1;
   const int64_t most = std::min(sizes.n, kLargestChunk * plan.parts);
   // Arranging [W; V] for narrow products (PackedMatrix) makes two copies before the first can go.
-  const int64_t own = weights(plan.solver), left = free(plan.solver);
+  const int64_t own = weights(plan.solver), left = free(plan.solver) - (apart ? other_proofs : 0);
   plan.packed = plan.solver == EigenSolver::kLanczos && left - 2 * own >= each * std::min(most, kWideChunk);
   const int64_t packing = plan.packed ? 2 * own : 0;
   plan.chunk = std::clamp<int64_t>((left - packing) / each, 1, most);
@@ -195,7 +197,7 @@ EigenPlan plan_eigen(const EigenSizes& sizes, at::Device device, const EigenConf
   plan.energy = config.energy == Energy::kExact ||
                 (config.energy == Energy::kAuto &&
                  (forms || plan.solver == EigenSolver::kLowRank || 8 * sizes.n >= sizes.h));
-  plan.bytes = fixed(plan.solver) + packing + plan.chunk * chosen->bytes;
+  plan.bytes = fixed(plan.solver) + (apart ? other_proofs : 0) + packing + plan.chunk * chosen->bytes;
   const auto h = static_cast<double>(sizes.h), d = static_cast<double>(sizes.d),
              n = static_cast<double>(sizes.n);
   plan.energy_operations = plan.energy && plan.solver == EigenSolver::kLanczos ? 4 * h * h * d : 0;

@@ -1,6 +1,7 @@
 #include "bilens/run/train_run.h"
 
 #include <ATen/Parallel.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdlib>
@@ -12,6 +13,7 @@
 #include "bilens/core/log.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/progress.h"
+#include "bilens/core/stop.h"
 #include "bilens/core/text.h"
 #include "bilens/core/version.h"
 #include "bilens/dist/ranks.h"
@@ -98,6 +100,14 @@ void check_resources(const Estimate& estimate, at::Device device, const fs::path
   if (!problems.empty()) throw Error(ExitCode::kExhausted, problems);
 }
 
+/// @throws Error(kUsage) for several processes on a GPU
+void require_shared_device(at::Device device, const Launch& launch) {
+  if (launch.alone() || device.is_cpu()) return;
+  throw Error(ExitCode::kUsage,
+              {"device", "\"cpu\" for several processes", device.str(),
+               "Train on one GPU with one process; several cannot share a model's training yet."});
+}
+
 Outcome dry_run(const TrainRunOptions& options, const MakeJob& make_job) {
   Outcome outcome;
   std::unique_ptr<TrainingJob> job;
@@ -108,7 +118,7 @@ Outcome dry_run(const TrainRunOptions& options, const MakeJob& make_job) {
   };
   holds([&] { check_out(options.out, options.resume); });
   if (!holds([&] { job = make_job(options); })) return outcome;  // the rest would be checked against defaults
-  holds([&] { choose_device(job->settings().device); });
+  holds([&] { require_shared_device(choose_device(job->settings().device), options.launch); });
   if (!holds([&] { job->prepare(); })) return outcome;
   holds([&] { check_same_run(options, *job); });
   if (!outcome.problems.empty()) return outcome;
@@ -153,6 +163,7 @@ void share_threads(const TrainingJob& job, const Launch& launch) {
   set_threads(job.settings().threads);
   if (job.settings().threads > 0 || launch.local_ranks == 1 || std::getenv("OMP_NUM_THREADS") != nullptr)
     return;
+  if (at::get_num_threads() < sysconf(_SC_NPROCESSORS_ONLN)) return;  // the launcher has given each its own
   set_threads(std::max<int64_t>(1, at::get_num_threads() / launch.local_ranks));
 }
 
@@ -160,10 +171,13 @@ void share_threads(const TrainingJob& job, const Launch& launch) {
 void require_same_job(const Ranks& ranks, const TrainingJob& job, const std::vector<DataFile>& data) {
   ranks.require_same("bilens", version(), "Start the same program everywhere.");
   auto config = job.config();
-  for (const char* own : {"device", "threads", "rank_timeout"}) config.erase(own);
-  for (const char* place : {"path", "tokenizer"}) config["data"].erase(place);  // known by what is in them
+  // The teacher, as the data, is known by what is in it.
+  for (const char* own : {"device", "threads", "rank_timeout", "teacher"}) config.erase(own);
+  for (const char* place : {"path", "tokenizer"}) config["data"].erase(place);
   ranks.require_same("the config", format_json(config),
                      "Start all processes with the same config and flags.");
+  // Replicas stay the same where each computes its steps with as many threads.
+  ranks.require_same("threads", std::to_string(at::get_num_threads()), "Say by --threads how many.");
   std::string hashes;
   for (const auto& file : data) hashes += file.sha256 + "\n";
   ranks.require_same("sha256 of the data", hashes, "Give all processes the same files.");
@@ -171,11 +185,7 @@ void require_same_job(const Ranks& ranks, const TrainingJob& job, const std::vec
 
 Outcome run_job(const TrainRunOptions& options, TrainingJob& job, const Ranks& ranks) {
   const at::Device device = choose_device(job.settings().device);
-  if (!ranks.alone() && !device.is_cpu()) {
-    throw Error(ExitCode::kUsage,
-                {"device", "\"cpu\" for several processes", device.str(),
-                 "Train on one GPU with one process; several cannot share a model's training yet."});
-  }
+  require_shared_device(device, options.launch);
   share_threads(job, options.launch);
   job.prepare();
   std::vector<DataFile> data;
@@ -214,13 +224,16 @@ Outcome run_job(const TrainRunOptions& options, TrainingJob& job, const Ranks& r
 Outcome run_job(const TrainRunOptions& options, const MakeJob& make_job) {
   if (options.launch.rank > 0) {
     if (options.dry_run) return elsewhere();
-    set_verbosity(Verbosity::kQuiet);
+    set_verbosity(Verbosity::kErrors);
   }
   if (options.dry_run) return dry_run(options, make_job);
   const auto job = make_job(options);
   const Ranks ranks(options.launch, std::chrono::seconds(job->settings().rank_timeout));
   try {
     return run_job(options, *job, ranks);
+  } catch (const Stopped&) {
+    ranks.tell_stop();
+    throw;
   } catch (const std::exception& error) {
     ranks.tell_failure(error.what());
     throw;
