@@ -246,6 +246,7 @@ configure_and_build() {
   if [[ $cuda != auto ]]; then choice+=", CUDA as asked"; fi
   if [[ $unity == ON ]]; then choice+=", files in batches"; else choice+=", each file alone"; fi
   if [[ $module == ON ]]; then choice+=", Python package"; fi
+  if have_library libgloo-dev gloo/context.h; then choice+=", several processes"; fi
   if [[ -e build/build.ninja && $(cat $configured_mark 2>/dev/null) == "$PWD: $choice" ]]; then
     say "Configure: done before ($choice)."
   else

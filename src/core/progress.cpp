@@ -43,7 +43,7 @@ void Progress::advance(int64_t units, const std::string& note) {
   done_ += units;
   if (!note.empty()) note_ = note;
   if (seconds_since(shown_) < interval_seconds_) return;
-  if (host_ == nullptr && verbosity() == Verbosity::kQuiet) return;
+  if (host_ == nullptr && verbosity() <= Verbosity::kQuiet) return;
   shown_ = std::chrono::steady_clock::now();
   if (host_ != nullptr) return host_->progress(state());
   show();

@@ -22,7 +22,8 @@ using std::chrono::steady_clock;
 
 constexpr auto kBeat = std::chrono::seconds(1);
 constexpr auto kLook = std::chrono::milliseconds(20);
-constexpr auto kLastWords = std::chrono::seconds(3);  // that the store outlives its process's work
+constexpr auto kLastWords = std::chrono::seconds(3);      // that the store outlives its process's work
+constexpr auto kLongestLeave = std::chrono::seconds(60);  // likewise after a failure
 constexpr const char* kFailure = "failure";
 constexpr const char* kStop = "stopped by a signal";  // in the place of a failure
 constexpr const char* kGoOn = "See what it says itself. --resume goes on from the last checkpoint.";
@@ -44,7 +45,8 @@ c10::intrusive_ptr<c10d::Store> connect(const Launch& launch, bool serves, std::
   const auto where = launch.address + ":" + std::to_string(launch.port);
   try {
     return c10::make_intrusive<c10d::PrefixStore>(
-        "bilens/" + launch.attempt, c10::make_intrusive<c10d::TCPStore>(launch.address, options));
+        "bilens/" + launch.attempt + "/" + std::to_string(launch.ranks),
+        c10::make_intrusive<c10d::TCPStore>(launch.address, options));
   } catch (const std::exception& error) {
     const std::string what = error.what();
     if (what.find("EADDRINUSE") != std::string::npos || what.find("already in use") != std::string::npos) {
@@ -78,22 +80,53 @@ RankStore::RankStore(const Launch& launch, std::chrono::seconds timeout)
                 {"rank " + std::to_string(rank_), "one process of this rank",
                  "another at the same MASTER_ADDR and MASTER_PORT", "Give each job a port of its own."});
   }
-  wait_for_all();
+  try {
+    wait_for_all();
+  } catch (const Stopped&) {
+    tell_stop();
+    leave();
+    throw;
+  } catch (const std::exception& error) {
+    tell_failure(name(rank_) + ": " + error.what());
+    leave();
+    throw;
+  }
 }
 
 void RankStore::leave() {
-  const auto left = [this](int64_t more) {
-    return thread_.ask([store = store_, more] { return store->add("left", more); }, kLastWords);
-  };
+  const auto begin = steady_clock::now();
+  auto alive = begin;  // when another's heart was last seen to beat
+  std::vector<int64_t> before;
   try {
-    const auto until = steady_clock::now() + kLastWords;
-    int64_t count = left(1);
-    while ((serves_ || !failed_) && count < ranks_ && steady_clock::now() < until) {
+    int64_t left = thread_.ask([store = store_] { return store->add("left", 1); }, kLastWords);
+    const auto ends = [&](auto now) {
+      if (!failed_) return now - begin > kLastWords;
+      // The others may be far from their next exchange, at which they ask for the reason.
+      return !serves_ || now - alive > kLastWords || now - begin > kLongestLeave;
+    };
+    while (left < ranks_ && !ends(steady_clock::now())) {
       std::this_thread::sleep_for(kLook);
-      count = left(0);
+      left = thread_.ask([store = store_] { return store->add("left", 0); }, kLastWords);
+      if (failed_ && others_beat(before)) alive = steady_clock::now();
     }
   } catch (const std::exception&) {  // the store is gone: nobody listens
   }
+}
+
+std::vector<int64_t> RankStore::beats() {
+  return thread_.ask(
+      [ranks = ranks_, store = store_] {
+        std::vector<int64_t> all;
+        for (int64_t rank = 0; rank < ranks; ++rank) all.push_back(store->add(key_of("beat", rank), 0));
+        return all;
+      },
+      kLastWords);
+}
+
+bool RankStore::others_beat(std::vector<int64_t>& before) {
+  auto now = beats();
+  now[rank_] = 0;
+  return std::exchange(before, now) != now;
 }
 
 template <class Operation>
@@ -124,10 +157,7 @@ void RankStore::wait_for_all() {
   for (int64_t rank = 0; rank < ranks_; ++rank) {
     while (!find(key_of("here", rank))) {
       if (told_failure()) fail({}, "");
-      if (stop_requested()) {
-        tell_stop();
-        throw Stopped{};
-      }
+      if (stop_requested()) throw Stopped{};
       if (steady_clock::now() > until) {
         throw Error(ExitCode::kFailure,
                     {name(rank), "to come within " + std::to_string(timeout_.count()) + " s", "it did not",
@@ -180,21 +210,23 @@ int64_t RankStore::furthest_behind() {
   }
 }
 
-int64_t RankStore::without_heartbeat() {
-  const auto beats = [ranks = ranks_, store = store_] {
-    std::vector<int64_t> all;
-    for (int64_t rank = 0; rank < ranks; ++rank) all.push_back(store->add(key_of("beat", rank), 0));
-    return all;
-  };
+std::optional<int64_t> RankStore::without_heartbeat() {
+  constexpr int kLooks = 5, kFewest = 2;
+  std::vector<int64_t> silent;
   try {
-    const auto before = thread_.ask(beats, kLastWords);
-    std::this_thread::sleep_for(2 * kBeat);
-    const auto after = thread_.ask(beats, kLastWords);
-    for (int64_t rank = 0; rank < ranks_; ++rank)
-      if (rank != rank_ && before[rank] == after[rank]) return rank;
+    const auto before = beats();
+    for (int look = 1; look <= kLooks && (look <= kFewest || silent.size() > 1); ++look) {
+      std::this_thread::sleep_for(kBeat);
+      const auto now = beats();
+      silent.clear();
+      for (int64_t rank = 0; rank < ranks_; ++rank)
+        if (rank != rank_ && now[rank] == before[rank]) silent.push_back(rank);
+    }
   } catch (const std::exception&) {  // the store is gone, and with it its host
+    if (rank_ != 0) silent = {0};
   }
-  return 0;
+  if (silent.empty()) return std::nullopt;
+  return silent.front();
 }
 
 std::optional<std::string> RankStore::told_failure() {
@@ -221,7 +253,8 @@ void RankStore::fail(std::optional<int64_t> peer, const std::string& what) {
   };
   give_reason();
   const bool late = what.find("imed out") != std::string::npos;
-  const int64_t culprit = late ? furthest_behind() : peer ? *peer : without_heartbeat();
+  const auto silent = without_heartbeat();
+  const int64_t culprit = silent ? *silent : late ? furthest_behind() : peer.value_or(rank_ == 0 ? 1 : 0);
   give_reason();  // somebody may have known more meanwhile
   const Problem problem{name(culprit), "an answer",
                         late ? "none within " + std::to_string(timeout_.count()) + " s" : "it went away",

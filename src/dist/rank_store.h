@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "bilens/dist/launch.h"
 #include "patient_thread.h"
@@ -22,8 +23,8 @@ class RankStore {
   RankStore(const RankStore&) = delete;
   RankStore& operator=(const RankStore&) = delete;
 
-  /// Waits until the others are done too, for a few seconds: what was sent to them may not be read yet, and
-  /// the store goes with rank 0. After a failure only that one waits.
+  /// Waits until the others are done too, for a few seconds: what was sent to them may not be read yet. After
+  /// a failure only the host of the store waits, as long as another's heart beats, for a minute at most.
   void leave();
   /// Whether this process ends because of a failure or a stop.
   bool failed() const { return failed_; }
@@ -44,7 +45,8 @@ class RankStore {
   void arrive();
 
   /// Ends this process because of another: for the reason that one has told, else because a connection was
-  /// lost or the time is over. @param peer whose connection it was; nothing: the one whose heart has stopped
+  /// lost or the time is over. It is the one whose heart has stopped; where all beat, the one that is
+  /// furthest behind, or the peer. @param peer whose connection it was, where that is known
   /// @throws Error(kFailure); Stopped where another was stopped
   [[noreturn]] void fail(std::optional<int64_t> peer, const std::string& what);
 
@@ -58,7 +60,10 @@ class RankStore {
   auto ask(const Operation& operation);
   void wait_for_all();
   int64_t furthest_behind();
-  int64_t without_heartbeat();
+  std::optional<int64_t> without_heartbeat();
+  std::vector<int64_t> beats();
+  /// Whether a heart of another has beaten since the last call. @param before of that call
+  bool others_beat(std::vector<int64_t>& before);
   std::optional<std::string> told_failure();
   std::string name(int64_t rank) const;
 

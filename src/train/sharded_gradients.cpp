@@ -104,12 +104,15 @@ BatchShards cut_batch(at::Device device, int64_t bytes, int64_t rows, int64_t to
     return BatchShards{rows, each * ranks, each * rank, each * (rank + 1), 0};
   };
   const auto largest = [&](int64_t each) { return (rows + each * ranks - 1) / (each * ranks); };
-  if (!device.is_cpu() || wanted == 1) return of_each((largest(1) + rows_at_once - 1) / rows_at_once);
   int64_t each = power_of_two_within(wanted / ranks);
-  // Where few rows may be in work at a time, shards are so small that as many threads work.
-  const int64_t most = rows_at_once < rows ? std::max<int64_t>(1, rows_at_once / kMostShards) : rows;
+  // Where few rows may be in work at a time, shards are so small that some threads work all the same.
+  const int64_t threads = std::clamp(rows_at_once * tokens / kFewestTokens, kFewestShards, kMostShards);
+  const int64_t most = rows_at_once < rows ? std::max<int64_t>(1, rows_at_once / threads) : rows;
   while (largest(each) > most) each *= 2;
   auto shards = of_each(each);
+  const bool fits = bytes * std::bit_width(static_cast<uint64_t>(shards.count)) <= kLargestCopies;
+  if (!device.is_cpu() || wanted == 1 || !fits)
+    return of_each((largest(1) + rows_at_once - 1) / rows_at_once);
   shards.at_once = std::clamp<int64_t>(rows_at_once / largest(each), 1, kMostShards);
   while (shards.at_once > 1 && bytes * copies_of(shards, shards.at_once) > kLargestCopies)
     shards.at_once /= 2;

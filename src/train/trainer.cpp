@@ -194,7 +194,8 @@ void Trainer::aside(void (Trainer::*work)()) {
 }
 
 TrainSummary Trainer::run() {
-  product_rate_ = measure_product_rate(device_, task_.compute_dtype());
+  product_rate_ =
+      measure_product_rate(device_, task_.compute_dtype()) * static_cast<double>(ranks_.count());  // of all
   Progress progress("train", task_.units_after(total_), unit_name(task_.unit()), task_.units_after(step_));
   begin_ = std::chrono::steady_clock::now();
   first_step_ = step_;

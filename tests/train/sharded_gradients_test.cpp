@@ -74,6 +74,7 @@ TEST_CASE("a batch is cut the same for all threads, and each process has its par
   CHECK(cut(4, 64, 2, 3, 4).count == 64);
   CHECK(cut(4, 64, 2).at_once == 2);
   CHECK(cut(4, 64, 32).count == 32);
+  CHECK(cut(120 << 20, 64, 8).at_once == 0);
   CHECK(cut(60 << 20, 64, 8).at_once == 2);    // and their sums within 512 MB
   CHECK(cut(4, 2, 2, 3, 4).count == 4);        // two of the four have no rows
   CHECK(cut(4, 12, 12, 2, 3).first == 2 * 2);  // three processes: trees of two, no common one

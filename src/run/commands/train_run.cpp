@@ -1,6 +1,7 @@
 #include "bilens/run/train_run.h"
 
 #include <ATen/Parallel.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -163,7 +164,11 @@ void share_threads(const TrainingJob& job, const Launch& launch) {
   set_threads(job.settings().threads);
   if (job.settings().threads > 0 || launch.local_ranks == 1 || std::getenv("OMP_NUM_THREADS") != nullptr)
     return;
-  if (at::get_num_threads() < sysconf(_SC_NPROCESSORS_ONLN)) return;  // the launcher has given each its own
+  cpu_set_t own;
+  CPU_ZERO(&own);
+  const bool known = sched_getaffinity(0, sizeof(own), &own) == 0;
+  if (known && CPU_COUNT(&own) < sysconf(_SC_NPROCESSORS_ONLN))
+    return;  // the launcher has given each its own
   set_threads(std::max<int64_t>(1, at::get_num_threads() / launch.local_ranks));
 }
 
