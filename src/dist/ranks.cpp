@@ -142,7 +142,7 @@ void Ranks::sum(const std::vector<at::Tensor>& tensors) const {
     auto flat = at::cat(rows);
     group_->sum(flat);
     for (int64_t begin = 0; first < last; ++first) {
-      auto tensor = tensors[first];
+      const auto& tensor = tensors[first];
       tensor.copy_(flat.narrow(0, begin, tensor.numel()).view(tensor.sizes()));
       begin += tensor.numel();
     }
@@ -152,7 +152,7 @@ void Ranks::sum(const std::vector<at::Tensor>& tensors) const {
 void Ranks::copy_from_first(const std::vector<at::Tensor>& tensors) const {
   if (alone()) return;
   const at::NoGradGuard no_grad;
-  for (auto tensor : tensors) {
+  for (const auto& tensor : tensors) {
     auto row = tensor.detach().to(at::kCPU).contiguous().view({-1});
     if (row.is_alias_of(tensor)) row = row.clone();
     group_->copy_from_first(row.view(at::kByte));
