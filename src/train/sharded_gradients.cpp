@@ -6,12 +6,12 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <bit>
-#include <exception>
 #include <mutex>
 #include <utility>
 #include <vector>
+
+#include "bilens/tensor/on_threads.h"
 
 namespace bilens {
 
@@ -130,8 +130,9 @@ at::Tensor add_gradients(const NamedTensors& parameters, const BatchShards& shar
   if (shards.at_once == 0) return in_turn(leaves, shards, loss);
   const int64_t own = shards.last - shards.first;
   TreeSum tree(own);
-  std::vector<std::exception_ptr> failures(static_cast<size_t>(own));
-  const auto compute = [&](int64_t i) {
+  // In their order, so that few sums wait for their other side.
+  on_threads(own, std::min<int64_t>(shards.at_once, at::get_num_threads()), [&](int64_t i) {
+    const at::AutoGradMode with_gradients(true);  // a setting of each thread
     const int64_t begin = shards.begin(shards.first + i), end = shards.begin(shards.first + i + 1);
     Part part;
     if (begin == end) {
@@ -143,23 +144,7 @@ at::Tensor add_gradients(const NamedTensors& parameters, const BatchShards& shar
       part.push_back(sum.detach());
     }
     tree.add(i, std::move(part));
-  };
-  // In their order, so that few sums wait for their other side.
-  std::atomic<int64_t> next = 0;
-  const int64_t workers = std::min<int64_t>({own, shards.at_once, at::get_num_threads()});
-  at::parallel_for(0, workers, 1, [&](int64_t, int64_t) {
-    const at::AutoGradMode with_gradients(true);  // a setting of each thread
-    for (int64_t i = next++; i < own; i = next++) {
-      try {
-        compute(i);
-      } catch (...) {
-        failures[i] = std::current_exception();
-      }
-    }
   });
-  for (const auto& failure : failures) {
-    if (failure) std::rethrow_exception(failure);
-  }
   const at::NoGradGuard no_grad;
   for (size_t p = 0; p < leaves.size(); ++p) {
     auto& sum = leaves[p].mutable_grad();

@@ -1,7 +1,6 @@
 #include "bilens/analysis/eigen/eigen.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <vector>
@@ -9,10 +8,10 @@
 #include "bilens/analysis/eigen/eigen_plan.h"
 #include "bilens/analysis/forms/rounding_floor.h"
 #include "bilens/core/error.h"
-#include "bilens/core/host.h"
 #include "bilens/core/log.h"
 #include "bilens/core/progress.h"
 #include "bilens/core/stop.h"
+#include "bilens/tensor/on_threads.h"
 #include "chunk_solver.h"
 
 namespace bilens {
@@ -42,13 +41,9 @@ EigenPairs solve_apart(const ChunkSolver& solver, int64_t parts, int64_t first, 
                        const at::Tensor& floors) {
   if (parts == 1) return solver.solve(first, count, floors);
   std::vector<EigenPairs> found(parts);
-  Host* const host = current_host();
-  at::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
-    const HostScope scope(host);
-    for (int64_t part = begin; part < end; ++part) {
-      const int64_t from = count * part / parts, own = count * (part + 1) / parts - from;
-      found[part] = solver.solve(first + from, own, floors.defined() ? floors.narrow(0, from, own) : floors);
-    }
+  on_threads(parts, parts, [&](int64_t part) {
+    const int64_t from = count * part / parts, own = count * (part + 1) / parts - from;
+    found[part] = solver.solve(first + from, own, floors.defined() ? floors.narrow(0, from, own) : floors);
   });
   EigenPairs all;
   for (const auto& part : found) append(all, part);
