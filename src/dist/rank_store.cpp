@@ -188,6 +188,11 @@ void RankStore::wait_until(const std::function<bool()>& done, std::optional<int6
   }
 }
 
+bool RankStore::one_stops() {
+  if (told_failure()) fail({}, "");
+  return add("asked to stop", stop_requested() ? 1 : 0) > 0;
+}
+
 void RankStore::arrive() { set(key_of("at", rank_), std::to_string(++exchanges_)); }
 
 /// Of the others, the one whose last exchange is the earliest.

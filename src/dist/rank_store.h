@@ -41,6 +41,9 @@ class RankStore {
   /// was stopped; nothing: all, which may take the time-out @throws Stopped; Error as fail()
   void wait_until(const std::function<bool()>& done, std::optional<int64_t> on = {});
 
+  /// Whether a process was asked to stop and all know it by this. @throws as fail() where one has failed
+  bool one_stops();
+
   /// That this process is at its n-th exchange.
   void arrive();
 

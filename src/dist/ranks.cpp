@@ -3,117 +3,43 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
-#include <bit>
-#include <optional>
-#include <utility>
+#include <algorithm>
+#include <csignal>
 
 #include "bilens/core/error.h"
-#include "gloo_group.h"
-#include "rank_store.h"
+#include "bilens/core/stop.h"
+#include "owned_rows.h"
+#include "rank_group.h"
 
 namespace bilens {
 
 namespace {
-constexpr int64_t kBucket = int64_t{16} << 20;  // numbers that are sent together
+constexpr int64_t kNumbersAtOnce = int64_t{16} << 20;  // that are sent together
+
+/// Calls exchange(rows, part, begin) for all numbers of the owners, part by part.
+template <class Exchange>
+void by_parts(const RankGroup& group, int64_t ranks, const std::vector<at::Tensor>& tensors,
+              const std::vector<int64_t>& owners, const Exchange& exchange) {
+  const at::NoGradGuard no_grad;
+  std::vector<int64_t> places;
+  for (const int64_t owner : owners) places.push_back(group.place(owner));
+  const OwnedRows rows(tensors, places, ranks);
+  const int64_t step = std::max<int64_t>(1, kNumbersAtOnce / ranks);
+  for (int64_t begin = 0; begin < rows.longest(); begin += step)
+    exchange(rows, rows.part(begin, begin + step), begin);
+}
+
+/// Calls exchange(bytes) for the numbers of a tensor as they lie in memory, and puts them back.
+template <class Exchange>
+void by_row(const at::Tensor& tensor, const Exchange& exchange) {
+  const at::NoGradGuard no_grad;
+  auto row = tensor.detach().to(at::kCPU).contiguous().view({-1});
+  if (row.is_alias_of(tensor)) row = row.clone();
+  exchange(row.view(at::kByte));
+  tensor.copy_(row.view(tensor.sizes()));
+}
+
 }  // namespace
-
-class Ranks::Group {
- public:
-  Group(const Launch& launch, std::chrono::seconds timeout)
-      : rank(launch.rank), ranks(launch.ranks), store(launch, timeout) {
-    try {
-      backend = guarded({}, [&] { return gloo_group(store.store(), launch, timeout); });
-    } catch (...) {
-      store.leave();
-      throw;
-    }
-  }
-
-  ~Group() {
-    if (store.failed()) backend.reset();  // who waits for an exchange then asks for the reason
-    store.leave();
-  }
-
-  /// The sum of all processes' rows of numbers, in the place of this one's.
-  void sum(at::Tensor flat) {
-    store.arrive();
-    if (!std::has_single_bit(static_cast<uint64_t>(ranks))) {
-      std::vector<at::Tensor> one{flat};
-      return guarded({}, [&] { backend->allreduce(one)->wait(); });
-    }
-    // Halves are exchanged and summed from neighbours on, then put together on the way back.
-    std::vector<std::pair<int64_t, int64_t>> parts{{0, flat.numel()}};
-    for (int64_t distance = 1; distance < ranks; distance *= 2) {
-      const auto [begin, end] = parts.back();
-      const int64_t middle = begin + (end - begin) / 2;
-      const bool lower = (rank & distance) == 0;
-      const auto kept = lower ? std::pair{begin, middle} : std::pair{middle, end};
-      const auto given = lower ? std::pair{middle, end} : std::pair{begin, middle};
-      const auto theirs = exchange(rank ^ distance, part(flat, given), kept.second - kept.first);
-      part(flat, kept).add_(theirs);
-      parts.push_back(kept);
-    }
-    for (int64_t distance = ranks / 2; distance >= 1; distance /= 2) {
-      const auto own = parts.back();
-      parts.pop_back();
-      const auto [begin, end] = parts.back();
-      const auto other = own.first == begin ? std::pair{own.second, end} : std::pair{begin, own.first};
-      part(flat, other).copy_(exchange(rank ^ distance, part(flat, own), other.second - other.first));
-    }
-  }
-
-  void copy_from_first(const at::Tensor& bytes) {
-    std::vector<at::Tensor> one{bytes};
-    guarded({}, [&] { backend->broadcast(one)->wait(); });
-  }
-
-  /// What the first process sets, however long it takes.
-  std::string wait_for_text(const std::string& key) {
-    std::optional<std::string> found;
-    store.wait_until([&] { return (found = store.find(key)).has_value(); }, 0);
-    return *found;
-  }
-
-  /// Of a call that all make, by its number.
-  std::string key(const char* what) { return what + ("/" + std::to_string(++calls_)); }
-
-  const int64_t rank, ranks;
-  RankStore store;
-
- private:
-  static at::Tensor part(const at::Tensor& flat, const std::pair<int64_t, int64_t>& range) {
-    return flat.narrow(0, range.first, range.second - range.first);
-  }
-
-  /// Gives numbers to a peer, and takes `count` of it.
-  at::Tensor exchange(int64_t peer, const at::Tensor& given, int64_t count) {
-    auto taken = at::empty({count}, given.options());
-    const int tag = static_cast<int>(tag_++ & 0xffffff);
-    guarded(peer, [&] {
-      std::vector<at::Tensor> out{given}, in{taken};
-      c10::intrusive_ptr<c10d::Work> sending, receiving;
-      if (given.numel() > 0) sending = backend->send(out, static_cast<int>(peer), tag);
-      if (count > 0) receiving = backend->recv(in, static_cast<int>(peer), tag);
-      if (sending) sending->wait();
-      if (receiving) receiving->wait();
-    });
-    return taken;
-  }
-
-  template <class Work>
-  auto guarded(std::optional<int64_t> peer, const Work& work) -> decltype(work()) {
-    try {
-      return work();
-    } catch (const Error&) {
-      throw;
-    } catch (const std::exception& error) {
-      store.fail(peer, error.what());
-    }
-  }
-
-  c10::intrusive_ptr<c10d::Backend> backend;
-  int64_t calls_ = 0, tag_ = 0;
-};
 
 Ranks::Ranks() = default;
 
@@ -123,48 +49,60 @@ const Ranks& Ranks::one() {
 }
 
 Ranks::Ranks(const Launch& launch, std::chrono::seconds timeout) : rank_(launch.rank), count_(launch.ranks) {
-  if (!launch.alone()) group_ = std::make_unique<Group>(launch, timeout);
+  if (launch.alone()) return;
+  std::signal(SIGPIPE, SIG_IGN);  // Gloo writes to processes that may be gone; the error says so
+  group_ = std::make_unique<RankGroup>(launch, timeout);
 }
 
 Ranks::~Ranks() = default;
 
-void Ranks::sum(const std::vector<at::Tensor>& tensors) const {
+void Ranks::sum(const at::Tensor& tensor) const {
   if (alone()) return;
   const at::NoGradGuard no_grad;
-  for (size_t first = 0; first < tensors.size();) {
-    std::vector<at::Tensor> rows;
-    int64_t numbers = 0;
-    size_t last = first;
-    for (; last < tensors.size() && (rows.empty() || numbers + tensors[last].numel() <= kBucket); ++last) {
-      rows.push_back(tensors[last].reshape({-1}).to(at::kCPU, at::kFloat));
-      numbers += rows.back().numel();
-    }
-    auto flat = at::cat(rows);
-    group_->sum(flat);
-    for (int64_t begin = 0; first < last; ++first) {
-      const auto& tensor = tensors[first];
-      tensor.copy_(flat.narrow(0, begin, tensor.numel()).view(tensor.sizes()));
-      begin += tensor.numel();
-    }
-  }
+  const auto type = tensor.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  auto row = tensor.detach().reshape({-1}).to(at::kCPU, type);
+  if (row.is_alias_of(tensor)) row = row.clone();
+  group_->sum(row);
+  tensor.copy_(row.view(tensor.sizes()));
 }
 
-void Ranks::copy_from_first(const std::vector<at::Tensor>& tensors) const {
+void Ranks::sum_to_owners(const std::vector<at::Tensor>& tensors, const std::vector<int64_t>& owners) const {
   if (alone()) return;
-  const at::NoGradGuard no_grad;
-  for (const auto& tensor : tensors) {
-    auto row = tensor.detach().to(at::kCPU).contiguous().view({-1});
-    if (row.is_alias_of(tensor)) row = row.clone();
-    group_->copy_from_first(row.view(at::kByte));
-    tensor.copy_(row.view(tensor.sizes()));
-  }
+  by_parts(*group_, count_, tensors, owners, [&](const OwnedRows& rows, const auto& part, int64_t begin) {
+    group_->sum_parts(part.row, part.bounds);
+    rows.put(part, begin, group_->place(rank_));
+  });
 }
+
+void Ranks::copy_from_owners(const std::vector<at::Tensor>& tensors,
+                             const std::vector<int64_t>& owners) const {
+  if (alone()) return;
+  by_parts(*group_, count_, tensors, owners, [&](const OwnedRows& rows, const auto& part, int64_t begin) {
+    group_->share_parts(part.row, part.bounds);
+    for (int64_t place = 0; place < count_; ++place)
+      if (place != group_->place(rank_)) rows.put(part, begin, place);
+  });
+}
+
+void Ranks::copy_from(int64_t rank, const std::vector<at::Tensor>& tensors) const {
+  if (alone()) return;
+  for (const auto& tensor : tensors)
+    by_row(tensor, [&](const at::Tensor& bytes) { group_->copy_from(rank, bytes); });
+}
+
+void Ranks::copy(int64_t from, int64_t to, const std::vector<at::Tensor>& tensors) const {
+  if (alone()) return;
+  for (const auto& tensor : tensors)
+    by_row(tensor, [&](const at::Tensor& bytes) { group_->copy(from, to, bytes); });
+}
+
+bool Ranks::stops() const { return alone() ? stop_requested() : group_->store().one_stops(); }
 
 std::string Ranks::text_from_first(const std::string& text) const {
   if (alone()) return text;
   const auto key = group_->key("text");
   if (!first()) return group_->wait_for_text(key);
-  group_->store.set(key, text);
+  group_->store().set(key, text);
   return text;
 }
 
@@ -176,7 +114,7 @@ void Ranks::on_first(const std::function<void()>& work) const {
     return;
   }
   work();
-  group_->store.set(key, "done");
+  group_->store().set(key, "done");
 }
 
 void Ranks::require_same(const std::string& what, const std::string& text, const std::string& fix) const {
@@ -192,16 +130,21 @@ void Ranks::require_same(const std::string& what, const std::string& text, const
     };
     throw Error(ExitCode::kUsage, {what, "that of rank 0: " + from(found), from(text), fix});
   }
-  group_->store.add(key, 1);
-  group_->store.wait_until([&] { return group_->store.add(key, 0) == count_; });
+  group_->store().add(key, 1);
+  group_->store().wait_until([&] { return group_->store().add(key, 0) == count_; });
 }
 
-void Ranks::tell_stop() const {
-  if (!alone()) group_->store.tell_stop();
-}
-
-void Ranks::tell_failure(const std::string& message) const {
-  if (!alone()) group_->store.tell_failure("rank " + std::to_string(rank_) + ": " + message);
+void Ranks::take_part(const std::function<void()>& part) const {
+  if (alone()) return part();
+  try {
+    part();
+  } catch (const Stopped&) {
+    group_->store().tell_stop();
+    throw;
+  } catch (const std::exception& error) {
+    group_->store().tell_failure("rank " + std::to_string(rank_) + ": " + error.what());
+    throw;
+  }
 }
 
 }  // namespace bilens

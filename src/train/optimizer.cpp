@@ -3,6 +3,9 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "bilens/tensor/shape.h"
 
 namespace bilens {
@@ -23,11 +26,50 @@ int64_t moment_bytes(const std::string& name, at::IntArrayRef shape, const Optim
          static_cast<int64_t>(c10::elementSize(config.adamw.moments));
 }
 
-Optimizer::Optimizer(const NamedTensors& parameters, const OptimizerConfig& config) {
+std::vector<int64_t> parameter_owners(const NamedTensors& parameters, const OptimizerConfig& config,
+                                      int64_t processes) {
+  std::vector<std::pair<int64_t, size_t>> sizes;
+  for (size_t i = 0; i < parameters.size(); ++i)
+    sizes.emplace_back(moment_bytes(parameters[i].first, parameters[i].second.sizes(), config), i);
+  std::stable_sort(sizes.begin(), sizes.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::vector<int64_t> held(static_cast<size_t>(processes)), owners(parameters.size());
+  for (const auto& [bytes, parameter] : sizes) {
+    const auto least = std::min_element(held.begin(), held.end());
+    *least += bytes;
+    owners[parameter] = least - held.begin();
+  }
+  return owners;
+}
+
+namespace {
+
+std::vector<at::Tensor> tensors_of(const NamedTensors& named) {
+  std::vector<at::Tensor> tensors;
+  for (const auto& [name, tensor] : named) tensors.push_back(tensor);
+  return tensors;
+}
+
+/// Puts into each tensor the one of the same name.
+void fill(const NamedTensors& tensors, const NamedTensors& from) {
+  for (const auto& [name, tensor] : tensors) {
+    const auto found =
+        std::find_if(from.begin(), from.end(), [&](const auto& item) { return item.first == name; });
+    if (found != from.end()) tensor.copy_(found->second);
+  }
+}
+
+}  // namespace
+
+Optimizer::Optimizer(const NamedTensors& parameters, const OptimizerConfig& config, const Ranks& ranks)
+    : parameters_(parameters),
+      config_(config),
+      ranks_(ranks),
+      owners_(parameter_owners(parameters, config, ranks.count())) {
   NamedTensors hidden, rest;
-  for (const auto& item : parameters) {
-    parameters_.push_back(item.second);
-    (goes_by_muon(item.first, item.second.sizes(), config) ? hidden : rest).push_back(item);
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const auto& [name, parameter] = parameters[i];
+    if (owns(i)) (goes_by_muon(name, parameter.sizes(), config) ? hidden : rest).push_back(parameters[i]);
   }
   if (!hidden.empty())
     muon_.emplace(hidden,
@@ -38,26 +80,43 @@ Optimizer::Optimizer(const NamedTensors& parameters, const OptimizerConfig& conf
 void Optimizer::step(double learning_rate, const at::Tensor& skip, int64_t number) {
   if (muon_) muon_->step(learning_rate, skip);
   if (adamw_) adamw_->step(learning_rate, skip, number);
+  ranks_.copy_from_owners(tensors_of(parameters_), owners_);
 }
 
 void Optimizer::zero_grad() {
-  for (auto& parameter : parameters_) parameter.mutable_grad().reset();
+  for (auto& [name, parameter] : parameters_) parameter.mutable_grad().reset();
 }
 
-std::vector<at::Tensor> Optimizer::gradients() const {
-  std::vector<at::Tensor> grads;
-  for (const auto& parameter : parameters_) grads.push_back(parameter.grad());
-  return grads;
-}
-
-at::Tensor Optimizer::clip_gradients(double max_norm) {
+at::Tensor Optimizer::clip_gradients(double max_norm, const at::Tensor& measured) {
   const at::NoGradGuard no_grad;
-  const auto norm = at::stack(at::_foreach_norm(gradients())).norm();
-  if (max_norm > 0) at::_foreach_mul_(gradients(), (max_norm / (norm + 1e-6)).clamp_max(1.0));
+  std::vector<at::Tensor> gradients, own;
+  std::vector<int64_t> places;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    gradients.push_back(parameters_[i].second.grad());
+    if (!owns(i)) continue;
+    own.push_back(gradients.back());
+    places.push_back(static_cast<int64_t>(i));
+  }
+  ranks_.sum_to_owners(gradients, owners_);
+  auto norms = own.empty() ? at::Tensor{} : at::stack(at::_foreach_norm(own));
+  if (!ranks_.alone()) {
+    // Of each norm all but one process have 0, so that the sum is exact.
+    const auto count = static_cast<int64_t>(gradients.size()),
+               more = measured.defined() ? measured.numel() : 0;
+    auto row = at::zeros({count + more}, gradients.front().options());
+    if (!own.empty())
+      row.index_copy_(0, at::tensor(places, at::device(row.device()).dtype(at::kLong)), norms);
+    if (more > 0) row.slice(0, count).copy_(measured);
+    ranks_.sum(row);
+    norms = row.slice(0, 0, count);
+    if (more > 0) measured.copy_(row.slice(0, count));
+  }
+  const auto norm = norms.norm();
+  if (max_norm > 0 && !own.empty()) at::_foreach_mul_(own, (max_norm / (norm + 1e-6)).clamp_max(1.0));
   return norm;
 }
 
-NamedTensors Optimizer::state() const {
+NamedTensors Optimizer::own_state() const {
   NamedTensors tensors = muon_ ? muon_->state() : NamedTensors{};
   if (adamw_) {
     for (auto& item : adamw_->state()) tensors.push_back(std::move(item));
@@ -65,11 +124,46 @@ NamedTensors Optimizer::state() const {
   return tensors;
 }
 
+NamedTensors Optimizer::state() const {
+  auto all = own_state();
+  if (ranks_.alone()) return all;
+  const auto own = ranks_.first() ? NamedTensors{} : std::exchange(all, {});
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    if (owners_[i] == 0) continue;
+    const auto one = Optimizer({parameters_[i]}, config_).own_state();
+    fill(one, own);
+    ranks_.copy(owners_[i], 0, tensors_of(one));
+    if (!ranks_.first()) continue;
+    for (const auto& [name, tensor] : one) all.emplace_back(name, tensor.cpu());
+  }
+  return all;
+}
+
 void Optimizer::load_state(const SafetensorsFile& file) {
-  for (auto& [name, tensor] : state()) {
-    const auto stored = file.tensor(name);
-    require_shape(stored, tensor.sizes(), file.path().string() + ": " + name);
-    tensor.copy_(stored);
+  const auto own = own_state();
+  loaded_.clear();
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    NamedTensors stored;
+    for (const auto& [name, tensor] : Optimizer({parameters_[i]}, config_).own_state()) {
+      stored.emplace_back(name, file.tensor(name));
+      require_shape(stored.back().second, tensor.sizes(), file.path().string() + ": " + name);
+    }
+    if (owns(i))
+      fill(own, stored);
+    else
+      loaded_.insert(loaded_.end(), stored.begin(), stored.end());
+  }
+}
+
+void Optimizer::share_state() {
+  if (ranks_.alone()) return;
+  const auto own = own_state(), loaded = std::exchange(loaded_, {});
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    if (owners_[i] == 0) continue;
+    const auto one = Optimizer({parameters_[i]}, config_).own_state();
+    fill(one, loaded);
+    ranks_.copy(0, owners_[i], tensors_of(one));
+    if (owns(i)) fill(own, one);
   }
 }
 

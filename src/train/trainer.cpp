@@ -51,7 +51,7 @@ Trainer::Trainer(TrainingTask& task, const StepConfig& config, const CheckpointC
       data_(std::move(data)),
       checkpoints_(directory_ / "checkpoints", checkpoint.keep_last),
       parameters_(task.parameters()),
-      optimizer_(parameters_, config.optimizer()),
+      optimizer_(parameters_, config.optimizer(), ranks),
       device_(parameters_.front().second.device()),
       total_(task.total_steps()) {
   ranks_.on_first([&] {
@@ -68,13 +68,13 @@ void Trainer::take_from_first() {
   if (ranks_.alone()) return;
   auto place = at::tensor({step_, skipped_, skipped_in_a_row_}, at::kLong);
   std::vector<at::Tensor> tensors{place};
-  for (const auto& named : {parameters_, optimizer_.state()})
-    for (const auto& [name, tensor] : named) tensors.push_back(tensor);
-  ranks_.copy_from_first(tensors);
+  for (const auto& [name, tensor] : parameters_) tensors.push_back(tensor);
+  ranks_.copy_from(0, tensors);
   const auto* numbers = place.const_data_ptr<int64_t>();
   step_ = numbers[0];
   skipped_ = numbers[1];
   skipped_in_a_row_ = numbers[2];
+  if (step_ > 0) optimizer_.share_state();
 }
 
 void Trainer::record(const MetricsLine& line) {
@@ -110,14 +110,12 @@ double Trainer::units_per_second(int64_t step) const {
 void Trainer::train_step() {
   optimizer_.zero_grad();
   auto measured = task_.compute_gradients(step_);
+  if (!ranks_.alone()) measured = at::cat({measured, at::full({1}, stop_requested() ? 1.0 : 0.0)});
+  const auto norm = optimizer_.clip_gradients(config_.clip_norm, measured);
   if (!ranks_.alone()) {
-    auto stop = at::full({1}, stop_requested() ? 1.0 : 0.0);
-    auto parts = optimizer_.gradients();
-    parts.insert(parts.end(), {measured, stop});
-    ranks_.sum(parts);
-    one_stops_ = stop.item<float>() > 0;
+    one_stops_ = measured[-1].item<float>() > 0;
+    measured = measured.slice(0, 0, -1);
   }
-  const auto norm = optimizer_.clip_gradients(config_.clip_norm);
   const auto skip = norm.isfinite().logical_not().to(at::kFloat).view({1});
   optimizer_.step(learning_rate_at(schedule_, step_), skip, step_);
   pending_.push_back(at::cat({measured, norm.view({1})}));
@@ -189,7 +187,7 @@ bool Trainer::stops() { return ranks_.alone() ? stop_requested() : one_stops_; }
 /// Work between steps, whose time is not theirs.
 void Trainer::aside(void (Trainer::*work)()) {
   const auto begin = std::chrono::steady_clock::now();
-  ranks_.on_first([&] { (this->*work)(); });
+  (this->*work)();
   aside_ += std::chrono::steady_clock::now() - begin;
 }
 
@@ -203,7 +201,7 @@ TrainSummary Trainer::run() {
   while (!finished()) {
     if (stops()) {
       flush(progress);
-      ranks_.on_first([&] { save(); });
+      save();
       throw Stopped{};
     }
     train_step();
@@ -213,18 +211,20 @@ TrainSummary Trainer::run() {
     if (saves) aside(&Trainer::save);
   }
   const double rate = units_per_second(step_);
-  if (!was_finished) ranks_.on_first([&] { save(); });
+  if (!was_finished) save();
   return {step_, skipped_, spikes_.count(), rate, last_loss_};
 }
 
 void Trainer::save() {
-  checkpoints_.save(step_, [&](const fs::path& folder) {
+  const auto state = optimizer_.state();
+  const auto write = [&](const fs::path& folder) {
     task_.save_model(folder);
-    write_safetensors(folder / kOptimizerFile, optimizer_.state(), {{"format", "pt"}});
+    write_safetensors(folder / kOptimizerFile, state, {{"format", "pt"}});
     write_record_file(
         folder / TrainingState::kFile,
         TrainingState{step_, total_, data_, skipped_, skipped_in_a_row_, last_loss_, spikes_.state()});
-  });
+  };
+  ranks_.on_first([&] { checkpoints_.save(step_, write); });
 }
 
 void Trainer::continue_from_newest() {

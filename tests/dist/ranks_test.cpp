@@ -1,9 +1,8 @@
 // Processes that work together, played by threads: sums, what the first one says, and what ends all.
 #include <ATen/ATen.h>
-#include <arpa/inet.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <exception>
 #include <thread>
@@ -13,61 +12,14 @@
 #include "bilens/dist/ranks.h"
 #include "catch.h"
 #include "caught.h"
+#include "owned_rows.h"
 #include "patient_thread.h"
+#include "ranks_as_threads.h"
 
 namespace bilens::ranks_test {
 namespace {
 
-int64_t free_port() {
-  const int bound = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  CHECK(bind(bound, reinterpret_cast<sockaddr*>(&address), size) == 0);
-  CHECK(getsockname(bound, reinterpret_cast<sockaddr*>(&address), &size) == 0);
-  close(bound);
-  return ntohs(address.sin_port);
-}
-
-int64_t port_in_use = 0;  // of the last launch
-
-Launch launch_of(int64_t rank, int64_t count, int64_t port) {
-  Launch launch;
-  launch.rank = rank;
-  launch.ranks = launch.local_ranks = count;
-  launch.address = "127.0.0.1";
-  launch.port = port;
-  return launch;
-}
-
-/// Each rank's work on a thread of its own. @return what each threw
-std::vector<std::exception_ptr> together(int64_t count, const std::function<void(const Ranks&)>& work,
-                                         int64_t seconds = 60) {
-  std::vector<std::exception_ptr> thrown(count);
-  std::vector<std::thread> threads;
-  const int64_t port = port_in_use = free_port();
-  for (int64_t rank = 0; rank < count; ++rank) {
-    threads.emplace_back([&, rank] {
-      try {
-        const Ranks ranks(launch_of(rank, count, port), std::chrono::seconds(seconds));
-        try {
-          work(ranks);
-        } catch (const Stopped&) {
-          ranks.tell_stop();
-          throw;
-        } catch (const std::exception& error) {
-          ranks.tell_failure(error.what());
-          throw;
-        }
-      } catch (...) {
-        thrown[rank] = std::current_exception();
-      }
-    });
-  }
-  for (auto& thread : threads) thread.join();
-  return thrown;
-}
+using test::all_well, test::together;
 
 std::string message_of(const std::exception_ptr& thrown) {
   if (!thrown) return "";
@@ -92,7 +44,7 @@ TEST_CASE("sums are those of the tree over the ranks, the same bits everywhere")
       std::vector<at::Tensor> own;
       for (const int64_t size : sizes) own.push_back(numbers(ranks.rank(), size));
       own.push_back(numbers(ranks.rank(), 6).view({2, 3}).to(at::kBFloat16));
-      ranks.sum(own);
+      for (const auto& tensor : own) ranks.sum(tensor);
       found[ranks.rank()] = own;
     });
     for (const auto& one : thrown) CHECK(message_of(one) == "");
@@ -111,12 +63,74 @@ TEST_CASE("sums are those of the tree over the ranks, the same bits everywhere")
   }
 }
 
+TEST_CASE("sums reach the owners of tensors, and what owners have reaches all") {
+  for (const int64_t count : {2, 3, 4}) {
+    const std::vector<int64_t> sizes = {5, 1000, 0, 7, 1, 300}, owners = {1, 0, 1, count - 1, 1, 0};
+    const auto thrown = together(count, [&](const Ranks& ranks) {
+      std::vector<at::Tensor> sums, from_owners;
+      for (const int64_t size : sizes) {
+        // The second does not lie in one piece.
+        const auto own = numbers(ranks.rank(), size);
+        sums.push_back(size == 1000 ? own.view({10, 100}).t().contiguous().t() : own.clone());
+        from_owners.push_back(sums.back().clone());
+      }
+      ranks.sum_to_owners(sums, owners);
+      ranks.copy_from_owners(from_owners, owners);
+      for (size_t i = 0; i < sizes.size(); ++i) {
+        const auto of = [&](int64_t rank) { return numbers(rank, sizes[i]).view_as(sums[i]); };
+        const auto tree = count == 4   ? (of(0) + of(1)) + (of(2) + of(3))
+                          : count == 3 ? of(0) + of(1) + of(2)
+                                       : of(0) + of(1);
+        const bool own = owners[i] == ranks.rank();
+        const bool right = count == 3 && own ? at::allclose(sums[i], tree, 1e-6, 1e-3)
+                                             : at::equal(sums[i], own ? tree : of(ranks.rank()));
+        if (!right) throw std::runtime_error("another sum of tensor " + std::to_string(i));
+        if (!at::equal(from_owners[i], of(owners[i])))
+          throw std::runtime_error("not what the owner has of tensor " + std::to_string(i));
+      }
+    });
+    for (const auto& one : thrown) CHECK(message_of(one) == "");
+  }
+}
+
+TEST_CASE("rows that are cut anywhere hold each number once") {
+  const auto a = at::arange(5, at::kFloat), b = at::arange(5, 17, at::kFloat).view({3, 4}).t(),
+             c = at::empty({0}), d = at::arange(17, 20, at::kFloat).to(at::kBFloat16);
+  const std::vector<std::vector<int64_t>> places = {{0, 0, 0, 1}, {2, 0, 1, 0}, {1, 1, 1, 1}};
+  for (const auto& of : places) {
+    for (const int64_t step : {1, 3, 4, 100}) {
+      std::vector<at::Tensor> tensors = {a, b, c, d}, copies;
+      for (const auto& tensor : tensors) copies.push_back(at::zeros_like(tensor));
+      const OwnedRows from(tensors, of, 3), to(copies, of, 3);
+      CHECK(from.longest() == to.longest());
+      double sum = 0;
+      for (int64_t begin = 0; begin < from.longest(); begin += step) {
+        const auto part = from.part(begin, begin + step);
+        CHECK(part.bounds.back() == part.row.numel());
+        sum += part.row.sum().item<double>();
+        for (int64_t place = 0; place < 3; ++place) to.put(part, begin, place);
+      }
+      CHECK(sum == 190);
+      for (size_t i = 0; i < tensors.size(); ++i) CHECK(at::equal(copies[i], tensors[i]));
+    }
+  }
+}
+
+TEST_CASE("a float64 tensor is summed as such") {
+  for (const auto& one : together(2, [](const Ranks& ranks) {
+         const auto sum = at::full({3}, ranks.first() ? 1.0 / 3 : 0.0, at::kDouble);
+         ranks.sum(sum);
+         if (!at::equal(sum, at::full({3}, 1.0 / 3, at::kDouble))) throw std::runtime_error("rounded");
+       }))
+    CHECK(message_of(one) == "");
+}
+
 TEST_CASE("tensors, text and work of the first") {
   int64_t worked = 0;
   const auto thrown = together(3, [&](const Ranks& ranks) {
     auto a = at::full({3}, ranks.rank(), at::kLong), b = at::full({}, ranks.rank(), at::kBFloat16);
     auto c = numbers(ranks.rank(), 12).view({3, 4}).t();  // not contiguous
-    ranks.copy_from_first({a, b, c});
+    ranks.copy_from(0, {a, b, c});
     if (!at::equal(a, at::zeros({3}, at::kLong)) || b.item<double>() != 0 ||
         !at::equal(c, numbers(0, 12).view({3, 4}).t()))
       throw std::runtime_error("other tensors");
@@ -141,6 +155,17 @@ TEST_CASE("what differs is said by whom, and known to all") {
   for (const int rank : {0, 1}) CHECK(test::contains(message_of(thrown[rank]), "rank 2: the config"));
 }
 
+TEST_CASE("all notice between exchanges that one was asked to stop, or has failed") {
+  const auto thrown = together(3, [](const Ranks& ranks) {
+    if (ranks.stops()) throw std::runtime_error("nobody was asked");
+    ranks.on_first([] {});
+    if (ranks.rank() == 2) throw Error(ExitCode::kExhausted, {"memory", "room", "none", ""});
+    while (!ranks.stops()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  });
+  for (const int rank : {0, 1})
+    CHECK(test::contains(message_of(thrown[rank]), "rank 2: memory: expected room"));
+}
+
 TEST_CASE("a stop and a failure of the first reach all") {
   for (const auto& one : together(3, [](const Ranks& ranks) { ranks.on_first([] { throw Stopped{}; }); }))
     CHECK(message_of(one) == "stopped");
@@ -156,7 +181,7 @@ TEST_CASE("a failure outside of what the others wait for reaches those that exch
   const auto thrown = together(4, [](const Ranks& ranks) {
     if (ranks.rank() == 0) throw Error(ExitCode::kBadInput, {"file", "whole", "damaged", ""});
     auto one = at::ones({5});
-    ranks.copy_from_first({one});
+    ranks.copy_from(0, {one});
   });
   CHECK(test::contains(message_of(thrown[0]), "file: expected whole"));
   for (const int rank : {1, 2, 3})
@@ -165,17 +190,21 @@ TEST_CASE("a failure outside of what the others wait for reaches those that exch
 
 TEST_CASE("two processes of one rank are refused") {
   std::string second;
-  const auto thrown = together(2, [&](const Ranks& ranks) {
-    if (ranks.rank() == 1) {
-      try {
-        Ranks again(launch_of(1, 2, port_in_use), std::chrono::seconds(10));
-      } catch (const Error& error) {
-        second = error.what();
-      }
-    }
-    auto one = at::ones({5});
-    ranks.sum({one});
-  });
+  const int64_t port = test::free_port();
+  const auto thrown = together(
+      2,
+      [&](const Ranks& ranks) {
+        if (ranks.rank() == 1) {
+          try {
+            Ranks again(test::launch_of(1, 2, port), std::chrono::seconds(10));
+          } catch (const Error& error) {
+            second = error.what();
+          }
+        }
+        auto one = at::ones({5});
+        ranks.sum(one);
+      },
+      60, port);
   for (const auto& one : thrown) CHECK(message_of(one) == "");
   CHECK(test::contains(second, "another at the same MASTER_ADDR and MASTER_PORT"));
 }
@@ -185,21 +214,35 @@ TEST_CASE("who does not come to an exchange is named") {
       2,
       [](const Ranks& ranks) {
         auto one = at::ones({5});
-        ranks.sum({one});
+        ranks.sum(one);
         if (ranks.rank() == 1) std::this_thread::sleep_for(std::chrono::seconds(6));
-        ranks.sum({one});
+        ranks.sum(one);
       },
       2);
   CHECK(test::contains(message_of(thrown[0]), "rank 1 of 2: expected an answer, found none within 2 s"));
   CHECK(message_of(thrown[1]) != "");
 }
 
+TEST_CASE("a write that nobody reads is an error, and not the end of the process") {
+  int ends[2];
+  CHECK(pipe(ends) == 0);
+  std::signal(SIGPIPE, SIG_DFL);
+  for (const auto& one : together(2, [&](const Ranks& ranks) {
+         ranks.on_first([&] {
+           close(ends[0]);
+           if (write(ends[1], "word", 4) >= 0) throw std::runtime_error("written to nobody");
+         });
+       }))
+    CHECK(message_of(one) == "");
+  close(ends[1]);
+}
+
 TEST_CASE("one process alone exchanges nothing") {
   const auto& ranks = Ranks::one();
   CHECK((ranks.alone() && ranks.first()));
   auto one = at::ones({5});
-  ranks.sum({one});
-  ranks.copy_from_first({one});
+  ranks.sum(one);
+  ranks.copy_from(0, {one});
   CHECK(at::equal(one, at::ones({5})));
   CHECK(ranks.text_from_first("text") == "text");
   int64_t worked = 0;

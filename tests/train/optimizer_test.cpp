@@ -7,6 +7,8 @@
 #include <set>
 
 #include "caught.h"
+#include "optimizer_state.h"
+#include "ranks_as_threads.h"
 #include "temporary_folder.h"
 
 namespace bilens::optimizer_test {
@@ -139,6 +141,112 @@ TEST_CASE("an optimizer that loads another's state continues exactly as that one
       one.step(0.1, no(), 0), two.step(0.1, no(), 0);
     }
     for (size_t i = 0; i < first.size(); ++i) CHECK(at::equal(first[i].second, second[i].second));
+  }
+}
+
+/// What each rank sees of a step: numbers whose sums are exact in any order.
+std::vector<std::vector<at::Tensor>> exact_gradients(const NamedTensors& list, int64_t ranks, uint64_t seed) {
+  at::manual_seed(seed);
+  std::vector<std::vector<at::Tensor>> gradients(ranks);
+  for (auto& own : gradients) {
+    for (const auto& [name, p] : list) own.push_back(at::randint(-8, 9, p.sizes(), at::kFloat) / 4);
+  }
+  return gradients;
+}
+
+TEST_CASE("processes share out the moments, and move the parameters as one process does") {
+  constexpr int kSteps = 4, kNotFinite = 1;
+  // Of eight processes one has no parameter.
+  for (const int64_t count : {2, 3, 8}) {
+    for (const auto algorithm : {Algorithm::kAdamW, Algorithm::kMuon}) {
+      const auto alone = parameters();
+      std::vector<NamedTensors> shared;
+      for (int64_t rank = 0; rank < count; ++rank) shared.push_back(parameters());
+      std::vector<std::vector<std::vector<at::Tensor>>> of_step;
+      Optimizer one(alone, config_of(algorithm));
+      std::vector<double> norms;
+      for (int step = 0; step < kSteps; ++step) {
+        auto& gradients = of_step.emplace_back(exact_gradients(alone, count, step));
+        if (step == kNotFinite) gradients[count - 1][2][0][0] = INFINITY;
+        for (size_t i = 0; i < alone.size(); ++i) {
+          auto sum = gradients[0][i].clone();
+          for (int64_t rank = 1; rank < count; ++rank) sum += gradients[rank][i];
+          alone[i].second.mutable_grad() = sum;
+        }
+        const auto norm = one.clip_gradients(1.0);
+        norms.push_back(norm.item<double>());
+        one.step(0.1, norm.isfinite().logical_not().to(at::kFloat).view({1}), step);
+      }
+      const auto expected = one.state();
+      test::all_well(count, [&](const Ranks& ranks) {
+        const auto& own = shared[ranks.rank()];
+        Optimizer optimizer(own, config_of(algorithm), ranks);
+        for (int step = 0; step < kSteps; ++step) {
+          for (size_t i = 0; i < own.size(); ++i)
+            own[i].second.mutable_grad() = of_step[step][ranks.rank()][i].clone();
+          auto measured = at::tensor({1.0f, static_cast<float>(ranks.rank())});
+          const auto norm = optimizer.clip_gradients(1.0, measured);
+          const double wanted = norms[step], ranks_sum = static_cast<double>(count * (count - 1)) / 2;
+          if (norm.item<double>() != wanted || measured[0].item<double>() != static_cast<double>(count) ||
+              measured[1].item<double>() != ranks_sum)
+            throw std::runtime_error("another norm or measure in step " + std::to_string(step));
+          optimizer.step(0.1, norm.isfinite().logical_not().to(at::kFloat).view({1}), step);
+        }
+        const auto state = optimizer.state();
+        if (!ranks.first() && !state.empty()) throw std::runtime_error("the first alone gets the state");
+        if (ranks.first() && state.size() != expected.size()) throw std::runtime_error("not the whole state");
+        for (const auto& [name, tensor] : state) {
+          if (!at::equal(tensor, test::state_of(one, name))) throw std::runtime_error("another " + name);
+        }
+      });
+      for (const auto& own : shared) {
+        for (size_t i = 0; i < own.size(); ++i) CHECK(at::equal(own[i].second, alone[i].second));
+      }
+    }
+  }
+}
+
+TEST_CASE("each parameter's moments are in one process, and no process has much more than another") {
+  // 12 matrices of 100 numbers each and 4 of 30, of which AdamW keeps two moments.
+  NamedTensors list;
+  for (int i = 0; i < 12; ++i) list.emplace_back("large." + std::to_string(i), at::zeros({10, 10}));
+  for (int i = 0; i < 4; ++i) list.emplace_back("small." + std::to_string(i), at::zeros({5, 6}));
+  const auto owners = parameter_owners(list, config_of(Algorithm::kAdamW), 4);
+  std::vector<int64_t> held(4);
+  for (size_t i = 0; i < list.size(); ++i) held[owners[i]] += list[i].second.numel();
+  CHECK(held == std::vector<int64_t>(4, 330));
+}
+
+TEST_CASE("processes continue from the state that the first one loads") {
+  for (const auto algorithm : {Algorithm::kAdamW, Algorithm::kMuon}) {
+    const test::TemporaryFolder folder;
+    const auto alone = parameters();
+    Optimizer one(alone, config_of(algorithm));
+    set_gradients(alone, 0);
+    one.step(0.1, no(), 0);
+    write_safetensors(folder / "o", one.state());
+    std::vector<NamedTensors> shared(3);
+    for (auto& own : shared) {
+      for (const auto& [name, p] : alone) own.emplace_back(name, p.detach().clone().requires_grad_(true));
+    }
+    const auto gradients = exact_gradients(alone, 3, 7);
+    for (size_t i = 0; i < alone.size(); ++i)
+      alone[i].second.mutable_grad() = gradients[0][i] + gradients[1][i] + gradients[2][i];
+    one.clip_gradients(0.0);
+    one.step(0.1, no(), 1);
+    test::all_well(3, [&](const Ranks& ranks) {
+      const auto& own = shared[ranks.rank()];
+      Optimizer optimizer(own, config_of(algorithm), ranks);
+      if (ranks.first()) optimizer.load_state(SafetensorsFile(folder / "o"));
+      optimizer.share_state();
+      for (size_t i = 0; i < own.size(); ++i)
+        own[i].second.mutable_grad() = gradients[ranks.rank()][i].clone();
+      optimizer.clip_gradients(0.0);
+      optimizer.step(0.1, no(), 1);
+    });
+    for (const auto& own : shared) {
+      for (size_t i = 0; i < own.size(); ++i) CHECK(at::equal(own[i].second, alone[i].second));
+    }
   }
 }
 

@@ -14,7 +14,6 @@
 #include "bilens/core/log.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/progress.h"
-#include "bilens/core/stop.h"
 #include "bilens/core/text.h"
 #include "bilens/core/version.h"
 #include "bilens/dist/ranks.h"
@@ -234,15 +233,9 @@ Outcome run_job(const TrainRunOptions& options, const MakeJob& make_job) {
   if (options.dry_run) return dry_run(options, make_job);
   const auto job = make_job(options);
   const Ranks ranks(options.launch, std::chrono::seconds(job->settings().rank_timeout));
-  try {
-    return run_job(options, *job, ranks);
-  } catch (const Stopped&) {
-    ranks.tell_stop();
-    throw;
-  } catch (const std::exception& error) {
-    ranks.tell_failure(error.what());
-    throw;
-  }
+  Outcome outcome;
+  ranks.take_part([&] { outcome = run_job(options, *job, ranks); });
+  return outcome;
 }
 
 }  // namespace
