@@ -18,16 +18,18 @@ EvaluationMetrics metrics_of(const ImageEvaluation& evaluation, const char* spli
   return metrics;
 }
 
-at::Tensor compute_logits(ImageClassifier& model, const ImageSplit& split) {
+at::Tensor compute_logits(ImageClassifier& model, const ImageSplit& split, const Ranks& ranks) {
   const at::NoGradGuard no_grad;
   const auto device = model->embed->weight.device();
   const auto& c = model->config;
-  std::vector<at::Tensor> parts;
-  for (int64_t begin = 0; begin < split.size(); begin += kBatch) {
-    const auto images = split.images.narrow(0, begin, std::min(kBatch, split.size() - begin));
-    parts.push_back(model(to_inputs(images, c.pixel_mean, c.pixel_std, device)).cpu());
+  auto logits = at::zeros({split.size(), c.d_output});
+  for (int64_t batch = ranks.rank(); batch * kBatch < split.size(); batch += ranks.count()) {
+    const int64_t begin = batch * kBatch, rows = std::min(kBatch, split.size() - begin);
+    const auto images = split.images.narrow(0, begin, rows);
+    logits.narrow(0, begin, rows).copy_(model(to_inputs(images, c.pixel_mean, c.pixel_std, device)));
   }
-  return at::cat(parts);
+  ranks.sum(logits);  // of each row all but one process have 0, so that they stay as they are
+  return logits;
 }
 
 ImageEvaluation evaluate_logits(const at::Tensor& logits, const at::Tensor& labels) {
@@ -38,8 +40,8 @@ ImageEvaluation evaluate_logits(const at::Tensor& logits, const at::Tensor& labe
           static_cast<double>(hits) / static_cast<double>(labels.size(0))};
 }
 
-ImageEvaluation evaluate_classifier(ImageClassifier& model, const ImageSplit& split) {
-  return evaluate_logits(compute_logits(model, split), split.labels.cpu());
+ImageEvaluation evaluate_classifier(ImageClassifier& model, const ImageSplit& split, const Ranks& ranks) {
+  return evaluate_logits(compute_logits(model, split, ranks), split.labels.cpu());
 }
 
 }  // namespace bilens

@@ -121,7 +121,7 @@ at::Tensor ImageTask::compute_gradients(int64_t step) {
 
 std::vector<TrainingTask::Observation> ImageTask::validate(int64_t /*step*/) {
   if (data_.validation.size() == 0) return {};
-  const auto result = evaluate_classifier(model_, data_.validation);
+  const auto result = evaluate_classifier(model_, data_.validation, ranks_);
   return {{metrics_of(result, EvaluationMetrics::kValidation),
            format("validation loss %.4f, accuracy %.4f", result.loss, result.accuracy)}};
 }

@@ -1,19 +1,75 @@
 #include "bilens/train/text_evaluation.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <mutex>
+#include <numeric>
+#include <thread>
+#include <utility>
 
 #include "bilens/core/progress.h"
 #include "bilens/core/stop.h"
 #include "bilens/core/text.h"
 #include "bilens/data/token_windows.h"
+#include "bilens/tensor/on_threads.h"
 
 namespace bilens {
 
 namespace {
-constexpr int64_t kEvaluatedAtOnce = 8192;  // products of a small model are then wide enough
+// Tokens evaluated at a time: a thread's stay in its cache, and a GPU's products are wide enough.
+constexpr int64_t kOfAThread = 512, kOfAGpu = 8192;
+/// What the windows of each part lose together, gathered from several threads; how far they are shows the
+/// thread that made it.
+class PartLosses {
+ public:
+  PartLosses(size_t parts, int64_t tokens)
+      : sums_(at::zeros({static_cast<int64_t>(parts)}, at::kDouble)),
+        progress_("evaluate", tokens, "tokens") {}
+
+  void add(int64_t part, const at::Tensor& losses) {
+    const double sum = losses.sum(at::kDouble).item<double>();
+    const std::lock_guard<std::mutex> lock(mutex_);
+    sums_[part] = sum;
+    sum_ += sum;
+    predicted_ += losses.numel();
+  }
+
+  bool on_its_thread() const { return std::this_thread::get_id() == thread_; }
+  void show() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (predicted_ == shown_) return;
+    progress_.advance(predicted_ - std::exchange(shown_, predicted_),
+                      format("loss %.4f", sum_ / static_cast<double>(predicted_)));
+  }
+
+  /// Float64 [parts].
+  const at::Tensor& sums() const { return sums_; }
+
+ private:
+  at::Tensor sums_;
+  double sum_ = 0.0;
+  int64_t predicted_ = 0, shown_ = 0;
+  std::thread::id thread_ = std::this_thread::get_id();
+  std::mutex mutex_;
+  Progress progress_;
+};
+
+/// The sum of the parts' losses of all processes, one after the other as one process has it.
+/// @throws Stopped in all, where one was
+double sum_of_all(const at::Tensor& sums, bool stopped, const Ranks& ranks) {
+  const auto row = at::cat({sums, at::full({1}, stopped ? 1.0 : 0.0, at::kDouble)});
+  ranks.sum(row);  // of each part all but one process have 0, so that its sum stays as it is
+  const auto* numbers = row.const_data_ptr<double>();
+  const int64_t parts = sums.numel();
+  if (numbers[parts] > 0) throw Stopped{};
+  return std::accumulate(numbers, numbers + parts, 0.0);
+}
+
 }  // namespace
 
 double TextEvaluation::perplexity() const { return std::exp(loss); }
@@ -27,23 +83,42 @@ EvaluationMetrics metrics_of(const TextEvaluation& evaluation, const char* split
   return metrics;
 }
 
-TextEvaluation evaluate_text(Decoder& model, const TokenStream& stream, int64_t context) {
-  const at::NoGradGuard no_grad;
+TextEvaluation evaluate_text(Decoder& model, const TokenStream& stream, int64_t context, const Ranks& ranks) {
   const auto device = model.parameters().front().second.device();
+  const auto at_once = windows_within(device.is_cpu() ? kOfAThread : kOfAGpu, context);
+  const auto parts = evaluation_windows(stream.size(), context, at_once);
+  const auto tokens_of = [&](int64_t i) {
+    return static_cast<int64_t>(parts[i].begins.size()) * (parts[i].window - 1);
+  };
   TextEvaluation result;
-  double sum = 0.0;
-  Progress progress("evaluate", stream.size(), "tokens");
-  for (const auto& windows :
-       evaluation_windows(stream.size(), context, windows_within(kEvaluatedAtOnce, context))) {
-    if (stop_requested()) throw Stopped{};
-    const auto batch = make_batch(stream, windows.begins, windows.window);
-    const auto losses = model.losses(batch.inputs.to(device), batch.targets.to(device));
-    sum += losses.sum(at::kDouble).item<double>();
-    result.tokens += batch.targets.numel();
-    result.loss = sum / static_cast<double>(result.tokens);
-    progress.advance(static_cast<int64_t>(windows.begins.size()) * windows.window,
-                     format("loss %.4f", result.loss));
+  std::vector<int64_t> own;
+  int64_t own_tokens = 0;
+  for (int64_t i = 0; i < static_cast<int64_t>(parts.size()); ++i) {
+    result.tokens += tokens_of(i);
+    if (i % ranks.count() != ranks.rank()) continue;
+    own.push_back(i);
+    own_tokens += tokens_of(i);
   }
+  PartLosses losses(parts.size(), own_tokens);
+  std::atomic<bool> stopped = false;
+  const auto evaluate = [&](int64_t i) {
+    if (losses.on_its_thread() && ranks.stops()) stopped = true;
+    if (stopped) return;
+    const at::NoGradGuard no_grad;
+    const auto batch = make_batch(stream, parts[i].begins, parts[i].window);
+    losses.add(i, model.losses(batch.inputs.to(device), batch.targets.to(device)));
+    if (losses.on_its_thread()) losses.show();
+  };
+  for (auto first = own.begin(); first != own.end();) {
+    const int64_t window = parts[*first].window;
+    const auto last = std::find_if(first, own.end(), [&](int64_t i) { return parts[i].window != window; });
+    model.prepare_positions(window - 1);  // which threads then only read
+    on_threads(last - first, device.is_cpu() ? at::get_num_threads() : 1,
+               [&](int64_t i) { evaluate(first[i]); });
+    first = last;
+  }
+  losses.show();
+  result.loss = sum_of_all(losses.sums(), stopped, ranks) / static_cast<double>(result.tokens);
   return result;
 }
 

@@ -150,7 +150,7 @@ std::string sample_text(Decoder& model, const Tokenizer& tokenizer, const Sample
 std::vector<TrainingTask::Observation> TextTask::validate(int64_t step) {
   std::vector<Observation> seen;
   if (data_.validation.size() >= 2) {
-    const auto result = evaluate_text(model_, data_.validation, text_.context);
+    const auto result = evaluate_text(model_, data_.validation, text_.context, ranks_);
     auto metrics = metrics_of(result, EvaluationMetrics::kValidation);
     metrics.peak_memory = peak_memory();
     seen.push_back({metrics, format("validation loss %.4f nats/token, perplexity %.3f", result.loss,
@@ -158,10 +158,11 @@ std::vector<TrainingTask::Observation> TextTask::validate(int64_t step) {
   }
   if (tokenizer_ && !config_.sample.prompt.empty()) {
     const auto seed = derive_seed(static_cast<uint64_t>(config_.seed), "sample", static_cast<uint64_t>(step));
-    const auto text = sample_text(model_, *tokenizer_, config_.sample, seed);
-    SampleMetrics sample;
-    sample.text = text;
-    seen.push_back({sample, text});
+    ranks_.on_first([&] {
+      SampleMetrics sample;
+      sample.text = sample_text(model_, *tokenizer_, config_.sample, seed);
+      seen.push_back({sample, sample.text});
+    });
   }
   return seen;
 }

@@ -1,6 +1,7 @@
 #include "bilens/train/text_task.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
@@ -115,6 +116,33 @@ struct Quiet {
 
 // Sums of 128 positions in another order: some 30 roundings of float32.
 constexpr double kRounding = 30 * 6e-8;
+
+TEST_CASE("the loss of a text is that of its tokens, the same bits at any number of threads") {
+  auto model = new_model();
+  // Several parts of 512 tokens, of which each thread takes some, and a shorter last window.
+  const auto stream = counting(170, 9);
+  REQUIRE(stream.size() > 5 * 512);
+  REQUIRE(stream.size() % kContext > 1);
+  double expected = 0.0;
+  int64_t tokens = 0;
+  for (int64_t begin = 0; begin + 2 <= stream.size(); begin += kContext) {
+    const auto window = make_batch(stream, {begin}, std::min<int64_t>(kContext, stream.size() - begin));
+    expected += model.losses(window.inputs, window.targets).sum(at::kDouble).item<double>();
+    tokens += window.targets.numel();
+  }
+  const int before = at::get_num_threads();
+  std::vector<double> found;
+  for (const int threads : {1, 2, 5}) {
+    at::set_num_threads(threads);
+    const auto result = evaluate_text(model, stream, kContext);
+    CHECK(result.tokens == tokens);
+    found.push_back(result.loss);
+  }
+  at::set_num_threads(before);
+  // Of each token's loss some roundings of float32 differ where a product has other rows beside it.
+  CHECK(found[0] == Approx(expected / static_cast<double>(tokens)).epsilon(1e-6));
+  CHECK((found[1] == found[0] && found[2] == found[0]));
+}
 
 TEST_CASE("a batch in parts has the gradients of the whole batch, also of unequal parts") {
   auto config = quick();

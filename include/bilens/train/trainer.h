@@ -37,8 +37,8 @@ class Trainer {
           std::filesystem::path directory, bool resume, KnownDataFiles data = {},
           const Ranks& ranks = Ranks::one());
 
-  /// @throws Stopped after a signal, with a checkpoint saved; Error(kDiverged) after ten non-finite steps in
-  /// a row.
+  /// @throws Stopped after a signal, with a checkpoint saved unless it came in a validation; Error(kDiverged)
+  /// after ten non-finite steps in a row.
   TrainSummary run();
 
   /// Adds a line to metrics.jsonl, and its numbers to TensorBoard's events.

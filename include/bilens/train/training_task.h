@@ -39,6 +39,7 @@ class TrainingTask {
     std::variant<EvaluationMetrics, SampleMetrics> line;
     std::string words;
   };
+  /// Of several processes all call it; what the first gets is kept.
   virtual std::vector<Observation> validate(int64_t step) = 0;
 
   /// Fills a directory with the model as it is.
