@@ -3,6 +3,7 @@
 
 import json
 import os
+import random
 import resource
 import shutil
 import signal
@@ -34,6 +35,7 @@ CONFIG = {
     "device": "cpu",
     "threads": 1,
 }
+KILLS = int(os.environ.get("BILENS_KILLS", "3"))  # that one run survives in a row
 # What a run says of itself that depends on time and place.
 OWN = ("tokens_per_second", "mfu", "peak_memory")
 
@@ -104,6 +106,13 @@ class Together(RanksCase):
             self.assertEqual(same_lines(self.folder / out), same_lines(self.folder / "one"))
             self.assertEqual(json.loads((self.folder / out / "env.json").read_text())["processes"], count)
         self.assertNotIn("processes", (self.folder / "one/env.json").read_text())
+
+    def test_other_optimizers_give_the_bits_of_one(self):
+        for name, optimizer in {"muon": {"optimizer": "muon"}, "rounded": {"moments": "bfloat16"}}.items():
+            config = self.config_of(train=optimizer)
+            self.one(name, config=config)
+            self.well(self.launch(2, f"{name}-of-2", config=config))
+            self.same_weights(name, f"{name}-of-2")
 
     def test_three_processes_agree_with_one_to_rounding(self):
         self.one("one")
@@ -226,6 +235,31 @@ class Faults(RanksCase):
                 (out / "model/model.safetensors").read_bytes()
                 == (self.folder / "one/model/model.safetensors").read_bytes()
             )
+
+    def test_a_run_that_is_killed_at_any_time_and_goes_on_loses_nothing(self):
+        config = self.config_of(
+            train={"steps": 40 * KILLS}, checkpoint={"every_steps": 4, "keep_last": 2}, rank_timeout=15
+        )
+        self.one("one", config=config)
+        chance = random.Random(KILLS)
+        survivors = 0
+        for _ in range(KILLS):
+            count = chance.choice((2, 4))  # which give the bits of one
+            killed = chance.randrange(count)
+            launch = self.launch(count, "killed", "--resume", config=config)
+            # From before the processes have met until many steps later.
+            time.sleep(chance.uniform(0.0, 0.5 + count))
+            launch.signal(killed)
+            ended = launch.ended()
+            for rank in set(range(count)) - {killed}:
+                self.assertIn(ended[rank][0], (0, 1), ended[rank][2])
+                if ended[rank][0] == 1:
+                    self.assertIn(f"rank {killed}", ended[rank][2])
+                    survivors += 1
+        self.assertGreater(survivors, 0)
+        self.one("killed", "--resume", config=config)
+        self.same_weights("one", "killed")
+        self.assertEqual(same_lines(self.folder / "killed"), same_lines(self.folder / "one"))
 
     def test_a_process_that_hangs_is_named_when_its_time_is_over(self):
         config = self.long(rank_timeout=6)
