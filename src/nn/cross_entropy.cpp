@@ -11,6 +11,7 @@
 #include "bilens/nn/soft_cap.h"
 #include "kernels/cpu_kernels.h"
 #include "logit_parts.h"
+#include "matrix_product.h"
 
 namespace bilens {
 
@@ -58,7 +59,7 @@ at::Tensor in_parts(const at::Tensor& x, const OutputHead& output, const at::Ten
   for (int64_t begin = 0; begin < x.size(0); begin += part) {
     const int64_t rows = std::min(part, x.size(0) - begin);
     const auto rows_x = x.narrow(0, begin, rows);
-    auto logits = rows_x.mm(head.t()).to(losses.scalar_type());
+    auto logits = matrix_product(rows_x, head.t()).to(losses.scalar_type());
     const auto slopes = output.soft_cap > 0 ? soft_cap_(logits, output.soft_cap) : at::Tensor();
     losses.narrow(0, begin, rows)
         .copy_(losses_of(logits, targets.narrow(0, begin, rows), grad_x.defined() || grad_head.defined()));
@@ -66,13 +67,13 @@ at::Tensor in_parts(const at::Tensor& x, const OutputHead& output, const at::Ten
     const auto gradient = logits.to(x.scalar_type());
     if (grad_x.defined()) {
       auto place = grad_x.narrow(0, begin, rows);
-      at::mm_out(place, gradient, head);
+      matrix_product_into(place, gradient, head);
     }
     if (grad_head.defined()) {
       if (grad_head.scalar_type() == gradient.scalar_type()) {
         grad_head.addmm_(gradient.t(), rows_x, begin == 0 ? 0 : 1);
       } else {
-        grad_head.add_(gradient.t().mm(rows_x));
+        grad_head.add_(matrix_product(gradient.t(), rows_x));
       }
     }
   }

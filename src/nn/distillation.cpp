@@ -8,6 +8,7 @@
 
 #include "bilens/nn/soft_cap.h"
 #include "logit_parts.h"
+#include "matrix_product.h"
 
 namespace bilens {
 
@@ -52,18 +53,19 @@ struct DistillationSum : torch::autograd::Function<DistillationSum> {
     for (int64_t begin = 0; begin < x.size(0); begin += part) {
       const int64_t rows = std::min(part, x.size(0) - begin);
       const auto some = x.narrow(0, begin, rows);
-      auto logits = some.mm(head.t()).to(dtype);
+      auto logits = matrix_product(some, head.t()).to(dtype);
       const auto slopes = cap > 0 ? soft_cap_(logits, cap) : at::Tensor();
       at::Tensor teacher;
       if (weights.divergence != 0) {
-        teacher = soft_capped(teacher_x.narrow(0, begin, rows).mm(teacher_head.t()).to(dtype), teacher_cap);
+        teacher = soft_capped(matrix_product(teacher_x.narrow(0, begin, rows), teacher_head.t()).to(dtype),
+                              teacher_cap);
       }
       sum += loss_of(logits, teacher, targets.narrow(0, begin, rows), weights);
       if (slopes.defined()) logits.mul_(slopes);
       const auto gradient = logits.to(x.scalar_type());
       auto place = grad_x.narrow(0, begin, rows);
-      at::mm_out(place, gradient, head);
-      if (for_head) grad_head.add_(gradient.t().mm(some));
+      matrix_product_into(place, gradient, head);
+      if (for_head) grad_head.add_(matrix_product(gradient.t(), some));
     }
     if (for_head) grad_head = grad_head.to(head.scalar_type());
     context->save_for_backward({grad_x, grad_head});

@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "gated_rows.h"
+#include "matrix_product.h"
 #include "packed.h"
 #include "tracked.h"
 
@@ -48,15 +49,15 @@ struct GatedMlp : torch::autograd::Function<GatedMlp> {
     auto grad_both = at::empty_like(both);
     auto grad_halves = grad_both.chunk(2, 1);
     auto product = at::empty({both.size(0), both.size(1) / 2}, both.options());
-    gated_rows_backward(activation, dy.mm(down), halves[0], halves[1], grad_halves[0], grad_halves[1],
-                        product);
+    gated_rows_backward(activation, matrix_product(dy, down), halves[0], halves[1], grad_halves[0],
+                        grad_halves[1], product);
     variable_list result(saved.size() + 1);
     if (context->needs_input_grad(0)) result[0] = times(grad_both, {gate, up});
     if (context->needs_input_grad(1) || context->needs_input_grad(2)) {
       const auto parts = weight_gradients(grad_both, x, {gate, up});
       result[1] = parts[0], result[2] = parts[1];
     }
-    if (context->needs_input_grad(3)) result[3] = dy.t().mm(product);
+    if (context->needs_input_grad(3)) result[3] = matrix_product(dy.t(), product);
     if (biased) {
       const auto parts = bias_gradients(grad_both, {saved[4], saved[5]});
       result[4] = parts[0], result[5] = parts[1], result[6] = dy.sum(0);

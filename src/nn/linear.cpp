@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "matrix_product.h"
 #include "packed.h"
 #include "tracked.h"
 
@@ -44,15 +45,15 @@ at::Tensor as_one(const std::vector<at::Tensor>& parts) {
 }
 
 at::Tensor times_transposed(const at::Tensor& x, const std::vector<at::Tensor>& weights) {
-  if (const auto one = as_one(weights); one.defined()) return x.mm(one.t());
-  if (weights.size() == 1) return x.mm(weights.front().t());
+  if (const auto one = as_one(weights); one.defined()) return matrix_product(x, one.t());
+  if (weights.size() == 1) return matrix_product(x, weights.front().t());
   std::vector<at::Tensor> parts;
   for (const auto& weight : weights) parts.push_back(times_transposed(x, {weight}));
   return at::cat(parts, 1);
 }
 
 at::Tensor times(const at::Tensor& y, const std::vector<at::Tensor>& weights) {
-  if (const auto one = as_one(weights); one.defined()) return y.mm(one);
+  if (const auto one = as_one(weights); one.defined()) return matrix_product(y, one);
   at::Tensor sum;
   int64_t begin = 0;
   for (const auto& weight : weights) {
@@ -60,7 +61,7 @@ at::Tensor times(const at::Tensor& y, const std::vector<at::Tensor>& weights) {
     if (sum.defined()) {
       sum.addmm_(part, weight);
     } else {
-      sum = part.mm(weight);
+      sum = matrix_product(part, weight);
     }
     begin += weight.size(0);
   }
@@ -71,7 +72,7 @@ std::vector<at::Tensor> weight_gradients(const at::Tensor& y, const at::Tensor& 
                                          const std::vector<at::Tensor>& weights) {
   std::vector<int64_t> rows;
   for (const auto& weight : weights) rows.push_back(weight.size(0));
-  return y.t().mm(x).split_with_sizes(rows);
+  return matrix_product(y.t(), x).split_with_sizes(rows);
 }
 
 std::vector<at::Tensor> bias_gradients(const at::Tensor& y, const std::vector<at::Tensor>& biases) {
