@@ -37,7 +37,7 @@ class RankGroup {
   /// The sum in all processes.
   void sum(const at::Tensor& row);
   void copy_from(int64_t rank, const at::Tensor& row);
-  /// From one to another; all call it.
+  /// From one to another, which both call it.
   void copy(int64_t from, int64_t to, const at::Tensor& row);
 
   /// What the first process sets, however long it takes.

@@ -195,16 +195,20 @@ bool RankStore::one_stops() {
 
 void RankStore::arrive() { set(key_of("at", rank_), std::to_string(++exchanges_)); }
 
-/// Of the others, the one whose last exchange is the earliest.
-int64_t RankStore::furthest_behind() {
-  const auto find = [rank = rank_, ranks = ranks_, store = store_] {
-    int64_t behind = 0, least = -1;
-    for (int64_t other = 0; other < ranks; ++other) {
+/// Of the others, the one whose last exchange is the earliest: the peer, unless another is behind that.
+int64_t RankStore::furthest_behind(std::optional<int64_t> peer) {
+  const auto find = [rank = rank_, ranks = ranks_, store = store_, peer] {
+    const auto at = [&](int64_t other) {
       const auto key = key_of("at", other);
-      const int64_t at = store->check({key}) ? std::stoll(text_of(store->get(key))) : 0;
-      if (other == rank || (least >= 0 && at >= least)) continue;
+      return store->check({key}) ? std::stoll(text_of(store->get(key))) : 0;
+    };
+    int64_t behind = peer.value_or(rank == 0 ? 1 : 0);
+    auto least = at(behind);
+    for (int64_t other = 0; other < ranks; ++other) {
+      const auto its = other == rank ? least : at(other);
+      if (its >= least) continue;
       behind = other;
-      least = at;
+      least = its;
     }
     return behind;
   };
@@ -259,7 +263,7 @@ void RankStore::fail(std::optional<int64_t> peer, const std::string& what) {
   give_reason();
   const bool late = what.find("imed out") != std::string::npos;
   const auto silent = without_heartbeat();
-  const int64_t culprit = silent ? *silent : late ? furthest_behind() : peer.value_or(rank_ == 0 ? 1 : 0);
+  const int64_t culprit = silent ? *silent : late ? furthest_behind(peer) : peer.value_or(rank_ == 0 ? 1 : 0);
   give_reason();  // somebody may have known more meanwhile
   const Problem problem{name(culprit), "an answer",
                         late ? "none within " + std::to_string(timeout_.count()) + " s" : "it went away",

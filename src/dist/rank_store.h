@@ -62,7 +62,7 @@ class RankStore {
   template <class Operation>
   auto ask(const Operation& operation);
   void wait_for_all();
-  int64_t furthest_behind();
+  int64_t furthest_behind(std::optional<int64_t> peer);
   std::optional<int64_t> without_heartbeat();
   std::vector<int64_t> beats();
   /// Whether a heart of another has beaten since the last call. @param before of that call

@@ -92,6 +92,8 @@ void Ranks::copy_from(int64_t rank, const std::vector<at::Tensor>& tensors) cons
 
 void Ranks::copy(int64_t from, int64_t to, const std::vector<at::Tensor>& tensors) const {
   if (alone()) return;
+  group_->store().arrive();
+  if (from == to || (rank_ != from && rank_ != to)) return;
   for (const auto& tensor : tensors)
     by_row(tensor, [&](const at::Tensor& bytes) { group_->copy(from, to, bytes); });
 }

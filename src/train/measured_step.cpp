@@ -1,6 +1,7 @@
 #include "bilens/train/measured_step.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <chrono>
@@ -28,8 +29,9 @@ double measure_step(TrainingTask& task, const TextTrainConfig& config) {
 
 double measure_reading(const TokenStream& part, int64_t context,
                        const std::function<void(const TokenStream&)>& read) {
-  constexpr int64_t kEnough = 2048;  // tokens, for products as wide as those of the whole
-  const auto some = first_tokens(part, std::max(context, kEnough) + 1);
+  // So many tokens that products are as wide as those of the whole, or each thread has its share.
+  const int64_t enough = std::max<int64_t>(2048, 1024 * at::get_num_threads());
+  const auto some = first_tokens(part, std::max(context, enough) + 1);
   if (some.size() < 2) return 0.0;
   using Clock = std::chrono::steady_clock;
   std::chrono::duration<double> taken{};

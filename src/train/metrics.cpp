@@ -1,5 +1,7 @@
 #include "bilens/train/metrics.h"
 
+#include <optional>
+
 #include "bilens/core/files.h"
 #include "bilens/core/host.h"
 
@@ -7,29 +9,28 @@ namespace bilens {
 
 namespace {
 
-/// Whether a line is of those steps, and not of the test. A killed run may have left half a line at the end.
-bool is_kept(const std::string& line, int64_t last_step) {
+/// A line of those steps, and not of the test. A killed run may have left half a line at the end.
+std::optional<MetricsLine> kept_line(const std::string& line, int64_t last_step) {
   try {
-    const auto metrics = read_metrics_line(line, "a line");
-    return step_of(metrics) <= last_step && split_of(metrics) != EvaluationMetrics::kTest;
+    auto metrics = read_metrics_line(line, "a line");
+    if (step_of(metrics) <= last_step && split_of(metrics) != EvaluationMetrics::kTest) return metrics;
   } catch (const Error&) {
-    return false;
   }
-}
-
-std::string kept_lines(const std::filesystem::path& path, int64_t last_step) {
-  std::ifstream stream(path);
-  std::string kept;
-  for (std::string line; std::getline(stream, line);) {
-    if (is_kept(line, last_step)) kept += line + "\n";
-  }
-  return kept;
+  return std::nullopt;
 }
 
 }  // namespace
 
 MetricsWriter::MetricsWriter(const std::filesystem::path& path, int64_t last_step) : path_(path) {
-  write_text(path, std::filesystem::exists(path) ? kept_lines(path, last_step) : "");
+  std::string kept;
+  std::ifstream before(path);
+  for (std::string line; std::getline(before, line);) {
+    const auto metrics = kept_line(line, last_step);
+    if (!metrics) continue;
+    kept += line + "\n";
+    if (step_of(*metrics) == last_step && !std::holds_alternative<StepMetrics>(*metrics)) validated_ = true;
+  }
+  write_text(path, kept);
   stream_.open(path, std::ios::app);
   if (!stream_) throw system_error(path.string(), "append to the file", ExitCode::kFailure);
 }

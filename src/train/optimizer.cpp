@@ -130,7 +130,8 @@ NamedTensors Optimizer::state() const {
   const auto own = ranks_.first() ? NamedTensors{} : std::exchange(all, {});
   for (size_t i = 0; i < parameters_.size(); ++i) {
     if (owners_[i] == 0) continue;
-    const auto one = Optimizer({parameters_[i]}, config_).own_state();
+    const auto one =
+        owns(i) || ranks_.first() ? Optimizer({parameters_[i]}, config_).own_state() : NamedTensors{};
     fill(one, own);
     ranks_.copy(owners_[i], 0, tensors_of(one));
     if (!ranks_.first()) continue;
@@ -160,7 +161,8 @@ void Optimizer::share_state() {
   const auto own = own_state(), loaded = std::exchange(loaded_, {});
   for (size_t i = 0; i < parameters_.size(); ++i) {
     if (owners_[i] == 0) continue;
-    const auto one = Optimizer({parameters_[i]}, config_).own_state();
+    const auto one =
+        owns(i) || ranks_.first() ? Optimizer({parameters_[i]}, config_).own_state() : NamedTensors{};
     fill(one, loaded);
     ranks_.copy(0, owners_[i], tensors_of(one));
     if (owns(i)) fill(own, one);

@@ -21,10 +21,22 @@
 namespace bilens {
 
 namespace {
-// Tokens evaluated at a time: a thread's stay in its cache, and a GPU's products are wide enough.
-constexpr int64_t kOfAThread = 512, kOfAGpu = 8192;
-/// What the windows of each part lose together, gathered from several threads; how far they are shows the
-/// thread that made it.
+
+// Tokens evaluated at a time: on one thread of several so many that they stay in its cache, else so many that
+// products are wide enough to be shared.
+constexpr int64_t kOfAThread = 512, kTogether = 8192;
+constexpr int64_t kSmallModel = int64_t{256} << 20;  // bytes of weights
+
+/// Whether each thread evaluates windows of its own: short ones, of a model so small that what a thread holds
+/// is small too.
+bool on_threads_apart(const Decoder& model, int64_t context) {
+  int64_t bytes = 0;
+  for (const auto& [name, weight] : model.parameters()) bytes += static_cast<int64_t>(weight.nbytes());
+  return model.parameters().front().second.is_cpu() && context <= kOfAThread && bytes <= kSmallModel;
+}
+
+/// What the windows of each part lose together, gathered from several threads. The thread that made it shows
+/// the progress.
 class PartLosses {
  public:
   PartLosses(size_t parts, int64_t tokens)
@@ -41,10 +53,11 @@ class PartLosses {
 
   bool on_its_thread() const { return std::this_thread::get_id() == thread_; }
   void show() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (predicted_ == shown_) return;
-    progress_.advance(predicted_ - std::exchange(shown_, predicted_),
-                      format("loss %.4f", sum_ / static_cast<double>(predicted_)));
+    std::unique_lock<std::mutex> lock(mutex_);
+    const auto sum = sum_, predicted = static_cast<double>(predicted_);
+    const int64_t more = predicted_ - std::exchange(shown_, predicted_);
+    lock.unlock();
+    if (more > 0) progress_.advance(more, format("loss %.4f", sum / predicted));
   }
 
   /// Float64 [parts].
@@ -85,7 +98,8 @@ EvaluationMetrics metrics_of(const TextEvaluation& evaluation, const char* split
 
 TextEvaluation evaluate_text(Decoder& model, const TokenStream& stream, int64_t context, const Ranks& ranks) {
   const auto device = model.parameters().front().second.device();
-  const auto at_once = windows_within(device.is_cpu() ? kOfAThread : kOfAGpu, context);
+  const bool apart = on_threads_apart(model, context);
+  const auto at_once = windows_within(apart ? kOfAThread : kTogether, context);
   const auto parts = evaluation_windows(stream.size(), context, at_once);
   const auto tokens_of = [&](int64_t i) {
     return static_cast<int64_t>(parts[i].begins.size()) * (parts[i].window - 1);
@@ -113,8 +127,7 @@ TextEvaluation evaluate_text(Decoder& model, const TokenStream& stream, int64_t 
     const int64_t window = parts[*first].window;
     const auto last = std::find_if(first, own.end(), [&](int64_t i) { return parts[i].window != window; });
     model.prepare_positions(window - 1);  // which threads then only read
-    on_threads(last - first, device.is_cpu() ? at::get_num_threads() : 1,
-               [&](int64_t i) { evaluate(first[i]); });
+    on_threads(last - first, apart ? at::get_num_threads() : 1, [&](int64_t i) { evaluate(first[i]); });
     first = last;
   }
   losses.show();

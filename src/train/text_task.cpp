@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "bilens/core/memory.h"
+#include "bilens/core/stop.h"
 #include "bilens/core/text.h"
 #include "bilens/model/decoder_directory.h"
 #include "bilens/model/generation.h"
@@ -117,6 +118,7 @@ double TextTask::epochs_after(int64_t steps) const {
 }
 
 at::Tensor TextTask::compute_gradients(int64_t step) {
+  model_.prepare_positions(text_.context);  // as they were before an evaluation; threads only read them
   const auto windows = windows_.batch(step);
   const auto rows = static_cast<int64_t>(windows.begins.size());
   const auto moving = parameters();
@@ -158,11 +160,17 @@ std::vector<TrainingTask::Observation> TextTask::validate(int64_t step) {
   }
   if (tokenizer_ && !config_.sample.prompt.empty()) {
     const auto seed = derive_seed(static_cast<uint64_t>(config_.seed), "sample", static_cast<uint64_t>(step));
+    bool stopped = false;
     ranks_.on_first([&] {
-      SampleMetrics sample;
-      sample.text = sample_text(model_, *tokenizer_, config_.sample, seed);
-      seen.push_back({sample, sample.text});
+      try {
+        SampleMetrics sample;
+        sample.text = sample_text(model_, *tokenizer_, config_.sample, seed);
+        seen.push_back({sample, sample.text});
+      } catch (const Stopped&) {
+        stopped = true;
+      }
     });
+    if (!ranks_.text_from_first(stopped ? "stopped" : "").empty()) throw Stopped{};
   }
   return seen;
 }

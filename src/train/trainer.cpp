@@ -168,6 +168,13 @@ void Trainer::flush(Progress& progress) {
   }
 }
 
+/// Also where a run was stopped in it.
+bool Trainer::validation_is_missing() const {
+  if (step_ == 0 || !validation_is_due()) return false;
+  const bool there = ranks_.first() && metrics_->kept_validation();
+  return ranks_.text_from_first(there ? "there" : "missing") == "missing";
+}
+
 void Trainer::validate() {
   for (auto& seen : task_.validate(step_)) {
     std::visit(
@@ -198,6 +205,7 @@ TrainSummary Trainer::run() {
   begin_ = std::chrono::steady_clock::now();
   first_step_ = step_;
   const bool was_finished = finished();
+  if (validation_is_missing()) aside(&Trainer::validate);
   while (!finished()) {
     if (stops()) {
       flush(progress);
@@ -207,7 +215,12 @@ TrainSummary Trainer::run() {
     train_step();
     const bool validates = validation_is_due(), saves = checkpoint_is_due();
     if (device_.is_cpu() || validates || saves || pending_.size() >= kFlushOnGpu) flush(progress);
-    if (validates) aside(&Trainer::validate);
+    try {
+      if (validates) aside(&Trainer::validate);
+    } catch (const Stopped&) {  // of several processes all are here
+      save();
+      throw;
+    }
     if (saves) aside(&Trainer::save);
   }
   const double rate = units_per_second(step_);

@@ -200,6 +200,27 @@ class Together(RanksCase):
         self.same_weights("one", "two")
 
 
+class Stops(RanksCase):
+    def test_a_signal_to_one_in_a_validation_ends_all_with_a_checkpoint(self):
+        tokens = numpy.random.default_rng(1).integers(0, 64, 1_200_000).astype("<u2")
+        data = {"path": str(self.write("many.bin", tokens.tobytes())), "held_out": 0.45}
+        train = {"steps": 3, "validate_every": 1}
+        config = self.config_of(data={**CONFIG["data"], **data}, train={**CONFIG["train"], **train})
+        self.one("one", config=config)
+        for rank in (0, 1):
+            launch = self.launch(2, f"stopped-{rank}", config=config)
+            metrics = self.folder / f"stopped-{rank}/metrics.jsonl"
+            wait_for(lambda: metrics.exists() and metrics.read_text(), process=launch.processes[0])
+            launch.signal(rank, signal.SIGTERM)  # the step is written, its validation takes many seconds
+            for code, _, stderr in launch.ended():
+                self.assertEqual(code, 75, stderr)
+            self.assertEqual(len(metrics.read_text().splitlines()), 1)
+            self.assertTrue((self.folder / f"stopped-{rank}/checkpoints/step-1").is_dir())
+            # What was missing of the step is made up for.
+            self.one(f"stopped-{rank}", "--resume", config=config)
+            self.assertEqual(same_lines(self.folder / f"stopped-{rank}"), same_lines(self.folder / "one"))
+
+
 class Faults(RanksCase):
     def long(self, **changes):
         return self.config_of(train={"steps": 100_000}, checkpoint={"every_steps": 4, "keep_last": 2}, **changes)

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "bilens/core/error.h"
+#include "bilens/core/host.h"
 #include "bilens/core/stop.h"
 #include "bilens/dist/ranks.h"
 #include "catch.h"
@@ -155,10 +156,29 @@ TEST_CASE("what differs is said by whom, and known to all") {
   for (const int rank : {0, 1}) CHECK(test::contains(message_of(thrown[rank]), "rank 2: the config"));
 }
 
-TEST_CASE("all notice between exchanges that one was asked to stop, or has failed") {
-  const auto thrown = together(3, [](const Ranks& ranks) {
+struct AskedToStop : Host {
+  void log(LogLevel, const std::string&) override {}
+  void progress(const ProgressState&) override {}
+  bool stop_requested() override { return true; }
+};
+
+TEST_CASE("all notice between exchanges that one was asked to stop") {
+  test::all_well(3, [](const Ranks& ranks) {
     if (ranks.stops()) throw std::runtime_error("nobody was asked");
     ranks.on_first([] {});
+    AskedToStop host;
+    const HostScope scope(ranks.rank() == 2 ? &host : nullptr);
+    const auto begin = std::chrono::steady_clock::now();
+    while (!ranks.stops()) {
+      if (std::chrono::steady_clock::now() - begin > std::chrono::seconds(20))
+        throw std::runtime_error("not heard");
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+  });
+}
+
+TEST_CASE("all notice between exchanges that one has failed") {
+  const auto thrown = together(3, [](const Ranks& ranks) {
     if (ranks.rank() == 2) throw Error(ExitCode::kExhausted, {"memory", "room", "none", ""});
     while (!ranks.stops()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   });

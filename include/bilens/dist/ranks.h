@@ -50,7 +50,7 @@ class Ranks {
 
   /// Puts into each tensor, of any dtype, what the process of this rank has there.
   void copy_from(int64_t rank, const std::vector<at::Tensor>& tensors) const;
-  /// Puts into those of one process what another has there; in the others they stay as they are.
+  /// Puts into the tensors of one process what another has there. Of the others nothing is used.
   void copy(int64_t from, int64_t to, const std::vector<at::Tensor>& tensors) const;
 
   /// Whether this process or another was asked to stop, for work that all do between two exchanges. It asks

@@ -16,9 +16,13 @@ class MetricsWriter {
 
   void write(const MetricsLine& line);
 
+  /// Whether what it kept has the validation of the last step.
+  bool kept_validation() const { return validated_; }
+
  private:
   std::filesystem::path path_;
   std::ofstream stream_;
+  bool validated_ = false;
 };
 
 }  // namespace bilens

@@ -37,7 +37,7 @@ class Trainer {
           std::filesystem::path directory, bool resume, KnownDataFiles data = {},
           const Ranks& ranks = Ranks::one());
 
-  /// @throws Stopped after a signal, with a checkpoint saved unless it came in a validation; Error(kDiverged)
+  /// @throws Stopped after a signal, with a checkpoint saved; Error(kDiverged)
   /// after ten non-finite steps in a row.
   TrainSummary run();
 
@@ -55,6 +55,7 @@ class Trainer {
   void write_step(StepMetrics metrics, Progress& progress);
   double units_per_second(int64_t step) const;
   void count_skipped(int64_t step, bool finite);
+  bool validation_is_missing() const;
   void validate();
   void save();
   void aside(void (Trainer::*work)());
