@@ -14,6 +14,27 @@ struct StoredModel::Opened {
   std::map<fs::path, Json> files;
 };
 
+namespace {
+
+/// Of a checkpoint whose tensors are codes, with scales beside them: its numbers are not the model's weights.
+void require_plain_numbers(const Json& config, const std::string& where) {
+  if (!config.is_object()) return;
+  const Json text = config.value("text_config", Json());
+  for (const Json* of : {&config, &text}) {
+    const Json found = of->is_object() ? of->value("quantization_config", Json()) : Json();
+    if (found.is_null()) continue;
+    const Json method = found.is_object() ? found.value("quant_method", Json()) : Json();
+    throw Error(
+        ExitCode::kBadInput,
+        {where + ": quantization_config", "none: weights that are the model's numbers",
+         method.is_string() ? "\"" + method.get<std::string>() + "\"" : describe(found),
+         "Load it in transformers, call model.dequantize(), and save it by save_pretrained; or take the "
+         "checkpoint that it was made from."});
+  }
+}
+
+}  // namespace
+
 StoredModel::StoredModel(fs::path path) : path_(std::move(path)), opened_(std::make_shared<Opened>()) {
   folder_ = fs::is_directory(path_) ? path_ : path_.has_parent_path() ? path_.parent_path() : fs::path(".");
 }
@@ -21,6 +42,7 @@ StoredModel::StoredModel(fs::path path) : path_(std::move(path)), opened_(std::m
 StoredModel::StoredModel(const std::string& name, const NamedTensors& tensors, Json config)
     : path_(name), folder_(name), in_memory_(true), opened_(std::make_shared<Opened>()) {
   opened_->weights.emplace(name, tensors);
+  require_plain_numbers(config, where("config.json"));
   if (!config.is_null()) opened_->files[where("config.json")] = std::move(config);
 }
 
@@ -30,8 +52,9 @@ bool StoredModel::is_directory() const {
 
 const Weights& StoredModel::weights() const {
   if (!opened_->weights && !translate()) {
-    opened_->weights = Weights::with_neighbours(path_);
     const Json& config = json("config.json");
+    require_plain_numbers(config, where("config.json"));
+    opened_->weights = Weights::with_neighbours(path_);
     const Json type = config.is_object() ? config.value("model_type", Json()) : Json();
     const auto* part = type.is_string() ? text_part_of(type.get<std::string>()) : nullptr;
     if (part != nullptr) opened_->weights->rename(part->prefixes);

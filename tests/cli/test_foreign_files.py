@@ -12,6 +12,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from bilens_cli import TestCase, run, write_idx_folder
+from language_models import write_llama
 
 
 class ForeignFiles(TestCase):
@@ -86,6 +87,26 @@ class ForeignFolders(TestCase):
         save_file({"base.lora_A.weight": np.zeros((2, 3), "f4")}, folder / "adapter_model.safetensors")
         (folder / "adapter_config.json").write_text("{}")
         self.check(run("inspect", folder), 3, "an adapter (LoRA) without its base")
+
+    def test_a_quantised_checkpoint(self):
+        """Its tensors may have names and shapes of weights, as float8 codes have, and be no numbers of the model."""
+        model = self.folder / "model"
+        write_llama(model)
+        config = json.loads((model / "config.json").read_text())
+        config["quantization_config"] = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+        (model / "config.json").write_text(json.dumps(config))
+        self.check(run("inspect", model), 0)
+        tokens = self.write("tokens.bin", bytes(200))
+        for command in (
+            ["decompose", model, "--out", self.folder / "d"],
+            ["evaluate", model, "--data", f"tokens:{tokens}", "--context", 16],
+            ["convert", model, self.folder / "out"],
+        ):
+            self.check(run(*command), 3, "quantization_config: expected none", 'found "fp8"', "dequantize()")
+        self.assertFalse((self.folder / "out").exists())
+        config["quantization_config"] = None
+        (model / "config.json").write_text(json.dumps(config))
+        self.check(run("decompose", model, "--out", self.folder / "d", "--set", "analyses=[]"), 0)
 
     def test_a_batch_names_it_and_goes_on(self):
         good = self.folder / "models" / "good"
