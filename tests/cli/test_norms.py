@@ -170,9 +170,19 @@ class Norms(LayersTest):
             model_type="gemma2",
             hidden_activation="linear",
         )
-        self.decompose(front)
+        self.assertIn("no norm post_feedforward_layernorm", self.decompose(front, flags=("--quiet",)).stderr)
         self.assert_spectrum(of_mlp(mlp(1), gain=(self.w - 1).astype(float) + 1))
         self.assertIsNone(self.description()["norm"]["behind"])
+        # With the layer's attention it is a whole model, which has them.
+        attention = {NAMES["post_attention_layernorm"].replace("post_attention_layernorm", "self_attn.o_proj"): self.w}
+        for name, config, missing in (
+            ("llama", {"hidden_act": "linear"}, "post_attention_layernorm"),
+            ("gemma2", {"hidden_activation": "linear"}, "pre_feedforward_layernorm"),
+            ("olmo2", {"hidden_act": "linear"}, "post_feedforward_layernorm"),
+        ):
+            whole = self.model(f"whole {name}", {**mlp(1), **attention}, model_type=name, **config)
+            self.assertIn("attention is there", self.refusal(whole))
+            self.assertIn(missing, self.refusal(whole))
         more = self.model(
             "more",
             {**mlp(1), **self.norms(post_attention_layernorm=self.w, post_feedforward_layernorm=self.w)},

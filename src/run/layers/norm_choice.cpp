@@ -54,21 +54,31 @@ void refuse_unknown_norm(const Weights& weights, const Architecture& architectur
                    invocation_with(kWithoutFold)});
 }
 
+/// Whether the MLP's block has more of a model than the MLP and norms.
+bool has_attention(const Weights& weights, const MlpNames& mlp) {
+  return !mlp.block.empty() &&
+         std::any_of(weights.tensors().begin(), weights.tensors().end(), [&](const auto& item) {
+           return item.first.starts_with(mlp.block) && item.first.find("attn.") != std::string::npos;
+         });
+}
+
 /// The gain of a norm that the architecture has; "" where the weights have it for no layer, as those of MLPs
-/// that somebody took out of a model. @throws Error(kBadInput) where others have it, or an index says that it
-/// exists
-std::string find_norm(const Weights& weights, const MlpNames& mlp, const std::string& norm) {
+/// that somebody took out of a model. @throws Error(kBadInput) where others have it, where the layer's
+/// attention is there, or an index says that it exists. @param optional whether models exist without its gain
+std::string find_norm(const Weights& weights, const MlpNames& mlp, const std::string& norm, bool optional) {
   if (norm.empty()) return "";
   const std::string suffix = norm + ".weight", name = mlp.block + suffix;
   if (weights.contains(name)) return name;
   const auto shard = weights.missing_shard_of(name);
   const bool elsewhere = std::any_of(weights.tensors().begin(), weights.tensors().end(),
                                      [&](const auto& item) { return item.first.ends_with("." + suffix); });
-  if (shard.empty() && !elsewhere) return "";
+  const bool whole = !optional && has_attention(weights, mlp);
+  if (shard.empty() && !elsewhere && !whole) return "";
   throw Error(ExitCode::kBadInput,
               {where(weights, mlp), "its norm " + name,
-               shard.empty() ? "none, though other layers have one"
-                             : "none: " + shard + ", which holds it, is not there",
+               !shard.empty() ? "none: " + shard + ", which holds it, is not there"
+               : elsewhere    ? "none, though other layers have one"
+                              : "none, though the layer's attention is there",
                "Without it the spectrum is that over the MLP's own input; if that is wanted:\n  " +
                    invocation_with(kWithoutFold)});
 }
@@ -91,7 +101,8 @@ void refuse_other_norms(const Weights& weights, const Architecture& architecture
 StoredLayer stored_layer(const Weights& weights, const Architecture& architecture, const MlpNames& mlp,
                          const MlpNorms& norms) {
   refuse_other_norms(weights, architecture, mlp, norms);
-  const auto gain = find_norm(weights, mlp, norms.before), behind = find_norm(weights, mlp, norms.behind);
+  const auto gain = find_norm(weights, mlp, norms.before, norms.optional),
+             behind = find_norm(weights, mlp, norms.behind, norms.optional);
   return {mlp, gain, gain.empty() ? "" : bias_beside(weights, gain), behind, norms.one_plus};
 }
 
@@ -126,9 +137,13 @@ NormChoice choose_norms(const Weights& weights, const Architecture& architecture
     };
     choice.record = record_of(recorded(norms->kind), there(stored.gain, norms->before), norms->one_plus,
                               there(stored.behind, norms->behind), norms->source);
-    if (fold && without_gain && norms->kind != Kind::kNone && mlp.layer == mlps.front().layer)
+    if (!fold || norms->optional || mlp.layer != mlps.front().layer) continue;
+    if (without_gain && norms->kind != Kind::kNone && !norms->before.empty())
       log_warning(where(weights, mlp) + ": no norm " + norms->before +
                   " in these weights: the spectrum is that over the MLP's own input");
+    if (stored.behind.empty() && !norms->behind.empty())
+      log_warning(where(weights, mlp) + ": no norm " + norms->behind +
+                  " in these weights: the directions are those of the MLP's own output");
   }
   return choice;
 }
