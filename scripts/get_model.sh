@@ -153,7 +153,8 @@ needed_files() {
   python3 -c '
 import json, re, sys
 
-TEXT = r"(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens)\.json|tokenizer\.model"
+TEXT = r"(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens)\.json"
+TEXT += r"|tokenizer\.model|chat_template\.jinja"
 SAFETENSORS = r"[\w.-]+\.safetensors|model\.safetensors\.index\.json"
 TORCH = r"pytorch_model[\w.-]*\.bin|pytorch_model\.bin\.index\.json"
 

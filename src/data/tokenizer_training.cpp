@@ -154,8 +154,12 @@ void save_tokenizer(const std::filesystem::path& directory, const Tokenizer& tok
   } else {
     save_tokenizer(directory, model);
   }
-  for (size_t i = 1; i < files.size(); ++i)
-    write_text(directory / files[i].filename(), read_text(files[i], kLargestModel, ExitCode::kBadInput));
+  std::vector<std::filesystem::path> beside(files.begin() + 1, files.end());
+  beside.push_back(files[0].parent_path() / kChatTemplate);
+  for (const auto& file : beside) {
+    if (std::filesystem::exists(file))
+      write_text(directory / file.filename(), read_text(file, kLargestModel, ExitCode::kBadInput));
+  }
 }
 
 }  // namespace bilens

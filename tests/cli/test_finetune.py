@@ -155,8 +155,12 @@ class Finetune(FinetuneCase):
             self.assertEqual((out / name).read_bytes(), (self.folder / "whole" / name).read_bytes(), name)
 
     def test_what_is_written_is_a_plain_bilinear_llama(self):
+        template = self.teacher / "chat_template.jinja"
+        template.write_text("{{ messages }}")
+        self.addCleanup(template.unlink)
         _, account = self.finetune("run")
         out = self.folder / "run"
+        self.assertEqual((out / "model/chat_template.jinja").read_text(), "{{ messages }}")
         config = json.loads((out / "model/config.json").read_text())
         self.assertEqual((config["hidden_act"], config["mlp_bias"], config["model_type"]), ("linear", True, "llama"))
         self.assertTrue((out / "model/tokenizer.model").is_file())

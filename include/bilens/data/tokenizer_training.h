@@ -31,8 +31,10 @@ void save_json_tokenizer(const std::filesystem::path& directory, const Json& tok
 /// Fills a directory with tokenizer.model and the tokenizer_config.json with which transformers takes it for
 /// a LlamaTokenizer.
 void save_tokenizer(const std::filesystem::path& directory, const std::string& model);
+/// The file beside a tokenizer that says how a conversation becomes text; kept as it is.
+inline constexpr const char* kChatTemplate = "chat_template.jinja";
 /// The same with what a tokenizer was read from, which may be a tokenizer.json, and with what counts beside
-/// it.
+/// it, and its chat template.
 void save_tokenizer(const std::filesystem::path& directory, const Tokenizer& tokenizer);
 
 }  // namespace bilens

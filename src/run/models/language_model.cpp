@@ -17,8 +17,9 @@ namespace fs = std::filesystem;
 namespace {
 
 /// What tokenizers consist of in the Hugging Face layout.
-constexpr const char* kTokenizerFiles[] = {"tokenizer.model", "tokenizer_config.json",
-                                           "special_tokens_map.json", "tokenizer.json", "added_tokens.json"};
+constexpr const char* kTokenizerFiles[] = {"tokenizer.model",         "tokenizer_config.json",
+                                           "special_tokens_map.json", "tokenizer.json",
+                                           "added_tokens.json",       kChatTemplate};
 
 }  // namespace
 
