@@ -11,6 +11,7 @@ ACTIVATIONS = {
     "none": lambda z: z,
     "silu": torch.nn.functional.silu,
     "gelu": torch.nn.functional.gelu,
+    "gelu_tanh": functools.partial(torch.nn.functional.gelu, approximate="tanh"),
     "relu": torch.nn.functional.relu,
 }
 
@@ -28,7 +29,7 @@ class Product(unittest.TestCase):
                 self.assertTrue(torch.autograd.gradcheck(lambda g, u: bilens.nn.gated_product(g, u, name), (gate, up)))
 
     def test_second_derivatives(self):
-        for name in ("none", "silu", "gelu"):
+        for name in ACTIVATIONS:
             with self.subTest(name):
                 product = functools.partial(bilens.nn.gated_product, activation=name)
                 gate, up = draw(3, 4).requires_grad_(), draw(3, 4, seed=1).requires_grad_()
@@ -47,6 +48,15 @@ class Product(unittest.TestCase):
             self.assertEqual(y.dtype, dtype)
             exact = torch.nn.functional.silu(gate.double()) * up.double()
             torch.testing.assert_close(y.double(), exact, rtol=tolerance, atol=1e-7)
+
+    def test_strides_nan_and_a_beta(self):
+        gate, up = draw(5, 7).T, draw(9, 5, seed=1)[1:8]
+        torch.testing.assert_close(bilens.nn.gated_product(gate, up, "silu"), torch.nn.functional.silu(gate) * up)
+        product = torch.ops.bilens.gated_product(gate, up, "silu", 0.5)
+        torch.testing.assert_close(product, gate * torch.sigmoid(0.5 * gate) * up)
+        gate = gate.clone()
+        gate[2, 3] = float("nan")
+        self.assertEqual(bilens.nn.gated_product(gate, up, "relu").isnan().nonzero().tolist(), [[2, 3]])
 
     def test_torchs_checks_of_operators(self):
         for name in ACTIVATIONS:

@@ -36,7 +36,7 @@ BILENS_HOST_DEVICE inline GateValue<T> evaluate_gate(T z, T beta) {
     const T sigmoid = T(1) / (T(1) + exponential(-twice));
     return {z * sigmoid, sigmoid + c * sigmoid * (T(1) - sigmoid) * slope};
   } else {
-    return {z > T(0) ? z : T(0), z > T(0) ? T(1) : T(0)};
+    return {z < T(0) ? T(0) : z, z <= T(0) ? T(0) : T(1)};  // of NaN it is NaN, as PyTorch's
   }
 }
 
