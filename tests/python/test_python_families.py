@@ -81,10 +81,28 @@ class Families(unittest.TestCase):
             with self.subTest(family):
                 found = self.converted(model_of(family), layers=[0, 2])
                 self.assertEqual(getattr(found.config, key_of(family)), "by_layer")
-                if family != "Phi3":  # whose gate and up are one module
-                    gated = "gelu_tanh" if family.startswith("Gemma") else "silu"
-                    self.assertEqual([mlp.activation for mlp in bilens.mlps(found)], ["none", gated, "none"])
+                gated = "gelu_tanh" if family.startswith("Gemma") else "silu"
+                self.assertEqual([mlp.activation for mlp in bilens.mlps(found)], ["none", gated, "none"])
                 self.assertEqual(list(bilens.decompose(found, k=1).layers), [0, 2])
+
+    def test_layers_agree_with_the_model(self):
+        """Phi-3's gate and up are one module, whose halves are views; its MLP alone is decomposed by its structure."""
+        for family in KEYS:
+            with self.subTest(family):
+                model = model_of(family)
+                for layer, mlp in zip(model.model.layers, bilens.mlps(model), strict=True):
+                    x = torch.randn(5, mlp.d_model, generator=torch.Generator().manual_seed(2))
+                    torch.testing.assert_close(mlp(x), layer.mlp(x).detach(), rtol=1e-5, atol=1e-6)
+                    fused = getattr(layer.mlp, "gate_up_proj", None)
+                    if fused is not None:
+                        self.assertEqual(mlp.W_gate.data_ptr(), fused.weight.data_ptr())
+                alone = bilens.decompose(model.model.layers[1].mlp, k=2, surrogate="half", dtype="float64")
+                whole = bilens.decompose(
+                    model, layers=[1], k=2, surrogate="half", dtype="float64", fold_norm=False, directions="axes"
+                )
+                torch.testing.assert_close(
+                    alone.layers[0].eigenvalues, whole.layers[1].eigenvalues, rtol=1e-9, atol=1e-12
+                )
 
     def test_calibrated_surrogates_and_conversions(self):
         for family in KEYS:

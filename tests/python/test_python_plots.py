@@ -116,6 +116,7 @@ class Where(Drawn):
             "interactions": (1, of.plot_interactions),
             "training": (1, lambda **where: bilens.plots.plot_training(self.folder, **where)),
             "steps": (1, lambda **where: bilens.plots.plot_spectra_over_steps([of, of], steps=[0, 1], **where)),
+            "contexts": (1, lambda **where: bilens.plots.plot_contexts([["a", " b"]], [[0.5, -1.0]], **where)),
             "conversion": (2, lambda **where: bilens.plots.plot_conversion(self.folder, **where)),
         }
 
@@ -151,7 +152,39 @@ class Where(Drawn):
                     np.array(plot(), dtype=object).ravel()[0].figure.savefig(drawn, format=kind)
                     self.assertIn(b"%PDF" if kind == "pdf" else b"<svg", drawn.getvalue()[:1000])
                     pixels = drawn.getvalue().count(b"/Subtype /Image" if kind == "pdf" else b"<image")
-                    self.assertEqual(bool(pixels), name in ("eigenvectors", "interactions"))
+                    self.assertEqual(bool(pixels), name in ("eigenvectors", "interactions", "contexts"))  # scales too
+
+
+class Contexts(Drawn):
+    def test_each_token_has_the_colour_of_its_number(self):
+        tokens = [["▁Once", "▁upon", "\n", ""], [], ["x" * 200]]
+        values = [torch.tensor([0.0, 2.0, -2.0, 1.0]), [], np.array([0.5])]
+        ax = bilens.plots.plot_contexts(tokens, values, label="p", figsize=(4, 2))
+        texts, cells = ax.texts, ax.patches
+        self.assertEqual(len(texts), len(cells))
+        self.assertEqual([text.get_text() for text in texts[:4]], ["▁Once", "▁upon", "↵", "∅"])
+        self.assertEqual("".join(text.get_text() for text in texts[4:]), "x" * 200)  # in several lines
+        colours = [cell.get_facecolor() for cell in cells]
+        self.assertEqual(colours[0], (1, 1, 1, 1))
+        self.assertGreater(colours[1][2], colours[1][0])  # blue
+        self.assertGreater(colours[2][0], colours[2][2])  # orange
+        np.testing.assert_allclose(colours[3], BLUE, atol=0.01)  # half of the largest
+        # No cell lies over another, or beyond the Axes.
+        columns, lines = ax.get_xlim()[1], ax.get_ylim()[0]
+        places = [(round(c.get_y(), 3), c.get_x(), c.get_x() + c.get_width()) for c in cells]
+        self.assertEqual(places, sorted(places))
+        for (line, _, end), (below, begin, _) in zip(places, places[1:]):
+            self.assertTrue(below > line or begin >= end)
+        self.assertLessEqual(max(end for _, _, end in places), columns)
+        self.assertLess(places[-1][0], lines)
+
+    def test_refused(self):
+        plot = bilens.plots.plot_contexts
+        self.refuse("values: expected 1 contexts", plot, [["a"]], [])
+        self.refuse(r"values\[0\]: expected a finite number for each of 2 tokens", plot, [["a", "b"]], [[1.0]])
+        self.refuse("some that are not finite", plot, [["a"]], [[float("nan")]])
+        self.refuse(r"tokens\[0\]: expected a list of texts", plot, ["ab"], [[1.0, 2.0]])
+        self.refuse("contexts with tokens, found none", plot, [[]], [[]])
 
 
 class Eigenvectors(Drawn):

@@ -35,6 +35,7 @@ _LINEARS = (
     ("gate", "up", "down"),
     ("fc_gate", "fc_up", "fc_down"),
 )
+_FUSED = ("gate_up_proj", "down_proj")  # of transformers, whose first half of rows is the gate
 _KNOWN = ("gate_proj", "up_proj", "down_proj")  # to the library too, which also knows the norms around them
 _PARAMETERS = ("W_gate", "W_in", "W_out")
 # What bilens.decompose is told of norms, which bilens.mlps has no arguments for.
@@ -230,8 +231,8 @@ def mlps(model: torch.nn.Module, activation: str | None = None, *, fold_norm: bo
     """Find the gated MLPs of a module by their structure.
 
     Args:
-        model: with modules whose children are `gate_proj, up_proj, down_proj`, `w1, w3, w2`, `gate, up, down`, or whose
-            parameters are TransformerLens's `W_gate, W_in, W_out`.
+        model: with modules whose children are `gate_proj, up_proj, down_proj`, `w1, w3, w2`, `gate, up, down`, or in
+            transformers `gate_up_proj, down_proj`, or whose parameters are TransformerLens's `W_gate, W_in, W_out`.
         activation: what is on the gate's side, where the modules do not say it by `act_fn` or `activation`.
         fold_norm: whether the gain of the norm in front goes into W_gate and W_in (and its bias into b_gate and b_in,
             and the gain of a norm behind into W_out and b_out), as in `bilens.decompose`. Then the matrices are copies,
@@ -340,7 +341,10 @@ def _find(model: torch.nn.Module, activation: str | None) -> Iterator[BilinearLa
             linears = [linear for part in names if (linear := getattr(module, part)) is not None]
             matrices = [effective(linear, "weight").T for linear in linears]
             biases = [effective(linear, "bias") for linear in linears]
-            if len(linears) == 2:  # nothing behind the product
+            if names == _FUSED:
+                matrices = [*matrices[0].chunk(2, dim=1), matrices[1]]
+                biases = [*((None, None) if biases[0] is None else biases[0].chunk(2)), biases[1]]
+            elif len(linears) == 2:  # nothing behind the product
                 matrices.append(torch.eye(matrices[0].shape[1], dtype=matrices[0].dtype))
                 biases.append(None)
         yield BilinearLayer(
@@ -353,10 +357,13 @@ def _find(model: torch.nn.Module, activation: str | None) -> Iterator[BilinearLa
         )
 
 
-def _names(module: torch.nn.Module) -> tuple[str, str, str] | None:
+def _names(module: torch.nn.Module) -> tuple[str, ...] | None:
     """What gate, up and down are called in a module that is a gated MLP; None for others."""
     if all(_holds(module, name) for name in _PARAMETERS):
         return _PARAMETERS
+    of_transformers = type(module).__module__.split(".")[0] == "transformers"
+    if of_transformers and all(isinstance(getattr(module, part, None), torch.nn.Linear) for part in _FUSED):
+        return _FUSED
     for names in _LINEARS:
         parts = [getattr(module, name, ...) for name in names]
         if parts[2] is None:
@@ -431,10 +438,10 @@ def by_structure(model: torch.nn.Module, given: Mapping[str, Any]) -> dict[str, 
             raise UsageError(*problem("activation", expected, repr(settings["gate"]), "Leave it out."))
     if "weights" in settings:
         return settings
-    without = [name for name, module, names in found if getattr(module, names[2]) is None]
+    without = [name for name, module, names in found if getattr(module, names[-1]) is None]
     if without:
         settings["weights"] = {"down": "identity"}
-    patterns = {(_pattern(name), names) for name, _, names in found}
+    patterns = {(_pattern(name), _expressions(module, names)) for name, module, names in found}
     if any(names != _KNOWN for _, names in patterns):
         if len(patterns) > 1:
             several = ", ".join(sorted(f"{name}.{names[0]}" for name, names in patterns))
@@ -455,11 +462,21 @@ def _pattern(name: str) -> str:
     return re.sub(r"(^|\.)\d+(?=(\.[^.]*[^.\d][^.]*)*$)", r"\1{layer}", name, count=1)
 
 
-def _weight_map(model: torch.nn.Module, pattern: str, names: tuple[str, str, str], fold_norm: bool) -> dict[str, str]:
+def _expressions(module: torch.nn.Module, names: tuple[str, ...]) -> tuple[str, ...]:
+    """What gate, up and down are called in weights of decompose's config; the known names as they are."""
+    if names in (_KNOWN, _PARAMETERS):
+        return names
+    if names == _FUSED:
+        h = getattr(module, names[0]).out_features // 2
+        return f"{names[0]}.weight[0:{h}]", f"{names[0]}.weight[{h}:{2 * h}]", f"{names[1]}.weight"
+    return tuple(f"{name}.weight" for name in names)
+
+
+def _weight_map(model: torch.nn.Module, pattern: str, names: tuple[str, ...], fold_norm: bool) -> dict[str, str]:
     prefix = pattern + "." if pattern else ""
     roles = ("gate", "up", "down")
     if names != _PARAMETERS:
-        return {role: f"{prefix}{name}.weight" for role, name in zip(roles, names)}
+        return {role: prefix + name for role, name in zip(roles, names)}
     weights = {role: f"{prefix}{name}.T" for role, name in zip(roles, names)}
     there = {_pattern(name) for name in model.state_dict()}
     biases = {f"{role}_bias": f"{prefix}b_{name[2:]}" for role, name in zip(roles, names)}
@@ -471,7 +488,7 @@ def _weight_map(model: torch.nn.Module, pattern: str, names: tuple[str, str, str
 
 
 def _activation_of(module: torch.nn.Module) -> str | None:
-    for key in ("act_fn", "activation", "act"):
+    for key in ("act_fn", "activation_fn", "activation", "act"):
         function = getattr(module, key, None)
         if function is None:
             continue

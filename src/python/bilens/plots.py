@@ -25,6 +25,7 @@ from bilens._models import Array, as_tensor
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
+    from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Colormap
     from matplotlib.image import AxesImage
 
@@ -39,6 +40,7 @@ POSITIVE, NEGATIVE, NEUTRAL = "#1b61b5", "#b85106", "#4a5058"
 VALIDATION, TEST = "#0b7468", "#9c2c77"
 _MOST_DIRECTIONS = 32  # that are drawn where none are named
 _SMALL, _NORMAL = 8, 9  # points
+_CELL, _LINE = 0.602, 1.7  # width of a letter of matplotlib's monospace font, height of a line, in sizes of the font
 
 
 def plot_spectrum(
@@ -425,6 +427,62 @@ def plot_conversion(run: Path, *, ax: "Iterable[Axes] | None" = None, figsize: F
     return np.array([left, right], dtype=object)
 
 
+def plot_contexts(
+    tokens: Sequence[Sequence[str]],
+    values: "Sequence[Array | Sequence[float]]",
+    *,
+    label: str = "value at the token",
+    ax: "Axes | None" = None,
+    figsize: Figsize = None,
+) -> "Axes":
+    """Draw pieces of text, each token on the colour of its value.
+
+    Args:
+        tokens: for each context its tokens as text, such as `tokenizer.convert_ids_to_tokens(ids)`. The signs that
+            tokenizers put for spaces (▁, Ġ) and ends of lines are shown as such.
+        values: for each context one number a token, such as `layer.contributions(x)[..., 0]`, or `x @ v` of an
+            eigenvector v.
+        label: what the numbers are, for the scale.
+        ax: Axes to draw into.
+        figsize: width and height of the figure in inches; without it 6.5 wide, and as high as the lines need.
+
+    Raises:
+        bilens.UsageError: where there is no token, or not one finite number for each.
+
+    Example:
+        >>> ax = bilens.plots.plot_contexts([["Once", " upon", " a", " time"]], [[0.0, 0.5, -1.0, 2.0]])
+        >>> [text.get_text() for text in ax.texts]
+        ['Once', ' upon', ' a', ' time']
+    """
+    contexts = _contexts(tokens, values)
+    _require_size(figsize)
+    _pyplot()
+    from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.patches import Rectangle
+
+    limit = max(float(np.abs(numbers).max()) for _, numbers in contexts) or 1.0
+    width = (figsize or (6.5,))[0] - 0.9  # beside the scale and the margins
+    if isinstance(ax, Axes):
+        width = 0.85 * ax.get_window_extent().width / ax.figure.dpi
+    columns = max(8, int(width * 72 / (_SMALL * _CELL)))
+    cells, lines = _cells(contexts, columns)
+    (axes,) = _axes(1, ax, figsize, (6.5, max(1.2, 0.3 + lines * _SMALL * _LINE / 72)))
+    axes.set_xlim(0, columns)
+    axes.set_ylim(lines, 0)
+    axes.axis("off")
+    colours = ScalarMappable(Normalize(-limit, limit), _colours())
+    shades = colours.to_rgba(np.array([value for _, value, _, _ in cells]))
+    for (piece, _, column, line), shade in zip(cells, shades):
+        axes.add_patch(Rectangle((column, line + 0.06), len(piece), 0.88, facecolor=tuple(shade), linewidth=0))
+        text = axes.text(column, line + 0.52, piece, family="monospace", fontsize=_SMALL, va="center")
+        text.set_color("#ffffff" if shade[:3] @ (0.299, 0.587, 0.114) < 0.45 else "#14181d")
+        text.set_parse_math(False)
+    _colorbar([axes], colours, label)
+    return axes
+
+
 # --- What is drawn into ----------------------------------------------------------------------------------------
 
 
@@ -450,10 +508,7 @@ def _axes(count: int, ax: Any, figsize: Any, default: tuple[float, float], colum
         if figsize is not None:
             raise UsageError(*problem("figsize", "none beside ax", repr(figsize), "Size the figure of the Axes."))
         return given
-    if figsize is not None:
-        sides = np.asarray(figsize, dtype=object).ravel()
-        if len(sides) != 2 or not all(isinstance(side, (int, float)) and 0 < side < np.inf for side in sides):
-            raise UsageError(*problem("figsize", "width and height in inches", repr(figsize)))
+    _require_size(figsize)
     rows = -(-count // columns)
     figure, made = plt.subplots(rows, columns, figsize=figsize or default, layout="constrained", squeeze=False)
     figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
@@ -468,10 +523,55 @@ def _axes(count: int, ax: Any, figsize: Any, default: tuple[float, float], colum
     return panels[:count]
 
 
+def _require_size(figsize: Any) -> None:
+    if figsize is None:
+        return
+    sides = np.asarray(figsize, dtype=object).ravel()
+    if len(sides) != 2 or not all(isinstance(side, (int, float)) and 0 < side < np.inf for side in sides):
+        raise UsageError(*problem("figsize", "width and height in inches", repr(figsize)))
+
+
 def _colours() -> "Colormap":
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("bilens", ["#5e2a03", NEGATIVE, "#ffffff", POSITIVE, "#0b3260"], N=511)
+
+
+def _contexts(tokens: Any, values: Any) -> list[tuple[list[str], Floats]]:
+    """The tokens of each context, as they are shown, and their numbers."""
+    contexts = []
+    if len(tokens) != len(values):
+        raise UsageError(*problem("values", f"{len(tokens)} contexts, as tokens", str(len(values))))
+    for i, (own, numbers) in enumerate(zip(tokens, values)):
+        floats = _array(as_tensor(numbers, "values")) if hasattr(numbers, "dtype") else np.array(numbers, float)
+        if isinstance(own, str) or not all(isinstance(piece, str) for piece in own):
+            raise UsageError(*problem(f"tokens[{i}]", "a list of texts", repr(own)[:80]))
+        if floats.shape != (len(own),) or not np.isfinite(floats).all():
+            expected, found = f"a finite number for each of {len(own)} tokens", f"shape {list(floats.shape)}"
+            if floats.shape == (len(own),):
+                found = "some that are not finite"
+            raise UsageError(*problem(f"values[{i}]", expected, found))
+        shown = [piece.replace("\n", "↵").replace("\t", "⇥").replace("\r", "␍") or "∅" for piece in own]
+        contexts.append((shown, floats))
+    if not any(own for own, _ in contexts):
+        raise UsageError(*problem("tokens", "contexts with tokens", "none"))
+    return [(own, numbers) for own, numbers in contexts if own]
+
+
+def _cells(contexts: list[tuple[list[str], Floats]], columns: int) -> tuple[list[tuple[str, float, int, float]], float]:
+    """Where each token stands: its text, its number, column and line, in lines of so many letters; and their height.
+    A token that is longer than a line is cut."""
+    cells, line = [], 0.0
+    for pieces, numbers in contexts:
+        column = 0
+        for piece, number in zip(pieces, numbers):
+            for part in (piece[i : i + columns] for i in range(0, len(piece), columns)):
+                if column + len(part) > columns:
+                    column, line = 0, line + 1
+                cells.append((part, float(number), column, line))
+                column += len(part)
+        line += 1.5  # half a line between contexts
+    return cells, line - 0.5
 
 
 def _signed_image(axes: "Axes", image: Floats, largest: float) -> "AxesImage":
@@ -480,7 +580,7 @@ def _signed_image(axes: "Axes", image: Floats, largest: float) -> "AxesImage":
     return axes.imshow(image, cmap=_colours(), vmin=-limit, vmax=limit, interpolation="none")
 
 
-def _colorbar(panels: "Sequence[Axes]", image: "AxesImage", label: str) -> None:
+def _colorbar(panels: "Sequence[Axes]", image: "ScalarMappable", label: str) -> None:
     figure = panels[0].figure
     bar = figure.colorbar(image, ax=list(panels), shrink=0.9, pad=0.02, aspect=15)
     bar.set_label(label, size=_SMALL)
