@@ -34,6 +34,13 @@ MODELS = {
     "qwen3": ("Qwen3", {"head_dim": 8, "use_sliding_window": True, "sliding_window": 4, "layer_types": WINDOWS}),
     "gemma2": ("Gemma2", {"head_dim": 10, "sliding_window": 5, "query_pre_attn_scalar": 24}),
     "phi3": ("Phi3", {}),
+    "smollm3": ("SmolLM3", {"no_rope_layers": [1, 0, 1]}),
+    "olmo2": ("Olmo2", {}),
+    "gemma": ("Gemma", {"head_dim": 10}),
+    "gemma3": (
+        "Gemma3Text",
+        {"head_dim": 10, "sliding_window": 5, "query_pre_attn_scalar": 24, "layer_types": WINDOWS},
+    ),
 }
 SCRIPT = ROOT / "scripts/make_reference.py"
 PIECES = ["<s>", "</s>", *"abcdefghijklmnopqrstuvwxyz0123456789", "Ġ", "Ġt", "he", "Ġthe", "12", "123"]
@@ -78,7 +85,7 @@ class CheckTransformers(unittest.TestCase):
         family, keys = MODELS[kind]
         cls.torch.manual_seed(1)
         config = getattr(transformers, family + "Config")(**{**SHAPE, **keys})
-        causal = family + "ForCausalLM"
+        causal = family.removesuffix("Text") + "ForCausalLM"
         model = getattr(transformers, causal)._from_config(config, attn_implementation="eager")
         with cls.torch.no_grad():
             for weight in model.parameters():
@@ -140,8 +147,16 @@ class CheckTransformers(unittest.TestCase):
                 reference = self.folder / f"{model.name} 40.safetensors"
                 self.checked(model, "--reference", reference, code=1)
 
-    def test_bfloat16_of_several_families(self):
-        for kind in ("llama", "qwen3", "gemma2", "phi3"):
+    def test_logits_of_every_family(self):
+        for kind in MODELS:
+            with self.subTest(kind):
+                found = self.beside(self.make(kind, kind + " whole", self.torch.float32), 40)
+                (only,) = found["dtypes"]
+                errors = {q["name"]: q["error"] for q in only["quantities"]}
+                self.assertLess(max(errors.values()), 1e-5, errors)
+
+    def test_bfloat16_of_every_family(self):
+        for kind in MODELS:
             with self.subTest(kind):
                 model = self.make(kind, kind + " half", self.torch.bfloat16)
                 half, whole = self.beside(model, 40)["dtypes"]
