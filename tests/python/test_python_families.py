@@ -1,5 +1,8 @@
-"""What the package does with models of each family in memory: the sums of bilens.explain, and bilens.convert."""
+"""What the package does with models of each family in memory: the sums of bilens.explain,
+bilens.intervene beside hooks, and bilens.convert."""
 
+import pathlib
+import tempfile
 import unittest
 
 import torch
@@ -21,6 +24,7 @@ KEYS = {
     "Gemma3Text": {"head_dim": 8, "sliding_window": 4, "sliding_window_pattern": 2},
 }
 READS_ACTIVATION = ("Gemma2", "Gemma3Text")  # which pass hidden_act over
+NORM_BEHIND = ("Olmo2", "Gemma2", "Gemma3Text")
 IDS = [5, 7, 11, 3, 60, 9, 14]
 
 
@@ -84,6 +88,50 @@ class Families(unittest.TestCase):
                 gated = "gelu_tanh" if family.startswith("Gemma") else "silu"
                 self.assertEqual([mlp.activation for mlp in bilens.mlps(found)], ["none", gated, "none"])
                 self.assertEqual(list(bilens.decompose(found, k=1).layers), [0, 2])
+
+    def test_what_the_layers_lose_without_an_eigenvector(self):
+        """`bilens intervene` on a model directory beside hooks on the module."""
+        window, count = 16, 6
+        ids = torch.randint(3, 61, (count * window,), generator=torch.Generator().manual_seed(1))
+        for family in KEYS:
+            with self.subTest(family), tempfile.TemporaryDirectory(prefix="bilens-families-") as name:
+                folder = pathlib.Path(name)
+                model = model_of(family, **{key_of(family): "linear"})
+                model.save_pretrained(folder / "model")
+                (folder / "tokens.bin").write_bytes(ids.numpy().astype("<u2").tobytes())
+                data = {"dataset": "tokens", "path": str(folder / "tokens.bin"), "context": window, "split": "all"}
+                rows = torch.randn(1, SIZES["hidden_size"], generator=torch.Generator().manual_seed(3))
+                written = bilens.decompose(
+                    folder / "model",
+                    layers=[1],
+                    k=4,
+                    directions=rows,
+                    fold_norm=family not in NORM_BEHIND,  # where hooks change the MLP's own output
+                    out=folder / "found",
+                    analyses=[],
+                )
+                job = bilens.intervene(
+                    folder / "found",
+                    layer=1,
+                    eigenvectors=[0, 1],
+                    tokens=count * window,
+                    data={**data, "packing": "plain"},
+                    intervention={"change": "zero", "controls": 1},
+                    threads=1,
+                )
+                windows = ids.view(count, window)
+
+                def loss():
+                    logits = model(windows[:, :-1]).logits.double()
+                    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten()).item()
+
+                with torch.no_grad():
+                    plain = loss()
+                    with bilens.ablate(model, written, layer=1, eigenvectors=[0, 1], how="zero"):
+                        changed = loss()
+                self.assertGreater(abs(changed - plain), 1e-4)
+                self.assertAlmostEqual(job["loss"], plain, delta=1e-5)
+                self.assertAlmostEqual(job["effects"][0]["loss"]["mean"], changed - plain, delta=1e-5)
 
     def test_layers_agree_with_the_model(self):
         """Phi-3's gate and up are one module, whose halves are views; its MLP alone is decomposed by its structure."""
