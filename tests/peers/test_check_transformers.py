@@ -155,6 +155,32 @@ class CheckTransformers(unittest.TestCase):
                 errors = {q["name"]: q["error"] for q in only["quantities"]}
                 self.assertLess(max(errors.values()), 1e-5, errors)
 
+    def test_configs_as_they_were_published(self):
+        """Keys from which transformers 5 derives layer_types, no_rope_layers and rope_parameters, and writes those."""
+        derived = ("layer_types", "no_rope_layers", "rope_parameters")
+        llama3 = {key: value for key, value in LLAMA3.items() if key != "rope_theta"}
+        published = {
+            "gemma3": {
+                "sliding_window_pattern": 2,
+                "rope_local_base_freq": 500.0,
+                "rope_theta": 20000.0,
+                "rope_scaling": {"rope_type": "linear", "factor": 4.0},
+            },
+            "qwen2": {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1, "rope_theta": 5000.0},
+            "qwen3": {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 2},
+            "smollm3": {"no_rope_layer_interval": 2, "rope_theta": 3000.0},
+            "llama 3": {"rope_theta": 50000.0, "rope_scaling": llama3},
+            "gemma2": {"rope_theta": 700.0},
+        }
+        for kind, keys in published.items():
+            with self.subTest(kind):
+                model = self.make(kind, kind + " published", self.torch.float32)
+                config = json.loads((model / "config.json").read_text())
+                config = {key: value for key, value in config.items() if key not in derived} | keys
+                (model / "config.json").write_text(json.dumps(config))
+                (only,) = self.beside(model, 40)["dtypes"]
+                self.assertLess(max(q["error"] for q in only["quantities"]), 1e-5)
+
     def test_bfloat16_of_every_family(self):
         for kind in MODELS:
             with self.subTest(kind):
