@@ -66,6 +66,32 @@ class Interrupted(unittest.TestCase):
                 self.assertEqual(code, 0)
                 self.assertLess(seconds, 100)
 
+    def test_a_second_ctrl_c_does_not_end_the_interpreter(self):
+        script = """
+            import time, torch, bilens
+            gate, up, down = torch.randn(4096, 512), torch.randn(4096, 512), torch.randn(512, 4096)
+            print("begun", flush=True)
+            times = 0
+            while times < 2:
+                try:
+                    bilens.decompose(gate, up, down, k=20)
+                    time.sleep(10)
+                except KeyboardInterrupt:
+                    times += 1
+            print(times, bilens.decompose(torch.eye(3), torch.eye(3), torch.eye(3), k=1).eigenvalues.tolist())
+        """
+        process = begin(textwrap.dedent(script))
+        time.sleep(3)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)  # while the call ends
+        process.send_signal(signal.SIGINT)
+        try:
+            rest, _ = process.communicate(timeout=12)
+        except subprocess.TimeoutExpired:  # both came before Python looked: they are one to it
+            process.send_signal(signal.SIGINT)
+            rest, _ = process.communicate(timeout=60)
+        self.assertEqual((process.returncode, rest), (0, "2 [[1.0], [1.0], [1.0]]\n"))
+
     def test_nothing_half_written(self):
         with tempfile.TemporaryDirectory(prefix="bilens-stop-") as folder:
             script = LONG.format(method="eigen", more="out='out'")
