@@ -24,11 +24,11 @@ class RankGroup {
 
   RankStore& store() { return store_; }
 
-  /// Where a row has one part for each process, the number of this one's part: halves are exchanged with the
-  /// nearest rank first, so that of 2, 4, 8 ... processes it is the rank with its bits in the other order.
+  /// Which part of a row is a rank's, where each process has one. Halves are exchanged with the nearest rank
+  /// first, so of 2, 4, 8 ... processes it is the rank with its bits in the other order.
   int64_t place(int64_t rank) const;
 
-  /// Puts the sum over all processes into this one's part; what is left in the others' is of no use. Of 2, 4,
+  /// Puts the sum over all processes into this one's part; the other parts then hold nothing of use. Of 2, 4,
   /// 8 ... processes the sum is a binary tree over the ranks.
   /// @param bounds of the parts, count + 1 numbers that grow from 0 to that of the row
   void sum_parts(const at::Tensor& row, const std::vector<int64_t>& bounds);
@@ -36,8 +36,9 @@ class RankGroup {
   void share_parts(const at::Tensor& row, const std::vector<int64_t>& bounds);
   /// The sum in all processes.
   void sum(const at::Tensor& row);
+  /// Of one rank, into those of all.
   void copy_from(int64_t rank, const at::Tensor& row);
-  /// From one to another, which both call it.
+  /// Of one rank, into that of another; these two call it.
   void copy(int64_t from, int64_t to, const at::Tensor& row);
 
   /// What the first process sets, however long it takes.

@@ -168,7 +168,7 @@ void Trainer::flush(Progress& progress) {
   }
 }
 
-/// Also where a run was stopped in it.
+/// Whether the step that a run goes on from is to be validated, and was not: the run was stopped before.
 bool Trainer::validation_is_missing() const {
   if (step_ == 0 || !validation_is_due()) return false;
   const bool there = ranks_.first() && metrics_->kept_validation();
