@@ -11,7 +11,7 @@ import unittest
 
 import numpy as np
 
-from bilens_cli import TestCase, files_below, read_metrics, run
+from bilens_cli import TestCase, files_below, read_metrics, run, test_data
 from language_models import write_llama
 from python_package import bilens
 
@@ -58,6 +58,23 @@ class Commands(TestCase):
         bilens.convert_checkpoint(model, self.folder / "ours")
         self.check(run("convert", model, self.folder / "theirs"), 0)
         self.assertEqual(files_below(self.folder / "ours"), files_below(self.folder / "theirs"))
+
+    def test_generate(self):
+        data = test_data("stories260K/stories260K.bin", "stories260K/tok512.model") / "stories260K"
+        model = self.folder / "stories"
+        bilens.convert_checkpoint(data / "stories260K.bin", model, tokenizer=data / "tok512.model")
+        for settings in ({"temperature": 0}, {"temperature": 0.8, "top_k": 20, "top_p": 0.9, "seed": 3}):
+            settings |= {"max_tokens": 20, "threads": 1}
+            flags = [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", value)]
+            shown = self.result("generate", model, "--prompt", "Lily said that", *flags)["text"]
+            self.assertEqual(bilens.generate(model, "Lily said that", **settings), shown)
+            self.assertTrue(shown.startswith("Lily said that ") and len(shown) > 30, shown)
+
+    def test_one_model_has_none_before_it(self):
+        with self.assertRaises(bilens.UsageError) as raised:
+            bilens.decompose(self.folder / "model", minus="previous")
+        self.assertEqual(raised.exception.where, "minus")
+        self.assertIn("bilens.run(", raised.exception.fix)
 
     def test_a_run_that_one_begins_and_the_other_ends(self):
         config = self.small_config(train={"epochs": 300, "batch_size": 8}, checkpoint={"every_epochs": 10})

@@ -288,11 +288,27 @@ def generate(
     seed: int | None = None,
     tokenizer: Path | None = None,
     device: str | None = None,
+    threads: int | None = None,
 ) -> str:
     """Continue a prompt, as `bilens generate`.
 
+    Args:
+        model: a language model's directory or weight file.
+        prompt: the text that is continued.
+        max_tokens: the most tokens that follow; an end-of-text token ends it before.
+        temperature: what logits are divided by before a token is drawn; 0 takes the likeliest one each time.
+        top_k: draw among this many likeliest tokens.
+        top_p: draw among the likeliest tokens that have this probability together, in (0, 1].
+        seed: of the draws.
+        tokenizer: without it, the model's own.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        threads: CPU threads; without it, torch's number.
+
     Returns:
         The prompt and what follows it.
+
+    Raises:
+        bilens.Error: `UsageError` for settings that do not go together, `InputError` for a model that does not run.
 
     Example:
         >>> bilens.generate("models/stories260k", "Once upon a time", temperature=0)  # doctest: +SKIP
@@ -311,6 +327,7 @@ def generate(
         seed=seed,
         tokenizer=tokenizer,
         device=device,
+        threads=threads,
     )[0]["text"]
     return text
 
@@ -371,7 +388,13 @@ def intervene(
 
 
 def explain_image(
-    model: Path, input: str, *, data: str | None = None, out: Path | None = None, device: str | None = None
+    model: Path,
+    input: str,
+    *,
+    data: str | None = None,
+    out: Path | None = None,
+    device: str | None = None,
+    threads: int | None = None,
 ) -> Result:
     """Write one image's logits as a sum over eigenvectors, as `bilens explain --input`.
 
@@ -380,11 +403,13 @@ def explain_image(
         input: "test:N" or "train:N" of its data, or "IDX_FILE:N".
         data: such as "mnist:FOLDER"; without it, what the model's run was tested on.
         out: folder for the files and the page; without it none are written.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        threads: CPU threads; without it, torch's number.
 
     Example:
         >>> bilens.explain_image("runs/demo/model", "test:7")  # doctest: +SKIP
     """
-    return run("explain", model, input=input, data=data, out=out, device=device)[0]
+    return run("explain", model, input=input, data=data, out=out, device=device, threads=threads)[0]
 
 
 def report(*directories: Path, out: Path) -> Result:
@@ -423,8 +448,8 @@ def train_tokenizer(data: str, *, vocabulary: int, out: Path, kind: str = "sente
 
 
 def schema(of: str) -> Result:
-    """Give the JSON Schema of a command's config: "train", "finetune", "decompose" or "intervene"; or what stands in
-    the files that are written: "files".
+    """Give the JSON Schema of a command's config: "train", "finetune", "decompose", "intervene" or "attack"; or what
+    stands in the files that are written: "files".
 
     Example:
         >>> sorted(bilens.schema("decompose")["properties"])[:3]

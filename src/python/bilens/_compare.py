@@ -19,7 +19,12 @@ _MOST_INPUT = 1e60  # its fourth power is multiplied with others
 LayerLike: TypeAlias = torch.nn.Module | BilinearLayer | Sequence[Array]
 
 
-def compare(*models: Path | LayerLike, data: str | Array | None = None, device: str | None = None) -> list[Result]:
+def compare(
+    *models: Path | LayerLike,
+    data: str | Array | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+) -> list[Result]:
     """Say how alike models are, every pair of them, with nulls, as `bilens compare`.
 
     Either paths of image classifiers of one layer, or layers in memory of the same inputs and outputs. Layers are
@@ -33,6 +38,7 @@ def compare(*models: Path | LayerLike, data: str | Array | None = None, device: 
         data: of paths, such as "mnist:FOLDER"; without it, what the run beside the first model was tested on. Of
             layers, inputs [N, d_in].
         device: of paths alone; layers are compared on the CPU.
+        threads: CPU threads, of paths alone; without it, torch's number.
 
     Returns:
         Of each pair `models`, `weights` (cosines of the interaction matrices), `eigenvectors`, and with data `data` and
@@ -55,10 +61,11 @@ def compare(*models: Path | LayerLike, data: str | Array | None = None, device: 
     if len(paths) == len(models):
         if data is not None and not isinstance(data, str):
             raise UsageError(*problem("data", 'text, such as "mnist:FOLDER", beside paths', type(data).__name__))
-        return run("compare", *paths, data=data, device=device)
+        return run("compare", *paths, data=data, device=device, threads=threads)
     layers = [_layer(model, f"models[{number}]") for number, model in enumerate(models)]
-    if device is not None:
-        raise UsageError(*problem("device", "none beside layers in memory", repr(device)))
+    for name, value in {"device": device, "threads": threads}.items():
+        if value is not None:
+            raise UsageError(*problem(name, "none beside layers in memory", repr(value)))
     first = layers[0]
     for number, layer in enumerate(layers):
         if (layer.d_model, layer.d_out) != (first.d_model, first.d_out):

@@ -94,6 +94,9 @@ def decompose(
         (torch.Size([16, 4, 16]), True)
     """
     config = dict(settings)
+    if isinstance(minus, str) and minus == "previous":
+        fix = 'Several paths are one job: bilens.run("decompose", *models, minus="previous").'
+        raise UsageError(*problem("minus", "a model, for one model has none before it", '"previous"', fix))
     if "gate" in config:
         raise UsageError(*problem("gate", "activation=, which is what it is called here", repr(config["gate"])))
     if resume and overwrite:
