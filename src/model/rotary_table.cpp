@@ -8,6 +8,24 @@
 
 namespace bilens {
 
+namespace {
+
+/// The share to which each of `pairs` pairs of d turned numbers keeps its frequency: 1 where it turns
+/// beta_fast times and more in the original length, 0 where it turns beta_slow times and less, and between
+/// them by the pair's number.
+at::Tensor kept_by_yarn(const RopeConfig& rope, double d, int64_t pairs) {
+  const auto original = static_cast<double>(rope.original_max_position_embeddings);
+  const auto pair_that_turns = [&](double times) {
+    return d * std::log(original / (times * 2 * std::numbers::pi)) / (2 * std::log(rope.theta));
+  };
+  const double low = std::max(std::floor(pair_that_turns(rope.beta_fast)), 0.0);
+  double high = std::min(std::ceil(pair_that_turns(rope.beta_slow)), d - 1);
+  if (low == high) high += 0.001;  // as transformers
+  return 1 - ((at::arange(pairs, at::kFloat) - low) / (high - low)).clamp(0, 1);
+}
+
+}  // namespace
+
 at::Tensor rotary_frequencies(const DecoderConfig& config, const RopeConfig& rope, int64_t length) {
   const auto d = static_cast<double>(config.rotary_dim());
   double theta = rope.theta;
@@ -36,6 +54,10 @@ at::Tensor rotary_frequencies(const DecoderConfig& config, const RopeConfig& rop
                           .clamp(0, 1);
     frequencies = (1 - kept) * frequencies / rope.factor + kept * frequencies;
   }
+  if (rope.scaling == RopeScaling::kYarn) {
+    const auto kept = kept_by_yarn(rope, d, frequencies.size(0));
+    frequencies = (rope.factor * wavelengths).reciprocal() * (1 - kept) + frequencies * kept;
+  }
   return frequencies;
 }
 
@@ -43,7 +65,7 @@ RotaryTable make_rotary_table(const DecoderConfig& config, const RopeConfig& rop
                               int64_t positions, at::Device device) {
   const auto frequencies = rotary_frequencies(config, rope, length);
   const auto angles = at::outer(at::arange(positions, at::kFloat), frequencies);
-  const double factor = rope.attention_factor;
+  const double factor = attention_factor(rope);
   const auto grown = [&](const at::Tensor& x) { return (factor == 1 ? x : x * factor).to(device); };
   return {grown(angles.cos()), grown(angles.sin())};
 }

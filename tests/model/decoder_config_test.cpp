@@ -73,6 +73,13 @@ TEST_CASE("what is written reads back the same") {
         Json{{"model_type", "gemma2"}, {"final_logit_softcapping", nullptr}, {"query_pre_attn_scalar", 24}},
         Json{{"model_type", "gemma3_text"}, {"sliding_window_pattern", 2}, {"rope_local_base_freq", 100.0}},
         Json{{"model_type", "olmo2"}, {"attention_bias", true}},
+        Json{{"model_type", "olmo3"}, {"sliding_window", 7}},
+        Json{{"model_type", "olmo3"},
+             {"rope_parameters",
+              {{"full_attention", {{"rope_type", "yarn"}, {"factor", 8.0}, {"rope_theta", 1e6}}},
+               {"sliding_attention", {{"rope_theta", 1e4}}}}}},
+        Json{{"rope_scaling",
+              {{"rope_type", "yarn"}, {"factor", 4.0}, {"beta_fast", 16.0}, {"attention_factor", 1.25}}}},
         Json{{"model_type", "phi3"},
              {"sliding_window", 3},
              {"rope_parameters",
@@ -236,7 +243,7 @@ TEST_CASE("a Phi-3's angles and its tensors") {
   CHECK(config.rope.original_max_position_embeddings == 4096);
   CHECK(config.rotary_dim() == 2);
   // √(1 + ln 32 / ln 4096) by hand
-  CHECK(config.rope.attention_factor == Approx(std::sqrt(1 + 5.0 / 12)).epsilon(1e-14));
+  CHECK(*config.rope.attention_factor == Approx(std::sqrt(1 + 5.0 / 12)).epsilon(1e-14));
   const auto written = decoder_config_json(config);
   CHECK(written.at("rope_scaling").size() == 3);  // more keys transformers 4 refuses
   CHECK(parse_decoder_config(written, "written").rope.attention_factor == config.rope.attention_factor);
@@ -332,13 +339,13 @@ TEST_CASE("contradictions and what is not supported are named") {
   CHECK(contains(
       refusal({{"model_type", "stablelm"}}),
       R"(model_type: expected "llama", "mistral", "qwen2", "qwen3", "smollm3", "phi3", "gemma", "gemma2", )"
-      R"("gemma3_text", "olmo2", found the string "stablelm")"));
+      R"("gemma3_text", "olmo2", "olmo3", found the string "stablelm")"));
   CHECK(contains(refusal({{"hidden_size", 18}}), "a multiple of num_attention_heads (4), found 18"));
   CHECK(contains(refusal({{"num_key_value_heads", 3}}), "a divisor of num_attention_heads (4), found 3"));
   CHECK(contains(refusal({{"head_dim", 5}}), "an even number"));
   CHECK(contains(refusal({{"hidden_act", "quick_gelu"}}), "\"quick_gelu\""));
   CHECK(contains(refusal({{"vocab_size", "100"}}), "vocab_size: expected an integer"));
-  CHECK(contains(refusal({{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 2.0}}}}), "\"yarn\""));
+  CHECK(contains(refusal({{"rope_scaling", {{"rope_type", "longrope"}, {"factor", 2.0}}}}), "\"longrope\""));
   CHECK(contains(refusal({{"rope_scaling", {{"rope_type", "linear"}}}}), "rope_scaling.factor"));
   CHECK(contains(refusal({{"rope_scaling", 3}}), "rope_scaling: expected an object"));
   CHECK(contains(refusal({{"rope_parameters", {{"partial_rotary_factor", 0.5}}}}), "partial_rotary_factor"));

@@ -36,6 +36,7 @@ MODELS = {
     "phi3": ("Phi3", {}),
     "smollm3": ("SmolLM3", {"no_rope_layers": [1, 0, 1]}),
     "olmo2": ("Olmo2", {}),
+    "olmo3": ("Olmo3", {"sliding_window": 5, "layer_types": WINDOWS}),
     "gemma": ("Gemma", {"head_dim": 10}),
     "gemma3": (
         "Gemma3Text",

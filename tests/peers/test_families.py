@@ -12,7 +12,7 @@ import numpy
 import safetensors.numpy
 
 from bilens_cli import DEVICE, run, test_data
-from family_shapes import LLAMA3, SHAPE
+from family_shapes import LLAMA3, SHAPE, YARN
 from peer_packages import require_transformers
 
 SAME = 1e-5  # of losses of some 5 nats and of relative gradient norms: float32 here, float64 there
@@ -20,6 +20,7 @@ CONTEXT = 17
 DOCUMENT = 7  # the token that begins a document
 SMALL_VOCABULARY = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": None}  # unlike what the class has
 SLIDING, FULL = "sliding_attention", "full_attention"
+OTHERS = [SLIDING, FULL, SLIDING]
 GEMMA = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "head_dim": 10}
 LONGROPE = {
     "rope_type": "longrope",
@@ -33,6 +34,7 @@ LONGROPE = {
 # Class in transformers, and the keys that the family has beside a plain Llama's.
 MODELS = {
     "llama 3": ("Llama", {"rope_parameters": LLAMA3, "tie_word_embeddings": True, "eos_token_id": [2, 5]}),
+    "llama with yarn": ("Llama", {"rope_parameters": YARN}),
     "mistral": ("Mistral", {"sliding_window": None, "head_dim": 10}),
     "mistral with a window": ("Mistral", {"sliding_window": 6}),
     "mistral with the widest window": ("Mistral", {"sliding_window": CONTEXT}),
@@ -86,6 +88,11 @@ MODELS = {
         },
     ),
     "olmo2": ("Olmo2", {"pad_token_id": None, "eos_token_id": 2, "attention_bias": True}),
+    "olmo3": ("Olmo3", {"pad_token_id": None, "eos_token_id": 2, "sliding_window": 5, "layer_types": OTHERS}),
+    "olmo3 as it was published": (
+        "Olmo3",
+        {"pad_token_id": None, "eos_token_id": 2, "sliding_window": 6, "rope_theta": 1000.0, "rope_scaling": YARN},
+    ),
     "phi3": ("Phi3", {"pad_token_id": None, "eos_token_id": 2}),
     "phi3 with longrope, turned in part, with a window": (
         "Phi3",
@@ -256,6 +263,7 @@ class Families(unittest.TestCase):
             "smollm3": {},
             "phi3": {"hidden_act": "linear", "partial_rotary_factor": 0.7, "head_dim": 6},
             "olmo2": {},
+            "olmo3": {"sliding_window": 5, "rope_scaling": YARN},
             "gemma": {"head_dim": 8},
             "gemma2": {"head_dim": 8, "hidden_activation": "linear", "sliding_window": 6},
             "gemma3_text": {"head_dim": 8, "sliding_window": 6, "rope_local_base_freq": 100.0},
@@ -293,7 +301,7 @@ class Families(unittest.TestCase):
     def test_what_becomes_bilinear_is_read_by_transformers(self):
         import transformers
 
-        biased = {"llama 3", "mistral", "qwen2", "phi3"}  # as a Llama, which computes the same
+        biased = {"llama 3", "llama with yarn", "mistral", "qwen2", "phi3"}  # as a Llama, which computes the same
 
         def check(folder, model):
             out = self.folder / (folder.name + " bilinear")

@@ -18,3 +18,13 @@ LLAMA3 = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 24,
 }
+# Of three pairs the first is kept, the second more kept than stretched, the third more stretched than kept.
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 1000.0,
+    "factor": 4.0,
+    "original_max_position_embeddings": 64,
+    "beta_fast": 4.0,
+    "beta_slow": 0.1,
+    "attention_factor": 1.3,
+}

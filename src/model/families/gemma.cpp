@@ -1,4 +1,5 @@
 #include "families.h"
+#include "two_ropes.h"
 #include "windows.h"
 
 namespace bilens::family {
@@ -47,7 +48,7 @@ const Json& defaults_of_gemma() {
   return values;
 }
 
-/// Of Gemma 2 and 3.
+/// Defaults of Gemma 2 and 3. @param more of one of them
 Json defaults_of_later(const Json& more) {
   Json values = defaults_of_gemma();
   values.erase("hidden_act");
@@ -72,48 +73,14 @@ void read_plain_rope(const Json& json, C& config, const std::string& where, std:
   config.rope = read_rope(json, config.max_position_embeddings, where, problems);
 }
 
-/// The rotary embedding of one type of layer; problems in rope_parameters get its name.
-RopeConfig read_rope_of(const std::string& type, const Json& json, const C& config, const std::string& where,
-                        std::vector<Problem>& problems) {
-  const size_t before = problems.size();
-  const auto rope = read_rope(json, config.max_position_embeddings, where, problems);
-  const auto inside = key_path(where, "rope_parameters");
-  for (size_t i = before; i < problems.size(); ++i)
-    if (auto& at = problems[i].where; at.starts_with(inside)) at.insert(inside.size(), "." + type);
-  return rope;
-}
-
-/// rope_parameters holds one object for each type of layer, as transformers 5 writes it, and rope_scaling
-/// adds to that of the layers without windows. Layers with windows have rope_local_base_freq and no scaling
-/// where it says nothing.
-void read_two_ropes(const Json& json, C& config, const std::string& where, std::vector<Problem>& problems) {
+/// Layers with windows have rope_local_base_freq where rope_parameters says nothing.
+void read_ropes_of_gemma3(const Json& json, C& config, const std::string& where,
+                          std::vector<Problem>& problems) {
   refuse_looking_ahead(json, where, problems);
-  const Json given = json.value("rope_parameters", Json()), more = json.value("rope_scaling", Json());
-  Json global = json;
-  global.erase("original_max_position_embeddings");  // transformers reads it inside alone
-  Json local = {{"rope_theta", json.value("rope_local_base_freq", Json(1e4))}};
-  if (given.is_object() && !given.empty()) {
-    if (!given.contains("full_attention") && !given.contains("sliding_attention")) {
-      problems.push_back({key_path(where, "rope_parameters"),
-                          "the objects \"full_attention\" and \"sliding_attention\"", describe(given),
-                          "transformers passes others over."});
-      return;
-    }
-    Json full = given.value("full_attention", Json());
-    if (full.is_null()) full = Json::object();
-    if (full.is_object() && more.is_object()) full.update(more), global.erase("rope_scaling");
-    global["rope_parameters"] = full;
-    local["rope_parameters"] = given.value("sliding_attention", Json());
-  }
-  config.rope = read_rope_of("full_attention", global, config, where, problems);
-  config.local_rope = read_rope_of("sliding_attention", local, config, where, problems);
-  if (config.local_rope->scaling != RopeScaling::kDefault) {
-    problems.push_back({where + ": rope_parameters.sliding_attention", "rope_type \"default\"", "another",
-                        "Layers with windows are not stretched."});
-  }
+  read_two_ropes(json, json.value("rope_local_base_freq", Json(1e4)), config, where, problems);
 }
 
-void write_two_ropes(const C& config, Json& json) {
+void write_ropes_of_gemma3(const C& config, Json& json) {
   write_rope(config.rope, json);
   json["rope_local_base_freq"] = config.local_rope->theta;
 }
@@ -121,13 +88,6 @@ void write_two_ropes(const C& config, Json& json) {
 void set_gains_and_scale(C& config) { config.one_plus_gains = config.scales_embedding = true; }
 
 void complete_gemma(C& config, const std::string&, std::vector<Problem>&) { set_gains_and_scale(config); }
-
-/// Some layers have windows, unless layer_types says that none has.
-void require_window(C& config, const std::string& where, std::vector<Problem>& problems) {
-  config.use_sliding_window = true;
-  if (!config.sliding_window && config.layer_types.empty())
-    problems.push_back({key_path(where, "sliding_window"), "a number of tokens", "null", ""});
-}
 
 void complete_gemma2(C& config, const std::string& where, std::vector<Problem>& problems) {
   set_gains_and_scale(config);
@@ -144,8 +104,19 @@ void complete_gemma3(C& config, const std::string& where, std::vector<Problem>& 
   set_windows(
       config, [&](int64_t layer) { return (layer + 1) % config.sliding_window_pattern != 0; }, where,
       problems);
-  for (int64_t i = 0; i < config.num_hidden_layers; ++i)
-    config.turnings.push_back(config.window_of(i) > 0 ? Turning::kLocal : Turning::kGlobal);
+  turn_windows_locally(config);
+}
+
+/// Gemma 2 or 3: adds what both have to what is its own.
+Family with_what_both_have(Family own) {
+  own.act_key = "hidden_activation";
+  own.act = kTanh;
+  own.other_act_key = "hidden_act";
+  own.norms = one_plus("pre_feedforward_layernorm", "post_feedforward_layernorm");
+  own.behind_attention = "post_attention_layernorm";
+  own.is_computed = true;
+  own.lacks = {"mlp_bias", "hidden_act"};
+  return own;
 }
 
 }  // namespace
@@ -167,53 +138,40 @@ const Family& gemma() {
 }
 
 const Family& gemma2() {
-  static const Family family = {
-      .name = "Gemma 2",
-      .types = {"gemma2"},
-      .architecture = "Gemma2ForCausalLM",
-      .act_key = "hidden_activation",
-      .act = kTanh,
-      .other_act_key = "hidden_act",
-      .norms = one_plus("pre_feedforward_layernorm", "post_feedforward_layernorm"),
-      .behind_attention = "post_attention_layernorm",
-      .is_computed = true,
-      .lacks = {"mlp_bias", "hidden_act"},
-      .defaults = defaults_of_later({{"attn_logit_softcapping", 50.0}, {"final_logit_softcapping", 30.0}}),
-      .own_keys = keys_of_gemma2,
-      .read_rope = read_plain_rope,
-      .complete = complete_gemma2};
+  static const Family family = with_what_both_have(
+      {.name = "Gemma 2",
+       .types = {"gemma2"},
+       .architecture = "Gemma2ForCausalLM",
+       .defaults = defaults_of_later({{"attn_logit_softcapping", 50.0}, {"final_logit_softcapping", 30.0}}),
+       .own_keys = keys_of_gemma2,
+       .read_rope = read_plain_rope,
+       .complete = complete_gemma2});
   return family;
 }
 
 const Family& gemma3() {
-  static const Family family = {.name = "Gemma 3",
-                                .types = {"gemma3_text"},
-                                .architecture = "Gemma3ForCausalLM",
-                                .act_key = "hidden_activation",
-                                .act = kTanh,
-                                .other_act_key = "hidden_act",
-                                .norms = one_plus("pre_feedforward_layernorm", "post_feedforward_layernorm"),
-                                .behind_attention = "post_attention_layernorm",
-                                .is_computed = true,
-                                .lacks = {"mlp_bias", "hidden_act"},
-                                .defaults = defaults_of_later({{"vocab_size", 262208},
-                                                               {"hidden_size", 2304},
-                                                               {"intermediate_size", 9216},
-                                                               {"num_hidden_layers", 26},
-                                                               {"num_attention_heads", 8},
-                                                               {"max_position_embeddings", 131072},
-                                                               {"rope_theta", 1e6},
-                                                               {"rope_local_base_freq", 1e4}}),
-                                .own_keys = keys_of_gemma3,
-                                .read_rope = read_two_ropes,
-                                .write_rope = write_two_ropes,
-                                .part_of = {"gemma3"},
-                                .prefixes = {{"language_model.model.", "model."},
-                                             {"model.language_model.", "model."},
-                                             {"language_model.lm_head.", "lm_head."}},
-                                .other_parts = {"vision_tower.", "multi_modal_projector.",
-                                                "model.vision_tower.", "model.multi_modal_projector."},
-                                .complete = complete_gemma3};
+  static const Family family =
+      with_what_both_have({.name = "Gemma 3",
+                           .types = {"gemma3_text"},
+                           .architecture = "Gemma3ForCausalLM",
+                           .defaults = defaults_of_later({{"vocab_size", 262208},
+                                                          {"hidden_size", 2304},
+                                                          {"intermediate_size", 9216},
+                                                          {"num_hidden_layers", 26},
+                                                          {"num_attention_heads", 8},
+                                                          {"max_position_embeddings", 131072},
+                                                          {"rope_theta", 1e6},
+                                                          {"rope_local_base_freq", 1e4}}),
+                           .own_keys = keys_of_gemma3,
+                           .read_rope = read_ropes_of_gemma3,
+                           .write_rope = write_ropes_of_gemma3,
+                           .part_of = {"gemma3"},
+                           .prefixes = {{"language_model.model.", "model."},
+                                        {"model.language_model.", "model."},
+                                        {"language_model.lm_head.", "lm_head."}},
+                           .other_parts = {"vision_tower.", "multi_modal_projector.", "model.vision_tower.",
+                                           "model.multi_modal_projector."},
+                           .complete = complete_gemma3});
   return family;
 }
 

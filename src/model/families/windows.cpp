@@ -29,6 +29,12 @@ void window_of_all_layers(DecoderConfig& config, const std::string&, std::vector
     config.windows.assign(static_cast<size_t>(config.num_hidden_layers), *config.sliding_window);
 }
 
+void require_window(DecoderConfig& config, const std::string& where, std::vector<Problem>& problems) {
+  config.use_sliding_window = true;
+  if (!config.sliding_window && config.layer_types.empty())
+    problems.push_back({key_path(where, "sliding_window"), "a number of tokens", "null", ""});
+}
+
 void set_windows(DecoderConfig& config, const std::function<bool(int64_t layer)>& slides_by_default,
                  const std::string& where, std::vector<Problem>& problems) {
   const std::string path = where + ": layer_types";
