@@ -1,5 +1,5 @@
-# libbilens_cuda.so: all *_cuda.cpp and *.cu, with LibTorch's CUDA library. tensor/cuda_library.cpp loads it when a GPU is
-# first asked for, so nothing links it; it lies beside the programs of the build, and in lib/ of an installation.
+# libbilens_cuda.so: all *_cuda.cpp and *.cu, with LibTorch's CUDA library. tensor/cuda_library.cpp loads it when a GPU
+# is first asked for, so nothing links it; it lies beside the programs of the build, and in lib/ of an installation.
 target_link_libraries(bilens_tensor PUBLIC ${CMAKE_DL_LIBS})
 target_link_options(bilens_tensor INTERFACE $<BUILD_INTERFACE:-Wl,-rpath,${PROJECT_BINARY_DIR}>)
 if(NOT BILENS_CUDA_ENABLED)

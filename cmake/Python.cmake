@@ -1,5 +1,5 @@
-# bilens._bilens, the Python package's module: src/python/*.cpp over all stages, for the Python whose torch is built with.
-# It is made when asked for (target bilens_python; scripts/setup.sh --python, pip), for it needs Python's headers.
+# bilens._bilens, the Python package's module: src/python/*.cpp over all stages, for the Python whose torch is built
+# with. It is made when asked for (target bilens_python; scripts/setup.sh --python, pip), for it needs Python's headers.
 option(BILENS_PYTHON_MODULE "Offer the target bilens_python, the module of the Python package" OFF)
 if(NOT BILENS_PYTHON_MODULE)
   return()

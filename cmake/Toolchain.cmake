@@ -29,8 +29,8 @@ set(BILENS_LITTLE_OPTIMISED $<$<CONFIG:Release>:-O1>)
 if(BILENS_SANITIZE)
   set(BILENS_LITTLE_OPTIMISED -O0)
 endif()
-# Sources of a stage that are compiled together. A whole build takes a quarter less time than with 12; GCC takes 2 GB for
-# a batch.
+# Sources of a stage that are compiled together. A whole build takes a quarter less time than with 12; GCC takes 2 GB
+# for a batch.
 set(BILENS_BATCH 24)
 if(BILENS_WERROR)
   target_compile_options(bilens_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)

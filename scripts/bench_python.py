@@ -70,7 +70,7 @@ def compare(options):
 
 
 def overhead():
-    """Of one call on one thread: what the package takes above the library's own call, and that above its solver."""
+    """Measure one call on one thread: what the package adds to the library's call, and what that adds to its solver."""
     w, v, u = layer(*CALL, 1)
     engine = bilens._bilens.decompose
     inside = []

@@ -48,7 +48,7 @@ def code_of(notebook):
 
 
 def digest(notebook):
-    """Of the code that the outputs belong to."""
+    """Hash the code that the outputs belong to."""
     return hashlib.sha256("\0".join(code_of(notebook)).encode()).hexdigest()
 
 

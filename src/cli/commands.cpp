@@ -20,7 +20,7 @@ const std::vector<CommandInfo>& commands() {
        true},
       {"finetune",
        "CONFIG.json",
-       "Make a pretrained SwiGLU model bilinear",
+       "Make a pretrained gated model bilinear",
        "bilens finetune configs/finetune-stories260k.json",
        {"out", "resume"},
        0,

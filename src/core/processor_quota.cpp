@@ -10,7 +10,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Of a group of version 2: "max 100000", or microseconds of each period.
+/// Processors that a group of version 2 may use. Its file says "max 100000" where there is no quota, else
+/// microseconds of each period.
 std::optional<double> quota_of_unified(const fs::path& group) {
   std::ifstream file(group / "cpu.max");
   double quota = 0, period = 0;
@@ -18,7 +19,7 @@ std::optional<double> quota_of_unified(const fs::path& group) {
   return {};
 }
 
-/// Of a group of version 1: -1 stands for none.
+/// Processors that a group of version 1 may use: -1 stands for no quota.
 std::optional<double> quota_of_cpu_controller(const fs::path& group) {
   std::ifstream quota_file(group / "cpu.cfs_quota_us"), period_file(group / "cpu.cfs_period_us");
   double quota = 0, period = 0;

@@ -18,7 +18,7 @@ namespace {
 
 constexpr size_t kDigits = 32;  // of the hash, in the file's name
 
-/// Of what the ids follow from; another version may read texts or tokenizers otherwise.
+/// Hash of all that the ids follow from; another version may read texts or tokenizers otherwise.
 std::string hash_of(const TextDataConfig& config, const Tokenizer& tokenizer) {
   std::string all = std::string(version()) + "\n" + split_name(config.split) + "\n" +
                     sha256_of_file(config.path) + "\n" + std::to_string(tokenizer.vocabulary_size()) + "\n";

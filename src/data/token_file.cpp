@@ -112,7 +112,7 @@ TokenStream load_token_file(const TextDataConfig& config, int64_t vocabulary,
       at::from_file(path.string(), /*shared=*/false, layout.offset + layout.count * width, at::kByte);
   const Part part{path, layout, begin, end,
                   reinterpret_cast<const std::byte*>(mapped.const_data_ptr<uint8_t>()) + first};
-  // Of the dtypes that a stream has, the mapped file itself.
+  // Takes the mapped file itself where its dtype is one that a stream has.
   const auto stream_dtype = width == 2 ? at::kUInt16 : at::kInt;
   if ((width == 2 || width == 4) && first % width == 0) {
     auto starts = read_ids<int32_t>(part, vocabulary, begins_document, nullptr);

@@ -120,7 +120,7 @@ std::string other_format(std::string_view start) {
   return is_text(start) ? "text" : "";
 }
 
-/// Of the ids at the start, read in `dtype`, the share that is 0 at even and at odd places.
+/// Reads the start as ids of this type. @return the shares of zeros at even and at odd places
 template <class Id>
 std::pair<double, double> zeros(std::string_view start) {
   std::array<double, 2> sum = {};

@@ -18,7 +18,7 @@ struct Names {
 
 constexpr std::array kLaunchers = {
     Names{"RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"},
-    // Of a step of srun: in a job's own script SLURM_NTASKS is set too, but there is one process.
+    // A step of srun sets these. A job's own script has SLURM_NTASKS too, but there is one process.
     Names{"SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_STEP_TASKS_PER_NODE"},
     Names{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE"},
 };

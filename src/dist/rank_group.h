@@ -34,17 +34,17 @@ class RankGroup {
   void sum_parts(const at::Tensor& row, const std::vector<int64_t>& bounds);
   /// Gives this process's part to all.
   void share_parts(const at::Tensor& row, const std::vector<int64_t>& bounds);
-  /// The sum in all processes.
+  /// Replaces the row by the sum over all processes, in each of them.
   void sum(const at::Tensor& row);
-  /// Of one rank, into those of all.
+  /// Copies the row of one rank into those of all.
   void copy_from(int64_t rank, const at::Tensor& row);
-  /// Of one rank, into that of another; these two call it.
+  /// Copies the row of one rank into that of another; these two call it.
   void copy(int64_t from, int64_t to, const at::Tensor& row);
 
-  /// What the first process sets, however long it takes.
+  /// Waits for what the first process sets, however long it takes.
   std::string wait_for_text(const std::string& key);
 
-  /// Of a call that all make, by its number.
+  /// The key of a call that all make: its name and its number.
   std::string key(const char* what) { return what + ("/" + std::to_string(++calls_)); }
 
  private:

@@ -195,7 +195,7 @@ bool RankStore::one_stops() {
 
 void RankStore::arrive() { set(key_of("at", rank_), std::to_string(++exchanges_)); }
 
-/// Of the others, the one whose last exchange is the earliest: the peer, unless another is behind that.
+/// The rank of another process whose last exchange is the earliest: the peer, unless another is behind that.
 int64_t RankStore::furthest_behind(std::optional<int64_t> peer) {
   const auto find = [rank = rank_, ranks = ranks_, store = store_, peer] {
     const auto at = [&](int64_t other) {

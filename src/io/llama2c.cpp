@@ -125,7 +125,7 @@ class Layout {
 
   Error too_large() const { return bad_llama2c(where_, "sizes that fit into memory", "larger ones"); }
 
-  /// Of one tensor in the file.
+  /// Bytes of one tensor in the file. @throws Error(kBadInput)
   size_t bytes_of(const Block& block) const {
     const auto floats = tensor_bytes(at::kFloat, block.shape);
     if (!floats) throw too_large();

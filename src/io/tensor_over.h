@@ -17,7 +17,7 @@ std::optional<size_t> tensor_bytes(at::ScalarType dtype, at::IntArrayRef shape);
 at::Tensor tensor_over(const std::shared_ptr<const char>& data, at::ScalarType dtype, at::IntArrayRef shape,
                        at::IntArrayRef strides, size_t bytes);
 
-/// The same without gaps, last dimension fastest; of any size.
+/// A tensor of any size on data without gaps, last dimension fastest.
 at::Tensor tensor_over(const std::shared_ptr<const char>& data, at::ScalarType dtype, at::IntArrayRef shape);
 
 }  // namespace bilens

@@ -125,7 +125,7 @@ class Flattened {
 /// Names of parameters: what stands there should be a tensor.
 bool names_tensor(const std::string& name) { return name.ends_with("weight") || name.ends_with("bias"); }
 
-/// Of PyTorch before 1.6, which begins with a number of its own, or of any other program.
+/// Refuses a pickle of PyTorch before 1.6, which begins with a number of its own, or of any other program.
 [[noreturn]] void refuse_pickle(const MappedFile& file, const std::string& where) {
   const std::string mark = "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
   const bool torch = file.start(2 + mark.size()).substr(2) == mark;

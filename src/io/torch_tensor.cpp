@@ -115,7 +115,8 @@ bool has_flags(const PickleValue& call, size_t index) {
   return index < arguments.size() && arguments[index]->is(Kind::kDict) && !arguments[index]->items.empty();
 }
 
-/// Of a tensor that is not dense what rebuilds it, and its sizes where they stand in a known place; else 0.
+/// Reads what rebuilds a tensor that is not dense, and its shape where that stands in a known place; else the
+/// shape is [0].
 TorchTensor read_unreadable(const PickleValue& call, const std::string& where) {
   TorchTensor tensor;
   tensor.unreadable = call.items[0]->text;

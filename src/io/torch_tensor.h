@@ -22,8 +22,8 @@ struct TorchTensor {
 /// Whether the value is a tensor, or what should be one but needs a global that is not known.
 bool is_tensor(const PickleValue& value);
 
-/// Of PyTorch's own kinds that are not read here (complex, quantized, sparse, ...) only what they are, and
-/// their shape where it stands in a known place.
+/// Reads what is said of a tensor. Of the kinds that are not read here (complex, quantized, sparse, ...) it
+/// says only what they are, and their shape where that stands in a known place.
 /// @param where names the tensor in messages
 /// @throws Error(kBadInput): arguments that are not a tensor's, sizes that overflow or reach beyond the
 /// storage. Source: torch/_utils.py (_rebuild_tensor_v2, _rebuild_tensor_v3, _rebuild_parameter),

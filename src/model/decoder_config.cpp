@@ -145,7 +145,7 @@ DecoderConfig parse_hugging_face(const Family& family, const Json& json, const s
   return config;
 }
 
-/// Of a model with a text part: whether its head is the embedding. transformers reads this key of the whole
+/// Whether the head of a model with a text part is its embedding. transformers reads this key of the whole
 /// alone, where null is false, and passes over that of the part.
 bool ties_embeddings(const Json& whole, const std::string& where) {
   const Json tied = whole.value("tie_word_embeddings", Json(true));
@@ -180,7 +180,7 @@ Json window_schema() {
 const FieldTable<DecoderConfig>& DecoderConfig::architecture_fields() {
   using C = DecoderConfig;
   static const FieldTable<C> table =
-      FieldTable<C>("A Llama-type decoder, with the keys of Hugging Face's config.json.")
+      FieldTable<C>("A decoder, with the keys of Hugging Face's config.json.")
           .choice("type", &C::type, "Kind of model.", {{native_decoder_type(), native_decoder_type()}})
           .integer("vocab_size", &C::vocab_size, "Number of tokens.", between(1, kLargestSize), "tokens")
           .integer("hidden_size", &C::hidden_size, "Width of the residual stream.", between(1, kLargestSize),

@@ -37,8 +37,8 @@ std::string place_of_key(const DecoderConfig& config) {
   return may_be_part ? ", beside text_config where it has one" : "";
 }
 
-/// Of a head that stands beside the embedding it is said to be. transformers 5 keeps one that differs,
-/// earlier versions leave it out: two models.
+/// Checks a head that stands beside the embedding it is said to be. transformers 5 keeps one that differs,
+/// earlier versions leave it out: two models. @throws Error(kBadInput) where it differs
 void require_tied(const Weights& weights, const DecoderConfig& config) {
   const auto head = weights.tensor(kHead), embedding = weights.tensor(kEmbedding);
   const auto dtype = common_dtype({head.scalar_type(), embedding.scalar_type()});

@@ -62,7 +62,7 @@ const FieldTable<SamplerConfig>& SamplerConfig::fields() {
           .integer("top_k", &C::top_k, "Draw from this many likeliest tokens; 0: from all.", at_least(0))
           .number("top_p", &C::top_p, "Draw from the fewest likeliest tokens that have this probability.",
                   {0.0, 1.0, true})
-          .integer("seed", &C::seed, "Of all draws.", at_least(0));
+          .integer("seed", &C::seed, "Seed of all draws.", at_least(0));
   return fields;
 }
 

@@ -16,7 +16,8 @@ struct StoredModel::Opened {
 
 namespace {
 
-/// Of a checkpoint whose tensors are codes, with scales beside them: its numbers are not the model's weights.
+/// Refuses a checkpoint whose tensors are codes, with scales beside them: its numbers are not the model's
+/// weights. @throws Error(kBadInput)
 void require_plain_numbers(const Json& config, const std::string& where) {
   if (!config.is_object()) return;
   const Json text = config.value("text_config", Json());

@@ -122,7 +122,7 @@ Json training_decoder_schema() {
   }
   for (const auto& [name, types] : types_with) {
     auto& meaning = properties[name]["description"].get_ref<std::string&>();
-    meaning += " Of type " + join(types) + ".";
+    meaning += " Only for type " + join(types) + ".";
   }
   return schema;
 }

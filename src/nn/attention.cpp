@@ -161,10 +161,11 @@ at::Tensor capped_weights(const at::Tensor& q, const at::Tensor& k, const at::Te
   return scores.softmax(-1);
 }
 
-/// Of q, k and v [batch, heads, tokens, head_dim]; as many heads as q has, or fewer, which then serve
-/// several. Of LibTorch's kernels that keep no scores in memory only the one in 16 bits without a mask lets
-/// heads serve several: for the others they are repeated. None of them knows a cap of the scores, which then
-/// stand in memory.
+/// Attention of q to k and v, all [batch, heads, tokens, head_dim]. k and v have as many heads as q, or
+/// fewer, which then serve several. Among LibTorch's kernels that keep no scores in memory, only the one in
+/// 16 bits without a mask lets heads serve several: for the others they are repeated. None of them knows a
+/// cap of the scores, which then stand in memory.
+/// @return [batch, tokens, heads head_dim]
 at::Tensor attend(const at::Tensor& q, at::Tensor k, at::Tensor v, const at::Tensor& mask, bool causal,
                   const AttentionHeads& h) {
   const int64_t times = q.size(1) / k.size(1);

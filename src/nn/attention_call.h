@@ -11,7 +11,8 @@ namespace bilens {
 /// + 2 kv_heads) head_dim]; angles are filled in by the caller.
 AttentionCall packed_call(const AttentionHeads& heads, int64_t tokens);
 
-/// The same with the keys and values of all `keys` tokens, of which these are the last, in a cache.
+/// As packed_call(), but the keys and values of all `keys` tokens are in a cache; these tokens are the last
+/// of them.
 AttentionCall cached_call(const AttentionHeads& heads, int64_t tokens, int64_t keys, int64_t capacity);
 
 void set_angles(AttentionCall& call, const RotaryTable& rotary);

@@ -15,8 +15,9 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// Of inputs: x [n, d], gate, up, down, and the three biases or none. @param both receives gate and up's
-/// products [n, 2h]
+/// The MLP's output y [n, d].
+/// @param inputs x [n, d], gate, up, down, and the three biases or none
+/// @param both receives gate and up's products [n, 2h]
 at::Tensor mlp_output(at::TensorList inputs, const Activation& activation, at::Tensor& both) {
   both = times_transposed(inputs[0], {inputs[1], inputs[2]});
   if (inputs.size() > 4) both.add_(at::cat({inputs[4], inputs[5]}));

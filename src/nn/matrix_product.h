@@ -8,7 +8,7 @@ namespace bilens {
 /// product is computed in float32 and rounded once, as it is with them: LibTorch's own takes many times as
 /// long there.
 at::Tensor matrix_product(const at::Tensor& a, const at::Tensor& b);
-/// The same into a matrix that is there.
+/// Writes a · b into a matrix that is there.
 void matrix_product_into(at::Tensor& result, const at::Tensor& a, const at::Tensor& b);
 
 }  // namespace bilens

@@ -6,13 +6,14 @@
 #include <algorithm>
 
 #include "bilens/run/explain_model.h"
+#include "bilens/run/explain_prompt_run.h"
 
 namespace bilens::python {
 
 namespace {
 
 template <class Number>
-at::Tensor column(const std::vector<PromptTerm>& terms, Number PromptTerm::*member) {
+at::Tensor column(const std::vector<PromptTerm>& terms, Number ExplanationTerm::*member) {
   std::vector<Number> values;
   for (const auto& term : terms) values.push_back(term.*member);
   return at::tensor(values);
@@ -47,8 +48,8 @@ void bind_explanations(py::module_& module) {
          int64_t threads) {
         return in_library([&] {
           const auto explained =
-              explain_model({model, prompt, ids, logit, minus, surrogate, "surrogate=\"half\"", tokenizer,
-                             pieces, out, parse_device(device), threads});
+              explain_model({model, prompt, ids, logit, minus, parse_surrogate(surrogate),
+                             "surrogate=\"half\"", tokenizer, pieces, out, parse_device(device), threads});
           const auto& [explanation, record, page] = explained;
           return std::make_tuple(PromptExplanationRecord::record().write(record).dump(),
                                  columns_of(explanation.terms), vectors_of(explanation, record.terms.size()),

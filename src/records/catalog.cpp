@@ -56,7 +56,7 @@ std::vector<TensorField> both(std::vector<TensorField> first, const std::vector<
   return first;
 }
 
-/// The same of what is kept of each parameter.
+/// The tensors of a struct that is kept of each parameter, NAME standing for the parameter.
 template <class R>
 std::vector<TensorField> state_of_parameters() {
   auto fields = R::tensors().fields();

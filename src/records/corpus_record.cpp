@@ -31,9 +31,9 @@ const TensorTable<CorpusLayer>& CorpusLayer::tensors() {
                   "gated one, below 0 where the mean alone is nearer")
           .tensor("correlation", &R::correlation, "n, k + 1", kReal,
                   "with u·y, of the first 0 ... k eigenpairs with l·x + c")
-          .tensor("r2", &R::r2, "n, k + 1", kReal,
-                  "of the same, nothing refitted: R² = 1 − Σ(u·y − ŷ)²/Σ(u·y − mean)²; NaN for what does not "
-                  "vary")
+          .tensor(
+              "r2", &R::r2, "n, k + 1", kReal,
+              "R² of the same, nothing refitted: 1 − Σ(u·y − ŷ)²/Σ(u·y − mean)²; NaN for what does not vary")
           .tensor("contexts.places", &R::context_places, "n, k, 2, m", StoredAs::kInt32,
                   "where p = v·x is largest, and where it is most negative, the farthest first; −1 beyond "
                   "those of that sign")
@@ -50,8 +50,7 @@ const TensorTable<CorpusLayer>& CorpusLayer::tensors() {
           .tensor("active.correlation", &R::active_correlation, "n, k + 1", kReal, "likewise")
           .tensor(
               "surrogate.error", &R::sample_error, "n, s", StoredAs::kFloat32,
-              "of a surrogate, for each token of the sample: how far the form is from u·y, of activations "
-              "in float32")
+              "how far a surrogate's form is from u·y at each token of the sample, of activations in float32")
           .optional()
           .tensor("surrogate.bound", &R::sample_bound, "n, s", StoredAs::kFloat32,
                   "how far it is at most, with eight standard deviations of their rounding")
@@ -106,9 +105,10 @@ const RecordTable<CorpusStudy>& CorpusStudy::record() {
           .natural()
           .field("window", &R::window, "Tokens in a row that see each other.", "tokens")
           .natural()
-          .field("quantiles", &R::quantiles, "Of p, that `quantiles.places` are at.")
+          .field("quantiles", &R::quantiles, "Quantiles of p that `quantiles.places` are at.")
           .field("vocabulary", &R::names, "Names of all tokens, by id.")
-          .field("losses", &R::losses, "Of the model with truncated layers; with `corpus.loss_tokens`.")
+          .field("losses", &R::losses,
+                 "Losses of the model with truncated layers; null without `corpus.loss_tokens`.")
           .field("layers", &R::summaries, "One entry a layer; means over its directions.");
   return table;
 }

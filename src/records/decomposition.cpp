@@ -133,7 +133,7 @@ const RecordTable<DecompositionRecord>& DecompositionRecord::record() {
   using R = DecompositionRecord;
   static const auto table =
       RecordTable<R>()
-          .field("version", &R::version, "Of the bilens that wrote it.")
+          .field("version", &R::version, "Version of the bilens that wrote it.")
           .field("surrogate", &R::surrogate, "What the layers are when they are not the model's own.")
           .field("gate", &R::gate, "What the gate of the layers is.")
           .field("minus_gate", &R::minus_gate, "The same of the model that was subtracted.")
@@ -145,7 +145,8 @@ const RecordTable<DecompositionRecord>& DecompositionRecord::record() {
           .field("model_sha256", &R::model_sha256, "SHA-256 of its weights.")
           .field("minus", &R::minus, "Path of the model that was subtracted.")
           .field("minus_sha256", &R::minus_sha256, "SHA-256 of its weights.")
-          .field("model_type", &R::model_type, "Of an image classifier: `bilinear_mlp`.")
+          .field("model_type", &R::model_type,
+                 "Type of the model, where it is an image classifier: `bilinear_mlp`.")
           .field("image_shape", &R::image_shape, "Height and width of its images.", "pixels")
           .null_if_empty()
           .field("config", &R::config, "The resolved settings.")

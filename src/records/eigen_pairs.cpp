@@ -48,7 +48,7 @@ const TensorTable<EigenPairs>& EigenPairs::tensors() {
           .tensor("residuals", &P::residuals, "n, k", StoredAs::kFloat64,
                   "at least the norm of Qv − λv over the spectral norm of Q, with v as stored: what float64 "
                   "vectors leave, and at most 2.5 eps for their rounding to float32")
-          .tensor("trace", &P::trace, "n", StoredAs::kFloat64, "of Q")
+          .tensor("trace", &P::trace, "n", StoredAs::kFloat64, "trace of Q")
           .optional()
           .tensor("frobenius", &P::frobenius, "n", StoredAs::kFloat64,
                   "Frobenius norm of Q; only with energy")
@@ -140,7 +140,8 @@ const RecordTable<PairsRecord>& PairsRecord::record() {
           .natural()
           .field("repaired", &R::repaired, "Directions where the probe found a missing eigenpair.")
           .natural()
-          .field("effective_rank", &R::effective_rank, "Of each direction; null where it is known of none.")
+          .field("effective_rank", &R::effective_rank,
+                 "Effective rank of each direction; null where it is known of none.")
           .not_negative();
   return table;
 }

@@ -6,9 +6,10 @@ const RecordTable<ConversionMemory>& ConversionMemory::record() {
   using R = ConversionMemory;
   static const auto table =
       RecordTable<R>()
-          .field("teacher", &R::teacher, "Of the teacher, which is held beside all other parts.", "bytes")
-          .field("closed_form", &R::closed_form, "Of the closed-form stage.", "bytes")
-          .field("comparison", &R::comparison, "Of the comparison with the teacher.", "bytes");
+          .field("teacher", &R::teacher, "Bytes of the teacher, which is held beside all other parts.",
+                 "bytes")
+          .field("closed_form", &R::closed_form, "Bytes of the closed-form stage.", "bytes")
+          .field("comparison", &R::comparison, "Bytes of the comparison with the teacher.", "bytes");
   return table;
 }
 
@@ -16,10 +17,10 @@ const RecordTable<TrainingMemory>& TrainingMemory::record() {
   using R = TrainingMemory;
   static const auto table =
       RecordTable<R>()
-          .field("weights", &R::weights, "Of the weights.", "bytes")
-          .field("gradients", &R::gradients, "Of their gradients.", "bytes")
-          .field("moments", &R::moments, "Of the optimizer's moments.", "bytes")
-          .field("activations", &R::activations, "Of what the backward pass needs.", "bytes")
+          .field("weights", &R::weights, "Bytes of the weights.", "bytes")
+          .field("gradients", &R::gradients, "Bytes of their gradients.", "bytes")
+          .field("moments", &R::moments, "Bytes of the optimizer's moments.", "bytes")
+          .field("activations", &R::activations, "Bytes of what the backward pass needs.", "bytes")
           .part(&R::conversion);
   return table;
 }
@@ -32,7 +33,7 @@ const RecordTable<Estimate>& Estimate::record() {
           .field("device_memory_bytes", &R::device_memory_bytes, "Memory of the GPU, where one computes.",
                  "bytes")
           .omitted()
-          .field("memory", &R::memory, "Of a language model's training, bytes by what they are for.")
+          .field("memory", &R::memory, "Memory of a language model's training, by what it is for.")
           .omitted()
           .field("disk_bytes", &R::disk_bytes, "Disk space.", "bytes")
           .field("seconds", &R::seconds, "Time, from measured parts of the work; null where it is not known.",

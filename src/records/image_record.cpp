@@ -151,7 +151,7 @@ const RecordTable<Reconstruction>& Reconstruction::record() {
                  "rounding.")
           .field("relative_error", &R::relative_error, "‖error‖/‖outputs‖ of these.")
           .field("accuracy", &R::accuracy,
-                 "Of the classifier with them, where the layer's outputs are the logits.")
+                 "Accuracy of the classifier with them, where the layer's outputs are the logits.")
           .field("loss", &R::loss, "Likewise.", "nats an image");
   return table;
 }

@@ -53,7 +53,7 @@ const RecordTable<LayerRecord>& LayerRecord::record() {
           .field("file", &R::file, "Name of its file of tensors.")
           .field("method", &R::method,
                  "How the layer was decomposed, as in the config; `weighted` with `\"weighting\": \"data\"`.")
-          .field("dtype", &R::dtype, "Of `directions` and `eigenvectors`; every other real is float64.")
+          .field("dtype", &R::dtype, "Dtype of `directions` and `eigenvectors`; every other real is float64.")
           .field("input_space", &R::input_space, "The space of the eigenvectors, see below.")
           .field("d_in", &R::d_in, "Dimension of that space.")
           .natural()

@@ -43,7 +43,7 @@ const RecordTable<ModelReference>& ModelReference::record() {
           .field("model", &R::model, "Path of the model.")
           .field("model_sha256", &R::model_sha256,
                  "SHA-256 of its weights; of several files, of their `sha256sum` listing.")
-          .field("dtype", &R::dtype, "Of the checkpoint.")
+          .field("dtype", &R::dtype, "Dtype of the checkpoint.")
           .field("transformers", &R::transformers, "Version of transformers.")
           .field("torch", &R::torch, "Version of torch.")
           .field("model_class", &R::model_class, "The class of transformers that computed it.")

@@ -33,7 +33,8 @@ const TensorTable<RotatedFactors>& RotatedFactors::tensors() {
           .tensor("rotated_values", &R::values, "n, k", StoredAs::kFloat64, "zᵀQz")
           .tensor("rotated_objective", &R::objective, "n", StoredAs::kFloat64, "‖Z‖₄⁴, between k/d and k")
           .tensor("rotated_start_objective", &R::start_objective, "n", StoredAs::kFloat64, "‖X‖₄⁴")
-          .tensor("rotated_iterations", &R::iterations, "n", StoredAs::kInt32, "of the start that won")
+          .tensor("rotated_iterations", &R::iterations, "n", StoredAs::kInt32,
+                  "iterations of the start that won")
           .tensor("rotated_converged", &R::converged, "n", StoredAs::kUint8, "1 where the rotation converged")
           .tensor("rotated_agreeing", &R::agreeing, "n", StoredAs::kInt32,
                   "starts that reached this objective")

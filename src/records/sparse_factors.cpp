@@ -26,7 +26,8 @@ const TensorTable<SparseFactors>& SparseFactors::tensors() {
           .tensor("sparse_values", &R::values, "p, n, k", StoredAs::kFloat64, "xᵀQx")
           .tensor("sparse_objective", &R::objective, "p, n, k", StoredAs::kFloat64,
                   "|xᵀRx|, R being what the vectors before leave of Q")
-          .tensor("sparse_iterations", &R::iterations, "p, n, k", StoredAs::kInt32, "of the start that won")
+          .tensor("sparse_iterations", &R::iterations, "p, n, k", StoredAs::kInt32,
+                  "iterations of the start that won")
           .tensor("sparse_converged", &R::converged, "p, n, k", StoredAs::kUint8,
                   "1 where the vector is the best of its support and another step keeps that")
           .tensor("sparse_diagonal_energy", &R::diagonal_energy, "p, n, k", StoredAs::kFloat64,
@@ -38,7 +39,8 @@ const TensorTable<SparseFactors>& SparseFactors::tensors() {
           .tensor("sparse_off_diagonal", &R::off_diagonal, "p, n", StoredAs::kFloat64,
                   "share of the full core that the diagonal one leaves out")
           .part("sparse_", &R::measure, Sparsity::tensors(), "p, n, k")
-          .tensor("floor", &R::floor, "n", StoredAs::kFloat64, "of a difference, as with eigenpairs")
+          .tensor("floor", &R::floor, "n", StoredAs::kFloat64,
+                  "what rounding leaves of a difference, as with eigenpairs")
           .optional();
   return table;
 }

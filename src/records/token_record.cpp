@@ -39,7 +39,8 @@ const TensorTable<TokenCards>& TokenCards::tensors() {
                   "tokens, rows of `vocabulary`: those of largest cosine, then those of the most negative")
           .tensor("cosines", &N::cosines, "2, m", StoredAs::kFloat64, "with the token's centred row");
   static const char* const kQuantiles =
-      "of the j-th |cosine| among the j-th largest cosines of random directions; 1: none came as near";
+      "quantile of the j-th |cosine| among the j-th largest cosines of random directions; 1: none came as "
+      "near";
   static const auto table =
       TensorTable<C>()
           .part("embedding.", &C::embedding, nearest)
@@ -70,7 +71,7 @@ const TensorTable<TokenLayer>& TokenLayer::tensors() {
           .part("random_card.", &R::random, TokenCards::tensors())
           .part("permuted_cards.", &R::permuted, TokenCards::tensors(), "n")
           .tensor("permuted_eigenvalues", &R::permuted_eigenvalues, "n", StoredAs::kFloat64,
-                  "of the leading eigenvectors when gate and up units are paired at random")
+                  "eigenvalues of the leading eigenvectors when gate and up units are paired at random")
           .tensor("interactions.tokens", &R::interaction_tokens, "n, i, 2", StoredAs::kInt32,
                   "pairs i ≤ j, by falling absolute value; i = j: a token by itself")
           .optional()
@@ -93,7 +94,7 @@ const RecordTable<TokenStudy>& TokenStudy::record() {
           .field("interactions", &R::interactions, "Largest interactions of a direction.", "pairs of tokens")
           .field("random_directions", &R::random_directions,
                  "Random directions that cosines are held against.")
-          .field("seed", &R::seed, "Of the random directions and of the permuted units.")
+          .field("seed", &R::seed, "Seed of the random directions and of the permuted units.")
           .field("space", &R::space, "The space of eigenvectors and tokens, in words.")
           .field("vocabulary", &R::names, "Names of all tokens, by id.")
           .field("layers", &R::layers, "One entry a layer.");

@@ -13,7 +13,7 @@ namespace bilens::report {
 
 namespace {
 
-/// Of a model that was made from another: from which, and how far from it; else null.
+/// The model that this one was made from, and how far it is from that; null where there is none.
 Json converted(const std::optional<ConversionRecord>& conversion) {
   if (!conversion) return nullptr;
   return {{"teacher", conversion->teacher},

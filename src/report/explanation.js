@@ -356,12 +356,12 @@ function selectedPanel(sum, chosen, of, c, against, open) {
 }
 
 const sumIntro = {
-  centred: "A logit is a sum without a remainder: what all classes share, and what sets this one apart: the direct "
-    + "path, the biases, and for every eigenvector v of every layer the term λp² with p = v·x. Scores are centred, "
-    + "measured against their mean over the classes, as in a decomposition and its report: eigenvector i here is "
+  centred: "A logit is a sum without a remainder. Its parts are what all classes share, the direct path, the biases, "
+    + "and for every eigenvector v of every layer the term λp² with p = v·x. All parts but the first are centred, that "
+    + "is, measured against their mean over the classes, as in a decomposition and its report: eigenvector i here is "
     + "eigenvector i there. ",
-  whole: "A logit is a sum without a remainder: the direct path, the biases, and for every eigenvector v of every "
-    + "layer the term λp² with p = v·x. Scores are not centred: what all classes share is in each of them. "
+  whole: "A logit is a sum without a remainder. Its parts are the direct path, the biases, and for every eigenvector v "
+    + "of every layer the term λp² with p = v·x. Scores are not centred: each includes what all classes share. "
 };
 
 function sumSection(changed) {
@@ -408,7 +408,7 @@ function sumSection(changed) {
     element("div", { class: "card-head" }, element("div", { class: "choice" },
       labelled("Class", classPicker), classes.length > 1 ? labelled("Compare with", others) : null)), holder));
   section.querySelector("header").append(element("p", {}, sumIntro[data.center === "mean" ? "centred" : "whole"],
-    element("b", { class: "positive" }, "Blue"), " adds to it, ",
+    element("b", { class: "positive" }, "Blue"), " adds to the logit, ",
     element("b", { class: "negative" }, "orange"), " takes from it."));
   return Object.assign(section, { go });
 }

@@ -72,7 +72,7 @@ const indexColumns = [
   ["Accuracy", (m) => at(headline(m), "accuracy"), percent],
   ["Loss", (m) => at(headline(m), "loss"), (v) => figure(v, 4)],
   ["Above the teacher", aboveTeacher, (v) => signed(v, 3)],
-  ["Above it trained on", aboveContinued, (v) => signed(v, 3)],
+  ["Above the teacher trained further", aboveContinued, (v) => signed(v, 3)],
   ["Dataset", (m) => plain(factsOf(m).dataset)],
   ["Layers", (m) => factsOf(m).layers, integer],
   ["Width", (m) => factsOf(m).width, integer],

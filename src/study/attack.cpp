@@ -45,7 +45,7 @@ PerturbationSummary summarize_bounds(const at::Tensor& lower, const at::Tensor& 
   return summary;
 }
 
-/// Of each change the share of its squared length by which pixels leave their range: [N].
+/// The share of each change's squared length by which pixels leave their range: [N].
 at::Tensor beyond_share(const at::Tensor& inputs, const at::Tensor& steps, const PixelRange& range) {
   const auto moved = inputs + steps;
   const auto beyond = moved - moved.clamp(range.least, range.most);

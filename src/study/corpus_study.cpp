@@ -18,7 +18,7 @@ namespace bilens {
 
 namespace {
 
-// Of float32 roundings, whose errors add up like random ones: eight standard deviations.
+// Eight standard deviations of float32 roundings, whose errors add up like random ones.
 constexpr double kSpread = 8.0 / (1 << 24);
 
 /// Sums over tokens of a target t, of the squared sizes that it is rounded at, and of what is to be like it,
@@ -245,7 +245,7 @@ const FieldTable<CorpusStudyConfig>& CorpusStudyConfig::fields() {
                    "Tokens for the model's loss with a layer replaced by its first k eigenpairs; 0: not "
                    "measured.",
                    between(0, 1e9), "tokens")
-          .integer("seed", &C::seed, "Of that sample.", at_least(0));
+          .integer("seed", &C::seed, "Seed of that sample.", at_least(0));
   return table;
 }
 

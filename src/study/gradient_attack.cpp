@@ -29,8 +29,8 @@ std::pair<at::Tensor, at::Tensor> margin_and_gradient(ImageClassifier& exact, co
   return {margin.detach(), gradient};
 }
 
-/// Of the segments x + t δ, 0 < t ≤ 1, whose end has another class: the length up to a place with another
-/// class.
+/// Looks along the segments x + t δ, 0 < t ≤ 1, whose end has another class. @return the length up to a place
+/// with another class, [N]
 at::Tensor shortest_on_segment(ImageClassifier& exact, const at::Tensor& inputs, const at::Tensor& steps,
                                const at::Tensor& prediction) {
   auto low = at::zeros({inputs.size(0), 1}, at::kDouble), high = at::ones_like(low);

@@ -27,7 +27,7 @@ class LayerForms {
   /// Σ_j |u_j y_j|, what rounding of u·y follows.
   at::Tensor sizes(const at::Tensor& y) const;
 
-  // Of inputs [tokens, d]:
+  // These take inputs x [tokens, d].
   /// v·x of the first eigenvectors of each direction: [tokens, n first]
   at::Tensor projections(const at::Tensor& x, int64_t first) const;
   at::Tensor linear(const at::Tensor& x) const;    // l·x [tokens, n]

@@ -66,13 +66,14 @@ const RecordTable<OverPairs>& OverPairs::record() {
 
 const RecordTable<OverModels>& OverModels::record() {
   using R = OverModels;
-  static const auto table = RecordTable<R>()
-                                .field("models", &R::models, "How many models there are.")
-                                .field("pairs", &R::pairs, "How many pairs these are.")
-                                .field("weights", &R::weights, "Of the pairs' `weights`.")
-                                .field("data", &R::data, "Of their `data`; null without data.")
-                                .field("outputs", &R::outputs, "Of their `outputs`; null without data.")
-                                .field("eigenvectors", &R::eigenvectors, "Of their `eigenvectors`.");
+  static const auto table =
+      RecordTable<R>()
+          .field("models", &R::models, "How many models there are.")
+          .field("pairs", &R::pairs, "How many pairs these are.")
+          .field("weights", &R::weights, "Likeness by the pairs' `weights`.")
+          .field("data", &R::data, "Likeness by their `data`; null without data.")
+          .field("outputs", &R::outputs, "Likeness by their `outputs`; null without data.")
+          .field("eigenvectors", &R::eigenvectors, "Likeness by their `eigenvectors`.");
   return table;
 }
 

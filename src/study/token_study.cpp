@@ -73,7 +73,7 @@ const FieldTable<TokenStudyConfig>& TokenStudyConfig::fields() {
           .integer("random_directions", &C::random_directions,
                    "Random directions, drawn as the embedding varies, that cosines are held against.",
                    between(1, 100000))
-          .integer("seed", &C::seed, "Of the random directions and of the permuted units.", at_least(0));
+          .integer("seed", &C::seed, "Seed of the random directions and of the permuted units.", at_least(0));
   return table;
 }
 

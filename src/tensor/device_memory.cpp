@@ -14,7 +14,7 @@ c10::DeviceAllocator& allocator_of(at::Device gpu) {
   return *c10::getDeviceAllocator(gpu.type());
 }
 
-// Of each statistic the sum over small and large blocks.
+// Where each statistic has its sum over small and large blocks.
 constexpr auto kAll = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
 
 }  // namespace

@@ -29,7 +29,7 @@ double largest(at::ScalarType dtype) {
 
 void require_range(const at::Tensor& tensor, at::ScalarType dtype, const std::string& name) {
   if (tensor.numel() == 0 || largest(tensor.scalar_type()) <= largest(dtype)) return;
-  // Of a NaN or an infinity here there is none beside it that counts.
+  // Beside a NaN or an infinity that is here already, nothing else counts.
   const auto [low, high] = at::aminmax(tensor);
   for (const auto& extreme : {low, high}) {
     if (!at::isfinite(extreme).item<bool>() || at::isfinite(extreme.to(dtype)).item<bool>()) continue;

@@ -43,7 +43,7 @@ Decoder copy_of(const Decoder& teacher, bool bias) {
   return {config, std::move(weights)};
 }
 
-/// The same weights in a model whose layers of these numbers are bilinear.
+/// A model with the same weights whose layers of these numbers are bilinear.
 Decoder with_bilinear(const Decoder& model, const std::vector<int64_t>& layers) {
   auto config = model.config();
   std::vector<Gate> gates;
@@ -77,8 +77,9 @@ void store(const BilinearFactors& factors, const Decoder& model, int64_t layer) 
   put("down_proj", factors.down);
 }
 
-/// The same in front of a norm's gain and behind it: what it gives meets the stream there. Where the gain is
-/// 0 nothing says what stands in front. @param gain undefined: none
+/// An MLP whose outputs are those behind a norm's gain, where they meet the stream; before_gain() goes back.
+/// Where the gain is 0 nothing says what stands in front, and the own down_proj stays. @param gain undefined:
+/// none
 BilinearFactors through_gain(BilinearFactors mlp, const at::Tensor& gain) {
   if (gain.defined()) mlp.down = mlp.down * gain.unsqueeze(1);
   return mlp;
@@ -255,9 +256,9 @@ const FieldTable<CalibrationConfig>& CalibrationConfig::fields() {
               at_least(0), "nats a token")
           .number(
               "held_out", &C::held_out,
-              "Of the documents the share that ridges and sweeps are chosen on and fits do not see; and how "
-              "much more is read behind them, as a share of tokens, to measure errors on, which neither "
-              "fits nor choices see.",
+              "Share of the documents that is kept from the fits, to choose ridges and sweeps; and how much "
+              "more is read behind them, as a share of tokens, to measure errors on, which neither fits nor "
+              "choices see.",
               {1e-3, 0.5});
   return table;
 }

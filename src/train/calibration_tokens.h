@@ -38,7 +38,7 @@ struct CalibrationText {
   TextRows rows;
   at::Tensor uses;  // uint8 [windows, context]
 
-  /// Of windows that some tokens of serve for this, and with the other tokens' targets not counted.
+  /// The windows in which some token serves for this; the targets of the other tokens are not counted.
   TextRows counted(TokenUse what) const;
 };
 

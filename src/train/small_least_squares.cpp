@@ -13,7 +13,7 @@ constexpr double kLeastVariance = 1e-12;  // of a feature, beside its square: le
 
 at::Tensor squares_of(const at::Tensor& grams) { return grams.diagonal(0, 1, 2); }
 
-/// Of the features, the constant and the target, [n, p + 2]; 0 where nothing has weight.
+/// Weighted means of the features, the constant and the target, [n, p + 2]; 0 where nothing has weight.
 at::Tensor means_of(const at::Tensor& grams) {
   const int64_t p = grams.size(1) - 2;
   return grams.select(1, p) / grams.select(1, p).select(1, p).clamp_min(1e-300).unsqueeze(1);

@@ -40,7 +40,8 @@ struct LayerSums {
 
 int64_t comparison_memory(const DecoderConfig& model, int64_t context) {
   const int64_t tokens = windows_within(kComparedAtOnce, context) * context, d = model.hidden_size;
-  // Of both models the states behind the layers, of one layer three times in float64; an MLP's hidden units.
+  // Counts the states behind the layers of both models, one layer's states three times in float64, and an
+  // MLP's hidden units.
   const int64_t states = 8 * (model.num_hidden_layers + 2) * d + 24 * d, mlp = 12 * model.intermediate_size;
   return tokens * (states + mlp) + 8 * 4 * model.vocab_size * std::min(tokens, kRowsAtOnce);
 }

@@ -73,7 +73,7 @@ Quadratic choose(const at::Tensor& first, const Quadratic& one, const Quadratic&
           pick(one.d, two.d), pick(one.e, two.e), pick(one.error, two.error)};
 }
 
-/// Of z and y, from the same of z' and y'.
+/// Turns q in z' and y' into q in z and y.
 Quadratic unscaled(const Quadratic& q, const ScaledSums& sums) {
   const auto &m = sums.m, &n = sums.n, &s = sums.s, &r = sums.r;
   const auto a = q.a / (s * r), c = q.c / (s * s);
@@ -103,7 +103,7 @@ Quadratic fit_at_shift(const ScaledSums& sums, const at::Tensor& shift, const st
   return unscaled({k[0], k[0] * ratio, k[1], k[2], k[3], found.error}, sums);
 }
 
-/// Of zy and z² alone.
+/// The best q of zy and z² alone.
 Quadratic fit_without_biases(const ScaledSums& sums, const std::string& where) {
   const auto found = fit_grams(
       sums.combined({sums.product(sums.zeros()), sums.square(), sums.feature(Sums::kTarget)}), false, where);
@@ -166,7 +166,7 @@ at::Tensor spread_of_activations(const ScaledSums& sums) {
   return tt - at::where(yy > 0, ty * ty / yy, at::zeros_like(yy));
 }
 
-/// Of t by zy, and y with an offset: f by z and 1, an error counted by y².
+/// Fits t by zy, and by y where there is an offset. This fits f by z and 1, where y² weights an error.
 Lines fit_lines(const ScaledSums& sums, bool with_offset, const std::string& where) {
   // (z − m)y has the same span with y as zy, and no digits are lost where z is far from 0.
   const auto centre = with_offset ? sums.m : sums.zeros();

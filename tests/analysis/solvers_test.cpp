@@ -122,7 +122,7 @@ TEST_CASE("eigenvalues err by the residual's square over the gap to the rest") {
       const double r = dtype == at::kDouble ? 1e-10 : 2e-6;
       // What is stated of stored vectors is r and at most 2.5 eps for their rounding.
       CHECK(pairs.residuals.max().item<double>() < r + 2.5 * machine_epsilon(dtype));
-      // Of seven vectors with such residuals together: 7 r²/g at most, and the reference's own rounding.
+      // Seven vectors with such residuals give 7 r²/g together at most, beside the reference's own rounding.
       const auto off = (pairs.eigenvalues - kept).abs().amax(1) / norm;
       CHECK(off.le(7 * r * r / gap + 1e-13).all().item<bool>());
     }

@@ -97,7 +97,7 @@ TEST_CASE("wider ids without a header are not taken for two or four narrow ones"
     CHECK(contains(eight, "data.dtype=int64"));
   }
   CHECK(contains(refusal(little_endian(kIds, 8), 128256), "data.dtype=int64"));
-  // Of ids beyond 65,535 some upper halves are 1.
+  // Some upper halves of ids beyond 65,535 are 1.
   std::vector<int64_t> mixed;
   for (int64_t i = 0; i < 100; ++i) mixed.push_back(i % 5 == 0 ? 65536 + i : 3 * i + 1);
   CHECK(contains(refusal(little_endian(mixed, 4), 65536), "data.dtype=uint32"));

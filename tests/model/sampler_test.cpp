@@ -76,7 +76,7 @@ TEST_CASE("top_p keeps the fewest tokens that reach it, and at least one") {
   check_shares(shares(logits, settings(1.0, 0, 0.7), kDraws), {0.0, 0.625, 0.375, 0.0});
   check_shares(shares(logits, settings(1.0, 0, 0.4), kDraws), {0.0, 1.0, 0.0, 0.0});
   check_shares(shares(logits, settings(1.0, 0, 1e-9), kDraws), {0.0, 1.0, 0.0, 0.0});
-  // Of the two that top_k leaves (5/8, 3/8), top_p 0.6 needs one.
+  // top_k leaves two (5/8, 3/8), and top_p 0.6 needs one of them.
   check_shares(shares(logits, settings(1.0, 2, 0.6), kDraws), {0.0, 1.0, 0.0, 0.0});
 }
 

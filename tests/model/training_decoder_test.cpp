@@ -56,7 +56,8 @@ TEST_CASE("what a type does not have is named") {
 TEST_CASE("the schema says which keys a type has beside a Llama's") {
   const auto schema = training_decoder_schema();
   const auto& properties = schema.at("properties");
-  CHECK(contains(properties.at("query_pre_attn_scalar").at("description"), "Of type gemma2, gemma3_text."));
+  CHECK(contains(properties.at("query_pre_attn_scalar").at("description"),
+                 "Only for type gemma2, gemma3_text."));
   CHECK(contains(properties.at("type").at("enum").dump(), "\"olmo2\""));
 }
 

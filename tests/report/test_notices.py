@@ -65,13 +65,15 @@ class Notices(InBrowser):
         about = {"kind": "calibrated", "hidden_act": "silu", "meaning": "Near.", "data": {"path": "a.txt"}}
         about |= {"first_token": 200, "tokens": 100, "layers": [layer]}
         (notice,) = self.report("half", {"surrogate": about})  # of an earlier version
-        self.assertIn("The lines were fitted on 100 tokens of a.txt, from token 200 on. They explain 50.0%", notice)
+        self.assertIn(
+            "The lines were fitted on 100 tokens of a.txt, from token 200 on. They explain at least 50.0%", notice
+        )
         about |= {"held_out_tokens": 50}
         about["layers"] = [layer | {"product_r2": 0.75, "output_r2": 0.875, "line_output_r2": 0.625}]
         (notice,) = self.report("half", {"surrogate": about})
         self.assertIn(
             "The units were fitted on 100 tokens of a.txt, from token 200 on. On 50 other tokens R² of each layer’s "
-            "output is 0.875; with a line az + b for each activation it would be 0.625.",
+            "output is 0.875. With a line az + b for each activation it would be 0.625.",
             notice,
         )
 
@@ -89,10 +91,10 @@ class Notices(InBrowser):
         for part in (
             "no gate (config.json: hidden_act)",
             "RMS norm post_attention_layernorm (model_type llama)",
-            "its gain w folded into them",
+            "Its gain w is folded into the MLPs",
         ):
             self.assertIn(part, about)
-        self.assertNotIn("Behind them", about)
+        self.assertNotIn("Behind the MLPs", about)
         self.report(
             "plain",
             {
@@ -104,8 +106,8 @@ class Notices(InBrowser):
         about = self.text(".about")
         for part in (
             "not folded",
-            "Behind them stands post_feedforward_layernorm",
-            "for each token",
+            "Behind the MLPs stands post_feedforward_layernorm",
+            "For each token",
             "positive number",
             "not in the form",
         ):

@@ -29,7 +29,7 @@ ImageClassifier few_pixels(int64_t pixels, bool bias, bool residual, uint64_t se
   return model;
 }
 
-/// Of two pixels every change can be looked at.
+/// A classifier of images of two pixels, of which every change can be looked at.
 ImageClassifier two_pixels(bool bias, bool residual, uint64_t seed) {
   return few_pixels(2, bias, residual, seed);
 }

@@ -156,7 +156,7 @@ std::vector<std::vector<at::Tensor>> exact_gradients(const NamedTensors& list, i
 
 TEST_CASE("processes share out the moments, and move the parameters as one process does") {
   constexpr int kSteps = 4, kNotFinite = 1;
-  // Of eight processes one has no parameter.
+  // One of eight processes has no parameter.
   for (const int64_t count : {2, 3, 8}) {
     for (const auto algorithm : {Algorithm::kAdamW, Algorithm::kMuon}) {
       const auto alone = parameters();

@@ -25,6 +25,7 @@ class AtomicFile {
   /// Appends. @throws Error: disk full is kExhausted, else kFailure.
   void write(const void* data, size_t bytes);
   void write(const std::string& text) { write(text.data(), text.size()); }
+  /// Syncs the file and puts it in its place. @throws Error as write()
   void commit();
 
  private:
@@ -35,6 +36,7 @@ class AtomicFile {
 /// Renames a finished, synced file to its place, durably.
 void put_file_in_place(const std::filesystem::path& from, const std::filesystem::path& to);
 
+/// Writes a file of this text, whole or not at all. @throws Error as AtomicFile::write()
 void write_text(const std::filesystem::path& path, const std::string& text);
 
 /// A directory that appears whole or not at all: fill path(), then commit() puts it in its place.

@@ -41,7 +41,7 @@ class DirectoryLock {
   /// written.
   explicit DirectoryLock(const std::filesystem::path& directory);
 
-  /// The same; nothing when it is in use.
+  /// Takes a directory as the constructor does; nothing when it is in use. @throws Error(kFailure) otherwise
   static std::optional<DirectoryLock> take(const std::filesystem::path& directory);
 
  private:

@@ -19,8 +19,8 @@ constexpr int64_t kKeptMemory = int64_t{256} << 20;
 /// only.
 void keep_freed_memory();
 
-/// The same for one job in a process of somebody else, who has less of what was freed kept behind it: as much
-/// as glibc comes to keep by itself where blocks of 32 MB are freed.
+/// Keeps freed memory during one job in a process of somebody else. Behind it the process keeps less of it:
+/// as much as glibc comes to keep by itself where blocks of 32 MB are freed.
 class KeptMemoryScope {
  public:
   KeptMemoryScope() { keep_freed_memory(); }

@@ -14,7 +14,9 @@ struct BuildInfo {
   std::string cuda_toolkit;
 };
 
+/// The version of bilens that this is.
 const char* version();
+/// Version, compiler, libraries and build type of this program.
 BuildInfo build_info();
 
 }  // namespace bilens

@@ -14,7 +14,7 @@ using TokenName = std::variant<int64_t, std::string>;
 /// In messages and files: 17, "cat" in quotes.
 Json to_json(const TokenName& token);
 
-/// Of a list of them, at least `least`.
+/// JSON Schema of a list of at least `least` token names.
 Json token_names_schema(const std::string& meaning, int64_t least);
 std::vector<TokenName> read_token_names(const Json& list, const std::string& where,
                                         std::vector<Problem>& problems);

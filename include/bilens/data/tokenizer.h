@@ -28,7 +28,8 @@ class Tokenizer {
   /// become U+FFFD.
   /// @return ids, without BOS
   std::vector<int32_t> encode(std::string_view text) const;
-  /// The same after BOS, or where the tokenizer has none after EOS, as documents begin in token files.
+  /// The ids of encode() after BOS, or where the tokenizer has none after EOS, as documents begin in token
+  /// files.
   /// @throws Error(kBadInput) when the tokenizer has neither.
   std::vector<int32_t> encode_document(std::string_view text) const;
   /// A prompt as the model is given it, which is what transformers makes of a text. Of a SentencePiece
@@ -37,8 +38,8 @@ class Tokenizer {
   /// @throws Error(kBadInput) when BOS is wanted and the tokenizer has none, or when no token is left.
   std::vector<int32_t> encode_prompt(std::string_view text) const;
 
-  /// Of SentencePiece, control tokens are left out, and so is the space that encode() put before the text;
-  /// added tokens are their text. Of a tokenizer.json, its special tokens are left out.
+  /// The text of these tokens. A SentencePiece model leaves out control tokens and the space that encode()
+  /// put before the text; added tokens are their text. A tokenizer.json leaves out its special tokens.
   /// @throws Error(kBadInput) for an id that is no piece's.
   std::string decode(const std::vector<int32_t>& ids) const;
   /// Whether the text of these tokens may yet change where more follow, as their last character is not

@@ -33,8 +33,8 @@ void save_json_tokenizer(const std::filesystem::path& directory, const Json& tok
 void save_tokenizer(const std::filesystem::path& directory, const std::string& model);
 /// The file beside a tokenizer that says how a conversation becomes text; kept as it is.
 inline constexpr const char* kChatTemplate = "chat_template.jinja";
-/// The same with what a tokenizer was read from, which may be a tokenizer.json, and with what counts beside
-/// it, and its chat template.
+/// Fills a directory with what a tokenizer was read from, which may be a tokenizer.json, with what counts
+/// beside it, and its chat template.
 void save_tokenizer(const std::filesystem::path& directory, const Tokenizer& tokenizer);
 
 }  // namespace bilens

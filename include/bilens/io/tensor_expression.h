@@ -30,7 +30,7 @@ std::string rows_of_tensor(const std::string& name, int64_t begin, int64_t end);
 /// none.
 std::string bias_of_tensor(const Weights& weights, const std::string& name);
 
-/// The same beside an expression, with its rows: "x.weight[0:8]" has "x.bias[0:8]".
+/// The bias beside an expression, with its rows: "x.weight[0:8]" has "x.bias[0:8]".
 std::string bias_beside(const Weights& weights, const std::string& expression);
 
 }  // namespace bilens

@@ -16,8 +16,8 @@ struct TensorInfo {
   at::ScalarType dtype;
   std::vector<int64_t> shape;
   size_t begin, end;  // bytes in the file's data
-  /// As what the file stores it, where that cannot be read ("F8_E8M0", "torch.ComplexFloatStorage"); dtype is
-  /// Undefined then. Such a tensor is listed, and refused only where it is needed.
+  /// The file's own name of a dtype that we cannot read ("F8_E8M0", "torch.ComplexFloatStorage"); `dtype` is
+  /// then Undefined. Such a tensor is listed, and refused only where it is needed.
   std::string unreadable = {};
 
   int64_t elements() const;
@@ -39,7 +39,7 @@ class WeightFile {
   /// @throws Error(kBadInput) when absent, with the nearest name, and where it cannot be read.
   at::Tensor tensor(const std::string& name) const;
 
-  /// Of the file's bytes; of tensors in memory, of the safetensors file that they would be.
+  /// SHA-256 of the file's bytes. For tensors in memory, of the safetensors file that they would make.
   virtual std::string sha256() const;
 
   /// Takes what was read of a mapped file out of this process. Its tensors stay good: what is read of them is

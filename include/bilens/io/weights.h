@@ -58,14 +58,14 @@ class Weights {
   const std::filesystem::path& path() const { return path_; }
   std::vector<std::filesystem::path> files() const;
 
-  /// Of a llama2.c file, whose header is also the model's config.
+  /// The header of a llama2.c file, which is also the model's config; nothing for other files.
   const std::optional<Llama2cHeader>& llama2c() const { return llama2c_; }
 
-  /// Of a PyTorch checkpoint with a dictionary "model_args" beside the tensors, its numbers, strings and
-  /// flags; else null.
+  /// Numbers, strings and flags of the dictionary "model_args" that a PyTorch checkpoint has beside its
+  /// tensors; null where there is none.
   const Json& model_args() const { return model_args_; }
 
-  /// Of one file, its SHA-256; of several, the SHA-256 of their `sha256sum` listing, sorted by name.
+  /// SHA-256 of the file. For several files, that of their `sha256sum` listing, sorted by name.
   std::string sha256() const;
 
  private:

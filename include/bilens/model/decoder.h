@@ -109,7 +109,7 @@ class Decoder {
 
   /// [..., hidden_size] → float32 [..., vocab_size]
   at::Tensor logits(const at::Tensor& states);
-  /// The same in front of the model's cap, where it has one (final_logit_softcapping).
+  /// The logits in front of the model's cap, where it has one (final_logit_softcapping).
   at::Tensor uncapped_logits(const at::Tensor& states);
 
   /// Σ −log p(target | tokens before it) in nats, float32 scalar, targets below 0 not counted; never holds
@@ -117,7 +117,7 @@ class Decoder {
   /// @param tokens, targets int64 [batch, tokens]
   at::Tensor loss_sum(const at::Tensor& tokens, const at::Tensor& targets,
                       const ForwardOptions& options = {});
-  /// The same of the residual stream behind the last layer, [batch, tokens, hidden_size].
+  /// loss_sum() from the residual stream behind the last layer. @param h [batch, tokens, hidden_size]
   at::Tensor loss_of_stream(const at::Tensor& h, const at::Tensor& targets) const;
 
   /// loss_sum() with a teacher of the same vocabulary beside the data (nn/distillation.h), which sees what
@@ -180,7 +180,7 @@ class Decoder {
 /// Whether a parameter of this name belongs to an MLP.
 bool is_mlp_weight(const std::string& name);
 
-/// The same function as a silu model whose betas are all 0, as a bilinear one: the ½ that is left of SiLU_0
+/// Makes a silu model whose betas are all 0 a bilinear one of the same function: the ½ that is left of SiLU_0
 /// goes into gate_proj (and its bias), in place. The result shares the weights.
 Decoder fold_half(Decoder model);
 

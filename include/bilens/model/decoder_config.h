@@ -127,7 +127,8 @@ struct DecoderConfig {
   /// Name and shape of every tensor, as Hugging Face names them, where projections of one input are tensors
   /// of their own; tied embeddings have no lm_head.weight.
   std::vector<std::pair<std::string, std::vector<int64_t>>> parameter_shapes() const;
-  /// The same as files have them: some families store several projections as one tensor.
+  /// Name and shape of every tensor as files have them: some families store several projections as one
+  /// tensor.
   std::vector<std::pair<std::string, std::vector<int64_t>>> stored_shapes() const;
   /// The tensors that a stored one consists of, one above the other; itself alone where it is none of
   /// several.
@@ -136,7 +137,7 @@ struct DecoderConfig {
   int64_t parameter_count() const;
 };
 
-/// Of the key sliding_window.
+/// JSON Schema of the key `sliding_window`.
 Json window_schema();
 
 /// Reads the content of a config.json by the family of its model_type (family.h). Keys that do not matter

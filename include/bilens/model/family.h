@@ -36,11 +36,11 @@ struct Family {
   void (*refine_norms)(const Json& config, MlpNorms& norms) = nullptr;
   std::string before_attention = "input_layernorm", behind_attention = {};  // its norms; "": none
 
-  // Of its decoder, where that is computed here; elsewhere its MLPs alone are read.
+  // What follows is about its decoder, where that is computed here; elsewhere its MLPs alone are read.
   bool is_computed = false;
   /// Keys of DecoderConfig::architecture_fields() that mean nothing to it.
   std::vector<std::string> lacks = {};
-  /// Of keys that may be absent, where they are others than a Llama's.
+  /// Defaults of keys that may be absent, where they differ from a Llama's.
   Json defaults = Json::object();
   /// Its own keys, beside those that it shares with a Llama; null: none.
   const FieldTable<DecoderConfig>& (*own_keys)() = nullptr;

@@ -19,7 +19,7 @@ struct ForeignClassifier {
 /// Sizes of what an expression stands for, without reading the data.
 std::vector<int64_t> shape_of_expression(const Weights& weights, const std::string& expression);
 
-/// The same model under our names: its logits are those of the original up to rounding in float32.
+/// Loads that model under our names: its logits are those of the original up to rounding in float32.
 /// @throws Error(kBadInput) for a tensor that does not fit the config or is not finite
 ImageClassifier load_foreign_classifier(const Weights& weights, const ForeignClassifier& found);
 

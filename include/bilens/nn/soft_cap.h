@@ -8,7 +8,7 @@ namespace bilens {
 /// @param cap c; 0: x itself
 at::Tensor soft_capped(const at::Tensor& x, double cap);
 
-/// The same in place, without gradients. @return its derivatives, for which cap has to be above 0
+/// Caps x in place, without gradients. @return its derivatives, for which cap has to be above 0
 at::Tensor soft_cap_(at::Tensor& x, double cap);
 
 }  // namespace bilens

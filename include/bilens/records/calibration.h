@@ -34,7 +34,7 @@ struct LayerCost {
   static const RecordTable<LayerCost>& record();
 };
 
-/// Of the layers that may be converted, cheapest first.
+/// What the layers cost that may be converted, cheapest first.
 struct ConversionCosts {
   double teacher_loss = 0.0;
   std::vector<LayerCost> layers;

@@ -25,16 +25,16 @@ struct CorpusLayer {
   /// Where p = v·x is largest and where it is most negative, [n, k, 2, contexts]: int32 places in
   /// CorpusStudy::ids, −1 beyond those of that sign, and p there.
   at::Tensor context_places, context_projections;
-  /// The same at kCorpusQuantiles of p among the sample's tokens, [n, k, 7]; and how often p falls between
-  /// `edges` [n, k, 25] there, int32 [n, k, 24].
+  /// Places and p at kCorpusQuantiles of p among the sample's tokens, [n, k, 7]; and how often p falls
+  /// between `edges` [n, k, 25] there, int32 [n, k, 24].
   at::Tensor quantile_places, quantile_projections, edges, counts;
   /// Correlation and R² over the sample's active tokens alone, whose u·y is more than output_std from
   /// output_mean; and how many these are, int32 [n].
   at::Tensor active_correlation, active_r2, active_count;
 
-  /// Of a surrogate, for the sample's tokens, float32 [n, s]: how far the form is from u·y, and for that
-  /// token what it can be at most, Σ_j |(uP)_j| |f(z_j)y_j − q_j| with z = Wx + b, y = Vx + c and q_j what
-  /// stands for the product. Undefined for a bilinear model.
+  /// How far a surrogate's form is from u·y at each of the sample's tokens, and how far it can be at most
+  /// there, float32 [n, s]. The latter is Σ_j |(uP)_j| |f(z_j)y_j − q_j| with z = Wx + b, y = Vx + c and q_j
+  /// what stands for the product. Undefined for a bilinear model.
   at::Tensor sample_error, sample_bound;
 
   static const TensorTable<CorpusLayer>& tensors();

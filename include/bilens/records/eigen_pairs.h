@@ -47,7 +47,7 @@ struct EigenPairs {
 
   int64_t size() const { return eigenvalues.size(0); }
   int64_t k() const { return eigenvalues.size(1); }
-  /// Of how many directions a bound on all other eigenvalues is proved.
+  /// How many directions have a proved bound on all other eigenvalues.
   int64_t count_certified() const;
   /// Numbers of the directions whose eigenvalues rounding alone could leave, int64; none without `floor`.
   at::Tensor unchanged_directions() const;

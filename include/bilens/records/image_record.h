@@ -29,7 +29,7 @@ struct StudiedImages {
 
 /// How good the classifier is when a layer keeps only the first k eigenpairs of each class.
 struct TruncationRecord {
-  /// The same on the images that k is chosen on.
+  /// Accuracy and loss for each k on the images that k is chosen on.
   struct Validation {
     std::vector<double> accuracy, loss;
     static const RecordTable<Validation>& record();

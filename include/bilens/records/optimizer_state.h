@@ -10,14 +10,14 @@ namespace bilens {
 /// parameter NAME. No random state is in it: every random number is a function of the seed and the step.
 inline constexpr const char* kOptimizerFile = "optimizer.safetensors";
 
-/// Of a parameter that AdamW moves.
+/// What AdamW keeps of a parameter that it moves.
 struct AdamWState {
   at::Tensor exp_avg, exp_avg_sq, step;
 
   static const TensorTable<AdamWState>& tensors();
 };
 
-/// Of a parameter that Muon moves.
+/// What Muon keeps of a parameter that it moves.
 struct MuonState {
   at::Tensor momentum;
 

@@ -53,7 +53,7 @@ Json record_with_format(const R& record) {
   return object;
 }
 
-/// The same as the metadata of a safetensors file.
+/// A format as the metadata of a safetensors file.
 Json format_metadata(const RecordFormat& format);
 
 /// Writes it whole or not at all.

@@ -22,7 +22,7 @@ struct TokenCards {
   NearestTokens embedding, unembedding;                   // [..., 2, m]
   at::Tensor embedding_quantiles, unembedding_quantiles;  // [..., 2, m] float64, see null_quantiles
 
-  /// Of one card; those of many have the dimensions of what they are of in front.
+  /// Shapes are those of one card. Where there are several cards, their dimensions come first: [n, k, 2, m].
   static const TensorTable<TokenCards>& tensors();
 };
 

@@ -23,8 +23,8 @@ struct TrainRunOptions {
 /// kind of model. See docs/formats.md for the files.
 Outcome run_training(const TrainRunOptions& options);
 
-/// The same for a Llama-type checkpoint that becomes bilinear: teacher and text in; OUT/model and
-/// OUT/finetune.json, the account of what the conversion cost, out.
+/// Makes a gated checkpoint bilinear: teacher and text in; OUT/model and OUT/finetune.json, the account
+/// of what the conversion cost, out.
 Outcome run_finetuning(const TrainRunOptions& options);
 
 /// JSON Schemas of the configs; of training one for each kind of model.

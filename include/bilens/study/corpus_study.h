@@ -40,8 +40,9 @@ void check_fit(const CorpusSource& source, const DecoderConfig& model);
 CorpusStudy study_corpus(Decoder& model, const TextWindows& text, const std::vector<CorpusSource>& sources,
                          const CorpusStudyConfig& config);
 
+/// Bytes that study_corpus() takes once, whatever the layers.
 int64_t corpus_study_bytes();
-/// @param directions of the layer @param k eigenpairs of each
+/// Bytes that it takes for each layer. @param directions of the layer @param k eigenpairs of each
 int64_t corpus_layer_bytes(int64_t directions, int64_t k, const CorpusStudyConfig& config);
 
 /// A layer in a few numbers.

@@ -20,7 +20,8 @@ struct OutputR2 {
   double units = 0.0, lines = 0.0;
 };
 
-/// Of each layer by itself, all others the model's own. @param fits of each layer @throws Stopped
+/// Measures each layer by itself; all other layers stay the model's own.
+/// @param fits of each layer @throws Stopped
 std::vector<OutputR2> measure_gated_units(Decoder& model, const TextWindows& text,
                                           const std::vector<UnitFit>& fits);
 

@@ -22,7 +22,8 @@ struct GainedLayer {
 InputMoments moments_on_images(const ImageClassifier& model, const ImageSplit& split,
                                const LayerDecomposition& layer);
 
-/// The same of layers of a language model on text, one of each; float64 sums of float32 activations.
+/// μ and Σ of what layers of a language model read of text, one pair for each layer; float64 sums of float32
+/// activations.
 /// Memory beside the model: 16 d² bytes a layer. @throws Stopped
 std::vector<InputMoments> moments_on_text(Decoder& model, const TextWindows& text,
                                           const std::vector<GainedLayer>& layers);
@@ -30,7 +31,8 @@ std::vector<InputMoments> moments_on_text(Decoder& model, const TextWindows& tex
 /// Completes weighted factors by what they come to on images that gave no Σ. @throws Stopped
 void measure_on_images(const ImageClassifier& model, const ImageSplit& split, LayerDecomposition& layer);
 
-/// The same on text. @param layers, gains of the same layers @throws Stopped
+/// Completes them by what they come to on text that gave no Σ. @param layers, gains of the same layers
+/// @throws Stopped
 void measure_on_text(Decoder& model, const TextWindows& text, std::vector<LayerDecomposition>& layers,
                      const std::vector<GainedLayer>& gains);
 

@@ -15,7 +15,7 @@ struct LayerOnImages {
   at::Tensor size;     // [n], Σ(Σ_j |u_j y_j|)²: what rounding of the targets follows (r_squared.h)
 };
 
-/// The same function in float64, on the CPU.
+/// A copy of a classifier in float64, on the CPU.
 ImageClassifier float64_copy(const ImageClassifier& model);
 
 /// Runs the model in float64 up to the layer. For the last layer's "outputs" the targets are the logits

@@ -25,13 +25,14 @@ struct OverModels {
   static const RecordTable<OverModels>& record();
 };
 
-/// Of the likenesses of all pairs, (0, 1), (0, 2), ... (1, 2), ...: mean and standard deviation over pairs.
-/// Pairs share models, so the interval is by leaving out a model at a time: Student's t with n − 1 degrees of
-/// freedom and the jackknife's variance, (n − 1)/n Σ(R₍ᵢ₎ − mean)², R₍ᵢ₎ the mean without model i.
+/// Takes the likenesses of all pairs, in the order (0, 1), (0, 2), ... (1, 2), ..., and returns their mean
+/// and standard deviation. Pairs share models, so the interval is by leaving out a model at a time: Student's
+/// t with n − 1 degrees of freedom and the jackknife's variance, (n − 1)/n Σ(R₍ᵢ₎ − mean)², R₍ᵢ₎ the mean
+/// without model i.
 /// @param models n, 3 or more
 OverPairs over_pairs(const std::vector<double>& likenesses, int64_t models);
 
-/// @param pairs in that order
+/// Does so for each of the likenesses that pairs have. @param pairs in that order
 OverModels over_models(const std::vector<Comparison>& pairs, int64_t models);
 
 }  // namespace bilens

@@ -28,7 +28,7 @@ struct DeviceChoice {
 /// @throws Error(kUsage) for another name
 DeviceChoice parse_device(const std::string& name);
 
-/// Of a config's key "device".
+/// Schema, reader and writer of the config key "device".
 Json device_schema();
 DeviceChoice read_device(const Json& name, const std::string& where, std::vector<Problem>& problems);
 Json write_device(const DeviceChoice& choice);

@@ -13,6 +13,7 @@ namespace bilens {
 /// they are chunked. SplitMix64 (Steele et al. 2014) over FNV-1a of `purpose` and the two numbers.
 uint64_t derive_seed(uint64_t seed, std::string_view purpose, uint64_t index = 0);
 
+/// A new generator on this device that begins with this seed; torch's own one stays as it is.
 at::Generator make_generator(at::Device device, uint64_t seed);
 
 /// Seeds torch's own random numbers of the CPU while it lives, and then puts them back where they were.

@@ -25,7 +25,7 @@ struct FitRows {
 /// Goes over all tokens in parts; the same ones each time.
 using FitData = std::function<void(const std::function<void(const FitRows&)>&)>;
 
-/// The same tokens, held in memory where they take no more than so many bytes. Goes over them once.
+/// Keeps the tokens in memory where they take no more than so many bytes. Goes over them once.
 FitData keep_rows(const FitData& data, int64_t bytes);
 
 enum class Side { kGate, kUp };

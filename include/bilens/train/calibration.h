@@ -60,6 +60,8 @@ struct CalibrationCost {
   double solves = 0.0;    // in float64: of each refit the sums and an eigendecomposition, of sweeps two
                           // Cholesky factors, all of intermediate_size²
 };
+
+/// What calibrate() takes at most for this model, in windows of `context` tokens.
 CalibrationCost calibration_cost(const DecoderConfig& model, int64_t context,
                                  const CalibrationConfig& config);
 

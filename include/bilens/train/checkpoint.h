@@ -26,7 +26,7 @@ struct Checkpoint {
 /// Files that came later, as a decomposition, do not count.
 /// @throws Error(kBadInput) for a file that is not as it was written, or missing
 void require_unchanged(const Checkpoint& checkpoint);
-/// The same of one file alone, without reading the others.
+/// Whether one file is as it was written, by the same hashes; the others are not read.
 bool is_unchanged(const Checkpoint& checkpoint, const std::string& name);
 
 /// The folder checkpoints/ of a run: step-N directories that are there whole, with DONE in them, or not at

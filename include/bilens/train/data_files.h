@@ -21,7 +21,8 @@ void require_same_data(const KnownDataFiles& before, const std::filesystem::path
                        const std::vector<DataFile>& now,
                        const std::string& otherwise = "start anew with another --out");
 
-/// The same against the newest checkpoint in `folder` that says what its run read. @return whether one does
+/// Compares the files with those that the newest checkpoint in `folder` says its run read.
+/// @return whether one says it @throws as require_same_data
 bool require_same_data_as_checkpoint(const std::filesystem::path& folder, const std::vector<DataFile>& now);
 
 /// Compares the files that a finished run's model is now tried on with those that the run read, where its

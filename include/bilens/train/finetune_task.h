@@ -44,7 +44,7 @@ struct FinetuneTrainConfig : TextTrainConfig {
   static const FieldTable<FinetuneTrainConfig>& fields();
 };
 
-/// Of the parameters that move.
+/// Bytes of weights and moments of the parameters that move.
 StateSize state_size(const DecoderConfig& model, const FinetuneTrainConfig& config);
 
 /// Training on text beside a teacher, while β falls.

@@ -8,7 +8,7 @@
 
 namespace bilens {
 
-/// The same as a line of metrics.jsonl, without step and epoch.
+/// An evaluation as a line of metrics.jsonl, without step and epoch.
 EvaluationMetrics metrics_of(const ImageEvaluation& evaluation, const char* split);
 
 /// Loss and accuracy of a classifier over a split, in batches, on the model's device.

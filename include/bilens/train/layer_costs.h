@@ -32,14 +32,14 @@ using LayerUnits = std::map<int64_t, BilinearUnits>;
 LayerUnits fit_layers(Decoder& model, const OwnFactors& own, const std::vector<int64_t>& layers,
                       bool with_biases, const TextRows& text);
 
-/// What it costs to put these units in the place of the model's own, in nats a token, cheapest layer first:
-/// each layer alone, measured and estimated, and together with all that are cheaper. Infinite where they
-/// overflow.
-/// The estimate is of one backward pass: Σ g·δ + ½ Σ (g·δ)², δ what a layer's output changes by at a token,
-/// g the gradient of the loss there. The squares stand for the loss's curvature, which they are on average
-/// where a model is as sure as it is right (the Fisher matrix).
-/// Memory beside the model: streams of the windows at once, and of one layer its activations of them and its
-/// factors.
+/// Measures what it costs to put these units in the place of the model's own, in nats a token, cheapest layer
+/// first: each layer alone, measured and estimated, and together with all that are cheaper. A cost is
+/// infinite where units overflow.
+/// The estimate takes one backward pass: Σ g·δ + ½ Σ (g·δ)², where δ is what a layer's output changes by at a
+/// token, and g the gradient of the loss there. The squares stand for the loss's curvature, which they are on
+/// average where a model is as sure as it is right (the Fisher matrix).
+/// Memory beside the model: the streams of the windows at once, and one layer's factors and its activations
+/// of these windows.
 /// @throws Error(kBadInput) where no target counts and for a model whose own loss is not finite; Stopped
 ConversionCosts measure_layer_costs(Decoder& model, const OwnFactors& own, const LayerUnits& units,
                                     const TextRows& text);

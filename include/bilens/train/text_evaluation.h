@@ -14,7 +14,7 @@ struct TextEvaluation {
   double perplexity() const;  // e^loss
 };
 
-/// The same as a line of metrics.jsonl, without step and epoch.
+/// An evaluation as a line of metrics.jsonl, without step and epoch.
 EvaluationMetrics metrics_of(const TextEvaluation& evaluation, const char* split);
 
 /// Loss of a language model on a stream: consecutive windows of `context` tokens, a last one of at least 2

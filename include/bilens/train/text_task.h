@@ -87,16 +87,16 @@ struct StateSize {
   int64_t moments = 0;
 };
 
-/// @param moves whether a parameter of this name does
+/// The state of a run that moves some parameters. @param moves whether a parameter of this name does
 StateSize state_size(const DecoderConfig& model, const TextTrainConfig& config,
                      const std::function<bool(const std::string&)>& moves);
-/// Of a run that moves all.
+/// The state of a run that moves every parameter.
 StateSize state_size(const DecoderConfig& model, const TextTrainConfig& config);
 
-/// Floating-point operations of a token in sequences of `context`: of the matrix products with the weights
-/// and of causal attention, which sees half of a sequence on average.
+/// Floating-point operations of one token in sequences of `context`: those of the matrix products with the
+/// weights and of causal attention, which sees half of a sequence on average.
 double forward_flops(const DecoderConfig& config, int64_t context);
-/// To train on it: three times as many.
+/// Operations to train on one token: three times those of the forward pass.
 double training_flops(const DecoderConfig& config, int64_t context);
 
 /// A language model with cross-entropy on the next token: windows of a stream, a batch in parts whose

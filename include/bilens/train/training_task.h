@@ -39,7 +39,9 @@ class TrainingTask {
     std::variant<EvaluationMetrics, SampleMetrics> line;
     std::string words;
   };
-  /// Of several processes all call it; what the first gets is kept. @throws Stopped, in all of them
+  /// Tries the model on the validation part. With several processes, all call it, and the first one's result
+  /// is kept.
+  /// @throws Stopped, in all of them
   virtual std::vector<Observation> validate(int64_t step) = 0;
 
   /// Fills a directory with the model as it is.

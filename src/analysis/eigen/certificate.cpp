@@ -86,8 +86,8 @@ at::Tensor Certifier::forming_errors(const at::Tensor& sizes) const {
   return (bound * (higham_gamma(terms) * (1 + higham_gamma(2.0 * terms))) + kUnderflow).cpu();
 }
 
-/// Of Σ_l λ_l v_l v_lᵀ as a product: γ_(k+4)·‖Σ |λ_l||v_l||v_l|ᵀ‖, of which Σ|λ| times the largest ‖v‖² is a
-/// bound.
+/// Bounds the rounding of Q as it was formed, and of Σ_l λ_l v_l v_lᵀ as a product. The latter is
+/// γ_(k+4)·‖Σ |λ_l||v_l||v_l|ᵀ‖ at most, and Σ|λ| times the largest ‖v‖² bounds that norm.
 double Certifier::rounding(int64_t index, const at::Tensor& eigenvalues, const at::Tensor& x) const {
   return forming_errors_[index].item<double>() + higham_gamma(static_cast<double>(x.size(0)) + 4) *
                                                      eigenvalues.abs().sum().item<double>() *

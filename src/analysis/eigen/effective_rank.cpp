@@ -79,7 +79,7 @@ EffectiveRank effective_rank(const EigenProblem& problem, at::Device device,
   LanczosConfig quadrature;
   quadrature.wanted = quadrature.basis = quadrature.columns = std::min(config.steps, r);
   quadrature.guards = 0;
-  // Of each direction and probe, in units of the scaled operator: r·zᵀ|Q|z and r·zᵀQ²z.
+  // r·zᵀ|Q|z and r·zᵀQ²z of each direction and probe, in units of the scaled operator.
   auto absolute = at::empty({all}, at::kDouble), square = at::empty_like(absolute);
   auto units = at::empty({scaled.count()}, at::kDouble);
   Progress progress("effective rank", all, "probes");

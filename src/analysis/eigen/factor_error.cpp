@@ -29,7 +29,7 @@ double factor_error(const at::Tensor& a, const at::Tensor& l) {
             .square_();
     squares += rest.narrow(0, 0, count).sum() + 2 * rest.slice(0, count).sum();  // what is below counts twice
   }
-  // Of the products γ_(d+1)(|A| + |L||Lᵀ|), and ‖|L||Lᵀ|‖₂ ≤ ‖L‖²_F.
+  // The products round by γ_(d+1)(|A| + |L||Lᵀ|) at most, and ‖|L||Lᵀ|‖₂ ≤ ‖L‖²_F.
   const auto sizes = a.norm() + l.square().sum();
   const auto n = static_cast<double>(d);
   return (squares.sqrt() * (1 + higham_gamma(n * n)) + sizes * higham_gamma(n + 1)).item<double>();

@@ -68,7 +68,8 @@ ScaledProblem::Exact ScaledProblem::exact(int64_t first, int64_t count) const {
     u = at::one_hot(axes, stored_.layer.d_out()).to(at::kDouble);
   }
   const InteractionOperator q(stored_.layer, u, stored_.embed);
-  // Of the largest term s_k w_k v_kᵀ, as far as the power itself and what it multiplies stay within range.
+  // The exponent of the largest term s_k w_k v_kᵀ, as far as the power itself and what it multiplies stay
+  // within range.
   const auto s = binary_exponent(q.scales());
   const auto terms = (s + unit_exponents_).amax(1) + 2 * std::floor(std::log2(embed_unit_));
   const auto chosen = at::maximum(terms, s.amax(1) - 900).clamp(-800, 1000);

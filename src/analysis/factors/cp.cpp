@@ -123,16 +123,17 @@ const char* status_name(CpStatus status) {
 const FieldTable<CpConfig>& CpConfig::fields() {
   using C = CpConfig;
   static const FieldTable<C> table =
-      FieldTable<C>("Of the method \"cp\".")
+      FieldTable<C>("Settings of the method \"cp\".")
           .integer("rank", &C::rank, "Number of terms.", between(1, 1e6), "terms")
-          .integer("starts", &C::starts, "Jennrich's and random ones in turn.", between(1, 1000))
-          .integer("max_iterations", &C::max_iterations, "Of each start, and again over the whole layer.",
-                   between(1, 1e6))
-          .number("tolerance", &C::tolerance, "Of the gradient, relative to the largest it could be.",
+          .integer("starts", &C::starts, "Starts, Jennrich's and random ones in turn.", between(1, 1000))
+          .integer("max_iterations", &C::max_iterations,
+                   "Most iterations of each start, and again over the whole layer.", between(1, 1e6))
+          .number("tolerance", &C::tolerance,
+                  "Stops when the gradient is below this share of the largest that it could be.",
                   more_than(0.0))
           .number("l1", &C::l1, "Makes output weights sparse: 0 none of them, 1 all.", between(0.0, 1.0))
           .flag("nonnegative", &C::nonnegative, "Output weights at least 0, each term with the better sign.")
-          .integer("seed", &C::seed, "Of the starts.", at_least(0));
+          .integer("seed", &C::seed, "Seed of the starts.", at_least(0));
   return table;
 }
 

@@ -70,7 +70,7 @@ CpTerms unflatten(const at::Tensor& flat, const CpTerms& like) {
           parts[2].unflatten(-1, like.output.sizes())};
 }
 
-/// (JᵀJ + μI)δ = −gradient.
+/// Solves (JᵀJ + μI)δ = −gradient.
 CpTerms solve_dense(const Point& point, double damping) {
   const auto right = -flatten(point.gradient);
   const auto every = unflatten(at::eye(right.numel(), right.options()), point.terms);
@@ -80,7 +80,7 @@ CpTerms solve_dense(const Point& point, double damping) {
   return unflatten(at::cholesky_solve(right.unsqueeze(1), factor).squeeze(1), point.terms);
 }
 
-/// The same to the relative residual `tolerance`.
+/// Solves it by conjugate gradients, to the relative residual `tolerance`.
 CpTerms solve_iteratively(const Point& point, double damping, double tolerance) {
   const Preconditioner precondition(point.terms, damping);
   auto residual = (-1.0) * point.gradient, solution = 0.0 * point.gradient;

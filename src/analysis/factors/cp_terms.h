@@ -31,7 +31,7 @@ at::Tensor contract_inputs(const BilinearLayer& layer, const CpTerms& terms);
 /// with. 16hdR + 4hmR operations.
 CpTerms contract(const BilinearLayer& layer, const CpTerms& terms);
 
-/// The same of the terms' own tensor M, from R×R products: ½∇‖M‖².
+/// As contract(), but of the terms' own tensor M in the place of B, from R×R products: ½∇‖M‖².
 CpTerms contract_self(const CpTerms& terms);
 
 /// JᵀJδ with J the derivative of the terms' tensor M, from R×R products: the matrix of Gauss–Newton.

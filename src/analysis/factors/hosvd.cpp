@@ -114,7 +114,7 @@ at::Tensor sum_of_squares(const InteractionOperator& q, int64_t memory_limit) {
 
 const FieldTable<HosvdConfig>& HosvdConfig::fields() {
   static const FieldTable<HosvdConfig> table =
-      FieldTable<HosvdConfig>("Of the method \"hosvd\".")
+      FieldTable<HosvdConfig>("Settings of the method \"hosvd\".")
           .number("energy", &HosvdConfig::energy,
                   "Keeps the fewest factors of a mode that reach this share of the energy, at most k; 1: k.",
                   {0.0, 1.0, true});

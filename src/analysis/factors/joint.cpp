@@ -107,13 +107,14 @@ at::Tensor start_basis(const BilinearLayer& layer, const JointConfig& config, in
 const FieldTable<JointConfig>& JointConfig::fields() {
   using C = JointConfig;
   static const FieldTable<C> table =
-      FieldTable<C>("Of the method \"joint\".")
-          .integer("starts", &C::starts, "Each from the eigenvectors of a random mixture of the outputs.",
-                   between(1, 1000))
-          .integer("max_iterations", &C::max_iterations, "Of one start.", between(1, 1e6))
-          .number("tolerance", &C::tolerance, "Of the gradient along the constraint, relative to all of it.",
+      FieldTable<C>("Settings of the method \"joint\".")
+          .integer("starts", &C::starts,
+                   "Starts, each from the eigenvectors of a random mixture of the outputs.", between(1, 1000))
+          .integer("max_iterations", &C::max_iterations, "Most iterations of one start.", between(1, 1e6))
+          .number("tolerance", &C::tolerance,
+                  "Stops when the gradient along the constraint is below this share of the whole gradient.",
                   more_than(0.0))
-          .integer("seed", &C::seed, "Of the mixtures.", at_least(0));
+          .integer("seed", &C::seed, "Seed of the mixtures.", at_least(0));
   return table;
 }
 

@@ -63,12 +63,15 @@ Rotations iterate(const at::Tensor& x, const RotationConfig& config) {
 const FieldTable<RotationConfig>& RotationConfig::fields() {
   using C = RotationConfig;
   static const FieldTable<C> table =
-      FieldTable<C>("Of the method \"rotate\".")
-          .integer("starts", &C::starts, "The eigenvectors themselves, and random rotations of them.",
+      FieldTable<C>("Settings of the method \"rotate\".")
+          .integer("starts", &C::starts, "Starts: the eigenvectors themselves, and random rotations of them.",
                    between(1, 1000))
-          .integer("max_iterations", &C::max_iterations, "Of one start.", between(1, 1e6))
-          .number("tolerance", &C::tolerance, "Of the rotation's change in an iteration.", more_than(0.0))
-          .integer("seed", &C::seed, "Of the random rotations.", at_least(0));
+          .integer("max_iterations", &C::max_iterations, "Most iterations of one start.", between(1, 1e6))
+          .number("tolerance", &C::tolerance,
+                  "Stops when an iteration changes the rotation by less than this, as a Frobenius norm over "
+                  "sqrt(k).",
+                  more_than(0.0))
+          .integer("seed", &C::seed, "Seed of the random rotations.", at_least(0));
   return table;
 }
 

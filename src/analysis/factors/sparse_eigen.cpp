@@ -24,8 +24,8 @@ namespace bilens {
 
 namespace {
 
-// Of ‖R‖₂. The larger the shift, the more a support stays as it is: of the 40 random 18×18 problems of the
-// tests 25 reach the best of all supports of 5 at ‖R‖₂ itself, and 35 at this.
+// The first shift as a share of ‖R‖₂. The larger it is, the more a support stays as it is: of the 40 random
+// 18×18 problems of the tests 25 reach the best of all supports of 5 at ‖R‖₂ itself, and 35 at this.
 constexpr double kFirstShift = 0.1;
 
 /// The s largest entries of each vector [..., d], the others zero; unit length where that is possible.
@@ -261,12 +261,13 @@ std::vector<int64_t> ascending_path(const SparseEigenConfig& config, int64_t d) 
 const FieldTable<SparseEigenConfig>& SparseEigenConfig::fields() {
   using C = SparseEigenConfig;
   static const FieldTable<C> table =
-      FieldTable<C>("Of the method \"sparse_eigen\".")
+      FieldTable<C>("Settings of the method \"sparse_eigen\".")
           .integers("sparsity", &C::sparsity, "The most nonzero entries of a vector; several: a path.",
                     at_least(1), "entries")
-          .integer("starts", &C::starts, "Of each sign and of each of two kinds, eigenvectors and rows of Q.",
+          .integer("starts", &C::starts,
+                   "Starts for each sign of the form: so many eigenvectors of Q, and as many of its rows.",
                    between(1, 1000))
-          .integer("max_iterations", &C::max_iterations, "Of one start.", between(1, 1e6));
+          .integer("max_iterations", &C::max_iterations, "Most iterations of one start.", between(1, 1e6));
   return table;
 }
 
@@ -313,7 +314,7 @@ std::vector<SparseEigenPairs> solve_sparse_eigen(const EigenProblem& problem, at
 
 namespace {
 
-/// Of all steps of a path, one after the other.
+/// Stacks what `of` gives for each step of a path; undefined where it gives nothing.
 at::Tensor stack_path(const std::vector<SparseEigenPairs>& path,
                       const std::function<at::Tensor(const SparseEigenPairs&)>& of) {
   std::vector<at::Tensor> steps;

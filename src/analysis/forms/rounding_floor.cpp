@@ -65,7 +65,7 @@ at::Tensor part_sizes(const EigenProblem& problem, int64_t memory_limit) {
   return at::stack(all);
 }
 
-/// The same of the terms that it is written as, [terms, n]; zeros where there are none.
+/// ‖·_u‖_F of the terms that the layer is written as, [1 + terms, n] on the CPU; the first row is zeros.
 at::Tensor term_sizes(const EigenProblem& problem, int64_t memory_limit) {
   std::vector<at::Tensor> all = {at::zeros({problem.count()}, at::kDouble)};
   int64_t first = 0;

@@ -34,7 +34,7 @@ BilinearLayer take_off(BilinearLayer whole, const at::Tensor& shifts, const at::
   const int64_t d = whole.d_in();
   const auto axes = at::eye(d, whole.gate.options());
   BilinearLayer sphere;
-  // Of the size of W and V, so that scaling the joined weights to one keeps both.
+  // The sphere's W and V are as large as the layer's, so that scaling the joined weights to one keeps both.
   sphere.gate = scale_by_power(axes, w);
   sphere.up = scale_by_power(axes, v);
   sphere.down = shifts.unsqueeze(1).expand({-1, d});

@@ -56,7 +56,7 @@ void ContentFinder::add(std::string_view content, size_t token) {
     nodes_.emplace_back();
     node = made;
   }
-  // Of two tokens with one normalized content, the first.
+  // The first of two tokens with one normalized content counts.
   if (nodes_[node].token == std::string_view::npos) nodes_[node].token = token;
 }
 

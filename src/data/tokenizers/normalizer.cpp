@@ -1,6 +1,6 @@
 #include "normalizer.h"
 
-#include "replacement.h"
+#include "text_replacement.h"
 #include "unicode.h"
 
 namespace bilens {

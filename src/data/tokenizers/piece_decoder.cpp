@@ -1,10 +1,10 @@
-#include "decoder.h"
+#include "piece_decoder.h"
 
 #include <charconv>
 
 #include "bilens/core/utf8.h"
 #include "byte_alphabet.h"
-#include "replacement.h"
+#include "text_replacement.h"
 #include "unicode.h"
 
 namespace bilens {

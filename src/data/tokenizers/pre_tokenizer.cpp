@@ -4,7 +4,7 @@
 
 #include "bilens/core/utf8.h"
 #include "byte_alphabet.h"
-#include "replacement.h"
+#include "text_replacement.h"
 #include "unicode.h"
 
 namespace bilens {

@@ -1,4 +1,4 @@
-#include "replacement.h"
+#include "text_replacement.h"
 
 #include "bilens/core/utf8.h"
 

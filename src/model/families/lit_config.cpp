@@ -58,8 +58,12 @@ struct LitAngles {
     static const FieldTable<C> table =
         FieldTable<C>("How rotary angles are stretched.")
             .optional_number("factor", &C::factor, "How many times the trained length.", at_least(1))
-            .optional_number("low_freq_factor", &C::low_freq_factor, "Of long wavelengths.", more_than(0))
-            .optional_number("high_freq_factor", &C::high_freq_factor, "Of short wavelengths.", more_than(0))
+            .optional_number(
+                "low_freq_factor", &C::low_freq_factor,
+                "Wavelengths above the trained length over this are stretched by the whole factor.",
+                more_than(0))
+            .optional_number("high_freq_factor", &C::high_freq_factor,
+                             "Wavelengths below the trained length over this are kept.", more_than(0))
             .optional_number("original_max_seq_len", &C::original_max_seq_len, "The trained length.",
                              at_least(1));
     return table;

@@ -8,8 +8,8 @@ namespace bilens {
 /// @param where its path, for messages
 Json read_lit_config(const StoredModel& model, std::string& where);
 
-/// The same decoder by the keys of Hugging Face: a Llama, a Mistral (windows), a Qwen 2 (biases of queries,
-/// keys and values alone) or a Qwen 3 (norms of heads).
+/// The decoder of such a config by the keys of Hugging Face: a Llama, a Mistral (windows), a Qwen 2 (biases
+/// of queries, keys and values alone) or a Qwen 3 (norms of heads).
 /// @param vocabulary rows of the embedding @param beside config.json and generation_config.json of a model
 /// that LitGPT converted, which name the tokens that begin and end a text; null where there is none
 /// @throws Error(kBadInput) with every problem at once, also for keys that are not known, and for what would

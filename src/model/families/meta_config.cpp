@@ -68,8 +68,9 @@ const FieldTable<MetaArgs>& MetaArgs::fields() {
                   at_least(1))
           .integer("max_seq_len", &C::max_seq_len, "Longest sequence.", between(1, kLongestSequence),
                    "tokens")
-          .integer("max_batch_size", &C::max_batch_size, "Of their program's cache.", at_least(1))
-          .number("dropout", &C::dropout, "Of training.", between(0, 1));
+          .integer("max_batch_size", &C::max_batch_size, "Largest batch that their program's cache holds.",
+                   at_least(1))
+          .number("dropout", &C::dropout, "Dropout rate in training.", between(0, 1));
   return table;
 }
 

@@ -34,8 +34,8 @@ struct MetaArgs {
 /// what the model computes.
 MetaArgs parse_meta_args(const Json& json, const std::string& where);
 
-/// The same decoder with Hugging Face's keys. The trained length is in max_seq_len alone; without it 131,072
-/// positions with scaled angles, 8,192 with another base than 10,000, else 2,048 are said.
+/// The decoder of these arguments with Hugging Face's keys. max_seq_len alone tells the trained length;
+/// without it that is 131,072 positions with scaled angles, 8,192 with another base than 10,000, else 2,048.
 /// @param vocabulary, hidden_units as the tensors have them
 /// @throws Error(kBadInput) where sizes contradict each other or the tensors, and for scaled angles whose
 /// factor is not certain

@@ -29,7 +29,7 @@ struct Row {
   Split split;
 };
 
-/// Of each layer, behind "layers.N." and "model.layers.N.".
+/// Tensors of each layer: their names behind "layers.N." there and behind "model.layers.N." here.
 constexpr Row kLayer[] = {{"attention_norm.weight", "input_layernorm.weight", Split::kNone},
                           {"attention.wq.weight", "self_attn.q_proj.weight", Split::kRows},
                           {"attention.wk.weight", "self_attn.k_proj.weight", Split::kRows},
@@ -138,7 +138,7 @@ class MetaReader {
   std::set<std::string> taken_;
 };
 
-/// Of the embedding: whole tokens in each part (Llama 3), or columns of all of them (Llama 1 and 2).
+/// How the parts split the embedding: each has whole tokens (Llama 3), or columns of all (Llama 1 and 2).
 Split split_of_embedding(const std::vector<int64_t>& shape, int64_t dim) {
   return shape.size() == 2 && shape[1] == dim ? Split::kRows : Split::kColumns;
 }

@@ -8,8 +8,8 @@ namespace bilens {
 /// transformer.h.N.attn.qkv, .attn.o, .mlp.w, .mlp.p, lm_head).
 bool is_paper_transformer(const Weights& weights);
 
-/// The same model, with the config.json beside it (PaperConfig), as a Llama in float32, which expresses it
-/// exactly:
+/// Reads such a model, with the config.json beside it (paper_config.h), as a Llama in float32, which
+/// expresses it exactly:
 ///   h ← h + scale·Attention(norm(h)), h ← h + MLP(norm(h)), scale = 1/√(2 n_layer)
 /// with norms of gain 1 (their early version's gains are kept) and eps 1e-8, rotary angles of base 10000,
 /// q, k, v packed in attn.qkv and gate and up in mlp.w. The scale goes into o_proj.

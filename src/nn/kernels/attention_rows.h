@@ -32,7 +32,8 @@ void rotate(const AttentionCall& call, const float* x, int64_t position, bool tu
   }
 }
 
-/// The same head's numbers lie too far apart, token after token, for the processor to see what comes next.
+/// Fetches a head's numbers some tokens ahead: they lie too far apart, token after token, for the processor
+/// to see what comes next.
 void fetch_ahead(const AttentionCall& call, const float* x, int64_t token_stride) {
   constexpr int64_t kTokens = 8, kLine = 16;
   for (int64_t i = 0; i < call.head_dim; i += kLine) __builtin_prefetch(x + kTokens * token_stride + i);

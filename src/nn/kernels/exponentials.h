@@ -8,7 +8,7 @@ namespace bilens {
 
 namespace {
 
-/// Of a row that was: its largest number, and the sum of what it has become.
+/// The largest number of a row before its exponentials, and the sum of these.
 struct Exponentials {
   float largest, sum;
 };

@@ -24,7 +24,7 @@ inline float hyperbolic_tangent(float x) {
   return x < 0 ? -result : result;
 }
 
-/// Of each number. @param slopes takes the derivatives, where given
+/// Replaces each x by cap tanh(x/cap). @param slopes takes the derivatives, where given
 void soft_cap(float* x, float cap, float* slopes, int64_t count) {
   const float inverse = 1.0f / cap;
   if (slopes == nullptr) {

@@ -49,7 +49,7 @@ def run(
         command: its name, such as "evaluate".
         arguments: what follows the name on a command line.
         settings: keys of the command's config and their values, as with `--set`; values may be nested.
-        callback: of "train" and "finetune", as for `bilens.train`.
+        callback: a function for "train" and "finetune", as `bilens.train` takes it.
         flags: the command's flags by name: `dry_run=True`, `data="mnist:data/mnist"`. None and False leave one out.
 
     Returns:
@@ -179,7 +179,7 @@ def evaluate(
     Args:
         models: model directories or weight files.
         data: such as "mnist:FOLDER" or "text:FILE"; without it, what each model's run was tested on.
-        tokenizer: for text; without it, the model's own.
+        tokenizer: the tokenizer of a text; without it, the model's own.
         context: tokens in a window.
         device: "auto", "cpu", "cuda" or "cuda:N".
         threads: CPU threads; without it, torch's number.
@@ -269,7 +269,7 @@ def convert_checkpoint(
         source: any checkpoint that bilens reads.
         out: the directory, which appears whole or not at all.
         tokenizer: to be put there; without it, the one beside the weights.
-        activation: of the gate, where nothing beside the weights says it.
+        activation: the gate's, where nothing beside the weights says it.
 
     Example:
         >>> bilens.convert_checkpoint("stories260K.bin", "models/stories260k")  # doctest: +SKIP
@@ -299,7 +299,7 @@ def generate(
         temperature: what logits are divided by before a token is drawn; 0 takes the likeliest one each time.
         top_k: draw among this many likeliest tokens.
         top_p: draw among the likeliest tokens that have this probability together, in (0, 1].
-        seed: of the draws.
+        seed: the seed of the draws.
         tokenizer: without it, the model's own.
         device: "auto", "cpu", "cuda" or "cuda:N".
         threads: CPU threads; without it, torch's number.

@@ -20,10 +20,7 @@ LayerLike: TypeAlias = torch.nn.Module | BilinearLayer | Sequence[Array]
 
 
 def compare(
-    *models: Path | LayerLike,
-    data: str | Array | None = None,
-    device: str | None = None,
-    threads: int | None = None,
+    *models: Path | LayerLike, data: str | Array | None = None, device: str | None = None, threads: int | None = None
 ) -> list[Result]:
     """Say how alike models are, every pair of them, with nulls, as `bilens compare`.
 
@@ -35,10 +32,10 @@ def compare(
     Args:
         models: paths; or of each layer the matrices `(gate, up, down)`, a `bilens.BilinearLayer`, or a module that is
             one bilinear MLP and nothing else.
-        data: of paths, such as "mnist:FOLDER"; without it, what the run beside the first model was tested on. Of
+        data: for paths, such as "mnist:FOLDER"; without it, what the run beside the first model was tested on. For
             layers, inputs [N, d_in].
-        device: of paths alone; layers are compared on the CPU.
-        threads: CPU threads, of paths alone; without it, torch's number.
+        device: for paths alone; layers are compared on the CPU.
+        threads: CPU threads, for paths alone; without it, torch's number.
 
     Returns:
         Of each pair `models`, `weights` (cosines of the interaction matrices), `eigenvectors`, and with data `data` and

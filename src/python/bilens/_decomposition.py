@@ -31,7 +31,7 @@ class Layer:
     """One layer's part of a decomposition: for each output direction u the form u·y = xᵀQx + l·x + c.
 
     Attributes:
-        number: of the layer in its model, from 0.
+        number: the layer's number in its model, from 0.
         tensors: every tensor of the layer's file, by its name there (docs/formats.md), on the CPU.
     """
 
@@ -219,27 +219,27 @@ class Decomposition:
 
     @property
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Of a single layer: every tensor of its file, by name."""
+        """Every tensor of the only layer's file, by name."""
         return self._only.tensors
 
     @property
     def eigenvalues(self) -> torch.Tensor:
-        """Of a single layer: [n, k] float64, by falling |λ|."""
+        """Eigenvalues of the only layer, float64 [n, k], by falling |λ|."""
         return self._only.eigenvalues
 
     @property
     def eigenvectors(self) -> torch.Tensor:
-        """Of a single layer: [n, k, d_in], unit rows."""
+        """Eigenvectors of the only layer, [n, k, d_in], unit rows."""
         return self._only.eigenvectors
 
     @property
     def residuals(self) -> torch.Tensor:
-        """Of a single layer: [n, k], at least ‖Qv − λv‖ over the spectral norm."""
+        """Residuals of the only layer, [n, k]: at least ‖Qv − λv‖ over the spectral norm."""
         return self._only.residuals
 
     @property
     def certified_bound(self) -> torch.Tensor:
-        """Of a single layer, with `certify=True`: [n], the bound on all eigenvalues that are not listed."""
+        """Bounds of the only layer, [n], on all eigenvalues that are not listed; with `certify=True`."""
         return self._only.certified_bound
 
     def save(self, folder: str | os.PathLike[str], overwrite: bool = False) -> None:
@@ -274,9 +274,8 @@ class Decomposition:
         """Find the tokens that are nearest to each eigenvector, on both sides, as the analysis "tokens" does.
 
         Args:
-            tokenizer: of transformers, or the path of a SentencePiece model or tokenizer.json; of a path without
-                it, the model's own.
-                Without one, tokens are called by their ids.
+            tokenizer: one of transformers, or the path of a SentencePiece model or tokenizer.json. A model that is a
+                path has its own without it. Without one, tokens are called by their ids.
             model: the language model that was decomposed, with the weights that it had then. Without it, the study of
                 tokens in the decomposition's folder is read, or the model is opened where it was.
             nearest: tokens on each side; without it, as `tokens={"nearest": 8}` of `bilens.decompose` says.

@@ -38,7 +38,7 @@ class Explanation:
             index, eigenvalue (λ), projection (p = v·x) and contribution (λp²). Those of a layer add up to its
             `eigenvectors`.
         vectors: [t, d_model] float64, the eigenvectors v of the first t terms, at most 20.
-        nearest: of these t, the tokens nearest to v and those nearest to −v.
+        nearest: for each of these t vectors, the tokens nearest to v and those nearest to −v.
         tokens: the prompt's tokens, by name.
         token, minus: names of the token that is explained and of the one that is subtracted, None for the mean of all.
         page: the page that was written, with `out`; else None.
@@ -173,8 +173,8 @@ def explain(
         prompt: token ids [n] or [1, n], or a text.
         logit: the token that is explained, an id or a word that is one token; without it, the likeliest next one.
         minus: the token whose logit is subtracted; without it, the mean of all logits is.
-        tokenizer: of transformers, or the path of a SentencePiece model or tokenizer.json; of a path without it, the
-            model's own. Texts and words need one. Without one, tokens are called by their ids.
+        tokenizer: one of transformers, or the path of a SentencePiece model or tokenizer.json. A model that is a path
+            has its own without it. Texts and words need one. Without one, tokens are called by their ids.
         config: what config.json says, of a state dict.
         surrogate: "half" splits each MLP of a gated model into a bilinear part and a remainder.
         out: folder for the files and the page; without it none are written.

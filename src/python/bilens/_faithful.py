@@ -10,7 +10,7 @@ from bilens._layers import activations, require_plain
 from bilens._models import is_pruning
 from bilens._transformers import BY_LAYER
 
-# Of config.json, where they are called otherwise here.
+# Keys of config.json that have another name here.
 _ACTIVATIONS = {"linear": "none", "swish": "silu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
 _IDS = 16  # that a model is tried on, spread over its vocabulary
 _SAME = 1e-3  # of logits in float32, over the largest of them: rounding in many layers stays far below

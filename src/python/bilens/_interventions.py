@@ -35,10 +35,10 @@ def ablate(
 
     Args:
         model: the torch module that was decomposed; any that `bilens.mlps` finds layers in.
-        decomposition: of that model, with eigenpairs.
+        decomposition: one of that model, with eigenpairs.
         layer: number of the layer; without it, the decomposition's only one.
         direction: one of the layer's, counted from 0.
-        eigenvectors: of that direction, counted from 0.
+        eigenvectors: numbers of that direction's eigenvectors, from 0.
         how: what q' is: "mean", the mean of q over all tokens of the call, padding among them, or "zero".
 
     Blocks may stand in each other; an eigenvector that a block around changes already is refused. A backward pass that

@@ -49,7 +49,7 @@ class BilinearLayer:
     """One gated MLP y = (f(x W_gate + b_gate) ⊙ (x W_in + b_in)) W_out + b_out.
 
     Attributes:
-        name: of the module in its model.
+        name: the module's name in its model.
         activation: f: "none" for a bilinear layer, "silu", "gelu", "gelu_tanh", "relu"; None where it is not known.
         W_gate, W_in: [d_model, d_mlp], views of the model's weights.
         W_out: [d_mlp, d_out], likewise.

@@ -31,7 +31,7 @@ def hosvd(
     """Find singular vectors of a layer's whole tensor B[m, i, j]: of its outputs and of its inputs.
 
     Args:
-        model, up, down: as of `bilens.decompose`.
+        model, up, down: the layer, as `bilens.decompose` takes it.
         energy: keeps the fewest vectors of a mode that reach this share of ‖B‖², at most k; without it k.
         settings: every other setting of `bilens.decompose`, such as `k` and `directions`.
 
@@ -63,10 +63,10 @@ def sparse_eigen(
     """Find vectors of few entries that have much of each direction's form.
 
     Args:
-        model, up, down: as of `bilens.decompose`.
+        model, up, down: the layer, as `bilens.decompose` takes it.
         sparsity: the most nonzero entries of a vector; several: a path. Without it [10].
-        starts: of each sign and each kind; without it 8.
-        max_iterations: of one start; without it 200.
+        starts: how many starts each sign has from eigenvectors, and as many from rows of Q; without it 8.
+        max_iterations: the most iterations of one start; without it 200.
         settings: every other setting of `bilens.decompose`, such as `k` and `directions`.
 
     Returns:
@@ -100,11 +100,11 @@ def rotate(
     """Find a sparse basis of each direction's space of k eigenvectors.
 
     Args:
-        model, up, down: as of `bilens.decompose`.
+        model, up, down: the layer, as `bilens.decompose` takes it.
         starts: the eigenvectors themselves, and random rotations of them; without it 8.
-        max_iterations: of one start; without it 1000.
-        tolerance: of the rotation's change in an iteration; without it 1e-7.
-        seed: of the random rotations; without it 0.
+        max_iterations: the most iterations of one start; without it 1000.
+        tolerance: a start ends when an iteration changes the rotation by less; without it 1e-7.
+        seed: the seed of the random rotations; without it 0.
         settings: every other setting of `bilens.decompose`, such as `k` and `directions`.
 
     Returns:
@@ -137,11 +137,12 @@ def joint(
     """Find one orthogonal basis in which the forms of all directions are as diagonal as can be.
 
     Args:
-        model, up, down: as of `bilens.decompose`.
+        model, up, down: the layer, as `bilens.decompose` takes it.
         starts: each from the eigenvectors of a random mixture of the outputs; without it 4.
-        max_iterations: of one start; without it 2000.
-        tolerance: of the gradient along the constraint, relative to all of it; without it 1e-7.
-        seed: of the mixtures; without it 0.
+        max_iterations: the most iterations of one start; without it 2000.
+        tolerance: a start ends when the gradient along the constraint is below this share of the whole gradient;
+            without it 1e-7.
+        seed: the seed of the mixtures; without it 0.
         settings: every other setting of `bilens.decompose`, such as `k` and `directions`.
 
     Returns:
@@ -176,14 +177,14 @@ def cp(
     """Find a sum of few terms for all directions together: u·y ≈ Σ c (a·x)(b·x) with weights c of each output.
 
     Args:
-        model, up, down: as of `bilens.decompose`.
+        model, up, down: the layer, as `bilens.decompose` takes it.
         rank: number of terms; without it 16.
         starts: Jennrich's and random ones in turn; without it 6.
-        max_iterations: of each start, and again over the whole layer; without it 500.
-        tolerance: of the gradient, relative to the largest that it could be; without it 1e-8.
+        max_iterations: the most iterations of a start, and of the last fit over the whole layer; without it 500.
+        tolerance: a fit ends when the gradient is below this share of the largest that it could be; without it 1e-8.
         l1: makes output weights sparse: 0 none of them, 1 all; without it 0.
         nonnegative: output weights at least 0, each term with the better sign.
-        seed: of the starts; without it 0.
+        seed: the seed of the random starts; without it 0.
         settings: every other setting of `bilens.decompose`, such as `directions`.
 
     Returns:

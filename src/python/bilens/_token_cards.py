@@ -28,7 +28,7 @@ class LayerCards:
     """Cards of one layer's eigenvectors.
 
     Attributes:
-        number: of the layer.
+        number: the layer's.
         words: whether the layer reads the embedding and writes to the unembedding itself, or other layers lie between.
         eigenvalues: [n, k] float64.
         directions: names of the n directions; their numbers where they have none.
@@ -115,7 +115,7 @@ class TokenCards:
         return "\n".join([f"<bilens.TokenCards of {self.model}", *lines[:_LINES], *more]) + ">"
 
     def _lines(self) -> Iterator[str]:
-        """Of each eigenvector: "  layer 4, ▁she − ▁he, 0: λ −0.554: ▁his ime (0.35, quantile 0.117) | ..."."""
+        """A line for each eigenvector: "  layer 4, ▁she − ▁he, 0: λ −0.554: ▁his ime (0.35, quantile 0.117) | ..."."""
         for layer in self.layers.values():
             for u, i in np.ndindex(*layer.eigenvalues.shape):
                 sides = [

@@ -23,7 +23,7 @@ def load_transformers(path: str | os.PathLike[str], *, kind: Any = None, **setti
     Args:
         path: a model directory, such as OUT/model of `bilens finetune`.
         kind: the class that loads it; without it, transformers' AutoModelForCausalLM.
-        settings: of its from_pretrained: `dtype`, `device_map`, ...
+        settings: arguments of its from_pretrained: `dtype`, `device_map`, ...
 
     Returns:
         The model, in evaluation mode. Its config keeps the layers' activations, so that what its save_pretrained writes

@@ -14,7 +14,7 @@ def gated_product(gate: torch.Tensor, up: torch.Tensor, activation: str = "none"
     Args:
         gate, up: equal shapes, dtypes (float16 to float64; computed in float32 at least, rounded once) and devices.
         activation: f: "none", "silu", "gelu", "gelu_tanh" or "relu".
-        beta: of SiLU, f(z) = zσ(βz).
+        beta: the β of SiLU, f(z) = zσ(βz).
 
     Returns:
         As gate. Gradients are those of both; inside `torch.compile` it is `torch.ops.bilens.gated_product`.

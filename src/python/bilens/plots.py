@@ -339,7 +339,7 @@ def plot_spectra_over_steps(
     A line joins the r-th largest positive eigenvalues, or the r-th most negative ones, of all steps.
 
     Args:
-        decompositions: of single layers, or their folders, one a checkpoint.
+        decompositions: decompositions of single layers, or their folders, one for each checkpoint.
         direction: one of the n, the same in all.
         steps: their steps; without it, those in the names of the models' folders (checkpoints/step-N).
         count: eigenvalues of each, by falling |λ|; without it all.

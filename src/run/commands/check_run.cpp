@@ -117,7 +117,8 @@ void check_numbers(const LanguageModel& model, const ModelReference& reference, 
     check.notes.push_back("bilens computes in float32 where weights are stored in " + reference.dtype + ".");
 }
 
-/// Of a difference of the class and the file that it reads.
+/// Says that the class does otherwise than the file that it reads. @param here_as_file whether bilens follows
+/// the file
 std::string replaces_parts(const std::string& name, bool here_as_file) {
   return name +
          " of transformers replaces parts of tokenizer.json: the package tokenizers, reading the file " +

@@ -8,7 +8,7 @@ namespace bilens {
 
 // What `bilens evaluate --json` prints: of an image classifier its ImageResult.
 
-/// Of a language model.
+/// What the command prints of a language model.
 struct TextEvaluated {
   std::string model;
   int64_t tokens = 0;

@@ -44,10 +44,11 @@ std::string pairs_in_words(const PairsResult& pairs, int64_t directions, bool di
 
 const RecordTable<CardSide>& CardSide::record() {
   using R = CardSide;
-  static const auto table = RecordTable<R>()
-                                .field("tokens", &R::tokens, "The nearest tokens.")
-                                .field("cosine", &R::cosine, "Of the nearest one.")
-                                .field("quantile", &R::quantile, "Of that cosine among random directions.");
+  static const auto table =
+      RecordTable<R>()
+          .field("tokens", &R::tokens, "The nearest tokens.")
+          .field("cosine", &R::cosine, "Cosine of the nearest one.")
+          .field("quantile", &R::quantile, "Quantile of that cosine among random directions.");
   return table;
 }
 
@@ -66,7 +67,7 @@ const RecordTable<CorpusResult>& CorpusResult::record() {
   static const auto table = RecordTable<R>()
                                 .part(&R::summary)
                                 .field("tokens", &R::tokens, "How many were read.", "tokens")
-                                .field("losses", &R::losses, "Of the model with the layer truncated.")
+                                .field("losses", &R::losses, "Losses of the model with the layer truncated.")
                                 .omitted();
   return table;
 }

@@ -69,7 +69,7 @@ struct DecompositionResult {
   static const RecordTable<DecompositionResult>& record();
 };
 
-/// Of each layer, before the studies add their parts.
+/// What the command says of each layer, before the studies add their parts.
 std::vector<LayerResult> summarize_layers(const Decomposition& decomposition);
 
 /// The result as the command prints it.

@@ -35,7 +35,7 @@ struct StudyRow {
   /// Makes and writes the study of a decomposition with eigenpairs or factors. Adds what the command says of
   /// each layer to the entries of `layers`, which stand for the decomposition's in their order.
   void (*run)(const StudyInput& input, std::vector<LayerResult>& layers);
-  /// Of such an entry; "" where the study says nothing there.
+  /// Says in words what the study added to such an entry; "" where that is nothing.
   std::string (*words)(const LayerResult& layer);
   StudyCost (*cost)(const EigenSizes& sizes, const LayerSource& source, const DecomposeRunConfig& config,
                     const DecomposeData& data);

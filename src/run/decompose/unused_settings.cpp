@@ -26,7 +26,8 @@ class Unused {
     if (!counts && names(key)) add(key, expected, named_.at(key).dump(), fix);
   }
 
-  /// Of an object: keys that count only under a condition.
+  /// Adds the keys of an object that count only under a condition, where it does not hold.
+  /// @param always keys that count without it
   void require_below(const std::string& key, const std::vector<std::string>& always, bool counts,
                      const std::string& expected, const std::string& fix) {
     if (counts || !names(key) || !named_.at(key).is_object()) return;
@@ -105,7 +106,7 @@ void require_of_studies(const SettingsInUse& settings, Unused& unused) {
   if (is_wanted(image_study(), config.analyses)) {
     unused.require("analyses", data.images.has_value() && !config.is_weighted(),
                    "studies of images only for an image classifier, with data, without minus and weighting",
-                   "Of a language model there are \"tokens\" and \"corpus\".");
+                   "A language model has \"tokens\" and \"corpus\".");
   }
   const bool is_language_model = !source.classifier && (source.model.is_directory() || source.norm);
   const bool has_cards = config.method->finds_pairs && is_language_model;

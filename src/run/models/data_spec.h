@@ -31,7 +31,7 @@ std::optional<ImageDataConfig> data_of_model(const std::string& spec, const Stor
 ImageDataset load_images_for(const ClassifierConfig& model, const std::filesystem::path& path,
                              const ImageDataConfig& config, uint64_t seed = 0);
 
-/// The same for a language model. The split is that of the spec or of the run.
+/// The text of a language model, chosen as data_of_model() does. The split is that of the spec or of the run.
 std::optional<TextDataConfig> text_of_model(const std::string& spec, const StoredModel& model);
 
 /// To be thrown where neither is there. @param wanted what the data are for @param example a spec

@@ -12,7 +12,8 @@ namespace bilens {
 /// The data that a config names for models of any kind: images, text, or none.
 using GivenData = std::variant<std::monostate, ImageDataConfig, TextDataConfig>;
 
-/// Of a config's key "data": null, or an object as in a training config, whose dataset tells which it is.
+/// Schema, reader and writer of the config key "data": null, or an object as in a training config, whose
+/// dataset tells which kind it is.
 Json given_data_schema();
 GivenData read_given_data(const Json& value, const std::string& where, std::vector<Problem>& problems);
 Json write_given_data(const GivenData& data);

@@ -13,7 +13,7 @@
 
 namespace bilens {
 
-/// A Llama-type checkpoint, checked but not loaded: a model directory, a llama2.c file, or weights that
+/// A decoder's checkpoint, checked but not loaded: a model directory, a llama2.c file, or weights that
 /// another program stored in its own way.
 struct LanguageModel {
   StoredModel stored;
@@ -39,7 +39,8 @@ LanguageModel open_language_model(const StoredModel& model);
 /// Whether it is a language model rather than an image classifier. @throws Error(kBadInput) for neither
 bool is_language_model(const StoredModel& model);
 
-/// The same, whose eos_token_id are what ends a text that it generates (model/generation_config.h).
+/// Opens a language model whose eos_token_id are what ends a text that it generates
+/// (model/generation_config.h).
 LanguageModel open_generating_model(const StoredModel& model);
 
 /// Whether a tokenizer lies beside the model's weights.

@@ -105,7 +105,7 @@ void require_success(const ChildEnd& end, const std::string& python) {
            std::string("Mend that Python, name another with --python, or ") + kElsewhere});
 }
 
-/// Of a program that ended well, but did not write what the script writes.
+/// Says that a program ended well, but did not write what the script writes.
 Error no_reference(const std::string& python, const std::string& found, const std::string& printed) {
   return Error(ExitCode::kFailure,
                {python, "a Python that runs a script, which writes the reference values of transformers",

@@ -8,7 +8,7 @@
 
 namespace bilens {
 
-/// Of a model; nothing where no file says that it was converted.
+/// Reads how a model was converted; nothing where no file says that it was.
 /// @throws Error(kBadInput) for a file that is damaged or of another format
 std::optional<ConversionRecord> read_conversion(const StoredModel& model);
 

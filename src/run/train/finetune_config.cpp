@@ -97,10 +97,10 @@ FinetuneRunConfig::FinetuneRunConfig() = default;
 const FieldTable<FinetuneRunConfig>& FinetuneRunConfig::fields() {
   using C = FinetuneRunConfig;
   static const FieldTable<C> table = [] {
-    FieldTable<C> fields("Config of `bilens finetune`: a gated Llama-type checkpoint becomes bilinear.");
+    FieldTable<C> fields("Config of `bilens finetune`: a gated checkpoint becomes bilinear.");
     auto stage = kinds_of_stages().schemas();
     stage.push_back(typed_schema("string", "A stage's kind, its keys as they are by default."));
-    fields.integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
+    fields.integer("format_version", &C::format_version, "Version of this file's format.", between(1, 1))
         .text("teacher", &C::teacher, "The checkpoint: a model directory or a llama2.c file.")
         .required()
         .text("teacher_sha256", &C::teacher_sha256,

@@ -50,7 +50,7 @@ using EigenSink = std::function<void(int64_t first, const EigenPairs& pairs)>;
 void solve_eigen(const EigenProblem& problem, at::Device device, const EigenConfig& config, int64_t first,
                  const EigenSink& sink);
 
-/// The same for all directions at once.
+/// Solves all directions at once.
 EigenPairs solve_eigen(const EigenProblem& problem, at::Device device, const EigenConfig& config);
 
 }  // namespace bilens

@@ -40,10 +40,11 @@ struct RitzPairs {
 RitzPairs lanczos(const SymmetricOperators& q, int64_t n, const at::Tensor& start, const at::Tensor& locked,
                   const LanczosConfig& config);
 
-/// Columns of Lanczos from a random start after which an eigenvalue of size (1 + excess)λ or more, of either
-/// sign, shows by a Ritz value beyond λ in size, but for a probability of `missed` at most. By 1.648 √r
-/// exp(−(2j − 1) √(η / (2 + 2η))) for j columns and the excess η (Kuczyński and Woźniakowski 1992), in exact
-/// arithmetic. At most r.
+/// How many Lanczos columns find an eigenvalue of size (1 + excess)λ or more, of either sign, with a
+/// probability of at least 1 − `missed`. It is found where a Ritz value is beyond λ in size; the start is
+/// random. In exact arithmetic j columns miss it with a probability of at most
+/// 1.648 √r exp(−(2j − 1) √(η / (2 + 2η))), η being the excess (Kuczyński and Woźniakowski 1992).
+/// @return at most r
 int64_t columns_to_see(int64_t r, double excess, double missed);
 
 }  // namespace bilens

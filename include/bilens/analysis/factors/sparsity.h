@@ -4,6 +4,7 @@
 
 namespace bilens {
 
+/// Measures on how few of its entries each vector lives. @param vectors [..., d] @return float64 [...]
 Sparsity measure_sparsity(const at::Tensor& vectors);
 
 }  // namespace bilens

@@ -15,8 +15,8 @@ struct BilinearLayer {
   at::Tensor gate_bias, up_bias, down_bias;  // b [h], c [h], p [m]; undefined: zero
   bool residual = false;                     // y + x instead of y; no norm between
 
-  // Of a difference, whose rounding is that of larger numbers than its own (forms/difference.h); else
-  // empty.
+  // A difference alone has these, as its rounding is that of larger numbers than its own
+  // (forms/difference.h); else they are empty.
   std::vector<BilinearLayer> parts = {};  // the layers that it is made of
   std::vector<int64_t> terms = {};  // hidden units of each of the terms it is written as, in their order
 

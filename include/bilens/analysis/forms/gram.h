@@ -25,7 +25,8 @@ constexpr int64_t kTileMemory = int64_t{1} << 28;
 at::Tensor frobenius_products(const EigenProblem& a, const EigenProblem& b,
                               int64_t memory_limit = kTileMemory);
 
-/// The same of one with itself, S G Sᵀ, exactly symmetric [n, n]: G's symmetry saves half, 4h²d operations.
+/// ⟨Q_u, Q_v⟩_F for all directions u and v of one problem, S G Sᵀ, exactly symmetric [n, n]: G's symmetry
+/// saves half, 4h²d operations.
 at::Tensor frobenius_products(const EigenProblem& problem, int64_t memory_limit = kTileMemory);
 
 /// Its diagonal alone, ‖Q_u‖²_F = sᵀGs ≥ 0 for every direction, [n] float64. 4h²d operations for all and

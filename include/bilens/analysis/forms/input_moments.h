@@ -15,7 +15,7 @@ class MomentSums {
  public:
   /// @param x [rows, d] float64
   void add(const at::Tensor& x);
-  /// Of at least one input, on the CPU.
+  /// The moments of all inputs that were added, at least one; on the CPU.
   InputMoments finish() const;
 
  private:

@@ -11,8 +11,8 @@ struct QuadraticForms {
   at::Tensor linear;      // [n, d]
 };
 
-/// The layer, float64 and without residual, but for a factor of each of its outputs, on which no likeness
-/// depends: weights of 1e±200 have squares that float64 does not hold.
+/// Divides weights by powers of two, so that float64 holds the squares of weights of 1e±200 too. Each output
+/// then has another factor, on which no likeness depends. @param layer float64, without residual
 BilinearLayer without_sizes(BilinearLayer layer);
 
 /// A Gaussian that stands for the data: mean μ [d], a square root of the covariance Σ^½ [d, d] (symmetric);
