@@ -133,6 +133,14 @@ def records(options):
         )
 
 
+def run_finetune(options, run, settings, seed):
+    """Makes a run, or goes on with it; its seconds."""
+    config = ROOT / "configs/finetune-stories260k.json"
+    begin = time.perf_counter()
+    bilens(options, "finetune", config, "--out", run, "--resume", "--seed", seed, *flags_of(settings))
+    return time.perf_counter() - begin
+
+
 def closed_form(options, name, settings, seed):
     """What the stages before training give, the same at every rate, and its seconds; None where there are none."""
     stages = [stage for stage in settings.get("stages", []) if stage["kind"] in ("widen", "calibrate")]
@@ -143,19 +151,7 @@ def closed_form(options, name, settings, seed):
     took = run / "seconds.json"
     with calibrating[run]:  # several runs may ask for the same
         if not took.exists():
-            begin = time.perf_counter()
-            bilens(
-                options,
-                "finetune",
-                ROOT / "configs/finetune-stories260k.json",
-                "--out",
-                run,
-                "--resume",
-                "--seed",
-                seed,
-                *flags_of({**settings, "stages": stages}),
-            )
-            took.write_text(json.dumps(time.perf_counter() - begin))
+            took.write_text(json.dumps(run_finetune(options, run, {**settings, "stages": stages}, seed)))
     return run / "calibrated", json.loads(took.read_text())
 
 
@@ -173,19 +169,7 @@ def finetune(options, teacher, arm, rate, seed, steps):
     calibrated, before = closed_form(options, name, settings, seed)
     if calibrated:
         shutil.copytree(calibrated, run / "calibrated", dirs_exist_ok=True)
-    begin = time.perf_counter()
-    bilens(
-        options,
-        "finetune",
-        ROOT / "configs/finetune-stories260k.json",
-        "--out",
-        run,
-        "--resume",
-        "--seed",
-        seed,
-        *flags_of(settings),
-    )
-    seconds = before + time.perf_counter() - begin
+    seconds = before + run_finetune(options, run, settings, seed)
     account = json.loads((run / "finetune.json").read_text())
     calibration, stories = account.get("calibration", {"tokens": 0, "flops": 0.0}), load_file(run / "test.safetensors")
     account = {

@@ -3,8 +3,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <vector>
+
+#include "bilens/core/stopwatch.h"
 
 namespace bilens {
 
@@ -16,12 +17,12 @@ double measure_write_rate(std::filesystem::path path) {
   const int descriptor = open(path.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
   if (descriptor < 0) return 0;
   const std::vector<char> bytes(kBytes, 'b');
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   const bool written =
       write(descriptor, bytes.data(), kBytes) == static_cast<ssize_t>(kBytes) && fsync(descriptor) == 0;
-  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
+  const double taken = watch.seconds();
   close(descriptor);
-  return written ? static_cast<double>(kBytes) / taken.count() : 0;
+  return written ? static_cast<double>(kBytes) / taken : 0;
 }
 
 }  // namespace bilens

@@ -12,10 +12,6 @@ namespace {
 
 constexpr int kBarWidth = 24;
 
-double seconds_since(std::chrono::steady_clock::time_point then) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
-}
-
 }  // namespace
 
 Progress::Progress(std::string label, int64_t total, std::string unit, int64_t done)
@@ -25,8 +21,6 @@ Progress::Progress(std::string label, int64_t total, std::string unit, int64_t d
       total_(total),
       start_(done),
       done_(done),
-      begin_(std::chrono::steady_clock::now()),
-      shown_(begin_),
       interval_seconds_(host_ != nullptr || stderr_is_terminal() ? 0.1 : 10.0) {}
 
 Progress::~Progress() {
@@ -42,9 +36,9 @@ Progress::~Progress() {
 void Progress::advance(int64_t units, const std::string& note) {
   done_ += units;
   if (!note.empty()) note_ = note;
-  if (seconds_since(shown_) < interval_seconds_) return;
+  if (since_shown_.seconds() < interval_seconds_) return;
   if (host_ == nullptr && verbosity() <= Verbosity::kQuiet) return;
-  shown_ = std::chrono::steady_clock::now();
+  since_shown_ = Stopwatch();
   if (host_ != nullptr) return host_->progress(state());
   show();
 }
@@ -52,7 +46,7 @@ void Progress::advance(int64_t units, const std::string& note) {
 ProgressState Progress::state() const { return {label_, unit_, note_, done_, total_, false}; }
 
 double Progress::rate() const {
-  const double elapsed = seconds_since(begin_);
+  const double elapsed = since_begin_.seconds();
   return elapsed > 0 ? static_cast<double>(done_ - start_) / elapsed : 0.0;
 }
 

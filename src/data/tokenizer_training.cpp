@@ -11,6 +11,7 @@
 #include "bilens/core/json.h"
 #include "bilens/core/log.h"
 #include "bilens/core/progress.h"
+#include "bilens/core/stopwatch.h"
 
 namespace bilens {
 
@@ -74,11 +75,10 @@ size_t longest_line(const std::vector<std::string_view>& stories) {
 /// Waits for the work, saying now and then that it goes on.
 template <class Work>
 void wait_for(std::future<Work>& work) {
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   const auto interval = std::chrono::milliseconds(stderr_is_terminal() ? 100 : 10'000);
   while (work.wait_for(interval) != std::future_status::ready) {
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
-    const std::string line = "merging pieces, " + format_duration(elapsed.count());
+    const std::string line = "merging pieces, " + format_duration(watch.seconds());
     if (stderr_is_terminal()) {
       set_status_line(line);
     } else {

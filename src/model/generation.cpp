@@ -4,9 +4,9 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "bilens/core/stop.h"
+#include "bilens/core/stopwatch.h"
 
 namespace bilens {
 
@@ -25,7 +25,7 @@ Continuation continue_tokens(Decoder& model, const std::vector<int32_t>& prompt,
   };
   Continuation result;
   auto logits = logits_after(prompt).cpu();  // waits for the prompt's pass, which the clock does not count
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   for (int64_t position = length; position < capacity; ++position) {
     if (stop_requested()) throw Stopped{};
     const auto token = static_cast<int32_t>(sample_token(logits, sampler, position));
@@ -36,7 +36,7 @@ Continuation continue_tokens(Decoder& model, const std::vector<int32_t>& prompt,
     show(token);
     if (position + 1 < capacity) logits = logits_after({token});
   }
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  result.seconds = watch.seconds();
   return result;
 }
 

@@ -11,6 +11,7 @@
 #include "bilens/tensor/cuda_library.h"
 #include "gated_product_cuda.h"
 #include "gated_rows.h"
+#include "gated_storage.h"
 
 namespace bilens {
 
@@ -28,27 +29,6 @@ const GatedKernels<T>& gated_kernels() {
     return cpu_kernels().gated_bfloat16;
 }
 
-/// Calls `body` with the kernels' type of the tensor's numbers.
-template <class Body>
-void dispatch_storage(at::ScalarType dtype, const Body& body) {
-  switch (dtype) {
-    case at::kFloat: return body.template operator()<float>();
-    case at::kDouble: return body.template operator()<double>();
-    case at::kBFloat16: return body.template operator()<Bfloat16>();
-    default: throw std::invalid_argument("gated_product: float32, float64 or bfloat16");
-  }
-}
-
-template <class T>
-const T* read(const at::Tensor& tensor) {
-  return static_cast<const T*>(tensor.const_data_ptr());
-}
-
-template <class T>
-T* write(at::Tensor& tensor) {
-  return tensor.defined() ? static_cast<T*>(tensor.mutable_data_ptr()) : nullptr;
-}
-
 /// Calls `body(first row, number of rows)` on all threads.
 template <class Body>
 void for_rows(const at::Tensor& tensor, const Body& body) {
@@ -59,7 +39,7 @@ void for_rows(const at::Tensor& tensor, const Body& body) {
 /// @param in elements from one row of gate and up to the next
 template <class T>
 void forward_rows(const Activation& activation, const T* gate, const T* up, int64_t in, at::Tensor& y) {
-  T* out = write<T>(y);
+  T* out = writable<T>(y);
   const int64_t to = y.stride(0), width = y.size(1);
   for_rows(y, [&](int64_t first, int64_t count) {
     gated_kernels<T>().forward(activation, gate + first * in, up + first * in, out + first * to,
@@ -78,7 +58,7 @@ const GatedProductCuda& on_cuda() {
 void gated_rows(const Activation& activation, const at::Tensor& gate, const at::Tensor& up, at::Tensor& y) {
   if (gate.is_cuda()) return on_cuda().forward(activation, gate, up, y);
   dispatch_storage(gate.scalar_type(), [&]<class T>() {
-    forward_rows(activation, read<T>(gate), read<T>(up), gate.stride(0), y);
+    forward_rows(activation, readable<T>(gate), readable<T>(up), gate.stride(0), y);
   });
 }
 
@@ -87,7 +67,7 @@ void gated_halves(const Activation& activation, const at::Tensor& both, at::Tens
   if (both.is_cuda())
     return gated_rows(activation, both.narrow(1, 0, width), both.narrow(1, width, width), y);
   dispatch_storage(both.scalar_type(), [&]<class T>() {
-    forward_rows(activation, read<T>(both), read<T>(both) + width, both.stride(0), y);
+    forward_rows(activation, readable<T>(both), readable<T>(both) + width, both.stride(0), y);
   });
 }
 
@@ -100,8 +80,8 @@ void gated_rows_backward(const Activation& activation, const at::Tensor& grad, c
     return;
   }
   dispatch_storage(gate.scalar_type(), [&]<class T>() {
-    const T *dy = read<T>(grad), *g = read<T>(gate), *u = read<T>(up);
-    T *dg = write<T>(grad_gate), *du = write<T>(grad_up), *out = write<T>(product);
+    const T *dy = readable<T>(grad), *g = readable<T>(gate), *u = readable<T>(up);
+    T *dg = writable<T>(grad_gate), *du = writable<T>(grad_up), *out = writable<T>(product);
     const int64_t in = gate.stride(0), to = grad_gate.stride(0), width = gate.size(1);
     for_rows(gate, [&](int64_t first, int64_t count) {
       gated_kernels<T>().backward(activation, dy + first * width, g + first * in, u + first * in,
@@ -170,6 +150,12 @@ const std::string& gate_name(Gate gate) {
   const auto& names = gate_names();
   return std::find_if(names.begin(), names.end(), [&](const auto& named) { return named.second == gate; })
       ->first;
+}
+
+std::optional<Gate> gate_named(const std::string& word) {
+  for (const auto& [name, gate] : gate_names())
+    if (name == word) return gate;
+  return std::nullopt;
 }
 
 at::Tensor gated_product(const at::Tensor& gate, const at::Tensor& up, const Activation& activation) {

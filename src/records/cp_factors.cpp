@@ -30,11 +30,7 @@ const RecordTable<CpFactors>& CpFactors::record() {
                  "Residual of the optimality conditions; only with `l1` or `nonnegative`.")
           .not_negative()
           .omitted()
-          .field("unchanged", &R::unchanged, "Whether all of it is rounding; of a difference.")
-          .omitted()
-          .field("floor", &R::floor, "What rounding can leave of the root of `squared_norm`.")
-          .not_negative()
-          .omitted();
+          .all_of(TensorRounding::record());
   return table;
 }
 

@@ -32,17 +32,12 @@ TensorTable<HosvdMode> HosvdMode::tensors(const std::string& count, const std::s
 
 const RecordTable<HosvdFactors>& HosvdFactors::record() {
   using R = HosvdFactors;
-  static const auto table =
-      RecordTable<R>()
-          .field("squared_norm", &R::squared_norm, "Σ‖Q‖²_F of all directions.")
-          .not_negative()
-          .field("output", &R::output, "Factors that are mixtures of the directions.")
-          .field("input", &R::input, "Factors in the input space.")
-          .field("unchanged", &R::unchanged, "Whether all of it is rounding; of a difference.")
-          .omitted()
-          .field("floor", &R::floor, "What rounding can leave of the root of `squared_norm`.")
-          .not_negative()
-          .omitted();
+  static const auto table = RecordTable<R>()
+                                .field("squared_norm", &R::squared_norm, "Σ‖Q‖²_F of all directions.")
+                                .not_negative()
+                                .field("output", &R::output, "Factors that are mixtures of the directions.")
+                                .field("input", &R::input, "Factors in the input space.")
+                                .all_of(TensorRounding::record());
   return table;
 }
 

@@ -21,11 +21,7 @@ const RecordTable<JointFactors>& JointFactors::record() {
           .field("gradient", &R::gradient, "What the tolerance is compared with.")
           .not_negative()
           .field("converged", &R::converged, "Whether the gradient is within the tolerance.")
-          .field("unchanged", &R::unchanged, "Whether all of it is rounding; of a difference.")
-          .omitted()
-          .field("floor", &R::floor, "What rounding can leave of the root of `squared_norm`.")
-          .not_negative()
-          .omitted();
+          .all_of(TensorRounding::record());
   return table;
 }
 

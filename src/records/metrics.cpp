@@ -7,18 +7,23 @@ namespace bilens {
 namespace {
 constexpr const char* kStepKey = "step";
 constexpr const char* kSplitKey = "split";
-constexpr const char* kSteps = "Steps of the run so far.";
-constexpr const char* kEpochs = "Passes over the training data so far.";
 }  // namespace
+
+const RecordTable<MetricsPlace>& MetricsPlace::record() {
+  using R = MetricsPlace;
+  static const auto table = RecordTable<R>()
+                                .field(kStepKey, &R::step, "Steps of the run so far.", "steps")
+                                .natural()
+                                .field("epoch", &R::epoch, "Passes over the training data so far.", "epochs")
+                                .added_later();
+  return table;
+}
 
 const RecordTable<StepMetrics>& StepMetrics::record() {
   using R = StepMetrics;
   static const auto table =
       RecordTable<R>()
-          .field(kStepKey, &R::step, kSteps, "steps")
-          .natural()
-          .field("epoch", &R::epoch, kEpochs, "epochs")
-          .added_later()
+          .all_of(MetricsPlace::record())
           .field("loss", &R::loss, "Mean over the batch of what is trained.", "nats an image or a token")
           .added_later()
           .field("accuracy", &R::accuracy, "Share of the batch's images that are classified correctly.")
@@ -45,10 +50,7 @@ const RecordTable<EvaluationMetrics>& EvaluationMetrics::record() {
   using R = EvaluationMetrics;
   static const auto table =
       RecordTable<R>()
-          .field(kStepKey, &R::step, kSteps, "steps")
-          .natural()
-          .field("epoch", &R::epoch, kEpochs, "epochs")
-          .added_later()
+          .all_of(MetricsPlace::record())
           .field(kSplitKey, &R::split, "`validation` or `test`: the part of the data.")
           .field("examples", &R::examples, "Images that were classified.", "images")
           .omitted()
@@ -73,10 +75,7 @@ const RecordTable<EvaluationMetrics>& EvaluationMetrics::record() {
 const RecordTable<SampleMetrics>& SampleMetrics::record() {
   using R = SampleMetrics;
   static const auto table = RecordTable<R>()
-                                .field(kStepKey, &R::step, kSteps, "steps")
-                                .natural()
-                                .field("epoch", &R::epoch, kEpochs, "epochs")
-                                .added_later()
+                                .all_of(MetricsPlace::record())
                                 .field(kSplitKey, &R::split, "`sample`.")
                                 .field("text", &R::text, "`train.sample.prompt`, continued by the model.")
                                 .added_later();

@@ -6,13 +6,7 @@ const RecordTable<PromptTermRecord>& PromptTermRecord::record() {
   using R = PromptTermRecord;
   static const auto table =
       RecordTable<R>()
-          .field("layer", &R::layer, "Number of the layer.")
-          .natural()
-          .field("index", &R::index, "Number of the eigenvector v, from 0 by falling |λ|.")
-          .natural()
-          .field("eigenvalue", &R::eigenvalue, "Its eigenvalue λ.")
-          .field("projection", &R::projection, "p = v·x of the layer's input x at the last token.")
-          .field("contribution", &R::contribution, "λp², its part of the logit.")
+          .all_of(ExplanationTerm::record())
           .field("nearest", &R::nearest, "The tokens nearest to v, and those nearest to -v.");
   return table;
 }
@@ -60,7 +54,9 @@ const RecordTable<PromptExplanationRecord>& PromptExplanationRecord::record() {
               "absent without one.")
           .omitted()
           .field("layers", &R::layers, "What each layer adds.")
-          .field("terms", &R::terms, "The 20 largest contributions of eigenvectors of all layers.")
+          .field(
+              "terms", &R::terms,
+              "The 20 largest contributions of eigenvectors of all layers; x is the input at the last token.")
           .field("other_terms", &R::other_terms, "Sum of the contributions of all other eigenvectors.");
   return table;
 }

@@ -71,14 +71,11 @@ Json term_data(const Files& files, const ExplanationTerm& term, const std::strin
   if (sees_pixels) dimensions["d_in"] = files.pixels;
   ExplanationVector::tensors().read(files.tensors, name, found, dimensions);
   require_finite(found.vector, files.tensors.path().string() + ": " + name);
-  return {{"layer", term.layer},
-          {"index", term.index},
-          {"eigenvalue", term.eigenvalue},
-          {"projection", term.projection},
-          {"contribution", term.contribution},
-          {"entries", found.vector.numel()},
-          {"sees_pixels", sees_pixels},
-          {"vector", with_picture ? report::quantised(found.vector) : Json()}};
+  auto data = ExplanationTerm::record().write(term);
+  data["entries"] = found.vector.numel();
+  data["sees_pixels"] = sees_pixels;
+  data["vector"] = with_picture ? report::quantised(found.vector) : Json();
+  return data;
 }
 
 Json class_data(const Files& files, const LogitRecord& of_class, int64_t pictures) {

@@ -26,14 +26,10 @@ Json term_data(const PromptTermRecord& term, const std::string& where, const Saf
   PromptVector found;
   PromptVector::tensors().read(tensors, name, found, dimensions);
   require_finite(found.vector, tensors.path().string() + ": " + name);
-  return {{"layer", term.layer},
-          {"index", term.index},
-          {"eigenvalue", term.eigenvalue},
-          {"projection", term.projection},
-          {"contribution", term.contribution},
-          {"nearest", term.nearest},
-          {"vector", report::quantised(found.vector)},
-          {"entries", found.vector.numel()}};
+  auto data = PromptTermRecord::record().write(term);
+  data["vector"] = report::quantised(found.vector);
+  data["entries"] = found.vector.numel();
+  return data;
 }
 
 Json terms_data(const PromptExplanationRecord& explanation, const std::string& where,

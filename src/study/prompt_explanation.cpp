@@ -112,7 +112,7 @@ PromptExplanation explain_prompt(Decoder& model, const std::vector<BilinearLayer
     const auto vectors = pairs.eigenvectors[0].to(at::kDouble), p = vectors.mv(x);
     for (int64_t k = 0; k < pairs.k(); ++k) {
       const double value = pairs.eigenvalues[0][k].item<double>(), projection = p[k].item<double>();
-      explanation.terms.push_back({i, k, value, projection, value * projection * projection, {}});
+      explanation.terms.push_back({{i, k, value, projection, value * projection * projection}, {}});
       of_layer.eigenvectors += explanation.terms.back().contribution;
     }
     // Those of all layers that are listed are among the first so many of each.
@@ -121,7 +121,7 @@ PromptExplanation explain_prompt(Decoder& model, const std::vector<BilinearLayer
     std::partial_sort(of_this, listed, explanation.terms.end(), larger);
     for (auto term = of_this; term != listed; ++term) term->vector = vectors[term->index].clone();
     const double output = found.mlp[i].dot(w).item<double>();
-    // Of a bilinear layer nothing is left but rounding, which is no part of the model.
+    // A bilinear layer leaves nothing but rounding, which is no part of the model.
     if (config.gate_of(i) != Gate::kNone)
       of_layer.remainder = output - of_layer.eigenvectors - of_layer.linear;
     explanation.layers.push_back(of_layer);
@@ -141,7 +141,7 @@ PromptExplanationRecord record_of(const PromptExplanation& explanation, PromptEx
   for (size_t i = 0; i < std::min(kListedTerms, explanation.terms.size()); ++i) {
     const auto& term = explanation.terms[i];
     listed += term.contribution;
-    source.terms.push_back({term.layer, term.index, term.eigenvalue, term.projection, term.contribution, {}});
+    source.terms.push_back({term, {}});
   }
   source.other_terms = all - listed;
   return source;

@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
-#include <chrono>
+#include "bilens/core/stopwatch.h"
 
 namespace bilens {
 
@@ -13,13 +13,13 @@ double measure_product_rate(at::Device device, at::ScalarType dtype) {
   const auto a = at::ones({n, n}, at::device(device).dtype(dtype));
   const auto wait = [](const at::Tensor& product) { product.select(0, 0).select(0, 0).item<float>(); };
   wait(a.mm(a));
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   double elapsed = 0;
   int64_t products = 0;
   while (elapsed < 0.05) {
     wait(a.mm(a));
     ++products;
-    elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    elapsed = watch.seconds();
   }
   return 2.0 * static_cast<double>(n * n * n) * static_cast<double>(products) / elapsed;
 }

@@ -4,27 +4,27 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <chrono>
+
+#include "bilens/core/stopwatch.h"
 
 namespace bilens {
 
 double measure_step(TrainingTask& task, const TextTrainConfig& config) {
   Optimizer optimizer(task.parameters(), config.optimizer());
-  using Clock = std::chrono::steady_clock;
-  std::chrono::duration<double> gradients{}, update{};
+  double gradients = 0, update = 0;
   for (int64_t step = 0; step < 2; ++step) {
     optimizer.zero_grad();
-    const auto begin = Clock::now();
+    gradients = update = 0;
+    Stopwatch watch;
     const auto measured = task.compute_gradients(step).cpu();  // waits for a GPU
-    const auto between = Clock::now();
+    watch.lap(gradients);
     const auto norm = optimizer.clip_gradients(config.clip_norm);
     optimizer.step(config.learning_rate, at::zeros({1}, norm.options()), step);
     norm.item<float>();
-    gradients = between - begin;
-    update = Clock::now() - between;
+    watch.lap(update);
   }
   const auto parts = static_cast<double>(config.batch_size) / static_cast<double>(config.sequences_at_once());
-  return parts * gradients.count() + update.count();
+  return parts * gradients + update;
 }
 
 double measure_reading(const TokenStream& part, int64_t context,
@@ -33,14 +33,13 @@ double measure_reading(const TokenStream& part, int64_t context,
   const int64_t enough = std::max<int64_t>(2048, 1024 * at::get_num_threads());
   const auto some = first_tokens(part, std::max(context, enough) + 1);
   if (some.size() < 2) return 0.0;
-  using Clock = std::chrono::steady_clock;
-  std::chrono::duration<double> taken{};
+  double taken = 0;
   for (int64_t time = 0; time < 2; ++time) {
-    const auto begin = Clock::now();
+    const Stopwatch watch;
     read(some);
-    taken = Clock::now() - begin;
+    taken = watch.seconds();
   }
-  return taken.count() / static_cast<double>(some.size());
+  return taken / static_cast<double>(some.size());
 }
 
 int64_t count_validations(const TextTrainConfig& config, int64_t steps) {

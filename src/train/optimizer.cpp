@@ -100,7 +100,7 @@ at::Tensor Optimizer::clip_gradients(double max_norm, const at::Tensor& measured
   ranks_.sum_to_owners(gradients, owners_);
   auto norms = own.empty() ? at::Tensor{} : at::stack(at::_foreach_norm(own));
   if (!ranks_.alone()) {
-    // Of each norm all but one process have 0, so that the sum is exact.
+    // All processes but one have 0 for a norm, so that the sum is exact.
     const auto count = static_cast<int64_t>(gradients.size()),
                more = measured.defined() ? measured.numel() : 0;
     auto row = at::zeros({count + more}, gradients.front().options());
@@ -124,14 +124,21 @@ NamedTensors Optimizer::own_state() const {
   return tensors;
 }
 
+NamedTensors Optimizer::moments_of(size_t parameter) const {
+  return Optimizer({parameters_[parameter]}, config_).own_state();
+}
+
+NamedTensors Optimizer::place_for_moments(size_t parameter) const {
+  return owns(parameter) || ranks_.first() ? moments_of(parameter) : NamedTensors{};
+}
+
 NamedTensors Optimizer::state() const {
   auto all = own_state();
   if (ranks_.alone()) return all;
   const auto own = ranks_.first() ? NamedTensors{} : std::exchange(all, {});
   for (size_t i = 0; i < parameters_.size(); ++i) {
     if (owners_[i] == 0) continue;
-    const auto one =
-        owns(i) || ranks_.first() ? Optimizer({parameters_[i]}, config_).own_state() : NamedTensors{};
+    const auto one = place_for_moments(i);
     fill(one, own);
     ranks_.copy(owners_[i], 0, tensors_of(one));
     if (!ranks_.first()) continue;
@@ -145,7 +152,7 @@ void Optimizer::load_state(const SafetensorsFile& file) {
   loaded_.clear();
   for (size_t i = 0; i < parameters_.size(); ++i) {
     NamedTensors stored;
-    for (const auto& [name, tensor] : Optimizer({parameters_[i]}, config_).own_state()) {
+    for (const auto& [name, tensor] : moments_of(i)) {
       stored.emplace_back(name, file.tensor(name));
       require_shape(stored.back().second, tensor.sizes(), file.path().string() + ": " + name);
     }
@@ -161,8 +168,7 @@ void Optimizer::share_state() {
   const auto own = own_state(), loaded = std::exchange(loaded_, {});
   for (size_t i = 0; i < parameters_.size(); ++i) {
     if (owners_[i] == 0) continue;
-    const auto one =
-        owns(i) || ranks_.first() ? Optimizer({parameters_[i]}, config_).own_state() : NamedTensors{};
+    const auto one = place_for_moments(i);
     fill(one, loaded);
     ranks_.copy(0, owners_[i], tensors_of(one));
     if (owns(i)) fill(own, one);

@@ -102,9 +102,9 @@ bool Trainer::checkpoint_is_due() const {
 }
 
 double Trainer::units_per_second(int64_t step) const {
-  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin_ - aside_;
+  const double elapsed = watch_.seconds() - aside_;
   const auto units = static_cast<double>(task_.units_after(step) - task_.units_after(first_step_));
-  return elapsed.count() > 0 ? units / elapsed.count() : 0.0;
+  return elapsed > 0 ? units / elapsed : 0.0;
 }
 
 void Trainer::train_step() {
@@ -193,16 +193,16 @@ bool Trainer::stops() { return ranks_.alone() ? stop_requested() : one_stops_; }
 
 /// Work between steps, whose time is not theirs.
 void Trainer::aside(void (Trainer::*work)()) {
-  const auto begin = std::chrono::steady_clock::now();
+  Stopwatch watch;
   (this->*work)();
-  aside_ += std::chrono::steady_clock::now() - begin;
+  watch.lap(aside_);
 }
 
 TrainSummary Trainer::run() {
   product_rate_ =
       measure_product_rate(device_, task_.compute_dtype()) * static_cast<double>(ranks_.count());  // of all
   Progress progress("train", task_.units_after(total_), unit_name(task_.unit()), task_.units_after(step_));
-  begin_ = std::chrono::steady_clock::now();
+  watch_ = Stopwatch();
   first_step_ = step_;
   const bool was_finished = finished();
   if (validation_is_missing()) aside(&Trainer::validate);

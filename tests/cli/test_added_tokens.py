@@ -96,23 +96,7 @@ class AddedTokens(TextCase):
         tokenizer = self.folder / "tokenizer"
         shutil.copytree(self.tokenizer, tokenizer)
         (tokenizer / "added_tokens.json").write_text(json.dumps(CHAT))
-        config = self.write_config(
-            {
-                "model": {
-                    "type": "llama",
-                    "hidden_size": 8,
-                    "intermediate_size": 8,
-                    "num_hidden_layers": 1,
-                    "num_attention_heads": 2,
-                    "max_position_embeddings": 16,
-                },
-                "data": {"path": str(self.text), "tokenizer": str(tokenizer), "context": 16},
-                "train": {"steps": 1, "batch_size": 2},
-                "device": "cpu",
-                "threads": 1,
-            },
-            {},
-        )
+        config = self.tiny_config({"path": str(self.text), "tokenizer": str(tokenizer)}, train={"steps": 1})
         self.check(run("train", config, "--out", self.folder / "run"), 0)
         written = self.folder / "run/model"
         self.assertEqual(json.loads((written / "config.json").read_text())["vocab_size"], 322)

@@ -6,7 +6,7 @@ import unittest
 
 import numpy
 
-from bilens_cli import DEVICE, TestCase, files_below, run
+from bilens_cli import TestCase, files_below, run
 from finetuning import FinetuneCase
 from texts import TextCase, stories
 
@@ -85,24 +85,7 @@ class Images(TestCase, ChangedData):
 
 class Text(TextCase, ChangedData):
     def config(self, data):
-        return self.write_config(
-            {
-                "model": {
-                    "type": "llama",
-                    "hidden_size": 8,
-                    "intermediate_size": 8,
-                    "num_hidden_layers": 1,
-                    "num_attention_heads": 2,
-                    "max_position_embeddings": 16,
-                },
-                "data": {"context": 16, **data},
-                "train": {"steps": 4, "batch_size": 2},
-                "checkpoint": {"every_steps": 2, "keep_last": 9},
-                "device": DEVICE,
-                "threads": 1,
-            },
-            {},
-        )
+        return self.tiny_config(data, train={"steps": 4}, checkpoint={"every_steps": 2, "keep_last": 9})
 
     def run_again(self, out, *flags):
         return run("train", self.given, "--out", out, *flags)

@@ -8,7 +8,7 @@ import unittest
 import numpy as np
 from safetensors.numpy import load_file
 
-from bilens_cli import TestCase, run
+from bilens_cli import TestCase, run, settings
 from language_models import forward, write_llama
 
 WINDOW, TOKENS = 16, 160
@@ -22,24 +22,14 @@ class Intervene(TestCase):
         self.ids = np.random.default_rng(0).integers(2, 300, 200)
         self.ids[::40] = 1  # documents
         self.text = self.tokens("tokens.bin", self.ids)
-        self.out = self.folder / "decomposition"
-        self.check(
-            run(
-                "decompose",
-                self.folder / "model",
-                "--out",
-                self.out,
-                "--set",
-                "dtype=float64",
-                "--set",
-                "k=4",
-                "--set",
-                "analyses=[]",
-                "--set",
-                'directions={"kind": "random", "count": 3, "seed": 0}',
-            ),
-            0,
-        )
+        self.out = self.decompose("decomposition", directions=3)
+
+    def decompose(self, name, directions):
+        out = self.folder / name
+        flags = settings({"dtype": "float64", "k": 4, "analyses": []})
+        flags += ["--set", "directions=" + json.dumps({"kind": "random", "count": directions, "seed": 0})]
+        self.check(run("decompose", self.folder / "model", "--out", out, *flags), 0)
+        return out
 
     def tokens(self, name, ids):
         path = self.folder / name
@@ -207,24 +197,7 @@ class Intervene(TestCase):
         self.assertLess(min(abs(result["effects"][-1]["size"] / size - 1) for size in sizes), 1e-4)
 
     def test_no_eigenvector_is_twice_in_a_control(self):
-        self.out = self.folder / "one"
-        self.check(
-            run(
-                "decompose",
-                self.folder / "model",
-                "--out",
-                self.out,
-                "--set",
-                "dtype=float64",
-                "--set",
-                "k=4",
-                "--set",
-                "analyses=[]",
-                "--set",
-                'directions={"kind": "random", "count": 1, "seed": 0}',
-            ),
-            0,
-        )
+        self.out = self.decompose("one", directions=1)
         flags = ("--set", "layer=1", "--set", "intervention.controls=5", "--set", "intervention.change=zero")
         effects = self.intervene("--set", "eigenvectors=[0, 1]", *flags)["results"][0]["effects"]
         others = [effect for effect in effects if effect["what"] == "other eigenvectors"]

@@ -1,10 +1,10 @@
 #include "bilens/data/tokenizer.h"
 
-#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 
+#include "bilens/core/stopwatch.h"
 #include "caught.h"
 #include "temporary_folder.h"
 #include "test_data.h"
@@ -201,9 +201,9 @@ TEST_CASE("texts to ids and back, for Python", "[.ids]") {
       output.write(reinterpret_cast<const char*>(&size), sizeof size) << text;
       continue;
     }
-    const auto begin = std::chrono::steady_clock::now();
+    Stopwatch watch;
     const auto ids = prompt ? tokenizer.encode_prompt(part) : tokenizer.encode(part);
-    seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    watch.lap(seconds);
     for (const int32_t id : ids) output << id << ' ';
     output << '\n';
   }

@@ -12,11 +12,11 @@ import os
 import pathlib
 import random
 import shutil
-import subprocess
 import tempfile
 import unittest
 
 from file_server import FileServer, closed_url
+from scripts_run import run_script
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "get_data.sh"
@@ -52,15 +52,7 @@ class GetData(unittest.TestCase):
     def get(self, *arguments, name="mnist", **environment):
         environment = {"BILENS_DATA_SHA256": str(self.checksums), **environment}
         environment = {**os.environ, "no_proxy": "127.0.0.1", **environment}
-        done = subprocess.run(
-            [SCRIPT, name, "--to", self.to, *arguments],
-            env=environment,
-            timeout=120,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        return done.returncode, done.stdout
+        return run_script(SCRIPT, name, "--to", self.to, *arguments, environment=environment)
 
     def assert_complete(self):
         self.assertEqual({path.name: path.read_bytes() for path in self.to.iterdir()}, self.files)

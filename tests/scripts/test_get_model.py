@@ -12,11 +12,11 @@ import pathlib
 import random
 import re
 import shutil
-import subprocess
 import tempfile
 import unittest
 
 from file_server import FileServer, closed_url
+from scripts_run import run_script
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "get_model.sh"
@@ -110,15 +110,7 @@ class GetModel(unittest.TestCase):
     def get(self, *arguments, model=MODEL, hub=None, **environment):
         inherited = {name: value for name, value in os.environ.items() if name != "HF_TOKEN"}
         environment = {**inherited, "no_proxy": "127.0.0.1", "HF_ENDPOINT": hub or self.hub.url, **environment}
-        done = subprocess.run(
-            [SCRIPT, model, "--to", self.to, *arguments],
-            env=environment,
-            timeout=120,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        return done.returncode, done.stdout
+        return run_script(SCRIPT, model, "--to", self.to, *arguments, environment=environment)
 
     def weight_requests(self):
         return [wanted for _, wanted in self.store.requests]

@@ -2,7 +2,7 @@
 
 import random
 
-from bilens_cli import TestCase, run
+from bilens_cli import DEVICE, TestCase, run
 
 WORDS = "the a little big red dog cat bird sun ran sat saw was happy sad and then home tree ball".split()
 
@@ -37,3 +37,22 @@ class TextCase(TestCase):
             ),
             0,
         )
+
+    def tiny_config(self, data, **changes):
+        """A config of a model of one layer, trained on these data in batches of 2; `changes` as in write_config."""
+        config = {
+            "model": {
+                "type": "llama",
+                "hidden_size": 8,
+                "intermediate_size": 8,
+                "num_hidden_layers": 1,
+                "num_attention_heads": 2,
+                "max_position_embeddings": 16,
+            },
+            "data": {"context": 16, **data},
+            "train": {"batch_size": 2},
+            "checkpoint": {},
+            "device": DEVICE,
+            "threads": 1,
+        }
+        return self.write_config(config, changes)

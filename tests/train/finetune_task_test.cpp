@@ -6,15 +6,17 @@
 #include <cmath>
 #include <set>
 
-#include "bilens/core/log.h"
 #include "bilens/train/text_comparison.h"
 #include "bilens/train/text_evaluation.h"
 #include "bilens/train/trainer.h"
 #include "caught.h"
 #include "temporary_folder.h"
+#include "training_runs.h"
 
 namespace bilens::finetune_task_test {
 namespace {
+
+using test::Quiet;
 
 constexpr int64_t kContext = 16;
 
@@ -84,11 +86,6 @@ std::vector<at::Tensor> weights(const Decoder& model) {
   for (const auto& [name, p] : model.parameters()) list.push_back(p.detach().clone());
   return list;
 }
-
-struct Quiet {
-  Quiet() { set_verbosity(Verbosity::kQuiet); }
-  ~Quiet() { set_verbosity(Verbosity::kNormal); }
-};
 
 TEST_CASE("beta falls from 1 to 0 over its share of the steps, by formula") {
   AnnealConfig config;

@@ -5,19 +5,21 @@
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
-#include <sstream>
 
-#include "bilens/core/log.h"
 #include "bilens/train/text_evaluation.h"
 #include "bilens/train/trainer.h"
 #include "caught.h"
 #include "gpu.h"
 #include "temporary_folder.h"
+#include "training_runs.h"
 
 namespace bilens::text_task_test {
 namespace {
 
 using test::caught;
+using test::equal;
+using test::Quiet;
+using test::read_metrics;
 
 constexpr int64_t kVocabulary = 23, kContext = 16, kBos = 1;
 
@@ -77,12 +79,6 @@ std::vector<at::Tensor> weights(const Decoder& model) {
   return list;
 }
 
-bool equal(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
-  bool same = a.size() == b.size();
-  for (size_t i = 0; same && i < a.size(); ++i) same = at::equal(a[i], b[i]);
-  return same;
-}
-
 /// Gradients of step 3, and the loss.
 std::pair<std::vector<at::Tensor>, double> gradients(const TextTrainConfig& config,
                                                      Packing packing = Packing::kDocuments) {
@@ -101,18 +97,6 @@ double relative_difference(const std::vector<at::Tensor>& a, const std::vector<a
     worst = std::max(worst, ((a[i] - b[i]).norm() / b[i].norm()).item<double>());
   return worst;
 }
-
-std::vector<Json> records(const std::filesystem::path& folder) {
-  std::istringstream lines(test::read_file(folder / "metrics.jsonl"));
-  std::vector<Json> list;
-  for (std::string line; std::getline(lines, line);) list.push_back(Json::parse(line));
-  return list;
-}
-
-struct Quiet {
-  Quiet() { set_verbosity(Verbosity::kQuiet); }
-  ~Quiet() { set_verbosity(Verbosity::kNormal); }
-};
 
 // Sums of 128 positions in another order: some 30 roundings of float32.
 constexpr double kRounding = 30 * 6e-8;
@@ -139,7 +123,7 @@ TEST_CASE("the loss of a text is that of its tokens, the same bits at any number
     found.push_back(result.loss);
   }
   at::set_num_threads(before);
-  // Of each token's loss some roundings of float32 differ where a product has other rows beside it.
+  // Some roundings of float32 in each token's loss differ where a product has other rows beside it.
   CHECK(found[0] == Approx(expected / static_cast<double>(tokens)).epsilon(1e-6));
   CHECK((found[1] == found[0] && found[2] == found[0]));
 }
@@ -209,7 +193,7 @@ TEST_CASE("counting is learnt, validation and steps are on record") {
   const auto after = evaluate_text(model, data.validation, kContext);
   CHECK(after.loss < 0.75 * std::log(21.0));
   int64_t steps = 0, validations = 0;
-  for (const auto& record : records(folder.path())) {
+  for (const auto& record : read_metrics(folder.path())) {
     if (record.contains("split")) {
       CHECK(record.at("step") == 100 * ++validations);
       for (const char* key : {"tokens", "loss", "perplexity", "peak_memory"})
@@ -222,7 +206,7 @@ TEST_CASE("counting is learnt, validation and steps are on record") {
   }
   CHECK(steps == 300);
   CHECK(validations == 3);
-  CHECK(records(folder.path()).back().at("loss").get<double>() == Approx(after.loss).epsilon(1e-12));
+  CHECK(read_metrics(folder.path()).back().at("loss").get<double>() == Approx(after.loss).epsilon(1e-12));
 }
 
 TEST_CASE("a text run that continues from a checkpoint ends in the same weights") {
@@ -245,7 +229,7 @@ TEST_CASE("a text run that continues from a checkpoint ends in the same weights"
   TextTask again(resumed, data, data_config(), config, std::nullopt);
   Trainer(again, config, checkpoint, resumed_folder.path(), true).run();
   CHECK(equal(weights(model), weights(resumed)));
-  const auto expected = records(whole.path()), found = records(resumed_folder.path());
+  const auto expected = read_metrics(whole.path()), found = read_metrics(resumed_folder.path());
   REQUIRE(found.size() == expected.size());
   for (size_t i = 0; i < found.size(); ++i) CHECK(found[i].at("loss") == expected[i].at("loss"));
 }
@@ -291,7 +275,7 @@ TEST_CASE("a language model trains on a GPU as on the CPU", "[gpu]") {
     auto model = new_model(5, device);
     TextTask task(model, data, data_config(), config, std::nullopt);
     Trainer(task, config, {}, folder.path(), false).run();
-    losses.push_back(records(folder.path()).at(0).at("loss").get<double>());
+    losses.push_back(read_metrics(folder.path()).at(0).at("loss").get<double>());
   }
   // The first loss differs by rounding alone: float32, or TF32 with 2^-10.
   CHECK(losses[0] == Approx(losses[1]).epsilon(1e-2));

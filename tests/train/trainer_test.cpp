@@ -2,20 +2,21 @@
 
 #include <ATen/ATen.h>
 
-#include <sstream>
-
-#include "bilens/core/log.h"
 #include "bilens/train/image_evaluation.h"
 #include "bilens/train/image_task.h"
 #include "caught.h"
 #include "gpu.h"
 #include "temporary_folder.h"
+#include "training_runs.h"
 
 namespace bilens::trainer_test {
 namespace {
 
 using test::caught;
 using test::contains;
+using test::equal;
+using test::Quiet;
+using test::read_metrics;
 
 /// Images of 4x4 pixels whose bright quarter is their class, under noise: separable.
 ImageSplit quarters(int64_t count, uint64_t seed) {
@@ -75,24 +76,6 @@ std::vector<at::Tensor> weights(const ImageClassifier& model) {
   return list;
 }
 
-bool equal(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
-  bool same = a.size() == b.size();
-  for (size_t i = 0; same && i < a.size(); ++i) same = at::equal(a[i], b[i]);
-  return same;
-}
-
-std::vector<Json> records(const std::filesystem::path& folder) {
-  std::istringstream lines(test::read_file(folder / "metrics.jsonl"));
-  std::vector<Json> list;
-  for (std::string line; std::getline(lines, line);) list.push_back(Json::parse(line));
-  return list;
-}
-
-struct Quiet {
-  Quiet() { set_verbosity(Verbosity::kQuiet); }
-  ~Quiet() { set_verbosity(Verbosity::kNormal); }
-};
-
 TEST_CASE("a separable problem is learnt, and every step is on record") {
   const Quiet quiet;
   const test::TemporaryFolder folder;
@@ -109,7 +92,7 @@ TEST_CASE("a separable problem is learnt, and every step is on record") {
   CHECK(summary.skipped_steps == 0);
 
   int64_t steps = 0, validations = 0;
-  for (const auto& record : records(folder.path())) {
+  for (const auto& record : read_metrics(folder.path())) {
     if (record.contains("split")) {
       ++validations;
       CHECK(record.at("examples") == 50);
@@ -123,7 +106,7 @@ TEST_CASE("a separable problem is learnt, and every step is on record") {
   CHECK(steps == 70);
   CHECK(validations == 10);
   CHECK(summary.last_loss ==
-        records(folder.path()).at(records(folder.path()).size() - 2).at("loss").get<double>());
+        read_metrics(folder.path()).at(read_metrics(folder.path()).size() - 2).at("loss").get<double>());
 }
 
 TEST_CASE("the same seed gives the same weights, another seed others") {
@@ -186,10 +169,10 @@ TEST_CASE("a run that continues from a checkpoint ends in the same weights") {
   std::filesystem::copy(whole / "metrics.jsonl", parts / "metrics.jsonl");
   auto resumed = new_model(99);
   ImageTrainer trainer(resumed, data, config, {1, 0, 100}, parts.path(), true);
-  CHECK(records(parts.path()).size() == 28 + 4);
+  CHECK(read_metrics(parts.path()).size() == 28 + 4);
   trainer.run();
   CHECK(equal(weights(model), weights(resumed)));
-  const auto expected = records(whole.path()), found = records(parts.path());
+  const auto expected = read_metrics(whole.path()), found = read_metrics(parts.path());
   REQUIRE(found.size() == expected.size());
   for (size_t i = 0; i < found.size(); ++i) {
     CHECK(found[i].at("step") == expected[i].at("step"));
@@ -234,7 +217,7 @@ TEST_CASE("steps whose gradient is not finite are skipped, and ten in a row end 
   const auto error = caught([&] { ImageTrainer(model, data, config, {}, folder.path(), false).run(); });
   CHECK(error.code() == ExitCode::kDiverged);
   CHECK(contains(error.what(), "10 steps in a row"));
-  const auto all = records(folder.path());
+  const auto all = read_metrics(folder.path());
   REQUIRE(all.size() >= 10);
   for (size_t i = all.size() - 10; i < all.size(); ++i) CHECK(all[i].at("grad_norm").is_null());
   for (const auto& w : weights(model)) CHECK_FALSE(at::isnan(w).any().item<bool>());
@@ -302,7 +285,7 @@ TEST_CASE("training on a GPU learns as on the CPU", "[gpu]") {
   ImageTrainer(cpu, data, quick(), {}, cpu_folder.path(), false).run();
   ImageTrainer(gpu, data, quick(), {}, gpu_folder.path(), false).run();
   CHECK(evaluate_classifier(gpu, data.test).accuracy > 0.95);
-  const auto a = records(cpu_folder.path()), b = records(gpu_folder.path());
+  const auto a = read_metrics(cpu_folder.path()), b = read_metrics(gpu_folder.path());
   REQUIRE(a.size() == b.size());
   // The first loss differs by rounding alone: sums of 16 products in float32, or in TF32 with 2^-10.
   CHECK(a[0].at("loss").get<double>() == Approx(b[0].at("loss").get<double>()).epsilon(1e-2));

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <string>
 
 #include "bilens/core/host.h"
+#include "bilens/core/stopwatch.h"
 
 namespace bilens {
 
@@ -32,7 +32,7 @@ class Progress {
   Host* host_;
   std::string label_, unit_, note_;
   int64_t total_, start_, done_;
-  std::chrono::steady_clock::time_point begin_, shown_;
+  Stopwatch since_begin_, since_shown_;
   double interval_seconds_;
 };
 

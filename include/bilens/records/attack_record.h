@@ -33,9 +33,14 @@ struct RobustAccuracy {
   static const RecordTable<RobustAccuracy>& record();
 };
 
+/// Duals of the classes' top eigenvectors, or Gaussian; each also kept to the pixels at the edge, which are
+/// dark in the training images.
+enum class MaskKind { kEigenvector, kRandom, kEdge, kRandomEdge };
+std::vector<std::pair<std::string, MaskKind>> record_names(MaskKind);
+
 /// What one kind of mask does at one strength, of all masks together.
 struct MaskEffect {
-  std::string kind;          // "eigenvector", "random", "edge" or "random edge"
+  MaskKind kind = MaskKind::kEigenvector;
   double strength = 0;       // root mean square over the pixels, in pixel/255
   double accuracy = 0;       // on images of classes other than the mask's
   double misclassified = 0;  // share of these that get the mask's class
@@ -72,8 +77,9 @@ struct AttackRecord {
   static const TensorTable<AttackRecord>& tensors();
 };
 
+/// Writes attack.json and attack.safetensors into a directory. @throws Error(kFailure or kExhausted)
 void write_attack(const std::filesystem::path& directory, const AttackRecord& attack);
-/// @throws Error(kBadInput) when it is damaged
+/// Reads both files. @throws Error(kBadInput) when one is damaged
 AttackRecord read_attack(const std::filesystem::path& directory);
 
 }  // namespace bilens

@@ -7,7 +7,7 @@ namespace bilens {
 // What other commands read of the config.json of a run and of a model. The tables of their own configs write
 // them.
 
-/// Of a run: what it read, and its seed.
+/// What a run read, and its seed.
 struct RunSettings {
   struct Train {
     std::optional<int64_t> seed;
@@ -20,7 +20,7 @@ struct RunSettings {
   static const RecordTable<RunSettings>& record();
 };
 
-/// Of a model: its type, and the version of its format where it is one of ours.
+/// A model's type, and the version of its format where it is one of ours.
 struct ModelSettings {
   static constexpr int64_t kVersion = 1;
 
@@ -28,6 +28,9 @@ struct ModelSettings {
   std::optional<int64_t> format_version;
 
   static const RecordTable<ModelSettings>& record();
+
+  /// @throws Error(kBadInput) for a version other than kVersion; a model of others has none
+  void require_version(const std::string& where) const;
 };
 
 }  // namespace bilens

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bilens/records/record_file.h"
+#include "bilens/records/tensor_rounding.h"
 #include "bilens/records/tensor_table.h"
 
 namespace bilens {
@@ -22,12 +23,10 @@ struct HosvdMode {
 
 /// What a higher-order singular value decomposition finds of a layer: factors of its outputs and of its
 /// inputs.
-struct HosvdFactors {
+struct HosvdFactors : TensorRounding {
   static constexpr const char* kMethod = "hosvd";
   double squared_norm = 0;
   HosvdMode output, input;
-  std::optional<bool> unchanged;
-  std::optional<double> floor;
 
   static const RecordTable<HosvdFactors>& record();
   static const TensorTable<HosvdFactors>& tensors();

@@ -1,16 +1,9 @@
 #pragma once
 
+#include "bilens/records/explanation_term.h"
 #include "bilens/records/layer_decomposition.h"
 
 namespace bilens {
-
-/// One eigenvector's part of a logit: contribution = λ p², p = v·x.
-struct ExplanationTerm {
-  int64_t layer = 0, index = 0;
-  double eigenvalue = 0, projection = 0, contribution = 0;
-
-  static const RecordTable<ExplanationTerm>& record();
-};
 
 /// A class's logit as a sum, with its largest terms.
 struct LogitRecord {

@@ -11,10 +11,17 @@ namespace bilens {
 
 inline constexpr double kNotGiven = std::numeric_limits<double>::quiet_NaN();
 
-/// How one step went.
-struct StepMetrics {
+/// How far the run is.
+struct MetricsPlace {
   int64_t step = 0;
-  double epoch = kNotGiven, loss = kNotGiven;
+  double epoch = kNotGiven;
+
+  static const RecordTable<MetricsPlace>& record();
+};
+
+/// How one step went.
+struct StepMetrics : MetricsPlace {
+  double loss = kNotGiven;
   std::optional<double> accuracy;  // of images
   double grad_norm = kNotGiven, learning_rate = kNotGiven;
   std::optional<double> images_per_second, tokens_per_second;
@@ -24,12 +31,10 @@ struct StepMetrics {
 };
 
 /// The model on a part of the data.
-struct EvaluationMetrics {
+struct EvaluationMetrics : MetricsPlace {
   static constexpr const char* kValidation = "validation";
   static constexpr const char* kTest = "test";
 
-  int64_t step = 0;
-  double epoch = kNotGiven;
   std::string split = kValidation;
   std::optional<int64_t> examples, tokens;  // of images, of text
   double loss = kNotGiven;
@@ -41,11 +46,9 @@ struct EvaluationMetrics {
 };
 
 /// What the model makes of the prompt.
-struct SampleMetrics {
+struct SampleMetrics : MetricsPlace {
   static constexpr const char* kSplit = "sample";
 
-  int64_t step = 0;
-  double epoch = kNotGiven;
   std::string split = kSplit;
   std::string text;
 
@@ -66,10 +69,13 @@ std::optional<double>& rate_in(Metrics& metrics, TrainedOn unit) {
 
 using MetricsLine = std::variant<StepMetrics, EvaluationMetrics, SampleMetrics>;
 
+/// A line as an object with its keys.
 Json write_metrics_line(const MetricsLine& line);
-/// @param where names the line in messages @throws Error(kBadInput)
+/// Reads a line; its `split` tells which kind it is. @param where names the line in messages
+/// @throws Error(kBadInput) where it is damaged
 MetricsLine read_metrics_line(const std::string& text, const std::string& where);
 
+/// The step that a line of any kind is about.
 int64_t step_of(const MetricsLine& line);
 /// "train" of a step, else the line's own.
 std::string split_of(const MetricsLine& line);

@@ -1,15 +1,14 @@
 #pragma once
 
+#include "bilens/records/explanation_term.h"
 #include "bilens/records/record_file.h"
 #include "bilens/records/surrogate.h"
 #include "bilens/records/tensor_table.h"
 
 namespace bilens {
 
-/// One eigenvector's part of a logit difference, with the tokens nearest to it.
-struct PromptTermRecord {
-  int64_t layer = 0, index = 0;
-  double eigenvalue = 0, projection = 0, contribution = 0;
+/// A term with the tokens nearest to its eigenvector.
+struct PromptTermRecord : ExplanationTerm {
   std::vector<std::vector<std::string>> nearest;  // of its positive and of its negative side
 
   static const RecordTable<PromptTermRecord>& record();

@@ -61,6 +61,16 @@ class RecordTable {
     return *this;
   }
 
+  /// The keys of a struct that R inherits from.
+  template <class Base>
+  RecordTable& all_of(const RecordTable<Base>& table) {
+    for (const auto& other : table.entries_) {
+      entries_.push_back({other.about, other.read, other.write, other.holds, other.may_lack, other.omits_null,
+                          other.null_if_empty});
+    }
+    return *this;
+  }
+
   /// The last key is left out of the file where it would be null.
   RecordTable& omitted() {
     entries_.back().omits_null = true;

@@ -10,10 +10,8 @@
 
 namespace bilens {
 
-/// An eigenvector's part of a logit difference: contribution = λ p², p = v·x.
-struct PromptTerm {
-  int64_t layer = 0, index = 0;
-  double eigenvalue = 0, projection = 0, contribution = 0;
+/// A term with its eigenvector.
+struct PromptTerm : ExplanationTerm {
   at::Tensor vector;  // v [hidden_size] float64; of the 20 largest, else undefined
 };
 

@@ -27,9 +27,9 @@ int64_t moment_bytes(const std::string& name, at::IntArrayRef shape, const Optim
 std::vector<int64_t> parameter_owners(const NamedTensors& parameters, const OptimizerConfig& config,
                                       int64_t processes);
 
-/// What moves the parameters of a run: AdamW, or Muon for the hidden matrices and AdamW for the rest. Of
-/// several processes each keeps the moments of its own parameters and moves those, as in ZeRO (Rajbhandari et
-/// al., arXiv 1910.02054, the first stage). All of them call all methods in the same order, but for
+/// What moves the parameters of a run: AdamW, or Muon for the hidden matrices and AdamW for the rest. With
+/// several processes, each keeps the moments of its own parameters and moves those, as in ZeRO (Rajbhandari
+/// et al., arXiv 1910.02054, the first stage). All of them call all methods in the same order, but for
 /// load_state and zero_grad.
 class Optimizer {
  public:
@@ -41,16 +41,17 @@ class Optimizer {
   void step(double learning_rate, const at::Tensor& skip, int64_t number);
   void zero_grad();
 
-  /// Scales all gradients so that their joint norm is at most `max_norm` (0: only measures). Of several
-  /// processes the gradients first become the sums over all.
+  /// Scales all gradients so that their joint norm is at most `max_norm` (0: only measures). With several
+  /// processes, the gradients first become the sums over all.
   /// @param measured float32 [n], on the device: becomes its sum over all processes too
   /// @return the norm before, float32 scalar on the device
   at::Tensor clip_gradients(double max_norm, const at::Tensor& measured = {});
 
-  /// Moments and step counts by the names that they have in a checkpoint. Of several processes all call it,
-  /// and the first gets them, on the CPU.
+  /// Moments and step counts by the names that they have in a checkpoint. With several processes, all call
+  /// it, and the first gets them, on the CPU.
   NamedTensors state() const;
-  /// Of one process, or of the first of several, which then share_state.
+  /// Takes moments and step counts from a checkpoint. With several processes, the first alone calls it, and
+  /// all call share_state() then.
   /// @throws Error(kBadInput) when a tensor is missing or of another shape
   void load_state(const SafetensorsFile& file);
   /// Gives all processes what the first has loaded.
@@ -58,6 +59,10 @@ class Optimizer {
 
  private:
   NamedTensors own_state() const;
+  /// New moments of one parameter, as they stand before the first step.
+  NamedTensors moments_of(size_t parameter) const;
+  /// The same in the two processes that exchange them, the parameter's owner and the first; else nothing.
+  NamedTensors place_for_moments(size_t parameter) const;
   bool owns(size_t parameter) const { return owners_[parameter] == ranks_.rank(); }
 
   NamedTensors parameters_;

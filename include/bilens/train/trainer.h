@@ -1,11 +1,11 @@
 #pragma once
 
-#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <vector>
 
 #include "bilens/core/progress.h"
+#include "bilens/core/stopwatch.h"
 #include "bilens/dist/ranks.h"
 #include "bilens/train/checkpoint.h"
 #include "bilens/train/loss_spikes.h"
@@ -84,9 +84,9 @@ class Trainer {
   bool one_stops_ = false;  // as the last step told all
   LossSpikes spikes_;
   double last_loss_ = 0.0, product_rate_ = 0.0;
-  std::chrono::steady_clock::time_point begin_;
-  std::chrono::duration<double> aside_{};  // spent on validation and checkpoints
-  std::vector<at::Tensor> pending_;        // measures and gradient norm of each step not yet written
+  Stopwatch watch_;
+  double aside_ = 0;                 // seconds spent on validation and checkpoints
+  std::vector<at::Tensor> pending_;  // measures and gradient norm of each step not yet written
 };
 
 }  // namespace bilens

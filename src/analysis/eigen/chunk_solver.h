@@ -1,31 +1,17 @@
 #pragma once
 
-#include <chrono>
 #include <optional>
-#include <utility>
 
 #include "bilens/analysis/eigen/eigen.h"
 #include "bilens/analysis/eigen/eigen_plan.h"
 #include "bilens/analysis/eigen/lanczos.h"
+#include "bilens/core/stopwatch.h"
 #include "bilens/tensor/packed_matrix.h"
 #include "candidates.h"
 #include "refinement.h"
 #include "scaled_problem.h"
 
 namespace bilens {
-
-/// What the parts of a job take. Work on a GPU counts where its result is waited for.
-class Stopwatch {
- public:
-  /// Adds the seconds since its start or its last lap.
-  void lap(double& sum) {
-    const auto now = std::chrono::steady_clock::now();
-    sum += std::chrono::duration<double>(now - std::exchange(last_, now)).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
 
 /// Solves the directions of one problem chunk by chunk: candidates in the scaled problem, refined against the
 /// weights as stored, probed for what is missing, on request proved. Whole spectra are found in float64,

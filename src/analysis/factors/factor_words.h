@@ -41,8 +41,7 @@ void name_unchanged(F& found, std::string& words, int64_t unchanged, const at::T
 }
 
 /// Says of one that looks at all directions at once whether anything changed.
-template <class F>
-void name_unchanged(F& found, std::string& words, bool unchanged, double floor) {
+inline void name_unchanged(TensorRounding& found, std::string& words, bool unchanged, double floor) {
   if (floor == 0 && !unchanged) return;
   found.unchanged = unchanged;
   found.floor = floor;

@@ -3,10 +3,10 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "bilens/analysis/forms/gram.h"
 #include "bilens/core/error.h"
+#include "bilens/core/stopwatch.h"
 #include "bilens/core/text.h"
 #include "bilens/tensor/product_rate.h"
 
@@ -97,9 +97,9 @@ Factors find_cp(const EigenProblem& problem, const EigenPairs&, at::Device devic
 }
 
 double seconds_of(const EigenProblem& problem, at::Device device, const CpConfig& config) {
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   decompose_cp(problem, device, config);
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return watch.seconds();
 }
 
 /// At most: of all iterations, each as long as those over the whole layer, of which some are made.
@@ -145,7 +145,7 @@ BilinearLayer cp_layer(const Factors& factors) {
 const FieldTable<MethodOptions>& MethodOptions::fields() {
   using C = MethodOptions;
   static const FieldTable<C> table =
-      FieldTable<C>("Of the methods.")
+      FieldTable<C>("Settings of the methods.")
           .nested("hosvd", &C::hosvd, HosvdConfig::fields())
           .nested("sparse_eigen", &C::sparse_eigen, SparseEigenConfig::fields())
           .nested("rotate", &C::rotate, RotationConfig::fields())

@@ -100,6 +100,19 @@ void pack_block(const AttentionCall& call, const float* x, const HeadLayout& lay
   }
 }
 
+/// Computes the scores of a block's queries with the keys that any of them sees, [rows, width].
+/// @param columns_k all keys, by pack_columns
+/// @param queries takes the block's queries, by pack_block
+/// @param slopes as soft_cap takes it
+void score(const AttentionCall& call, const float* q, const float* columns_k, int64_t b, int64_t head,
+           const Block& block, float* queries, float* scores, float* slopes) {
+  const int64_t keys = padded(call.keys), width = padded(call.head_dim);
+  pack_block(call, q, call.q_layout, b, head, block, true, queries);
+  multiply(block.rows, block.width, call.head_dim, {queries, width, 1}, columns_k + block.begin, keys, scores,
+           block.width, false);
+  if (call.soft_cap > 0) soft_cap(scores, call.soft_cap, slopes, block.rows * block.width);
+}
+
 /// Takes consecutive parts of one buffer.
 struct Scratch {
   float* next;
@@ -142,17 +155,13 @@ void attention(const AttentionCall& call, const float* q, const float* k, const 
   for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
     for (int64_t first = 0; first < call.queries; first += kQueries) {
       const Block block = block_at(call, b, first);
-      pack_block(call, q, call.q_layout, b, head, block, true, queries);
-      multiply(block.rows, block.width, d, {queries, width, 1}, columns_k + block.begin, keys, scores,
-               block.width, false);
-      if (call.soft_cap > 0) soft_cap(scores, call.soft_cap, nullptr, block.rows * block.width);
+      score(call, q, columns_k, b, head, block, queries, scores, nullptr);
       float* logs = log_sums == nullptr ? unused : log_sums + (b * call.heads + head) * call.queries + first;
       exponentiate(call, b, block, scores, logs, true, sums);
       multiply(block.rows, width, block.width, {scores, block.width, 1}, rows_v + block.begin * width, width,
                result, width, false);
       for (int64_t i = 0; i < block.rows; ++i) {
-        float* to = out + b * call.out_layout.batch + (first + i) * call.out_layout.token +
-                    head * call.out_layout.head;
+        float* to = out + place_of(call.out_layout, b, head, first + i);
         const float scale = 1.0f / sums[i];
         for (int64_t j = 0; j < d; ++j) to[j] = result[i * width + j] * scale;
       }
@@ -197,19 +206,15 @@ void attention_backward(const AttentionCall& call, const float* grad, const floa
   for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
     for (int64_t first = 0; first < call.queries; first += kQueries) {
       const Block block = block_at(call, b, first);
-      pack_block(call, q, call.q_layout, b, head, block, true, queries);
       pack_block(call, grad, call.out_layout, b, head, block, false, grads);
       for (int64_t i = 0; i < block.rows; ++i) {
         logs[i] = log_sums[(b * call.heads + head) * call.queries + first + i];
-        const float* o = out + b * call.out_layout.batch + (first + i) * call.out_layout.token +
-                         head * call.out_layout.head;
+        const float* o = out + place_of(call.out_layout, b, head, first + i);
         float dot = 0;
         for (int64_t j = 0; j < d; ++j) dot += grads[i * width + j] * o[j];
         dots[i] = dot;
       }
-      multiply(block.rows, block.width, d, {queries, width, 1}, columns_k + block.begin, keys, weights,
-               block.width, false);
-      if (call.soft_cap > 0) soft_cap(weights, call.soft_cap, slopes, block.rows * block.width);
+      score(call, q, columns_k, b, head, block, queries, weights, slopes);
       exponentiate(call, b, block, weights, logs, false, unused);
       multiply(block.rows, block.width, d, {grads, width, 1}, columns_v + block.begin, keys, changes,
                block.width, false);
@@ -232,13 +237,12 @@ void attention_backward(const AttentionCall& call, const float* grad, const floa
       for (int64_t i = 0; i < block.rows; ++i) {
         const int64_t t = first + i;
         rotate(call, result + i * width, position_of(call, b, t + call.keys - call.queries),
-               call.cosine != nullptr, true, call.scale,
-               grad_q + b * call.q_layout.batch + t * call.q_layout.token + head * call.q_layout.head);
+               call.cosine != nullptr, true, call.scale, grad_q + place_of(call.q_layout, b, head, t));
       }
     }
   }
   for (int64_t t = 0; t < call.keys; ++t) {
-    const int64_t place = b * call.kv_layout.batch + t * call.kv_layout.token + kv_head * call.kv_layout.head;
+    const int64_t place = place_of(call.kv_layout, b, kv_head, t);
     const int64_t position = position_of(call, b, t);
     rotate(call, sum_k + t * width, position, call.rotate_keys, true, 1, grad_k + place);
     rotate(call, sum_v + t * width, position, false, true, 1, grad_v + place);
