@@ -32,8 +32,8 @@ Json to_json(const std::string& command, const Outcome& outcome, bool dry_run) {
   Json document = {
       {"command", command}, {"version", version()}, {"results", outcome.results}, {"failures", failures}};
   if (dry_run) {
-    document["problems"] = problems;
-    document["estimate"] = RecordValue<std::optional<Estimate>>::write(outcome.estimate);
+    document.update({{"problems", problems},
+                     {"estimate", RecordValue<std::optional<Estimate>>::write(outcome.estimate)}});
   }
   return document;
 }

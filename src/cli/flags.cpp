@@ -7,6 +7,7 @@
 #define CXXOPTS_VECTOR_DELIMITER '\0'
 #include <cxxopts.hpp>
 
+#include "bilens/data/image_dataset.h"
 #include "bilens/run/config_file.h"
 #include "bilens/tensor/device.h"
 #include "unknown_flag.h"
@@ -15,11 +16,10 @@ namespace bilens {
 
 namespace {
 
-const std::string kImages = "mnist-5k, mnist:DIR, fashion-mnist:DIR or idx:IMAGES,LABELS",
-                  kTexts = "text:FILE, tokens:FILE or tokens,dtype=uint32:FILE",
+const std::string kImages = image_data_words(), kTexts = "text:FILE, tokens:FILE or tokens,dtype=uint32:FILE",
                   kOfRun = "; default: a run's own";
 
-/// Of a flag with rows for some commands, the row for all others stands behind them.
+/// All flags. Where a flag has rows for some commands, its row for all others stands behind these.
 const std::vector<FlagInfo>& own_flags() {
   using F = Flags;
   static const std::vector<FlagInfo> table = {

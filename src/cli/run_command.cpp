@@ -91,12 +91,13 @@ Outcome generate(const Flags& flags) {
   options.tokenizer = flags.tokenizer;
   options.prompt = flags.prompt;
   options.max_tokens = flags.max_tokens.value_or(options.max_tokens);
-  Json sampler = Json::object();
-  if (flags.temperature) sampler["temperature"] = *flags.temperature;
-  if (flags.top_k) sampler["top_k"] = *flags.top_k;
-  if (flags.top_p) sampler["top_p"] = *flags.top_p;
-  if (flags.seed) sampler["seed"] = *flags.seed;
-  options.sampler = SamplerConfig::fields().parse_or_throw(sampler, "--", ExitCode::kUsage);
+  SamplerConfig sampler;
+  sampler.temperature = flags.temperature.value_or(sampler.temperature);
+  sampler.top_k = flags.top_k.value_or(sampler.top_k);
+  sampler.top_p = flags.top_p.value_or(sampler.top_p);
+  sampler.seed = flags.seed.value_or(sampler.seed);
+  const auto& keys = SamplerConfig::fields();
+  options.sampler = keys.parse_or_throw(keys.dump(sampler), "--", ExitCode::kUsage);
   options.device = device_of(flags);
   options.threads = flags.threads.value_or(0);
   options.dry_run = flags.dry_run;
@@ -106,8 +107,8 @@ Outcome generate(const Flags& flags) {
 }
 
 Outcome convert(const Flags& flags) {
-  return run_conversion({flags.arguments[0], flags.arguments[1], flags.tokenizer,
-                         flags.gate.empty() ? "auto" : flags.gate, flags.dry_run});
+  return run_convert({flags.arguments[0], flags.arguments[1], flags.tokenizer,
+                         flags.gate.empty() ? std::nullopt : parse_gate(flags.gate), flags.dry_run});
 }
 
 Outcome compare(const Flags& flags) { return run_comparison(evaluation_options(flags)); }
@@ -133,8 +134,8 @@ Outcome explain(const Flags& flags) {
   }
   if (flags.input.empty() && !flags.prompt.empty()) {
     return run_prompt_explanation({flags.arguments.front(), flags.prompt, flags.logit, flags.minus,
-                                   flags.surrogate, flags.tokenizer, flags.out, device_of(flags),
-                                   flags.threads.value_or(0), flags.dry_run});
+                                   parse_surrogate(flags.surrogate), flags.tokenizer, flags.out,
+                                   device_of(flags), flags.threads.value_or(0), flags.dry_run});
   }
   return run_explanation({flags.arguments.front(), flags.input, flags.data, flags.out, device_of(flags),
                           flags.threads.value_or(0), flags.dry_run});
@@ -144,11 +145,7 @@ Outcome decompose(const Flags& flags) {
   DecomposeRunOptions options;
   options.models = flags.arguments;
   options.config = config_of(flags, "");
-  // Analyses and methods have seeds of their own.
-  const Json directions = options.config.value("directions", Json());
-  if (flags.seed && directions.is_object() && directions.value("kind", Json()) == "random") {
-    options.config["directions"]["seed"] = *flags.seed;
-  }
+  options.seed = flags.seed;
   options.where = flags.config;
   options.minus = flags.minus;
   options.data = flags.data;

@@ -150,7 +150,8 @@ bool check_value(const Json& value, const Json& schema, const std::string& where
     const auto near = nearest(value.get<std::string>(), schema.at("enum").get<std::vector<std::string>>());
     if (!near.empty()) fix = "Did you mean \"" + near + "\"?";
   }
-  problems.push_back({where, expectation(schema), describe(value), fix});
+  const auto expected = expectation(schema);
+  problems.push_back({where, expected.empty() ? "a number of 64 bits" : expected, describe(value), fix});
   return false;
 }
 

@@ -118,6 +118,16 @@ std::string set_name(ImageSet set) {
   return found->first;
 }
 
+std::string image_data_words() {
+  std::vector<std::string> words;
+  for (const auto& [name, set] : image_sets()) {
+    words.push_back(name + (set == ImageSet::kMnist5k ? "" : set == ImageSet::kIdx ? ":IMAGES,LABELS" : ":DIR"));
+  }
+  const std::string last = words.back();
+  words.pop_back();
+  return join(words) + " or " + last;
+}
+
 const FieldTable<ImageDataConfig>& ImageDataConfig::fields() {
   using C = ImageDataConfig;
   static const FieldTable<C> fields =

@@ -11,7 +11,7 @@ namespace bilens {
 
 namespace {
 
-/// The gate that an activation of transformers is; its own name where it is none of gate_words().
+/// The gate that an activation of transformers is; its own name where it is none of gate_names().
 std::string gate_of_activation(const std::string& act) {
   for (const auto& [name, gate] : hidden_act_names())
     if (name == act) return gate_name(gate);
@@ -83,6 +83,13 @@ std::optional<std::string> gate_of_own_keys(const StoredModel& model) {
   return std::nullopt;
 }
 
+/// The gate by the config.json of an image classifier of ours.
+std::string gate_of_classifier(const Json& config) {
+  const Json* gate = ClassifierConfig::model_fields().find(config, &ClassifierConfig::gate);
+  const bool given = gate != nullptr && gate->is_string() && !gate->get_ref<const std::string&>().empty();
+  return given ? gate->get<std::string>() : gate_name(ClassifierConfig{}.gate);
+}
+
 void read_config(Architecture& found, const StoredModel& model) {
   const Json& config = model.json("config.json");
   if (!config.is_object()) return;
@@ -92,9 +99,8 @@ void read_config(Architecture& found, const StoredModel& model) {
   found.type = text_at(found.config, "model_type");
   if (!found.type.empty())
     found.type_source = std::string("config.json: ") + (nested ? "text_config." : "") + "model_type";
-  if (found.type == "bilinear_mlp") {
-    found.gate = text_at(found.config, "gate");
-    if (found.gate.empty()) found.gate = gate_name(ClassifierConfig{}.gate);
+  if (found.type == ClassifierConfig{}.type) {
+    found.gate = gate_of_classifier(found.config);
     found.gate_source = "config.json: gate";
   } else if (const auto gate = gate_of_own_keys(model)) {
     found.gate = *gate;
@@ -105,27 +111,6 @@ void read_config(Architecture& found, const StoredModel& model) {
 }
 
 }  // namespace
-
-const std::vector<std::pair<std::string, GateWord>>& gate_words() {
-  static const std::vector<std::pair<std::string, GateWord>> words = {{"none", GateWord::kNone},
-                                                                      {"silu", GateWord::kSilu},
-                                                                      {"gelu", GateWord::kGelu},
-                                                                      {"gelu_tanh", GateWord::kGeluTanh},
-                                                                      {"relu", GateWord::kRelu}};
-  return words;
-}
-
-std::optional<GateWord> gate_of_word(const std::string& word) {
-  for (const auto& [known, gate] : gate_words())
-    if (known == word) return gate;
-  return std::nullopt;
-}
-
-const std::string& word_of_gate(GateWord gate) {
-  const auto found = std::find_if(gate_words().begin(), gate_words().end(),
-                                  [&](const auto& named) { return named.second == gate; });
-  return found->first;
-}
 
 Architecture read_architecture(const StoredModel& model) {
   Architecture found;

@@ -7,6 +7,7 @@
 
 #include "bilens/core/files.h"
 #include "bilens/io/foreign_folder.h"
+#include "bilens/records/config_files.h"
 #include "bilens/tensor/random.h"
 #include "bilens/tensor/range.h"
 #include "bilens/tensor/shape.h"
@@ -17,7 +18,21 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int kFormatVersion = 1;
+/// The config.json of a classifier's directory.
+struct ClassifierFile : ClassifierConfig {
+  int64_t format_version = ModelSettings::kVersion;
+
+  static const FieldTable<ClassifierFile>& fields();
+};
+
+const FieldTable<ClassifierFile>& ClassifierFile::fields() {
+  static const auto table =
+      FieldTable<ClassifierFile>(model_fields().meaning())
+          .all_of(model_fields())
+          .integer("format_version", &ClassifierFile::format_version, "Version of this file's format.",
+                   between(ModelSettings::kVersion, ModelSettings::kVersion));
+  return table;
+}
 
 const Json& read_model_json(const StoredModel& model) {
   if (!model.is_directory()) {
@@ -31,36 +46,35 @@ const Json& read_model_json(const StoredModel& model) {
       throw Error(ExitCode::kBadInput, *foreign);
     read_json(model.where("config.json"), ExitCode::kBadInput);  // says that it is missing
   }
-  if (!json.is_object() || !json.contains("model_type") || !json.at("model_type").is_string()) {
-    throw Error(ExitCode::kBadInput,
-                {model.where("config.json"), "an object with a model_type", describe(json),
-                 "`bilens convert` reads the formats of other programs."});
-  }
   return json;
+}
+
+/// The model_type of a config.json. @throws Error(kBadInput) where it has none
+std::string type_of_model(const Json& json, const std::string& where) {
+  std::vector<Problem> others;  // of keys that somebody else reads
+  const auto type = ModelSettings::record().read(json, "", others).model_type;
+  if (type && !type->empty()) return *type;
+  throw Error(ExitCode::kBadInput, {where, "an object with a model_type", describe(json),
+                                    "`bilens convert` reads the formats of other programs."});
 }
 
 }  // namespace
 
 std::string read_model_type(const StoredModel& model) {
-  return read_model_json(model).at("model_type").get<std::string>();
+  return type_of_model(read_model_json(model), model.where("config.json"));
 }
 
 ClassifierConfig read_classifier_config(const StoredModel& model) {
-  Json json = read_model_json(model);
+  const Json& json = read_model_json(model);
   const std::string where = model.where("config.json");
-  if (const auto type = json.at("model_type").get<std::string>(); type != "bilinear_mlp") {
-    throw Error(ExitCode::kBadInput, {where + ": model_type", "\"bilinear_mlp\"", "\"" + type + "\"",
-                                      "This command works on image classifiers."});
+  const auto own = ClassifierConfig{}.type;
+  if (const auto type = type_of_model(json, where); type != own) {
+    throw Error(ExitCode::kBadInput,
+                {where + ": " + ClassifierFile::fields().name_of(&ClassifierFile::type), "\"" + own + "\"",
+                 "\"" + type + "\"", "This command works on image classifiers."});
   }
-  if (json.contains("format_version")) {
-    if (json.at("format_version") != kFormatVersion) {
-      throw Error(ExitCode::kBadInput,
-                  {where + ": format_version", std::to_string(kFormatVersion),
-                   json.at("format_version").dump(), "It was written by a newer bilens: update this one."});
-    }
-    json.erase("format_version");
-  }
-  auto config = ClassifierConfig::model_fields().parse_or_throw(json, where, ExitCode::kBadInput);
+  read_record<ModelSettings>(json, where).require_version(where);
+  const ClassifierConfig config = ClassifierFile::fields().parse_or_throw(json, where, ExitCode::kBadInput);
   std::vector<Problem> problems;
   config.check(where, problems);
   if (!problems.empty()) throw Error(ExitCode::kBadInput, problems);
@@ -110,9 +124,8 @@ void save_classifier(const fs::path& directory, const ImageClassifier& model) {
   NamedTensors tensors;
   for (const auto& item : model->named_parameters()) tensors.emplace_back(item.key(), item.value());
   write_safetensors(directory / "model.safetensors", tensors, {{"format", "pt"}});
-  Json config = ClassifierConfig::model_fields().dump(model->config);
-  config["format_version"] = kFormatVersion;
-  write_text(directory / "config.json", format_json(config));
+  const ClassifierFile file{model->config};
+  write_text(directory / "config.json", format_json(ClassifierFile::fields().dump(file)));
 }
 
 }  // namespace bilens

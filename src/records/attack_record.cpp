@@ -61,6 +61,13 @@ const RecordTable<RobustAccuracy>& RobustAccuracy::record() {
   return table;
 }
 
+std::vector<std::pair<std::string, MaskKind>> record_names(MaskKind) {
+  return {{"eigenvector", MaskKind::kEigenvector},
+          {"random", MaskKind::kRandom},
+          {"edge", MaskKind::kEdge},
+          {"random edge", MaskKind::kRandomEdge}};
+}
+
 const RecordTable<MaskEffect>& MaskEffect::record() {
   using R = MaskEffect;
   static const auto table =

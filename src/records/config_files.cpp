@@ -20,8 +20,16 @@ const RecordTable<ModelSettings>& ModelSettings::record() {
   using R = ModelSettings;
   static const auto table = RecordTable<R>()
                                 .field("model_type", &R::model_type, "What the model is.")
-                                .field("format_version", &R::format_version, "Of our own classifiers.");
+                                .field("format_version", &R::format_version,
+                                       "Version of the format; our own classifiers alone have it.");
   return table;
+}
+
+void ModelSettings::require_version(const std::string& where) const {
+  if (format_version.value_or(kVersion) == kVersion) return;
+  throw Error(ExitCode::kBadInput,
+              {key_path(where, "format_version"), std::to_string(kVersion), std::to_string(*format_version),
+               "It was written by a newer bilens: update this one."});
 }
 
 }  // namespace bilens

@@ -9,9 +9,9 @@ function comparisonTable(conversion) {
   const columns = [
     ["Tokens", (s) => integer(s.tokens)],
     ["Loss", (s) => figure(s.loss, 4)],
-    ["Teacher's", (s) => figure(s.teacher_loss, 4)],
-    ["Above it", (s) => signed(s.loss - s.teacher_loss, 3)],
-    ["KL to it", (s) => figure(s.divergence)],
+    ["Teacher’s loss", (s) => figure(s.teacher_loss, 4)],
+    ["Above the teacher", (s) => signed(s.loss - s.teacher_loss, 3)],
+    ["KL to the teacher", (s) => figure(s.divergence)],
     ["Same top token", (s) => percent(s.agreement)]
   ];
   return scrollable("The model beside its teacher", columnsTable("Part", columns, parts));
@@ -59,8 +59,9 @@ function calibrationTable({ calibration }) {
     ["Error kept", (l) => figure(l.error)]
   ];
   return element("div", { class: "panel" }, element("h4", {}, "The closed-form stage"),
-    element("p", { class: "note" }, `Fitted to ${integer(calibration.tokens)} tokens; the errors, relative, are of `
-      + `${integer(calibration.held_out_tokens)} others. ${operations("It", calibration.flops)}`),
+    element("p", { class: "note" }, `This stage was fitted to ${integer(calibration.tokens)} tokens. The errors are `
+      + `relative, on ${integer(calibration.held_out_tokens)} other tokens. `
+      + operations("The stage", calibration.flops)),
     scrollable("The closed-form stage by layer",
       columnsTable("Layer", columns, calibration.layers.map((layer, i) => [layer.layer ?? i, layer]))));
 }
@@ -95,9 +96,9 @@ function layerCosts(conversion) {
     ["With those above", (c) => signed(c.together, 4)],
     ["Converted", (c) => (converted.has(c.layer) ? "yes" : "no")]
   ];
-  const note = `The gated model has a loss of ${figure(costs.teacher_loss, 4)} on the same tokens. Here bilinear units `
-    + "stand for a layer's own and nothing is refitted, which is what the closed-form stage begins with. The estimate "
-    + "is of one backward pass.";
+  const note = `On the same tokens the gated model has a loss of ${figure(costs.teacher_loss, 4)}. For these costs `
+    + "bilinear units take the place of a layer’s own units and nothing is refitted: so the closed-form stage begins. "
+    + "The estimate comes from one backward pass.";
   return element("div", { class: "pair" }, chart, element("div", { class: "panel" },
     element("h4", {}, "What each layer costs"), element("p", { class: "note" }, note), scrollable("Costs of the layers",
       columnsTable("Layer", columns, costs.layers.map((cost) => [cost.layer, cost])))));
@@ -124,7 +125,8 @@ function convertedSection(model, id, level) {
   const converted = at(model, "decomposition", "converted");
   if (!at(converted, "validation") && !at(converted, "test")) return null;
   const from = plain(converted.teacher) || "a gated one";
-  return block(id, level, "Conversion", `The model was made from ${from}; beside it, on the same windows of text.`,
+  const intro = `The model was made from ${from}, and is compared with it on the same windows of text.`;
+  return block(id, level, "Conversion", intro,
     element("div", { class: "panel" }, comparisonTable(converted)), layerErrors(converted));
 }
 
@@ -139,9 +141,9 @@ function conversionSection(model, id, level) {
     all = at(conversion.test ?? conversion.validation, "layer_r2", "length");
   const what = layers < all ? `The model with ${layers} of ${all} layers made bilinear`
     : "The bilinear model";
-  const beside = `${what} beside the gated one it was made from, on the same windows of text.`;
+  const beside = `${what} is compared with the gated one that it was made from, on the same windows of text.`;
   const intro = conversion.converted ? `${beside}${sizes}${cost}`
-    : `The model trained on without conversion, beside what it was.${cost}`;
+    : `The model was trained further without conversion, and is compared with what it was before.${cost}`;
   return block(id, level, "Conversion", intro, element("div", { class: "panel" }, comparisonTable(conversion)),
     layerCosts(conversion), calibrationTable(conversion),
     element("div", { class: "pair" }, layerErrors(conversion), sampleTexts(conversion)));
@@ -154,8 +156,9 @@ function convertedLine(model) {
   if (!seen) return null;
   const behind = seen.layer_r2.map((value) => measured(value)).join(", ");
   return element("p", { class: "converted" },
-    `The converted model: KL to the original ${figure(seen.divergence)} nats a token, top-1 agreement `
-    + `${percent(seen.agreement)}, R² of the residual stream behind each layer ${behind}.`);
+    `The converted model has a KL of ${figure(seen.divergence)} nats a token to the original, and the same likeliest `
+    + `next token in ${percent(seen.agreement)} of all cases. R² of the residual stream behind each layer is `
+    + `${behind}.`);
 }
 
 /**

@@ -54,7 +54,7 @@ function explainedChart(corpus) {
 function lossChart(corpus) {
   const lines = corpus.losses.filter((line) => line.values.every(isNumber)),
     all = lines.flatMap((line) => line.values);
-  const figureBox = keptChart("What the model loses with a layer’s eigenpairs in its place",
+  const figureBox = keptChart("What the model loses with eigenpairs in a layer’s place",
     "Loss with the eigenpairs kept in a layer’s place, by layer", "loss above the model’s, nats", lines,
     Math.min(0, ...all), Math.max(1e-3, ...all));
   return figureBox ? append(figureBox, [lossTable(corpus, lines)]) : null;
@@ -72,8 +72,8 @@ function lossTable(corpus, lines) {
   };
   const table = numberTable(["Layer", ...kept.map((k) => `k = ${k}`)],
     lines.map((line) => [line.layer, ...kept.map((k) => cell(line, k))]));
-  const measuredOn = loss ? `On ${integer(loss.tokens)} tokens of ${plural(loss.documents, "document")}, `
-    + `of which the model’s own loss is ${figure(loss.own, 4)} nats a token.` : null;
+  const measuredOn = loss ? `Measured on ${integer(loss.tokens)} tokens of ${plural(loss.documents, "document")}, `
+    + `on which the model’s own loss is ${figure(loss.own, 4)} nats a token.` : null;
   return element("details", {}, element("summary", {}, "In numbers, with 95% intervals and sign flips over documents"),
     measuredOn ? element("p", { class: "note" }, measuredOn) : null,
     scrollable("Loss above the model’s with the eigenpairs kept", table));
@@ -85,7 +85,7 @@ function sharesLine(model) {
   if (!corpus) return null;
   const shares = (part) => corpus.layers.map((layer) => percent(layer[part])).join(", ");
   const whose = corpus.layers.length === 1 ? `layer ${corpus.layers[0].layer}’s` : "the layers’";
-  return element("p", { class: "shares" }, `On text, of the mean squares of ${whose} outputs: `
+  return element("p", { class: "shares" }, `On text, the mean squares of ${whose} outputs are made of these shares: `
     + `quadratic ${shares("quadratic")}; linear ${shares("linear")}; constant ${shares("constant")}.`);
 }
 
@@ -94,12 +94,13 @@ function corpusIntro(corpus) {
   const text = plain(at(corpus, "data", "path")) || "a text";
   return `Measured on ${integer(corpus.tokens)} tokens of ${text}, in windows of ${integer(corpus.window)}; `
     + `histograms, quantiles and active tokens are of ${integer(corpus.sample)} of them, drawn at random. `
-    + "Each output of a layer is xᵀQx + l·x + c: the shares are of the mean squares of these three parts, which may "
-    + "cancel each other. R² compares with what the model’s own layer put out, nothing refitted; below 0 the mean "
-    + "alone is nearer. A token is active for a direction where the output is more than one standard deviation from "
-    + "its mean."
-    + (corpus.layers.some((l) => l.surrogate) ? " The layers decomposed stand for gated ones: how far a token’s output "
-      + "is off, and what the activations there bound that by, are medians in standard deviations of the output." : "");
+    + "Each output of a layer is xᵀQx + l·x + c. The shares are those of the mean squares of these three parts, which "
+    + "may cancel each other. R² compares the form with what the model’s own layer put out, with nothing refitted; "
+    + "below 0 the mean alone is nearer. A token is active for a direction where the output is more than one standard "
+    + "deviation from its mean."
+    + (corpus.layers.some((l) => l.surrogate) ? " The layers decomposed stand for gated ones. The last two columns say "
+      + "how far a token’s output is off, and the bound on it that the activations give: both are medians, in standard "
+      + "deviations of the output." : "");
 }
 
 function corpusSection(model, id, level) {

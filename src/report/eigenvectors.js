@@ -74,7 +74,8 @@ function examplesPanel(model, layer, direction, vector, title) {
     source = split ? `, ${split} images` : "";
   return element("div", { class: "examples-all" },
     vector.vector_error > 0.1 ? element("p", { class: "note" },
-      "This eigenvalue is not told apart from its neighbours: only the space they span is determined.") : null,
+      "This eigenvalue is not told apart from its neighbours: only the space that their eigenvectors span is "
+      + "determined.") : null,
     exampleList(`Most positive projection${source}`, vector.positive),
     exampleList(`Most negative projection${source}`, vector.negative),
     tokensOfEigenvector(model, layer, direction, vector),
@@ -210,8 +211,8 @@ function centring(layer) {
   if (layer.center === "mean") {
     return `${one} are centred: measured against their mean over the ${all}, which changes no probability.`;
   }
-  const whole = kind === "Class" ? "set of classes" : all;
-  return `${one} are not centred: what the whole ${whole} shares, which changes no probability, is in them.`;
+  const whole = kind === "Class" ? "all classes share" : "the whole vocabulary shares";
+  return `${one} are not centred: they include what ${whole}, which changes no probability.`;
 }
 
 const valuesOfKinds = {
@@ -241,8 +242,8 @@ function layerTitle(layer) {
 /** Of traceless forms, what that means for their eigenvalues. */
 function shiftWords(layer) {
   if (!layer.shown.some((direction) => isNumber(direction.shift))) return "";
-  return " The forms are without their trace, Q − (tr Q/d) I: eigenvectors are those of Q, and each direction states "
-    + "the shift that makes an eigenvalue that of Q.";
+  return " The forms are without their trace: Q − (tr Q/d) I. Their eigenvectors are those of Q. Each direction states "
+    + "a shift: add it to an eigenvalue to get that of Q.";
 }
 
 /** The name of a direction in a picker, where its kind stands beside it if there are few. */

@@ -38,13 +38,21 @@ Json group(const std::string& title, const Json& items, int64_t all) {
   return {{"title", title}, {"items", items}, {"left_out", all - static_cast<int64_t>(items.size())}};
 }
 
-/// Draws what each method found, as groups of cards.
+/// What a method's factors are, in a sentence or two; whether a group is one direction's; and the groups of
+/// cards.
+struct Drawn {
+  const char* meaning;
+  bool by_direction;
+  Json groups;
+};
+
+/// Draws what each method found.
 class Drawing {
  public:
   Drawing(const LayerDecomposition& layer, const Detail& detail)
       : most_(2 * detail.vectors), directions_(std::min(layer.count(), detail.directions)) {}
 
-  Json operator()(const HosvdFactors& found) const {
+  Drawn operator()(const HosvdFactors& found) const {
     const auto facts = [](const HosvdMode& mode, int64_t i) {
       return Json::array({fact("sigma", mode.singular_values, i), fact("energy", mode.energy, i)});
     };
@@ -56,11 +64,15 @@ class Drawing {
     for (int64_t i = 0; i < shown(of_output); ++i)
       outputs.push_back(card("Output " + std::to_string(i), Json::array(), found.output.vectors[i],
                              facts(found.output, i)));
-    return {group("Input factors", inputs, of_input), group("Output factors", outputs, of_output)};
+    return {
+        "Singular vectors of the whole tensor: the input patterns and the mixtures of outputs that hold most "
+        "of its energy.",
+        false,
+        {group("Input factors", inputs, of_input), group("Output factors", outputs, of_output)}};
   }
 
   /// A path of sparsities: the vectors of each step, direction by direction.
-  Json operator()(const SparseFactors& found) const {
+  Drawn operator()(const SparseFactors& found) const {
     const auto steps = static_cast<int64_t>(found.sparsity.size());
     const int64_t k = found.values.size(2);
     Json groups = Json::array();
@@ -78,10 +90,13 @@ class Drawing {
       }
       groups.push_back(group(std::to_string(u), items, steps * k));
     }
-    return groups;
+    return {
+        "Vectors with few entries for which |xᵀQx| is large: each says what a handful of components do "
+        "together.",
+        true, std::move(groups)};
   }
 
-  Json operator()(const RotatedFactors& found) const {
+  Drawn operator()(const RotatedFactors& found) const {
     const int64_t k = found.values.size(1);
     Json groups = Json::array();
     for (int64_t u = 0; u < directions_; ++u) {
@@ -93,10 +108,11 @@ class Drawing {
                                           fact("participation", found.measure.participation[u], i)})));
       groups.push_back(group(std::to_string(u), items, k));
     }
-    return groups;
+    return {"A sparse orthonormal basis of the space that each output’s top eigenvectors span.", true,
+            std::move(groups)};
   }
 
-  Json operator()(const JointFactors& found) const {
+  Drawn operator()(const JointFactors& found) const {
     const int64_t k = found.vectors.size(0);
     Json items = Json::array();
     for (int64_t i = 0; i < shown(k); ++i)
@@ -104,11 +120,13 @@ class Drawing {
                            found.values.select(1, i),
                            Json::array({fact("energy", found.diagonal_energy, i),
                                         fact("participation", found.measure.participation, i)})));
-    return Json::array({group("", items, k)});
+    return {
+        "One orthonormal basis for all outputs, in which their matrices are as nearly diagonal as possible.",
+        false, Json::array({group("", items, k)})};
   }
 
   /// The linear part and the terms, direction by direction.
-  Json operator()(const WeightedFactors& found) const {
+  Drawn operator()(const WeightedFactors& found) const {
     const int64_t k = found.values.size(1);
     Json groups = Json::array();
     for (int64_t u = 0; u < directions_; ++u) {
@@ -116,12 +134,20 @@ class Drawing {
       for (int64_t i = 0; i < shown(k); ++i) items.push_back(term_card(found, u, i));
       groups.push_back(group(std::to_string(u), items, k + 1));
     }
-    return groups;
+    return {
+        "For each output, a linear part and terms κ((r·ξ)² − 1), ξ being what an input has beside the mean "
+        "of "
+        "the data. The reading r is what a term projects inputs on; its pattern is how inputs look that "
+        "project "
+        "far. Terms come in the order of their share of the quadratic part’s variance under a Gaussian of "
+        "the "
+        "data’s covariance.",
+        true, std::move(groups)};
   }
 
   /// sym(l rᵀ) has the eigenvectors l + r and l − r, l and r being unit: a term is (p₊² − p₋²)/4 with p = (l
   /// ± r)·x.
-  Json operator()(const CpFactors& found) const {
+  Drawn operator()(const CpFactors& found) const {
     const int64_t terms = found.left.size(0);
     const auto left = found.left.to(at::kDouble), right = found.right.to(at::kDouble);
     const auto cosine = (left * right).sum(1);
@@ -133,7 +159,13 @@ class Drawing {
                             picture("plus", left[r] + right[r]), picture("minus", left[r] - right[r])}),
                found.outputs.select(1, r),
                Json::array({fact("cosine", cosine, r), fact("energy", found.diagonal_energy, r)})));
-    return Json::array({group("", items, terms)});
+    return {
+        "Terms that all outputs share: a term is the product of two projections, (l·x)(r·x), with a weight "
+        "for "
+        "each output. It is a quarter of the difference of the squares of two projections: on plus, l + r, "
+        "and on "
+        "minus, l − r.",
+        false, Json::array({group("", items, terms)})};
   }
 
  private:
@@ -172,8 +204,11 @@ class Drawing {
 }  // namespace
 
 Json factor_data(const LayerDecomposition& layer, const Detail& detail) {
+  auto drawn = std::visit(Drawing(layer, detail), layer.factors->found);
   return {{"words", layer.factors->words},
-          {"groups", std::visit(Drawing(layer, detail), layer.factors->found)}};
+          {"meaning", drawn.meaning},
+          {"by_direction", drawn.by_direction},
+          {"groups", std::move(drawn.groups)}};
 }
 
 }  // namespace bilens::report

@@ -1,21 +1,5 @@
 // Factors of other methods: a part of the report's script.
 
-/** What each method's factors are, in a sentence or two. */
-const factorMeanings = {
-  hosvd: "Singular vectors of the whole tensor: the input patterns and the mixtures of outputs that hold most of its "
-    + "energy.",
-  sparse_eigen: "Vectors with few entries for which |xᵀQx| is large: each says what a handful of components do "
-    + "together.",
-  rotate: "A sparse orthonormal basis of the space that each output’s top eigenvectors span.",
-  joint: "One orthonormal basis for all outputs, in which their matrices are as nearly diagonal as possible.",
-  cp: "Terms that all outputs share: a term is the product of two projections, (l·x)(r·x), with a weight for each "
-    + "output. It is a quarter of the difference of the squares of two projections: on plus, l + r, and on minus, "
-    + "l − r.",
-  weighted: "Of each output, a linear part and terms κ((r·ξ)² − 1), ξ being what an input has beside the mean of the "
-    + "data. The reading r is what a term projects inputs on; its pattern is how inputs look that project far. Terms "
-    + "come in the order of their share of the quadratic part’s variance under a Gaussian of the data’s covariance.",
-};
-
 /** The names of a method's figures. */
 const figureNames = {
   squared_norm: "Energy Σ‖Q‖²",
@@ -182,8 +166,8 @@ function factorPanel(model, layer) {
   const shape = shapeOf(model, layer),
     kind = directionKind(layer),
     groups = layer.factors.groups,
+    perDirection = layer.factors.by_direction,
     place = `${layer.method}, layer ${layer.layer}`;
-  const perDirection = ["sparse_eigen", "rotate", "weighted"].includes(layer.method);
   const rebuilt = (at(model, "study", "reconstruction") ?? []).find((r) => r.layer === layer.layer);
   const panel = element("div", { class: "panel factor-panel" },
     element("p", {}, element("b", {}, `Layer ${layer.layer}. `), layer.factors.words + ". ",
@@ -207,7 +191,7 @@ function factorPanel(model, layer) {
 function factors(model, id, level) {
   const layers = layersOf(model).filter((layer) => layer.factors);
   if (!layers.length) return null;
-  const methods = [...new Set(layers.map((layer) => layer.method))];
-  return block(id, level, "Factors", methods.map((m) => factorMeanings[m]).filter(Boolean).join(" "),
+  const meanings = [...new Set(layers.map((layer) => layer.factors.meaning))];
+  return block(id, level, "Factors", meanings.join(" "),
     layers.map((layer) => factorPanel(model, layer)));
 }

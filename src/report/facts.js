@@ -38,6 +38,7 @@ function factsOf(model) {
     width: at(built, "d_model") ?? at(built, "hidden_size"),
     vocabulary: at(built, "vocab_size"),
     context: at(config, "data", "context"),
+    type: at(built, "model_type") ?? at(built, "type"),
     activation: at(built, "hidden_activation") ?? at(built, "hidden_act"),
     activations: at(built, "hidden_acts") ?? null,
     inputs: at(built, "d_input"),
@@ -78,13 +79,16 @@ function languageSentence(model, facts) {
   const { conversion } = model;
   if (!conversion) {
     const mlps = bilinear ? "bilinear" : partly(facts) ?? `gated with ${plain(facts.activation)}`;
-    return `A Llama-type language model${kind}, its MLPs ${mlps}.`;
+    const type = facts.type ? ` (${plain(facts.type)})` : "";
+    return `A language model${type}${kind}, its MLPs ${mlps}.`;
   }
   const teacher = plain(conversion.teacher),
     tokens = conversion.trained_tokens;
   const trained = tokens ? `${integer(tokens)} tokens of training (${figure(conversion.epochs)} epochs)`
     : "no training";
-  if (!conversion.converted) return `${teacher} trained on without conversion: a language model${kind}, ${trained}.`;
+  if (!conversion.converted) {
+    return `${teacher} trained further without conversion: a language model${kind}, ${trained}.`;
+  }
   const from = conversion.calibration ? "converted in closed form" : "converted";
   const which = partly(facts) ? "some of its MLPs" : "its MLPs";
   return `${teacher} with ${which} made bilinear: a language model${kind}, ${from}, then ${trained}.`;
@@ -107,8 +111,10 @@ function sentence(model, facts) {
   if (speaks(model) && facts.built) return languageSentence(model, facts);
   if (!facts.built) {
     const layers = layersOf(model);
+    const type = plain(at(model, "decomposition", "model_type"));
     const directions = layers.map((l) => plural(l.n_directions, "output direction")).join(", ");
-    return `The weights of ${plain(at(model, "decomposition", "model")) || "a model"}, taken apart: `
+    const weights = (plain(at(model, "decomposition", "model")) || "a model") + (type ? ` (${type})` : "");
+    return `The weights of ${weights}, taken apart: `
       + `${plural(layers.length, "layer")}, ${directions}.`;
   }
   const bilinear = facts.gate === null || facts.gate === "none";
@@ -150,7 +156,7 @@ function headFigures(model) {
     ? bigFigure((100 * result.accuracy).toFixed(1), "%", `${result.split} accuracy${examples}`) : null,
     result && isNumber(result.loss) ? bigFigure(figure(result.loss, 4), "", `${result.split} loss, ${unitName}`) : null,
     test ? bigFigure(signed(test.loss - test.teacher_loss, 3), "", "above the teacher, nats a token") : null,
-    test ? bigFigure((100 * test.agreement).toFixed(1), "%", "same likeliest next token as the teacher") : null,
+    test ? bigFigure((100 * test.agreement).toFixed(1), "%", "with the teacher’s likeliest next token") : null,
     enoughFigure(model));
 }
 

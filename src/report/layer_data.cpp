@@ -142,8 +142,10 @@ Json layer_data(const LayerPart& part, const Detail& detail, ImagePool& images) 
   data["direction_names"] = std::vector<std::string>(
       names.begin(), names.begin() + std::min<long>(detail.directions, static_cast<long>(names.size())));
   const auto measured = measured_of(part);
+  Json shown = Json::array();
   for (int64_t i = 0; i < std::min(layer.count(), detail.directions); ++i)
-    data["shown"].push_back(direction_data(part, measured, i, detail, images));
+    shown.push_back(direction_data(part, measured, i, detail, images));
+  data["shown"] = shown;
   const auto mean = [](const at::Tensor& values) { return short_number(values.mean().item<double>()); };
   data["mean_largest"] = layer.pairs.k() > 0 ? mean(layer.pairs.eigenvalues.select(1, 0).abs()) : Json();
   const auto& ranks = layer.pairs.effective_rank;

@@ -22,12 +22,7 @@ Json read_if_there(const fs::path& file) {
 Json model_config(const fs::path& model) {
   const fs::path file = model / "config.json";
   Json json = read_json(file, ExitCode::kBadInput);
-  const auto settings = read_record<ModelSettings>(json, file.string());
-  if (settings.format_version.value_or(ModelSettings::kVersion) != ModelSettings::kVersion) {
-    throw Error(ExitCode::kBadInput,
-                {file.string() + ": format_version", std::to_string(ModelSettings::kVersion),
-                 std::to_string(*settings.format_version), "It was written by another bilens."});
-  }
+  read_record<ModelSettings>(json, file.string()).require_version(file.string());
   return json;
 }
 

@@ -3,9 +3,9 @@
 /** What became of the gain of the norm before the MLPs, and so what x is. */
 function gainWords(gain, folded) {
   if (folded === true) {
-    return `, its gain${gain ? ` ${gain}` : ""} folded into them: x is the normed input before the gain.`;
+    return `. Its gain${gain ? ` ${gain}` : ""} is folded into the MLPs: x is the normed input before the gain.`;
   }
-  return folded === false ? ", its gain not folded into them: x is the normed input behind the gain." : ".";
+  return folded === false ? ". Its gain is not folded into the MLPs: x is the normed input behind the gain." : ".";
 }
 
 /** A norm in front of the MLPs, what became of its gain, and one behind them. */
@@ -14,13 +14,14 @@ function normWords({ kind, before, gain, behind, source, folded }) {
     name = { rms: "RMS norm", layer: "layer norm" } [kind] ?? kind;
   const front = kind === "none" || !before ? `No norm stands before the MLPs${from}.`
     : `Before the MLPs stands the ${name} ${before}${from}${gainWords(gain, folded)}`;
-  const back = behind ? ` Behind them stands ${behind}: for each token it divides the output by a positive number, `
+  const back = behind ? ` Behind the MLPs stands ${behind}. For each token it divides the output by a positive number, `
     + "which is not in the form." : "";
   return front + back;
 }
 
-function gateWords({ name, source }) {
-  const gate = name === "none" ? "The MLPs have no gate" : `The MLPs’ gate is ${name}`;
+/** @param whose MLPs they are */
+function gateWords({ name, source }, whose = "The") {
+  const gate = name === "none" ? `${whose} MLPs have no gate` : `${whose} MLPs’ gate is ${name}`;
   return `${gate}${source ? ` (${source})` : ""}.`;
 }
 
@@ -30,12 +31,12 @@ function worthWords({ held_out_tokens, layers }) {
     values = (key) => all.map((layer) => layer[key]).filter(isNumber);
   const r2 = (key) => values(key).map((value) => figure(value)).join(", ");
   if (values("output_r2").length) {
-    return ` On ${integer(held_out_tokens)} other tokens R² of each layer’s output is ${r2("output_r2")}; with a line `
+    return ` On ${integer(held_out_tokens)} other tokens R² of each layer’s output is ${r2("output_r2")}. With a line `
       + `az + b for each activation it would be ${r2("line_output_r2")}.`;
   }
   const explained = values("unit_r2");
-  return explained.length ? ` They explain ${percent(Math.min(...explained))} of the activations’ variance in the `
-    + "layer where they explain least." : "";
+  return explained.length ? ` They explain at least ${percent(Math.min(...explained))} of the activations’ variance `
+    + "in each layer." : "";
 }
 
 /** On what a surrogate was fitted, and what it is worth. Earlier versions fitted lines to activations. */
@@ -55,7 +56,7 @@ function surrogateWords(surrogate) {
 
 /** What was subtracted from what. */
 function differenceWords({ model, minus, minus_gate }) {
-  const gate = minus_gate ? ` Of the second model: ${gateWords(minus_gate)}` : "";
+  const gate = minus_gate ? ` ${gateWords(minus_gate, "The second model’s")}` : "";
   return `These are the layers of ${model} minus those of ${minus}.${gate}`;
 }
 
@@ -82,7 +83,7 @@ function notices(model) {
   return [
     surrogate ? warn("A surrogate, not the model’s own layers.", surrogateWords(surrogate)) : null,
     made.lacks_record ? warn("Made by an earlier version.",
-      "Nothing records where gate and norm came from, and they may be wrong: decompose again.") : null,
+      "No record says where the gate and the norm came from, and they may be wrong. Please decompose again.") : null,
     made.minus ? warn("A difference.", differenceWords(made)) : null,
     about.length ? element("p", { class: "about" }, about.join(" ")) : null
   ];

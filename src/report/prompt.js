@@ -31,8 +31,8 @@ function rowsOfSum() {
 
 function surrogateNotice({ meaning, hidden_act }) {
   return element("p", { class: "notice" }, element("b", {}, "A surrogate, not the model’s own MLPs. "),
-    `${meaning} The model’s own gate is ${hidden_act || "not known"}; `
-    + "what the surrogate leaves of each MLP is its remainder, so the sum is still the model’s own.");
+    `${meaning} The model’s own gate is ${hidden_act || "not known"}. `
+    + "What the surrogate leaves out of an MLP is that MLP’s remainder, so the sum is still the model’s own.");
 }
 
 function opening() {
@@ -42,7 +42,8 @@ function opening() {
     element("h1", {}, `${difference}: ${signed(finite(data.sum), 4)}`),
     surrogate ? surrogateNotice(surrogate) : null,
     element("p", { class: "lead" },
-      "The difference of the logits of the next token, as a sum over everything that writes into the last position."),
+      "This is the difference of the logits of the next token, as a sum over everything that writes into the last "
+      + "position."),
     element("p", { class: "prompt", "aria-label": `The prompt: ${data.prompt}` },
       data.tokens.map((token) => element("span", {}, token)), " → ", element("span", { class: "answer" }, data.token)),
     definitions("facts", [
@@ -127,8 +128,9 @@ function termsSection() {
     ...terms.map((t) => [t.layer, t.index, t.eigenvalue, t.projection, t.contribution, ...t.nearest.map(words)])
   ];
   return block("terms", 1, "Eigenvectors that count most",
-    "The contributions λp² of largest size, of all layers together, with the tokens nearest to each eigenvector. The "
-    + "sign of v is free: both sides are shown. Eigenvectors are counted from 0 by falling |λ| in their layer.",
+    "These are the contributions λp² of largest size in all layers together, with the tokens nearest to each "
+    + "eigenvector. The sign of v is free, so both sides are shown. Eigenvectors are counted from 0 by falling |λ| in "
+    + "their layer.",
     element("div", { class: "panel" }, element("ol", { class: "terms" }, terms.map(termItem)),
       element("p", { class: "note" }, `All other eigenvectors together add ${signed(finite(data.other), 4)}. `
         + "Pictures: the components along the layer’s input, whose order means nothing."),

@@ -68,7 +68,7 @@ function maskPanel({ masks, mask_pictures: pictures, shape }) {
       element("tbody", {}, masks.map(row)))),
     element("p", { class: "note" }, "An eigenvector’s mask is its dual: it moves the projection on that eigenvector "
       + "and on no other. The strength is the root mean square over the pixels. Edge masks are kept to the pixels "
-      + "that are dark in the training images. Accuracy is of the images of other classes."));
+      + "that are dark in the training images. Accuracy is on the images of other classes than the mask’s."));
 }
 
 function boundsWords(name, of) {
@@ -76,8 +76,8 @@ function boundsWords(name, of) {
   const between = of.exact === of.images ? figure(of.median_lower)
     : `${figure(of.median_lower)} proved, ${figure(of.median_upper)} found`;
   const unreached = of.unreached ? `; for ${integer(of.unreached)} no change was found` : "";
-  return `${name} at the median of ${plural(of.images, "image")}: ${between}. Both bounds agree to 1e-6 for `
-    + `${integer(of.exact)}${unreached}; the largest gap is ${figure(of.largest_gap, 2)}. `;
+  return `${name}, median of ${plural(of.images, "image")}: ${between}. The proved and the found length agree to 1e-6 `
+    + `for ${integer(of.exact)}${unreached}; the largest gap is ${figure(of.largest_gap, 2)}. `;
 }
 
 function attackWords({ gradient: found }) {
@@ -85,16 +85,18 @@ function attackWords({ gradient: found }) {
   const below = found.below_bound
     ? ` ${plural(found.below_bound, "change")} of it lie below the proved bound, which is therefore wrong.`
     : " None of its changes is below the proved bound.";
-  return `An attack by gradients of ${plural(found.steps, "step")} changes the class of ${integer(found.found)}, `
-    + `at the median with ${figure(found.median_ratio, 4)} times the length.${below}`;
+  return `An attack by gradients of ${plural(found.steps, "step")} changes the class of `
+    + `${plural(found.found, "image")}. At the median its change is ${figure(found.median_ratio, 4)} times as long as `
+    + `the shortest one.${below}`;
 }
 
 function robustness(model, id, level) {
   const { attack } = model;
   if (!attack) return null;
-  const intro = `The shortest change of each image that gives another class, of ${integer(attack.data.examples)} `
-    + `${attack.data.split} images of ${attack.data.dataset}, ${percent(attack.accuracy)} of them right. `
-    + `At the median, ${percent(attack.beyond_range)} of such a change’s squared length is beyond [0, 1].`;
+  const images = `${integer(attack.data.examples)} ${attack.data.split} images of ${attack.data.dataset}`;
+  const intro = `For each of ${images} this is the shortest change that gives another class; `
+    + `${percent(attack.accuracy)} of the images are classified rightly. `
+    + `At the median, ${percent(attack.beyond_range)} of such a change’s squared length lies beyond [0, 1].`;
   const curve = robustChart(attack);
   curve.append(element("p", { class: "note" }, boundsWords("Shortest change", attack.smallest),
     boundsWords("Within [0, 1]", attack.bounded), attackWords(attack)));

@@ -27,8 +27,9 @@ function tokensOfEigenvector(model, layer, direction, vector) {
   const { permuted } = direction.tokens ?? {};
   return element("div", { class: "on-tokens" },
     tokenCard("Nearest tokens, on both sides", vector.tokens,
-      `Cosine with a token’s row, centred, and the share of ${integer(about.random_directions)} random directions `
-      + "whose nearest tokens are less near: lists always look meaningful, below about 95% they are not evidence."),
+      `Beside each token stand its cosine with the token’s centred row, and the share of `
+      + `${integer(about.random_directions)} random directions whose nearest tokens are less near. Such lists always `
+      + "look meaningful; below about 95% they are no evidence."),
     own ? element("p", { class: "note" }, `${own.words} ${about.space}`) : null,
     element("details", {},
       element("summary", {}, "Controls: a random direction, and the layer with its units paired at random"),

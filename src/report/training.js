@@ -141,7 +141,7 @@ function lossWords(model) {
   if (!(at(weights, "divergence") > 0)) return null;
   const states = weights.states > 0 ? ` + ${brief(weights.states)} × the error of the hidden states` : "";
   return `The training loss is ${brief(weights.cross_entropy)} × cross-entropy + ${brief(weights.divergence)} × KL to `
-    + `the teacher${states}; that of validation is the cross-entropy alone.`;
+    + `the teacher${states}; the validation loss is the cross-entropy alone.`;
 }
 
 function training(model, id, level) {

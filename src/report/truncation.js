@@ -124,11 +124,11 @@ function exactnessWords({ layer: number, relative_error, max_error }, layer) {
     + `(largest absolute difference ${figure(max_error, 2)})`;
   if (!layer) return `Rebuilt from its decomposition, layer ${number} ${off}.`;
   if (layer.k >= layer.d_in) {
-    return `With all ${integer(layer.k)} eigenvectors the sum is the layer: rebuilt from them, layer ${number} ${off}: `
-      + "rounding.";
+    return `With all ${integer(layer.k)} eigenvectors the sum is the layer: rebuilt from them, layer ${number} ${off}. `
+      + "That is rounding.";
   }
-  return `Layer ${number} rebuilt from ${integer(layer.k)} of ${integer(layer.d_in)} eigenvectors of each `
-    + `${directionKind(layer).toLowerCase()} ${off}. That is what the others would add; with all of them nothing but `
+  return `Layer ${number}, rebuilt from ${integer(layer.k)} of ${integer(layer.d_in)} eigenvectors of each `
+    + `${directionKind(layer).toLowerCase()}, ${off}. That is what the others would add; with all of them nothing but `
     + "rounding is left.";
 }
 
@@ -145,11 +145,11 @@ function measuredOn(model) {
 /** Where the k at first comes from. */
 function choiceWords(validation) {
   if (!validation) {
-    return " The k at first is the smallest within one point of the whole model’s accuracy on these same images: none "
-      + "were kept to choose it on.";
+    return " The slider begins at the smallest k that comes within one point of the whole model’s accuracy on these "
+      + "same images: none were kept to choose it on.";
   }
-  return " The k at first is the smallest within one point of the whole model’s accuracy on the "
-    + `${integer(validation.examples)} validation images, ${percent(validation.accuracy)} with a loss of `
+  return " The slider begins at the smallest k that comes within one point of the whole model’s accuracy on the "
+    + `${integer(validation.examples)} validation images, which is ${percent(validation.accuracy)} with a loss of `
     + `${figure(validation.loss)}.`;
 }
 

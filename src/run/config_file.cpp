@@ -42,8 +42,7 @@ Json load_config(const std::filesystem::path& file, const std::vector<std::strin
 
 std::string setting(const std::string& path, const Json& value) { return path + "=" + value.dump(); }
 
-void require_same_settings(const Json& before, const std::filesystem::path& file, const Json& now,
-                           const std::set<std::string>& free) {
+void require_same_settings(const Json& before, const std::filesystem::path& file, const Json& now) {
   std::vector<Problem> problems;
   const auto compare = [&](const std::string& where, const Json& was, const Json& is) {
     if (was == is) return;
@@ -51,15 +50,13 @@ void require_same_settings(const Json& before, const std::filesystem::path& file
                         "Resume with the same settings, or start anew with another --out."});
   };
   for (const auto& [section, is] : now.items()) {
-    if (free.count(section) != 0) continue;
     const Json was = before.value(section, Json());
     if (!was.is_object() || !is.is_object()) {
       compare(section, was, is);
       continue;
     }
     for (const auto& [key, value] : is.items())
-      if (free.count(key_path(section, key)) == 0)
-        compare(key_path(section, key), was.value(key, Json()), value);
+      compare(key_path(section, key), was.value(key, Json()), value);
   }
   if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
 }

@@ -27,19 +27,21 @@ at::Tensor top_eigenvectors_of_classes(const ClassForms& forms, int64_t& each) {
   return vectors.flip(2).narrow(2, 0, each).transpose(1, 2).flatten(0, 1);
 }
 
-struct MaskKind {
-  std::string name;
+struct MasksOfKind {
+  MaskKind kind;
   at::Tensor directions;  // [masks, d_input], of unit norm
 };
 
-std::vector<MaskKind> kinds_of_masks(const AdversarialMasks& masks, const at::Tensor& dark, uint64_t seed) {
+std::vector<MasksOfKind> kinds_of_masks(const AdversarialMasks& masks, const at::Tensor& dark,
+                                        uint64_t seed) {
   const auto generator = make_generator(at::kCPU, derive_seed(seed, "masks"));
   const auto random = at::randn(masks.directions.sizes(), generator, at::kDouble);
-  std::vector<MaskKind> kinds = {{"eigenvector", masks.directions}, {"random", unit_rows(random)}};
+  std::vector<MasksOfKind> kinds = {{MaskKind::kEigenvector, masks.directions},
+                                    {MaskKind::kRandom, unit_rows(random)}};
   if (dark.any().item<bool>()) {
     const auto kept = dark.to(at::kDouble).unsqueeze(0);
-    kinds.push_back({"edge", unit_rows(masks.directions * kept)});
-    kinds.push_back({"random edge", unit_rows(random * kept)});
+    kinds.push_back({MaskKind::kEdge, unit_rows(masks.directions * kept)});
+    kinds.push_back({MaskKind::kRandomEdge, unit_rows(random * kept)});
   }
   return kinds;
 }
@@ -68,14 +70,14 @@ const FieldTable<MaskConfig>& MaskConfig::fields() {
   using C = MaskConfig;
   static const FieldTable<C> table =
       FieldTable<C>("Masks that are added to all images.")
-          .integer("eigenvectors", &C::eigenvectors, "Of each class, whose duals are masks; 0: no masks.",
-                   between(0, 1000))
+          .integer("eigenvectors", &C::eigenvectors,
+                   "Eigenvectors of each class, whose duals are masks; 0: no masks.", between(0, 1000))
           .numbers("strengths", &C::strengths, "Root mean squares of a mask over the pixels.", more_than(0.0),
                    "pixel/255")
           .number("dark", &C::dark,
                   "A pixel is an edge's where its mean over the training images is below this.", at_least(0),
                   "pixel/255")
-          .integer("seed", &C::seed, "Of the random masks.", at_least(0));
+          .integer("seed", &C::seed, "Seed of the random masks.", at_least(0));
   return table;
 }
 
@@ -102,17 +104,17 @@ std::vector<MaskEffect> measure_masks(ImageClassifier& model, const ImageDataset
   const int64_t count = masks.directions.size(0);
   Progress progress("masks", static_cast<int64_t>(kinds.size() * config.strengths.size()) * count, "masks");
   std::vector<MaskEffect> effects;
-  for (const auto& kind : kinds) {
+  for (const auto& [kind, directions] : kinds) {
     for (const double strength : config.strengths) {
       Outcomes outcomes;
       const double length = strength * std::sqrt(static_cast<double>(c.d_input)) / c.pixel_std;
       for (int64_t i = 0; i < count; ++i) {
         if (stop_requested()) throw Stopped{};
-        const auto mask = (length * kind.directions[i]).to(device, at::kFloat);
+        const auto mask = (length * directions[i]).to(device, at::kFloat);
         add_mask(model, inputs + mask, labels, i / masks.each, outcomes);
         progress.advance(1);
       }
-      effects.push_back({kind.name, strength, share_of(outcomes.right, outcomes.images),
+      effects.push_back({kind, strength, share_of(outcomes.right, outcomes.images),
                          share_of(outcomes.of_mask, outcomes.images)});
     }
   }

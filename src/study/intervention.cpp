@@ -24,7 +24,7 @@ const std::vector<std::pair<std::string, Change>>& change_names() {
 
 /// Several quantities of each token of a text, each with what it is.
 struct Quantities {
-  std::vector<std::string> names;
+  std::vector<Changed> names;
   at::Tensor scales;  // [controls, e], that give the controls' terms the mean of the eigenpairs'
   at::Tensor values;  // [quantities, tokens] float64 on the CPU
 };
@@ -116,18 +116,18 @@ Quantities measure(Decoder& model, const TextWindows& text, const ChosenPairs& p
              others = found.slice(1, 1 + config.controls);
   Quantities result;
   result.scales = scales.defined() ? scales : at::nan_to_num(own.mean(0) / random.mean(0), 0, 0, 0);
-  result.names = {"eigenvectors", "direction"};
+  result.names = {Changed::kEigenvectors, Changed::kDirection};
   std::vector<at::Tensor> rows = {own.sum(1), at::cat(outputs)};
   for (int64_t i = 0; i < config.controls; ++i) {
-    result.names.emplace_back("random, same eigenvalues");
+    result.names.push_back(Changed::kSameEigenvalues);
     rows.push_back(random.select(1, i).sum(1));
   }
   for (int64_t i = 0; i < config.controls; ++i) {
-    result.names.emplace_back("random, same mean");
+    result.names.push_back(Changed::kSameMean);
     rows.push_back((random.select(1, i) * result.scales[i]).sum(1));
   }
   for (const auto& other : others.unbind(1)) {
-    result.names.emplace_back("other eigenvectors");
+    result.names.push_back(Changed::kOtherEigenvectors);
     rows.push_back(other.sum(1));
   }
   result.values = at::stack(rows);
@@ -168,7 +168,7 @@ struct Predictions {
   }
 };
 
-/// Of each effect. @param sums [effects, figures, documents]
+/// Intervals of each effect's figures. @param sums [effects, figures, documents]
 std::vector<OfFigures<IntervalRecord>> intervals(const at::Tensor& tokens, const at::Tensor& sums) {
   const auto found = document_intervals(tokens, sums.flatten(0, 1));
   std::vector<OfFigures<IntervalRecord>> all;
@@ -176,12 +176,12 @@ std::vector<OfFigures<IntervalRecord>> intervals(const at::Tensor& tokens, const
   return all;
 }
 
-/// Of each kind of control among the effects. @param sums [effects, figures, documents]
+/// Tests beside each kind of control among the effects. @param sums [effects, figures, documents]
 std::vector<KindTest> tests_of(const std::vector<Effect>& effects, const at::Tensor& tokens,
                                const at::Tensor& sums) {
   std::vector<KindTest> tests;
   for (size_t first = 2; first < effects.size();) {
-    const auto& what = effects[first].what;
+    const auto what = effects[first].what;
     size_t end = first;
     while (end < effects.size() && effects[end].what == what) ++end;
     const auto controls = sums.slice(0, static_cast<int64_t>(first), static_cast<int64_t>(end));
@@ -193,6 +193,14 @@ std::vector<KindTest> tests_of(const std::vector<Effect>& effects, const at::Ten
 }
 
 }  // namespace
+
+std::vector<std::pair<std::string, Changed>> record_names(Changed) {
+  return {{"eigenvectors", Changed::kEigenvectors},
+          {"direction", Changed::kDirection},
+          {"random, same eigenvalues", Changed::kSameEigenvalues},
+          {"random, same mean", Changed::kSameMean},
+          {"other eigenvectors", Changed::kOtherEigenvectors}};
+}
 
 std::string change_name(Change change) {
   const auto found = std::find_if(change_names().begin(), change_names().end(),
@@ -209,7 +217,7 @@ const FieldTable<InterventionConfig>& InterventionConfig::fields() {
                   "token; \"scale\": `factor` times it; \"patch\": its value at the same place of "
                   "`source`.",
                   change_names())
-          .number("factor", &C::factor, "Of \"scale\"; 1 changes nothing.")
+          .number("factor", &C::factor, "Factor of \"scale\"; 1 changes nothing.")
           .integer("looked_at", &C::looked_at,
                    "Eigenvectors that are looked at in all, here and in other calls, for p: each asks for "
                    ".05/looked_at; 0: those that are changed here.",
@@ -218,7 +226,8 @@ const FieldTable<InterventionConfig>& InterventionConfig::fields() {
                    "Random vectors of each of two kinds, and other eigenvectors, changed alike; 0: as many "
                    "as that p needs, 20 looked_at - 1, but no more than 1000.",
                    between(0, kMostControls))
-          .integer("seed", &C::seed, "Of random vectors, other eigenvectors and resampling.", at_least(0));
+          .integer("seed", &C::seed, "Seed of random vectors, other eigenvectors and resampling.",
+                   at_least(0));
   return table;
 }
 

@@ -47,6 +47,18 @@ class OpenedOnce(TestCase):
         names = ("model/model.safetensors", "model/config.json")
         self.check_once(names, "decompose", model, "--out", self.folder / "out")
         self.check_once(names, "decompose", model, "--dry-run")
+        self.check_once(names, "attack", model, "--data", "mnist-5k", "--set", "images=2")
+
+    def test_two_models(self):
+        one, two = self.folder / "one", self.folder / "two"
+        write_model(one)
+        shutil.copytree(one, two)
+        weights = load_file(one / "model.safetensors")
+        gate = "layers.0.mlp.gate_proj.weight"
+        save_file({**weights, gate: weights[gate] * np.float32(2)}, two / "model.safetensors")
+        names = [f"{model}/{file}" for model in ("one", "two") for file in ("model.safetensors", "config.json")]
+        self.check_once(names, "compare", one, two)
+        self.check_once(names, "decompose", two, "--minus", one, "--out", self.folder / "out")
 
     def test_a_language_model(self):
         model, tokens = self.folder / "model", self.folder / "tokens.bin"
@@ -78,6 +90,8 @@ class OpenedOnce(TestCase):
         plus = ("--set", 'directions.plus=["d"]')
         self.check_once(names, "decompose", model, "--out", self.folder / "out", *given, *asked, *plus)
         self.check_once(names, "convert", model, self.folder / "converted")
+        self.check_once(names, "explain", model, "--prompt", "Once upon", "--logit", "d")
+        self.check_once(names, "generate", model, "--prompt", "Once upon", "--max-tokens", 3)
 
     def test_a_run(self):
         """Its own config.json says what it was trained on."""

@@ -232,6 +232,30 @@ TEST_CASE("the schema states type, range, unit and default of each key") {
   CHECK(p.at("inner").at("properties").at("count").at("maximum") == 10);
 }
 
+TEST_CASE("a member knows its key, also where its struct inherits it") {
+  struct More : Outer {
+    int64_t extra = 1;
+  };
+  const auto table = FieldTable<More>("More.")
+                         .integer("extra", &More::extra, "One more.")
+                         .required()
+                         .all_of(FieldTable<Outer>("Some.")
+                                     .flag("fast", &Outer::fast, "Fast or not.")
+                                     .required()
+                                     .choice("shade", &Outer::shade, "A shade.",
+                                             {{"light", Shade::kLight}, {"dark", Shade::kDark}}));
+  CHECK(table.name_of(&More::extra) == "extra");
+  CHECK(table.name_of(&Outer::shade) == "shade");
+  CHECK_THROWS_AS(table.name_of(&Outer::rate), std::logic_error);
+  CHECK(table.dump_without({}, &More::fast, &More::extra).dump() == R"({"shade":"light"})");
+  const Json given = {{"shade", nullptr}, {"extra", 2}};
+  CHECK(*table.find(given, &More::extra) == 2);
+  CHECK(table.find(given, &More::shade)->is_null());
+  CHECK(table.find(given, &More::fast) == nullptr);
+  CHECK(table.find("text", &More::fast) == nullptr);
+  CHECK(table.schema().at("required") == Json({"extra", "fast"}));
+}
+
 TEST_CASE("the path of a key tells the file from the keys") {
   CHECK(key_path("", "train") == "train");
   CHECK(key_path("train", "epochs") == "train.epochs");

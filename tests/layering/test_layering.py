@@ -66,47 +66,76 @@ def violations(root):
     return found
 
 
-# Reads a key of a JSON object by its name, or catches what the JSON library throws.
-JSON_KEY = re.compile(r'\.(?:at|value|contains)\("|Json::exception')
-STAGES_WITHOUT_KEYS = ("train", "analysis", "study", "report", "run")
+# Takes a key of a JSON object by its name, or catches what the JSON library throws. Names of tensors have dots.
+JSON_KEY = re.compile(r'\.(?:at|value|contains)\("\w+"|\["\w+"\]|Json::exception')
+# What a page gets is no file of ours: the report names its keys where it sets them, and reads none.
+KEY_THAT_IS_SET = re.compile(r'\["\w+"\](?= =)')
+STAGES_WITHOUT_KEYS = ("model", "train", "analysis", "study", "report", "run", "cli")
+FAMILIES = "src/model/families"
 PARSERS_OF_CONFIGS = {
-    "src/run/train/text_job.cpp": "whether a config gives the vocabulary's size, which the tokenizer has else",
-    "src/run/commands/train_run.cpp": "which kind of config it is, before its table is known",
+    FAMILIES: "the configs of other programs",
+    "src/model/architecture.cpp": "Hugging Face's config.json: the part of it that is a decoder's",
+    "src/model/decoder_config.cpp": "Hugging Face's config.json",
+    "src/model/generation_config.cpp": "Hugging Face's generation_config.json",
+    "src/model/rope_config.cpp": "Hugging Face's config.json: rope_scaling",
+    "src/model/stored_model.cpp": "Hugging Face's config.json: quantization_config",
+    "src/model/training_decoder.cpp": "the model of a training config, in the keys of Hugging Face's config.json",
+    "src/run/train/job_kind.cpp": "what kind of config it is, which tells the table that is to read it",
+    "src/cli/config_keys.cpp": "no file: the keys that a JSON Schema lists",
+    "src/cli/flags.cpp": "no JSON: flags as cxxopts has parsed them",
 }
 
+FAMILY = re.compile(r"\w*(?:llama|mistral|qwen|gemma|olmo|stablelm|phi_?3|smollm|gpt_?2)\w*", re.I)
+FAMILY_NAMES_ELSEWHERE = {
+    r"(?:is_|bad_)?llama2c_?|Llama2c(?:File|Header)": "a format of files, as safetensors is one",
+    r"(?:as_|is_a_|becomes_)llama_?": "the layout of tensors that decoders of other families are written in",
+    r"k?[Ll]lama3": "a rope_type that models of any family may have, and a layout of llm.c's token files",
+    r"gpt2|kGpt2Words": "a layout of llm.c's token files, and a pattern of tokenizers",
+    r"LlamaTokenizer": "the class that reads SentencePiece models in transformers",
+}
+TOKEN = re.compile(r""""(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])'|//.*""")  # a string, a character, a comment
+LIST_OF_FAMILIES = "src/model/family.cpp"
 
-FAMILIES = "src/model/families"
-# "llama3" is a rope_type, which models of any family may have.
-FAMILY = re.compile(r'"(?!llama3")(?:llama|mistral|qwen|gemma|olmo|stablelm|phi|smollm|gpt2)[a-z0-9_]*"')
+
+def without_words(text):
+    """Source text without comments, and without the strings that people read: those with a space in them."""
+    return TOKEN.sub(lambda token: token[0] if token[0][0] == '"' and " " not in token[0] else '""', text)
 
 
 def family_namers(root):
-    """Files outside the families' folder that name a model_type, but for comments."""
-    found = []
+    """{file: names of families in its own name and its identifiers} outside the families' folder."""
+    argued = re.compile("|".join(FAMILY_NAMES_ELSEWHERE))
+    found = {}
     for path, _ in source_files(root):
-        name = str(path.relative_to(root))
-        if not name.startswith(FAMILIES) and FAMILY.search(re.sub(r"//.*", "", path.read_text())):
-            found.append(name)
+        where = str(path.relative_to(root))
+        if where.startswith(FAMILIES) or where == LIST_OF_FAMILIES:
+            continue
+        names = set(FAMILY.findall(where + "\n" + without_words(path.read_text())))
+        if named := sorted(name for name in names if not argued.fullmatch(name)):
+            found[where] = named
     return found
 
 
 def key_readers(root):
-    """Files above the records that read JSON by string keys: the records do that for them."""
+    """Files above the records that take keys of JSON objects by their names: the tables of files do that."""
     found = []
     for path, stage in source_files(root):
-        if stage in STAGES_WITHOUT_KEYS and JSON_KEY.search(path.read_text()):
-            found.append(str(path.relative_to(root)))
-    return found
+        where, text = str(path.relative_to(root)), path.read_text()
+        if stage == "report":
+            text = KEY_THAT_IS_SET.sub("", text)
+        if stage in STAGES_WITHOUT_KEYS and JSON_KEY.search(text):
+            found.append(FAMILIES if where.startswith(FAMILIES) else where)
+    return sorted(set(found))
 
 
 class Layering(unittest.TestCase):
     def test_families_are_named_in_their_folder_alone(self):
-        self.assertEqual(family_namers(ROOT), [])
-        folder = {path.read_text() for path in (ROOT / FAMILIES).glob("*.cpp")}
-        self.assertTrue(any(FAMILY.search(text) for text in folder))
+        self.assertEqual(family_namers(ROOT), {})
+        listed = without_words((ROOT / LIST_OF_FAMILIES).read_text())
+        self.assertGreater(len(set(FAMILY.findall(listed))), 10)
 
     def test_files_are_read_through_records(self):
-        self.assertEqual(sorted(key_readers(ROOT)), sorted(PARSERS_OF_CONFIGS))
+        self.assertEqual(key_readers(ROOT), sorted(PARSERS_OF_CONFIGS))
 
     def test_every_include_follows_the_table(self):
         files = list(source_files(ROOT))
@@ -167,12 +196,21 @@ class Planted(unittest.TestCase):
         self.plant("src/nn/planted.cpp", '#include "../io/weights.h"')
 
     def test_a_family_elsewhere(self):
-        (self.root / "src/run/planted.cpp").write_text('if (type == "qwen2") return;')
-        self.assertEqual(family_namers(self.root), ["src/run/planted.cpp"])
+        (self.root / "src/run/planted.cpp").write_text('if (type == "qwen2") return read_phi3_rope();')
+        (self.root / "src/run/olmo_things.h").write_text('// a Gemma\nconst char* words = "a Qwen, or a Mistral";')
+        found = {"src/run/planted.cpp": ["qwen2", "read_phi3_rope"], "src/run/olmo_things.h": ["olmo_things"]}
+        self.assertEqual(family_namers(self.root), found)
 
     def test_a_key_by_its_name(self):
-        (self.root / "src/study/planted.cpp").write_text('const auto loss = json.at("loss");')
-        self.assertIn("src/study/planted.cpp", key_readers(self.root))
+        planted = {
+            "src/study/planted.cpp": 'const auto loss = json.at("loss");',
+            "src/cli/planted.cpp": 'config["directions"]["seed"] = 3;',
+            "src/report/planted.cpp": 'data["seed"] = json["seed"];',
+        }
+        for path, text in planted.items():
+            (self.root / path).write_text(text)
+        (self.root / "src/report/page_data.cpp").write_text('data["seed"] = seed;')
+        self.assertEqual(set(key_readers(self.root)) - set(key_readers(ROOT)), set(planted))
 
     def test_torch_in_core(self):
         self.plant("src/core/planted.cpp", "#include <ATen/ATen.h>")

@@ -22,7 +22,7 @@ PromptExplanationRecord example() {
   record.token = "▁she", record.minus = "▁he";
   record.logit = 3.5, record.sum = 3.25, record.embedding = 0.25, record.rms = 1.5;
   record.layers = {{0, -0.25, 0.5, 0.0, 0.75, {}}};
-  record.terms = {{0, 2, -0.5, 2.0, -2.0, {{"a", "b"}, {"c"}}}};
+  record.terms = {{{0, 2, -0.5, 2.0, -2.0}, {{"a", "b"}, {"c"}}}};
   record.other_terms = 2.5;
   return record;
 }

@@ -198,8 +198,8 @@ class ConversionPage(InBrowser):
         self.visit(self.page)
         self.assertEqual(
             self.text(".converted"),
-            "The converted model: KL to the original 0.125 nats a token, top-1 agreement 75.0%, "
-            "R² of the residual stream behind each layer 0.900, 0.800.",
+            "The converted model has a KL of 0.125 nats a token to the original, and the same likeliest next token in "
+            "75.0% of all cases. R² of the residual stream behind each layer is 0.900, 0.800.",
         )
 
     def test_the_page_of_a_decomposition_opens_with_it_too(self):
@@ -219,18 +219,21 @@ class ConversionPage(InBrowser):
             self.assertEqual(done.returncode, 0, done.stderr)
         self.visit(page)
         self.assertIn(
-            "The converted model: KL to the original 0.125 nats a token, top-1 agreement 75.0%", self.text(".converted")
+            "The converted model has a KL of 0.125 nats a token to the original, and the same likeliest next token in "
+            "75.0% of all cases.",
+            self.text(".converted"),
         )
 
     def test_beside_the_teacher_trained_on(self):
         self.visit(self.beside)
         heads = self.texts(".index thead th")
         rows = self.cells(".index tbody tr")
-        place = [head.strip() for head in heads].index("Above it trained on")
+        place = [head.strip() for head in heads].index("Above the teacher trained further")
         self.assertEqual([row[place] for row in rows], ["+0.438", "–", "–", "–"])
         self.assertEqual(len(self.texts(".converted")), 1)
         self.visit(self.both)
-        self.assertNotIn("Above it trained on", self.text(".index thead"))  # without such a run there is no such column
+        # Without such a run there is no such column.
+        self.assertNotIn("Above the teacher trained further", self.text(".index thead"))
 
     def test_nothing_overflows_on_a_phone(self):
         with self.phone():

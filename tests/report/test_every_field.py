@@ -41,7 +41,6 @@ WAIVED = (
         "corpus.json: vocabulary[]": "Contexts show the names of their tokens alone.",
         "corpus.safetensors: sample": "Histograms, quantiles and active tokens are made of it.",
         "decomposition.json: layers[].effective_rank[]": "The tensor of the same name stands with each direction.",
-        "decomposition.json: model_type": "It says that images go in, which the page says in words.",
         "layer_N.safetensors: cluster": "`vector_error` says which eigenvectors are not told apart.",
         "layer_N.safetensors: directions": "The page names directions; their components are of no use to a reader.",
         "metrics.jsonl: a sample: epoch": "The step stands there.",
@@ -157,6 +156,7 @@ OTHER_WORDS = {
     "rms": ["layer"],
     "validation": ["test"],
     "test": ["validation"],
+    "eigenvector": ["random"],
 }
 
 

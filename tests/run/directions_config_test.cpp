@@ -39,6 +39,17 @@ TEST_CASE("the kind is among the keys that a kind of directions knows") {
   CHECK(problems[0].expected == "a known key (kind, count)");
 }
 
+TEST_CASE("a seed is put into random directions alone") {
+  const auto seeded = [](Json directions) {
+    set_seed_of_directions(directions, 7);
+    return directions.dump();
+  };
+  CHECK(seeded({{"kind", "random"}, {"count", 3}}) == R"({"kind":"random","count":3,"seed":7})");
+  CHECK(seeded({{"kind", "random"}, {"seed", 1}}) == R"({"kind":"random","seed":7})");
+  CHECK(seeded({{"kind", "hosvd"}, {"count", 4}}) == R"({"kind":"hosvd","count":4})");
+  CHECK(seeded("random") == R"("random")");
+}
+
 TEST_CASE("each key of directions that is missing or unknown is a problem") {
   const auto count = [](const std::string& text) {
     std::vector<Problem> problems;

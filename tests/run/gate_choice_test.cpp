@@ -1,5 +1,6 @@
 #include "layers/gate_choice.h"
 
+#include "bilens/run/convert_run.h"
 #include "catch.h"
 #include "caught.h"
 
@@ -24,19 +25,19 @@ TEST_CASE("what a model says of its gate counts, and a contradiction is refused"
   CHECK(choice.source == "config.json: hidden_act");
   CHECK_FALSE(choice.is_bilinear());
   CHECK(choice.has_half());
-  CHECK(choose_gate(saying("silu"), nullptr, GateWord::kSilu, "m").name == "silu");
-  const auto error = caught([] { choose_gate(saying("silu"), nullptr, GateWord::kNone, "m"); });
+  CHECK(choose_gate(saying("silu"), nullptr, Gate::kSilu, "m").name == "silu");
+  const auto error = caught([] { choose_gate(saying("silu"), nullptr, Gate::kNone, "m"); });
   CHECK(error.code() == ExitCode::kUsage);
   CHECK(contains(error.what(), "config.json: hidden_act"));
 }
 
 TEST_CASE("a gate that no file names is asked for, or taken from the names of the tensors") {
-  CHECK(choose_gate({}, nullptr, GateWord::kNone, "m").is_bilinear());
-  CHECK(choose_gate({}, nullptr, GateWord::kNone, "m").source == "--gate");
+  CHECK(choose_gate({}, nullptr, Gate::kNone, "m").is_bilinear());
+  CHECK(choose_gate({}, nullptr, Gate::kNone, "m").source == "--gate");
   Family names;
   names.gate_by_names = "silu";
   CHECK(choose_gate({}, &names, {}, "m").name == "silu");
-  CHECK(choose_gate({}, &names, GateWord::kNone, "m").name == "none");
+  CHECK(choose_gate({}, &names, Gate::kNone, "m").name == "none");
   const auto error = caught([] { choose_gate({}, nullptr, {}, "m"); });
   CHECK(error.code() == ExitCode::kBadInput);
   CHECK(contains(error.what(), "--gate none"));
@@ -44,7 +45,7 @@ TEST_CASE("a gate that no file names is asked for, or taken from the names of th
 
 TEST_CASE("a gate is asked for by its word, and another is refused") {
   CHECK_FALSE(parse_gate("auto").has_value());
-  for (const auto& [word, gate] : gate_words()) CHECK(parse_gate(word) == gate);
+  for (const auto& [word, gate] : gate_names()) CHECK(parse_gate(word) == gate);
   const auto error = caught([] { parse_gate("swish"); });
   CHECK(error.code() == ExitCode::kUsage);
   CHECK(contains(error.what(), "--gate: expected none, silu, gelu, gelu_tanh, relu, found \"swish\""));

@@ -14,8 +14,9 @@ InterventionStudy study() {
   const OfFigures<IntervalRecord> figures{interval, interval, {0.125, 0.0, 0.25, 4, 0.375, 16}};
   const ControlTest test{interval, 0.25};
   InterventionStudy found{100, 4, 1.5, {}, {}};
-  found.effects = {{"eigenvectors", 0.5, figures, figures}, {"direction", 2.0, figures, figures}};
-  found.tests = {{"random, same mean", 19, {test, test, test}}};
+  found.effects = {{Changed::kEigenvectors, 0.5, figures, figures},
+                   {Changed::kDirection, 2.0, figures, figures}};
+  found.tests = {{Changed::kSameMean, 19, {test, test, test}}};
   return found;
 }
 

@@ -45,8 +45,8 @@ TEST_CASE("all eigenpairs together are the whole direction, whatever takes their
   CHECK(study.tokens == kTokens - 10);
   CHECK(study.documents == 3);
   const auto &own = study.effects[0], &direction = study.effects[1];
-  CHECK(own.what == "eigenvectors");
-  CHECK(direction.what == "direction");
+  CHECK(own.what == Changed::kEigenvectors);
+  CHECK(direction.what == Changed::kDirection);
   CHECK(std::abs(own.size - direction.size) < kFloat32 * direction.size);
   CHECK(std::abs(own.change.loss.mean - direction.change.loss.mean) < kFloat32);
   CHECK(std::abs(own.change.divergence.mean - direction.change.divergence.mean) < kFloat32);
@@ -144,7 +144,7 @@ TEST_CASE("controls with the same mean have it, and seeds repeat them") {
     return std::sqrt(std::pow(zero.effects[i].size, 2) - std::pow(mean.effects[i].size, 2));
   };
   for (const size_t i : {4, 5}) {
-    CHECK(zero.effects[i].what == "random, same mean");
+    CHECK(zero.effects[i].what == Changed::kSameMean);
     CHECK(std::abs(mean_of(i) - mean_of(0)) < 1e-9 * mean_of(0));
   }
   CHECK(std::abs(mean_of(2) - mean_of(0)) > 1e-3 * mean_of(0));

@@ -3,6 +3,7 @@
 #include <functional>
 #include <limits>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -85,7 +86,8 @@ class FieldTable {
       const bool good = own || check_value(value, schema, where, problems);
       if (good) config.*member = read(value, where, problems);
     };
-    add({name, schema, nullptr, [member, write](const C& config) { return write(config.*member); }, parse});
+    add(member,
+        {name, schema, nullptr, [member, write](const C& config) { return write(config.*member); }, parse});
     fields_.back().has_default = true;
     return *this;
   }
@@ -100,11 +102,11 @@ class FieldTable {
       if (!value.is_object() && !check_value(value, schema, where, problems)) return;
       config.*member = value.is_null() ? std::nullopt : std::optional(table.parse(value, where, problems));
     };
-    add({name, schema, nullptr,
-         [member, table](const C& config) {
-           return config.*member ? table.dump(*(config.*member)) : Json(nullptr);
-         },
-         parse});
+    add(member, {name, schema, nullptr,
+                 [member, table](const C& config) {
+                   return config.*member ? table.dump(*(config.*member)) : Json(nullptr);
+                 },
+                 parse});
     fields_.back().has_default = true;
     return *this;
   }
@@ -113,7 +115,8 @@ class FieldTable {
   template <class T>
   FieldTable& value_or(const std::string& name, std::optional<T> C::*member, const Json& word,
                        const Json& schema) {
-    return add({name, schema,
+    return add(member,
+               {name, schema,
                 [member, word](C& config, const Json& value) {
                   config.*member = value == word ? std::nullopt : std::optional<T>(value.get<T>());
                 },
@@ -135,22 +138,22 @@ class FieldTable {
                       const std::vector<std::pair<std::string, E>>& choices) {
     std::vector<std::string> names;
     for (const auto& choice : choices) names.push_back(choice.first);
-    return add({name,
-                {{"type", "array"}, {"items", {{"enum", names}}}, {"description", meaning}},
-                [member, choices](C& config, const Json& value) {
-                  (config.*member).clear();
-                  for (const auto& text : value)
-                    for (const auto& [name, chosen] : choices)
-                      if (text == name) (config.*member).push_back(chosen);
-                },
-                [member, choices](const C& config) {
-                  Json list = Json::array();
-                  for (const auto& chosen : config.*member)
-                    for (const auto& [name, choice] : choices)
-                      if (choice == chosen) list.push_back(name);
-                  return list;
-                },
-                nullptr});
+    return add(member, {name,
+                        {{"type", "array"}, {"items", {{"enum", names}}}, {"description", meaning}},
+                        [member, choices](C& config, const Json& value) {
+                          (config.*member).clear();
+                          for (const auto& text : value)
+                            for (const auto& [name, chosen] : choices)
+                              if (text == name) (config.*member).push_back(chosen);
+                        },
+                        [member, choices](const C& config) {
+                          Json list = Json::array();
+                          for (const auto& chosen : config.*member)
+                            for (const auto& [name, choice] : choices)
+                              if (choice == chosen) list.push_back(name);
+                          return list;
+                        },
+                        nullptr});
   }
 
   /// A list of at least one integer.
@@ -170,6 +173,7 @@ class FieldTable {
     Json schema = number_schema(meaning, range, unit);
     schema["type"] = Json::array({"number", "null"});
     return add(
+        member,
         {name, schema,
          [member](C& config, const Json& value) {
            config.*member = value.is_null() ? std::nullopt : std::optional<double>(value.get<double>());
@@ -183,43 +187,50 @@ class FieldTable {
                      const std::vector<std::pair<std::string, E>>& choices) {
     std::vector<std::string> names;
     for (const auto& choice : choices) names.push_back(choice.first);
-    return add({name, choice_schema(meaning, names),
-                [member, choices](C& config, const Json& value) {
-                  for (const auto& [text, chosen] : choices) {
-                    if (text == value.get<std::string>()) config.*member = chosen;
-                  }
-                },
-                [member, choices](const C& config) {
-                  for (const auto& [text, chosen] : choices) {
-                    if (chosen == config.*member) return Json(text);
-                  }
-                  return Json(nullptr);
-                },
-                nullptr});
+    return add(member, {name, choice_schema(meaning, names),
+                        [member, choices](C& config, const Json& value) {
+                          for (const auto& [text, chosen] : choices) {
+                            if (text == value.get<std::string>()) config.*member = chosen;
+                          }
+                        },
+                        [member, choices](const C& config) {
+                          for (const auto& [text, chosen] : choices) {
+                            if (chosen == config.*member) return Json(text);
+                          }
+                          return Json(nullptr);
+                        },
+                        nullptr});
   }
 
   template <class N>
   FieldTable& nested(const std::string& name, N C::*member, const FieldTable<N>& table) {
-    return add({name, table.schema(), [](C&, const Json&) {},
-                [member, table](const C& config) { return table.dump(config.*member); },
-                [member, table](C& config, const Json& value, const std::string& where,
-                                std::vector<Problem>& problems) {
-                  config.*member = table.parse(value, where, problems);
-                }});
+    return add(member, {name, table.schema(), [](C&, const Json&) {},
+                        [member, table](const C& config) { return table.dump(config.*member); },
+                        [member, table](C& config, const Json& value, const std::string& where,
+                                        std::vector<Problem>& problems) {
+                          config.*member = table.parse(value, where, problems);
+                        }});
   }
 
   /// The keys of another table, of the same struct or of one that it inherits.
   template <class Base>
   FieldTable& all_of(const FieldTable<Base>& other) {
     for (const auto& field : other.fields_)
-      fields_.push_back(
-          {field.name, field.schema, field.read, field.write, field.read_nested, field.has_default});
+      fields_.push_back({field.name, field.schema, field.read, field.write, field.read_nested,
+                         field.has_default, field.member});
+    required_.insert(required_.end(), other.required_.begin(), other.required_.end());
     return *this;
   }
 
   /// The last key added has no default: it must be given.
   FieldTable& required() {
     required_.push_back(fields_.back().name);
+    return *this;
+  }
+
+  /// The last key added, an object, states no default: each of its keys states its own.
+  FieldTable& without_default() {
+    fields_.back().has_default = false;
     return *this;
   }
 
@@ -277,6 +288,31 @@ class FieldTable {
     return schema;
   }
 
+  /// As dump, but without the keys of some members.
+  template <class... Members>
+  Json dump_without(const C& config, Members... members) const {
+    Json object = dump(config);
+    (object.erase(name_of(members)), ...);
+    return object;
+  }
+
+  /// The key of a member that has one.
+  template <class B, class T>
+  const std::string& name_of(T B::*member) const {
+    const C config{};
+    const T C::*own = member;
+    for (const auto& field : fields_)
+      if (field.member && field.member(config) == &(config.*own)) return field.name;
+    throw std::logic_error("a member without a key");
+  }
+
+  /// The value that an object has at a member's key; null where it has none.
+  template <class B, class T>
+  const Json* find(const Json& object, T B::*member) const {
+    const auto found = object.find(name_of(member));
+    return found == object.end() ? nullptr : &*found;
+  }
+
   const std::string& meaning() const { return meaning_; }
 
   std::vector<std::string> names() const {
@@ -295,14 +331,21 @@ class FieldTable {
     std::function<void(C&, const Json&)> read;
     std::function<Json(const C&)> write;
     std::function<void(C&, const Json&, const std::string&, std::vector<Problem>&)> read_nested;
-    bool has_default = false;  // of one that is read_nested: its schema names it
+    bool has_default = false;                               // of one that is read_nested: its schema names it
+    std::function<const void*(const C&)> member = nullptr;  // where a config holds it; empty: nowhere
   };
 
   template <class T>
   FieldTable& plain(const std::string& name, T C::*member, const Json& schema) {
-    return add({name, schema,
-                [member](C& config, const Json& value) { config.*member = value.template get<T>(); },
-                [member](const C& config) { return Json(config.*member); }, nullptr});
+    return add(member, {name, schema,
+                        [member](C& config, const Json& value) { config.*member = value.template get<T>(); },
+                        [member](const C& config) { return Json(config.*member); }, nullptr});
+  }
+
+  template <class T>
+  FieldTable& add(T C::*member, Field field) {
+    field.member = [member](const C& config) -> const void* { return &(config.*member); };
+    return add(std::move(field));
   }
 
   FieldTable& add(Field field) {

@@ -16,6 +16,9 @@ enum class ImageSet { kMnist5k, kMnist, kFashionMnist, kIdx };
 /// As configs name it: "mnist-5k", ...
 std::string set_name(ImageSet set);
 
+/// What a command's `--data` takes for images: "mnist-5k, mnist:DIR, ... or idx:IMAGES,LABELS".
+std::string image_data_words();
+
 /// Which images to read and how a pixel becomes an input: x = (pixel/255 − pixel_mean) / pixel_std.
 struct ImageDataConfig {
   ImageSet dataset = ImageSet::kMnist5k;

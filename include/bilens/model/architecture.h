@@ -33,21 +33,11 @@ struct MlpNorms {
 struct Architecture {
   std::string type;         // model_type, such as "gemma2"; "" where nothing says it
   std::string type_source;  // who says it: "config.json: model_type"
-  std::string gate;  // a word of gate_words(), or an activation that is not among them; "": nothing says it
+  std::string gate;  // a word of gate_names(), or an activation that is not among them; "": nothing says it
   std::string gate_source;
   Json config;                         // the config.json, or its text_config; null without one
   std::vector<Gate> layer_gates = {};  // where layers differ, each one's: none or `gate`; else empty
 };
-
-/// The gates that a layer may be said to have: none (it is bilinear), GELU by the error function or by tanh.
-enum class GateWord { kNone, kSilu, kGelu, kGeluTanh, kRelu };
-
-/// Their words in configs and for `--gate`: "none", "silu", "gelu", "gelu_tanh", "relu".
-const std::vector<std::pair<std::string, GateWord>>& gate_words();
-
-/// The gate of a word; nothing where it is none of gate_words().
-std::optional<GateWord> gate_of_word(const std::string& word);
-const std::string& word_of_gate(GateWord gate);
 
 /// By the first of these that says something: config.json, in the directory or beside a named file (Hugging
 /// Face's, ours, the papers'); Meta's params.json; the model_args of a checkpoint; the header of a llama2.c
@@ -55,8 +45,8 @@ const std::string& word_of_gate(GateWord gate);
 /// @throws Error(kBadInput): a config that is damaged or contradicts itself
 Architecture read_architecture(const StoredModel& model);
 
-/// The same of one stack of a model: a vision or audio tower beside the decoder is not what the config's text
-/// part describes, so of that nothing is known.
+/// The architecture of one stack of a model. The config's text part does not describe a vision or audio tower
+/// beside the decoder, so nothing is known of that.
 Architecture architecture_of_stack(const Architecture& model, const MlpNames& mlp);
 
 /// The norms around an MLP, by the family that its names tell, else by the architecture's; nothing where

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,8 +20,10 @@ struct Activation {
   double beta;
 };
 
-/// Config names of the gates.
+/// Their words in configs and for `--gate`: "none", "silu", "gelu", "gelu_tanh", "relu".
 const std::vector<std::pair<std::string, Gate>>& gate_names();
 const std::string& gate_name(Gate gate);
+/// The gate of a word; nothing where it is none of gate_names().
+std::optional<Gate> gate_named(const std::string& word);
 
 }  // namespace bilens

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <filesystem>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -22,10 +21,8 @@ void apply_setting(Json& config, const std::string& text, const std::string& whe
 std::string setting(const std::string& path, const Json& value);
 
 /// A resumed job must be the same job: its settings against those of an earlier run, section by section.
-/// @param free what may differ, by its key or, in a section, as "data.path" @throws Error(kUsage) that names
-/// each key that does
-void require_same_settings(const Json& before, const std::filesystem::path& file, const Json& now,
-                           const std::set<std::string>& free);
+/// @throws Error(kUsage) that names each key that differs
+void require_same_settings(const Json& before, const std::filesystem::path& file, const Json& now);
 
 /// What the machine and the program are.
 Environment describe_environment(const std::string& device);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@ struct DecomposeRunOptions {
   std::string where;
   std::string minus;      // a model, or "previous": of each but the first the one before it; "": not given
   std::string data, out;  // "": not given
+  std::optional<int64_t> seed;  // of random directions, in place of the config's
   bool resume = false, dry_run = false;
   bool overwrite = false;  // what is finished or begun is replaced (src/run/decompose/replacement.h)
 };

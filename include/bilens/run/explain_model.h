@@ -20,9 +20,9 @@ struct ExplainModelOptions {
   std::optional<std::vector<int64_t>> ids;  // its tokens; nothing: as the tokenizer makes them
   std::optional<TokenName> logit;           // nothing: the likeliest next token
   std::optional<TokenName> minus;           // whose logit is subtracted; nothing: the mean of all logits is
-  std::string surrogate;            // of a gated model's MLPs: "half"; "none" or empty refuses such a model
-  std::string with_surrogate;       // what a user writes to get one, for messages
-  std::filesystem::path tokenizer;  // empty: the one beside the model's weights
+  std::optional<SurrogateKind> surrogate;   // of a gated model's MLPs: kHalf; nothing refuses such a model
+  std::string with_surrogate;               // what a user writes to get one, for messages
+  std::filesystem::path tokenizer;          // empty: the one beside the model's weights
   std::vector<std::string> pieces =
       {};                     // names of the first tokens, of a tokenizer that is not ours; or none
   std::filesystem::path out;  // folder for the files and the page; empty: none are written

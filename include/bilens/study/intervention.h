@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bilens/core/fields.h"
@@ -54,10 +55,13 @@ struct OfFigures {
   T logits;      // change of logit_direction·h; 0 where none is given
 };
 
+/// What is changed: the eigenvectors, their whole direction, or controls of one kind.
+enum class Changed { kEigenvectors, kDirection, kSameEigenvalues, kSameMean, kOtherEigenvectors };
+std::vector<std::pair<std::string, Changed>> record_names(Changed);
+
 /// What a change does to the model's predictions, means over tokens.
 struct Effect {
-  std::string what;   // "eigenvectors", "direction", "random, same eigenvalues", "random, same mean" or
-                      // "other eigenvectors"
+  Changed what = Changed::kEigenvectors;
   double size = 0.0;  // root mean square of the change of u·y
   OfFigures<IntervalRecord> change;
   OfFigures<IntervalRecord> difference;  // the eigenvectors' change minus this one, by document
@@ -65,7 +69,7 @@ struct Effect {
 
 /// The eigenvectors beside all controls of one kind.
 struct KindTest {
-  std::string what;
+  Changed what = Changed::kSameEigenvalues;
   int64_t controls = 0;
   OfFigures<ControlTest> of;
 };

@@ -74,7 +74,7 @@ std::vector<int64_t> guess_image_shape(int64_t pixels) {
 }
 
 ClassifierConfig config_of(const Weights& weights, const ForeignClassifier& found,
-                           const PaperConfig& theirs) {
+                           const PaperClassifierConfig& theirs, const std::string& where) {
   const auto embed = shape_of_expression(weights, found.embed),
              head = shape_of_expression(weights, found.head),
              gate = shape_of_expression(weights, found.mlps.front().gate);
@@ -92,14 +92,14 @@ ClassifierConfig config_of(const Weights& weights, const ForeignClassifier& foun
   for (const auto& mlp : found.mlps)
     c.bias = c.bias || !(mlp.gate_bias.empty() && mlp.up_bias.empty() && mlp.down_bias.empty());
   c.image_shape = guess_image_shape(c.d_input);
-  c.gate = theirs.gate();
-  c.residual = theirs.flag("residual", false);
-  for (const auto& [key, value] : std::vector<std::pair<const char*, Json>>{
-           {"d_input", c.d_input}, {"d_output", c.d_output}, {"n_layer", c.n_layers}, {"bias", c.bias}})
-    theirs.require(key, value);
-  theirs.require("d_hidden", c.d_hidden);
-  for (const char* key : {"normalization", "rms_norm"})
-    theirs.refuse(key, "Image classifiers here have no norms.");
+  c.gate = theirs.gate;
+  c.residual = theirs.residual;
+  using C = PaperClassifierConfig;
+  require_as_weights(theirs, &C::d_input, c.d_input, where);
+  require_as_weights(theirs, &C::d_output, c.d_output, where);
+  require_as_weights(theirs, &C::n_layer, c.n_layers, where);
+  require_as_weights(theirs, &C::bias, c.bias, where);
+  require_as_weights(theirs, &C::d_hidden, c.d_hidden, where);
   return c;
 }
 
@@ -114,7 +114,8 @@ std::optional<ForeignClassifier> find(const StoredModel& model) {
   if (found.embed.empty()) return std::nullopt;
   found.mlps = find_mlps(weights);
   require_nothing_else(weights, found);
-  found.config = config_of(weights, found, PaperConfig::of(model));
+  const auto theirs = read_paper_config<PaperClassifierConfig>(model).value_or(PaperClassifierConfig());
+  found.config = config_of(weights, found, theirs, model.where("config.json"));
   require_layers(weights, found);
   return found;
 }

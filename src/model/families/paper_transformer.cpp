@@ -68,39 +68,46 @@ int64_t rows_of(const Weights& weights, const std::string& name) {
   return found->second.shape.empty() ? 0 : found->second.shape.front();
 }
 
-DecoderConfig config_of(const Weights& weights, const PaperConfig& theirs) {
-  if (theirs.keys.empty()) {
-    throw Error(ExitCode::kBadInput, {weights.path().string(), "a config.json beside the weights", "none",
-                                      "The weights do not tell n_head and n_ctx."});
+/// @throws Error(kBadInput) without a config.json, or where one lacks a size
+PaperTransformerConfig read_sizes(const StoredModel& model) {
+  using C = PaperTransformerConfig;
+  const auto theirs = read_paper_config<C>(model);
+  if (!theirs) {
+    throw Error(ExitCode::kBadInput, {model.weights().path().string(), "a config.json beside the weights",
+                                      "none", "The weights do not tell n_head and n_ctx."});
   }
-  theirs.refuse("attention2", "A Llama has no second-order attention.");
-  if (theirs.keys.value("normalization", Json(true)) != true) {
-    throw Error(ExitCode::kBadInput, {theirs.where + ": normalization", "true",
-                                      theirs.keys["normalization"].dump(), "A Llama has RMS norms."});
+  std::vector<Problem> problems;
+  for (const auto size : {&C::d_model, &C::d_hidden, &C::n_layer, &C::n_head, &C::n_ctx}) {
+    if (theirs.value().*size) continue;
+    problems.push_back({key_path(model.where("config.json"), C::fields().name_of(size)), "a value", "none",
+                        "The weights do not tell it."});
   }
+  if (!problems.empty()) throw Error(ExitCode::kBadInput, problems);
+  return *theirs;
+}
+
+/// @param where the config.json, for messages
+DecoderConfig config_of(const Weights& weights, const PaperTransformerConfig& theirs,
+                        const std::string& where) {
   DecoderConfig c;
   c.vocab_size = rows_of(weights, kRoot + "wte.weight");
-  c.hidden_size = theirs.size("d_model");
-  c.intermediate_size = theirs.size("d_hidden");
-  c.num_hidden_layers = theirs.size("n_layer");
-  theirs.require("n_layer", count_layers(weights));
-  c.num_attention_heads = theirs.size("n_head");
-  c.max_position_embeddings = theirs.size("n_ctx");
-  c.hidden_act = theirs.gate();
+  c.hidden_size = *theirs.d_model;
+  c.intermediate_size = *theirs.d_hidden;
+  c.num_hidden_layers = *theirs.n_layer;
+  require_as_weights(theirs, &PaperTransformerConfig::n_layer, count_layers(weights), where);
+  c.num_attention_heads = *theirs.n_head;
+  c.max_position_embeddings = *theirs.n_ctx;
+  c.hidden_act = theirs.gate;
   c.rms_norm_eps = 1e-8;
   c.attention_bias = weights.contains(layer_prefix(0) + "attn.qkv.bias");
   c.mlp_bias =
       weights.contains(layer_prefix(0) + "mlp.w.bias") || weights.contains(layer_prefix(0) + "mlp.p.bias");
-  const auto token = [&](const char* key) -> std::optional<int64_t> {
-    const Json id = theirs.keys.value(key, Json());
-    return id.is_number_integer() && id >= 0 && id < c.vocab_size ? std::optional(id.get<int64_t>())
-                                                                  : std::nullopt;
-  };
-  c.bos_token_id = token("bos_token_id");
+  const auto in_vocabulary = [&](std::optional<int64_t> id) { return id && *id < c.vocab_size; };
+  c.bos_token_id = in_vocabulary(theirs.bos_token_id) ? theirs.bos_token_id : std::nullopt;
   c.eos_token_id.clear();
-  if (const auto id = token("eos_token_id")) c.eos_token_id = {*id};
+  if (in_vocabulary(theirs.eos_token_id)) c.eos_token_id = {*theirs.eos_token_id};
   std::vector<Problem> problems;
-  c.resolve(theirs.where, problems);
+  c.resolve(where, problems);
   if (!problems.empty()) throw Error(ExitCode::kBadInput, problems);
   return c;
 }
@@ -133,10 +140,10 @@ bool is_paper_transformer(const Weights& weights) {
 
 ForeignDecoder read_paper_transformer(const StoredModel& model) {
   const auto& weights = model.weights();
-  const auto theirs = PaperConfig::of(model);
-  const auto c = config_of(weights, theirs);
+  const auto theirs = read_sizes(model);
+  const auto c = config_of(weights, theirs, model.where("config.json"));
   const int64_t d = c.hidden_size, h = c.intermediate_size;
-  const double scale = theirs.flag("scale_attn", true) ? 1 / std::sqrt(2.0 * c.num_hidden_layers) : 1.0;
+  const double scale = theirs.scale_attn ? 1 / std::sqrt(2.0 * c.num_hidden_layers) : 1.0;
   PaperReader reader(weights);
   std::map<std::string, at::Tensor> ours;
   ours["model.embed_tokens.weight"] = reader.take(kRoot + "wte.weight", {c.vocab_size, d});

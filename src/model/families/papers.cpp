@@ -13,7 +13,7 @@ const Family& papers() {
       .told_by_names = true,
       .gate_of_config = [](const StoredModel& model) -> std::optional<std::string> {
         if (!has_own_keys(model.json("config.json"))) return std::nullopt;
-        return gate_name(PaperConfig::of(model).gate());
+        return gate_name(read_paper_config<PaperMlp>(model)->gate);
       },
       .read_decoder = [](const StoredModel& model) -> std::optional<ForeignDecoder> {
         if (!is_paper_transformer(model.weights())) return std::nullopt;

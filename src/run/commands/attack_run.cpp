@@ -37,8 +37,8 @@ std::string curve_in_words(const RobustAccuracy& curve) {
 std::string masks_in_words(const std::vector<MaskEffect>& masks) {
   std::string text = "mask          strength  accuracy  gets the mask's class\n";
   for (const auto& mask : masks) {
-    text += format("%-12s %9.3g %8.1f%% %8.1f%%\n", mask.kind.c_str(), mask.strength, 100 * mask.accuracy,
-                   100 * mask.misclassified);
+    text += format("%-12s %9.3g %8.1f%% %8.1f%%\n", record_name(mask.kind).c_str(), mask.strength,
+                   100 * mask.accuracy, 100 * mask.misclassified);
   }
   return masks.empty() ? "" : text;
 }
@@ -78,12 +78,12 @@ const FieldTable<AttackRunConfig>& AttackRunConfig::fields() {
   MaskConfig C::*const masks = &C::masks;
   static const FieldTable<C> table =
       FieldTable<C>("Config of `bilens attack`.")
-          .integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
+          .integer("format_version", &C::format_version, "Version of this file's format.", between(1, 1))
           .integer("images", &C::images, "The first ones of the test images; 0: all.", at_least(0), "images")
           .integer("bounded_images", &C::bounded_images,
                    "The first ones of these, whose changes are also bounded within [0, 1]; 0: none.",
                    at_least(0), "images")
-          .integer("gradient_steps", &C::gradient_steps, "Of an attack by gradients; 0: none is made.",
+          .integer("gradient_steps", &C::gradient_steps, "Steps of an attack by gradients; 0: none is made.",
                    between(0, 1e6), "steps")
           .integer("shown", &C::shown, "Images whose changes are kept as pictures.", between(0, 1000),
                    "images")

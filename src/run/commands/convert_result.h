@@ -7,11 +7,11 @@
 namespace bilens {
 
 /// What `bilens convert --json` prints.
-struct ConversionResult {
+struct ConvertResult {
   std::string model, out;
   int64_t parameters = 0, bytes = 0;
 
-  static const RecordTable<ConversionResult>& record();
+  static const RecordTable<ConvertResult>& record();
 };
 
 }  // namespace bilens

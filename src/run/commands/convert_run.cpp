@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <chrono>
 #include <functional>
 
 #include "bilens/core/disk.h"
@@ -11,9 +10,10 @@
 #include "bilens/core/log.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/progress.h"
+#include "bilens/core/stopwatch.h"
 #include "bilens/model/family.h"
 #include "bilens/model/model_directory.h"
-#include "conversion_result.h"
+#include "convert_result.h"
 #include "layers/gate_choice.h"
 #include "models/language_model.h"
 #include "models/model_arguments.h"
@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 namespace {
 
 /// What is written: as many parameters in as many bytes, by a function that fills a folder.
-struct Conversion {
+struct ModelToWrite {
   int64_t parameters, bytes;
   std::function<void(const fs::path& folder)> save;
   Weights read;  // some of what is read
@@ -37,15 +37,14 @@ Json measure_seconds(const Weights& weights, int64_t bytes, const fs::path& out)
   constexpr int64_t kEnough = int64_t{64} << 20;
   const double writing = measure_write_rate(out);
   if (writing == 0) return nullptr;
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   int64_t read = 0;
   for (const auto& [name, info] : weights.tensors()) {
     if (read > kEnough) break;
     const auto copy = weights.tensor(name).clone();
     read += static_cast<int64_t>(copy.nbytes());
   }
-  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
-  const double second = read > 0 ? taken.count() / static_cast<double>(read) : 0;
+  const double second = read > 0 ? watch.seconds() / static_cast<double>(read) : 0;
   return static_cast<double>(bytes) * (second + 1 / writing);
 }
 
@@ -55,14 +54,13 @@ int64_t bytes_of(const DecoderConfig& config) {
 
 /// @throws Error(kBadInput) for a gate that our classifiers do not have
 Gate classifier_gate(const GateChoice& gate) {
-  for (const auto& [name, known] : gate_names())
-    if (name == gate.name) return known;
+  if (gate.gate) return *gate.gate;
   throw Error(ExitCode::kBadInput, {"gate", "none, silu, gelu or relu", gate.name + ", by " + gate.source,
                                     "Image classifiers here have no other gate."});
 }
 
-Conversion convert_classifier(const ConvertRunOptions& options, const Weights& weights,
-                              ForeignClassifier found, const GateChoice& gate) {
+ModelToWrite convert_classifier(const ConvertRunOptions& options, const Weights& weights,
+                                ForeignClassifier found, const GateChoice& gate) {
   if (!options.tokenizer.empty()) {
     throw Error(ExitCode::kUsage, {"--tokenizer", "a language model", "an image classifier", ""});
   }
@@ -73,7 +71,7 @@ Conversion convert_classifier(const ConvertRunOptions& options, const Weights& w
           [model](const fs::path& folder) { save_classifier(folder, model); }, weights};
 }
 
-Conversion convert_decoder(const ConvertRunOptions& options, const StoredModel& stored) {
+ModelToWrite convert_decoder(const ConvertRunOptions& options, const StoredModel& stored) {
   const auto model = open_language_model(stored);
   if (!options.tokenizer.empty()) open_tokenizer(model, options.tokenizer);
   const auto parameters = model.config.parameter_count();
@@ -98,12 +96,12 @@ bool has_other_tokenizer(const LanguageModel& model) {
   return false;
 }
 
-Conversion convert_foreign(const ConvertRunOptions& options, const StoredModel& stored,
-                           const ForeignDecoder& found, std::optional<GateWord> asked) {
+ModelToWrite convert_foreign(const ConvertRunOptions& options, const StoredModel& stored,
+                             const ForeignDecoder& found, std::optional<Gate> asked) {
   const auto& gate = gate_name(found.config.hidden_act);
-  if (asked && asked != gate_of_word(gate)) {
+  if (asked && asked != found.config.hidden_act) {
     throw Error(ExitCode::kUsage,
-                {"--gate", gate + ", the gate of this model", word_of_gate(*asked), "Leave it out."});
+                {"--gate", gate + ", the gate of this model", gate_name(*asked), "Leave it out."});
   }
   const LanguageModel model{stored, found.config};
   if (!options.tokenizer.empty()) open_tokenizer(model, options.tokenizer);
@@ -116,8 +114,7 @@ Conversion convert_foreign(const ConvertRunOptions& options, const StoredModel& 
           found.sources.front()};
 }
 
-Conversion prepare(const ConvertRunOptions& options, const StoredModel& model,
-                   std::optional<GateWord> asked) {
+ModelToWrite prepare(const ConvertRunOptions& options, const StoredModel& model, std::optional<Gate> asked) {
   const auto gate = [&] {
     return choose_gate(read_architecture(model), nullptr, asked, options.in.string());
   };
@@ -131,8 +128,8 @@ Conversion prepare(const ConvertRunOptions& options, const StoredModel& model,
 
 }  // namespace
 
-const RecordTable<ConversionResult>& ConversionResult::record() {
-  using R = ConversionResult;
+const RecordTable<ConvertResult>& ConvertResult::record() {
+  using R = ConvertResult;
   static const auto table = RecordTable<R>()
                                 .field("model", &R::model, "What was read, as it was named.")
                                 .field("out", &R::out, "The model directory that was written.")
@@ -141,14 +138,21 @@ const RecordTable<ConversionResult>& ConversionResult::record() {
   return table;
 }
 
-Outcome run_conversion(const ConvertRunOptions& options) {
+std::optional<Gate> parse_gate(const std::string& word) {
+  if (word == "auto") return std::nullopt;
+  if (const auto gate = gate_named(word)) return gate;
+  std::vector<std::string> words;
+  for (const auto& named : gate_names()) words.push_back(named.first);
+  throw Error(ExitCode::kUsage, {"--gate", join(words), "\"" + word + "\"", ""});
+}
+
+Outcome run_convert(const ConvertRunOptions& options) {
   Outcome outcome;
-  const auto gate = parse_gate(options.gate);
   if (options.out.empty()) throw Error(ExitCode::kUsage, {"OUT", "an empty or new folder", "\"\"", ""});
   require_empty_directory(options.out, "Name another folder.");
   auto named = options;
   named.in = find_model(options.in.string());
-  const auto conversion = prepare(named, named.in, gate);
+  const auto conversion = prepare(named, named.in, options.gate);
   if (options.dry_run) {
     auto& estimate = outcome.estimate.emplace();
     estimate.memory_bytes = peak_memory() + conversion.bytes;
@@ -163,8 +167,8 @@ Outcome run_conversion(const ConvertRunOptions& options) {
   folder.commit();
   if (without_tokenizer)
     log_warning("no tokenizer beside the weights: commands that read text will need --tokenizer");
-  const ConversionResult result{options.in.string(), options.out.string(), conversion.parameters,
-                                conversion.bytes};
+  const ConvertResult result{options.in.string(), options.out.string(), conversion.parameters,
+                             conversion.bytes};
   outcome.results.push_back(result.record().write(result));
   outcome.text = format_number(static_cast<double>(result.parameters)) + " parameters\n" + result.out + "\n";
   return outcome;

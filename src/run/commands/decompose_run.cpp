@@ -46,12 +46,23 @@ std::vector<fs::path> pair_with_previous(std::vector<fs::path> models, std::map<
   return {models.begin() + 1, models.end()};
 }
 
+/// The config as it was given, with a seed for random directions. Analyses and methods have seeds of their
+/// own.
+Json seeded_config(const DecomposeRunOptions& options) {
+  Json config = options.config;
+  const auto& keys = DecomposeRunConfig::fields();
+  const auto directions = &DecomposeRunConfig::directions;
+  if (options.seed && keys.find(config, directions) != nullptr)
+    set_seed_of_directions(config[keys.name_of(directions)], *options.seed);
+  return config;
+}
+
 }  // namespace
 
 Json decompose_config_schema() { return DecomposeRunConfig::fields().schema(); }
 
 Outcome run_decomposition(const DecomposeRunOptions& options) {
-  const auto config = parse_decompose_config(options.config, options.where, !options.minus.empty());
+  const auto config = parse_decompose_config(seeded_config(options), options.where, !options.minus.empty());
   if (options.resume && options.overwrite) {
     throw Error(ExitCode::kUsage,
                 {"bilens decompose", "--resume, which keeps what is there, or --overwrite", "both", ""});

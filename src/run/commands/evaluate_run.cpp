@@ -3,11 +3,11 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <optional>
 
 #include "bilens/core/memory.h"
+#include "bilens/core/stopwatch.h"
 #include "bilens/model/model_directory.h"
 #include "bilens/tensor/device.h"
 #include "bilens/train/image_evaluation.h"
@@ -32,12 +32,6 @@ ImageDataset load_test_data(const std::string& spec, const StoredModel& model,
   return load_images_for(config, model.path(), *data_config);
 }
 
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
 /// Seconds that the test images take, by the second of two passes over some of them.
 double measure_images(ImageClassifier& model, const ImageSplit& split) {
   constexpr int64_t kEnough = 256;
@@ -45,9 +39,9 @@ double measure_images(ImageClassifier& model, const ImageSplit& split) {
   const ImageSplit part{split.images.narrow(0, 0, some), split.labels.narrow(0, 0, some)};
   double taken = 0;
   for (int64_t time = 0; time < 2 && some > 0; ++time) {
-    const auto begin = Clock::now();
+    const Stopwatch watch;
     evaluate_classifier(model, part);
-    taken = seconds_since(begin);
+    taken = watch.seconds();
   }
   return some > 0 ? taken * static_cast<double>(split.size()) / static_cast<double>(some) : 0;
 }
@@ -68,10 +62,10 @@ void add_result(const Result& result, Outcome& outcome) {
 void evaluate_images(const StoredModel& stored, const EvaluateRunOptions& options, Outcome& outcome) {
   const auto config = read_classifier_config(stored);
   const auto data = load_test_data(options.data, stored, config);
-  const auto begin = Clock::now();
+  const Stopwatch watch;
   auto model = load_classifier(stored, choose_device(options.device));
   if (options.dry_run) {
-    add_seconds(outcome, seconds_since(begin) + measure_images(model, data.test));
+    add_seconds(outcome, watch.seconds() + measure_images(model, data.test));
   } else {
     const auto found = evaluate_classifier(model, data.test);
     add_result(ImageResult{stored.path().string(), found.examples, found.loss, found.accuracy}, outcome);
@@ -108,10 +102,10 @@ void evaluate_language(const StoredModel& stored, const EvaluateRunOptions& opti
     outcome.estimate->memory_bytes = peak_memory() + weights;
     return add_seconds(outcome, std::nullopt);
   }
-  const auto begin = Clock::now();
+  const Stopwatch watch;
   auto model = source.load(load);
   if (options.dry_run) {
-    const double loading = seconds_since(begin);
+    const double loading = watch.seconds();
     const double token = measure_reading(
         stream, data.context, [&](const TokenStream& some) { evaluate_text(model, some, data.context); });
     add_seconds(outcome, loading + token * static_cast<double>(stream.size()));

@@ -34,16 +34,10 @@ struct PromptQuestion {
 };
 
 /// Eigenvectors are of bilinear MLPs alone: for those of a gated model something has to stand that somebody
-/// asked for. @throws Error(kUsage, kBadInput)
+/// asked for. @throws Error(kBadInput)
 std::optional<SurrogateKind> choose_surrogate(const ExplainModelOptions& options,
                                               const LanguageModel& model) {
-  const bool half = options.surrogate == "half";
-  if (!half && !options.surrogate.empty() && options.surrogate != "none") {
-    throw Error(
-        ExitCode::kUsage,
-        {"--surrogate", "one of \"none\", \"half\"", "\"" + options.surrogate + "\"",
-         options.surrogate == "calibrated" ? "Only `bilens decompose` has a text to calibrate on." : ""});
-  }
+  const bool half = options.surrogate == SurrogateKind::kHalf;
   const bool bilinear = model.config.is_bilinear();
   if (half && bilinear) log_warning(model.path().string() + " is bilinear: no surrogate stands for its MLPs");
   if (bilinear) return std::nullopt;
@@ -201,7 +195,7 @@ Estimate estimate_explanation(const ExplainModelOptions& options) {
   estimate.memory_bytes =
       peak_memory() + 8 * model.parameter_count() + 7 * 8 * d * d + 8 * 3 * h * d + 4 * model.vocab_size * d;
   estimate.disk_bytes = 1 << 20;
-  // Of one dense eigenproblem a layer and the forward pass.
+  // Counts one dense eigenproblem a layer and the forward pass.
   estimate.seconds = static_cast<double>(model.num_hidden_layers) * solving /
                          measure_product_rate(question.device, at::kDouble) +
                      reading / measure_product_rate(question.device, at::kFloat);

@@ -56,6 +56,15 @@ std::string in_words(const PromptExplanationRecord& explanation) {
 
 }  // namespace
 
+std::optional<SurrogateKind> parse_surrogate(const std::string& word) {
+  if (word.empty() || word == "none") return std::nullopt;
+  const auto& half = record_name(SurrogateKind::kHalf);
+  if (word == half) return SurrogateKind::kHalf;
+  const bool calibrated = word == record_name(SurrogateKind::kCalibrated);
+  throw Error(ExitCode::kUsage, {"--surrogate", "one of \"none\", \"" + half + "\"", "\"" + word + "\"",
+                                 calibrated ? "Only `bilens decompose` has a text to calibrate on." : ""});
+}
+
 Outcome run_prompt_explanation(const ExplainPromptOptions& given) {
   const ExplainModelOptions options{StoredModel(given.model),
                                     given.prompt,

@@ -3,12 +3,12 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <chrono>
 #include <set>
 
 #include "bilens/core/log.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/shell.h"
+#include "bilens/core/stopwatch.h"
 #include "bilens/records/decomposition.h"
 #include "bilens/records/record_file.h"
 #include "bilens/tensor/device.h"
@@ -145,9 +145,9 @@ at::Tensor logit_direction(const InterveneRunConfig& config, const LanguageModel
 /// passes over the text are the eigenvectors', the direction's and two more, and one for each control.
 double measure_seconds(const Corpus& corpus, const ChosenPairs& pairs, const InterveneRunConfig& config,
                        const at::Tensor& logits) {
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   auto model = corpus.load(config.device);
-  const std::chrono::duration<double> loading = std::chrono::steady_clock::now() - begin;
+  const double loading = watch.seconds();
   auto shortest = config.intervention;
   shortest.controls = 1;
   if (shortest.change == Change::kPatch) shortest.change = Change::kZero;
@@ -160,7 +160,7 @@ double measure_seconds(const Corpus& corpus, const ChosenPairs& pairs, const Int
   };
   const int64_t all = passes(config.intervention.controls) + (config.source ? 1 : 0);
   const auto tokens = static_cast<double>(std::min(config.tokens, corpus.stream.size()));
-  return loading.count() + token * tokens * static_cast<double>(all) / static_cast<double>(passes(1));
+  return loading + token * tokens * static_cast<double>(all) / static_cast<double>(passes(1));
 }
 
 }  // namespace
@@ -171,13 +171,13 @@ const FieldTable<InterveneRunConfig>& InterveneRunConfig::fields() {
   using C = InterveneRunConfig;
   static const FieldTable<C> table =
       FieldTable<C>("Config of `bilens intervene`.")
-          .integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
+          .integer("format_version", &C::format_version, "Version of this file's format.", between(1, 1))
           .value_or("layer", &C::layer, nullptr,
-                    {{"description", "Of the decomposition; null: the only one that it has."},
+                    {{"description", "Layer of the decomposition; null: the only one that it has."},
                      {"anyOf", {{{"type", "null"}}, {{"type", "integer"}, {"minimum", 0}}}}})
-          .integer("direction", &C::direction, "Of the layer, counted from 0.", at_least(0))
-          .integers("eigenvectors", &C::eigenvectors, "Of the direction, counted from 0; changed together.",
-                    at_least(0))
+          .integer("direction", &C::direction, "Direction of the layer, counted from 0.", at_least(0))
+          .integers("eigenvectors", &C::eigenvectors,
+                    "Eigenvectors of the direction, counted from 0; they are changed together.", at_least(0))
           .nested("intervention", &C::intervention, InterventionConfig::fields())
           .custom("plus", &C::plus,
                   token_names_schema("Tokens whose mean logit is followed, less that of those in minus.", 0),

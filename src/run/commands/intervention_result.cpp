@@ -45,7 +45,7 @@ std::string heading(const std::string& name, const std::string& second, const st
   return row(name, second, columns);
 }
 
-/// The same of sign flips. @param goal in words
+/// How small p by sign flips can be, and whether that is small enough. @param goal in words
 std::string possible_flips(const InterventionResult& result, const std::string& goal) {
   const auto n = result.documents;
   if (n < 2) return "signs: p is not possible with one document\n";
@@ -57,7 +57,7 @@ std::string possible_flips(const InterventionResult& result, const std::string& 
          (least <= result.wanted_p ? " is possible\n" : " is not possible: that takes more documents\n");
 }
 
-/// How small p can be, and whether that is small enough.
+/// How small p can be by sign flips and by each kind of control, and whether that is small enough.
 std::string possible_p(const InterventionResult& result) {
   const auto looked_at = result.about->intervention.looked_at;
   const auto goal = looked_at == 1 ? std::string("p <= .05")
@@ -65,7 +65,7 @@ std::string possible_p(const InterventionResult& result) {
                                             result.wanted_p, looked_at);
   std::string text = possible_flips(result, goal);
   for (const auto& test : result.tests) {
-    text += format("%s: p is 1/%" PRId64 " = %.2g at least, so that ", test.control.c_str(),
+    text += format("%s: p is 1/%" PRId64 " = %.2g at least, so that ", record_name(test.control).c_str(),
                    test.controls + 1, test.smallest_p) +
             goal +
             (test.enough
@@ -110,9 +110,9 @@ const RecordTable<TestResult>& TestResult::record() {
           .field("controls", &R::controls, "How many there are of this kind.")
           .field("smallest_p", &R::smallest_p, "How small p can be with so many.")
           .field("enough", &R::enough, "Whether p can be as small as `wanted_p`.")
-          .field("loss", &R::loss, "Of the loss.")
-          .field("divergence", &R::divergence, "Of the KL.")
-          .field("logits", &R::logits, "Of the logits that are followed; null where none are.");
+          .field("loss", &R::loss, "Test by the loss.")
+          .field("divergence", &R::divergence, "Test by the KL.")
+          .field("logits", &R::logits, "Test by the logits that are followed; null where none are.");
   return table;
 }
 
@@ -188,11 +188,11 @@ std::string intervention_in_words(const InterventionResult& result) {
       result.documents < 2 ? std::string() : format(" [95%%, n = %" PRId64 "], signs", result.documents);
   text += heading("changed", "size", interval, follows_logits);
   for (const auto& effect : {result.effects[0], result.effects[1]})  // those of the controls are in --json
-    text +=
-        row(effect.what, format("%.3g", effect.size), figures_in_words(*effect.change, interval_in_words));
+    text += row(record_name(effect.what), format("%.3g", effect.size),
+                figures_in_words(*effect.change, interval_in_words));
   text += heading("eigenvectors minus", "controls", interval + ", rank", follows_logits);
   for (const auto& test : result.tests) {
-    text += row(test.control, format("%" PRId64, test.controls),
+    text += row(record_name(test.control), format("%" PRId64, test.controls),
                 figures_in_words(test, [](const ControlTest& of) {
                   return interval_in_words(of.difference) + format(", %.2g", of.p);
                 }));

@@ -19,7 +19,7 @@ struct FigureIntervals {
 };
 
 struct EffectResult {
-  std::string what;
+  Changed what = Changed::kEigenvectors;
   double size = 0;
   std::optional<FigureIntervals> change;
   std::optional<FigureIntervals> difference;  // none of the eigenvectors' own
@@ -29,7 +29,7 @@ struct EffectResult {
 
 /// The eigenvectors beside all controls of one kind.
 struct TestResult {
-  std::string control;
+  Changed control = Changed::kSameEigenvalues;
   int64_t controls = 0;
   double smallest_p = 0;
   bool enough = false;

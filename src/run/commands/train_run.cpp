@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstdlib>
 #include <functional>
-#include <set>
 
 #include "bilens/core/files.h"
 #include "bilens/core/locks.h"
@@ -24,6 +23,7 @@
 #include "bilens/tensor/device.h"
 #include "bilens/tensor/device_memory.h"
 #include "bilens/train/data_files.h"
+#include "train/job_kind.h"
 #include "train/training_job.h"
 
 namespace bilens {
@@ -34,21 +34,20 @@ namespace {
 
 using MakeJob = std::function<std::unique_ptr<TrainingJob>(const TrainRunOptions&)>;
 
-/// Whose config it is shows its keys. @throws Error(kUsage) for that of the other command
-void require_config_of(const std::string& command, const std::string& own, const std::string& others,
-                       const TrainRunOptions& options) {
-  if (options.config.contains(own) || !options.config.contains(others)) return;
-  const std::string other = command == "train" ? "finetune" : "train";
-  throw Error(ExitCode::kUsage,
-              {options.where, "a config of `bilens " + command + "`",
-               "\"" + others + "\", a key of `bilens " + other + "`", "Run `bilens " + other + "` with it."});
+/// What is said of a config that is another command's. @param key the one that shows it
+Error config_of_other(const std::string& where, const std::string& command, const std::string& key,
+                      const std::string& other) {
+  return Error(ExitCode::kUsage,
+               {where, "a config of `bilens " + command + "`",
+                "\"" + key + "\", a key of `bilens " + other + "`", "Run `bilens " + other + "` with it."});
 }
 
 /// A job of the kind that "model.type" names; a config without it is an image classifier's.
 std::unique_ptr<TrainingJob> make_training(const TrainRunOptions& options) {
-  require_config_of("train", "model", "teacher", options);
-  const Json model = options.config.value("model", Json::object());
-  const Json type = model.is_object() ? model.value("type", Json("bilinear_mlp")) : Json("bilinear_mlp");
+  const auto kind = kind_of_config(options.config);
+  if (kind.has_teacher && !kind.has_model)
+    throw config_of_other(options.where, "train", "teacher", "finetune");
+  const Json& type = kind.model_type;
   std::vector<Problem> problems;
   const auto where = key_path(key_path(options.where, "model"), "type");
   const auto classifier = ClassifierConfig{}.type;
@@ -59,18 +58,15 @@ std::unique_ptr<TrainingJob> make_training(const TrainRunOptions& options) {
   return make_image_job(options.config, options.where);
 }
 
-/// A resumed run must be the same run: only where it computes and how often it saves may differ, and where
-/// its data lie, if these are known by what is in them.
+/// A resumed run must be the same run.
 std::vector<DataFile> check_same_run(const TrainRunOptions& options, const TrainingJob& job) {
   auto data = describe_data_files(job.data_files());
   const fs::path file = options.out / "config.json";
   if (!options.resume) return data;
   const bool known = require_same_data_as_checkpoint(options.out / "checkpoints", data);
   if (!fs::exists(file)) return data;
-  const Json before = job.complete(read_json(file, ExitCode::kBadInput), file.string());
-  std::set<std::string> free = {"checkpoint", "device", "threads", "rank_timeout"};
-  if (known) free.insert("data.path");
-  require_same_settings(before, file, job.config(), free);
+  const Json before = job.kept_settings(read_json(file, ExitCode::kBadInput), file.string(), known);
+  require_same_settings(before, file, job.kept_settings(known));
   return data;
 }
 
@@ -174,11 +170,7 @@ void share_threads(const TrainingJob& job, const Launch& launch) {
 /// What all processes have to agree on before they train together.
 void require_same_job(const Ranks& ranks, const TrainingJob& job, const std::vector<DataFile>& data) {
   ranks.require_same("bilens", version(), "Start the same program everywhere.");
-  auto config = job.config();
-  // The teacher, as the data, is known by what is in it.
-  for (const char* own : {"device", "threads", "rank_timeout", "teacher"}) config.erase(own);
-  for (const char* place : {"path", "tokenizer"}) config["data"].erase(place);
-  ranks.require_same("the config", format_json(config),
+  ranks.require_same("the config", format_json(job.shared_settings()),
                      "Start all processes with the same config and flags.");
   // Replicas stay the same where each computes its steps with as many threads.
   ranks.require_same("threads", std::to_string(at::get_num_threads()), "Say by --threads how many.");
@@ -259,8 +251,9 @@ Outcome run_training(const TrainRunOptions& options) { return run_job(options, m
 
 Outcome run_finetuning(const TrainRunOptions& options) {
   return run_job(options, [](const TrainRunOptions& given) {
-    require_config_of("finetune", "teacher", "model", given);
-    if (!given.config.contains("teacher")) {
+    const auto kind = kind_of_config(given.config);
+    if (kind.has_model && !kind.has_teacher) throw config_of_other(given.where, "finetune", "model", "train");
+    if (!kind.has_teacher) {
       throw Error(ExitCode::kUsage,
                   {key_path(given.where, "teacher"), "the checkpoint that is to become bilinear", "none",
                    "Name a model directory or a llama2.c file, in the config or by --set teacher=MODEL."});

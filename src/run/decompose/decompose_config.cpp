@@ -27,9 +27,9 @@ std::vector<std::pair<std::string, const Method*>> names_of_methods() {
   return names;
 }
 
-std::vector<std::pair<std::string, std::optional<GateWord>>> names_of_gates() {
-  std::vector<std::pair<std::string, std::optional<GateWord>>> names = {{"auto", std::nullopt}};
-  names.insert(names.end(), gate_words().begin(), gate_words().end());
+std::vector<std::pair<std::string, std::optional<Gate>>> names_of_gates() {
+  std::vector<std::pair<std::string, std::optional<Gate>>> names = {{"auto", std::nullopt}};
+  names.insert(names.end(), gate_names().begin(), gate_names().end());
   return names;
 }
 
@@ -54,7 +54,7 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
   using C = DecomposeRunConfig;
   static const FieldTable<C> table =
       FieldTable<C>("Config of `bilens decompose`.")
-          .integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
+          .integer("format_version", &C::format_version, "Version of this file's format.", between(1, 1))
           .all_or_some("layers", &C::layers, "Which layers.")
           .custom("directions", &C::directions, directions_schema(), read_directions, write_directions)
           .choice("method", &C::method, meaning_of_methods() + ".", names_of_methods())
@@ -85,11 +85,13 @@ const FieldTable<DecomposeRunConfig>& DecomposeRunConfig::fields() {
                 "Takes the trace off, Q - (tr Q / d) I: behind a norm, where |x|^2 is d, that changes the "
                 "outputs by "
                 "constants alone, so Q is known only up to it.")
-          .choice("weighting", &C::weighting,
-                  "\"data\": eigenpairs of each form as inputs vary, by the covariance of the model's own on "
-                  "training images or on text: of as many tokens as \"corpus\" reads, behind those.",
-                  std::vector<std::pair<std::string, Weighting>>{{"none", Weighting::kNone},
-                                                                 {"data", Weighting::kData}})
+          .choice(
+              "weighting", &C::weighting,
+              "\"data\": eigenpairs of each form as the model's own inputs vary, by their covariance over "
+              "the training images or over text. As many tokens of a text count as \"corpus\" reads, those "
+              "behind them.",
+              std::vector<std::pair<std::string, Weighting>>{{"none", Weighting::kNone},
+                                                             {"data", Weighting::kData}})
           .choice("dtype", &C::dtype, "What is computed in.",
                   std::vector<std::pair<std::string, at::ScalarType>>{{"float32", at::kFloat},
                                                                       {"float64", at::kDouble}})

@@ -17,6 +17,12 @@ enum class Analysis { kTruncation, kExactness, kImportance, kTokens, kCorpus };
 /// What the directions of a form's inputs count for: all alike, or as they vary in data.
 enum class Weighting { kNone, kData };
 
+/// Which form of a layer is decomposed.
+struct FormChoice {
+  bool over_inputs = true;  // of the embedding in front, where there is one
+  bool traceless = false;   // without the form's trace
+};
+
 /// The whole config of `bilens decompose`.
 struct DecomposeRunConfig : MethodOptions {
   int64_t format_version = 1;
@@ -25,7 +31,7 @@ struct DecomposeRunConfig : MethodOptions {
   const Method* method = &method_named(kEigen);
   EigenSolver solver = EigenSolver::kAuto;
   std::optional<int64_t> k = 10;  // nothing: all
-  bool over_inputs = true;        // of the embedding in front, where there is one
+  bool over_inputs = true;
   bool fold_norm = true;
   bool traceless = false;
   Weighting weighting = Weighting::kNone;
@@ -38,7 +44,7 @@ struct DecomposeRunConfig : MethodOptions {
   bool estimate_rank = false;
   std::optional<int64_t> memory_limit;  // bytes; nothing: by what is free
   WeightMap weights;
-  std::optional<GateWord> gate;            // nothing: what the model says
+  std::optional<Gate> gate;                // nothing: what the model says
   std::optional<SurrogateKind> surrogate;  // nothing: none
   std::string tokenizer;
   GivenData data;
@@ -59,6 +65,7 @@ struct DecomposeRunConfig : MethodOptions {
 
   /// How layers are to be read.
   LayerSourceConfig source() const { return {weights, gate, fold_norm, surrogate}; }
+  FormChoice form() const { return {over_inputs, traceless}; }
   bool wants_layer(int64_t number) const;
   /// @throws Error(kUsage) for layers that the model does not have, and one that `traceless` would change
   void check_model(const LayerSource& source) const;

@@ -32,7 +32,7 @@ void add_estimate(const LayerSource& source, const DecomposeRunConfig& config, c
   for (const auto& lazy : source.layers) {
     if (!config.wants_layer(lazy.number)) continue;
     const auto layer = lazy.load();
-    const auto problem = eigen_problem(layer, choose_directions(config, source, layer), config);
+    const auto problem = eigen_problem(layer, choose_directions(config, source, layer), config.form());
     const auto eigen = config.eigen(problem.dimension());
     const auto sizes = eigen_sizes(problem, eigen.k);
     const int64_t result = sizes.n * sizes.k * sizes.d * static_cast<int64_t>(c10::elementSize(config.dtype));

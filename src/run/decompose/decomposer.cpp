@@ -3,22 +3,21 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "bilens/analysis/forms/interaction.h"
 #include "bilens/analysis/forms/traceless.h"
 #include "bilens/core/log.h"
 #include "bilens/core/sha256.h"
+#include "bilens/core/stopwatch.h"
 #include "bilens/records/layer_file.h"
 #include "bilens/tensor/device.h"
 
 namespace bilens {
 
-EigenProblem eigen_problem(const SourceLayer& source, const Directions& directions,
-                           const DecomposeRunConfig& config) {
-  return {config.traceless ? without_trace(source.layer) : source.layer,
-          config.over_inputs ? source.embed : at::Tensor(), directions.u};
+EigenProblem eigen_problem(const SourceLayer& source, const Directions& directions, FormChoice form) {
+  return {form.traceless ? without_trace(source.layer) : source.layer,
+          form.over_inputs ? source.embed : at::Tensor(), directions.u};
 }
 
 namespace {
@@ -43,7 +42,7 @@ Directions Decomposer::choose(const SourceLayer& layer) const {
 
 /// All but the eigenpairs.
 LayerDecomposition Decomposer::describe(const SourceLayer& source, const Directions& directions) const {
-  const auto problem = eigen_problem(source, directions, config_);
+  const auto problem = eigen_problem(source, directions, config_.form());
   LayerDecomposition result;
   result.layer = source.number;
   result.d_in = problem.dimension();
@@ -74,7 +73,7 @@ LayerDecomposition Decomposer::describe(const SourceLayer& source, const Directi
 LayerDecomposition Decomposer::solve(const SourceLayer& source) const {
   const auto directions = choose(source);
   auto result = describe(source, directions);
-  const auto problem = eigen_problem(source, directions, config_);
+  const auto problem = eigen_problem(source, directions, config_.form());
   if (config_.is_weighted()) {
     weigh(problem, result);
   } else if (config_.method->run) {
@@ -86,20 +85,20 @@ LayerDecomposition Decomposer::solve(const SourceLayer& source) const {
 }
 
 void Decomposer::weigh(const EigenProblem& problem, LayerDecomposition& layer) const {
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   layer.factors.emplace(Factors{
       weigh_spectra(problem, weightings_->at(layer.layer), device_, config_.eigen(layer.d_in)), "", 0});
-  layer.factors->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  layer.factors->seconds = watch.seconds();
 }
 
 void Decomposer::find_factors(const EigenProblem& problem, LayerDecomposition& layer) const {
   const auto& method = *config_.method;
   const auto eigen = config_.eigen(layer.d_in);
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   if (method.finds_pairs) layer.pairs = solve_eigen(problem, device_, eigen);
   layer.factors = method.run(problem, layer.pairs, device_, eigen, config_);
   if (source_.minus_sha256.empty()) name_rounding(layer.factors->words);
-  layer.factors->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  layer.factors->seconds = watch.seconds();
 }
 
 LayerDecomposition Decomposer::write(const SourceLayer& source,
@@ -107,7 +106,7 @@ LayerDecomposition Decomposer::write(const SourceLayer& source,
   const auto directions = choose(source);
   auto head = describe(source, directions);
   const auto run = identify(source, directions);
-  const auto problem = eigen_problem(source, directions, config_);
+  const auto problem = eigen_problem(source, directions, config_.form());
   const auto& method = *config_.method;
   if (method.run) {
     if (read_finished_factors(directory, head, method.name, run)) {
@@ -133,10 +132,9 @@ LayerDecomposition Decomposer::write(const SourceLayer& source,
 
 /// What has to be equal for a run to go on with another's files.
 std::string Decomposer::identify(const SourceLayer& layer, const Directions& directions) const {
-  Json config = DecomposeRunConfig::fields().dump(config_);
-  for (const char* free :
-       {"layers", "device", "threads", "memory_limit", "data", "analyses", "tokens", "corpus", "tokenizer"})
-    config.erase(free);
+  using C = DecomposeRunConfig;
+  const Json config = C::fields().dump_without(config_, &C::layers, &C::device, &C::threads, &C::memory_limit,
+                                               &C::data, &C::analyses, &C::tokens, &C::corpus, &C::tokenizer);
   Sha256 hash;
   const auto add = [&](const std::string& text) { hash.update(text.data(), text.size()); };
   if (source_.surrogate) {

@@ -7,9 +7,8 @@
 
 namespace bilens {
 
-/// What is solved for a layer: over the input where the config folds its embedding.
-EigenProblem eigen_problem(const SourceLayer& source, const Directions& directions,
-                           const DecomposeRunConfig& config);
+/// What is solved for a layer: over the input where its embedding is to be folded.
+EigenProblem eigen_problem(const SourceLayer& source, const Directions& directions, FormChoice form);
 
 /// Decomposes the layers of one model as a config says; "eigenvectors" directions of one layer need another
 /// one first.
@@ -23,8 +22,8 @@ class Decomposer {
   /// What the config's method finds of one layer, in memory.
   LayerDecomposition solve(const SourceLayer& layer) const;
 
-  /// The same, written into a decomposition directory: eigenpairs as they are found,
-  /// after what an earlier run left there; factors a layer at a time. Not of weighted ones.
+  /// Finds the same and writes it into a decomposition directory: eigenpairs as they are found, after what an
+  /// earlier run left there; factors a layer at a time. Not for weighted layers.
   LayerDecomposition write(const SourceLayer& layer, const std::filesystem::path& directory) const;
 
  private:

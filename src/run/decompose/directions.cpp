@@ -32,12 +32,11 @@ at::Tensor given_directions(const DirectionsConfig& spec, int64_t d_out) {
 /// n‖Q̄‖² / Σ‖Q_u‖² of the forms that are decomposed, for directions before centring and their mean: the share
 /// of the energy that these directions have in common. At most 1, for the mean of squares is no less than the
 /// square of the mean.
-double mean_energy_share(const DecomposeRunConfig& config, const SourceLayer& source,
-                         const at::Tensor& rows) {
+double mean_energy_share(FormChoice form, const SourceLayer& source, const at::Tensor& rows) {
   const int64_t n = rows.size(0);
   Directions directions;
   directions.u = at::cat({rows, rows.mean(0, /*keepdim=*/true)});
-  const auto squares = squared_frobenius(eigen_problem(source, directions, config));
+  const auto squares = squared_frobenius(eigen_problem(source, directions, form));
   const double all = squares.narrow(0, 0, n).sum().item<double>(), common = squares[n].item<double>();
   return all > 0 ? std::min(static_cast<double>(n) * common / all, 1.0) : 0.0;
 }
@@ -55,15 +54,20 @@ at::Tensor as_stored(const at::Tensor& u, at::ScalarType type) {
                "Set dtype to \"float64\", or scale the directions."});
 }
 
+/// Rows of a head as directions, float64; centred: less their mean.
+at::Tensor head_directions(const at::Tensor& head, bool centred) {
+  const auto rows = head.to(at::kDouble);
+  return centred ? rows - rows.mean(0, true) : rows;
+}
+
 /// Singular vectors of the outputs' mode, as directions: what the outputs have in common comes first.
-at::Tensor leading_outputs(const DecomposeRunConfig& config, const LayerSource& model,
+at::Tensor leading_outputs(int64_t count, bool centred, at::ScalarType dtype, FormChoice form,
                            const SourceLayer& source) {
-  DecomposeRunConfig of_outputs = config;
-  of_outputs.directions = {};
-  const auto outputs = choose_directions(of_outputs, model, source);
+  Directions outputs;
+  if (source.head.defined()) outputs.u = as_stored(head_directions(source.head, centred), dtype);
   HosvdConfig hosvd;
-  hosvd.count = config.directions.count;
-  const auto mixes = output_hosvd(eigen_problem(source, outputs, config), hosvd).vectors;
+  hosvd.count = count;
+  const auto mixes = output_hosvd(eigen_problem(source, outputs, form), hosvd).vectors;
   return outputs.u.defined() ? mixes.mm(outputs.u) : mixes;
 }
 
@@ -111,7 +115,7 @@ void choose_token_directions(const DecomposeRunConfig& config, const Vocabulary&
   chosen.u = config.centred ? tokens.rows - vocabulary.unembedding.mean() : tokens.rows;
   const bool cheap = tokens.rows.size(0) >= source.layer.d_hidden() / 8;  // as in solve_eigen
   if (config.centred && (config.energy == Energy::kExact || (config.energy == Energy::kAuto && cheap)))
-    chosen.mean_share = mean_energy_share(config, source, tokens.rows);
+    chosen.mean_share = mean_energy_share(config.form(), source, tokens.rows);
 }
 
 }  // namespace
@@ -124,11 +128,11 @@ Directions choose_directions(const DecomposeRunConfig& config, const LayerSource
   Directions chosen;
   chosen.kind = kind;
   if (kind == Kind::kOutputs && source.head.defined()) {
-    const auto head = source.head.to(at::kDouble);
     chosen.output_is = OutputIs::kLogits;
     chosen.centred = config.centred;
-    chosen.u = config.centred ? head - head.mean(0, true) : head;
-    if (config.centred) chosen.mean_share = mean_energy_share(config, source, head);
+    chosen.u = head_directions(source.head, config.centred);
+    if (config.centred)
+      chosen.mean_share = mean_energy_share(config.form(), source, source.head.to(at::kDouble));
   } else if (kind == Kind::kOutputs || kind == Kind::kAxes) {
     chosen.kind = Kind::kAxes;
   } else if (kind == Kind::kRandom) {
@@ -139,7 +143,7 @@ Directions choose_directions(const DecomposeRunConfig& config, const LayerSource
   } else if (kind == Kind::kFile) {
     chosen.u = given_directions(config.directions, d_out);
   } else if (kind == Kind::kHosvd) {
-    chosen.u = leading_outputs(config, model, source);
+    chosen.u = leading_outputs(config.directions.count, config.centred, config.dtype, config.form(), source);
   } else if (kind == Kind::kTokens || kind == Kind::kUnembedding) {
     choose_token_directions(config, *model.vocabulary, source, chosen);
   }

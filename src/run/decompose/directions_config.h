@@ -22,11 +22,14 @@ struct DirectionsConfig {
   std::vector<int64_t> indices;
 };
 
-/// Of a config's key "directions": an object with a kind, or a string that stands for its kind
-/// (core/kind_table.h).
+/// Schema, reader and writer of the config key "directions": an object with a kind, or a string that stands
+/// for its kind (core/kind_table.h).
 Json directions_schema();
 DirectionsConfig read_directions(const Json& directions, const std::string& where,
                                  std::vector<Problem>& problems);
 Json write_directions(const DirectionsConfig& directions);
+
+/// Puts a seed into what a config says of its directions, where that asks for random ones.
+void set_seed_of_directions(Json& directions, int64_t seed);
 
 }  // namespace bilens

@@ -3,9 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <chrono>
 #include <map>
-#include <set>
 
 #include "bilens/analysis/forms/difference.h"
 #include "bilens/core/files.h"
@@ -13,6 +11,7 @@
 #include "bilens/core/log.h"
 #include "bilens/core/memory.h"
 #include "bilens/core/sha256.h"
+#include "bilens/core/stopwatch.h"
 #include "bilens/core/version.h"
 #include "bilens/records/decomposition.h"
 #include "bilens/records/layer_file.h"
@@ -163,8 +162,8 @@ std::vector<int64_t> wanted_layers(const LayerSource& source, const DecomposeRun
   return numbers;
 }
 
-/// The same, each in its file; nothing where SharedLayers::for_each gives false. What is weighted is written
-/// when other inputs have measured it.
+/// Solves all layers that are wanted and writes each into its file; nothing where SharedLayers::for_each
+/// gives false. What is weighted is written when other inputs have measured it.
 std::optional<std::vector<LayerDecomposition>> write_layers(const Opened& opened,
                                                             const DecomposeRunConfig& config,
                                                             const SharedLayers& shared, Others others,
@@ -188,13 +187,15 @@ std::optional<std::vector<LayerDecomposition>> write_layers(const Opened& opened
   return layers;
 }
 
-/// Settings that do not change what is found.
-std::set<std::string> free_settings() { return {"device", "threads", "memory_limit"}; }
+/// The settings that what is found depends on.
+Json settings_that_count(const DecomposeRunConfig& config) {
+  using C = DecomposeRunConfig;
+  return C::fields().dump_without(config, &C::device, &C::threads, &C::memory_limit);
+}
 
 /// What processes have to agree on that share the layers.
 std::string shared_job(const Opened& opened, const DecomposeInput& input, const DecomposeRunConfig& config) {
-  Json settings = DecomposeRunConfig::fields().dump(config);
-  for (const auto& name : free_settings()) settings.erase(name);
+  const Json settings = settings_that_count(config);
   Sha256 hash;
   for (const auto& text : {settings.dump(), opened.source.sha256, opened.source.minus_sha256, input.data})
     hash.update(text.data(), text.size());
@@ -221,10 +222,6 @@ void check_destination(const fs::path& out, bool resume) {
                                    ? "Name another folder with --out."
                                    : "Keep what is finished with --resume, replace it with --overwrite, "
                                      "or name another folder with --out.");
-}
-
-double seconds_from(std::chrono::steady_clock::time_point begin) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 }  // namespace
@@ -255,15 +252,15 @@ void check_same_job(const fs::path& out, const DecomposeInput& input, const Deco
   const auto& info = found.info;
   if (const auto doubt = info.doubt(); !doubt.empty())
     throw Error(ExitCode::kUsage, {file.string(), "a decomposition of this version", "none", doubt});
-  const auto& fields = DecomposeRunConfig::fields();
-  const auto before = fields.parse_or_throw(info.config, file.string(), ExitCode::kBadInput);
-  require_same_settings(fields.dump(before), file, fields.dump(config), free_settings());
+  const auto before =
+      DecomposeRunConfig::fields().parse_or_throw(info.config, file.string(), ExitCode::kBadInput);
+  require_same_settings(settings_that_count(before), file, settings_that_count(config));
   const auto hash = [](const std::optional<StoredModel>& model) {
     return model ? Json(model->weights().sha256()) : Json();
   };
   require_same_settings({{"model_sha256", info.model_sha256},
                          {"minus_sha256", info.minus_sha256 ? Json(*info.minus_sha256) : Json()}},
-                        file, {{"model_sha256", hash(input.model)}, {"minus_sha256", hash(input.minus)}}, {});
+                        file, {{"model_sha256", hash(input.model)}, {"minus_sha256", hash(input.minus)}});
   const auto& given = config.directions.given;
   for (const auto& layer : found.layers) {
     if (!given.defined() || layer.directions.equal(given.to(layer.dtype))) continue;
@@ -278,20 +275,20 @@ LayerSource load_checked(const StoredModel& model, const DecomposeRunConfig& con
 }
 
 Decomposition decompose_in_memory(const DecomposeInput& input, const DecomposeRunConfig& given) {
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   auto config = given;
   config.analyses.clear();
   const auto opened = open(input, config);
   Decomposition decomposition{describe(opened, input, config), solve_layers(opened, config),
                               opened.surrogates};
-  decomposition.info.seconds = seconds_from(begin);
+  decomposition.info.seconds = watch.seconds();
   return decomposition;
 }
 
 std::optional<DecompositionResult> decompose_into(const DecomposeInput& input,
                                                   const DecomposeRunConfig& config, const fs::path& out,
                                                   bool resume, Others others) {
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   // What is fitted to data is fitted by one process alone, so that one locks the folder before.
   const bool fits = config.is_weighted() || config.surrogate == SurrogateKind::kCalibrated;
   const auto first = resume && fits ? lock_to_resume(out, std::nullopt, others) : std::nullopt;
@@ -317,7 +314,7 @@ std::optional<DecompositionResult> decompose_into(const DecomposeInput& input,
     if (is_wanted(*study, config.analyses))
       study->run({opened.source, decomposition, config, opened.data, input.pieces, out}, layers);
   auto& info = decomposition.info;
-  info.seconds = seconds_from(begin);
+  info.seconds = watch.seconds();
   write_decomposition(out, decomposition);
   return DecompositionResult{info.model,   info.surrogate, info.converted, info.minus,
                              out.string(), layers,         info.seconds,   peak_memory()};

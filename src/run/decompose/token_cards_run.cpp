@@ -22,9 +22,9 @@ TokenStudyConfig cards_config(const DecompositionRecord& info, std::optional<int
   if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
   config.tokens.interactions = 0;
   if (!nearest) return config.tokens;
-  auto changed = TokenStudyConfig::fields().dump(config.tokens);
-  changed["nearest"] = *nearest;
-  return TokenStudyConfig::fields().parse_or_throw(changed, "", ExitCode::kUsage);
+  config.tokens.nearest = *nearest;
+  const auto& fields = TokenStudyConfig::fields();
+  return fields.parse_or_throw(fields.dump(config.tokens), "", ExitCode::kUsage);
 }
 
 /// The model that was decomposed, where its path still holds it.
@@ -56,7 +56,8 @@ std::vector<std::string> tensors_of_cards(const DecoderConfig& config, const Dec
   return names;
 }
 
-/// The same numbers, in whatever files and dtypes.
+/// Whether two models have the same numbers in all tensors that cards follow from, in whatever files and
+/// dtypes.
 bool same_for_cards(const LanguageModel& a, const LanguageModel& b, const Decomposition& decomposition) {
   if (a.config.type != b.config.type || a.config.stored_shapes() != b.config.stored_shapes()) return false;
   const auto names = tensors_of_cards(a.config, decomposition);

@@ -38,7 +38,7 @@ PermutedPairs permuted_pairs(const SourceLayer& source, const Directions& direct
   SourceLayer permuted = source;
   permuted.layer = pair_at_random(source.layer, seed);
   const auto pairs =
-      solve_eigen(eigen_problem(permuted, directions, config), choose_device(config.device), eigen);
+      solve_eigen(eigen_problem(permuted, directions, config.form()), choose_device(config.device), eigen);
   return {pairs.eigenvalues.select(1, 0), pairs.eigenvectors.select(1, 0)};
 }
 
@@ -47,7 +47,7 @@ PermutedPairs permuted_pairs(const SourceLayer& source, const Directions& direct
 at::Tensor remainders(const SourceLayer& source, const LayerDecomposition& layer,
                       const Directions& directions, const DecomposeRunConfig& config) {
   if (config.tokens.interactions == 0) return {};
-  return remainder_bounds(eigen_problem(source, directions, config), layer.pairs,
+  return remainder_bounds(eigen_problem(source, directions, config.form()), layer.pairs,
                           choose_device(config.device));
 }
 
@@ -130,7 +130,8 @@ StudyCost cost_of_tokens(const EigenSizes& sizes, const LayerSource& source, con
   const int64_t bytes = std::max(token_study_bytes(sizes.n, sizes.k, source.vocabulary->size()),
                                  certifier_bytes(sizes.h, sizes.d));
   if (config.tokens.interactions == 0) return {bytes, 0, 0};
-  // Of bounds on them: Q formed, eigenvalues of what is left.
+  // The bounds on interactions take the time: Q is formed, and what is left of it is solved for its
+  // eigenvalues.
   const auto h = static_cast<double>(sizes.h), d = static_cast<double>(sizes.d);
   const double operations = static_cast<double>(sizes.n) * (2 * h * d * d + 4 * d * d * d);
   return {bytes, 0, operations / measure_product_rate(choose_device(config.device), at::kDouble)};

@@ -15,8 +15,8 @@ namespace bilens {
 namespace {
 
 /// What of a decomposed layer tells its inputs.
-LayerDecomposition inputs_of(const SourceLayer& source, const DecomposeRunConfig& config) {
-  const bool folded = config.over_inputs && source.embed.defined();
+LayerDecomposition inputs_of(const SourceLayer& source, bool over_inputs) {
+  const bool folded = over_inputs && source.embed.defined();
   LayerDecomposition layer;
   layer.layer = source.number;
   layer.input_space = folded ? InputSpace::kInput : InputSpace::kModel;
@@ -25,7 +25,7 @@ LayerDecomposition inputs_of(const SourceLayer& source, const DecomposeRunConfig
   return layer;
 }
 
-/// Of the corpus, the tokens that give Σ.
+/// The tokens of the corpus that give Σ. @throws Error(kBadInput) where the text is too short
 TextWindows weighting_part(const Corpus& corpus, const CorpusStudyConfig& study) {
   const int64_t tokens = study.tokens, first = std::max(tokens, study.loss_tokens);
   if (corpus.stream.size() < first + tokens) {
@@ -92,7 +92,8 @@ Weightings weightings_on_images(const LayerSource& source, const DecomposeRunCon
   Weightings weightings;
   for (const auto& layer : source.layers) {
     if (!config.wants_layer(layer.number)) continue;
-    const auto moments = moments_on_images(model, images.data.train, inputs_of(layer.load(), config));
+    const auto moments =
+        moments_on_images(model, images.data.train, inputs_of(layer.load(), config.over_inputs));
     weightings[layer.number] = {moments, reveal_rank(moments, machine_epsilon(at::kDouble)), false};
   }
   return weightings;

@@ -235,14 +235,14 @@ std::string numbers_where(const LayerSource& source, bool gated) {
   return join(numbers);
 }
 
-/// Of a model that is bilinear in some of its layers, these alone. @return whether it is one
+/// Keeps the bilinear layers alone, where the model has some. @return whether it has
 bool keep_bilinear(LayerSource& source) {
   const auto bilinear = numbers_where(source, false);
   if (bilinear.empty()) return false;
   log_warning("layers " + numbers_where(source, true) + " of " + source.model.path().string() +
               " are left out: their gate is \"" + source.gate.name + "\", and surrogate is \"none\"");
   std::erase_if(source.layers, [](const LazyLayer& layer) { return layer.is_gated; });
-  source.gate = {{word_of_gate(GateWord::kNone), source.gate.source}, GateWord::kNone};
+  source.gate = {{gate_name(Gate::kNone), source.gate.source}, Gate::kNone};
   return true;
 }
 
@@ -252,7 +252,7 @@ void stand_in(LayerSource& source, const std::optional<SurrogateKind>& surrogate
   const auto& gate = source.gate;
   if (gate.is_bilinear() || (!surrogate && keep_bilinear(source))) return;
   if (!gate.has_half())
-    throw not_bilinear(source.model.path(), gate, "`bilens finetune` makes a bilinear model of a Llama.");
+    throw not_bilinear(source.model.path(), gate, "`bilens finetune` makes a gated language model bilinear.");
   if (!surrogate) {
     throw not_bilinear(
         source.model.path(), gate,

@@ -18,7 +18,7 @@ namespace bilens {
 /// How a model's layers are to be read.
 struct LayerSourceConfig {
   WeightMap weights;
-  std::optional<GateWord> gate;  // where nothing beside the weights says it
+  std::optional<Gate> gate;  // where nothing beside the weights says it
   bool fold_norm = true;
   std::optional<SurrogateKind> surrogate;  // nothing: layers that are no bilinear ones are refused
 };

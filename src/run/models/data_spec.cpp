@@ -27,10 +27,11 @@ Config parse_spec(const std::string& spec, const std::vector<std::string>& allow
   std::vector<Problem> problems;
   check_keys(settings, allowed, "--data", problems);
   if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
-  Json object = {{"dataset", kind}};
-  if (colon != std::string::npos) object["path"] = spec.substr(colon + 1);
+  const auto& fields = Config::fields();
+  Json object = {{fields.name_of(&Config::dataset), kind}};
+  if (colon != std::string::npos) object[fields.name_of(&Config::path)] = spec.substr(colon + 1);
   object.update(settings);
-  return Config::fields().parse_or_throw(object, "--data", ExitCode::kUsage);
+  return fields.parse_or_throw(object, "--data", ExitCode::kUsage);
 }
 
 /// What the run that made the model was set to, if it had data, and its folder.

@@ -19,6 +19,7 @@
 #include "bilens/train/text_evaluation.h"
 #include "finetune_account.h"
 #include "finetune_config.h"
+#include "job_of_config.h"
 #include "models/language_model.h"
 #include "models/model_arguments.h"
 #include "models/packing.h"
@@ -30,25 +31,15 @@ namespace fs = std::filesystem;
 
 namespace {
 
-class FinetuneJob : public TrainingJob {
+class FinetuneJob : public JobOfConfig<FinetuneRunConfig> {
  public:
   FinetuneJob(const Json& config, const std::string& where, const std::optional<StoredModel>& teacher)
-      : where_(where),
-        teacher_(teacher),
-        config_(FinetuneRunConfig::fields().parse_or_throw(config, where, ExitCode::kUsage)),
-        stages_(config_.stages) {
+      : JobOfConfig(config, where), where_(where), teacher_(teacher), stages_(config_.stages) {
     if (config_.baseline != Baseline::kNone) {
       stages_.calibrate.reset();
       stages_.anneal.reset();
       stages_.settle = config_.baseline == Baseline::kCold;
     }
-  }
-
-  const RunConfig& settings() const override { return config_; }
-  Json config() const override { return FinetuneRunConfig::fields().dump(config_); }
-  Json complete(const Json& config, const std::string& where) const override {
-    const auto& fields = FinetuneRunConfig::fields();
-    return fields.dump(fields.parse_or_throw(config, where, ExitCode::kBadInput));
   }
 
   void prepare() override {
@@ -105,10 +96,7 @@ class FinetuneJob : public TrainingJob {
     check_training_text(config_.data, key_path(where_, "data"), true, !begins_document.empty());
     parts_ = load_text_parts(config_.data, tokenizer_, model.vocab_size, begins_document,
                              config_.train.validation_tokens);
-    const TrainingWindows windows(parts_.train.size(), config_.data.context, 1, 0, config_.data.path);
-    sequences_ = windows.windows_per_epoch();
-    config_.train.check(key_path(where_, "train"), sequences_, "sequences", steps(), problems);
-    if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
+    sequences_ = sequences_of_epoch(parts_.train, config_.data, config_.train, key_path(where_, "train"));
   }
 
   std::vector<fs::path> data_files() const override { return text_files(config_.data, tokenizer_); }
@@ -274,7 +262,7 @@ class FinetuneJob : public TrainingJob {
     return source_->load(load);
   }
 
-  /// Of a copy of the teacher, what is trained in float32.
+  /// Loads a copy of the teacher, with what is trained in float32.
   DecoderLoadOptions student_options(at::Device device) const {
     DecoderLoadOptions load;
     load.device = device;
@@ -285,7 +273,8 @@ class FinetuneJob : public TrainingJob {
     return load;
   }
 
-  /// Of a model behind its training, what nothing needs any more; and float32, in which it is compared.
+  /// Frees what nothing needs after the training, and lets the model compute in float32, in which it is
+  /// compared.
   static void finish(Decoder& model) {
     model.require_gradients(false);
     for (const auto& [name, parameter] : model.parameters())
@@ -393,7 +382,6 @@ class FinetuneJob : public TrainingJob {
 
   std::string where_;
   std::optional<StoredModel> teacher_;
-  FinetuneRunConfig config_;
   Stages stages_;
   std::optional<LanguageModel> source_;
   bool becomes_llama_ = false;

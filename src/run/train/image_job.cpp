@@ -10,7 +10,7 @@
 #include "bilens/tensor/random.h"
 #include "bilens/train/image_evaluation.h"
 #include "bilens/train/image_task.h"
-#include "training_job.h"
+#include "job_of_config.h"
 
 namespace bilens {
 
@@ -31,7 +31,7 @@ const FieldTable<ImageRunConfig>& ImageRunConfig::fields() {
   using C = ImageRunConfig;
   static const FieldTable<C> table = [] {
     FieldTable<C> fields("Config of `bilens train`: an image classifier from scratch.");
-    fields.integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
+    fields.integer("format_version", &C::format_version, "Version of this file's format.", between(1, 1))
         .nested("model", &C::model, ClassifierConfig::architecture_fields())
         .nested("data", &C::data, ImageDataConfig::fields())
         .nested("train", &C::train, ImageTrainConfig::fields());
@@ -40,17 +40,9 @@ const FieldTable<ImageRunConfig>& ImageRunConfig::fields() {
   return table;
 }
 
-class ImageJob : public TrainingJob {
+class ImageJob : public JobOfConfig<ImageRunConfig> {
  public:
-  ImageJob(const Json& config, const std::string& where)
-      : where_(where), config_(ImageRunConfig::fields().parse_or_throw(config, where, ExitCode::kUsage)) {}
-
-  const RunConfig& settings() const override { return config_; }
-  Json config() const override { return ImageRunConfig::fields().dump(config_); }
-  Json complete(const Json& config, const std::string& where) const override {
-    const auto& fields = ImageRunConfig::fields();
-    return fields.dump(fields.parse_or_throw(config, where, ExitCode::kBadInput));
-  }
+  ImageJob(const Json& config, const std::string& where) : JobOfConfig(config, where), where_(where) {}
 
   void prepare() override {
     data_ = load_images(config_.data, static_cast<uint64_t>(config_.train.seed));
@@ -122,7 +114,7 @@ class ImageJob : public TrainingJob {
     const int64_t state = 4 * m.parameter_count() * 4;
     const int64_t batch = config_.train.batch_size;
     const int64_t inputs = batch * m.d_input * (1 + 4 + (config_.train.input_noise.std > 0 ? 4 : 0));
-    // Of each layer gate, up and their product, output and sum with the input.
+    // Each layer keeps gate, up and their product, its output and the sum with the input.
     const int64_t activations =
         batch * 4 * (m.d_model + m.n_layers * (3 * m.d_hidden + 2 * m.d_model) + 4 * m.d_output);
     return state + inputs + activations;
@@ -138,7 +130,6 @@ class ImageJob : public TrainingJob {
   }
 
   std::string where_;
-  ImageRunConfig config_;
   ImageDataset data_;
 };
 

@@ -12,9 +12,9 @@
 #include "bilens/train/measured_step.h"
 #include "bilens/train/text_evaluation.h"
 #include "bilens/train/text_task.h"
+#include "job_of_config.h"
 #include "models/packing.h"
 #include "text_parts.h"
-#include "training_job.h"
 
 namespace bilens {
 
@@ -34,9 +34,10 @@ struct TextRunConfig : RunConfig {
 const FieldTable<TextRunConfig>& TextRunConfig::fields() {
   using C = TextRunConfig;
   static const FieldTable<C> table = [] {
-    FieldTable<C> fields("Config of `bilens train`: a Llama-type language model from scratch.");
-    fields.integer("format_version", &C::format_version, "Of this file's format.", between(1, 1))
+    FieldTable<C> fields("Config of `bilens train`: a language model from scratch.");
+    fields.integer("format_version", &C::format_version, "Version of this file's format.", between(1, 1))
         .custom("model", &C::model, training_decoder_schema(), read_training_decoder, write_training_decoder)
+        .without_default()
         .nested("data", &C::data, TextDataConfig::fields())
         .nested("train", &C::train, TextTrainConfig::fields());
     return add_run_fields(fields);
@@ -44,19 +45,17 @@ const FieldTable<TextRunConfig>& TextRunConfig::fields() {
   return table;
 }
 
-class TextJob : public TrainingJob {
+/// Whether a config says how many tokens there are, which else the tokenizer does.
+bool gives_vocabulary(const Json& config) {
+  const Json* model = TextRunConfig::fields().find(config, &TextRunConfig::model);
+  return model != nullptr &&
+         DecoderConfig::architecture_fields().find(*model, &DecoderConfig::vocab_size) != nullptr;
+}
+
+class TextJob : public JobOfConfig<TextRunConfig> {
  public:
   TextJob(const Json& config, const std::string& where)
-      : where_(where),
-        vocabulary_given_(config.value("model", Json::object()).contains("vocab_size")),
-        config_(TextRunConfig::fields().parse_or_throw(config, where, ExitCode::kUsage)) {}
-
-  const RunConfig& settings() const override { return config_; }
-  Json config() const override { return TextRunConfig::fields().dump(config_); }
-  Json complete(const Json& config, const std::string& where) const override {
-    const auto& fields = TextRunConfig::fields();
-    return fields.dump(fields.parse_or_throw(config, where, ExitCode::kBadInput));
-  }
+      : JobOfConfig(config, where), where_(where), vocabulary_given_(gives_vocabulary(config)) {}
 
   void prepare() override {
     if (!config_.data.tokenizer.empty()) take_tokenizer();
@@ -78,10 +77,7 @@ class TextJob : public TrainingJob {
     if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
     parts_ = load_text_parts(config_.data, tokenizer_, config_.model.vocab_size, begins_document,
                              config_.train.validation_tokens);
-    const TrainingWindows windows(parts_.train.size(), config_.data.context, 1, 0, config_.data.path);
-    sequences_ = windows.windows_per_epoch();
-    config_.train.check(key_path(where_, "train"), sequences_, "sequences", steps(), problems);
-    if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
+    sequences_ = sequences_of_epoch(parts_.train, config_.data, config_.train, key_path(where_, "train"));
   }
 
   std::vector<fs::path> data_files() const override { return text_files(config_.data, tokenizer_); }
@@ -202,7 +198,6 @@ class TextJob : public TrainingJob {
 
   std::string where_;
   bool vocabulary_given_;
-  TextRunConfig config_;
   std::optional<Tokenizer> tokenizer_;
   TextParts parts_;
   int64_t sequences_ = 0;
@@ -214,10 +209,6 @@ std::unique_ptr<TrainingJob> make_text_job(const Json& config, const std::string
   return std::make_unique<TextJob>(config, where);
 }
 
-Json text_job_schema() {
-  Json schema = TextRunConfig::fields().schema();
-  schema["properties"]["model"].erase("default");  // its keys have theirs
-  return schema;
-}
+Json text_job_schema() { return TextRunConfig::fields().schema(); }
 
 }  // namespace bilens

@@ -50,6 +50,16 @@ TextParts load_text_parts(const TextDataConfig& data, const std::optional<Tokeni
   return parts;
 }
 
+int64_t sequences_of_epoch(const TokenStream& text, const TextDataConfig& data, const TextTrainConfig& train,
+                           const std::string& where) {
+  const TrainingWindows windows(text.size(), data.context, 1, 0, data.path);
+  const int64_t sequences = windows.windows_per_epoch();
+  std::vector<Problem> problems;
+  train.check(where, sequences, "sequences", train.total_steps(sequences), problems);
+  if (!problems.empty()) throw Error(ExitCode::kUsage, problems);
+  return sequences;
+}
+
 std::vector<std::filesystem::path> text_files(const TextDataConfig& data,
                                               const std::optional<Tokenizer>& tokenizer) {
   std::vector<std::filesystem::path> files = {data.path};

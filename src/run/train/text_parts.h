@@ -26,6 +26,12 @@ TextParts load_text_parts(const TextDataConfig& data, const std::optional<Tokeni
                           int64_t vocabulary, const std::vector<int64_t>& begins_document,
                           int64_t validation_tokens);
 
+/// Counts the sequences of one epoch, and holds the settings of the training against them.
+/// @param where of the config's "train"
+/// @throws Error(kUsage)
+int64_t sequences_of_epoch(const TokenStream& text, const TextDataConfig& data, const TextTrainConfig& train,
+                           const std::string& where);
+
 /// The files that the parts are read from: the text or token file, and the tokenizer's.
 std::vector<std::filesystem::path> text_files(const TextDataConfig& data,
                                               const std::optional<Tokenizer>& tokenizer);

@@ -38,8 +38,8 @@ FieldTable<C>& add_run_fields(FieldTable<C>& table) {
       .integer("threads", &C::threads, "CPU threads; 0: one for each processor that may be used.",
                between(0, kMostThreads), "threads")
       .integer("rank_timeout", &C::rank_timeout,
-               "Of several processes that train together, how long one waits for another before all end.",
-               between(1, 1e6), "seconds");
+               "Seconds that a process waits for another before all of them end.", between(1, 1e6),
+               "seconds");
 }
 
 /// Where a run writes, and what it goes on with.
@@ -67,8 +67,14 @@ class TrainingJob {
   virtual const RunConfig& settings() const = 0;
   /// The config with every default, for OUT/config.json.
   virtual Json config() const = 0;
-  /// A config as config() has it, from one of an earlier run. @throws Error(kBadInput)
-  virtual Json complete(const Json& config, const std::string& where) const = 0;
+  /// What a resumed run must have as it was: all settings but where it computes and how often it saves.
+  /// @param known_data the data are known by what is in them, so that their path may differ too
+  virtual Json kept_settings(bool known_data) const = 0;
+  /// The same of an earlier run's config. @throws Error(kBadInput)
+  virtual Json kept_settings(const Json& earlier, const std::string& where, bool known_data) const = 0;
+  /// What processes that train together must have in common: all settings but where each one computes and
+  /// where its files lie, which are known by what is in them.
+  virtual Json shared_settings() const = 0;
 
   /// Reads the data, and decides what of the model follows from it. @throws Error with all contradictions
   virtual void prepare() = 0;
