@@ -60,14 +60,17 @@ void WeightFile::require_readable() const {
                                     info.unreadable, "There is no tensor in this file that can be read."});
 }
 
-Error WeightFile::missing(const std::string& name) const {
+Error no_such_tensor(const std::filesystem::path& path, const std::string& name,
+                     const std::map<std::string, TensorInfo>& tensors) {
   std::vector<std::string> names;
-  for (const auto& item : tensors_) names.push_back(item.first);
+  for (const auto& item : tensors) names.push_back(item.first);
   const auto near = nearest(name, names);
   return Error(ExitCode::kBadInput,
-               {path_.string(), "a tensor named " + name, "none",
+               {path.string(), "a tensor named " + name, "none",
                 near.empty() ? "`bilens inspect` lists the names." : "Did you mean " + near + "?"});
 }
+
+Error WeightFile::missing(const std::string& name) const { return no_such_tensor(path_, name, tensors_); }
 
 std::shared_ptr<const WeightFile> open_weight_file(const std::filesystem::path& path) {
   const MappedFile file = map_file(path);

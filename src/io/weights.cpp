@@ -180,12 +180,7 @@ at::Tensor Weights::tensor(const std::string& name) const {
     const auto& [first, any] = *owner_.begin();
     return any.file->tensor(any.name.substr(0, any.name.size() - first.size()) + name);
   }
-  std::vector<std::string> names;
-  for (const auto& item : tensors_) names.push_back(item.first);
-  const auto near = nearest(name, names);
-  throw Error(ExitCode::kBadInput,
-              {path_.string(), "a tensor named " + name, "none",
-               near.empty() ? "`bilens inspect` lists the names." : "Did you mean " + near + "?"});
+  throw no_such_tensor(path_, name, tensors_);
 }
 
 void Weights::let_go() const {

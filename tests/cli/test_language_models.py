@@ -180,7 +180,7 @@ class Bad(TestCase):
         for changes, words in (
             ({"num_attention_heads": 7}, "num_attention_heads"),
             ({"hidden_act": "swish-ish"}, "swish-ish"),
-            ({"rope_scaling": {"rope_type": "yarn", "factor": 2.0}}, "yarn"),
+            ({"rope_scaling": {"rope_type": "longrope", "factor": 2.0}}, "longrope"),
             ({"model_type": "gpt_neox"}, "gpt_neox"),
             ({"intermediate_size": 171}, "mlp"),
         ):

@@ -192,7 +192,7 @@ class TrainText(TextCase):
         self.refuse(2, "hidden_size", "multiple of num_attention_heads", model={"num_attention_heads": 3})
         self.refuse(2, "num_key_value_heads", model={"num_attention_heads": 4, "num_key_value_heads": 3})
         self.refuse(2, "hidden_act", 'Did you mean "silu"?', model={"hidden_act": "sliu"})
-        self.refuse(2, "rope.rope_type", model={"rope": {"rope_type": "yarn"}})
+        self.refuse(2, "rope.rope_type", model={"rope": {"rope_type": "longrope"}})
         self.refuse(2, "train.warmup_steps", "12 steps", train={"warmup_steps": 12})
         self.refuse(2, "train.batch_size", "sequences", train={"batch_size": 100000})
         self.refuse(2, "train.compute", train={"compute": "float16"})

@@ -25,6 +25,10 @@ struct TensorInfo {
   std::string stored_as() const;
 };
 
+/// The error for a name that is not among the tensors of a file or a directory, with the nearest one.
+Error no_such_tensor(const std::filesystem::path& path, const std::string& name,
+                     const std::map<std::string, TensorInfo>& tensors);
+
 struct MappedFile;
 
 /// One file of named tensors, whatever its format, opened once and without reading the data.
