@@ -1,6 +1,7 @@
 #include "bilens/model/rope_config.h"
 
 #include <cmath>
+#include <iterator>
 
 namespace bilens {
 
@@ -16,13 +17,15 @@ const RopeNames& common_names() {
 }
 
 /// What some models add to yarn, and no model of ours has.
-void refuse_other_yarns(const Json& inside, const std::string& path, std::vector<Problem>& problems) {
-  for (const char* key : {"mscale", "mscale_all_dim"}) {
-    const Json value = inside.value(key, Json());
-    if (!value.is_null()) problems.push_back({key_path(path, key), "null", describe(value), ""});
+void refuse_other_yarns(const Json& given, const std::string& path, std::vector<Problem>& problems) {
+  const auto value = [&](const char* key) { return given.value(key, Json()); };
+  if (!value("mscale").is_null() && !value("mscale_all_dim").is_null() &&
+      value("attention_factor").is_null()) {
+    problems.push_back(
+        {key_path(path, "attention_factor"), "a number beside mscale and mscale_all_dim", "none", ""});
   }
-  const Json truncated = inside.value("truncate", Json(true));
-  if (truncated != Json(true))
+  const Json truncated = given.value("truncate", Json(true));
+  if (truncated != Json(true) && !truncated.is_null())
     problems.push_back({key_path(path, "truncate"), "true", describe(truncated), ""});
 }
 
@@ -89,6 +92,15 @@ const FieldTable<RopeConfig>& rope_fields() {
   return table;
 }
 
+void check_yarn(const RopeConfig& rope, const Json& given, const std::string& path,
+                std::vector<Problem>& problems) {
+  if (rope.beta_fast < rope.beta_slow) {
+    problems.push_back(
+        {key_path(path, "beta_fast"), "at least beta_slow", describe(Json(rope.beta_fast)), ""});
+  }
+  refuse_other_yarns(given, path, problems);
+}
+
 RopeConfig read_rope(const Json& json, int64_t trained, const std::string& where,
                      std::vector<Problem>& problems) {
   auto [inside, path, good] = given_rope(json, where, problems);
@@ -103,6 +115,7 @@ RopeConfig read_rope(const Json& json, int64_t trained, const std::string& where
       break;
     }
   }
+  for (auto it = inside.begin(); it != inside.end();) it = it->is_null() ? inside.erase(it) : std::next(it);
   const Json known = given_members(inside, rope_fields().names());
   auto rope = rope_fields().parse(known, path, problems);
   std::vector<std::string> needed;
@@ -114,13 +127,7 @@ RopeConfig read_rope(const Json& json, int64_t trained, const std::string& where
                           describe(known.at("high_freq_factor")), ""});
     }
   }
-  if (rope.scaling == RopeScaling::kYarn) {
-    if (rope.beta_fast < rope.beta_slow) {
-      problems.push_back(
-          {key_path(path, "beta_fast"), "at least beta_slow", describe(Json(rope.beta_fast)), ""});
-    }
-    refuse_other_yarns(inside, path, problems);
-  }
+  if (rope.scaling == RopeScaling::kYarn) check_yarn(rope, inside, path, problems);
   require_rope_keys(known, needed, path, problems);
   if (!known.contains("original_max_position_embeddings")) rope.original_max_position_embeddings = trained;
   return rope;
@@ -140,7 +147,10 @@ void write_rope(const RopeConfig& rope, Json& json) {
   }
   if (rope.scaling == RopeScaling::kYarn) {
     auto& written = json["rope_scaling"];
-    written["original_max_position_embeddings"] = rope.original_max_position_embeddings;
+    // transformers takes max_position_embeddings where it is absent, and some releases of version 4 take the
+    // ratio of both for the factor where it is not.
+    if (Json(rope.original_max_position_embeddings) != json.value("max_position_embeddings", Json()))
+      written["original_max_position_embeddings"] = rope.original_max_position_embeddings;
     written["beta_fast"] = rope.beta_fast, written["beta_slow"] = rope.beta_slow;
     if (rope.attention_factor) written["attention_factor"] = *rope.attention_factor;
   }

@@ -64,6 +64,17 @@ DecoderConfig read_other_type(const Json& value, const std::string& where, std::
   }
 }
 
+/// One of the native type. Its yarn names the lengths, which have no default that is right for all models.
+DecoderConfig read_native(const Json& value, const std::string& where, std::vector<Problem>& problems) {
+  const auto config = DecoderConfig::training_fields().parse(value, where, problems);
+  if (config.rope.scaling != RopeScaling::kYarn) return config;
+  const Json given = value.value("rope", Json::object());
+  const std::string path = key_path(where, "rope");
+  check_yarn(config.rope, given, path, problems);
+  require_rope_keys(given, {"factor", "original_max_position_embeddings"}, path, problems);
+  return config;
+}
+
 }  // namespace
 
 DecoderConfig read_training_decoder(const Json& value, const std::string& where,
@@ -73,7 +84,7 @@ DecoderConfig read_training_decoder(const Json& value, const std::string& where,
   const std::string name = type.is_string() ? type.get<std::string>() : "";
   if (std::find(types.begin(), types.end(), name) != types.end())
     return read_other_type(value, where, problems);
-  if (name == native_decoder_type()) return DecoderConfig::training_fields().parse(value, where, problems);
+  if (name == native_decoder_type()) return read_native(value, where, problems);
   problems.push_back(
       {key_path(where, "type"), "one of \"" + join(decoder_types(), "\", \"") + "\"", describe(type), ""});
   return {};

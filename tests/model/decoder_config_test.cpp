@@ -96,6 +96,36 @@ TEST_CASE("what is written reads back the same") {
   }
 }
 
+TEST_CASE("yarn's keys, and what follows where they are absent") {
+  const auto yarn = [](const Json& keys) {
+    Json json = {{"rope_type", "yarn"}, {"factor", 4.0}};
+    json.update(keys);
+    return Json{{"max_position_embeddings", 96}, {"rope_scaling", json}};
+  };
+  const auto bare = with(yarn(Json::object())).rope;
+  CHECK(bare.original_max_position_embeddings == 96);
+  CHECK(bare.beta_fast == 32);
+  CHECK(bare.beta_slow == 1);
+  CHECK(attention_factor(bare) == Approx(0.1 * std::log(4.0) + 1).epsilon(1e-14));
+  CHECK_FALSE(decoder_config_json(with(yarn(Json::object())))
+                  .at("rope_scaling")
+                  .contains("original_max_position_embeddings"));
+  const Json keys = {{"beta_fast", 16.0},
+                     {"beta_slow", 0.5},
+                     {"attention_factor", 1.25},
+                     {"original_max_position_embeddings", 48}};
+  const auto written = decoder_config_json(with(yarn(keys))).at("rope_scaling");
+  for (const auto& [key, value] : keys.items()) CHECK(written.at(key) == value);
+  CHECK(attention_factor(with(yarn(keys)).rope) == 1.25);
+  CHECK(attention_factor(
+            with({{"rope_scaling", {{"rope_type", "linear"}, {"factor", 4.0}, {"attention_factor", 2.0}}}})
+                .rope) == 1);
+  CHECK(with(yarn({{"beta_fast", nullptr}})).rope.beta_fast == 32);
+  CHECK(contains(refusal(yarn({{"beta_fast", 0.5}})), "beta_fast: expected at least beta_slow"));
+  CHECK(contains(refusal(yarn({{"truncate", false}})), "truncate"));
+  CHECK(contains(refusal(yarn({{"mscale", 1.0}, {"mscale_all_dim", 0.5}})), "attention_factor"));
+}
+
 TEST_CASE("keys that are absent are as in the class of transformers") {
   const auto mistral = with({{"model_type", "mistral"}, {"num_attention_heads", 8}});
   CHECK(mistral.num_key_value_heads == 8);  // null in plain(): as many as query heads

@@ -12,7 +12,7 @@ import numpy
 import safetensors.numpy
 
 from bilens_cli import DEVICE, run, test_data
-from family_shapes import LLAMA3, SHAPE, YARN
+from family_shapes import BARE_YARN, LLAMA3, SHAPE, YARN
 from peer_packages import require_transformers
 
 SAME = 1e-5  # of losses of some 5 nats and of relative gradient norms: float32 here, float64 there
@@ -21,6 +21,8 @@ DOCUMENT = 7  # the token that begins a document
 SMALL_VOCABULARY = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": None}  # unlike what the class has
 SLIDING, FULL = "sliding_attention", "full_attention"
 OTHERS = [SLIDING, FULL, SLIDING]
+PUBLISHED = "olmo3 as it was published"
+OF_OLMO3 = {key: value for key, value in YARN.items() if key != "rope_theta"}
 GEMMA = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "head_dim": 10}
 LONGROPE = {
     "rope_type": "longrope",
@@ -35,6 +37,7 @@ LONGROPE = {
 MODELS = {
     "llama 3": ("Llama", {"rope_parameters": LLAMA3, "tie_word_embeddings": True, "eos_token_id": [2, 5]}),
     "llama with yarn": ("Llama", {"rope_parameters": YARN}),
+    "llama with yarn by its defaults": ("Llama", {"rope_parameters": BARE_YARN}),
     "mistral": ("Mistral", {"sliding_window": None, "head_dim": 10}),
     "mistral with a window": ("Mistral", {"sliding_window": 6}),
     "mistral with the widest window": ("Mistral", {"sliding_window": CONTEXT}),
@@ -89,9 +92,18 @@ MODELS = {
     ),
     "olmo2": ("Olmo2", {"pad_token_id": None, "eos_token_id": 2, "attention_bias": True}),
     "olmo3": ("Olmo3", {"pad_token_id": None, "eos_token_id": 2, "sliding_window": 5, "layer_types": OTHERS}),
-    "olmo3 as it was published": (
+    PUBLISHED: (
         "Olmo3",
-        {"pad_token_id": None, "eos_token_id": 2, "sliding_window": 6, "rope_theta": 1000.0, "rope_scaling": YARN},
+        {"pad_token_id": None, "eos_token_id": 2, "sliding_window": 6, "rope_theta": 700.0, "rope_scaling": OF_OLMO3},
+    ),
+    "olmo3 with a base of its own in windows": (
+        "Olmo3",
+        {
+            "pad_token_id": None,
+            "eos_token_id": 2,
+            "sliding_window": 6,
+            "rope_parameters": {FULL: YARN, SLIDING: {"rope_type": "default", "rope_theta": 50.0}},
+        },
     ),
     "phi3": ("Phi3", {"pad_token_id": None, "eos_token_id": 2}),
     "phi3 with longrope, turned in part, with a window": (
@@ -129,6 +141,11 @@ class Families(unittest.TestCase):
                     if weight.dim() == 1:  # biases and gains, which begin as 0 and 1
                         weight.add_(0.3 * torch.randn_like(weight))
             model.save_pretrained(cls.folder / name)
+            if name == PUBLISHED:  # in the keys of its release, not those that transformers 5 writes
+                file = cls.folder / name / "config.json"
+                stored = json.loads(file.read_text())
+                del stored["rope_parameters"]
+                file.write_text(json.dumps({**stored, **{key: keys[key] for key in ("rope_theta", "rope_scaling")}}))
             cls.models[name] = model.double().eval()
         generator = numpy.random.default_rng(0)
         cls.tokens = generator.integers(3, SHAPE["vocab_size"], 1000)
@@ -301,7 +318,14 @@ class Families(unittest.TestCase):
     def test_what_becomes_bilinear_is_read_by_transformers(self):
         import transformers
 
-        biased = {"llama 3", "llama with yarn", "mistral", "qwen2", "phi3"}  # as a Llama, which computes the same
+        biased = {
+            "llama 3",
+            "llama with yarn",
+            "llama with yarn by its defaults",
+            "mistral",
+            "qwen2",
+            "phi3",
+        }  # as a Llama, which computes the same
 
         def check(folder, model):
             out = self.folder / (folder.name + " bilinear")

@@ -34,7 +34,8 @@ TEST_CASE("documents are packed only where each has the angles that it has by it
   CHECK(packing_problems(100, Packing::kDocuments) == 1);
   CHECK(packing_problems(100, Packing::kPlain) == 0);
   CHECK(packing_problems(200, Packing::kDocuments) == 0);
-  CHECK(packing_problems(100, Packing::kDocuments, RopeScaling::kLlama3) == 0);
+  for (const auto other : {RopeScaling::kLlama3, RopeScaling::kYarn, RopeScaling::kDynamic})
+    CHECK(packing_problems(100, Packing::kDocuments, other) == 0);
 }
 
 TEST_CASE("a text to train on has a path, and a text a tokenizer") {

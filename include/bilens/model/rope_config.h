@@ -43,6 +43,11 @@ double attention_factor(const RopeConfig& rope);
 /// Keys of the scalings that all families may have.
 const FieldTable<RopeConfig>& rope_fields();
 
+/// Adds a problem for a yarn whose keys contradict each other, or that nothing here computes.
+/// @param given the keys as somebody wrote them @param path of the object that has them
+void check_yarn(const RopeConfig& rope, const Json& given, const std::string& path,
+                std::vector<Problem>& problems);
+
 /// Reads the rotary embedding from a config.json. `rope_scaling` counts before `rope_parameters`, as in
 /// transformers; `rope_theta` stands inside or beside.
 /// @param trained max_position_embeddings

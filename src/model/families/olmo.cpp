@@ -15,13 +15,13 @@ MlpNorms behind_the_mlp() {
 /// transformers 5 reads it.
 constexpr double kThetaOfOlmo3 = 5e5;
 
-/// In the keys that transformers 4 and 5 both read, where layers with windows turn as these say.
+/// In the keys that transformers 4 and 5 both read. Where layers with windows have another base than version
+/// 5 takes by itself, rope_parameters says it beside these.
 void write_ropes_of_olmo3(const DecoderConfig& config, Json& json) {
   write_rope(config.rope, json);
   if (config.local_rope->theta == kThetaOfOlmo3) return;
   Json full = json["rope_scaling"].is_null() ? Json{{"rope_type", "default"}} : json["rope_scaling"];
   full["rope_theta"] = config.rope.theta;
-  json["rope_scaling"] = nullptr;
   json["rope_parameters"] = {
       {"full_attention", full},
       {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", config.local_rope->theta}}}};

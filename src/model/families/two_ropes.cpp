@@ -36,6 +36,12 @@ void read_two_ropes(const Json& json, const Json& local_theta, DecoderConfig& co
     global["rope_parameters"] = full;
     local["rope_parameters"] = given.value("sliding_attention", Json());
   }
+  const Json full = given.is_object() ? given.value("full_attention", Json()) : Json();
+  const bool is_untyped = full.is_object() && !full.empty() && !full.contains("rope_type");
+  if (more.is_object() && more.contains("type") && !more.contains("rope_type") && !is_untyped) {
+    problems.push_back({key_path(where, "rope_scaling"), "the key rope_type", "type",
+                        "transformers passes \"type\" over in a model with two rotary embeddings."});
+  }
   config.rope = read_rope_of("full_attention", global, config, where, problems);
   config.local_rope = read_rope_of("sliding_attention", local, config, where, problems);
   if (config.local_rope->scaling != RopeScaling::kDefault) {
