@@ -108,7 +108,7 @@ Outcome generate(const Flags& flags) {
 
 Outcome convert(const Flags& flags) {
   return run_convert({flags.arguments[0], flags.arguments[1], flags.tokenizer,
-                         flags.gate.empty() ? std::nullopt : parse_gate(flags.gate), flags.dry_run});
+                      flags.gate.empty() ? std::nullopt : parse_gate(flags.gate), flags.dry_run});
 }
 
 Outcome compare(const Flags& flags) { return run_comparison(evaluation_options(flags)); }

@@ -121,7 +121,9 @@ std::string set_name(ImageSet set) {
 std::string image_data_words() {
   std::vector<std::string> words;
   for (const auto& [name, set] : image_sets()) {
-    words.push_back(name + (set == ImageSet::kMnist5k ? "" : set == ImageSet::kIdx ? ":IMAGES,LABELS" : ":DIR"));
+    words.push_back(name + (set == ImageSet::kMnist5k ? ""
+                            : set == ImageSet::kIdx   ? ":IMAGES,LABELS"
+                                                      : ":DIR"));
   }
   const std::string last = words.back();
   words.pop_back();

@@ -69,7 +69,7 @@ def violations(root):
 # Takes a key of a JSON object by its name, or catches what the JSON library throws. Names of tensors have dots.
 JSON_KEY = re.compile(r'\.(?:at|value|contains)\("\w+"|\["\w+"\]|Json::exception')
 # What a page gets is no file of ours: the report names its keys where it sets them, and reads none.
-KEY_THAT_IS_SET = re.compile(r'\["\w+"\](?= =)')
+KEY_THAT_IS_SET = re.compile(r'\["\w+"\](?= =[^=])')
 STAGES_WITHOUT_KEYS = ("model", "train", "analysis", "study", "report", "run", "cli")
 FAMILIES = "src/model/families"
 PARSERS_OF_CONFIGS = {
