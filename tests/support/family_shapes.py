@@ -28,6 +28,6 @@ YARN = {
     "beta_slow": 0.1,
     "attention_factor": 1.3,
 }
-# The betas and the original length are those that transformers takes by itself. Of the ramp's ends, which are -1.1 and
-# 4 pairs, the first is cut to 0.
-BARE_YARN = {"rope_type": "yarn", "rope_theta": 10.0, "factor": 4.0}
+# The betas and the original length are those that transformers takes by itself. The ramp goes from pair -1, which is
+# cut to 0, to pair 2.
+BARE_YARN = {"rope_type": "yarn", "rope_theta": 1000.0, "factor": 4.0}
